@@ -1,0 +1,6 @@
+//! Crossfade moves a live application from SQLite to PostgreSQL.
+
+pub mod error;
+pub mod schema;
+pub mod sql;
+pub mod value;

@@ -1,0 +1,112 @@
+//! How SQLite stores a column's logical values.
+
+use crate::value::{Type, oid};
+
+/// Storage form of one column. Encoding and decoding live in `value::storage`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// The logical cell itself (see the table in `value`): nothing to encode.
+    Identity,
+    /// numeric(p ≤ 15, s) in a column of numeric or real affinity: INTEGER or REAL, exact
+    /// through the shortest decimal; read with s digits.
+    NumericNative,
+    /// numeric(p ≤ 18, s): INTEGER, the value times 10^s.
+    NumericScaled,
+    /// numeric(p, s): TEXT with exactly s digits after the point.
+    NumericText,
+    /// numeric without a declared scale: TEXT, any scale.
+    NumericAny,
+    /// bool stored by a foreign program as 0/1, 't'/'f', 'true'/'false'.
+    BoolLoose,
+    /// date, time, timestamp(tz) as text in any of the forms SQLite programs use
+    /// (`T` separator, `Z` or an offset, trailing zeros, slashes).
+    DateTimeLoose,
+    /// timestamp(tz) as whole or fractional seconds since 1970.
+    UnixSeconds,
+    /// timestamp(tz) as milliseconds since 1970.
+    UnixMillis,
+    /// interval as microseconds in an INTEGER (Django's DurationField).
+    IntervalMicros,
+    /// uuid as 32 hexadecimal digits (Django's char(32)).
+    UuidHex,
+    /// uuid as a 16-byte BLOB.
+    UuidBlob,
+    /// bytea column in which a foreign program also stored TEXT: its UTF-8 bytes.
+    BytesLoose,
+    /// text column in which a foreign program also stored numbers: SQLite's text form of them.
+    TextLoose,
+}
+
+impl Codec {
+    /// The codec of a column that Crossfade creates.
+    pub fn for_new(ty: Type) -> Self {
+        match (ty.oid, ty.precision_scale()) {
+            (oid::NUMERIC, Some((p, _))) if p <= 15 => Self::NumericNative,
+            (oid::NUMERIC, Some((p, s))) if p <= 18 && s >= 0 => Self::NumericScaled,
+            (oid::NUMERIC, Some((_, s))) if s >= 0 => Self::NumericText,
+            (oid::NUMERIC, _) => Self::NumericAny,
+            _ => Self::Identity,
+        }
+    }
+
+    /// Equal logical values have equal cells: `=`, DISTINCT, GROUP BY, joins and UNIQUE may
+    /// use what is stored. (NumericNative: 5 and 5.0 compare equal in SQLite.)
+    pub fn preserves_equality(self, ty: Type) -> bool {
+        match self {
+            Self::Identity => !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL),
+            Self::NumericNative
+            | Self::NumericScaled
+            | Self::NumericText
+            | Self::IntervalMicros
+            | Self::UuidHex
+            | Self::UuidBlob
+            | Self::UnixSeconds
+            | Self::UnixMillis => true,
+            _ => false,
+        }
+    }
+
+    /// Stored cells sort as the logical values do.
+    pub fn preserves_order(self, ty: Type) -> bool {
+        match self {
+            Self::Identity => {
+                !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL | oid::JSON | oid::JSONB)
+            }
+            Self::NumericNative
+            | Self::NumericScaled
+            | Self::IntervalMicros
+            | Self::UuidHex
+            | Self::UuidBlob
+            | Self::UnixSeconds
+            | Self::UnixMillis => true,
+            _ => false,
+        }
+    }
+
+    /// The declared type to write in the file, chosen so that SQLite's affinity can never
+    /// change a value.
+    pub fn sqlite_declaration(self, ty: Type) -> &'static str {
+        match self {
+            Self::NumericNative => "NUMERIC",
+            Self::NumericScaled | Self::IntervalMicros | Self::UnixMillis => "INTEGER",
+            Self::NumericText | Self::NumericAny | Self::UuidHex => "TEXT",
+            Self::UuidBlob | Self::BytesLoose => "BLOB",
+            Self::UnixSeconds => "NUMERIC",
+            Self::BoolLoose | Self::DateTimeLoose | Self::TextLoose => "TEXT",
+            Self::Identity => match ty.oid {
+                oid::BOOL
+                | oid::INT2
+                | oid::INT4
+                | oid::INT8
+                | oid::OID
+                | oid::REGCLASS
+                | oid::REGTYPE
+                | oid::REGPROC
+                | oid::REGNAMESPACE => "INTEGER",
+                oid::FLOAT4 | oid::FLOAT8 => "REAL",
+                oid::BYTEA => "BLOB",
+                _ => "TEXT",
+            },
+        }
+    }
+}

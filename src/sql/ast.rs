@@ -1,0 +1,833 @@
+//! The untyped tree both parsers lower into: what was written, before names and types
+//! are resolved.
+//!
+//! Names are folded and unquoted already. `pos` is the 1-based character position in the
+//! text (0 when unknown). Start at [`Statement`].
+
+/// One statement of a query string.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// What it says.
+    pub statement: Statement,
+    /// The statement's own text, trimmed, without the closing semicolon.
+    pub text: String,
+    /// 0-based character offset of `text` in the whole query string.
+    pub offset: u32,
+}
+
+/// A statement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Statement {
+    /// SELECT, VALUES, TABLE
+    Select(Box<Select>),
+    /// INSERT
+    Insert(Box<Insert>),
+    /// UPDATE
+    Update(Box<Update>),
+    /// DELETE
+    Delete(Box<Delete>),
+    /// Schema changes.
+    Ddl(Box<Ddl>),
+    /// BEGIN, COMMIT, SAVEPOINT …
+    Transaction(Transaction),
+    /// SET, SHOW, RESET, DISCARD
+    Session(SessionCommand),
+    /// COPY
+    Copy(Box<Copy>),
+    /// EXPLAIN [ANALYZE]; the flag says ANALYZE.
+    Explain(Box<Statement>, bool),
+    /// PREPARE name (types) AS statement
+    Prepare { name: String, types: Vec<TypeName>, statement: Box<Statement>, text: String },
+    /// EXECUTE name (arguments)
+    Execute { name: String, arguments: Vec<Expr> },
+    /// DEALLOCATE name, or ALL
+    Deallocate(Option<String>),
+    /// DECLARE name CURSOR FOR query
+    Declare { name: String, query: Box<Select>, hold: bool, scroll: Option<bool>, binary: bool },
+    /// FETCH or MOVE
+    Fetch { cursor: String, direction: FetchDirection, is_move: bool },
+    /// CLOSE name, or ALL
+    Close(Option<String>),
+    /// LISTEN channel
+    Listen(String),
+    /// UNLISTEN channel, or *
+    Unlisten(Option<String>),
+    /// NOTIFY channel, payload
+    Notify(String, String),
+    /// LOCK TABLE
+    Lock { tables: Vec<Name>, mode: String, nowait: bool },
+    /// VACUUM, ANALYZE, CHECKPOINT, REINDEX, CLUSTER: the command tag.
+    Maintenance(&'static str),
+    /// Parsed, known, and refused: the construct's name for the 0A000 message.
+    Unsupported(&'static str),
+}
+
+/// A possibly qualified name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Name {
+    /// Schema, when written.
+    pub schema: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Position.
+    pub pos: u32,
+}
+
+/// A type as written: `numeric(10,2)`, `int4[]`, `timestamp with time zone`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TypeName {
+    /// Schema, when written (`pg_catalog` is what the grammar adds for SQL-standard names).
+    pub schema: Option<String>,
+    /// pg_type.typname (`int4`, `bpchar`, `timestamptz`, `serial` …).
+    pub name: String,
+    /// Modifiers in parentheses.
+    pub modifiers: Vec<i64>,
+    /// Array.
+    pub array: bool,
+    /// Position.
+    pub pos: u32,
+}
+
+/// A whole query: WITH, body, ORDER BY, LIMIT, locking.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Select {
+    /// WITH
+    pub with: Option<With>,
+    /// What is selected.
+    pub body: SelectBody,
+    /// ORDER BY of the whole.
+    pub order_by: Vec<OrderItem>,
+    /// LIMIT; `Limit::All` for LIMIT ALL and no limit.
+    pub limit: Option<Expr>,
+    /// FETCH FIRST … WITH TIES
+    pub with_ties: bool,
+    /// OFFSET
+    pub offset: Option<Expr>,
+    /// FOR UPDATE and kin.
+    pub locking: Vec<Locking>,
+}
+
+/// The body of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SelectBody {
+    /// SELECT …
+    Simple(Box<SimpleSelect>),
+    /// VALUES (…), (…)
+    Values(Vec<Vec<Expr>>),
+    /// UNION, INTERSECT, EXCEPT
+    SetOperation { op: SetOp, all: bool, left: Box<Select>, right: Box<Select> },
+}
+
+impl Default for SelectBody {
+    fn default() -> Self {
+        Self::Values(Vec::new())
+    }
+}
+
+/// SELECT … FROM … WHERE … GROUP BY … HAVING … WINDOW
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct SimpleSelect {
+    /// None: ALL. Some(empty): DISTINCT. Some(list): DISTINCT ON.
+    pub distinct: Option<Vec<Expr>>,
+    /// Select list.
+    pub targets: Vec<Target>,
+    /// FROM; several items are a cross join.
+    pub from: Vec<TableRef>,
+    /// WHERE
+    pub filter: Option<Expr>,
+    /// GROUP BY
+    pub group_by: Vec<Expr>,
+    /// HAVING
+    pub having: Option<Expr>,
+    /// WINDOW name AS (…)
+    pub windows: Vec<(String, Window)>,
+}
+
+/// Set operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum SetOp {
+    Union,
+    Intersect,
+    Except,
+}
+
+/// WITH
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct With {
+    /// RECURSIVE
+    pub recursive: bool,
+    /// The queries.
+    pub ctes: Vec<Cte>,
+}
+
+/// One query of WITH.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cte {
+    /// Name.
+    pub name: String,
+    /// Column names, when written.
+    pub columns: Vec<String>,
+    /// MATERIALIZED or NOT MATERIALIZED, when written.
+    pub materialized: Option<bool>,
+    /// SELECT, or DML with RETURNING.
+    pub query: Box<Statement>,
+    /// Position.
+    pub pos: u32,
+}
+
+/// One item of a select list or RETURNING.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The expression; `Expr::Star` for `*` and `t.*`.
+    pub expr: Expr,
+    /// AS name.
+    pub alias: Option<String>,
+}
+
+/// ORDER BY item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderItem {
+    /// What to order by (a bare integer constant is an ordinal).
+    pub expr: Expr,
+    /// DESC
+    pub descending: bool,
+    /// NULLS FIRST, when written.
+    pub nulls_first: Option<bool>,
+}
+
+/// FOR UPDATE, FOR SHARE …
+#[derive(Clone, Debug, PartialEq)]
+pub struct Locking {
+    /// FOR UPDATE or FOR NO KEY UPDATE (otherwise a share lock).
+    pub update: bool,
+    /// OF tables.
+    pub tables: Vec<String>,
+    /// NOWAIT
+    pub nowait: bool,
+    /// SKIP LOCKED
+    pub skip_locked: bool,
+}
+
+/// An item of FROM.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TableRef {
+    /// A table, view or CTE.
+    Table { name: Name, alias: Option<Alias> },
+    /// (SELECT …) alias
+    Subquery { query: Box<Select>, alias: Option<Alias>, lateral: bool, pos: u32 },
+    /// f(…) [WITH ORDINALITY] alias
+    Function {
+        call: Box<Expr>,
+        alias: Option<Alias>,
+        lateral: bool,
+        ordinality: bool,
+        columns: Vec<(String, TypeName)>,
+    },
+    /// a JOIN b
+    Join {
+        kind: JoinKind,
+        left: Box<TableRef>,
+        right: Box<TableRef>,
+        condition: JoinCondition,
+        alias: Option<Alias>,
+    },
+}
+
+/// AS name (columns)
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Alias {
+    /// Name.
+    pub name: String,
+    /// Column names, when written.
+    pub columns: Vec<String>,
+}
+
+/// Join kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum JoinKind {
+    Inner,
+    Left,
+    Right,
+    Full,
+    Cross,
+}
+
+/// How two tables are joined.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JoinCondition {
+    /// CROSS JOIN
+    None,
+    /// ON expression
+    On(Expr),
+    /// USING (columns)
+    Using(Vec<String>),
+    /// NATURAL
+    Natural,
+}
+
+/// INSERT
+#[derive(Clone, Debug, PartialEq)]
+pub struct Insert {
+    /// WITH
+    pub with: Option<With>,
+    /// Target.
+    pub table: Name,
+    /// AS alias
+    pub alias: Option<String>,
+    /// Columns, when written.
+    pub columns: Vec<String>,
+    /// Rows; `None` is DEFAULT VALUES. A VALUES item may be `Expr::Default`.
+    pub source: Option<Box<Select>>,
+    /// OVERRIDING USER VALUE or SYSTEM VALUE
+    pub overriding: Option<Overriding>,
+    /// ON CONFLICT
+    pub on_conflict: Option<OnConflict>,
+    /// RETURNING
+    pub returning: Vec<Target>,
+}
+
+/// OVERRIDING clause of INSERT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Overriding {
+    User,
+    System,
+}
+
+/// ON CONFLICT
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnConflict {
+    /// Inference columns or expressions.
+    pub keys: Vec<Expr>,
+    /// WHERE of a partial index.
+    pub filter: Option<Expr>,
+    /// ON CONSTRAINT name
+    pub constraint: Option<String>,
+    /// DO UPDATE SET …; `None` is DO NOTHING.
+    pub update: Option<(Vec<Assignment>, Option<Expr>)>,
+}
+
+/// SET a = expr, or SET (a, b) = expr.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// Target columns; one unless a row is assigned.
+    pub columns: Vec<String>,
+    /// The value (`Expr::Default` allowed); a row or subquery when several columns.
+    pub value: Expr,
+    /// Position.
+    pub pos: u32,
+}
+
+/// UPDATE
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// WITH
+    pub with: Option<With>,
+    /// Target.
+    pub table: Name,
+    /// AS alias
+    pub alias: Option<String>,
+    /// SET
+    pub assignments: Vec<Assignment>,
+    /// FROM
+    pub from: Vec<TableRef>,
+    /// WHERE
+    pub filter: Option<Expr>,
+    /// RETURNING
+    pub returning: Vec<Target>,
+}
+
+/// DELETE
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delete {
+    /// WITH
+    pub with: Option<With>,
+    /// Target.
+    pub table: Name,
+    /// AS alias
+    pub alias: Option<String>,
+    /// USING
+    pub using: Vec<TableRef>,
+    /// WHERE
+    pub filter: Option<Expr>,
+    /// RETURNING
+    pub returning: Vec<Target>,
+}
+
+/// A constant as written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Literal {
+    /// NULL
+    Null,
+    /// TRUE, FALSE
+    Bool(bool),
+    /// An integer that fits int4.
+    Integer(i32),
+    /// A number with a point, an exponent, or beyond int4, as written.
+    Number(String),
+    /// A string of unknown type.
+    String(String),
+    /// B'…' or X'…', with its letter.
+    Bits(String),
+}
+
+/// An expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// Position.
+    pub pos: u32,
+}
+
+/// Kinds of expressions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// A constant.
+    Literal(Literal),
+    /// $n
+    Param(u32),
+    /// a, t.a, s.t.a: the parts.
+    Column(Vec<String>),
+    /// *, t.*: the qualifying parts.
+    Star(Vec<String>),
+    /// DEFAULT in VALUES or SET.
+    Default,
+    /// Operator by name: `+`, `||`, `~~` (LIKE), `!~~`, `~~*`, `->>` …; left is None for prefix.
+    Op { op: String, left: Option<Box<Expr>>, right: Box<Expr> },
+    /// AND of two or more.
+    And(Vec<Expr>),
+    /// OR of two or more.
+    Or(Vec<Expr>),
+    /// NOT
+    Not(Box<Expr>),
+    /// IS [NOT] NULL; the flag says NOT.
+    IsNull(Box<Expr>, bool),
+    /// IS [NOT] TRUE | FALSE | UNKNOWN: value (None is UNKNOWN), NOT.
+    IsBool(Box<Expr>, Option<bool>, bool),
+    /// IS [NOT] DISTINCT FROM; the flag says NOT.
+    IsDistinct(Box<Expr>, Box<Expr>, bool),
+    /// [NOT] BETWEEN [SYMMETRIC]
+    Between { expr: Box<Expr>, low: Box<Expr>, high: Box<Expr>, not: bool, symmetric: bool },
+    /// [NOT] IN (list)
+    InList { expr: Box<Expr>, list: Vec<Expr>, not: bool },
+    /// expr op ANY|ALL (array)
+    AnyAll { expr: Box<Expr>, op: String, array: Box<Expr>, all: bool },
+    /// CASE [operand] WHEN … THEN … ELSE … END
+    Case { operand: Option<Box<Expr>>, branches: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
+    /// CAST(x AS t), x::t, t 'literal'
+    Cast(Box<Expr>, TypeName),
+    /// x COLLATE name
+    Collate(Box<Expr>, Name),
+    /// COALESCE
+    Coalesce(Vec<Expr>),
+    /// GREATEST (true) or LEAST
+    MinMax(bool, Vec<Expr>),
+    /// NULLIF
+    NullIf(Box<Expr>, Box<Expr>),
+    /// CURRENT_DATE, CURRENT_TIMESTAMP(p), CURRENT_USER …: lower-case name, precision.
+    ValueFunction(&'static str, Option<i32>),
+    /// f(…)
+    Call(Box<Call>),
+    /// (SELECT …) as a value
+    Subquery(Box<Select>),
+    /// EXISTS (SELECT …)
+    Exists(Box<Select>),
+    /// expr op ANY|ALL (SELECT …); IN is `= ANY`. The expr may be a row.
+    SubqueryCompare { expr: Box<Expr>, op: String, query: Box<Select>, all: bool },
+    /// ARRAY(SELECT …)
+    ArraySubquery(Box<Select>),
+    /// ARRAY[…]
+    Array(Vec<Expr>),
+    /// ROW(…), (a, b)
+    Row(Vec<Expr>),
+    /// x[i] or x[a:b]: lower, upper (None, None for an omitted bound), slice or not.
+    Subscript { expr: Box<Expr>, lower: Option<Box<Expr>>, upper: Option<Box<Expr>>, slice: bool },
+    /// (x).field
+    Field(Box<Expr>, String),
+    /// GROUPING SETS, ROLLUP, CUBE and other refused constructs, by name.
+    Unsupported(&'static str),
+}
+
+/// A function call.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Call {
+    /// Name.
+    pub name: Name,
+    /// Arguments; named ones carry their name.
+    pub args: Vec<(Option<String>, Expr)>,
+    /// f(*)
+    pub star: bool,
+    /// f(DISTINCT …)
+    pub distinct: bool,
+    /// The last argument is VARIADIC.
+    pub variadic: bool,
+    /// ORDER BY inside the call.
+    pub order_by: Vec<OrderItem>,
+    /// WITHIN GROUP
+    pub within_group: bool,
+    /// FILTER (WHERE …)
+    pub filter: Option<Expr>,
+    /// OVER
+    pub over: Option<Window>,
+}
+
+/// A window definition.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Window {
+    /// OVER name, or a definition that starts from a named window.
+    pub base: Option<String>,
+    /// `OVER name` with nothing else (otherwise a definition in parentheses).
+    pub reference: bool,
+    /// PARTITION BY
+    pub partition_by: Vec<Expr>,
+    /// ORDER BY
+    pub order_by: Vec<OrderItem>,
+    /// Frame, when written.
+    pub frame: Option<Frame>,
+}
+
+/// A window frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// ROWS, RANGE or GROUPS.
+    pub mode: &'static str,
+    /// Start.
+    pub start: Bound,
+    /// End.
+    pub end: Bound,
+    /// EXCLUDE CURRENT ROW | GROUP | TIES
+    pub exclude: Option<&'static str>,
+}
+
+/// A frame bound.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bound {
+    /// UNBOUNDED PRECEDING
+    UnboundedPreceding,
+    /// n PRECEDING
+    Preceding(Box<Expr>),
+    /// CURRENT ROW
+    CurrentRow,
+    /// n FOLLOWING
+    Following(Box<Expr>),
+    /// UNBOUNDED FOLLOWING
+    UnboundedFollowing,
+}
+
+/// Transaction control.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transaction {
+    /// BEGIN, START TRANSACTION
+    Begin(Modes),
+    /// COMMIT, END; the flag says AND CHAIN.
+    Commit(bool),
+    /// ROLLBACK, ABORT; the flag says AND CHAIN.
+    Rollback(bool),
+    /// SAVEPOINT name
+    Savepoint(String),
+    /// RELEASE name
+    Release(String),
+    /// ROLLBACK TO name
+    RollbackTo(String),
+    /// PREPARE TRANSACTION, COMMIT PREPARED, ROLLBACK PREPARED: refused.
+    TwoPhase,
+    /// SET TRANSACTION modes
+    SetTransaction(Modes),
+    /// SET SESSION CHARACTERISTICS AS TRANSACTION modes
+    SetCharacteristics(Modes),
+    /// SET CONSTRAINTS names (empty: ALL) DEFERRED (true) or IMMEDIATE
+    SetConstraints(Vec<String>, bool),
+}
+
+/// Transaction modes, when written.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Modes {
+    /// Isolation level in lower case.
+    pub isolation: Option<String>,
+    /// READ ONLY
+    pub read_only: Option<bool>,
+    /// DEFERRABLE
+    pub deferrable: Option<bool>,
+}
+
+/// SET and friends.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionCommand {
+    /// SET [LOCAL] name = values; None is DEFAULT.
+    Set { name: String, values: Option<Vec<String>>, local: bool },
+    /// RESET name; None is ALL.
+    Reset(Option<String>),
+    /// SHOW name; None is ALL.
+    Show(Option<String>),
+    /// DISCARD ALL | PLANS | SEQUENCES | TEMP
+    Discard(&'static str),
+}
+
+/// COPY
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copy {
+    /// Table, unless a query is copied.
+    pub table: Option<Name>,
+    /// Columns, when written.
+    pub columns: Vec<String>,
+    /// COPY (query) TO
+    pub query: Option<Box<Statement>>,
+    /// FROM (true) or TO.
+    pub from: bool,
+    /// STDIN/STDOUT (otherwise a file or program: refused).
+    pub stdio: bool,
+    /// Options by lower-case name; a value when written.
+    pub options: Vec<(String, Option<String>)>,
+    /// WHERE of COPY FROM.
+    pub filter: Option<Expr>,
+}
+
+/// FETCH direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchDirection {
+    /// FORWARD n (negative: BACKWARD); `i64::MAX` is ALL.
+    Relative(i64),
+    /// ABSOLUTE n
+    Absolute(i64),
+    /// RELATIVE n: one row, n from here.
+    Offset(i64),
+}
+
+/// Schema changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ddl {
+    /// CREATE TABLE
+    CreateTable(CreateTable),
+    /// CREATE TABLE AS, SELECT INTO
+    CreateTableAs {
+        name: Name,
+        columns: Vec<String>,
+        query: Box<Select>,
+        temporary: bool,
+        if_not_exists: bool,
+        with_data: bool,
+    },
+    /// CREATE INDEX
+    CreateIndex(CreateIndex),
+    /// CREATE VIEW
+    CreateView {
+        name: Name,
+        columns: Vec<String>,
+        query: Box<Select>,
+        text: String,
+        replace: bool,
+        temporary: bool,
+    },
+    /// CREATE SEQUENCE
+    CreateSequence { name: Name, options: SequenceOptions, if_not_exists: bool },
+    /// ALTER SEQUENCE
+    AlterSequence { name: Name, options: SequenceOptions, if_exists: bool },
+    /// CREATE SCHEMA
+    CreateSchema { name: String, if_not_exists: bool },
+    /// CREATE EXTENSION
+    CreateExtension { name: String, if_not_exists: bool },
+    /// DROP kind names
+    Drop { kind: ObjectKind, names: Vec<Name>, if_exists: bool, cascade: bool },
+    /// TRUNCATE
+    Truncate { tables: Vec<Name>, restart_identity: bool, cascade: bool },
+    /// ALTER TABLE with its actions.
+    AlterTable { name: Name, actions: Vec<AlterAction>, if_exists: bool },
+    /// ALTER … RENAME
+    Rename { kind: ObjectKind, name: Name, what: RenameWhat, to: String, if_exists: bool },
+    /// COMMENT ON: accepted, kept nowhere yet.
+    Comment,
+    /// GRANT, REVOKE: accepted; the flag says GRANT.
+    Grant(bool),
+}
+
+/// What a DDL statement names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ObjectKind {
+    Table,
+    Index,
+    View,
+    Sequence,
+    Schema,
+    Extension,
+    Type,
+    Function,
+    Trigger,
+    Other,
+}
+
+/// What is renamed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenameWhat {
+    /// The object itself.
+    Object,
+    /// A column.
+    Column(String),
+    /// A constraint.
+    Constraint(String),
+}
+
+/// CREATE TABLE
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct CreateTable {
+    /// Name.
+    pub name: Name,
+    /// Columns.
+    pub columns: Vec<ColumnDef>,
+    /// Table constraints (column constraints are in the columns).
+    pub constraints: Vec<Constraint>,
+    /// LIKE tables.
+    pub like: Vec<Name>,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// TEMPORARY
+    pub temporary: bool,
+    /// UNLOGGED
+    pub unlogged: bool,
+    /// ON COMMIT DELETE ROWS | DROP, when written.
+    pub on_commit: Option<&'static str>,
+}
+
+/// A column definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDef {
+    /// Name.
+    pub name: String,
+    /// Type (`serial`, `bigserial`, `smallserial` by these names).
+    pub ty: TypeName,
+    /// Collation, when written.
+    pub collation: Option<Name>,
+    /// Column constraints.
+    pub constraints: Vec<Constraint>,
+    /// Position.
+    pub pos: u32,
+}
+
+/// A constraint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constraint {
+    /// Name, when written.
+    pub name: Option<String>,
+    /// Kind.
+    pub kind: ConstraintKind,
+    /// DEFERRABLE
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED
+    pub deferred: bool,
+    /// NOT VALID
+    pub not_valid: bool,
+}
+
+/// Constraint kinds. Column lists are empty for column constraints.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConstraintKind {
+    /// NOT NULL
+    NotNull,
+    /// NULL
+    Null,
+    /// DEFAULT expression, and its text as PostgreSQL prints it.
+    Default(Expr, String),
+    /// GENERATED … AS IDENTITY; the flag says ALWAYS.
+    Identity(bool, SequenceOptions),
+    /// GENERATED ALWAYS AS (expression) STORED, and its text.
+    Generated(Expr, String),
+    /// CHECK (expression), and its text.
+    Check(Expr, String),
+    /// PRIMARY KEY; `USING INDEX` when named.
+    PrimaryKey(Vec<String>, Option<String>),
+    /// UNIQUE; `USING INDEX` when named; NULLS NOT DISTINCT.
+    Unique(Vec<String>, Option<String>, bool),
+    /// REFERENCES table (columns)
+    ForeignKey {
+        columns: Vec<String>,
+        table: Name,
+        referenced: Vec<String>,
+        on_delete: crate::schema::Action,
+        on_update: crate::schema::Action,
+        match_full: bool,
+    },
+    /// EXCLUDE: refused.
+    Exclusion,
+}
+
+/// CREATE INDEX
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct CreateIndex {
+    /// Name, when written.
+    pub name: Option<String>,
+    /// Table.
+    pub table: Name,
+    /// UNIQUE
+    pub unique: bool,
+    /// Access method (`btree` when not written).
+    pub method: String,
+    /// Keys: expression (a column is `ExprKind::Column`), its text, order.
+    pub keys: Vec<(OrderItem, String)>,
+    /// INCLUDE columns
+    pub include: Vec<String>,
+    /// WHERE, and its text.
+    pub filter: Option<(Expr, String)>,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// CONCURRENTLY
+    pub concurrently: bool,
+    /// NULLS NOT DISTINCT
+    pub nulls_not_distinct: bool,
+}
+
+/// Options of a sequence, when written.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct SequenceOptions {
+    /// AS type
+    pub ty: Option<String>,
+    /// START
+    pub start: Option<i64>,
+    /// INCREMENT
+    pub increment: Option<i64>,
+    /// MINVALUE; Some(None) is NO MINVALUE.
+    pub min: Option<Option<i64>>,
+    /// MAXVALUE; Some(None) is NO MAXVALUE.
+    pub max: Option<Option<i64>>,
+    /// CYCLE
+    pub cycle: Option<bool>,
+    /// RESTART; Some(None) is RESTART without a value.
+    pub restart: Option<Option<i64>>,
+    /// OWNED BY table.column; Some(None) is NONE.
+    pub owned_by: Option<Option<(String, String)>>,
+    /// SEQUENCE NAME
+    pub name: Option<String>,
+}
+
+/// One action of ALTER TABLE.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterAction {
+    /// ADD COLUMN [IF NOT EXISTS]
+    AddColumn(ColumnDef, bool),
+    /// DROP COLUMN name [IF EXISTS] [CASCADE]
+    DropColumn(String, bool, bool),
+    /// ALTER COLUMN … TYPE type [USING expression]
+    AlterType(String, TypeName, Option<Expr>),
+    /// SET DEFAULT (expression and its text) or DROP DEFAULT
+    SetDefault(String, Option<(Expr, String)>),
+    /// SET NOT NULL (true) or DROP NOT NULL
+    SetNotNull(String, bool),
+    /// ADD constraint
+    AddConstraint(Constraint),
+    /// DROP CONSTRAINT name [IF EXISTS] [CASCADE]
+    DropConstraint(String, bool, bool),
+    /// VALIDATE CONSTRAINT name
+    ValidateConstraint(String),
+    /// ADD GENERATED … AS IDENTITY: column, ALWAYS, options
+    AddIdentity(String, bool, SequenceOptions),
+    /// DROP IDENTITY [IF EXISTS]
+    DropIdentity(String, bool),
+    /// SET GENERATED …/RESTART: column, ALWAYS when written, options
+    SetIdentity(String, Option<bool>, SequenceOptions),
+    /// Storage parameters, statistics, owner, replica identity: accepted, no effect.
+    NoEffect(&'static str),
+    /// Refused, by name.
+    Unsupported(&'static str),
+}

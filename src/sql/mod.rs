@@ -1,0 +1,10 @@
+//! SQL text to plans: parse, resolve and type, classify, fingerprint, freeze, print for
+//! both back ends.
+//!
+//! Pure: no I/O, no clock, no connection. It must never pass a construct through that it
+//! cannot translate faithfully: that is 0A000. Reading order: [`ast`] (what was written) →
+//! `analyze` → [`ir`] (typed) → `print` → [`plan`] (what the session runs).
+
+pub mod ast;
+pub mod ir;
+pub mod plan;

@@ -1,0 +1,151 @@
+//! What the session runs: one statement, analysed once, printed for both back ends.
+//!
+//! Immutable and shared through `Arc` by the plan cache. Start at [`Plan`].
+
+use super::ast;
+use super::ir::Output;
+use crate::schema::Codec;
+use crate::value::Type;
+
+/// An analysed statement.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the session has to do.
+    pub action: Action,
+    /// The statement's own text in the client's dialect.
+    pub text: String,
+    /// Types of $1 …; as the client's Parse named them, or inferred.
+    pub params: Vec<Type>,
+    /// Result columns; empty for statements that return no rows.
+    pub columns: Vec<Output>,
+    /// Catalog version it was made for.
+    pub catalog_version: u64,
+    /// Normalised text and its 64-bit hash: the statement's shape.
+    pub fingerprint: Fingerprint,
+}
+
+/// A statement with its literals normalised away.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Fingerprint {
+    /// Hash.
+    pub id: u64,
+    /// Text with `$1`-style placeholders for literals.
+    pub text: String,
+}
+
+/// What the session has to do.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Nothing (an empty query string).
+    Empty,
+    /// SELECT and DML.
+    Query(Box<QueryPlan>),
+    /// DDL, run by `backend::sqlite`'s schema editor.
+    Ddl(Box<ast::Ddl>),
+    /// Everything the session does by itself.
+    Session(Box<ast::Statement>),
+    /// COPY: the table or query is resolved when it runs.
+    Copy(Box<ast::Copy>),
+    /// EXPLAIN of a query.
+    Explain(Box<QueryPlan>),
+}
+
+/// A query or DML statement, printed.
+#[derive(Clone, Debug)]
+pub struct QueryPlan {
+    /// Command tag's first word(s): `SELECT`, `INSERT 0`, `UPDATE`, `DELETE`.
+    pub tag: &'static str,
+    /// Changes rows, or must run on the writer all the same (FOR UPDATE, nextval).
+    pub kind: QueryKind,
+    /// SQLite's text; parameters are ?1 … ?n, then the frozen values.
+    pub sqlite: String,
+    /// The same statement in PostgreSQL's dialect with frozen values as further parameters;
+    /// None when it cannot be printed (then lane B skips it).
+    pub postgres: Option<String>,
+    /// How each SQLite result column's cell is turned into the output's type. Parallel to
+    /// `Plan::columns`; `Identity` means the logical cell.
+    pub codecs: Vec<Codec>,
+    /// Values computed once by the session, bound after the client's parameters.
+    pub frozen: Vec<Frozen>,
+    /// User tables read (names), without duplicates.
+    pub reads: Vec<String>,
+    /// User table written.
+    pub writes: Option<String>,
+    /// A volatile call that is evaluated per row remains: not comparable by statement.
+    pub volatile: bool,
+    /// Order of the rows for comparing.
+    pub order: RowOrder,
+    /// LIMIT or OFFSET without a total order: the row set is not determined.
+    pub unordered_limit: bool,
+    /// Uses pg_catalog, information_schema or system functions: not compared.
+    pub system: bool,
+}
+
+/// What a query does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryKind {
+    /// Only reads.
+    Read,
+    /// Reads and takes row locks.
+    LockingRead,
+    /// Changes rows.
+    Write,
+}
+
+/// How rows may be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowOrder {
+    /// No ORDER BY.
+    None,
+    /// ORDER BY over these output columns; ties in any order.
+    Keys(Vec<usize>),
+    /// ORDER BY on something that is not in the output: sorted, but ties unknown.
+    Hidden,
+    /// ORDER BY covers a unique key: one order only.
+    Total,
+}
+
+/// A value the session computes once per execution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frozen {
+    /// Type.
+    pub ty: Type,
+    /// What to compute.
+    pub source: FrozenSource,
+}
+
+/// Sources of frozen values.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FrozenSource {
+    /// now(), CURRENT_TIMESTAMP, transaction_timestamp(): start of the transaction.
+    TransactionTime,
+    /// statement_timestamp()
+    StatementTime,
+    /// clock_timestamp()
+    ClockTime,
+    /// random()
+    Random,
+    /// gen_random_uuid()
+    Uuid,
+    /// nextval('name'); one value for each occurrence.
+    NextValue(String),
+    /// currval('name')
+    CurrentValue(String),
+    /// lastval()
+    LastValue,
+    /// current_user, session_user, current_database(), current_schema(), version(),
+    /// pg_backend_pid(), current_setting(name, missing_ok) …: by function name, constant
+    /// arguments as text.
+    Session(String, Vec<Option<String>>),
+    /// set_config(name, value, is_local): arguments are parameter numbers or constants.
+    SetConfig(Vec<FrozenArgument>),
+}
+
+/// An argument of a session function that is evaluated by the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FrozenArgument {
+    /// $n
+    Param(u32),
+    /// A constant; None is NULL.
+    Const(Option<String>),
+}

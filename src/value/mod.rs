@@ -1,0 +1,36 @@
+//! SQL values: PostgreSQL's types, their text and binary wire forms, and the cell
+//! by which SQLite holds them.
+//!
+//! Owns [`Type`], [`Datum`] (a logical PostgreSQL value) and [`Cell`] (what SQLite
+//! stores or passes between its functions). It must never look at a value to find
+//! its type, nor do I/O, nor read a clock. Start at [`Datum`].
+//!
+//! One logical cell form exists for each type; every function registered in SQLite
+//! takes and returns it:
+//!
+//! | type | logical cell |
+//! |---|---|
+//! | bool | INTEGER 0 or 1 |
+//! | int2, int4, int8, oid, reg* | INTEGER |
+//! | float4, float8 | REAL (float4 rounded to f32; NaN cannot be held: 22003) |
+//! | numeric | TEXT, PostgreSQL's output (scale kept), `NaN`, `Infinity`, `-Infinity` |
+//! | text, varchar, name, "char", json, unknown, enum | TEXT |
+//! | bpchar | TEXT without trailing blanks; padded on the wire from the typmod |
+//! | jsonb | TEXT in jsonb's canonical output |
+//! | bytea | BLOB |
+//! | date, time, timestamp | TEXT, ISO, blank between, no trailing zeros of a fraction |
+//! | timestamptz | TEXT like timestamp, in UTC, without a zone |
+//! | interval | TEXT, PostgreSQL's `postgres` output style |
+//! | uuid | TEXT, lower case with hyphens |
+//! | arrays | TEXT, JSON array of the elements' logical cells |
+//!
+//! `infinity` and `-infinity` of dates and timestamps are those words: they sort rightly.
+
+mod cell;
+mod datum;
+pub mod numeric;
+mod types;
+
+pub use cell::{Cell, CellRef};
+pub use datum::{Datum, Interval};
+pub use types::{Type, oid, type_name};

@@ -1,0 +1,4 @@
+//! numeric
+/// numeric
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numeric;
