@@ -229,6 +229,12 @@ pub struct Sequence {
 }
 
 impl Catalog {
+    /// A catalog without user objects: the system relations only.
+    pub fn system_only() -> Self {
+        let (system, information) = super::system::relations();
+        Self { system: system.clone(), information: information.clone(), ..Self::default() }
+    }
+
     /// A user relation (table, view) of schema `public`.
     pub fn relation(&self, name: &str) -> Option<&Arc<Relation>> {
         self.relations.get(name)

@@ -7,6 +7,7 @@
 
 mod catalog;
 mod codec;
+pub mod system;
 
 pub use catalog::{
     Action, Catalog, Check, Column, ForeignKey, Generated, Identity, Index, IndexKey, Relation,
