@@ -3,8 +3,14 @@
 //!
 //! Pure: no I/O, no clock, no connection. It must never pass a construct through that it
 //! cannot translate faithfully: that is 0A000. Reading order: [`ast`] (what was written) →
-//! `analyze` → [`ir`] (typed) → `print` → [`plan`] (what the session runs).
+//! `analyze` → [`ir`] (typed) → `print` → [`plan`](mod@plan) (what the session runs).
 
 pub mod ast;
+mod context;
 pub mod ir;
 pub mod plan;
+mod planner;
+pub mod print;
+
+pub use context::Context;
+pub use planner::plan;

@@ -1,0 +1,42 @@
+//! The session's settings as the registered functions see them.
+//!
+//! Functions run inside `step`, on the thread that steps. The session enters a [`Scope`]
+//! around the steps of one statement; without one the defaults hold (UTC, ISO). A scope
+//! cannot be kept across an await: it is not `Send`. Start at [`Scope::enter`].
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// What a running function may ask about its session.
+#[derive(Clone, Debug, Default)]
+pub struct Session {}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Session>>> = const { RefCell::new(None) };
+}
+
+/// Holds a session's settings in place on this thread; the former ones return on drop.
+#[must_use]
+pub struct Scope {
+    former: Option<Arc<Session>>,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Scope {
+    /// Makes `session` the current one of this thread.
+    pub fn enter(session: Arc<Session>) -> Self {
+        Self { former: CURRENT.replace(Some(session)), not_send: PhantomData }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        CURRENT.set(self.former.take());
+    }
+}
+
+/// The current session's settings.
+pub fn current() -> Arc<Session> {
+    CURRENT.with_borrow(|c| c.clone().unwrap_or_default())
+}

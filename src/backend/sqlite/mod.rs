@@ -1,0 +1,3 @@
+//! SQLite as a back end.
+
+pub mod functions;
