@@ -134,9 +134,10 @@ pub enum FrozenSource {
     /// lastval()
     LastValue,
     /// current_user, session_user, current_database(), current_schema(), version(),
-    /// pg_backend_pid(), current_setting(name, missing_ok) …: by function name, constant
-    /// arguments as text.
-    Session(String, Vec<Option<String>>),
+    /// pg_backend_pid(), current_setting(name, missing_ok), txid_current(), pg_notify(…),
+    /// pg_sleep(…), pg_cancel_backend(pid), the pg_advisory_lock family …: by function name
+    /// with its arguments (constants as text, or client parameters of any type).
+    Session(String, Vec<FrozenArgument>),
     /// set_config(name, value, is_local): arguments are parameter numbers or constants.
     SetConfig(Vec<FrozenArgument>),
 }
