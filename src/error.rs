@@ -182,6 +182,8 @@ pub struct Fields {
     pub detail: Option<String>,
     /// A full sentence saying what to do.
     pub hint: Option<String>,
+    /// Where it happened (`COPY t, line 3, column a: "x"`); the error's CONTEXT.
+    pub context: Option<String>,
     /// 1-based character position in the query text; 0 when unknown.
     pub position: u32,
     /// Object names for the error's fields.
@@ -245,6 +247,7 @@ impl Error {
             message: message.into(),
             detail: None,
             hint: None,
+            context: None,
             position: 0,
             object: Object::default(),
             retry: false,
@@ -263,6 +266,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Says where it happened, a line of the error's CONTEXT.
+    #[must_use]
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.0.context = Some(context.into());
         self
     }
 
