@@ -5,6 +5,7 @@
 //! cannot translate faithfully: that is 0A000. Reading order: [`ast`] (what was written) →
 //! `analyze` → [`ir`] (typed) → `print` → [`plan`](mod@plan) (what the session runs).
 
+pub mod analyze;
 pub mod ast;
 mod context;
 pub mod ir;
@@ -12,5 +13,6 @@ pub mod plan;
 mod planner;
 pub mod print;
 
+pub use analyze::Analysis;
 pub use context::Context;
 pub use planner::plan;
