@@ -44,10 +44,6 @@ pub fn analyze(_statement: &ast::Statement, _context: &Context<'_>) -> Result<An
 ///
 /// # Errors
 /// As [`analyze`].
-pub fn expression(
-    _text: &str,
-    _relation: &Relation,
-    _context: &Context<'_>,
-) -> Result<ir::Expr> {
+pub fn expression(_text: &str, _relation: &Relation, _context: &Context<'_>) -> Result<ir::Expr> {
     Err(Error::unsupported("this expression"))
 }
