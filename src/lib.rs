@@ -1,6 +1,21 @@
-//! Crossfade moves a live application from SQLite to PostgreSQL.
+//! Crossfade moves a live application from SQLite to PostgreSQL. This file is the map.
+//!
+//! A module may use only modules above it (`tests/tidy.rs` holds that). From the ground up:
+//!
+//! L0, pure: no async, no clock, no I/O
+//! - [`error`]: what went wrong, who caused it, SQLSTATE, text safe for the client
+//! - [`value`]: SQL values, PostgreSQL's text and binary codecs, SQLite's cells
+//! - [`schema`]: tables, columns, keys, logical types and how SQLite stores them
+//! - [`sql`]: parse, type, classify, freeze, print for both back ends
+//!
+//! L1, adapters
+//! - [`backend`]: SQLite's executor; connections to PostgreSQL
+//!
+//! L4, assembly
+//! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
 pub mod backend;
+pub mod demo;
 pub mod error;
 pub mod schema;
 pub mod sql;

@@ -1,1 +1,5 @@
-fn main() {}
+//! Every integration test in one binary, so that it is linked once.
+#![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
+
+mod common;
+mod harness;

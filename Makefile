@@ -1,0 +1,17 @@
+.PHONY: demo test unit lint fmt bench soak docs
+demo:        ## the whole journey on an embedded sample application
+	./scripts/demo
+test:        ## everything: rules of the house, unit, integration
+	./scripts/test
+unit:        ## unit tests only
+	cargo test --lib
+lint:        ## formatting, clippy, licences, documentation
+	./scripts/lint
+fmt:
+	cargo fmt --all
+bench:       ## ratios against PostgreSQL, measured in one run
+	./scripts/bench
+soak:        ## long crash and fault runs (CROSSFADE_SOAK_ROUNDS, default 200)
+	CROSSFADE_SOAK_ROUNDS=$${CROSSFADE_SOAK_ROUNDS:-200} cargo test --release --features failpoints --test it -- crash --nocapture
+docs:        ## API documentation, private items included
+	cargo doc --no-deps --document-private-items

@@ -1,0 +1,21 @@
+//! What integration tests share: a throw-away PostgreSQL, the real binary, real clients.
+#![allow(dead_code)]
+
+mod clients;
+mod pg;
+mod proxy;
+
+pub use clients::{node, python, run_python};
+pub use pg::Pg;
+pub use proxy::Proxy;
+
+use std::time::{Duration, Instant};
+
+/// Polls until the condition holds; panics with `what` after a minute.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
