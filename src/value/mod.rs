@@ -26,11 +26,23 @@
 //!
 //! `infinity` and `-infinity` of dates and timestamps are those words: they sort rightly.
 
+pub mod array;
+pub mod binary;
+pub mod canonical;
 mod cell;
+mod coerce;
+pub mod datetime;
 mod datum;
 pub mod numeric;
+pub mod sort_key;
+pub mod storage;
+mod style;
+pub mod text;
 mod types;
+pub mod wire;
 
 pub use cell::{Cell, CellRef};
+pub use coerce::coerce;
 pub use datum::{Datum, Interval};
-pub use types::{Type, oid, type_name};
+pub use style::{DateStyle, Format, IntervalStyle, Style};
+pub use types::{Type, array_of, element_of, oid, type_name};

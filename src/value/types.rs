@@ -143,6 +143,54 @@ impl Type {
     }
 }
 
+const ARRAYS: &[(u32, u32)] = &[
+    (oid::TEXT_ARRAY, oid::TEXT),
+    (oid::INT4_ARRAY, oid::INT4),
+    (oid::INT8_ARRAY, oid::INT8),
+    (oid::INT2_ARRAY, oid::INT2),
+    (oid::VARCHAR_ARRAY, oid::VARCHAR),
+    (oid::BOOL_ARRAY, oid::BOOL),
+    (oid::FLOAT8_ARRAY, oid::FLOAT8),
+    (oid::FLOAT4_ARRAY, oid::FLOAT4),
+    (oid::NUMERIC_ARRAY, oid::NUMERIC),
+    (oid::UUID_ARRAY, oid::UUID),
+    (oid::JSONB_ARRAY, oid::JSONB),
+    (oid::JSON_ARRAY, oid::JSON),
+    (oid::TIMESTAMPTZ_ARRAY, oid::TIMESTAMPTZ),
+    (oid::TIMESTAMP_ARRAY, oid::TIMESTAMP),
+    (oid::DATE_ARRAY, oid::DATE),
+    (oid::TIME_ARRAY, oid::TIME),
+    (oid::INTERVAL_ARRAY, oid::INTERVAL),
+    (oid::BYTEA_ARRAY, oid::BYTEA),
+    (oid::BPCHAR_ARRAY, oid::BPCHAR),
+    (oid::NAME_ARRAY, oid::NAME),
+    (oid::OID_ARRAY, oid::OID),
+    (oid::CHAR_ARRAY, oid::CHAR),
+    // aclitem, regclass, regtype, inet have no constants of their own as arrays.
+    (oid::ACLITEM_ARRAY, 1033),
+    (2210, oid::REGCLASS),
+    (2211, oid::REGTYPE),
+    (1008, oid::REGPROC),
+    (4090, oid::REGNAMESPACE),
+    (1041, oid::INET),
+    (1011, oid::XID),
+    (1012, oid::CID),
+];
+
+/// The element type of an array type (int2vector and oidvector included); `None` otherwise.
+pub fn element_of(array: u32) -> Option<u32> {
+    match array {
+        oid::INT2VECTOR => Some(oid::INT2),
+        oid::OIDVECTOR => Some(oid::OID),
+        _ => ARRAYS.iter().find(|(a, _)| *a == array).map(|(_, e)| *e),
+    }
+}
+
+/// The array type over an element type.
+pub fn array_of(element: u32) -> Option<u32> {
+    ARRAYS.iter().find(|(_, e)| *e == element).map(|(a, _)| *a)
+}
+
 /// The SQL name of a built-in type, as `format_type(oid, NULL)` gives it; `???` when unknown.
 pub fn type_name(type_oid: u32) -> &'static str {
     match type_oid {
@@ -177,6 +225,40 @@ pub fn type_name(type_oid: u32) -> &'static str {
         oid::VOID => "void",
         oid::RECORD => "record",
         oid::INET => "inet",
+        oid::INT2VECTOR => "int2vector",
+        oid::OIDVECTOR => "oidvector",
+        oid::TID => "tid",
+        oid::XID => "xid",
+        oid::CID => "cid",
+        oid::BIT => "bit",
+        oid::VARBIT => "bit varying",
+        oid::PG_NODE_TREE => "pg_node_tree",
+        oid::ANY => "\"any\"",
+        oid::ANYARRAY => "anyarray",
+        oid::ANYELEMENT => "anyelement",
+        oid::BOOL_ARRAY => "boolean[]",
+        oid::BYTEA_ARRAY => "bytea[]",
+        oid::CHAR_ARRAY => "\"char\"[]",
+        oid::NAME_ARRAY => "name[]",
+        oid::INT2_ARRAY => "smallint[]",
+        oid::INT4_ARRAY => "integer[]",
+        oid::INT8_ARRAY => "bigint[]",
+        oid::TEXT_ARRAY => "text[]",
+        oid::BPCHAR_ARRAY => "character[]",
+        oid::VARCHAR_ARRAY => "character varying[]",
+        oid::FLOAT4_ARRAY => "real[]",
+        oid::FLOAT8_ARRAY => "double precision[]",
+        oid::OID_ARRAY => "oid[]",
+        oid::NUMERIC_ARRAY => "numeric[]",
+        oid::UUID_ARRAY => "uuid[]",
+        oid::JSON_ARRAY => "json[]",
+        oid::JSONB_ARRAY => "jsonb[]",
+        oid::DATE_ARRAY => "date[]",
+        oid::TIME_ARRAY => "time without time zone[]",
+        oid::TIMESTAMP_ARRAY => "timestamp without time zone[]",
+        oid::TIMESTAMPTZ_ARRAY => "timestamp with time zone[]",
+        oid::INTERVAL_ARRAY => "interval[]",
+        oid::ACLITEM_ARRAY => "aclitem[]",
         _ => "???",
     }
 }

@@ -1,0 +1,155 @@
+//! The session settings that text forms depend on.
+
+use jiff::tz::TimeZone;
+
+use crate::error::{Error, Result, state};
+
+/// Text or binary, as Bind and RowDescription number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Format code 0.
+    #[default]
+    Text,
+    /// Format code 1.
+    Binary,
+}
+
+impl Format {
+    /// Reads a wire format code; anything but 0 and 1 is 22023.
+    pub fn from_code(code: i16) -> Result<Self> {
+        match code {
+            0 => Ok(Self::Text),
+            1 => Ok(Self::Binary),
+            _ => Err(Error::client(
+                state::INVALID_PARAMETER_VALUE,
+                format!("unsupported format code: {code}"),
+            )),
+        }
+    }
+
+    /// The wire format code.
+    pub fn code(self) -> i16 {
+        i16::from(self == Self::Binary)
+    }
+}
+
+/// Order of the fields of a date whose year does not come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DateStyle {
+    /// Month, day, year.
+    #[default]
+    Mdy,
+    /// Day, month, year.
+    Dmy,
+    /// Year, month, day.
+    Ymd,
+}
+
+impl DateStyle {
+    /// Reads a value of the setting `DateStyle` on top of the current one. Output is always
+    /// ISO: other output styles are 0A000, unknown words 22023.
+    pub fn parse(setting: &str, current: Self) -> Result<Self> {
+        let mut order = current;
+        for word in setting.split(',') {
+            match word.trim().to_ascii_lowercase().as_str() {
+                "iso" => {}
+                "mdy" | "us" | "noneuro" | "noneuropean" => order = Self::Mdy,
+                "dmy" | "euro" | "european" => order = Self::Dmy,
+                "ymd" => order = Self::Ymd,
+                "default" => order = Self::Mdy,
+                "sql" | "postgres" | "german" => {
+                    return Err(Error::unsupported(format!("DateStyle \"{}\"", word.trim())));
+                }
+                _ => {
+                    return Err(Error::client(
+                        state::INVALID_PARAMETER_VALUE,
+                        format!("invalid value for parameter \"DateStyle\": \"{setting}\""),
+                    ));
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    /// The setting's value as SHOW prints it.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Mdy => "ISO, MDY",
+            Self::Dmy => "ISO, DMY",
+            Self::Ymd => "ISO, YMD",
+        }
+    }
+}
+
+/// How intervals are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum IntervalStyle {
+    /// `1 year 2 mons 3 days 04:05:06`
+    #[default]
+    Postgres,
+    /// `@ 1 year 2 mons 3 days 4 hours 5 mins 6 secs`
+    PostgresVerbose,
+    /// `+1-2 +3 +4:05:06`
+    SqlStandard,
+    /// `P1Y2M3DT4H5M6S`
+    Iso8601,
+}
+
+impl IntervalStyle {
+    /// Reads a value of the setting `IntervalStyle`; unknown words are 22023.
+    pub fn parse(setting: &str) -> Result<Self> {
+        match setting.to_ascii_lowercase().as_str() {
+            "postgres" => Ok(Self::Postgres),
+            "postgres_verbose" => Ok(Self::PostgresVerbose),
+            "sql_standard" => Ok(Self::SqlStandard),
+            "iso_8601" => Ok(Self::Iso8601),
+            _ => Err(Error::client(
+                state::INVALID_PARAMETER_VALUE,
+                format!("invalid value for parameter \"IntervalStyle\": \"{setting}\""),
+            )
+            .hint("Available values: postgres, postgres_verbose, sql_standard, iso_8601.")),
+        }
+    }
+
+    /// The setting's value as SHOW prints it.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::PostgresVerbose => "postgres_verbose",
+            Self::SqlStandard => "sql_standard",
+            Self::Iso8601 => "iso_8601",
+        }
+    }
+}
+
+/// Everything of a session that decides how text is read and written.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// TimeZone
+    pub timezone: TimeZone,
+    /// DateStyle: ISO output, order of input fields.
+    pub date_style: DateStyle,
+    /// IntervalStyle
+    pub interval_style: IntervalStyle,
+    /// extra_float_digits, -15 to 3; 1 and more is the shortest exact form.
+    pub extra_float_digits: i32,
+    /// bytea_output = hex (otherwise escape).
+    pub bytea_hex: bool,
+    /// What `now`, `today` … in input text mean: the transaction's start in microseconds
+    /// since 2000-01-01 UTC. Without it such words are refused, as they must be in stored
+    /// data.
+    pub now: Option<i64>,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self {
+            timezone: TimeZone::UTC,
+            date_style: DateStyle::Mdy,
+            interval_style: IntervalStyle::Postgres,
+            extra_float_digits: 1,
+            bytea_hex: true,
+            now: None,
+        }
+    }
+}
