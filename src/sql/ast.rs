@@ -2,7 +2,8 @@
 //! are resolved.
 //!
 //! Names are folded and unquoted already. `pos` is the 1-based character position in the
-//! text (0 when unknown). Start at [`Statement`].
+//! statement's own text (0 when unknown); the position in the whole query string is
+//! `pos + Parsed::offset`. Start at [`Statement`].
 
 /// One statement of a query string.
 #[derive(Clone, Debug, PartialEq)]

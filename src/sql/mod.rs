@@ -8,11 +8,15 @@
 pub mod analyze;
 pub mod ast;
 mod context;
+pub mod fingerprint;
 pub mod ir;
+pub mod pg;
 pub mod plan;
 mod planner;
 pub mod print;
+pub mod stored;
 
 pub use analyze::Analysis;
 pub use context::Context;
+pub use pg::parse;
 pub use planner::plan;
