@@ -65,8 +65,23 @@ pub struct Relation {
     pub without_rowid: bool,
     /// The file has triggers on this table.
     pub has_triggers: bool,
-    /// A view's defining query in PostgreSQL's dialect.
+    /// A view's defining query in PostgreSQL's dialect. A view without one is SQLite's own:
+    /// it is queried like a table.
     pub view_sql: Option<String>,
+    /// What happens to a temporary table at COMMIT.
+    pub on_commit: OnCommit,
+}
+
+/// ON COMMIT of a temporary table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnCommit {
+    /// PRESERVE ROWS
+    #[default]
+    Preserve,
+    /// DELETE ROWS
+    Delete,
+    /// DROP
+    Drop,
 }
 
 /// One column.
@@ -86,12 +101,39 @@ pub struct Column {
     pub not_null: bool,
     /// Default expression in PostgreSQL's dialect.
     pub default: Option<String>,
+    /// The file's own DEFAULT, as SQLite text, when PostgreSQL's dialect cannot say it: an
+    /// INSERT that omits the column must leave it out so that SQLite applies it.
+    pub sqlite_default: Option<String>,
+    /// The file's collation for this column when it is not BINARY (`NOCASE`, `RTRIM`):
+    /// printers add COLLATE BINARY where PostgreSQL would compare bytes.
+    pub collation: Option<String>,
     /// GENERATED … AS IDENTITY.
     pub identity: Option<Identity>,
     /// GENERATED ALWAYS AS (expression).
     pub generated: Option<Generated>,
     /// Sequence owned by this column (serial or identity).
     pub sequence: Option<String>,
+}
+
+impl Column {
+    /// A nullable column without default, stored as new columns of its type are.
+    pub fn new(attnum: i16, name: impl Into<String>, ty: Type) -> Self {
+        let name = name.into();
+        Self {
+            attnum,
+            sqlite_name: name.clone(),
+            name,
+            ty,
+            codec: Codec::for_new(ty),
+            not_null: false,
+            default: None,
+            sqlite_default: None,
+            collation: None,
+            identity: None,
+            generated: None,
+            sequence: None,
+        }
+    }
 }
 
 /// Identity kind.
@@ -203,6 +245,8 @@ pub struct Check {
     pub expression: String,
     /// Enforced in our plan because the stored DDL cannot carry it.
     pub in_plan: bool,
+    /// `expression` is SQLite text that PostgreSQL's dialect cannot say; SQLite enforces it.
+    pub sqlite: bool,
 }
 
 /// A sequence; its state lives in `_crossfade_sequences`.
@@ -242,6 +286,29 @@ impl Catalog {
 }
 
 impl Relation {
+    /// A relation of schema `public` without columns, keys or options.
+    pub fn new(oid: u32, name: impl Into<String>, kind: RelationKind) -> Self {
+        let name = name.into();
+        Self {
+            oid,
+            schema: "public".to_owned(),
+            sqlite_name: name.clone(),
+            name,
+            kind,
+            columns: Vec::new(),
+            primary_key: None,
+            uniques: Vec::new(),
+            indexes: Vec::new(),
+            foreign_keys: Vec::new(),
+            checks: Vec::new(),
+            rowid_alias: None,
+            without_rowid: false,
+            has_triggers: false,
+            view_sql: None,
+            on_commit: OnCommit::Preserve,
+        }
+    }
+
     /// Position of a column by PostgreSQL name.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == name)

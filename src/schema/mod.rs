@@ -10,7 +10,7 @@ mod codec;
 pub mod system;
 
 pub use catalog::{
-    Action, Catalog, Check, Column, ForeignKey, Generated, Identity, Index, IndexKey, Relation,
-    RelationKind, Sequence, Unique,
+    Action, Catalog, Check, Column, ForeignKey, Generated, Identity, Index, IndexKey, OnCommit,
+    Relation, RelationKind, Sequence, Unique,
 };
 pub use codec::Codec;

@@ -37,21 +37,12 @@ fn parse() -> (Relations, Relations) {
         let relation = target
             .entry(name.to_owned())
             .or_insert_with(|| empty(schema, name, kind, oid.parse().unwrap_or_default()));
-        relation.columns.push(Column {
-            attnum: i16::try_from(relation.columns.len() + 1).unwrap_or(i16::MAX),
-            name: column.to_owned(),
-            sqlite_name: column.to_owned(),
-            ty: Type::with_typmod(
-                type_oid.parse().unwrap_or_default(),
-                typmod.parse().unwrap_or(-1),
-            ),
-            codec: Codec::Identity,
-            not_null: not_null == "1",
-            default: None,
-            identity: None,
-            generated: None,
-            sequence: None,
-        });
+        let ty =
+            Type::with_typmod(type_oid.parse().unwrap_or_default(), typmod.parse().unwrap_or(-1));
+        let attnum = i16::try_from(relation.columns.len() + 1).unwrap_or(i16::MAX);
+        let codec = Codec::Identity;
+        let not_null = not_null == "1";
+        relation.columns.push(Column { codec, not_null, ..Column::new(attnum, column, ty) });
     }
     let share = |map: BTreeMap<String, Relation>| {
         map.into_iter().map(|(name, relation)| (name, Arc::new(relation))).collect()
@@ -61,22 +52,10 @@ fn parse() -> (Relations, Relations) {
 
 fn empty(schema: &str, name: &str, kind: &str, oid: u32) -> Relation {
     Relation {
-        oid,
         schema: schema.to_owned(),
-        name: name.to_owned(),
-        sqlite_name: name.to_owned(),
-        kind: RelationKind::System,
-        columns: Vec::new(),
-        primary_key: None,
-        uniques: Vec::new(),
-        indexes: Vec::new(),
-        foreign_keys: Vec::new(),
-        checks: Vec::new(),
-        rowid_alias: None,
-        without_rowid: false,
-        has_triggers: false,
         // Only marks PostgreSQL's views; a system relation is never expanded.
         view_sql: (kind == "v").then(String::new),
+        ..Relation::new(oid, name, RelationKind::System)
     }
 }
 
