@@ -8,15 +8,21 @@
 //! - [`schema`]: tables, columns, keys, logical types and how SQLite stores them
 //! - [`sql`]: parse, type, classify, freeze, print for both back ends
 //!
+//! L0b, base
+//! - [`clock`]: time and randomness behind a handle
+//!
 //! L1, adapters
+//! - [`wire`]: listener, TLS, authentication, framing; renders errors to the client
 //! - [`backend`]: SQLite's executor; connections to PostgreSQL
 //!
 //! L4, assembly
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
 pub mod backend;
+pub mod clock;
 pub mod demo;
 pub mod error;
 pub mod schema;
 pub mod sql;
 pub mod value;
+pub mod wire;

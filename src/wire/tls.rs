@@ -1,0 +1,76 @@
+//! TLS towards clients: certificate, key, channel binding.
+//!
+//! Owns [`Tls`]. It must never use a crypto provider other than ring, given explicitly:
+//! with two providers in one binary the default one is a panic. Start at [`Tls::new`].
+
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::error::{Error, Result, state};
+
+/// The protocol's name in ALPN; required when TLS is started without SSLRequest.
+pub(super) const ALPN: &[u8] = b"postgresql";
+
+/// What the server needs to speak TLS.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+    certificate_pem: Arc<[u8]>,
+}
+
+impl Tls {
+    /// From the texts of a PEM certificate chain (the server's own first) and its key.
+    ///
+    /// # Errors
+    /// F0000 when either cannot be read or they do not belong together.
+    pub fn new(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Self> {
+        let chain = CertificateDer::pem_slice_iter(certificate_pem)
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|e| refused("the TLS certificate cannot be read", &e))?;
+        if chain.is_empty() {
+            return Err(Error::new(
+                crate::error::Culprit::Proxy,
+                state::CONFIG_FILE_ERROR,
+                "the TLS certificate file holds no certificate",
+            ));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key_pem)
+            .map_err(|e| refused("the TLS key cannot be read", &e))?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| refused("TLS cannot be set up", &e))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|e| refused("the TLS certificate and key do not fit", &e))?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            certificate_pem: certificate_pem.into(),
+        })
+    }
+
+    pub(super) fn acceptor(&self) -> &TlsAcceptor {
+        &self.acceptor
+    }
+
+    /// The certificate's text, for channel binding.
+    pub(super) fn certificate_pem(&self) -> &[u8] {
+        &self.certificate_pem
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+fn refused(what: &'static str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(crate::error::Culprit::Proxy, state::CONFIG_FILE_ERROR, what)
+        .detail(error.to_string())
+}
