@@ -260,7 +260,8 @@ impl Auth {
     ) -> Result<bool> {
         let mut server = ScramServerAuth::new();
         // Binding works for certificates signed with RSA or ECDSA; for others it is not offered.
-        let binding = tls.is_some_and(|t| server.configure_certificate(t.certificate_pem()).is_ok());
+        let binding =
+            tls.is_some_and(|t| server.configure_certificate(t.certificate_pem()).is_ok());
         let mut offer = Vec::new();
         if binding {
             offer.extend_from_slice(SCRAM_PLUS.as_bytes());
@@ -274,8 +275,8 @@ impl Auth {
         let Some(body) = connection.read_auth().await? else { return Ok(false) };
         let mut reader = Reader::new(body);
         let mechanism = reader.text()?;
-        let length = usize::try_from(reader.u32()? as i32)
-            .map_err(|_| malformed("no initial response"))?;
+        let length =
+            usize::try_from(reader.u32()? as i32).map_err(|_| malformed("no initial response"))?;
         let first = reader.bytes(length)?;
         reader.end()?;
         let bound = first.starts_with(b"p=");

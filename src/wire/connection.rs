@@ -98,8 +98,7 @@ impl Connection {
     /// Whether a whole message (or a broken one) is buffered: more work without reading.
     pub fn has_buffered(&self) -> bool {
         let Some(kind) = self.input.first() else { return false };
-        match frontend::limit(*kind, self.max_message)
-            .and_then(|max| frame::scan(&self.input, max))
+        match frontend::limit(*kind, self.max_message).and_then(|max| frame::scan(&self.input, max))
         {
             Ok(Some((_, total))) => self.input.len() >= total,
             Ok(None) => false,
@@ -257,8 +256,7 @@ impl Connection {
             .ok()
             .filter(|n| (8..=frame::MAX_STARTUP).contains(n))
             .ok_or_else(|| {
-                Error::client(state::PROTOCOL_VIOLATION, "invalid length of startup packet")
-                    .fatal()
+                Error::client(state::PROTOCOL_VIOLATION, "invalid length of startup packet").fatal()
             })?;
         if !self.fill_to(length).await {
             return Ok(None);

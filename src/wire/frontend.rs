@@ -421,8 +421,8 @@ impl Reader {
         if length == -1 {
             return Ok((0, NULL));
         }
-        let length = usize::try_from(length)
-            .map_err(|_| protocol("insufficient data left in message"))?;
+        let length =
+            usize::try_from(length).map_err(|_| protocol("insufficient data left in message"))?;
         let range = self.range(length)?;
         Ok((offset(range.start)?, offset(range.end)?))
     }

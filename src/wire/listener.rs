@@ -131,8 +131,7 @@ impl Listener {
     /// # Errors
     /// Those of the system, for example when the port is taken.
     pub fn tcp(address: SocketAddr) -> io::Result<Self> {
-        let socket =
-            if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(1024).map(Self::Tcp)

@@ -59,8 +59,7 @@ pub(super) async fn negotiate(
     registry: &Registry,
     max_message: usize,
 ) -> Opened {
-    let mut connection =
-        Connection::new(Stream::Plain(socket), BytesMut::new(), max_message, peer);
+    let mut connection = Connection::new(Stream::Plain(socket), BytesMut::new(), max_message, peer);
     if !connection.fill_to(1).await {
         return Opened::Done;
     }
@@ -182,11 +181,7 @@ async fn secure(connection: Connection, tls: &Tls, direct: bool) -> Option<Conne
 
 /// Parses the start-up packet behind its version. The second part of the result are
 /// protocol options (`_pq_.…`) that are not known here.
-fn parse(
-    code: u32,
-    mut reader: Reader,
-    connection: &Connection,
-) -> Result<(Startup, Vec<String>)> {
+fn parse(code: u32, mut reader: Reader, connection: &Connection) -> Result<(Startup, Vec<String>)> {
     let (major, minor) = version(code);
     if major != NEWEST.0 {
         let message = format!(
@@ -264,8 +259,7 @@ fn parse_options(options: &str) -> Result<Vec<(String, String)>> {
         } else {
             return Err(bad_option(&word));
         };
-        let Some((name, value)) = assignment.split_once('=').filter(|(n, _)| !n.is_empty())
-        else {
+        let Some((name, value)) = assignment.split_once('=').filter(|(n, _)| !n.is_empty()) else {
             return Err(bad_option(&word));
         };
         // A dash in a name stands for an underscore, as on PostgreSQL's command line.
@@ -312,11 +306,7 @@ mod tests {
     #[test]
     fn options_hold_settings() {
         let parsed = parse_options(r"-c geqo=off -cDateStyle=ISO\ MDY --statement-timeout=5min");
-        let expected = [
-            ("geqo", "off"),
-            ("DateStyle", "ISO MDY"),
-            ("statement_timeout", "5min"),
-        ];
+        let expected = [("geqo", "off"), ("DateStyle", "ISO MDY"), ("statement_timeout", "5min")];
         let expected: Vec<_> =
             expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         assert_eq!(parsed.unwrap(), expected);

@@ -6,7 +6,6 @@
 
 use bytes::{BufMut, BytesMut};
 
-
 use crate::error::{Culprit, Error, SqlState, state};
 use crate::value::{Format, Type};
 
@@ -74,10 +73,7 @@ pub struct Field<'a> {
 }
 
 /// RowDescription (`T`).
-pub fn row_description<'a>(
-    out: &mut BytesMut,
-    fields: impl ExactSizeIterator<Item = Field<'a>>,
-) {
+pub fn row_description<'a>(out: &mut BytesMut, fields: impl ExactSizeIterator<Item = Field<'a>>) {
     let mark = begin(out, b'T');
     out.put_u16(count(fields.len()));
     for field in fields {
@@ -102,10 +98,7 @@ pub fn data_row_begin(out: &mut BytesMut, columns: usize) -> Mark {
 }
 
 /// A DataRow (`D`) from ready bytes; `None` is NULL.
-pub fn data_row<'a>(
-    out: &mut BytesMut,
-    values: impl ExactSizeIterator<Item = Option<&'a [u8]>>,
-) {
+pub fn data_row<'a>(out: &mut BytesMut, values: impl ExactSizeIterator<Item = Option<&'a [u8]>>) {
     let mark = data_row_begin(out, values.len());
     for value in values {
         field(out, value);
