@@ -15,6 +15,7 @@ pub mod plan;
 mod planner;
 pub mod print;
 pub mod stored;
+pub mod types;
 
 pub use analyze::Analysis;
 pub use context::Context;
