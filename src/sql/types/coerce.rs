@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(common_of(&[oid::INT4, oid::INT8]), Some(oid::INT8));
         assert_eq!(common_of(&[oid::UNKNOWN, oid::UNKNOWN]), Some(oid::TEXT));
         assert_eq!(common_of(&[oid::UNKNOWN, oid::DATE]), Some(oid::DATE));
-        assert_eq!(common_of(&[oid::VARCHAR, oid::TEXT]), Some(oid::TEXT));
+        assert_eq!(common_of(&[oid::VARCHAR, oid::TEXT]), Some(oid::VARCHAR));
         assert_eq!(common_of(&[oid::INT4, oid::TEXT]), None);
         assert_eq!(common_of(&[oid::NUMERIC, oid::INT4]), Some(oid::NUMERIC));
     }
