@@ -127,8 +127,7 @@ fn fit(proc: &'static Proc, count: usize, names: &[&str], variadic: bool) -> Opt
         expanded: false,
     };
     if variadic {
-        return (proc.variadic != 0 && declared.len() == count)
-            .then(|| straight(declared, count));
+        return (proc.variadic != 0 && declared.len() == count).then(|| straight(declared, count));
     }
     if proc.variadic != 0 && proc.variadic != oid::ANY || proc.variadic == oid::ANY {
         if count + 1 < declared.len() || count < declared.len() {
@@ -195,7 +194,10 @@ fn best<T>(inputs: &[u32], candidates: Vec<Candidate<T>>) -> Found<T> {
 }
 
 /// Keeps the candidates with the highest score, unless all score 0 in the way of `matches`.
-fn keep_best<T>(candidates: Vec<Candidate<T>>, score: impl Fn(&[u32]) -> usize) -> Vec<Candidate<T>> {
+fn keep_best<T>(
+    candidates: Vec<Candidate<T>>,
+    score: impl Fn(&[u32]) -> usize,
+) -> Vec<Candidate<T>> {
     let top = candidates.iter().map(|c| score(&c.types)).max().unwrap_or(0);
     candidates.into_iter().filter(|c| score(&c.types) == top).collect()
 }
