@@ -15,11 +15,15 @@
 //! - [`wire`]: listener, TLS, authentication, framing; renders errors to the client
 //! - [`backend`]: SQLite's executor; connections to PostgreSQL
 //!
+//! L2, engine
+//! - [`cutover`]: the phase machine; recovery as a pure function
+//!
 //! L4, assembly
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
 pub mod backend;
 pub mod clock;
+pub mod cutover;
 pub mod demo;
 pub mod error;
 pub mod schema;

@@ -1,0 +1,9 @@
+//! The switch: promote, rollback, and recovery after a crash at any step.
+//!
+//! Owns who is primary. State is durable on both sides; [`recovery`] is the pure function
+//! over both states that decides what to do next, and the only place where that is decided.
+//! It must never guess: what cannot be proven is a pause with a reason. Start at
+//! [`recovery::next_step`].
+
+pub mod recovery;
+pub mod state;

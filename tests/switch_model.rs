@@ -1,0 +1,483 @@
+//! The switch as a model: every interleaving of client writes, promote, rollback, crashes,
+//! late messages and restored backups, within small bounds, against the recovery function
+//! that ships. Never two primaries, never an acknowledged write dropped.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use crossfade::cutover::recovery::{Attach, Pause, Step, WayBack, next_step};
+use crossfade::cutover::state::{
+    Epoch, Point, PostgresState, PostgresView, Record, SqliteRole, SqliteState, System, Witness,
+};
+
+/// A history of writes; its point's hash is the list itself, so equal means equal.
+type History = Vec<u8>;
+
+fn point(history: &[u8]) -> Point {
+    let mut hash = [0; 32];
+    hash[..history.len()].copy_from_slice(history);
+    Point { position: history.len() as u64, hash }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Sqlite {
+    state: SqliteState,
+    data: History,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Postgres {
+    system: System,
+    records: BTreeMap<Epoch, Record>,
+    data: History,
+    /// The part of `data` that came from SQLite's journal.
+    applied: History,
+    fenced: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+enum Message {
+    Decide(Epoch, Point),
+    Abandon(Epoch),
+    Return(Epoch, Point),
+    /// A client's write on its way to PostgreSQL, not acknowledged.
+    Write(u8),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Proxy {
+    Down,
+    Recovering,
+    Paused(Pause),
+    ServeSqlite(Attach),
+    ServePostgres(WayBack),
+    /// SQLite is fenced; the applier catches up.
+    Promoting,
+    /// PostgreSQL is fenced; SQLite catches up.
+    RollingBack,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct World {
+    sqlite: Sqlite,
+    postgres: Postgres,
+    sqlite_backup: Option<Sqlite>,
+    postgres_backup: Option<Postgres>,
+    network: BTreeSet<Message>,
+    proxy: Proxy,
+    witness: Witness,
+    acked: BTreeSet<u8>,
+    /// Acknowledged writes that a person's restore of the primary itself took away.
+    excused: BTreeSet<u8>,
+    written: u8,
+    crashes: u8,
+    switches: u8,
+    sqlite_restores: u8,
+    postgres_restores: u8,
+}
+
+#[derive(Clone, Copy)]
+struct Bounds {
+    writes: u8,
+    crashes: u8,
+    switches: u8,
+    restores: u8,
+}
+
+impl World {
+    fn new(bounds: Bounds) -> Self {
+        let system = System { identifier: 7, timeline: 1 };
+        Self {
+            sqlite: Sqlite {
+                state: SqliteState { epoch: 1, role: SqliteRole::Primary },
+                data: History::new(),
+            },
+            postgres: Postgres {
+                system,
+                records: BTreeMap::new(),
+                data: History::new(),
+                applied: History::new(),
+                fenced: false,
+            },
+            sqlite_backup: None,
+            postgres_backup: None,
+            network: BTreeSet::new(),
+            proxy: Proxy::Down,
+            witness: Witness { attempted: 1, served: 1 },
+            acked: BTreeSet::new(),
+            excused: BTreeSet::new(),
+            written: 0,
+            crashes: bounds.crashes,
+            switches: bounds.switches,
+            sqlite_restores: bounds.restores,
+            postgres_restores: bounds.restores,
+        }
+    }
+
+    fn view(&self) -> PostgresView {
+        PostgresView::Reachable(PostgresState {
+            system: self.postgres.system,
+            records: self.postgres.records.clone(),
+            applied: point(&self.postgres.applied),
+            applied_is_known: self.sqlite.data.starts_with(&self.postgres.applied),
+            fenced: self.postgres.fenced,
+        })
+    }
+
+    /// Whether SQLite is the side whose data count: it was not handed over.
+    fn sqlite_reigns(&self) -> bool {
+        match self.sqlite.state.role {
+            SqliteRole::Primary | SqliteRole::Returned(_) => true,
+            SqliteRole::Fenced { .. } => self
+                .postgres
+                .records
+                .get(&(self.sqlite.state.epoch + 1))
+                .is_none_or(|r| *r != Record::Decided),
+            SqliteRole::Shadow { .. } => false,
+        }
+    }
+
+    fn deliver(&mut self, message: Message) {
+        let pg = &mut self.postgres;
+        match message {
+            Message::Decide(epoch, at) => {
+                if !pg.records.contains_key(&epoch) && point(&pg.applied) == at {
+                    pg.records.insert(epoch, Record::Decided);
+                    pg.fenced = false;
+                }
+            }
+            Message::Abandon(epoch) => {
+                pg.records.entry(epoch).or_insert(Record::Abandoned);
+            }
+            Message::Return(epoch, at) => {
+                // Only while shut out: an old message must not end a reign that goes on.
+                if pg.fenced && !pg.records.contains_key(&epoch) && point(&pg.data) == at {
+                    pg.records.insert(epoch, Record::Returned);
+                    pg.applied = pg.data.clone();
+                }
+            }
+            Message::Write(id) => {
+                if !pg.fenced {
+                    pg.data.push(id);
+                }
+            }
+        }
+    }
+
+    fn recover(&self, view: &PostgresView, next: &mut Vec<Self>) -> Step {
+        let step = next_step(&self.sqlite.state, view, self.witness);
+        let mut world = self.clone();
+        match step {
+            Step::ServeSqlite(attach) => {
+                world.proxy = Proxy::ServeSqlite(attach);
+                world.witness.serve(world.sqlite.state.epoch);
+            }
+            Step::ServePostgres(way_back) => {
+                world.proxy = Proxy::ServePostgres(way_back);
+                world.witness.serve(world.sqlite.state.epoch);
+            }
+            Step::InsertAbandoned(epoch) => {
+                world.network.insert(Message::Abandon(epoch));
+            }
+            Step::StoreReturn(epoch, at) => {
+                world.network.insert(Message::Return(epoch, at));
+            }
+            Step::UnfenceSqlite(epoch) => {
+                world.sqlite.state = SqliteState { epoch, role: SqliteRole::Primary };
+            }
+            Step::RecordPromoted(epoch, system) => {
+                world.sqlite.state = SqliteState { epoch, role: SqliteRole::Shadow { system } };
+            }
+            Step::UnfencePostgres => world.postgres.fenced = false,
+            Step::Pause(pause) => world.proxy = Proxy::Paused(pause),
+        }
+        next.push(world);
+        step
+    }
+
+    fn proxy_actions(&self, bounds: Bounds, next: &mut Vec<Self>) {
+        match self.proxy {
+            Proxy::Down => next.push(Self { proxy: Proxy::Recovering, ..self.clone() }),
+            Proxy::Paused(_) => next.push(Self { proxy: Proxy::Recovering, ..self.clone() }),
+            Proxy::Recovering => {
+                let step = self.recover(&self.view(), next);
+                let restored = self.sqlite_restores < bounds.restores
+                    || self.postgres_restores < bounds.restores;
+                assert!(
+                    restored || !matches!(step, Step::Pause(_)),
+                    "without a restore, a reachable PostgreSQL always settles it: {self:?}"
+                );
+                self.recover(&PostgresView::Unreachable, next);
+            }
+            Proxy::ServeSqlite(attach) => self.serve_sqlite(attach, bounds, next),
+            Proxy::ServePostgres(way_back) => self.serve_postgres(way_back, bounds, next),
+            Proxy::Promoting => self.promoting(next),
+            Proxy::RollingBack => self.rolling_back(next),
+        }
+    }
+
+    /// The applier's transaction: checks that PostgreSQL's point lies on our history.
+    fn apply_one(&self, next: &mut Vec<Self>) {
+        let done = self.postgres.applied.len();
+        if self.sqlite.data.starts_with(&self.postgres.applied) && done < self.sqlite.data.len() {
+            let mut world = self.clone();
+            world.postgres.applied.push(self.sqlite.data[done]);
+            world.postgres.data.push(self.sqlite.data[done]);
+            next.push(world);
+        }
+    }
+
+    fn serve_sqlite(&self, attach: Attach, bounds: Bounds, next: &mut Vec<Self>) {
+        if self.written < bounds.writes {
+            let mut world = self.clone();
+            world.sqlite.data.push(self.written);
+            world.acked.insert(self.written);
+            world.written += 1;
+            next.push(world);
+        }
+        match attach {
+            Attach::Continue => {
+                self.apply_one(next);
+                if self.switches > 0 {
+                    let mut world = self.clone();
+                    world.switches -= 1;
+                    world.sqlite.state.role = SqliteRole::Fenced {
+                        at: point(&self.sqlite.data),
+                        system: self.postgres.system,
+                    };
+                    world.proxy = Proxy::Promoting;
+                    next.push(world);
+                }
+            }
+            // Looks again when PostgreSQL answers.
+            Attach::Later => next.push(Self { proxy: Proxy::Recovering, ..self.clone() }),
+            Attach::CopyAnew => {
+                // Copying empties PostgreSQL first and ends whatever reign is open there.
+                let mut world = self.clone();
+                world.postgres.data = self.sqlite.data.clone();
+                world.postgres.applied = self.sqlite.data.clone();
+                world.postgres.records.entry(self.sqlite.state.epoch).or_insert(Record::Returned);
+                world.proxy = Proxy::Recovering;
+                next.push(world);
+            }
+        }
+    }
+
+    fn promoting(&self, next: &mut Vec<Self>) {
+        self.apply_one(next);
+        let epoch = self.sqlite.state.epoch + 1;
+        let SqliteRole::Fenced { at, .. } = self.sqlite.state.role else {
+            unreachable!("promoting starts with the fence");
+        };
+        if self.witness.attempted < epoch {
+            let mut world = self.clone();
+            world.witness.attempted = epoch;
+            next.push(world);
+        } else if point(&self.postgres.applied) == at {
+            let mut world = self.clone();
+            world.network.insert(Message::Decide(epoch, at));
+            world.proxy = Proxy::Recovering;
+            next.push(world);
+        }
+        // Given up before a decision was sent: the number is burned all the same.
+        let mut world = self.clone();
+        world.sqlite.state = SqliteState { epoch, role: SqliteRole::Primary };
+        world.proxy = Proxy::Recovering;
+        next.push(world);
+    }
+
+    fn follow_one(&self, next: &mut Vec<Self>) {
+        let done = self.sqlite.data.len();
+        if self.postgres.data.starts_with(&self.sqlite.data) && done < self.postgres.data.len() {
+            let mut world = self.clone();
+            world.sqlite.data.push(self.postgres.data[done]);
+            next.push(world);
+        }
+    }
+
+    fn serve_postgres(&self, way_back: WayBack, bounds: Bounds, next: &mut Vec<Self>) {
+        if self.written < bounds.writes {
+            let mut world = self.clone();
+            world.postgres.data.push(self.written);
+            world.acked.insert(self.written);
+            world.written += 1;
+            next.push(world);
+            // Sent, not answered yet.
+            let mut world = self.clone();
+            world.network.insert(Message::Write(self.written));
+            world.written += 1;
+            next.push(world);
+        }
+        if way_back == WayBack::Open {
+            self.follow_one(next);
+            if self.switches > 0 && self.postgres.data.starts_with(&self.sqlite.data) {
+                let mut world = self.clone();
+                world.switches -= 1;
+                world.postgres.fenced = true;
+                // Remaining back ends are terminated: what they had not committed is gone.
+                world.network.retain(|m| !matches!(m, Message::Write(_)));
+                world.proxy = Proxy::RollingBack;
+                next.push(world);
+            }
+        }
+    }
+
+    fn rolling_back(&self, next: &mut Vec<Self>) {
+        self.follow_one(next);
+        if self.sqlite.data == self.postgres.data {
+            let mut world = self.clone();
+            world.sqlite.state = SqliteState {
+                epoch: self.sqlite.state.epoch + 1,
+                role: SqliteRole::Returned(point(&self.sqlite.data)),
+            };
+            world.proxy = Proxy::Recovering;
+            next.push(world);
+        }
+        next.push(Self { proxy: Proxy::Recovering, ..self.clone() });
+    }
+
+    fn surroundings(&self, next: &mut Vec<Self>) {
+        for message in &self.network {
+            let mut world = self.clone();
+            world.network.remove(message);
+            next.push(world.clone());
+            world.deliver(*message);
+            next.push(world);
+        }
+        if self.crashes > 0 && self.proxy != Proxy::Down {
+            next.push(Self { proxy: Proxy::Down, crashes: self.crashes - 1, ..self.clone() });
+        }
+        if self.sqlite_restores > 0 {
+            self.sqlite_backups(next);
+        }
+        if self.postgres_restores > 0 {
+            self.postgres_backups(next);
+        }
+    }
+
+    fn sqlite_backups(&self, next: &mut Vec<Self>) {
+        match &self.sqlite_backup {
+            None => {
+                let backup = Some(self.sqlite.clone());
+                next.push(Self { sqlite_backup: backup, ..self.clone() });
+            }
+            Some(backup) if self.proxy == Proxy::Down && *backup != self.sqlite => {
+                let mut world = self.clone();
+                if self.sqlite_reigns() {
+                    let kept: BTreeSet<u8> = backup.data.iter().copied().collect();
+                    world.excused.extend(self.acked.difference(&kept));
+                }
+                world.sqlite = backup.clone();
+                if !world.sqlite_reigns() {
+                    // Both sides were restored: the person named PostgreSQL's data the truth.
+                    let kept: BTreeSet<u8> = self.postgres.data.iter().copied().collect();
+                    world.excused.extend(self.acked.difference(&kept));
+                }
+                world.sqlite_restores -= 1;
+                next.push(world);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn postgres_backups(&self, next: &mut Vec<Self>) {
+        match &self.postgres_backup {
+            None => {
+                let backup = Some(self.postgres.clone());
+                next.push(Self { postgres_backup: backup, ..self.clone() });
+            }
+            Some(backup) if *backup != self.postgres => {
+                let mut world = self.clone();
+                if !self.sqlite_reigns() {
+                    let kept: BTreeSet<u8> = backup.data.iter().copied().collect();
+                    world.excused.extend(self.acked.difference(&kept));
+                }
+                world.postgres = backup.clone();
+                world.postgres.system.timeline += 1;
+                world.postgres_restores -= 1;
+                // Connections to the old server are gone with what was on its way.
+                world.network.clear();
+                if world.proxy != Proxy::Down {
+                    world.proxy = Proxy::Recovering;
+                }
+                next.push(world);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn check(&self) {
+        let data = match self.proxy {
+            Proxy::ServeSqlite(_) => &self.sqlite.data,
+            Proxy::ServePostgres(_) => &self.postgres.data,
+            _ => return,
+        };
+        let held: BTreeSet<u8> = data.iter().copied().collect();
+        let dropped: Vec<u8> =
+            self.acked.difference(&self.excused).filter(|w| !held.contains(w)).copied().collect();
+        assert!(dropped.is_empty(), "acknowledged writes {dropped:?} dropped: {self:#?}");
+        assert!(data.len() == held.len(), "a write is there twice: {self:#?}");
+        if let Proxy::ServeSqlite(_) = self.proxy {
+            assert!(
+                matches!(self.sqlite.state.role, SqliteRole::Primary),
+                "SQLite serves without being primary: {self:#?}"
+            );
+        }
+        if let Proxy::ServePostgres(_) = self.proxy {
+            let latest = self.postgres.records.last_key_value();
+            assert!(
+                matches!(latest, Some((_, Record::Decided))),
+                "PostgreSQL serves without a decision: {self:#?}"
+            );
+        }
+    }
+}
+
+/// Visits every reachable world; returns how many there are and which steps were seen.
+fn explore(bounds: Bounds) -> (usize, HashMap<&'static str, usize>) {
+    let start = World::new(bounds);
+    let mut seen: std::collections::HashSet<World> = std::iter::once(start.clone()).collect();
+    let mut queue = VecDeque::from([start]);
+    let mut kinds: HashMap<&'static str, usize> = HashMap::new();
+    let mut next = Vec::new();
+    while let Some(world) = queue.pop_front() {
+        world.check();
+        let kind = match world.proxy {
+            Proxy::ServeSqlite(Attach::CopyAnew) => "copy anew",
+            Proxy::ServeSqlite(_) if world.sqlite.state.epoch > 2 => "returned",
+            Proxy::ServePostgres(WayBack::Open) => "promoted",
+            Proxy::ServePostgres(WayBack::Unproven) => "failover",
+            Proxy::Paused(Pause::SqliteRestored) => "sqlite restored",
+            Proxy::Paused(Pause::PostgresRestored) => "postgres restored",
+            Proxy::Paused(Pause::PostgresUnreachable) => "unreachable",
+            _ => "other",
+        };
+        *kinds.entry(kind).or_default() += 1;
+        world.proxy_actions(bounds, &mut next);
+        world.surroundings(&mut next);
+        for candidate in next.drain(..) {
+            if !seen.contains(&candidate) {
+                seen.insert(candidate.clone());
+                queue.push_back(candidate);
+            }
+        }
+    }
+    (seen.len(), kinds)
+}
+
+#[test]
+fn crashes_and_late_messages() {
+    let (worlds, kinds) = explore(Bounds { writes: 3, crashes: 2, switches: 3, restores: 0 });
+    println!("{worlds} worlds, {kinds:?}");
+    for kind in ["promoted", "returned", "unreachable"] {
+        assert!(kinds.contains_key(kind), "the model never reaches: {kind}");
+    }
+}
+
+#[test]
+fn either_side_restored() {
+    let (worlds, kinds) = explore(Bounds { writes: 2, crashes: 1, switches: 2, restores: 1 });
+    println!("{worlds} worlds, {kinds:?}");
+    for kind in ["copy anew", "sqlite restored", "postgres restored", "failover"] {
+        assert!(kinds.contains_key(kind), "the model never reaches: {kind}");
+    }
+}
