@@ -11,6 +11,9 @@
 //! L0b, base
 //! - [`clock`]: time and randomness behind a handle
 //!
+//! L0b, base
+//! - [`telemetry`]: metric names, the log, the live numbers
+//!
 //! L1, adapters
 //! - [`wire`]: listener, TLS, authentication, framing; renders errors to the client
 //! - [`backend`]: SQLite's executor; connections to PostgreSQL
@@ -28,5 +31,6 @@ pub mod demo;
 pub mod error;
 pub mod schema;
 pub mod sql;
+pub mod telemetry;
 pub mod value;
 pub mod wire;

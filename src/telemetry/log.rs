@@ -1,0 +1,36 @@
+//! The log: stderr only; text on a terminal, JSON otherwise.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Form {
+    /// Text on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// Text.
+    Text,
+    /// JSON lines.
+    Json,
+}
+
+/// Starts the log. `RUST_LOG` wins over `level`. Later calls have no effect (tests).
+pub fn start(level: &str, form: Form) {
+    let filter = EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(level))
+        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let json = match form {
+        Form::Auto => !io::stderr().is_terminal(),
+        Form::Text => false,
+        Form::Json => true,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A second subscriber cannot be installed: the first one stays.
+    let _ = if json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
+    };
+}
