@@ -336,8 +336,8 @@ pub fn describe_and_zero() {
         }
         for labels in label_sets(metric.labels) {
             match metric.kind {
-                Kind::Counter => counter!(metric.name, &labels).increment(0),
-                Kind::Gauge => gauge!(metric.name, &labels).set(0.0),
+                Kind::Counter => counter!(metric.name, labels).increment(0),
+                Kind::Gauge => gauge!(metric.name, labels).set(0.0),
                 Kind::Histogram => {}
             }
         }
