@@ -7,6 +7,7 @@
 //! - [`value`]: SQL values, PostgreSQL's text and binary codecs, SQLite's cells
 //! - [`schema`]: tables, columns, keys, logical types and how SQLite stores them
 //! - [`sql`]: parse, type, classify, freeze, print for both back ends
+//! - [`config`]: text and environment into validated settings, each with its source
 //!
 //! L0b, base
 //! - [`clock`]: time and randomness behind a handle
@@ -27,6 +28,7 @@
 pub mod backend;
 pub mod clock;
 pub mod cutover;
+pub mod config;
 pub mod demo;
 pub mod error;
 pub mod schema;

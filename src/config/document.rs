@@ -1,0 +1,95 @@
+//! The documentation of the configuration, made from the table of keys.
+//!
+//! Owns [`document`]. It must never describe a key that does not exist: docs/configuration.md
+//! is compared with it. Start at [`document`].
+
+use std::fmt::Write;
+
+use super::keys::{KEYS, SECTIONS};
+
+/// docs/configuration.md.
+pub fn document() -> String {
+    let mut out = String::from(HEAD);
+    for (section, meaning) in SECTIONS {
+        let _ = writeln!(out, "\n## [{section}]\n\n{}\n", meaning.trim());
+        out.push_str("| key | default | accepts | meaning |\n|---|---|---|---|\n");
+        for key in KEYS.iter().filter(|k| k.section == *section) {
+            let default = match key.default {
+                "" => "unset".to_owned(),
+                text => format!("`{text}`"),
+            };
+            let meaning = key.doc.trim().replace("\n ", " ").replace('|', "\\|");
+            let _ = writeln!(out, "| `{}` | {default} | {} | {meaning} |", key.name, key.kind);
+        }
+    }
+    out.push_str(TAIL);
+    out
+}
+
+const HEAD: &str = "\
+# Configuration
+
+Made from the code by `UPDATE_DOCS=1 cargo test --lib config`; a test keeps it so.
+
+Values come from, strongest first: flags, environment variables, `proxy.toml`, defaults.
+Every key has a variable `CROSSFADE_<SECTION>_<KEY>`, for example `CROSSFADE_COMPARE_READS=all`.
+`SHOW CONFIG` and `/api/v1/config` tell each value in force and where it came from; secrets
+are left out. An unknown key is an error.
+
+Variables of other programs are read too, below `CROSSFADE_*` and above the file:
+
+1. `DATABASE_URL`, by its scheme: `sqlite:` names the file, `postgres:` the server.
+   `sqlite:///name` is relative; when only `/name` exists, that file is taken.
+2. `POSTGRES_URL`
+3. `POSTGRES_HOST`, `POSTGRES_PORT`, `POSTGRES_USER`, `POSTGRES_PASSWORD`, `POSTGRES_DB`,
+   if host or database is set
+4. libpq's `PGHOST` with `PGPORT`, when nothing else names a server. `PGUSER`, `PGPASSWORD`,
+   `PGDATABASE`, `PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`, `PGCONNECT_TIMEOUT`,
+   `PGOPTIONS` and `PGAPPNAME` fill what the URL leaves open.
+
+A PostgreSQL URL that leads back to the proxy is refused.
+";
+
+const TAIL: &str = "
+## [[divergence.accept]]
+
+Accepts the divergences for which every condition given holds. `reason` is required.
+
+```toml
+[[divergence.accept]]
+class = \"order\"
+table = \"log\"
+reason = \"the page does not promise an order\"
+```
+
+| key | meaning |
+|---|---|
+| `class` | divergence class |
+| `fingerprint` | fingerprint of the statement |
+| `table` | table |
+| `column` | column |
+| `reason` | why it is accepted |
+
+## [tables.NAME]
+
+Overrides for one table.
+
+```toml
+[tables.orders]
+columns = { price = \"numeric(12,2)\", placed_at = \"timestamptz\" }
+partition_by = \"RANGE (placed_at)\"
+```
+
+| key | meaning |
+|---|---|
+| `columns` | PostgreSQL type by column |
+| `partition_by` | partitioning of the table on PostgreSQL |
+
+## The users file
+
+```toml
+[users]
+app = \"SCRAM-SHA-256$4096:…\"   # as in PostgreSQL's pg_authid.rolpassword
+ada = \"a password\"              # becomes a verifier when the file is read
+```
+";
