@@ -27,8 +27,8 @@
 
 pub mod backend;
 pub mod clock;
-pub mod cutover;
 pub mod config;
+pub mod cutover;
 pub mod demo;
 pub mod error;
 pub mod schema;

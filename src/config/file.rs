@@ -11,7 +11,6 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{KEYS, SECTIONS};
 use super::{Accept, Table, did_you_mean};
 
-
 /// What the file says.
 #[derive(Default)]
 pub(super) struct File {
@@ -186,7 +185,10 @@ impl Walk<'_> {
                     ("partition_by", _) => self.problem(at, "partition_by expects text"),
                     _ => {
                         let near = did_you_mean(field, ["columns", "partition_by"].into_iter());
-                        self.problem(at, format!("unknown key \"{field}\" in [tables.{name}]{near}"));
+                        self.problem(
+                            at,
+                            format!("unknown key \"{field}\" in [tables.{name}]{near}"),
+                        );
                     }
                 }
             }

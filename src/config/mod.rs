@@ -182,9 +182,10 @@ pub(crate) struct Layers<'a> {
 
 impl Layers<'_> {
     fn find(&self, section: &str, name: &str) -> Option<(String, Source)> {
-        let flag = self.inputs.flags.iter().rev().find(|(key, _)| {
-            key.split_once('.').is_some_and(|(s, n)| s == section && n == name)
-        });
+        let flag =
+            self.inputs.flags.iter().rev().find(|(key, _)| {
+                key.split_once('.').is_some_and(|(s, n)| s == section && n == name)
+            });
         if let Some((_, text)) = flag {
             return Some((text.clone(), Source::Flag));
         }
@@ -248,8 +249,10 @@ impl Config {
         match problems.len() {
             0 => Ok(config),
             1 => Err(invalid(problems.remove(0))),
-            n => Err(invalid(format!("the configuration has {n} problems"))
-                .detail(problems.join("\n"))),
+            n => {
+                Err(invalid(format!("the configuration has {n} problems"))
+                    .detail(problems.join("\n")))
+            }
         }
     }
 
@@ -301,14 +304,8 @@ impl Config {
     }
 
     fn check(&mut self, environment: &BTreeMap<String, String>, problems: &mut Vec<String>) {
-        let open: Vec<String> = self
-            .listen
-            .addr
-            .0
-            .iter()
-            .filter(|a| !a.is_local())
-            .map(Address::to_string)
-            .collect();
+        let open: Vec<String> =
+            self.listen.addr.0.iter().filter(|a| !a.is_local()).map(Address::to_string).collect();
         if *self.auth.method == AuthMethod::Trust && !open.is_empty() {
             problems.push(format!(
                 "auth.method = trust is refused on {}: anybody could log in; use scram-sha-256 \
@@ -353,8 +350,8 @@ impl Config {
             result.map_err(|e| problems.push(format!("postgres.{name} is not valid: {e}"))).ok()
         };
         self.endpoint = endpoint("url", &self.postgres.url);
-        self.control_endpoint = endpoint("control_url", &self.postgres.control_url)
-            .or_else(|| self.endpoint.clone());
+        self.control_endpoint =
+            endpoint("control_url", &self.postgres.control_url).or_else(|| self.endpoint.clone());
     }
 
     /// Whether a URL leads back to an address of ours.
@@ -364,9 +361,10 @@ impl Config {
             self.listen.addr.0.iter().any(|own| match (host, own) {
                 (Host::Tcp(host), Address::Tcp { host: listen, port: own_port }) => {
                     let wildcard = matches!(listen.as_str(), "0.0.0.0" | "::");
-                    let loops = value::is_loopback(host) || matches!(host.as_str(), "0.0.0.0" | "::");
-                    let same = host.eq_ignore_ascii_case(listen)
-                        || loops && (wildcard || own.is_local());
+                    let loops =
+                        value::is_loopback(host) || matches!(host.as_str(), "0.0.0.0" | "::");
+                    let same =
+                        host.eq_ignore_ascii_case(listen) || loops && (wildcard || own.is_local());
                     *own_port == port && same
                 }
                 (Host::Unix(folder), Address::Unix(_)) => {

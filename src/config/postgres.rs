@@ -119,7 +119,10 @@ impl PostgresUrl {
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|p| *p > 0).ok_or_else(|| "the port must be from 1 to 65535".to_owned())
+    text.parse()
+        .ok()
+        .filter(|p| *p > 0)
+        .ok_or_else(|| "the port must be from 1 to 65535".to_owned())
 }
 
 fn decode(text: &str) -> Result<String, String> {
@@ -276,10 +279,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// A phrase about the first value that cannot be read.
-    pub fn new(
-        url: &PostgresUrl,
-        environment: &BTreeMap<String, String>,
-    ) -> Result<Self, String> {
+    pub fn new(url: &PostgresUrl, environment: &BTreeMap<String, String>) -> Result<Self, String> {
         let variable = |name: &str| environment.get(name).filter(|v| !v.is_empty()).cloned();
         let parameter = |name: &str, pg: &str| {
             url.parameters.get(name).filter(|v| !v.is_empty()).cloned().or_else(|| variable(pg))

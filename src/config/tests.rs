@@ -96,7 +96,9 @@ fn trust_is_refused_off_loopback() {
         assert!(problem("", &variables).contains("trust is refused"), "{addr}");
         load("", &variables[..1], &[]).unwrap();
     }
-    for addr in ["127.0.0.1:0", "localhost:1", "[::1]:1", "/tmp", "127.8.8.8:5", "[::ffff:127.0.0.1]:5"] {
+    for addr in
+        ["127.0.0.1:0", "localhost:1", "[::1]:1", "/tmp", "127.8.8.8:5", "[::ffff:127.0.0.1]:5"]
+    {
         let variables = [("CROSSFADE_LISTEN_ADDR", addr), ("CROSSFADE_AUTH_METHOD", "trust")];
         load("", &variables, &[]).unwrap();
     }
@@ -122,7 +124,8 @@ fn other_programs_variables_attach_the_back_ends() {
     let endpoint = load("", &variables, &[]).unwrap().endpoint.unwrap();
     assert_eq!(endpoint.hosts, [(Host::Tcp("db".into()), 6000)]);
     assert_eq!((endpoint.user.as_str(), endpoint.database.as_str()), ("u", "d"));
-    let variables = [("PGHOST", "db"), ("PGUSER", "u"), ("PGPASSWORD", "p"), ("PGSSLMODE", "require")];
+    let variables =
+        [("PGHOST", "db"), ("PGUSER", "u"), ("PGPASSWORD", "p"), ("PGSSLMODE", "require")];
     let endpoint = load("", &variables, &[]).unwrap().endpoint.unwrap();
     assert_eq!((endpoint.user.as_str(), endpoint.sslmode), ("u", SslMode::Require));
     assert!(load("", &variables[1..], &[]).unwrap().endpoint.is_none());
@@ -137,11 +140,9 @@ fn other_programs_variables_attach_the_back_ends() {
 
 #[test]
 fn the_proxy_does_not_shadow_itself() {
-    for url in [
-        "postgres://u@127.0.0.1:6433/x",
-        "postgres://localhost:6433/x",
-        "postgres://[::1]:6433/x",
-    ] {
+    for url in
+        ["postgres://u@127.0.0.1:6433/x", "postgres://localhost:6433/x", "postgres://[::1]:6433/x"]
+    {
         let text = problem("", &[("DATABASE_URL", url)]);
         assert!(text.contains("points to this proxy"), "{url}: {text}");
     }
