@@ -642,6 +642,9 @@ pub enum Ddl {
     Comment,
     /// GRANT, REVOKE: accepted; the flag says GRANT.
     Grant(bool),
+    /// Accepted, changes nothing a client can see (owners, default privileges): the command
+    /// tag.
+    NoEffect(&'static str),
 }
 
 /// What a DDL statement names.
@@ -681,7 +684,7 @@ pub struct CreateTable {
     /// Table constraints (column constraints are in the columns).
     pub constraints: Vec<Constraint>,
     /// LIKE tables.
-    pub like: Vec<Name>,
+    pub like: Vec<Like>,
     /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// TEMPORARY
@@ -690,6 +693,23 @@ pub struct CreateTable {
     pub unlogged: bool,
     /// ON COMMIT DELETE ROWS | DROP, when written.
     pub on_commit: Option<&'static str>,
+}
+
+/// LIKE table INCLUDING …; NOT NULL is always copied.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Like {
+    /// The table to copy from.
+    pub table: Name,
+    /// INCLUDING DEFAULTS
+    pub defaults: bool,
+    /// INCLUDING CONSTRAINTS (checks)
+    pub constraints: bool,
+    /// INCLUDING INDEXES (keys included)
+    pub indexes: bool,
+    /// INCLUDING IDENTITY
+    pub identity: bool,
+    /// INCLUDING GENERATED
+    pub generated: bool,
 }
 
 /// A column definition.

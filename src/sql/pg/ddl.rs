@@ -1,0 +1,236 @@
+//! DDL other than CREATE TABLE and ALTER TABLE: indexes, views, sequences, drops, renames.
+
+use pg_query::protobuf::{
+    self, DropBehavior, ObjectType, SortByDir, ViewCheckOption, node::Node as N,
+};
+
+use super::expr::{collation, plain_column};
+use super::select::nulls_first;
+use super::{Lower, Lowered, Stop, deparse, missing, qualified, string, strings, text_of};
+use crate::sql::ast::{CreateIndex, Ddl, Expr, ExprKind, Name, ObjectKind, OrderItem, RenameWhat};
+
+type Node = protobuf::Node;
+
+impl Lower<'_> {
+    pub(super) fn create_index(&mut self, index: protobuf::IndexStmt) -> Lowered<CreateIndex> {
+        let table = self.relation(index.relation)?;
+        let keys = index.index_params.into_iter().map(|node| self.index_key(node));
+        let keys = keys.collect::<Lowered<_>>()?;
+        let mut include = Vec::new();
+        for node in index.index_including_params {
+            let Some(N::IndexElem(element)) = node.node else { return Err(missing()) };
+            include.push(element.name);
+        }
+        let filter = match index.where_clause {
+            None => None,
+            node => Some(self.with_text(node)?),
+        };
+        Ok(CreateIndex {
+            name: text_of(index.idxname),
+            table,
+            unique: index.unique,
+            method: index.access_method,
+            keys,
+            include,
+            filter,
+            if_not_exists: index.if_not_exists,
+            concurrently: index.concurrent,
+            nulls_not_distinct: index.nulls_not_distinct,
+        })
+    }
+
+    fn index_key(&mut self, node: Node) -> Lowered<(OrderItem, String)> {
+        let Some(N::IndexElem(element)) = node.node else { return Err(missing()) };
+        let element = *element;
+        let (mut expr, mut text) = match element.expr {
+            None => {
+                let text = quoted(&element.name);
+                (plain_column(element.name, 0), text)
+            }
+            node => self.with_text(node)?,
+        };
+        if let Some(name) = collation(element.collation, expr.pos)? {
+            text = format!("{text} COLLATE {}", qualified_text(&name));
+            let pos = expr.pos;
+            expr = Expr { kind: ExprKind::Collate(Box::new(expr), name), pos };
+        }
+        let descending = element.ordering == SortByDir::SortbyDesc as i32;
+        let nulls_first = nulls_first(element.nulls_ordering);
+        Ok((OrderItem { expr, descending, nulls_first }, text))
+    }
+
+    pub(super) fn create_view(&mut self, view: protobuf::ViewStmt) -> Lowered<Ddl> {
+        if view.with_check_option > ViewCheckOption::NoCheckOption as i32 {
+            return Err(Stop::Unsupported("WITH CHECK OPTION"));
+        }
+        let mut range = view.view.ok_or_else(missing)?;
+        let text = deparse::query(view.query.as_deref().ok_or_else(missing)?)?;
+        Ok(Ddl::CreateView {
+            temporary: range.relpersistence == "t",
+            name: self.name(&mut range),
+            columns: strings(view.aliases),
+            query: Box::new(self.subquery(view.query)?),
+            text,
+            replace: view.replace,
+        })
+    }
+
+    pub(super) fn create_table_as(&mut self, create: protobuf::CreateTableAsStmt) -> Lowered<Ddl> {
+        if create.objtype == ObjectType::ObjectMatview as i32 {
+            return Err(Stop::Unsupported("CREATE MATERIALIZED VIEW"));
+        }
+        let into = *create.into.ok_or_else(missing)?;
+        match create.query.and_then(|node| node.node) {
+            Some(N::SelectStmt(select)) => self.into_table(into, *select, create.if_not_exists),
+            _ => Err(Stop::Unsupported("CREATE TABLE AS EXECUTE")),
+        }
+    }
+
+    /// CREATE TABLE AS and SELECT INTO.
+    pub(super) fn into_table(
+        &mut self,
+        into: protobuf::IntoClause,
+        select: protobuf::SelectStmt,
+        if_not_exists: bool,
+    ) -> Lowered<Ddl> {
+        let mut range = into.rel.ok_or_else(missing)?;
+        let query = Box::new(self.select(select)?);
+        Ok(Ddl::CreateTableAs {
+            temporary: range.relpersistence == "t",
+            name: self.name(&mut range),
+            columns: strings(into.col_names),
+            query,
+            if_not_exists,
+            with_data: !into.skip_data,
+        })
+    }
+
+    pub(super) fn create_sequence(&mut self, create: protobuf::CreateSeqStmt) -> Lowered<Ddl> {
+        let mut range = create.sequence.ok_or_else(missing)?;
+        if range.relpersistence == "t" {
+            return Err(Stop::Unsupported("a temporary sequence"));
+        }
+        Ok(Ddl::CreateSequence {
+            name: self.name(&mut range),
+            options: self.sequence_options(create.options)?,
+            if_not_exists: create.if_not_exists,
+        })
+    }
+
+    pub(super) fn alter_sequence(&mut self, alter: protobuf::AlterSeqStmt) -> Lowered<Ddl> {
+        Ok(Ddl::AlterSequence {
+            name: self.relation(alter.sequence)?,
+            options: self.sequence_options(alter.options)?,
+            if_exists: alter.missing_ok,
+        })
+    }
+
+    pub(super) fn create_schema(&mut self, create: protobuf::CreateSchemaStmt) -> Lowered<Ddl> {
+        if !create.schema_elts.is_empty() {
+            return Err(Stop::Unsupported("CREATE SCHEMA with elements"));
+        }
+        let name = match text_of(create.schemaname) {
+            Some(name) => name,
+            None => create.authrole.map(|role| role.rolename).unwrap_or_default(),
+        };
+        Ok(Ddl::CreateSchema { name, if_not_exists: create.if_not_exists })
+    }
+
+    pub(super) fn drop(&mut self, drop: protobuf::DropStmt) -> Lowered<Ddl> {
+        let kind = object_kind(drop.remove_type);
+        let names = drop.objects.into_iter().map(object_name).collect::<Lowered<_>>()?;
+        let cascade = drop.behavior == DropBehavior::DropCascade as i32;
+        Ok(Ddl::Drop { kind, names, if_exists: drop.missing_ok, cascade })
+    }
+
+    pub(super) fn truncate(&mut self, truncate: protobuf::TruncateStmt) -> Lowered<Ddl> {
+        Ok(Ddl::Truncate {
+            tables: self.relations(truncate.relations)?,
+            restart_identity: truncate.restart_seqs,
+            cascade: truncate.behavior == DropBehavior::DropCascade as i32,
+        })
+    }
+
+    pub(super) fn rename(&mut self, mut rename: protobuf::RenameStmt) -> Lowered<Ddl> {
+        let subname = std::mem::take(&mut rename.subname);
+        let ty = ObjectType::try_from(rename.rename_type).unwrap_or(ObjectType::Undefined);
+        let (kind, what) = match ty {
+            ObjectType::ObjectColumn => {
+                (object_kind(rename.relation_type), RenameWhat::Column(subname.clone()))
+            }
+            ObjectType::ObjectTabconstraint => {
+                (ObjectKind::Table, RenameWhat::Constraint(subname.clone()))
+            }
+            _ => (object_kind(rename.rename_type), RenameWhat::Object),
+        };
+        let name = match (rename.relation, rename.object) {
+            (Some(range), _) => self.relation(Some(range))?,
+            (None, Some(object)) => object_name(*object)?,
+            // ALTER SCHEMA and kin keep the old name apart.
+            (None, None) => match &what {
+                RenameWhat::Object => Name { name: subname, ..Name::default() },
+                _ => return Err(missing()),
+            },
+        };
+        Ok(Ddl::Rename { kind, name, what, to: rename.newname, if_exists: rename.missing_ok })
+    }
+}
+
+/// What DROP, ALTER and COMMENT name, as far as it matters to us.
+pub(super) fn object_kind(ty: i32) -> ObjectKind {
+    match ObjectType::try_from(ty).unwrap_or(ObjectType::Undefined) {
+        ObjectType::ObjectTable => ObjectKind::Table,
+        ObjectType::ObjectIndex => ObjectKind::Index,
+        ObjectType::ObjectView => ObjectKind::View,
+        ObjectType::ObjectSequence => ObjectKind::Sequence,
+        ObjectType::ObjectSchema => ObjectKind::Schema,
+        ObjectType::ObjectExtension => ObjectKind::Extension,
+        ObjectType::ObjectType | ObjectType::ObjectDomain => ObjectKind::Type,
+        ObjectType::ObjectFunction
+        | ObjectType::ObjectProcedure
+        | ObjectType::ObjectRoutine
+        | ObjectType::ObjectAggregate => ObjectKind::Function,
+        ObjectType::ObjectTrigger => ObjectKind::Trigger,
+        _ => ObjectKind::Other,
+    }
+}
+
+/// The name of an object in whichever form the tree has it.
+fn object_name(node: Node) -> Lowered<Name> {
+    match node.node {
+        Some(N::List(list)) => qualified(list.items, 0),
+        Some(N::String(s)) => Ok(Name { name: s.sval, ..Name::default() }),
+        Some(N::TypeName(ty)) => qualified(ty.names, 0),
+        Some(N::ObjectWithArgs(object)) => qualified(object.objname, 0),
+        node => {
+            let name = string(Node { node }).ok_or(Stop::Unsupported("DROP of this object"))?;
+            Ok(Name { name, ..Name::default() })
+        }
+    }
+}
+
+/// A name as PostgreSQL prints it: quoted when it must be.
+pub(super) fn quoted(name: &str) -> String {
+    let plain = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.as_bytes()[0].is_ascii_digit()
+        && !reserved(name);
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// Whether a name reads as something else without quotes.
+fn reserved(name: &str) -> bool {
+    pg_query::scan(name).is_ok_and(|scan| {
+        scan.tokens.first().is_some_and(|token| {
+            token.keyword_kind() != protobuf::KeywordKind::NoKeyword
+                && token.keyword_kind() != protobuf::KeywordKind::UnreservedKeyword
+        })
+    })
+}
+
+fn qualified_text(name: &Name) -> String {
+    match &name.schema {
+        Some(schema) => format!("{}.{}", quoted(schema), quoted(&name.name)),
+        None => quoted(&name.name),
+    }
+}
