@@ -20,6 +20,7 @@
 //! - [`backend`]: SQLite's executor; connections to PostgreSQL
 //!
 //! L2, engine
+//! - [`divergence`]: the store of proven differences, in a state file of its own
 //! - [`cutover`]: the phase machine; recovery as a pure function
 //!
 //! L4, assembly
@@ -30,6 +31,7 @@ pub mod clock;
 pub mod config;
 pub mod cutover;
 pub mod demo;
+pub mod divergence;
 pub mod error;
 pub mod schema;
 pub mod sql;

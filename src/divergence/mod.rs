@@ -1,0 +1,15 @@
+//! Divergences: proven differences between the two back ends, grouped, with evidence.
+//!
+//! Owns the state file beside the SQLite file (`<file>-crossfade.jsonl`): divergence groups and
+//! their samples, accept rules, what verify has proven, and the witness of the switch. It must
+//! never write into the application's file, and never keep values beyond the keep policy.
+//! Start at [`Store`].
+
+mod file;
+mod group;
+mod replay;
+mod store;
+
+pub use file::Line;
+pub use group::{Accept, Group, GroupState, Sample, Severity, class_severity};
+pub use store::{KeepValues, Store, TableVerified, VerifyState};

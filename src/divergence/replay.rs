@@ -1,0 +1,60 @@
+//! A script that shows a divergence to a person: both statements, ready for psql and sqlite3.
+
+use std::fmt::Write;
+
+use super::group::Group;
+
+/// The script of a group's first sample.
+pub(super) fn script(group: &Group) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "# {}: {} on {}", group.id, group.class, table(group));
+    let Some(sample) = group.samples.first() else { return out };
+    let _ = writeln!(out, "# position {}; {}", sample.position_primary, sample.message);
+    let parameters: Vec<String> = sample.parameters.iter().map(literal).collect();
+    if let Some(sql) = &sample.sqlite_sql {
+        let _ = writeln!(out, "sqlite3 \"$SQLITE\" <<'SQL'");
+        for (number, value) in parameters.iter().enumerate() {
+            let _ =
+                writeln!(out, ".parameter set ?{} \"{}\"", number + 1, value.replace('"', "\"\""));
+        }
+        let _ = writeln!(out, "{sql};\nSQL");
+    }
+    if let Some(sql) = &sample.postgres_sql {
+        let _ = writeln!(out, "psql \"$POSTGRES_URL\" <<'SQL'");
+        if parameters.is_empty() {
+            let _ = writeln!(out, "{sql};\nSQL");
+        } else {
+            let _ = writeln!(out, "PREPARE replay AS {sql};");
+            let _ = writeln!(out, "EXECUTE replay({});\nSQL", parameters.join(", "));
+        }
+    }
+    if sample.sqlite_sql.is_none() && !sample.key.is_empty() {
+        let condition: Vec<String> = sample
+            .key
+            .iter()
+            .map(|(name, value)| match value {
+                Some(_) => format!("\"{}\" = {}", name.replace('"', "\"\""), literal(value)),
+                None => format!("\"{}\" IS NULL", name.replace('"', "\"\"")),
+            })
+            .collect();
+        let select = format!(
+            "SELECT * FROM \"{}\" WHERE {}",
+            table(group).replace('"', "\"\""),
+            condition.join(" AND ")
+        );
+        let _ = writeln!(out, "sqlite3 -header \"$SQLITE\" <<'SQL'\n{select};\nSQL");
+        let _ = writeln!(out, "psql \"$POSTGRES_URL\" <<'SQL'\n{select};\nSQL");
+    }
+    out
+}
+
+fn table(group: &Group) -> &str {
+    group.table.as_deref().unwrap_or("(no table)")
+}
+
+fn literal(value: &Option<String>) -> String {
+    match value {
+        Some(text) => format!("'{}'", text.replace('\'', "''")),
+        None => "NULL".to_owned(),
+    }
+}

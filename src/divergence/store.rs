@@ -1,0 +1,551 @@
+//! The store: in memory, backed by the state file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use metrics::{counter, gauge};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::file::{Line, StateFile};
+use super::group::{Accept, Group, GroupState, Sample, Severity, class_severity};
+use crate::error::{Error, Result};
+use crate::telemetry::names;
+
+/// Samples kept of a group; later occurrences are counted.
+const SAMPLES_MAX: usize = 10;
+/// Lines appended since the last compaction before the next one.
+const LINES_BEFORE_COMPACTION: usize = 20_000;
+
+/// What may be kept of row values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum KeepValues {
+    /// As they are.
+    #[default]
+    Full,
+    /// A hash keyed by this installation: equal values are equal, nothing else shows.
+    Hashed,
+    /// Nothing.
+    None,
+}
+
+/// What verify has proven of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableVerified {
+    /// Position of the cut.
+    pub position: u64,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Rows compared.
+    pub rows: u64,
+    /// Rows that differ or are missing on one side.
+    pub differing: u64,
+    /// Compared as a multiset: the table has no key.
+    #[serde(default)]
+    pub keyless: bool,
+}
+
+/// Whether the shadow is proven equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerifyState {
+    /// No pass over every table yet.
+    Never,
+    /// Every table clean and young enough.
+    Fresh,
+    /// Clean once, too long ago or not for every table.
+    Stale,
+    /// A table differs.
+    Differs,
+}
+
+struct Inner {
+    file: StateFile,
+    appended: usize,
+    next_id: u64,
+    groups: BTreeMap<u64, Group>,
+    by_key: HashMap<String, u64>,
+    verified: BTreeMap<String, TableVerified>,
+    witness: (u64, u64),
+    switches: Vec<(String, u64, String)>,
+}
+
+/// The divergence store. Cheap calls; one lock, never held across a wait.
+pub struct Store {
+    inner: Mutex<Inner>,
+    path: PathBuf,
+    keep: usize,
+    keep_values: KeepValues,
+    salt: [u8; 16],
+}
+
+impl Store {
+    /// Opens or creates the state file beside the SQLite file.
+    ///
+    /// `keep`: groups kept; beyond that new ones are only counted.
+    pub fn open(sqlite_file: &Path, keep: usize, keep_values: KeepValues) -> Result<Self> {
+        let mut name = sqlite_file.as_os_str().to_owned();
+        name.push("-crossfade.jsonl");
+        let path = PathBuf::from(name);
+        let (file, lines) = StateFile::open(&path).map_err(io_error)?;
+        let mut inner = Inner {
+            file,
+            appended: 0,
+            next_id: 1,
+            groups: BTreeMap::new(),
+            by_key: HashMap::new(),
+            verified: BTreeMap::new(),
+            witness: (0, 0),
+            switches: Vec::new(),
+        };
+        for line in lines {
+            inner.replay(line);
+        }
+        let store =
+            Self { inner: Mutex::new(inner), path, keep, keep_values, salt: rand::random() };
+        store.inner.lock().compact()?;
+        store.publish();
+        Ok(store)
+    }
+
+    /// Where the state file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Records an occurrence and returns its group's id; None when the store is full and the
+    /// group is new (it is counted all the same).
+    pub fn record(&self, mut sample: Sample) -> Option<String> {
+        let severity = sample.severity.unwrap_or_else(|| class_severity(&sample.class));
+        let class = names::CLASSES.iter().copied().find(|c| *c == sample.class).unwrap_or("value");
+        counter!(names::DIVERGENCES, "class" => class, "severity" => severity.as_str())
+            .increment(1);
+        sample.at = now();
+        self.redact(&mut sample);
+        let mut inner = self.inner.lock();
+        let key = Group::key_of(&sample);
+        let known = inner.by_key.get(&key).copied();
+        let number = match known {
+            Some(number) => number,
+            None if inner.groups.len() >= self.keep => return None,
+            None => inner.new_group(&sample, severity),
+        };
+        let group = inner.groups.get_mut(&number)?;
+        let first = group.count == 0;
+        let kept = group.add(&sample);
+        let id = group.id.clone();
+        if first {
+            tracing::warn!(
+                id,
+                class,
+                severity = severity.as_str(),
+                table = sample.table.as_deref(),
+                fingerprint = sample.fingerprint,
+                message = sample.message,
+                "divergence"
+            );
+        }
+        if kept {
+            let line =
+                Line::Divergence { v: Line::VERSION, id: id.clone(), sample: Box::new(sample) };
+            inner.append(&line, false);
+        }
+        drop(inner);
+        self.publish();
+        Some(id)
+    }
+
+    /// Every group, oldest first.
+    pub fn groups(&self) -> Vec<Group> {
+        self.reopen_expired();
+        self.inner.lock().groups.values().cloned().collect()
+    }
+
+    /// One group with its samples.
+    pub fn group(&self, id: &str) -> Option<Group> {
+        self.reopen_expired();
+        let number: u64 = id.strip_prefix('d')?.parse().ok()?;
+        self.inner.lock().groups.get(&number).cloned()
+    }
+
+    /// A script that shows the divergence with psql and sqlite3.
+    pub fn replay(&self, id: &str) -> Option<String> {
+        self.group(id).map(|g| super::replay::script(&g))
+    }
+
+    /// Accepts a group. False when there is none of that id.
+    pub fn accept(&self, id: &str, accept: Accept) -> bool {
+        self.set_state(id, GroupState::Accepted, Some(accept))
+    }
+
+    /// Marks a group as repaired. False when there is none of that id.
+    pub fn fixed(&self, id: &str) -> bool {
+        self.set_state(id, GroupState::Fixed, None)
+    }
+
+    /// Marks every open data group of a table as repaired; returns their ids.
+    pub fn fixed_table(&self, table: &str) -> Vec<String> {
+        let open: Vec<String> = self
+            .groups()
+            .into_iter()
+            .filter(|g| g.state == GroupState::Open && g.severity == Severity::Data)
+            .filter(|g| g.table.as_deref() == Some(table))
+            .map(|g| g.id)
+            .collect();
+        open.into_iter().filter(|id| self.fixed(id)).collect()
+    }
+
+    /// Open groups by severity.
+    pub fn open_counts(&self) -> BTreeMap<Severity, u64> {
+        self.reopen_expired();
+        let mut counts = BTreeMap::new();
+        for group in self.inner.lock().groups.values() {
+            if group.state == GroupState::Open {
+                *counts.entry(group.severity).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// When the last new occurrence of an open group was seen.
+    pub fn last_open_at(&self) -> Option<Timestamp> {
+        let inner = self.inner.lock();
+        let open = inner.groups.values().filter(|g| g.state == GroupState::Open);
+        open.filter_map(|g| g.last_at.parse().ok()).max()
+    }
+
+    /// Notes what verify has proven of a table. Durable.
+    pub fn verify_done(&self, table: &str, mut result: TableVerified) {
+        result.at = now();
+        let mut inner = self.inner.lock();
+        let line =
+            Line::Verified { v: Line::VERSION, table: table.to_owned(), result: result.clone() };
+        inner.append(&line, true);
+        inner.verified.insert(table.to_owned(), result);
+    }
+
+    /// Forgets what was verified: the shadow was copied anew or written by somebody else.
+    pub fn verify_reset(&self) {
+        let mut inner = self.inner.lock();
+        inner.verified.clear();
+        inner.append(&Line::VerifyReset { v: Line::VERSION }, true);
+    }
+
+    /// What verify has proven, by table.
+    pub fn verified(&self) -> BTreeMap<String, TableVerified> {
+        self.inner.lock().verified.clone()
+    }
+
+    /// The state over the given tables, and the time of the oldest proof.
+    pub fn verify_state(&self, tables: &[String], age_max_s: i64) -> (VerifyState, Option<String>) {
+        let inner = self.inner.lock();
+        let results: Vec<_> = tables.iter().map(|t| inner.verified.get(t)).collect();
+        if results.iter().all(Option::is_none) && !tables.is_empty() {
+            return (VerifyState::Never, None);
+        }
+        let oldest = results.iter().flatten().map(|r| r.at.clone()).min();
+        if results.iter().flatten().any(|r| r.differing > 0) {
+            return (VerifyState::Differs, oldest);
+        }
+        let young = |at: &str| {
+            at.parse::<Timestamp>()
+                .is_ok_and(|at| Timestamp::now().duration_since(at).as_secs() <= age_max_s)
+        };
+        let fresh = results.iter().all(|r| r.is_some_and(|r| young(&r.at)));
+        (if fresh { VerifyState::Fresh } else { VerifyState::Stale }, oldest)
+    }
+
+    /// The witness of the switch: (attempted, served).
+    pub fn witness(&self) -> (u64, u64) {
+        self.inner.lock().witness
+    }
+
+    /// Raises the witness durably. An error must stop the switch: without it a restored file
+    /// could go unnoticed.
+    pub fn set_witness(&self, attempted: u64, served: u64) -> Result<()> {
+        let mut inner = self.inner.lock();
+        let line = Line::Witness { v: Line::VERSION, attempted, served };
+        inner.file.append(&line, true).map_err(io_error)?;
+        inner.witness = (attempted, served);
+        Ok(())
+    }
+
+    /// Notes a finished switch or rehearsal with its longest client wait.
+    pub fn switch_done(&self, kind: &str, pause_ms: u64) {
+        let mut inner = self.inner.lock();
+        let (kind, at) = (kind.to_owned(), now());
+        inner.switches.push((kind.clone(), pause_ms, at.clone()));
+        inner.append(&Line::Switch { v: Line::VERSION, kind, pause_ms, at }, true);
+    }
+
+    /// Switches and rehearsals: kind, longest wait in milliseconds, time.
+    pub fn switches(&self) -> Vec<(String, u64, String)> {
+        self.inner.lock().switches.clone()
+    }
+
+    fn set_state(&self, id: &str, state: GroupState, accept: Option<Accept>) -> bool {
+        let mut inner = self.inner.lock();
+        let number = id.strip_prefix('d').and_then(|n| n.parse::<u64>().ok());
+        let Some(group) = number.and_then(|n| inner.groups.get_mut(&n)) else { return false };
+        group.state = state;
+        group.accept.clone_from(&accept);
+        inner.append(&Line::State { v: Line::VERSION, id: id.to_owned(), state, accept }, true);
+        drop(inner);
+        self.publish();
+        true
+    }
+
+    /// Accepted groups whose date has passed are open again.
+    fn reopen_expired(&self) {
+        let expired = |accept: &Accept| {
+            accept.expires.as_deref().is_some_and(|at| {
+                let end = at.parse::<Timestamp>().ok().or_else(|| {
+                    at.parse::<jiff::civil::Date>()
+                        .ok()
+                        .and_then(|d| d.to_zoned(jiff::tz::TimeZone::UTC).ok())
+                        .map(|z| z.timestamp())
+                });
+                end.is_some_and(|end| end <= Timestamp::now())
+            })
+        };
+        let ids: Vec<String> = {
+            let inner = self.inner.lock();
+            let accepted = inner.groups.values().filter(|g| g.accept.as_ref().is_some_and(expired));
+            accepted.filter(|g| g.state == GroupState::Accepted).map(|g| g.id.clone()).collect()
+        };
+        for id in ids {
+            self.set_state(&id, GroupState::Open, None);
+        }
+    }
+
+    fn redact(&self, sample: &mut Sample) {
+        let apply = |value: &mut Option<String>| match self.keep_values {
+            KeepValues::Full => {}
+            KeepValues::None => *value = value.take().map(|_| "…".to_owned()),
+            KeepValues::Hashed => {
+                *value = value.take().map(|v| {
+                    let hash = Sha256::new().chain_update(self.salt).chain_update(v).finalize();
+                    hash[..8].iter().map(|b| format!("{b:02x}")).collect()
+                });
+            }
+        };
+        sample.primary.iter_mut().chain(&mut sample.shadow).for_each(apply);
+        sample.parameters.iter_mut().for_each(apply);
+        sample.key.iter_mut().map(|(_, v)| v).for_each(apply);
+        if self.keep_values != KeepValues::Full {
+            // Literals in the texts are values too.
+            sample.sqlite_sql = None;
+            sample.postgres_sql = None;
+        }
+    }
+
+    fn publish(&self) {
+        let counts = self.inner.lock();
+        for severity in
+            [Severity::Data, Severity::Semantic, Severity::Representation, Severity::Performance]
+        {
+            let open = counts
+                .groups
+                .values()
+                .filter(|g| g.state == GroupState::Open && g.severity == severity)
+                .count();
+            let open = u32::try_from(open).unwrap_or(u32::MAX);
+            gauge!(names::DIVERGENCES_OPEN, "severity" => severity.as_str()).set(f64::from(open));
+        }
+    }
+}
+
+impl Inner {
+    fn replay(&mut self, line: Line) {
+        match line {
+            Line::Divergence { id, sample, .. } => {
+                let severity = sample.severity.unwrap_or_else(|| class_severity(&sample.class));
+                let Some(number) = id.strip_prefix('d').and_then(|n| n.parse().ok()) else {
+                    return;
+                };
+                self.next_id = self.next_id.max(number);
+                if !self.groups.contains_key(&number) {
+                    self.new_group(&sample, severity);
+                }
+                if let Some(group) = self.groups.get_mut(&number) {
+                    group.add(&sample);
+                }
+            }
+            Line::Group { group, .. } => {
+                let Some(number) = group.id.strip_prefix('d').and_then(|n| n.parse().ok()) else {
+                    return;
+                };
+                self.next_id = self.next_id.max(number + 1);
+                self.by_key.insert(group.key(), number);
+                self.groups.insert(number, *group);
+            }
+            Line::State { id, state, accept, .. } => {
+                let number = id.strip_prefix('d').and_then(|n| n.parse::<u64>().ok());
+                if let Some(group) = number.and_then(|n| self.groups.get_mut(&n)) {
+                    group.state = state;
+                    group.accept = accept;
+                }
+            }
+            Line::Verified { table, result, .. } => {
+                self.verified.insert(table, result);
+            }
+            Line::VerifyReset { .. } => self.verified.clear(),
+            Line::Witness { attempted, served, .. } => self.witness = (attempted, served),
+            Line::Switch { kind, pause_ms, at, .. } => self.switches.push((kind, pause_ms, at)),
+        }
+    }
+
+    fn new_group(&mut self, sample: &Sample, severity: Severity) -> u64 {
+        let number = self.next_id;
+        self.next_id += 1;
+        let group = Group {
+            id: format!("d{number}"),
+            class: sample.class.clone(),
+            severity,
+            fingerprint: sample.fingerprint.clone(),
+            table: sample.table.clone(),
+            columns: sample.columns.clone(),
+            count: 0,
+            first_at: sample.at.clone(),
+            last_at: sample.at.clone(),
+            state: GroupState::Open,
+            caused_by: sample.caused_by.clone(),
+            accept: None,
+            samples: Vec::new(),
+        };
+        self.by_key.insert(group.key(), number);
+        self.groups.insert(number, group);
+        number
+    }
+
+    /// Appends; a state file that cannot be written is logged, never an error of the caller.
+    fn append(&mut self, line: &Line, durable: bool) {
+        self.appended += 1;
+        let written = self.file.append(line, durable);
+        let compacted =
+            if self.appended > LINES_BEFORE_COMPACTION { self.compact() } else { Ok(()) };
+        if let Err(error) = written.map_err(io_error).and(compacted) {
+            tracing::error!(%error, "the state file cannot be written");
+        }
+    }
+
+    fn compact(&mut self) -> Result<()> {
+        let v = Line::VERSION;
+        let groups = self.groups.values().cloned().map(Box::new);
+        let mut lines: Vec<Line> = groups.map(|group| Line::Group { v, group }).collect();
+        lines.extend(self.verified.iter().map(|(table, result)| Line::Verified {
+            v,
+            table: table.clone(),
+            result: result.clone(),
+        }));
+        let (attempted, served) = self.witness;
+        lines.push(Line::Witness { v, attempted, served });
+        let keep_from = self.switches.len().saturating_sub(100);
+        lines.extend(self.switches[keep_from..].iter().map(|(kind, pause_ms, at)| Line::Switch {
+            v,
+            kind: kind.clone(),
+            pause_ms: *pause_ms,
+            at: at.clone(),
+        }));
+        self.appended = 0;
+        self.file.rewrite(&lines).map_err(io_error)
+    }
+}
+
+impl Group {
+    /// Counts an occurrence; whether it was kept as a sample. A fixed group opens again.
+    fn add(&mut self, sample: &Sample) -> bool {
+        self.count += 1;
+        self.last_at.clone_from(&sample.at);
+        if self.state == GroupState::Fixed {
+            self.state = GroupState::Open;
+            self.samples.clear();
+        }
+        let keep = self.samples.len() < SAMPLES_MAX;
+        if keep {
+            self.samples.push(sample.clone());
+        }
+        keep
+    }
+}
+
+fn now() -> String {
+    Timestamp::now().to_string()
+}
+
+fn io_error(error: std::io::Error) -> Error {
+    Error::new(
+        crate::error::Culprit::Proxy,
+        crate::error::state::IO_ERROR,
+        format!("could not use the state file: {error}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(table: &str) -> Sample {
+        Sample {
+            class: "effect_value".to_owned(),
+            fingerprint: "UPDATE t SET a = $1".to_owned(),
+            table: Some(table.to_owned()),
+            columns: vec!["a".to_owned()],
+            key: vec![("id".to_owned(), Some("7".to_owned()))],
+            primary: vec![Some("1".to_owned())],
+            shadow: vec![None],
+            ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn survives_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("app.db");
+        let store = Store::open(&file, 100, KeepValues::Full).unwrap();
+        for _ in 0..12 {
+            assert_eq!(store.record(sample("t")).as_deref(), Some("d1"));
+        }
+        assert_eq!(store.record(sample("u")).as_deref(), Some("d2"));
+        store.set_witness(3, 2).unwrap();
+        assert!(store.fixed("d2"));
+        drop(store);
+        let store = Store::open(&file, 100, KeepValues::Full).unwrap();
+        let group = store.group("d1").unwrap();
+        assert_eq!((group.samples.len(), group.state), (10, GroupState::Open));
+        assert_eq!(group.samples[0].primary, [Some("1".to_owned())]);
+        assert_eq!(store.group("d2").unwrap().state, GroupState::Fixed);
+        assert_eq!(store.witness(), (3, 2));
+        assert_eq!(store.open_counts()[&Severity::Data], 1);
+        assert_eq!(store.record(sample("v")).as_deref(), Some("d3"));
+    }
+
+    #[test]
+    fn hashed_values_do_not_show() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("a"), 9, KeepValues::Hashed).unwrap();
+        store.record(sample("t"));
+        let group = store.group("d1").unwrap();
+        assert_ne!(group.samples[0].primary, [Some("1".to_owned())]);
+        let text = std::fs::read_to_string(store.path()).unwrap();
+        assert!(!text.contains(r#"["1"]"#) && !text.contains(r#"["id","7"]"#));
+    }
+
+    #[test]
+    fn an_accepted_group_opens_again_when_it_expires() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("a"), 9, KeepValues::Full).unwrap();
+        store.record(sample("t"));
+        let accept = |expires: &str| Accept {
+            owner: "ops".to_owned(),
+            reason: "known".to_owned(),
+            expires: Some(expires.to_owned()),
+        };
+        assert!(store.accept("d1", accept("2999-01-01")));
+        assert_eq!(store.group("d1").unwrap().state, GroupState::Accepted);
+        assert!(store.accept("d1", accept("2001-01-01")));
+        assert_eq!(store.group("d1").unwrap().state, GroupState::Open);
+    }
+}
