@@ -20,6 +20,7 @@
 //! - [`backend`]: SQLite's executor; connections to PostgreSQL
 //!
 //! L2, engine
+//! - [`compare`]: row sets and effects to verdicts
 //! - [`divergence`]: the store of proven differences, in a state file of its own
 //! - [`cutover`]: the phase machine; recovery as a pure function
 //!
@@ -28,6 +29,7 @@
 
 pub mod backend;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod cutover;
 pub mod demo;
