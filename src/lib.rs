@@ -10,9 +10,8 @@
 //! - [`config`]: text and environment into validated settings, each with its source
 //!
 //! L0b, base
+//! - [`failpoint`]: named crash points inside durable steps
 //! - [`clock`]: time and randomness behind a handle
-//!
-//! L0b, base
 //! - [`telemetry`]: metric names, the log, the live numbers
 //!
 //! L1, adapters
@@ -35,6 +34,7 @@ pub mod cutover;
 pub mod demo;
 pub mod divergence;
 pub mod error;
+pub mod failpoint;
 pub mod schema;
 pub mod sql;
 pub mod telemetry;

@@ -1,3 +1,562 @@
 //! SQLite as a back end.
+//!
+//! Owns the only doors to the SQLite file: [`Sqlite`] with its pool of readers and its
+//! one writer. One proxy serves a file (OS lock), commits are counted, row images are
+//! captured for the journal. It must never let SQLITE_BUSY reach a client because of our
+//! own connections. Start at [`Sqlite::open`].
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::backend::Position;
+use crate::error::{Error, Result, state};
+use crate::schema::Catalog;
+
+pub mod codes;
+mod connection;
+mod durable;
+pub mod events;
 pub mod functions;
+mod hooks;
+mod lock;
+mod maintain;
+mod pool;
+mod queue;
+mod raw;
+mod recorder;
+mod stream;
+mod writer;
+
+pub use connection::{Connection, Interrupter, owned};
+pub use hooks::is_internal;
+pub use pool::Reader;
+pub use raw::{Failure, Statement};
+pub use recorder::{PART, Recorder, Recording};
+pub use writer::{Committed, Mark, Writer};
+
+use connection::Purpose;
+use durable::{Durable, Point};
+use lock::FileLock;
+use pool::Pool;
+use queue::Queue;
+
+/// When a commit may be told to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Every COMMIT syncs.
+    Full,
+    /// One sync for all commits that wait at that moment.
+    #[default]
+    Group,
+    /// Not synced before it is told; a power cut may lose the last moments, never the
+    /// file's consistency.
+    Normal,
+}
+
+/// How the SQLite file is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The database file; created when absent.
+    pub path: PathBuf,
+    /// Pooled readers.
+    pub readers: usize,
+    /// Durability of commits.
+    pub durability: Durability,
+    /// Whether foreign keys are enforced.
+    pub foreign_keys: bool,
+    /// Page cache of each connection, in bytes.
+    pub cache_bytes: u64,
+    /// Memory-mapped part of the file, in bytes; 0 is off.
+    pub mmap_bytes: u64,
+    /// Temporary tables and sorts in memory.
+    pub temp_store_memory: bool,
+    /// How long a foreign program's lock is waited for.
+    pub busy_timeout: Duration,
+}
+
+impl Options {
+    /// The defaults for a file.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            readers: 8,
+            durability: Durability::default(),
+            foreign_keys: true,
+            cache_bytes: 16 << 20,
+            mmap_bytes: 0,
+            temp_store_memory: true,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Registers functions, collations and virtual tables on each new connection.
+pub type Install = dyn Fn(&rusqlite::Connection) -> Result<()> + Send + Sync;
+
+/// Turns SQLite's failures into errors.
+pub type MapError = dyn Fn(Failure) -> Error + Send + Sync;
+
+/// What opening the file changed, to be said to the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The file did not exist.
+    pub created: bool,
+    /// WAL mode was switched on.
+    pub switched_to_wal: bool,
+}
+
+/// A SQLite file that is being served. Cheap to clone.
+#[derive(Clone)]
+pub struct Sqlite(Arc<Core>);
+
+/// Field order matters: connections close before the lock on the file ends.
+pub(super) struct Core {
+    options: Options,
+    path: PathBuf,
+    opened: Opened,
+    install: Arc<Install>,
+    map: Arc<RwLock<Arc<MapError>>>,
+    catalog: RwLock<Arc<Catalog>>,
+    recorder: RwLock<Option<Arc<dyn Recorder>>>,
+    virtual_known: AtomicBool,
+    queue: Arc<Queue>,
+    pool: Arc<Pool>,
+    /// The shared writer connection while nobody writes.
+    writer: Mutex<Option<Connection>>,
+    /// Kept open for ever, as the last close deletes the WAL; used for checkpoints.
+    keeper: Mutex<Connection>,
+    durable: Arc<Durable>,
+    /// The shared writer's last `data_version`: changes of others show in it.
+    data_version: AtomicI64,
+    foreign: AtomicU64,
+    retired_writers: AtomicU64,
+    stop: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _lock: FileLock,
+}
+
+impl Sqlite {
+    /// Opens the file for serving: takes the lock (55006 when another proxy has it),
+    /// switches WAL mode on, syncs the WAL, starts syncer and upkeep.
+    pub fn open(options: Options, install: Arc<Install>) -> Result<Self> {
+        let path = resolved(&options.path)?;
+        let lock = FileLock::take(&path)?;
+        let created = !path.exists();
+        let switched_to_wal = enter_wal(&path, options.busy_timeout)?;
+        let map: Arc<RwLock<Arc<MapError>>> = Arc::new(RwLock::new(Arc::new(codes::plain)));
+        let keeper = connect(&path, &options, Purpose::Own, &install, &map)?;
+        let writer = connect(&path, &options, Purpose::Writer, &install, &map)?;
+        // Size the WAL is cut back to when it starts anew.
+        writer.batch("PRAGMA journal_size_limit = 67108864")?;
+        let data_version = data_version(&writer)?;
+        let pool = {
+            let (path, options, install, map) =
+                (path.clone(), options.clone(), install.clone(), map.clone());
+            let size = options.readers;
+            let open = move || connect(&path, &options, Purpose::Reader, &install, &map);
+            Pool::new(size, Box::new(open))
+        };
+        let durable = Arc::new(Durable::new(&path, options.durability));
+        // Whatever an earlier process committed without a sync becomes durable first.
+        durable.sync_now();
+        let core = Arc::new(Core {
+            options,
+            path,
+            opened: Opened { created, switched_to_wal },
+            install,
+            map,
+            catalog: RwLock::default(),
+            recorder: RwLock::new(None),
+            virtual_known: AtomicBool::new(false),
+            queue: Arc::default(),
+            pool,
+            writer: Mutex::new(Some(writer)),
+            keeper: Mutex::new(keeper),
+            durable,
+            data_version: AtomicI64::new(data_version),
+            foreign: AtomicU64::new(0),
+            retired_writers: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            threads: Mutex::default(),
+            _lock: lock,
+        });
+        let threads = vec![core.durable.start()?, maintain::start(&core)?];
+        *core.threads.lock() = threads;
+        Ok(Self(core))
+    }
+
+    /// What opening the file changed.
+    pub fn opened(&self) -> Opened {
+        self.0.opened
+    }
+
+    /// The file, without symbolic links.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The options it was opened with.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// A warm reader. Waits while all are out; 57014 when the deadline passes.
+    pub async fn reader(&self, deadline: Option<Instant>) -> Result<Reader> {
+        self.0.pool.take(deadline).await
+    }
+
+    /// The writer, in a transaction of its own (BEGIN IMMEDIATE is done). Waits for the
+    /// turn; 55P03 when the deadline passes.
+    pub async fn writer(&self, deadline: Option<Instant>) -> Result<Writer> {
+        let turn = self.turn(deadline).await?;
+        let idle = self.0.writer.lock().take();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => self.0.reopen_writer()?,
+        };
+        Writer::begin(self.0.clone(), conn, true, turn, deadline).await
+    }
+
+    /// A writing transaction on a session's own connection (it holds a snapshot or
+    /// temporary tables), in the same queue. A transaction already open there goes on;
+    /// its first write gives 40001 when others have committed since.
+    pub async fn writer_on(&self, conn: &Connection, deadline: Option<Instant>) -> Result<Writer> {
+        let turn = self.turn(deadline).await?;
+        self.0.look_for_foreign_writer()?;
+        Writer::begin(self.0.clone(), conn.share(), false, turn, deadline).await
+    }
+
+    async fn turn(&self, deadline: Option<Instant>) -> Result<queue::Turn> {
+        if let Some(turn) = self.0.queue.try_acquire() {
+            return Ok(turn);
+        }
+        let wait = self.0.queue.acquire();
+        match deadline {
+            None => wait.await,
+            Some(at) => tokio::time::timeout_at(at.into(), wait).await.map_err(|_| {
+                let message = "canceling statement due to lock timeout";
+                Error::client(state::LOCK_NOT_AVAILABLE, message)
+                    .detail("Another transaction is writing.")
+                    .retryable()
+            })?,
+        }
+    }
+
+    /// A connection of the caller's own: for a snapshot or temporary tables.
+    pub fn dedicated(&self) -> Result<Connection> {
+        let core = &self.0;
+        connect(&core.path, &core.options, Purpose::Own, &core.install, &core.map)
+    }
+
+    /// Position of the last commit.
+    pub fn position(&self) -> Position {
+        self.0.durable.committed().position
+    }
+
+    /// Position of the last commit that is on the disk. Only up to here may anything leave
+    /// for the shadow.
+    pub fn durable(&self) -> Position {
+        self.0.durable.synced().position
+    }
+
+    /// Waits until a commit may be told to its client: on the disk in modes full and
+    /// group, at once in mode normal.
+    pub async fn wait_durable(&self, position: Position) -> Result<()> {
+        self.0.durable.wait(Point { position, commit: 0 }).await
+    }
+
+    /// [`Sqlite::wait_durable`] for a commit that may have no position of its own.
+    pub async fn wait_committed(&self, committed: Committed) -> Result<()> {
+        self.0.durable.wait(committed.point).await
+    }
+
+    /// Waits until a position is on the disk, in every mode.
+    pub async fn wait_synced(&self, position: Position) -> Result<()> {
+        self.0.durable.wait_synced(Point { position, commit: 0 }).await
+    }
+
+    /// Calls back whenever the durable position rises: a receiver that has changed then.
+    pub fn durable_changes(&self) -> DurableChanges {
+        DurableChanges(self.0.durable.subscribe())
+    }
+
+    /// Syncs everything committed so far, on this thread, in every mode: for fence and
+    /// promoted records. Use `blocking` around it in async code.
+    pub fn sync(&self) -> Position {
+        self.0.durable.sync_now().position
+    }
+
+    /// The current catalog.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.0.catalog.read().clone()
+    }
+
+    /// Publishes a new catalog, after the DDL that made it has committed.
+    pub fn set_catalog(&self, catalog: Arc<Catalog>) {
+        *self.0.catalog.write() = catalog;
+    }
+
+    /// Replaces the mapping of SQLite's failures, for all connections.
+    pub fn set_error_map(&self, map: Arc<MapError>) {
+        *self.0.map.write() = map;
+    }
+
+    /// Sets or removes the recorder. To be called in a writer's `commit_with`, or before
+    /// anything writes.
+    pub fn set_recorder(&self, recorder: Option<Arc<dyn Recorder>>) {
+        *self.0.recorder.write() = recorder;
+    }
+
+    /// Whether transactions are recorded.
+    pub fn has_recorder(&self) -> bool {
+        self.0.recorder.read().is_some()
+    }
+
+    /// Sets the position at start, from the journal; before anything writes.
+    pub fn set_position(&self, position: Position) {
+        self.0.durable.reset(position);
+    }
+
+    /// How often a write by a foreign program was noticed.
+    pub fn foreign_writes(&self) -> u64 {
+        self.0.foreign.load(Ordering::Relaxed)
+    }
+
+    /// Looks for a foreign writer now; the count so far.
+    pub async fn check_foreign(&self) -> Result<u64> {
+        let turn = self.turn(None).await?;
+        let looked = self.0.look_for_foreign_writer();
+        drop(turn);
+        looked.map(|()| self.foreign_writes())
+    }
+
+    /// Figures for the surfaces.
+    pub fn figures(&self) -> Figures {
+        let core = &self.0;
+        Figures {
+            readers: core.options.readers,
+            readers_in_use: core.pool.in_use(core.options.readers.max(1)),
+            retired: core.pool.retired() + core.retired_writers.load(Ordering::Relaxed),
+            writers_waiting: core.queue.waiting(),
+            wal_bytes: core.durable.wal_bytes(),
+        }
+    }
+}
+
+/// Figures of the back end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Readers allowed.
+    pub readers: usize,
+    /// Readers out now.
+    pub readers_in_use: usize,
+    /// Connections thrown away because a statement of theirs was kept.
+    pub retired: u64,
+    /// Transactions waiting for the writer.
+    pub writers_waiting: usize,
+    /// Bytes of the WAL file.
+    pub wal_bytes: u64,
+}
+
+/// Tells when the durable position has risen.
+pub struct DurableChanges(tokio::sync::watch::Receiver<Point>);
+
+impl DurableChanges {
+    /// Waits for a rise since the last call; the durable position. None when the file is
+    /// closed.
+    pub async fn next(&mut self) -> Option<Position> {
+        self.0.changed().await.ok()?;
+        Some(self.0.borrow_and_update().position)
+    }
+}
+
+impl Core {
+    fn recorder(&self) -> Option<Arc<dyn Recorder>> {
+        self.recorder.read().clone()
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Virtual and shadow tables, when they are not known since the last DDL.
+    #[expect(clippy::type_complexity, reason = "one caller")]
+    fn virtual_tables(
+        &self,
+        conn: &Connection,
+    ) -> Result<Option<(std::collections::HashSet<String>, bool)>> {
+        if self.virtual_known.swap(true, Ordering::AcqRel) {
+            return Ok(None);
+        }
+        writer::virtual_tables(conn).map(Some)
+    }
+
+    fn forget_virtual_tables(&self) {
+        self.virtual_known.store(false, Ordering::Release);
+    }
+
+    /// Puts the shared writer connection back; one that is not clean is replaced.
+    fn give_back(&self, conn: Connection) {
+        conn.end_lease();
+        if conn.in_transaction() || conn.has_statements() {
+            self.retired_writers.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        *self.writer.lock() = Some(conn);
+    }
+
+    fn reopen_writer(&self) -> Result<Connection> {
+        let conn = connect(&self.path, &self.options, Purpose::Writer, &self.install, &self.map)?;
+        conn.batch("PRAGMA journal_size_limit = 67108864")?;
+        self.forget_virtual_tables();
+        self.data_version.store(data_version(&conn)?, Ordering::Relaxed);
+        Ok(conn)
+    }
+
+    /// A commit of ours on another connection: not a foreign one. In the writer's turn.
+    fn own_commit(&self) {
+        if let Some(conn) = &*self.writer.lock()
+            && let Ok(version) = data_version(conn)
+        {
+            self.data_version.store(version, Ordering::Relaxed);
+        }
+    }
+
+    /// Compares the shared writer's data_version with the last one known. In the writer's
+    /// turn: all our own commits are accounted for then.
+    fn look_for_foreign_writer(&self) -> Result<()> {
+        let slot = self.writer.lock();
+        let Some(conn) = &*slot else { return Ok(()) };
+        let version = data_version(conn)?;
+        if self.data_version.swap(version, Ordering::Relaxed) != version {
+            self.foreign.fetch_add(1, Ordering::Relaxed);
+            self.forget_virtual_tables();
+            tracing::warn!("a foreign program has written to the SQLite file");
+        }
+        Ok(())
+    }
+
+    fn checkpoint_passive(&self) -> Result<()> {
+        self.keeper.lock().batch("PRAGMA wal_checkpoint(PASSIVE)")
+    }
+
+    /// Completes the copy of the WAL so that the next write starts it anew. In the
+    /// writer's turn, on the writer's own connection: a restart by another connection
+    /// would look like a foreign write.
+    fn checkpoint_restart(&self) -> Result<()> {
+        match &*self.writer.lock() {
+            Some(conn) => conn.batch("PRAGMA wal_checkpoint(RESTART)"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.durable.stop();
+        self.pool.close();
+        let current = std::thread::current().id();
+        for thread in self.threads.get_mut().drain(..) {
+            thread.thread().unpark();
+            // The upkeep thread itself may hold the last reference.
+            if thread.thread().id() != current && thread.join().is_err() {
+                tracing::error!("a thread of the SQLite back end has panicked");
+            }
+        }
+    }
+}
+
+fn connect(
+    path: &Path,
+    options: &Options,
+    purpose: Purpose,
+    install: &Arc<Install>,
+    map: &Arc<RwLock<Arc<MapError>>>,
+) -> Result<Connection> {
+    let map = map.clone();
+    let mapped: Arc<MapError> = Arc::new(move |failure| {
+        let map = map.read().clone();
+        map(failure)
+    });
+    Connection::open(path, options, purpose, install.as_ref(), mapped)
+}
+
+fn data_version(conn: &Connection) -> Result<i64> {
+    conn.query_integer("PRAGMA data_version", &[])?
+        .ok_or_else(|| Error::internal("PRAGMA data_version gave nothing"))
+}
+
+/// The path without symbolic links, so that the lock is the same under every name.
+fn resolved(path: &Path) -> Result<PathBuf> {
+    let unreachable = |e: std::io::Error| {
+        Error::primary(state::IO_ERROR, "could not reach the folder of the SQLite file")
+            .detail(format!("{e}."))
+    };
+    if path.exists() {
+        return path.canonicalize().map_err(unreachable);
+    }
+    let name = path.file_name().ok_or_else(|| {
+        Error::client(state::CONFIG_FILE_ERROR, "the SQLite path does not name a file")
+    })?;
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).canonicalize().map_err(unreachable)?;
+    Ok(parent.join(name))
+}
+
+/// Switches WAL mode on; whether that changed the file. 55006 when others keep the file
+/// from it for the whole busy timeout.
+fn enter_wal(path: &Path, busy_timeout: Duration) -> Result<bool> {
+    let conn = rusqlite::Connection::open(path).map_err(codes::opening)?;
+    conn.busy_timeout(busy_timeout).map_err(codes::opening)?;
+    let held = |error: Error| {
+        if error.sqlstate() == state::LOCK_NOT_AVAILABLE {
+            Error::primary(state::OBJECT_IN_USE, "another program holds the SQLite file")
+                .detail("WAL mode could not be switched on while it is open elsewhere.")
+                .hint("Close the other programs, or raise busy_timeout_ms.")
+        } else {
+            error
+        }
+    };
+    let text = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, String>(0));
+    let before = text("PRAGMA journal_mode").map_err(|e| held(codes::opening(e)))?;
+    if before.eq_ignore_ascii_case("wal") {
+        return Ok(false);
+    }
+    let until = Instant::now() + busy_timeout;
+    loop {
+        match text("PRAGMA journal_mode = WAL").map_err(codes::opening) {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(true),
+            Ok(mode) => {
+                return Err(Error::primary(
+                    state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("the SQLite file stays in journal mode {mode}"),
+                ));
+            }
+            // SQLite does not call the busy handler for this lock.
+            Err(e) if e.sqlstate() == state::LOCK_NOT_AVAILABLE && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Err(e) => return Err(held(e)),
+        }
+    }
+}
+
+/// Runs something that may block: in place when the runtime can move other tasks away.
+pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {
+            tokio::task::block_in_place(f)
+        }
+        _ => f(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
