@@ -77,7 +77,8 @@ impl Connection {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut conn = rusqlite::Connection::open_with_flags(path, flags).map_err(codes::opening)?;
+        let mut conn =
+            rusqlite::Connection::open_with_flags(path, flags).map_err(codes::opening)?;
         configure(&conn, options, purpose).map_err(codes::opening)?;
         let interrupt = conn.get_interrupt_handle();
         let control = Arc::new(Control {
@@ -155,7 +156,10 @@ impl Connection {
         if !statement.step()? {
             return Ok(None);
         }
-        (0..statement.column_count()).map(|i| owned(statement.column(i))).collect::<Result<_>>().map(Some)
+        (0..statement.column_count())
+            .map(|i| owned(statement.column(i)))
+            .collect::<Result<_>>()
+            .map(Some)
     }
 
     /// The first column of the first row as an integer; None for no row or another class.
@@ -288,10 +292,7 @@ pub fn owned(cell: CellRef<'_>) -> Result<Cell> {
         CellRef::Integer(i) => Cell::Integer(i),
         CellRef::Real(r) => Cell::Real(r),
         CellRef::Text(t) => Cell::Text(String::from_utf8(t.to_vec()).map_err(|_| {
-            Error::primary(
-                crate::error::state::DATA_CORRUPTED,
-                "stored text is not valid UTF-8",
-            )
+            Error::primary(crate::error::state::DATA_CORRUPTED, "stored text is not valid UTF-8")
         })?),
         CellRef::Blob(b) => Cell::Blob(b.to_vec()),
     })

@@ -149,9 +149,11 @@ impl Durable {
             state.wanted = state.wanted.max(commit);
         }
         self.wake.notify_one();
-        changes.wait_for(reached).await.map(|_| ()).map_err(|_| {
-            Error::primary(state::ADMIN_SHUTDOWN, "the SQLite file is being closed")
-        })
+        changes
+            .wait_for(reached)
+            .await
+            .map(|_| ())
+            .map_err(|_| Error::primary(state::ADMIN_SHUTDOWN, "the SQLite file is being closed"))
     }
 
     /// Syncs now, on the caller's thread; everything committed before is durable after.
@@ -222,7 +224,8 @@ impl WalFile {
             Err(e) => return Err(e),
         };
         let mut held = self.file.lock();
-        let same = matches!(&*held, Some((_, dev, ino)) if *dev == meta.dev() && *ino == meta.ino());
+        let same =
+            matches!(&*held, Some((_, dev, ino)) if *dev == meta.dev() && *ino == meta.ino());
         if !same {
             let file = File::open(&self.path)?;
             let meta = file.metadata()?;

@@ -150,8 +150,7 @@ impl Capture {
 
     fn kept(&self, database: &str, table: &str) -> bool {
         let main = database == "public" || database == "main";
-        main && !is_internal(table)
-            && (self.excluded.is_empty() || !self.excluded.contains(table))
+        main && !is_internal(table) && (self.excluded.is_empty() || !self.excluded.contains(table))
     }
 
     fn append(&mut self, table: &str, case: &PreUpdateCase) -> Result<()> {

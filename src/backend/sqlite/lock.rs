@@ -31,8 +31,11 @@ impl FileLock {
             .truncate(false)
             .open(&path)
             .map_err(|e| {
-                Error::primary(state::IO_ERROR, "could not open the lock file beside the SQLite file")
-                    .detail(format!("{e}."))
+                Error::primary(
+                    state::IO_ERROR,
+                    "could not open the lock file beside the SQLite file",
+                )
+                .detail(format!("{e}."))
             })?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut lock) => {

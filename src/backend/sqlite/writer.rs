@@ -300,7 +300,8 @@ impl Writer {
         let recorded = self.close_record()?;
         failpoint!("writer.before_commit");
         if let Err(error) = self.conn.execute("COMMIT", &[]) {
-            if error.sqlstate() == state::IO_ERROR && self.core.options.durability == Durability::Full
+            if error.sqlstate() == state::IO_ERROR
+                && self.core.options.durability == Durability::Full
             {
                 durable::fatal("COMMIT could not write to the disk", &error);
             }
