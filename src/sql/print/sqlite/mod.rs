@@ -1,0 +1,73 @@
+//! The typed tree as SQLite text.
+//!
+//! Owns the decision, per operand, between what is stored and what it means: a column whose
+//! codec preserves equality (or order) is compared as stored, with constants encoded, so
+//! that indexes serve; anything else goes through a decode or a sort-key function. It must
+//! never let SQLite's own affinity, NULL order, division or overflow decide.
+//! One file per construct; start at [`print`], then `select`, `expr`, `compare`.
+
+mod aggregate;
+mod call;
+mod cast;
+mod codec;
+mod compare;
+mod cte;
+mod delete;
+mod expr;
+mod from;
+mod insert;
+mod like;
+mod names;
+mod quantified;
+pub mod registry;
+mod select;
+mod set;
+mod sort;
+mod update;
+mod window;
+
+use crate::error::Result;
+use crate::schema::Codec;
+use crate::sql::ir::Statement;
+use crate::value::Type;
+
+use names::Printer;
+
+/// A statement for SQLite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// The text.
+    pub text: String,
+    /// How each result column is stored; `Identity` is the logical cell.
+    pub codecs: Vec<Codec>,
+}
+
+/// An SQL expression in SQLite's dialect and the form of its value.
+#[derive(Clone, Debug)]
+struct Value {
+    /// Text; safe to stand as an operand.
+    sql: String,
+    /// `Identity`: the logical cell of `ty`. Otherwise stored by this codec.
+    codec: Codec,
+    /// The logical type; for a stored value, the column's own type with its modifier.
+    ty: Type,
+}
+
+impl Value {
+    fn logical(sql: impl Into<String>, ty: Type) -> Self {
+        Self { sql: sql.into(), codec: Codec::Identity, ty }
+    }
+}
+
+/// Prints a statement; `params` is the number of the client's parameters (frozen values
+/// are numbered after them).
+pub fn print(statement: &Statement, params: usize) -> Result<Printed> {
+    let mut printer = Printer::new(params);
+    let (text, outputs) = match statement {
+        Statement::Select(query) => printer.top_query(query)?,
+        Statement::Insert(insert) => printer.insert(insert)?,
+        Statement::Update(update) => printer.update(update)?,
+        Statement::Delete(delete) => printer.delete(delete)?,
+    };
+    Ok(Printed { text, codecs: outputs.iter().map(|o| o.codec).collect() })
+}

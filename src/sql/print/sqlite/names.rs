@@ -1,0 +1,177 @@
+//! Names in the printed text: relations, columns, output columns.
+//!
+//! Every relation of a statement gets an alias of its own, so that a name can never be
+//! captured by another scope. Output columns are always called `c1`, `c2` …
+
+use std::collections::{HashMap, HashSet};
+
+use super::Value;
+use crate::error::{Error, Result};
+use crate::schema::{Codec, Relation, RelationKind};
+use crate::sql::ir::{Output, Query};
+use crate::sql::print::quoted;
+use crate::value::Type;
+
+/// How a column of a relation in scope is written and stored.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    /// Quoted name.
+    pub(super) name: String,
+    /// Codec.
+    pub(super) codec: Codec,
+    /// Logical type.
+    pub(super) ty: Type,
+}
+
+/// A relation in scope.
+#[derive(Clone, Debug)]
+pub(super) struct Rel {
+    /// Quoted alias; empty where SQLite wants bare column names.
+    pub(super) qualifier: String,
+    /// Columns.
+    pub(super) columns: Vec<Column>,
+}
+
+/// State of printing one statement.
+pub(super) struct Printer {
+    /// Number of the client's parameters.
+    pub(super) params: usize,
+    /// Relations by number.
+    pub(super) rels: HashMap<u32, Rel>,
+    /// Catalog entries behind relations, for index decisions.
+    pub(super) tables: HashMap<u32, std::sync::Arc<Relation>>,
+    /// Quoted names and columns of CTEs by id.
+    pub(super) ctes: HashMap<u32, Rel>,
+    /// Expressions of the enclosing SELECT's output, for sorting by output column.
+    pub(super) outputs: Vec<Value>,
+    taken: HashSet<String>,
+}
+
+impl Printer {
+    pub(super) fn new(params: usize) -> Self {
+        Self {
+            params,
+            rels: HashMap::new(),
+            tables: HashMap::new(),
+            ctes: HashMap::new(),
+            outputs: Vec::new(),
+            taken: HashSet::new(),
+        }
+    }
+
+    /// A quoted name like `wanted` that no other relation of the statement has.
+    pub(super) fn unique(&mut self, wanted: &str) -> String {
+        let wanted = if wanted.is_empty() { "q" } else { wanted };
+        let mut name = wanted.to_owned();
+        let mut n = 1;
+        while !self.taken.insert(name.to_lowercase()) {
+            n += 1;
+            name = format!("{wanted}_{n}");
+        }
+        quoted(&name)
+    }
+
+    /// Brings a table into scope; returns its quoted alias.
+    pub(super) fn bind_table(
+        &mut self,
+        rel: u32,
+        table: &std::sync::Arc<Relation>,
+        alias: &str,
+    ) -> String {
+        let qualifier = self.unique(alias);
+        let columns = table
+            .columns
+            .iter()
+            .map(|c| Column { name: quoted(&c.sqlite_name), codec: c.codec, ty: c.ty })
+            .collect();
+        self.rels.insert(rel, Rel { qualifier: qualifier.clone(), columns });
+        self.tables.insert(rel, table.clone());
+        qualifier
+    }
+
+    /// Brings a query's output into scope; returns its quoted alias.
+    pub(super) fn bind_outputs(&mut self, rel: u32, alias: &str, columns: Vec<Column>) -> String {
+        let qualifier = self.unique(alias);
+        self.rels.insert(rel, Rel { qualifier: qualifier.clone(), columns });
+        qualifier
+    }
+
+    /// Runs `f` with a relation's columns written without qualifier, as RETURNING and
+    /// ON CONFLICT want them.
+    pub(super) fn unqualified<T>(
+        &mut self,
+        rel: u32,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let former = self.rels.get_mut(&rel).map(|r| std::mem::take(&mut r.qualifier));
+        let result = f(self);
+        if let (Some(former), Some(r)) = (former, self.rels.get_mut(&rel)) {
+            r.qualifier = former;
+        }
+        result
+    }
+
+    /// A reference to a column, as it is stored.
+    pub(super) fn column(&self, rel: u32, index: u32) -> Result<Value> {
+        let bound = self
+            .rels
+            .get(&rel)
+            .ok_or_else(|| Error::unsupported("a reference to a later item of FROM"))?;
+        let column = bound
+            .columns
+            .get(index as usize)
+            .ok_or_else(|| Error::internal("column index out of range"))?;
+        let sql = if bound.qualifier.is_empty() {
+            column.name.clone()
+        } else {
+            format!("{}.{}", bound.qualifier, column.name)
+        };
+        Ok(Value { sql, codec: column.codec, ty: column.ty })
+    }
+}
+
+/// The quoted name of the n-th (0-based) output column.
+pub(super) fn output_name(n: usize) -> String {
+    format!("\"c{}\"", n + 1)
+}
+
+/// Output columns as the columns of a relation.
+pub(super) fn as_columns(outputs: &[Value]) -> Vec<Column> {
+    outputs
+        .iter()
+        .enumerate()
+        .map(|(i, o)| Column { name: output_name(i), codec: o.codec, ty: o.ty })
+        .collect()
+}
+
+/// Output columns as logical columns of a relation.
+pub(super) fn logical_columns(outputs: &[Output]) -> Vec<Column> {
+    outputs
+        .iter()
+        .enumerate()
+        .map(|(i, o)| Column { name: output_name(i), codec: Codec::Identity, ty: o.ty })
+        .collect()
+}
+
+/// A query's output columns, all logical.
+pub(super) fn logical_outputs(query: &Query) -> Vec<Value> {
+    query
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(i, o)| Value::logical(output_name(i), o.ty))
+        .collect()
+}
+
+/// A table's qualified name in SQLite.
+pub(super) fn table_name(table: &Relation) -> String {
+    let schema = match table.kind {
+        RelationKind::Temporary => "temp",
+        _ => match table.schema.as_str() {
+            "pg_catalog" => "pg_catalog",
+            "information_schema" => "information_schema",
+            _ => "public",
+        },
+    };
+    format!("{}.{}", quoted(schema), quoted(&table.sqlite_name))
+}
