@@ -50,7 +50,7 @@ pub fn codec_name(codec: Codec) -> &'static str {
 
 /// The element type of an array type known to hold comparable logical cells.
 pub(super) fn element(array: u32) -> Option<u32> {
-    crate::sql::print::sqlite::registry::element_type(array)
+    crate::value::element_of(array)
 }
 
 /// Whether values of this form may be compared bare.
@@ -140,9 +140,18 @@ pub(super) fn key(logical: &str, ty: Type) -> String {
 /// A value in a form that may be compared, sorted or grouped by SQLite.
 pub(super) fn comparable(value: &Value, class: Class) -> String {
     if suits(value.codec, value.ty, class) {
-        value.sql.clone()
+        bare(value)
     } else {
         key(&logical(value), value.ty)
+    }
+}
+
+/// A value as it stands, compared byte by byte.
+pub(super) fn bare(value: &Value) -> String {
+    if value.collated {
+        format!("({} COLLATE BINARY)", value.sql)
+    } else {
+        value.sql.clone()
     }
 }
 

@@ -51,11 +51,13 @@ struct Value {
     codec: Codec,
     /// The logical type; for a stored value, the column's own type with its modifier.
     ty: Type,
+    /// SQLite would compare it by a collation of the file's that is not BINARY.
+    collated: bool,
 }
 
 impl Value {
     fn logical(sql: impl Into<String>, ty: Type) -> Self {
-        Self { sql: sql.into(), codec: Codec::Identity, ty }
+        Self { sql: sql.into(), codec: Codec::Identity, ty, collated: false }
     }
 }
 

@@ -21,12 +21,17 @@ pub(super) struct Column {
     pub(super) codec: Codec,
     /// Logical type.
     pub(super) ty: Type,
+    /// Has a collation that is not BINARY.
+    pub(super) collated: bool,
+    /// Never NULL here.
+    pub(super) not_null: bool,
 }
 
 /// A relation in scope.
 #[derive(Clone, Debug)]
 pub(super) struct Rel {
-    /// Quoted alias; empty where SQLite wants bare column names.
+    /// Quoted alias; empty where SQLite wants bare column names, or where the columns' names
+    /// are whole expressions.
     pub(super) qualifier: String,
     /// Columns.
     pub(super) columns: Vec<Column>,
@@ -44,6 +49,8 @@ pub(super) struct Printer {
     pub(super) ctes: HashMap<u32, Rel>,
     /// Expressions of the enclosing SELECT's output, for sorting by output column.
     pub(super) outputs: Vec<Value>,
+    /// The relation whose `excluded` row is in scope.
+    pub(super) target: Option<u32>,
     taken: HashSet<String>,
 }
 
@@ -55,8 +62,19 @@ impl Printer {
             tables: HashMap::new(),
             ctes: HashMap::new(),
             outputs: Vec::new(),
+            target: None,
             taken: HashSet::new(),
         }
+    }
+
+    /// The names in use, to print a part again with [`Printer::restore`].
+    pub(super) fn checkpoint(&self) -> HashSet<String> {
+        self.taken.clone()
+    }
+
+    /// Frees the names taken since a checkpoint.
+    pub(super) fn restore(&mut self, taken: HashSet<String>) {
+        self.taken = taken;
     }
 
     /// A quoted name like `wanted` that no other relation of the statement has.
@@ -82,7 +100,13 @@ impl Printer {
         let columns = table
             .columns
             .iter()
-            .map(|c| Column { name: quoted(&c.sqlite_name), codec: c.codec, ty: c.ty })
+            .map(|c| Column {
+                name: quoted(&c.sqlite_name),
+                codec: c.codec,
+                ty: c.ty,
+                collated: c.collation.is_some(),
+                not_null: c.not_null,
+            })
             .collect();
         self.rels.insert(rel, Rel { qualifier: qualifier.clone(), columns });
         self.tables.insert(rel, table.clone());
@@ -126,7 +150,7 @@ impl Printer {
         } else {
             format!("{}.{}", bound.qualifier, column.name)
         };
-        Ok(Value { sql, codec: column.codec, ty: column.ty })
+        Ok(Value { sql, codec: column.codec, ty: column.ty, collated: column.collated })
     }
 }
 
@@ -140,7 +164,13 @@ pub(super) fn as_columns(outputs: &[Value]) -> Vec<Column> {
     outputs
         .iter()
         .enumerate()
-        .map(|(i, o)| Column { name: output_name(i), codec: o.codec, ty: o.ty })
+        .map(|(i, o)| Column {
+            name: output_name(i),
+            codec: o.codec,
+            ty: o.ty,
+            collated: o.collated,
+            not_null: false,
+        })
         .collect()
 }
 
@@ -149,7 +179,13 @@ pub(super) fn logical_columns(outputs: &[Output]) -> Vec<Column> {
     outputs
         .iter()
         .enumerate()
-        .map(|(i, o)| Column { name: output_name(i), codec: Codec::Identity, ty: o.ty })
+        .map(|(i, o)| Column {
+            name: output_name(i),
+            codec: Codec::Identity,
+            ty: o.ty,
+            collated: false,
+            not_null: false,
+        })
         .collect()
 }
 

@@ -1,0 +1,115 @@
+//! Aggregates: DISTINCT, ORDER BY and FILTER around the registry's templates.
+
+use super::Value;
+use super::call::{expand, unsupported_function};
+use super::codec::{Class, bare, comparable, key, logical, suits};
+use super::names::Printer;
+use super::registry::{Kind, lookup};
+use crate::error::{Error, Result};
+use crate::schema::Codec;
+use crate::sql::ir::{Call, Expr, Sort};
+use crate::value::Type;
+
+impl Printer {
+    /// An aggregate call, over a window or not.
+    pub(super) fn aggregate(&mut self, call: &Call, ty: Type) -> Result<Value> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(self.value(arg)?);
+        }
+        let types: Vec<u32> = call.args.iter().map(|e| e.ty.oid).collect();
+        let mut value = self.aggregate_core(call, &args, &types, ty)?;
+        if let Some(filter) = &call.filter {
+            value.sql.push_str(&format!(" FILTER (WHERE {})", self.logical(filter)?));
+        }
+        if let Some(over) = &call.over {
+            if call.distinct || !call.order_by.is_empty() {
+                return Err(Error::unsupported("DISTINCT or ORDER BY in a window aggregate"));
+            }
+            value.sql.push_str(&self.over(over)?);
+        }
+        Ok(value)
+    }
+
+    fn aggregate_core(
+        &mut self,
+        call: &Call,
+        args: &[Value],
+        types: &[u32],
+        ty: Type,
+    ) -> Result<Value> {
+        if call.star {
+            return Ok(Value::logical("count(*)", ty));
+        }
+        if let (name @ ("min" | "max"), [value]) = (call.name.as_str(), args) {
+            return Ok(extreme(name, value, ty));
+        }
+        let template = lookup(Kind::Aggregate, &call.name, types)
+            .ok_or_else(|| unsupported_function(&call.name, types))?;
+        if call.distinct {
+            return self.distinct_aggregate(call, args, template, ty);
+        }
+        let mut sql = expand(template, args, ty)?;
+        let order = self.sorts(&call.order_by)?;
+        if !order.is_empty() {
+            let end = sql.rfind(')').unwrap_or(sql.len());
+            sql.insert_str(end, &format!(" ORDER BY {order}"));
+        }
+        Ok(Value::logical(sql, ty))
+    }
+
+    fn distinct_aggregate(
+        &mut self,
+        call: &Call,
+        args: &[Value],
+        template: &str,
+        ty: Type,
+    ) -> Result<Value> {
+        let Some(first) = args.first() else {
+            return Err(Error::unsupported("DISTINCT without an argument"));
+        };
+        // PostgreSQL sorts to find duplicates, so these come out sorted.
+        if matches!(call.name.as_str(), "string_agg" | "array_agg") {
+            let descending = sorted_by_argument(&call.order_by, &call.args)
+                .ok_or_else(|| Error::unsupported("this ORDER BY in a DISTINCT aggregate"))?;
+            let mut items = vec![u8::from(descending).to_string(), key(&logical(first), first.ty)];
+            items.extend(args.iter().map(logical));
+            return Ok(Value::logical(
+                format!("pg_{}_distinct({})", call.name, items.join(", ")),
+                ty,
+            ));
+        }
+        if args.len() > 1 || !call.order_by.is_empty() {
+            return Err(Error::unsupported("this DISTINCT aggregate"));
+        }
+        if call.name == "count" {
+            let sql = format!("count(DISTINCT {})", comparable(first, Class::Equality));
+            return Ok(Value::logical(sql, ty));
+        }
+        let logical_safe = suits(Codec::Identity, first.ty, Class::Equality);
+        if !logical_safe || first.collated {
+            return Err(Error::unsupported("this DISTINCT aggregate over this type"));
+        }
+        let sql = expand(template, args, ty)?;
+        Ok(Value::logical(sql.replacen('(', "(DISTINCT ", 1), ty))
+    }
+}
+
+/// min and max: SQLite's own over what sorts as stored, else by key.
+fn extreme(name: &str, value: &Value, ty: Type) -> Value {
+    if suits(value.codec, value.ty, Class::Order) {
+        let sql = format!("{name}({})", bare(value));
+        return Value { sql, collated: false, ..value.clone() };
+    }
+    let cell = logical(value);
+    Value::logical(format!("pg_{name}_by({}, {cell})", key(&cell, value.ty)), ty)
+}
+
+/// ORDER BY absent or over the first argument itself: whether it descends.
+fn sorted_by_argument(order: &[Sort], args: &[Expr]) -> Option<bool> {
+    match order {
+        [] => Some(false),
+        [one] if args.first() == Some(&one.expr) => Some(one.descending),
+        _ => None,
+    }
+}

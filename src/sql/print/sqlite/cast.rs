@@ -1,0 +1,80 @@
+//! Casts between logical cells.
+//!
+//! Pairs with the same cell, or one that SQLite makes itself, are data; all others go
+//! through `pg_cast`, which follows PostgreSQL's rules and messages.
+
+use super::registry::{Kind, lookup};
+use crate::error::{Error, Result};
+use crate::value::{Type, oid};
+
+/// A logical cell of one type as the logical cell of another.
+pub(super) fn convert(sql: &str, from: Type, to: Type, explicit: bool) -> Result<String> {
+    let mut out = if from.oid == to.oid { sql.to_owned() } else { base(sql, from.oid, to.oid)? };
+    // A cast between types has lost the modifier; between equal modifiers nothing changes.
+    if to.typmod != -1 && (from.oid != to.oid || from.typmod != to.typmod) {
+        out = format!("pg_typmod({out}, {}, {}, {})", to.oid, to.typmod, u8::from(explicit));
+    }
+    Ok(out)
+}
+
+fn base(sql: &str, from: u32, to: u32) -> Result<String> {
+    let Some(name) = short_name(to) else {
+        return match (crate::value::element_of(from), crate::value::element_of(to)) {
+            (_, Some(_)) => Ok(format!("pg_cast({sql}, {from}, {to})")),
+            _ => Err(refusal(from, to)),
+        };
+    };
+    if let Some(template) = lookup(Kind::Cast, name, &[from]) {
+        return Ok(template.replace("$1", sql).replace("@1", &from.to_string()));
+    }
+    let known = short_name(from).is_some() || crate::value::element_of(from).is_some();
+    if !known || is_catalog(from) || is_catalog(to) {
+        return Err(refusal(from, to));
+    }
+    Ok(format!("pg_cast({sql}, {from}, {to})"))
+}
+
+fn refusal(from: u32, to: u32) -> Error {
+    let (from, to) = (crate::value::type_name(from), crate::value::type_name(to));
+    Error::unsupported(format_args!("casting {from} to {to}"))
+}
+
+/// Types whose values are OIDs of named objects; only listed pairs convert.
+fn is_catalog(type_oid: u32) -> bool {
+    matches!(type_oid, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE)
+}
+
+/// The pg_type name of a type that the data names.
+pub(super) fn short_name(type_oid: u32) -> Option<&'static str> {
+    Some(match type_oid {
+        oid::BOOL => "bool",
+        oid::BYTEA => "bytea",
+        oid::CHAR => "char",
+        oid::NAME => "name",
+        oid::INT8 => "int8",
+        oid::INT2 => "int2",
+        oid::INT4 => "int4",
+        oid::REGPROC => "regproc",
+        oid::TEXT | oid::UNKNOWN => "text",
+        oid::OID => "oid",
+        oid::JSON => "json",
+        oid::FLOAT4 => "float4",
+        oid::FLOAT8 => "float8",
+        oid::BPCHAR => "bpchar",
+        oid::VARCHAR => "varchar",
+        oid::DATE => "date",
+        oid::TIME => "time",
+        oid::TIMESTAMP => "timestamp",
+        oid::TIMESTAMPTZ => "timestamptz",
+        oid::INTERVAL => "interval",
+        oid::NUMERIC => "numeric",
+        oid::REGCLASS => "regclass",
+        oid::REGTYPE => "regtype",
+        oid::REGNAMESPACE => "regnamespace",
+        oid::UUID => "uuid",
+        oid::JSONB => "jsonb",
+        oid::XID => "xid",
+        oid::PG_NODE_TREE => "pg_node_tree",
+        _ => return None,
+    })
+}

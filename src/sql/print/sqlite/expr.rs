@@ -1,0 +1,158 @@
+//! Expressions: one arm for each kind, the longer ones in files of their own.
+
+use super::Value;
+use super::codec::{literal, logical};
+use super::names::Printer;
+use crate::error::{Error, Result};
+use crate::schema::Codec;
+use crate::sql::ir::{CallKind, CastKind, Expr, ExprKind};
+use crate::value::{Type, oid};
+
+impl Printer {
+    /// An expression in whatever form comes without conversion.
+    pub(super) fn value(&mut self, expr: &Expr) -> Result<Value> {
+        self.value_at(expr).map_err(|e| e.at(expr.pos))
+    }
+
+    fn value_at(&mut self, expr: &Expr) -> Result<Value> {
+        match &expr.kind {
+            ExprKind::Column(rel, index) => self.column(*rel, *index),
+            ExprKind::Excluded(index) => self.excluded(*index),
+            ExprKind::OutputColumn(n) => self
+                .outputs
+                .get(*n as usize)
+                .cloned()
+                .ok_or_else(|| Error::internal("output column out of range")),
+            ExprKind::Cast(inner, kind) => self.cast(inner, *kind, expr.ty),
+            ExprKind::Collate(inner, name) => {
+                if matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
+                    self.value(inner)
+                } else {
+                    Err(Error::unsupported(format_args!("COLLATE \"{name}\"")))
+                }
+            }
+            ExprKind::Call(call) => match call.kind {
+                CallKind::Scalar => self.scalar_call(call, expr.ty),
+                CallKind::Aggregate => self.aggregate(call, expr.ty),
+                CallKind::Window => self.window_call(call, expr.ty),
+                CallKind::SetReturning => Err(Error::unsupported(format_args!(
+                    "the set-returning function {} outside FROM",
+                    call.name
+                ))),
+            },
+            _ => Ok(Value::logical(self.plain(expr)?, expr.ty)),
+        }
+    }
+
+    /// Kinds whose value is always logical.
+    fn plain(&mut self, expr: &Expr) -> Result<String> {
+        Ok(match &expr.kind {
+            ExprKind::Const(cell) => literal(cell),
+            ExprKind::Param(n) => format!("?{n}"),
+            ExprKind::Frozen(n) => format!("?{}", self.params + *n as usize + 1),
+            ExprKind::Op(op) => self.operator(op, expr.ty)?,
+            ExprKind::And(parts) => self.joined(parts, " AND ")?,
+            ExprKind::Or(parts) => self.joined(parts, " OR ")?,
+            ExprKind::Not(inner) => format!("(NOT {})", self.logical(inner)?),
+            ExprKind::IsNull(inner, not) => {
+                let value = self.value(inner)?;
+                format!("({} IS {}NULL)", value.sql, if *not { "NOT " } else { "" })
+            }
+            ExprKind::IsBool(inner, value, not) => {
+                let inner = self.logical(inner)?;
+                let word = match value {
+                    Some(true) => "TRUE",
+                    Some(false) => "FALSE",
+                    None => "NULL",
+                };
+                format!("({inner} IS {}{word})", if *not { "NOT " } else { "" })
+            }
+            ExprKind::IsDistinct(a, b, not) => self.is_distinct(a, b, *not)?,
+            ExprKind::InList { expr, list, not } => self.in_list(expr, list, *not)?,
+            ExprKind::AnyAll { expr, op, array, all } => self.any_all(expr, *op, array, *all)?,
+            ExprKind::Case { branches, otherwise } => {
+                self.case(branches, otherwise.as_deref())?
+            }
+            ExprKind::Coalesce(items) => {
+                let items = self.all_logical(items)?;
+                match items.as_slice() {
+                    [one] => one.clone(),
+                    _ => format!("coalesce({})", items.join(", ")),
+                }
+            }
+            ExprKind::MinMax(greatest, items) => {
+                let items = self.all_logical(items)?;
+                let name = if *greatest { "pg_greatest" } else { "pg_least" };
+                format!("{name}({}, {})", expr.ty.oid, items.join(", "))
+            }
+            ExprKind::NullIf(a, b) => self.null_if(a, b)?,
+            ExprKind::Subquery(query) => self.scalar_subquery(query)?,
+            ExprKind::Exists(query) => {
+                let (sql, _) = self.query(query, false)?;
+                format!("EXISTS ({sql})")
+            }
+            ExprKind::SubqueryCompare { row, op, query, all } => {
+                self.subquery_compare(row, *op, query, *all)?
+            }
+            ExprKind::ArraySubquery(query) => self.array_subquery(query)?,
+            ExprKind::Array(items) => {
+                let items = self.all_logical(items)?;
+                format!("pg_array({})", items.join(", "))
+            }
+            ExprKind::RowCompare(left, op, right) => self.row_compare(left, *op, right)?,
+            ExprKind::Subscript(array, index) => {
+                let (array, index) = (self.logical(array)?, self.logical(index)?);
+                format!("pg_array_get({array}, {index})")
+            }
+            ExprKind::Column(..)
+            | ExprKind::Excluded(_)
+            | ExprKind::OutputColumn(_)
+            | ExprKind::Cast(..)
+            | ExprKind::Collate(..)
+            | ExprKind::Call(_) => logical(&self.value_at(expr)?),
+        })
+    }
+
+    fn joined(&mut self, parts: &[Expr], between: &str) -> Result<String> {
+        Ok(format!("({})", self.all_logical(parts)?.join(between)))
+    }
+
+    pub(super) fn all_logical(&mut self, items: &[Expr]) -> Result<Vec<String>> {
+        items.iter().map(|i| self.logical(i)).collect()
+    }
+
+    fn case(&mut self, branches: &[(Expr, Expr)], otherwise: Option<&Expr>) -> Result<String> {
+        let mut sql = "(CASE".to_owned();
+        for (when, then) in branches {
+            sql.push_str(&format!(" WHEN {} THEN {}", self.logical(when)?, self.logical(then)?));
+        }
+        if let Some(otherwise) = otherwise {
+            sql.push_str(&format!(" ELSE {}", self.logical(otherwise)?));
+        }
+        sql.push_str(" END)");
+        Ok(sql)
+    }
+
+    fn cast(&mut self, inner: &Expr, kind: CastKind, ty: Type) -> Result<Value> {
+        let value = self.value(inner)?;
+        if kind == CastKind::Relabel || (value.ty.oid == ty.oid && ty.typmod == -1) {
+            // The stored form goes on; what is logical takes the new type's name.
+            let ty = if value.codec == Codec::Identity { ty } else { value.ty };
+            let same = value.ty.oid == ty.oid || value.codec == Codec::Identity;
+            if same && !changes_form(value.ty.oid, ty.oid) {
+                return Ok(Value { ty, ..value });
+            }
+        }
+        if value.ty == ty {
+            return Ok(value);
+        }
+        let explicit = kind == CastKind::Explicit;
+        let sql = super::cast::convert(&logical(&value), value.ty, ty, explicit)?;
+        Ok(Value::logical(sql, ty))
+    }
+}
+
+/// Whether a relabelling between two types needs another cell after all.
+fn changes_form(from: u32, to: u32) -> bool {
+    to == oid::BPCHAR && from != oid::BPCHAR
+}

@@ -1,0 +1,171 @@
+//! FROM: tables, subqueries, functions, joins.
+
+use super::Value;
+use super::call::{expand, unsupported_function};
+use super::names::{Column, Printer, Rel, as_columns, logical_columns, output_name, table_name};
+use super::registry::{Kind, lookup};
+use crate::error::{Error, Result};
+use crate::schema::Codec;
+use crate::sql::ast::JoinKind;
+use crate::sql::ir::{Call, Expr, From, Output};
+use crate::value::Type;
+
+impl Printer {
+    /// The items of a FROM clause, cross-joined; empty when there are none.
+    pub(super) fn from_items(&mut self, items: &[From]) -> Result<String> {
+        let mut sql = String::new();
+        for (i, item) in items.iter().enumerate() {
+            let text = self.from_item(item)?;
+            // SQLite joins strictly left to right: a join right of a comma needs parentheses.
+            if i > 0 && matches!(item, From::Join { .. }) {
+                sql.push_str(&format!(" JOIN ({text})"));
+            } else if i > 0 {
+                sql.push_str(&format!(" JOIN {text}"));
+            } else {
+                sql = text;
+            }
+        }
+        Ok(sql)
+    }
+
+    /// ` FROM …`, or nothing.
+    pub(super) fn from_clause(&mut self, items: &[From]) -> Result<String> {
+        let items = self.from_items(items)?;
+        Ok(if items.is_empty() { items } else { format!(" FROM {items}") })
+    }
+
+    fn from_item(&mut self, item: &From) -> Result<String> {
+        match item {
+            From::Table { rel, table, alias } => {
+                let name = table_name(&table.0);
+                let alias = self.bind_table(*rel, &table.0, alias);
+                Ok(format!("{name} AS {alias}"))
+            }
+            From::Cte { rel, cte, alias, .. } => {
+                let bound = self
+                    .ctes
+                    .get(cte)
+                    .cloned()
+                    .ok_or_else(|| Error::internal("a CTE is used before it is defined"))?;
+                let alias = self.bind_outputs(*rel, alias, bound.columns);
+                Ok(format!("{} AS {alias}", bound.qualifier))
+            }
+            From::Subquery { rel, query, alias, lateral, .. } => {
+                if *lateral && !super::cte::self_contained(query) {
+                    return Err(Error::unsupported("LATERAL that refers to its neighbours"));
+                }
+                let (sql, outputs) = self.query(query, false)?;
+                let alias = self.bind_outputs(*rel, alias, as_columns(&outputs));
+                Ok(format!("({sql}) AS {alias}"))
+            }
+            From::Function { rel, call, alias, columns, ordinality, .. } => {
+                self.function(*rel, call, alias, columns, *ordinality)
+            }
+            From::Join { kind, left, right, on } => self.join(*kind, left, right, on.as_ref()),
+        }
+    }
+
+    fn join(
+        &mut self,
+        kind: JoinKind,
+        left: &From,
+        right: &From,
+        on: Option<&Expr>,
+    ) -> Result<String> {
+        let (a, mut b) = (self.from_item(left)?, self.from_item(right)?);
+        if matches!(right, From::Join { .. }) {
+            b = format!("({b})");
+        }
+        if matches!(kind, JoinKind::Left | JoinKind::Full) {
+            self.mark_nullable(right);
+        }
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            self.mark_nullable(left);
+        }
+        // CROSS JOIN would fix SQLite's join order.
+        let word = match kind {
+            JoinKind::Inner | JoinKind::Cross => "JOIN",
+            JoinKind::Left => "LEFT JOIN",
+            JoinKind::Right => "RIGHT JOIN",
+            JoinKind::Full => "FULL JOIN",
+        };
+        Ok(match on {
+            Some(on) => format!("{a} {word} {b} ON {}", self.logical(on)?),
+            None if matches!(kind, JoinKind::Inner | JoinKind::Cross) => format!("{a} {word} {b}"),
+            None => format!("{a} {word} {b} ON TRUE"),
+        })
+    }
+
+    /// Columns of an outer join's inner side may be NULL whatever their tables say.
+    fn mark_nullable(&mut self, item: &From) {
+        match item {
+            From::Join { left, right, .. } => {
+                self.mark_nullable(left);
+                self.mark_nullable(right);
+            }
+            From::Table { rel, .. }
+            | From::Cte { rel, .. }
+            | From::Subquery { rel, .. }
+            | From::Function { rel, .. } => {
+                if let Some(bound) = self.rels.get_mut(rel) {
+                    bound.columns.iter_mut().for_each(|c| c.not_null = false);
+                }
+            }
+        }
+    }
+
+    /// A function in FROM: a set-returning one from the registry, or a scalar one as one row.
+    fn function(
+        &mut self,
+        rel: u32,
+        call: &Call,
+        alias: &str,
+        columns: &[Output],
+        ordinality: bool,
+    ) -> Result<String> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(self.value(arg)?);
+        }
+        let types: Vec<u32> = args.iter().map(|v: &Value| v.ty.oid).collect();
+        let result = columns.first().map_or(Type::new(0), |c| c.ty);
+        if let Some(template) = lookup(Kind::Table, &call.name, &types) {
+            let values = columns.len() - usize::from(ordinality);
+            if values != template_columns(template) {
+                return Err(unsupported_function(&call.name, &types));
+            }
+            let (table, names) = template.split_once(' ').unwrap_or((template, "value"));
+            let table = expand(table, &args, result)?;
+            let alias = self.unique(alias);
+            let mut names: Vec<String> =
+                names.split(' ').map(|n| format!("{alias}.\"{n}\"")).collect();
+            if ordinality {
+                names.push(format!("({alias}.\"key\" + 1)"));
+            }
+            let bound = names
+                .into_iter()
+                .zip(columns)
+                .map(|(name, c)| Column {
+                    name,
+                    codec: Codec::Identity,
+                    ty: c.ty,
+                    collated: false,
+                    not_null: false,
+                })
+                .collect();
+            self.rels.insert(rel, Rel { qualifier: String::new(), columns: bound });
+            return Ok(format!("{table} AS {alias}"));
+        }
+        if ordinality || columns.len() != 1 || call.kind != crate::sql::ir::CallKind::Scalar {
+            return Err(unsupported_function(&call.name, &types));
+        }
+        let value = self.scalar_call(call, result)?;
+        let alias = self.bind_outputs(rel, alias, logical_columns(columns));
+        Ok(format!("(SELECT {} AS {}) AS {alias}", value.sql, output_name(0)))
+    }
+}
+
+/// How many value columns a table template offers.
+fn template_columns(template: &str) -> usize {
+    template.split_once(' ').map_or(1, |(_, names)| names.split(' ').count())
+}

@@ -1,0 +1,99 @@
+//! UNION, INTERSECT, EXCEPT, each side wrapped so that PostgreSQL's precedence holds.
+
+use super::Value;
+use super::codec::{Class, comparable, suits};
+use super::names::{Printer, output_name};
+use super::select::named;
+use crate::error::{Error, Result};
+use crate::sql::ast::SetOp;
+use crate::sql::ir::Query;
+
+/// Whether equal values of an output have equal cells, byte for byte as SQLite compares them.
+pub(super) fn whole(value: &Value) -> bool {
+    suits(value.codec, value.ty, Class::Equality) && !value.collated
+}
+
+impl Printer {
+    /// A set operation with its ORDER BY and LIMIT.
+    pub(super) fn set_operation(
+        &mut self,
+        query: &Query,
+        op: SetOp,
+        all: bool,
+        left: &Query,
+        right: &Query,
+        plain: bool,
+    ) -> Result<(String, Vec<Value>)> {
+        // Both sides must be stored alike, column by column; otherwise both are logical.
+        let mark = self.checkpoint();
+        let (mut a, mut oa) = self.query(left, plain)?;
+        let (mut b, mut ob) = self.query(right, plain)?;
+        let alike = oa.iter().zip(&ob).all(|(x, y)| x.codec == y.codec && x.ty == y.ty);
+        if !alike {
+            self.restore(mark);
+            (a, oa) = self.query(left, true)?;
+            (b, ob) = self.query(right, true)?;
+            for ((x, y), column) in oa.iter_mut().zip(&mut ob).zip(&query.columns) {
+                x.ty = column.ty;
+                y.ty = column.ty;
+            }
+        }
+        let collated = oa.iter().zip(&ob).any(|(x, y)| x.collated || y.collated);
+        let safe = oa.iter().all(whole) && !collated;
+        let names: Vec<String> = (0..oa.len()).map(output_name).collect();
+        let list = if names.is_empty() { "*".to_owned() } else { names.join(", ") };
+        let body = match (op, all) {
+            (SetOp::Union, true) => {
+                format!("SELECT {list} FROM ({a}) UNION ALL SELECT {list} FROM ({b})")
+            }
+            (SetOp::Union, false) if !safe => {
+                let keys: Vec<String> =
+                    named(&oa).iter().map(|v| comparable(v, Class::Equality)).collect();
+                format!(
+                    "SELECT {list} FROM (SELECT {list} FROM ({a}) UNION ALL \
+                     SELECT {list} FROM ({b})) GROUP BY {}",
+                    keys.join(", ")
+                )
+            }
+            _ if !safe => {
+                return Err(Error::unsupported("INTERSECT or EXCEPT over these types"));
+            }
+            (op, false) => {
+                format!("SELECT {list} FROM ({a}) {} SELECT {list} FROM ({b})", word(op))
+            }
+            (op, true) => {
+                // Equal rows are numbered, so that a row meets only its own kind.
+                let numbered = format!(
+                    "SELECT {list}, row_number() OVER (PARTITION BY {list}) AS \"rn\" FROM"
+                );
+                format!(
+                    "SELECT {list} FROM (SELECT * FROM ({numbered} ({a})) {} \
+                     SELECT * FROM ({numbered} ({b})))",
+                    word(op)
+                )
+            }
+        };
+        if query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none() {
+            return Ok((body, named(&oa)));
+        }
+        let name = self.unique("u");
+        let columns = self.under(&name, &oa);
+        let list: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(i, c)| format!("{} AS {}", c.sql, output_name(i)))
+            .collect();
+        let order = self.sort_outputs(query, columns)?;
+        let limit = self.limit(query)?;
+        let sql = format!("SELECT {} FROM ({body}) AS {name}{order}{limit}", list.join(", "));
+        Ok((sql, named(&oa)))
+    }
+}
+
+fn word(op: SetOp) -> &'static str {
+    match op {
+        SetOp::Union => "UNION",
+        SetOp::Intersect => "INTERSECT",
+        SetOp::Except => "EXCEPT",
+    }
+}

@@ -1,0 +1,45 @@
+//! ORDER BY: keys that sort as PostgreSQL's types do, NULLs always placed by word.
+
+use super::codec::{Class, comparable};
+use super::names::Printer;
+use crate::error::Result;
+use crate::sql::ir::{Expr, ExprKind, Sort};
+
+impl Printer {
+    /// The items of an ORDER BY, joined; empty when all are constants.
+    pub(super) fn sorts(&mut self, items: &[Sort]) -> Result<String> {
+        let mut parts = Vec::with_capacity(items.len());
+        for item in items {
+            // A bare integer would be an ordinal to SQLite; a constant orders nothing.
+            if matches!(item.expr.kind, ExprKind::Const(_)) {
+                continue;
+            }
+            let value = self.value(&item.expr)?;
+            let key = comparable(&value, Class::Order);
+            let direction = if item.descending { "DESC" } else { "ASC" };
+            // An index cannot serve a NULL order that is not its own; where no NULL can come
+            // the word is left out.
+            if self.never_null(&item.expr) {
+                parts.push(format!("{key} {direction}"));
+            } else {
+                let place = if item.nulls_first { "FIRST" } else { "LAST" };
+                parts.push(format!("{key} {direction} NULLS {place}"));
+            }
+        }
+        Ok(parts.join(", "))
+    }
+
+    fn never_null(&self, expr: &Expr) -> bool {
+        let ExprKind::Column(rel, index) = expr.kind else { return false };
+        self.rels
+            .get(&rel)
+            .and_then(|r| r.columns.get(index as usize))
+            .is_some_and(|c| c.not_null)
+    }
+
+    /// ` ORDER BY …`, or nothing.
+    pub(super) fn order_by(&mut self, items: &[Sort]) -> Result<String> {
+        let sorts = self.sorts(items)?;
+        Ok(if sorts.is_empty() { sorts } else { format!(" ORDER BY {sorts}") })
+    }
+}
