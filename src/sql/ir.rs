@@ -400,3 +400,64 @@ pub struct Delete {
     pub returning: Vec<Expr>,
     pub outputs: Vec<Output>,
 }
+
+impl Expr {
+    /// Calls `f` for each direct operand of an expression; subqueries are left to the caller.
+    pub fn children(&self, f: &mut dyn FnMut(&Self)) {
+        match &self.kind {
+            ExprKind::Const(_)
+            | ExprKind::Param(_)
+            | ExprKind::Frozen(_)
+            | ExprKind::Column(..)
+            | ExprKind::OutputColumn(_)
+            | ExprKind::Excluded(_)
+            | ExprKind::Subquery(_)
+            | ExprKind::Exists(_)
+            | ExprKind::ArraySubquery(_) => {}
+            ExprKind::Op(op) => {
+                op.left.iter().for_each(|e| f(e));
+                f(&op.right);
+            }
+            ExprKind::Call(call) => {
+                call.args.iter().for_each(&mut *f);
+                call.order_by.iter().for_each(|s| f(&s.expr));
+                call.filter.iter().for_each(&mut *f);
+                if let Some(over) = &call.over {
+                    over.partition_by.iter().for_each(&mut *f);
+                    over.order_by.iter().for_each(|s| f(&s.expr));
+                }
+            }
+            ExprKind::And(items)
+            | ExprKind::Or(items)
+            | ExprKind::Coalesce(items)
+            | ExprKind::MinMax(_, items)
+            | ExprKind::Array(items)
+            | ExprKind::SubqueryCompare { row: items, .. } => items.iter().for_each(f),
+            ExprKind::Not(e)
+            | ExprKind::IsNull(e, _)
+            | ExprKind::IsBool(e, ..)
+            | ExprKind::Cast(e, _)
+            | ExprKind::Collate(e, _) => f(e),
+            ExprKind::IsDistinct(a, b, _) | ExprKind::NullIf(a, b) | ExprKind::Subscript(a, b) => {
+                f(a);
+                f(b);
+            }
+            ExprKind::InList { expr, list, .. } => {
+                f(expr);
+                list.iter().for_each(f);
+            }
+            ExprKind::AnyAll { expr, array, .. } => {
+                f(expr);
+                f(array);
+            }
+            ExprKind::Case { branches, otherwise } => {
+                for (when, then) in branches {
+                    f(when);
+                    f(then);
+                }
+                otherwise.iter().for_each(|e| f(e));
+            }
+            ExprKind::RowCompare(left, _, right) => left.iter().chain(right).for_each(f),
+        }
+    }
+}

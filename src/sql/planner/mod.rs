@@ -3,30 +3,118 @@
 //! Owns [`plan`]. It decides nothing about types (that is `analyze`) nor about text (that
 //! is `print`). Start at [`plan`].
 
+mod order;
+
 use super::Context;
+use super::analyze::{Analysis, analyze};
 use super::ast::{Parsed, Statement};
-use super::plan::{Action, Fingerprint, Plan};
+use super::fingerprint::fingerprint;
+use super::ir::{self, Output};
+use super::plan::{Action, FrozenSource, Plan, QueryKind, QueryPlan, RowOrder};
+use super::print;
 use crate::error::{Error, Result};
+use crate::value::{Type, oid};
 
 /// Plans one parsed statement.
+///
+/// # Errors
+/// PostgreSQL's own error for what PostgreSQL refuses, 0A000 for what SQLite cannot do
+/// faithfully. Positions are within the statement's own text.
 pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
-    let action = match &parsed.statement {
-        Statement::Select(_)
-        | Statement::Insert(_)
-        | Statement::Update(_)
-        | Statement::Delete(_)
-        | Statement::Explain(..) => return Err(Error::unsupported("a query")),
-        Statement::Unsupported(what) => return Err(Error::unsupported(what)),
-        Statement::Ddl(ddl) => Action::Ddl(ddl.clone()),
-        Statement::Copy(copy) => Action::Copy(copy.clone()),
-        other => Action::Session(Box::new(other.clone())),
-    };
-    Ok(Plan {
-        action,
+    let mut plan = Plan {
+        action: Action::Empty,
         text: parsed.text.clone(),
         params: Vec::new(),
         columns: Vec::new(),
         catalog_version: context.catalog.version,
-        fingerprint: Fingerprint::default(),
-    })
+        fingerprint: fingerprint(&parsed.text),
+    };
+    match &parsed.statement {
+        Statement::Select(_)
+        | Statement::Insert(_)
+        | Statement::Update(_)
+        | Statement::Delete(_) => {
+            let (query, params, columns) = query(&parsed.statement, context)?;
+            plan.params = params;
+            plan.columns = columns;
+            plan.action = Action::Query(Box::new(query));
+        }
+        Statement::Explain(inner, _) => match &**inner {
+            Statement::Select(_)
+            | Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_) => {
+                let (query, params, _) = query(inner, context)?;
+                plan.params = params;
+                plan.columns = vec![Output {
+                    name: "QUERY PLAN".to_owned(),
+                    ty: Type::new(oid::TEXT),
+                    origin: (0, 0),
+                }];
+                plan.action = Action::Explain(Box::new(query));
+            }
+            _ => return Err(Error::unsupported("EXPLAIN of this statement")),
+        },
+        Statement::Unsupported(what) => return Err(Error::unsupported(what)),
+        Statement::Ddl(ddl) => plan.action = Action::Ddl(ddl.clone()),
+        Statement::Copy(copy) => plan.action = Action::Copy(copy.clone()),
+        other => plan.action = Action::Session(Box::new(other.clone())),
+    }
+    Ok(plan)
+}
+
+/// Analyses and prints a query or DML statement.
+fn query(
+    statement: &Statement,
+    context: &Context<'_>,
+) -> Result<(QueryPlan, Vec<Type>, Vec<Output>)> {
+    let analysis = analyze(statement, context)?;
+    let printed = print::sqlite::print(&analysis.statement, analysis.params.len())?;
+    let postgres = print::postgres::print(&analysis).ok();
+    let columns = outputs(&analysis.statement).to_vec();
+    let (order, unordered_limit) = order::of(&analysis.statement);
+    let plan = QueryPlan {
+        tag: tag(&analysis.statement),
+        kind: kind(&analysis),
+        sqlite: printed.text,
+        postgres,
+        codecs: printed.codecs,
+        frozen: analysis.frozen,
+        reads: analysis.reads,
+        writes: analysis.writes,
+        volatile: analysis.volatile,
+        order,
+        unordered_limit,
+        system: analysis.system,
+    };
+    Ok((plan, analysis.params, columns))
+}
+
+fn tag(statement: &ir::Statement) -> &'static str {
+    match statement {
+        ir::Statement::Select(_) => "SELECT",
+        ir::Statement::Insert(_) => "INSERT 0",
+        ir::Statement::Update(_) => "UPDATE",
+        ir::Statement::Delete(_) => "DELETE",
+    }
+}
+
+/// Sequences move on the writer, so a query that draws from one runs there.
+fn kind(analysis: &Analysis) -> QueryKind {
+    let draws =
+        analysis.frozen.iter().any(|f| matches!(f.source, FrozenSource::NextValue(_)));
+    match &analysis.statement {
+        ir::Statement::Select(query) if query.locks || draws => QueryKind::LockingRead,
+        ir::Statement::Select(_) => QueryKind::Read,
+        _ => QueryKind::Write,
+    }
+}
+
+fn outputs(statement: &ir::Statement) -> &[Output] {
+    match statement {
+        ir::Statement::Select(query) => &query.columns,
+        ir::Statement::Insert(insert) => &insert.outputs,
+        ir::Statement::Update(update) => &update.outputs,
+        ir::Statement::Delete(delete) => &delete.outputs,
+    }
 }

@@ -1,1 +1,82 @@
-//! The typed tree as PostgreSQL text.
+//! The typed tree as PostgreSQL text: the same statement, with every frozen value as a
+//! further parameter, so that the shadow computes what the primary computed.
+//!
+//! It must never leave a volatile value to be computed again. Start at [`print`].
+
+mod dml;
+mod expr;
+mod from;
+mod literal;
+mod query;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::error::{Error, Result};
+use crate::sql::Analysis;
+use crate::sql::ir::Statement;
+use crate::sql::print::quoted;
+use crate::value::Type;
+
+/// Prints an analysed statement for PostgreSQL. Parameters are `$1` …, then the frozen
+/// values, each with its type.
+pub fn print(analysis: &Analysis) -> Result<String> {
+    let mut printer = Printer {
+        params: &analysis.params,
+        rels: HashMap::new(),
+        ctes: HashMap::new(),
+        excluded: Vec::new(),
+        taken: HashSet::new(),
+    };
+    match &analysis.statement {
+        Statement::Select(query) => printer.query(query, true),
+        Statement::Insert(insert) => printer.insert(insert),
+        Statement::Update(update) => printer.update(update),
+        Statement::Delete(delete) => printer.delete(delete),
+    }
+}
+
+/// State of printing one statement.
+struct Printer<'a> {
+    params: &'a [Type],
+    /// Quoted alias and column names of each relation in scope.
+    rels: HashMap<u32, (String, Vec<String>)>,
+    /// Quoted names of CTEs.
+    ctes: HashMap<u32, String>,
+    /// Column names of the row `excluded`.
+    excluded: Vec<String>,
+    taken: HashSet<String>,
+}
+
+impl Printer<'_> {
+    /// A quoted alias like `wanted` that is used once in the statement.
+    fn unique(&mut self, wanted: &str) -> String {
+        let wanted = if wanted.is_empty() { "q" } else { wanted };
+        let mut name = wanted.to_owned();
+        let mut n = 1;
+        while !self.taken.insert(name.clone()) {
+            n += 1;
+            name = format!("{wanted}_{n}");
+        }
+        quoted(&name)
+    }
+
+    fn bind(&mut self, rel: u32, alias: &str, columns: Vec<String>) -> String {
+        let name = self.unique(alias);
+        self.rels.insert(rel, (name.clone(), columns));
+        name
+    }
+
+    fn column(&self, rel: u32, index: u32) -> Result<String> {
+        let (alias, columns) =
+            self.rels.get(&rel).ok_or_else(|| Error::internal("a relation out of scope"))?;
+        let column = columns
+            .get(index as usize)
+            .ok_or_else(|| Error::internal("column index out of range"))?;
+        Ok(format!("{alias}.{column}"))
+    }
+}
+
+/// The quoted name of the n-th (0-based) column of a nested query.
+fn output_name(n: usize) -> String {
+    format!("\"c{}\"", n + 1)
+}

@@ -57,7 +57,7 @@ pub(super) fn unsupported_function(name: &str, args: &[u32]) -> Error {
 }
 
 fn unsupported_operator(name: &str, args: &[u32]) -> Error {
-    let names: Vec<&str> = args.iter().map(|a| crate::value::type_name(*a)).collect();
+    let names: Vec<String> = args.iter().map(|a| crate::sql::types::sql_name(*a)).collect();
     let text = match names.as_slice() {
         [right] => format!("{name} {right}"),
         [left, right] => format!("{left} {name} {right}"),

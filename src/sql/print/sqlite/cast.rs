@@ -35,7 +35,7 @@ fn base(sql: &str, from: u32, to: u32) -> Result<String> {
 }
 
 fn refusal(from: u32, to: u32) -> Error {
-    let (from, to) = (crate::value::type_name(from), crate::value::type_name(to));
+    let (from, to) = (crate::sql::types::sql_name(from), crate::sql::types::sql_name(to));
     Error::unsupported(format_args!("casting {from} to {to}"))
 }
 

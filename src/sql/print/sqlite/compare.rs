@@ -297,7 +297,7 @@ fn check(value: &Value) -> Result<()> {
     } else {
         Err(Error::unsupported(format_args!(
             "comparing values of type {}",
-            crate::value::type_name(value.ty.oid)
+            crate::sql::types::sql_name(value.ty.oid)
         )))
     }
 }

@@ -201,6 +201,6 @@ fn subquery_over(expr: &Expr, rel: u32) -> bool {
             | ExprKind::ArraySubquery(_)
             | ExprKind::SubqueryCompare { .. }
     ) && mentions_relation(expr, rel);
-    super::cte::children(expr, &mut |e| found |= subquery_over(e, rel));
+    expr.children(&mut |e| found |= subquery_over(e, rel));
     found
 }

@@ -18,7 +18,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::value::{oid, type_name};
+use crate::sql::types::{element, sql_name};
+use crate::value::oid;
 
 /// What a table of signatures says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,46 +135,9 @@ fn pattern(name: &str) -> Pattern {
 /// The OID of a type by its pg_type name; 0 when the data misspells one.
 pub fn type_oid(name: &str) -> u32 {
     if let Some(element) = name.strip_suffix("[]") {
-        return crate::value::array_of(type_oid(element)).unwrap_or(0);
+        return crate::sql::types::array_of(type_oid(element)).unwrap_or(0);
     }
-    match name {
-        "bool" => oid::BOOL,
-        "bytea" => oid::BYTEA,
-        "char" => oid::CHAR,
-        "name" => oid::NAME,
-        "int8" => oid::INT8,
-        "int2" => oid::INT2,
-        "int4" => oid::INT4,
-        "int2vector" => oid::INT2VECTOR,
-        "oidvector" => oid::OIDVECTOR,
-        "regproc" => oid::REGPROC,
-        "text" => oid::TEXT,
-        "oid" => oid::OID,
-        "xid" => oid::XID,
-        "json" => oid::JSON,
-        "float4" => oid::FLOAT4,
-        "float8" => oid::FLOAT8,
-        "unknown" => oid::UNKNOWN,
-        "bpchar" => oid::BPCHAR,
-        "varchar" => oid::VARCHAR,
-        "date" => oid::DATE,
-        "time" => oid::TIME,
-        "timestamp" => oid::TIMESTAMP,
-        "timestamptz" => oid::TIMESTAMPTZ,
-        "interval" => oid::INTERVAL,
-        "numeric" => oid::NUMERIC,
-        "regclass" => oid::REGCLASS,
-        "regtype" => oid::REGTYPE,
-        "regnamespace" => oid::REGNAMESPACE,
-        "regrole" => 4096,
-        "regprocedure" => 2202,
-        "pg_node_tree" => oid::PG_NODE_TREE,
-        "uuid" => oid::UUID,
-        "jsonb" => oid::JSONB,
-        "void" => oid::VOID,
-        "cstring" => 2275,
-        _ => 0,
-    }
+    crate::sql::types::tables().type_oid(name).unwrap_or(0)
 }
 
 impl Pattern {
@@ -184,7 +148,7 @@ impl Pattern {
                     || (wanted == oid::TEXT && matches!(type_oid, oid::VARCHAR | oid::UNKNOWN))
             }
             Self::Any => true,
-            Self::AnyArray => crate::value::element_of(type_oid).is_some(),
+            Self::AnyArray => element(type_oid).is_some(),
         }
     }
 }
@@ -207,6 +171,6 @@ pub fn lookup(kind: Kind, name: &str, args: &[u32]) -> Option<&'static str> {
 
 /// A call as PostgreSQL's messages write it: `f(integer, text)`.
 pub fn signature(name: &str, args: &[u32]) -> String {
-    let args: Vec<&str> = args.iter().map(|a| type_name(*a)).collect();
+    let args: Vec<String> = args.iter().map(|a| sql_name(*a)).collect();
     format!("{name}({})", args.join(", "))
 }

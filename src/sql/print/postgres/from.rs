@@ -1,0 +1,79 @@
+//! FROM: tables, subqueries, functions, joins.
+
+use super::{Printer, output_name};
+use crate::error::{Error, Result};
+use crate::schema::Relation;
+use crate::sql::ast::JoinKind;
+use crate::sql::ir::From;
+use crate::sql::print::quoted;
+
+/// A relation's qualified name.
+pub(super) fn table_name(table: &Relation) -> String {
+    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
+}
+
+/// A relation's column names.
+pub(super) fn column_names(table: &Relation) -> Vec<String> {
+    table.columns.iter().map(|c| quoted(&c.name)).collect()
+}
+
+impl Printer<'_> {
+    /// ` FROM …` by the given word, or nothing.
+    pub(super) fn from_clause(&mut self, word: &str, items: &[From]) -> Result<String> {
+        if items.is_empty() {
+            return Ok(String::new());
+        }
+        let items = items.iter().map(|i| self.from_item(i)).collect::<Result<Vec<_>>>()?;
+        Ok(format!(" {word} {}", items.join(", ")))
+    }
+
+    fn from_item(&mut self, item: &From) -> Result<String> {
+        match item {
+            From::Table { rel, table, alias } => {
+                let alias = self.bind(*rel, alias, column_names(&table.0));
+                Ok(format!("{} AS {alias}", table_name(&table.0)))
+            }
+            From::Cte { rel, cte, alias, columns } => {
+                let name = self
+                    .ctes
+                    .get(cte)
+                    .cloned()
+                    .ok_or_else(|| Error::internal("a CTE is used before it is defined"))?;
+                let names = (0..columns.len()).map(output_name).collect();
+                let alias = self.bind(*rel, alias, names);
+                Ok(format!("{name} AS {alias}"))
+            }
+            From::Subquery { rel, query, alias, columns, lateral } => {
+                let sql = self.query(query, false)?;
+                let names = (0..columns.len()).map(output_name).collect();
+                let alias = self.bind(*rel, alias, names);
+                let lateral = if *lateral { "LATERAL " } else { "" };
+                Ok(format!("{lateral}({sql}) AS {alias}"))
+            }
+            From::Function { rel, call, alias, columns, ordinality, lateral } => {
+                let sql = self.call(call)?;
+                let names: Vec<String> = (0..columns.len()).map(output_name).collect();
+                let alias = self.bind(*rel, alias, names.clone());
+                let lateral = if *lateral { "LATERAL " } else { "" };
+                let ordinality = if *ordinality { " WITH ORDINALITY" } else { "" };
+                Ok(format!("{lateral}{sql}{ordinality} AS {alias}({})", names.join(", ")))
+            }
+            From::Join { kind, left, right, on } => {
+                let (a, b) = (self.from_item(left)?, self.from_item(right)?);
+                let word = match kind {
+                    JoinKind::Inner => "INNER JOIN",
+                    JoinKind::Cross => "CROSS JOIN",
+                    JoinKind::Left => "LEFT JOIN",
+                    JoinKind::Right => "RIGHT JOIN",
+                    JoinKind::Full => "FULL JOIN",
+                };
+                let on = match on {
+                    Some(on) => format!(" ON {}", self.expr(on)?),
+                    None if *kind == JoinKind::Cross => String::new(),
+                    None => " ON TRUE".to_owned(),
+                };
+                Ok(format!("({a} {word} {b}{on})"))
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Constants: a logical cell as a PostgreSQL literal of its type.
+
+use crate::error::{Error, Result};
+use crate::sql::types::{element, sql_name, sql_name_with_typmod};
+use crate::value::{Cell, Type, oid};
+
+/// A constant with its type.
+pub(super) fn literal(cell: &Cell, ty: Type) -> Result<String> {
+    let name = type_text(ty)?;
+    if cell.is_null() {
+        return Ok(format!("NULL::{name}"));
+    }
+    let text = input(cell, ty)?;
+    Ok(format!("{}::{name}", quote(&text)))
+}
+
+/// A type as a cast names it.
+pub(super) fn type_text(ty: Type) -> Result<String> {
+    let name = sql_name_with_typmod(ty);
+    if name == "???" || matches!(ty.oid, oid::RECORD | oid::VOID | oid::ANY) {
+        return Err(Error::unsupported(format_args!("a value of type {}", sql_name(ty.oid))));
+    }
+    // A bare `character` would mean one character.
+    Ok(if ty.oid == oid::BPCHAR && ty.typmod < 0 { "bpchar".to_owned() } else { name })
+}
+
+/// A string literal; a backslash needs the E form whatever the server's settings.
+fn quote(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    if doubled.contains('\\') {
+        format!("E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
+    }
+}
+
+/// A logical cell in the form that the type's input function reads.
+fn input(cell: &Cell, ty: Type) -> Result<String> {
+    if let Some(element) = element(ty.oid)
+        && let Cell::Text(json) = cell
+    {
+        let items = crate::value::array::decode(element, json)?;
+        let mut out = Vec::with_capacity(items.len());
+        for item in &items {
+            out.push(if item.is_null() {
+                "NULL".to_owned()
+            } else {
+                let text = input(item, Type::new(element))?;
+                format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+            });
+        }
+        return Ok(format!("{{{}}}", out.join(",")));
+    }
+    Ok(match cell {
+        Cell::Null => String::new(),
+        Cell::Integer(i) if ty.oid == oid::BOOL => {
+            (if *i == 0 { "false" } else { "true" }).to_owned()
+        }
+        Cell::Integer(i) => i.to_string(),
+        Cell::Real(r) if r.is_infinite() => {
+            (if *r > 0.0 { "Infinity" } else { "-Infinity" }).to_owned()
+        }
+        Cell::Real(r) => format!("{r:?}"),
+        Cell::Text(t) if ty.oid == oid::TIMESTAMPTZ && !t.ends_with("infinity") => {
+            match t.strip_suffix(" BC") {
+                Some(t) => format!("{t}+00 BC"),
+                None => format!("{t}+00"),
+            }
+        }
+        Cell::Text(t) => t.clone(),
+        Cell::Blob(b) => {
+            let mut text = "\\x".to_owned();
+            b.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
+            text
+        }
+    })
+}
