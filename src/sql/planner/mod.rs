@@ -101,8 +101,7 @@ fn tag(statement: &ir::Statement) -> &'static str {
 
 /// Sequences move on the writer, so a query that draws from one runs there.
 fn kind(analysis: &Analysis) -> QueryKind {
-    let draws =
-        analysis.frozen.iter().any(|f| matches!(f.source, FrozenSource::NextValue(_)));
+    let draws = analysis.frozen.iter().any(|f| matches!(f.source, FrozenSource::NextValue(_)));
     match &analysis.statement {
         ir::Statement::Select(query) if query.locks || draws => QueryKind::LockingRead,
         ir::Statement::Select(_) => QueryKind::Read,

@@ -17,12 +17,14 @@ pub(super) fn of(statement: &Statement) -> (RowOrder, bool) {
             };
             (RowOrder::None, cuts)
         }
-        Statement::Update(update) => {
-            (RowOrder::None, update.filter.iter().any(expr_cuts) || update.from.iter().any(from_cuts))
-        }
-        Statement::Delete(delete) => {
-            (RowOrder::None, delete.filter.iter().any(expr_cuts) || delete.using.iter().any(from_cuts))
-        }
+        Statement::Update(update) => (
+            RowOrder::None,
+            update.filter.iter().any(expr_cuts) || update.from.iter().any(from_cuts),
+        ),
+        Statement::Delete(delete) => (
+            RowOrder::None,
+            delete.filter.iter().any(expr_cuts) || delete.using.iter().any(from_cuts),
+        ),
     }
 }
 
@@ -33,8 +35,7 @@ fn order(query: &Query) -> RowOrder {
     if is_total(query) {
         return RowOrder::Total;
     }
-    let keys: Option<Vec<usize>> =
-        query.order_by.iter().map(|s| output(query, &s.expr)).collect();
+    let keys: Option<Vec<usize>> = query.order_by.iter().map(|s| output(query, &s.expr)).collect();
     keys.map_or(RowOrder::Hidden, RowOrder::Keys)
 }
 
@@ -62,9 +63,7 @@ fn is_total(query: &Query) -> bool {
                 .order_by
                 .iter()
                 .map(|s| match s.expr.kind {
-                    ExprKind::OutputColumn(n) => {
-                        select.targets.get(n as usize).unwrap_or(&s.expr)
-                    }
+                    ExprKind::OutputColumn(n) => select.targets.get(n as usize).unwrap_or(&s.expr),
                     _ => &s.expr,
                 })
                 .collect();

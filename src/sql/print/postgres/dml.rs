@@ -5,9 +5,7 @@ use super::from::{column_names, table_name};
 use super::output_name;
 use crate::error::{Error, Result};
 use crate::schema::{Identity, Relation};
-use crate::sql::ir::{
-    Delete, Expr, Insert, InsertSource, OnConflict, Output, Update,
-};
+use crate::sql::ir::{Delete, Expr, Insert, InsertSource, OnConflict, Output, Update};
 use crate::sql::print::quoted;
 
 fn name(table: &Relation, index: u32) -> Result<String> {
@@ -31,10 +29,7 @@ impl Printer<'_> {
                 insert.columns.iter().map(|c| name(table, *c)).collect::<Result<Vec<_>>>()?;
             sql.push_str(&format!(" ({})", names.join(", ")));
             let always = insert.columns.iter().any(|c| {
-                table
-                    .columns
-                    .get(*c as usize)
-                    .is_some_and(|c| c.identity == Some(Identity::Always))
+                table.columns.get(*c as usize).is_some_and(|c| c.identity == Some(Identity::Always))
             });
             if always {
                 sql.push_str(" OVERRIDING SYSTEM VALUE");

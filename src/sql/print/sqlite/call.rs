@@ -2,7 +2,7 @@
 
 use super::Value;
 use super::codec::{key, logical};
-use super::compare::{comparison, compare_values};
+use super::compare::{compare_values, comparison};
 use super::names::Printer;
 use super::registry::{Kind, lookup, signature};
 use crate::error::{Error, Result};
@@ -40,7 +40,8 @@ impl Printer {
         for arg in &call.args {
             args.push(self.value(arg)?);
         }
-        let types: Vec<u32> = call.args.iter().zip(&args).map(|(e, v)| operand_type(e, v)).collect();
+        let types: Vec<u32> =
+            call.args.iter().zip(&args).map(|(e, v)| operand_type(e, v)).collect();
         let template = lookup(Kind::Function, &call.name, &types)
             .ok_or_else(|| unsupported_function(&call.name, &types))?;
         Ok(Value::logical(expand(template, &args, ty)?, ty))

@@ -139,20 +139,12 @@ pub(super) fn key(logical: &str, ty: Type) -> String {
 
 /// A value in a form that may be compared, sorted or grouped by SQLite.
 pub(super) fn comparable(value: &Value, class: Class) -> String {
-    if suits(value.codec, value.ty, class) {
-        bare(value)
-    } else {
-        key(&logical(value), value.ty)
-    }
+    if suits(value.codec, value.ty, class) { bare(value) } else { key(&logical(value), value.ty) }
 }
 
 /// A value as it stands, compared byte by byte.
 pub(super) fn bare(value: &Value) -> String {
-    if value.collated {
-        format!("({} COLLATE BINARY)", value.sql)
-    } else {
-        value.sql.clone()
-    }
+    if value.collated { format!("({} COLLATE BINARY)", value.sql) } else { value.sql.clone() }
 }
 
 impl Printer {

@@ -2,9 +2,7 @@
 
 use super::Value;
 use super::cast;
-use super::codec::{
-    Class, Rounding, bare, comparable, encode_for, key, logical, same_form, suits,
-};
+use super::codec::{Class, Rounding, bare, comparable, encode_for, key, logical, same_form, suits};
 use super::names::Printer;
 use crate::error::{Error, Result};
 use crate::schema::Codec;
@@ -272,7 +270,8 @@ impl Printer {
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for (a, b) in pairs {
             let (va, vb) = (self.value(a)?, self.value(b)?);
-            let plain = |v: &Value| v.codec == Codec::Identity && suits(v.codec, v.ty, Class::Order);
+            let plain =
+                |v: &Value| v.codec == Codec::Identity && suits(v.codec, v.ty, Class::Order);
             if !plain(&va) || !plain(&vb) || common_time(va.ty.oid, vb.ty.oid).is_some() {
                 return Ok(None);
             }

@@ -49,7 +49,8 @@ impl Printer {
         let Body::Set { op: SetOp::Union, all, left, right } = &query.body else {
             return Err(Error::unsupported("this recursive query"));
         };
-        let plain_end = query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none();
+        let plain_end =
+            query.order_by.is_empty() && query.limit.is_none() && query.offset.is_none();
         if !plain_end {
             return Err(Error::unsupported("ORDER BY or LIMIT in a recursive query"));
         }

@@ -55,9 +55,9 @@ impl Printer {
 /// Columns by which SQLite knows a row.
 fn identity(table: &Relation) -> Result<Vec<String>> {
     if !table.without_rowid {
-        let free = ["rowid", "_rowid_", "oid"].into_iter().find(|n| {
-            !table.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(n))
-        });
+        let free = ["rowid", "_rowid_", "oid"]
+            .into_iter()
+            .find(|n| !table.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(n)));
         if let Some(name) = free {
             return Ok(vec![name.to_owned()]);
         }

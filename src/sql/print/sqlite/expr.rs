@@ -70,9 +70,7 @@ impl Printer {
             ExprKind::IsDistinct(a, b, not) => self.is_distinct(a, b, *not)?,
             ExprKind::InList { expr, list, not } => self.in_list(expr, list, *not)?,
             ExprKind::AnyAll { expr, op, array, all } => self.any_all(expr, *op, array, *all)?,
-            ExprKind::Case { branches, otherwise } => {
-                self.case(branches, otherwise.as_deref())?
-            }
+            ExprKind::Case { branches, otherwise } => self.case(branches, otherwise.as_deref())?,
             ExprKind::Coalesce(items) => {
                 let items = self.all_logical(items)?;
                 match items.as_slice() {

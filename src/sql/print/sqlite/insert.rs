@@ -161,11 +161,7 @@ impl Printer {
                 }
                 let value = p.value(expr)?;
                 let keep = value.codec == Codec::Identity || value.ty == output.ty;
-                targets.push(if keep {
-                    value
-                } else {
-                    Value::logical(logical(&value), output.ty)
-                });
+                targets.push(if keep { value } else { Value::logical(logical(&value), output.ty) });
             }
             Ok(())
         })?;

@@ -191,12 +191,7 @@ pub(super) fn logical_columns(outputs: &[Output]) -> Vec<Column> {
 
 /// A query's output columns, all logical.
 pub(super) fn logical_outputs(query: &Query) -> Vec<Value> {
-    query
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(i, o)| Value::logical(output_name(i), o.ty))
-        .collect()
+    query.columns.iter().enumerate().map(|(i, o)| Value::logical(output_name(i), o.ty)).collect()
 }
 
 /// A table's qualified name in SQLite.

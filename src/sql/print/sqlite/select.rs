@@ -96,11 +96,7 @@ impl Printer {
             let value = self.value(target)?;
             // A stored value keeps its column's own type, by which it is decoded later.
             let keep = value.codec == Codec::Identity || (value.ty == column.ty && !plain);
-            targets.push(if keep {
-                value
-            } else {
-                Value::logical(logical(&value), column.ty)
-            });
+            targets.push(if keep { value } else { Value::logical(logical(&value), column.ty) });
         }
         let group = self.group_by(select)?;
         Ok(Core { targets, tail: format!("{from}{filter}{group}") })
@@ -144,11 +140,7 @@ impl Printer {
     }
 
     /// DISTINCT over values whose cells may differ though they are equal.
-    fn distinct_by_key(
-        &mut self,
-        query: &Query,
-        core: &Core,
-    ) -> Result<(String, Vec<Value>)> {
+    fn distinct_by_key(&mut self, query: &Query, core: &Core) -> Result<(String, Vec<Value>)> {
         let name = self.unique("d");
         let columns: Vec<Value> = named(&core.targets)
             .into_iter()
@@ -181,7 +173,9 @@ impl Printer {
                 }
             }
         }
-        if !sorts.iter().all(|s| matches!(s.expr.kind, ExprKind::OutputColumn(_) | ExprKind::Const(_)))
+        if !sorts
+            .iter()
+            .all(|s| matches!(s.expr.kind, ExprKind::OutputColumn(_) | ExprKind::Const(_)))
         {
             return Err(Error::unsupported("this ORDER BY together with DISTINCT"));
         }
@@ -263,11 +257,8 @@ impl Printer {
             .enumerate()
             .map(|(i, c)| format!("{} AS {}", c.sql, output_name(i)))
             .collect();
-        let sql = format!(
-            "SELECT {} FROM (VALUES {}) AS {name}",
-            list.join(", "),
-            lines.join(", ")
-        );
+        let sql =
+            format!("SELECT {} FROM (VALUES {}) AS {name}", list.join(", "), lines.join(", "));
         let order = self.sort_outputs(query, columns.clone())?;
         let limit = self.limit(query)?;
         Ok((format!("{sql}{order}{limit}"), named(&columns)))
@@ -308,9 +299,8 @@ pub(super) fn named(targets: &[Value]) -> Vec<Value> {
 
 /// One set-returning call as a target of an ungrouped SELECT becomes an item of FROM.
 fn series_in_targets(select: &Select) -> Option<Select> {
-    let is_set = |e: &Expr| {
-        matches!(&e.kind, ExprKind::Call(c) if c.kind == CallKind::SetReturning)
-    };
+    let is_set =
+        |e: &Expr| matches!(&e.kind, ExprKind::Call(c) if c.kind == CallKind::SetReturning);
     let at = select.targets.iter().position(is_set)?;
     let single = select.targets.iter().filter(|t| is_set(t)).count() == 1;
     if !single || select.grouped || select.distinct.is_some() {

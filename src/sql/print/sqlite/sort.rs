@@ -31,10 +31,7 @@ impl Printer {
 
     fn never_null(&self, expr: &Expr) -> bool {
         let ExprKind::Column(rel, index) = expr.kind else { return false };
-        self.rels
-            .get(&rel)
-            .and_then(|r| r.columns.get(index as usize))
-            .is_some_and(|c| c.not_null)
+        self.rels.get(&rel).and_then(|r| r.columns.get(index as usize)).is_some_and(|c| c.not_null)
     }
 
     /// ` ORDER BY …`, or nothing.

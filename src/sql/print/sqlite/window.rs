@@ -20,10 +20,8 @@ impl Printer {
         let template = lookup(Kind::Aggregate, &call.name, &types)
             .ok_or_else(|| unsupported_function(&call.name, &types))?;
         let mut sql = expand(template, &args, ty)?;
-        let over = call
-            .over
-            .as_ref()
-            .ok_or_else(|| Error::internal("a window function without OVER"))?;
+        let over =
+            call.over.as_ref().ok_or_else(|| Error::internal("a window function without OVER"))?;
         sql.push_str(&self.over(over)?);
         Ok(Value::logical(sql, ty))
     }
