@@ -29,7 +29,9 @@ mod pool;
 mod queue;
 mod raw;
 mod recorder;
+pub mod sequences;
 mod stream;
+pub mod system;
 mod writer;
 
 pub use connection::{Connection, Interrupter, owned};

@@ -1,0 +1,250 @@
+//! pg_type, and names of types.
+//!
+//! Built-in types are data; the row types of user relations are made here. A relation's row
+//! type has the relation's own OID: both catalogs number apart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use super::data::builtin;
+use super::rows::{Maker, Row, flag, int, shape, text};
+use super::{Core, fixed};
+use crate::value::{Cell, oid};
+
+/// What the catalog says about a built-in type, as far as other tables repeat it.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) len: i64,
+    pub(crate) by_value: bool,
+    pub(crate) align: String,
+    pub(crate) storage: String,
+    pub(crate) collation: i64,
+    pub(crate) element: u32,
+    pub(crate) is_array: bool,
+    /// Default btree operator class; 0 when there is none.
+    pub(crate) btree: i64,
+}
+
+/// Facts about a built-in type.
+pub(crate) fn facts(type_oid: u32) -> Option<&'static Facts> {
+    static FACTS: LazyLock<HashMap<u32, Facts>> = LazyLock::new(load);
+    FACTS.get(&type_oid)
+}
+
+fn load() -> HashMap<u32, Facts> {
+    let Some(types) = builtin("pg_type") else { return HashMap::new() };
+    let classes = btree_classes();
+    let number = |row: &Row, name: &str| match types.get(row, name) {
+        Cell::Integer(i) => *i,
+        _ => 0,
+    };
+    let word = |row: &Row, name: &str| match types.get(row, name) {
+        Cell::Text(t) => t.clone(),
+        _ => String::new(),
+    };
+    let mut found = HashMap::new();
+    for row in &types.rows {
+        let type_oid = u32::try_from(number(row, "oid")).unwrap_or_default();
+        let category = word(row, "typcategory");
+        // varchar has no operator class of its own: it uses text's.
+        let keyed = if type_oid == oid::VARCHAR { oid::TEXT } else { type_oid };
+        let facts = Facts {
+            name: word(row, "typname"),
+            len: number(row, "typlen"),
+            by_value: number(row, "typbyval") == 1,
+            align: word(row, "typalign"),
+            storage: word(row, "typstorage"),
+            collation: number(row, "typcollation"),
+            element: u32::try_from(number(row, "typelem")).unwrap_or_default(),
+            is_array: category == "A",
+            btree: classes.get(&i64::from(keyed)).copied().unwrap_or(if category == "A" {
+                classes.get(&i64::from(oid::ANYARRAY)).copied().unwrap_or_default()
+            } else {
+                0
+            }),
+        };
+        found.insert(type_oid, facts);
+    }
+    found
+}
+
+fn btree_classes() -> HashMap<i64, i64> {
+    const BTREE: Cell = Cell::Integer(403);
+    let Some(classes) = builtin("pg_opclass") else { return HashMap::new() };
+    let rows = classes.rows.iter().filter(|r| {
+        *classes.get(r, "opcmethod") == BTREE && *classes.get(r, "opcdefault") == Cell::Integer(1)
+    });
+    rows.filter_map(|r| match (classes.get(r, "opcintype"), classes.get(r, "oid")) {
+        (Cell::Integer(ty), Cell::Integer(class)) => Some((*ty, *class)),
+        _ => None,
+    })
+    .collect()
+}
+
+/// The SQL name of a type with its modifier, as PostgreSQL's `format_type` gives it.
+pub fn format_type(type_oid: u32, typmod: i32) -> String {
+    let Some(facts) = facts(type_oid) else { return "???".to_owned() };
+    if facts.is_array && facts.element != 0 {
+        return format!("{}[]", format_type(facts.element, typmod));
+    }
+    let modifier = typmod - 4;
+    let with = |name: &str, n: i32| if typmod >= 0 { format!("{name}({n})") } else { name.into() };
+    match type_oid {
+        oid::BOOL => "boolean".into(),
+        oid::INT2 => "smallint".into(),
+        oid::INT4 => "integer".into(),
+        oid::INT8 => "bigint".into(),
+        oid::FLOAT4 => "real".into(),
+        oid::FLOAT8 => "double precision".into(),
+        oid::CHAR => "\"char\"".into(),
+        oid::VARCHAR => with("character varying", modifier),
+        // PostgreSQL tells `character` (one character) from bpchar without a length.
+        oid::BPCHAR if typmod < 0 => "character".into(),
+        oid::BPCHAR => with("character", modifier),
+        oid::BIT => with("bit", typmod),
+        oid::VARBIT => with("bit varying", typmod),
+        oid::NUMERIC => match crate::value::Type::with_typmod(type_oid, typmod).precision_scale() {
+            Some((precision, scale)) => format!("numeric({precision},{scale})"),
+            None => "numeric".into(),
+        },
+        oid::TIME => precision("time", typmod, " without time zone"),
+        oid::TIMETZ => precision("time", typmod, " with time zone"),
+        oid::TIMESTAMP => precision("timestamp", typmod, " without time zone"),
+        oid::TIMESTAMPTZ => precision("timestamp", typmod, " with time zone"),
+        oid::INTERVAL => interval(typmod),
+        _ => facts.name.clone(),
+    }
+}
+
+fn precision(name: &str, typmod: i32, zone: &str) -> String {
+    if typmod < 0 { format!("{name}{zone}") } else { format!("{name}({typmod}){zone}") }
+}
+
+fn interval(typmod: i32) -> String {
+    const FULL_RANGE: i32 = 0x7fff;
+    if typmod < 0 {
+        return "interval".into();
+    }
+    let (range, digits) = (typmod >> 16 & FULL_RANGE, typmod & 0xffff);
+    let fields = match range {
+        0x4 => " year",
+        0x2 => " month",
+        0x8 => " day",
+        0x400 => " hour",
+        0x800 => " minute",
+        0x1000 => " second",
+        0x6 => " year to month",
+        0x408 => " day to hour",
+        0xc08 => " day to minute",
+        0x1c08 => " day to second",
+        0xc00 => " hour to minute",
+        0x1c00 => " hour to second",
+        0x1800 => " minute to second",
+        _ => "",
+    };
+    if digits == 0xffff {
+        format!("interval{fields}")
+    } else {
+        format!("interval{fields}({digits})")
+    }
+}
+
+pub(super) fn pg_type(core: &Core) -> Vec<Row> {
+    let mut rows = builtin("pg_type").map_or_else(Vec::new, |t| t.rows.clone());
+    let shape = shape("pg_type");
+    let maker = Maker::new(
+        &shape,
+        &[
+            "oid",
+            "typname",
+            "typnamespace",
+            "typowner",
+            "typlen",
+            "typtype",
+            "typcategory",
+            "typisdefined",
+            "typdelim",
+            "typrelid",
+            "typinput",
+            "typoutput",
+            "typreceive",
+            "typsend",
+            "typalign",
+            "typstorage",
+            "typtypmod",
+        ],
+    );
+    // record_in, record_out, record_recv, record_send
+    let io = [2290, 2291, 2402, 2403];
+    for relation in core.user_relations() {
+        let namespace = if relation.schema == "pg_temp" { fixed::PG_TEMP } else { fixed::PUBLIC };
+        rows.push(maker.row([
+            int(relation.oid),
+            text(&relation.name),
+            int(namespace),
+            int(fixed::OWNER),
+            int(-1),
+            text("c"),
+            text("C"),
+            flag(true),
+            text(","),
+            int(relation.oid),
+            int(io[0]),
+            int(io[1]),
+            int(io[2]),
+            int(io[3]),
+            text("d"),
+            text("x"),
+            int(-1),
+        ]));
+    }
+    rows
+}
+
+/// The OID of a type by its SQL or catalog name, for `regtype`; modifiers are ignored.
+pub(crate) fn type_by_name(name: &str) -> Option<u32> {
+    let bare = name.split('(').next().unwrap_or(name).trim();
+    let rest = name.rsplit_once(')').map_or("", |(_, rest)| rest).trim();
+    let lower = format!("{bare} {rest}").trim().to_ascii_lowercase();
+    let lower = lower.strip_prefix("pg_catalog.").unwrap_or(&lower);
+    let (lower, array) = match lower.strip_suffix("[]") {
+        Some(element) => (element.trim_end(), true),
+        None => (lower, false),
+    };
+    let catalog = match lower {
+        "boolean" => "bool",
+        "smallint" => "int2",
+        "integer" | "int" => "int4",
+        "bigint" => "int8",
+        "real" => "float4",
+        "double precision" | "float" => "float8",
+        "character varying" => "varchar",
+        "character" | "char" => "bpchar",
+        "\"char\"" => "char",
+        "decimal" | "dec" => "numeric",
+        "time without time zone" => "time",
+        "time with time zone" => "timetz",
+        "timestamp without time zone" => "timestamp",
+        "timestamp with time zone" => "timestamptz",
+        "bit varying" => "varbit",
+        other => other,
+    };
+    let wanted = if array { format!("_{catalog}") } else { catalog.to_owned() };
+    let types = builtin("pg_type")?;
+    let row = types.find("typname", &Cell::Text(wanted)).into_iter().next()?;
+    match row.first() {
+        Some(Cell::Integer(found)) => u32::try_from(*found).ok(),
+        _ => None,
+    }
+}
+
+/// The rows of a built-in table by its `oid` column, as (name, namespace).
+pub(crate) fn builtin_name(table: &str, column: &str, object: i64) -> Option<String> {
+    let table: Arc<_> = builtin(table)?;
+    let row = table.find("oid", &Cell::Integer(object)).into_iter().next()?;
+    match table.get(&row, column) {
+        Cell::Text(name) => Some(name.clone()),
+        _ => None,
+    }
+}
