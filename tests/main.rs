@@ -4,3 +4,4 @@
 mod common;
 mod harness;
 mod switch_model;
+mod wire;
