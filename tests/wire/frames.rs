@@ -45,7 +45,10 @@ fn messages_are_understood() {
     let values = [Some(b"12".to_vec()), None, Some(Vec::new())];
     let b = bind(&bind_body(&values, &[0, 1, 0], &[1]));
     assert_eq!((&*b.portal, &*b.statement, b.len()), ("portal", "statement", 3));
-    assert_eq!((b.value(0), b.value(1), b.value(2), b.value(3)), (Some(&b"12"[..]), None, Some(&b""[..]), None));
+    assert_eq!(
+        (b.value(0), b.value(1), b.value(2), b.value(3)),
+        (Some(&b"12"[..]), None, Some(&b""[..]), None)
+    );
     assert_eq!(b.parameter_format(1), Format::Binary);
     assert_eq!(b.parameter_format(2), Format::Text);
     assert_eq!(b.result_formats(3).unwrap(), [Format::Binary; 3]);

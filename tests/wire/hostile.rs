@@ -90,7 +90,12 @@ async fn unknown_types_end_the_session_and_broken_bodies_do_not() {
     for (kind, body, code) in bodies {
         client.send(&frame(kind, body)).await;
         let error = client.message().await.unwrap();
-        assert_eq!((error.0, error.field(b'C')), (b'E', code.to_owned()), "{} {body:?}", kind as char);
+        assert_eq!(
+            (error.0, error.field(b'C')),
+            (b'E', code.to_owned()),
+            "{} {body:?}",
+            kind as char
+        );
         assert_eq!(error.field(b'V'), "ERROR");
         if kind == b'Q' {
             client.until(b'Z').await;
@@ -155,7 +160,8 @@ async fn gssenc_then_ssl_then_plain() {
 async fn versions_are_negotiated() {
     let mini = mini(Method::Trust, |_| {});
     let mut client = Client::connect(mini.address).await;
-    let pairs = [("user", "ada"), ("_pq_.fancy", "1"), ("options", "-c a.b=c\\ d"), ("DateStyle", "ISO")];
+    let pairs =
+        [("user", "ada"), ("_pq_.fancy", "1"), ("options", "-c a.b=c\\ d"), ("DateStyle", "ISO")];
     client.send(&startup(V3 + 9999, &pairs)).await;
     let messages = client.until(b'Z').await;
     assert_eq!(messages[0], Message(b'v', b"\0\x03\0\x02\0\0\0\x01_pq_.fancy\0".to_vec()));

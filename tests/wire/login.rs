@@ -16,7 +16,10 @@ async fn psql(address: SocketAddr, settings: &str, password: &str) -> Output {
     command
         .args(["-X", "-A", "-t", "-c", "hello"])
         .arg("-d")
-        .arg(format!("host=localhost hostaddr=127.0.0.1 port={} dbname=x {settings}", address.port()))
+        .arg(format!(
+            "host=localhost hostaddr=127.0.0.1 port={} dbname=x {settings}",
+            address.port()
+        ))
         .env("PGPASSWORD", password)
         .env("PGCONNECT_TIMEOUT", "10");
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()

@@ -131,7 +131,8 @@ async fn session(
                         format: Format::Text,
                     };
                     write::row_description(connection.out(), [field].into_iter());
-                    let answer = if startup.tls { format!("tls {}", &*text) } else { text.to_string() };
+                    let answer =
+                        if startup.tls { format!("tls {}", &*text) } else { text.to_string() };
                     write::data_row(connection.out(), [Some(answer.as_bytes())].into_iter());
                     write::command_complete(connection.out(), "SELECT 1");
                 }
