@@ -5,5 +5,7 @@
 //! It must never guess: what cannot be proven is a pause with a reason. Start at
 //! [`recovery::next_step`].
 
+pub mod gate;
+pub mod phase;
 pub mod recovery;
 pub mod state;

@@ -1,0 +1,253 @@
+//! The gate every statement passes: which back end answers now, and who has to wait.
+//!
+//! Owns the route. Passing an open gate costs one atomic read and one counter; a closed one
+//! makes the session wait, in bounded number (there is one waiter for each session) and for a
+//! bounded time. Only the switch opens and closes it. Start at [`Gate::pass`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use super::state::Epoch;
+use crate::error::{Error, Result, state};
+
+/// The back end that answers, and its reign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// SQLite.
+    Sqlite(Epoch),
+    /// PostgreSQL.
+    Postgres(Epoch),
+}
+
+/// Whether statements may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateState {
+    /// Everything goes to this back end.
+    Open(Route),
+    /// Reads go on; transactions that have not written yet wait at their first write. On
+    /// PostgreSQL everything that is not in a transaction waits.
+    Draining(Route),
+    /// Nothing starts until the route is known.
+    Closed,
+    /// Nobody is served; the reason for clients (57P03).
+    Paused(&'static str),
+}
+
+/// What a statement wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Read outside a writing transaction.
+    Read,
+    /// Start writing.
+    Write,
+}
+
+/// The gate.
+#[derive(Debug)]
+pub struct Gate {
+    state: watch::Sender<GateState>,
+    inside: AtomicUsize,
+    left: Notify,
+    longest_wait_us: AtomicU64,
+    waiting: AtomicUsize,
+}
+
+/// Leave to use a route; give it back (drop it) when no transaction is open any more.
+#[derive(Debug)]
+pub struct Pass {
+    gate: Arc<Gate>,
+    route: Route,
+}
+
+impl Gate {
+    /// A gate that starts in the given state.
+    pub fn new(state: GateState) -> Arc<Self> {
+        Arc::new(Self {
+            state: watch::Sender::new(state),
+            inside: AtomicUsize::new(0),
+            left: Notify::new(),
+            longest_wait_us: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+        })
+    }
+
+    /// The state now.
+    pub fn state(&self) -> GateState {
+        *self.state.borrow()
+    }
+
+    /// The route, unless nothing may start.
+    pub fn route(&self) -> Option<Route> {
+        match self.state() {
+            GateState::Open(route) | GateState::Draining(route) => Some(route),
+            GateState::Closed | GateState::Paused(_) => None,
+        }
+    }
+
+    /// Waits until the wish may start, and returns the route it must take.
+    ///
+    /// # Errors
+    /// 57P03 when nobody is served or the wait passes `limit`; the statement has not started.
+    pub async fn pass(self: &Arc<Self>, wish: Wish, limit: Duration) -> Result<Pass> {
+        if let Some(pass) = self.try_pass(wish) {
+            return pass;
+        }
+        let started = Instant::now();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let mut changes = self.state.subscribe();
+        let waited = tokio::time::timeout(limit, async {
+            loop {
+                if let Some(pass) = self.try_pass(wish) {
+                    return pass;
+                }
+                if changes.changed().await.is_err() {
+                    return Err(shutting_down());
+                }
+            }
+        })
+        .await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.longest_wait_us.fetch_max(us, Ordering::Relaxed);
+        waited.unwrap_or_else(|_| {
+            Err(Error::client(state::CANNOT_CONNECT_NOW, "the switch of back ends takes too long")
+                .hint("The statement has not started; try it again.")
+                .retryable())
+        })
+    }
+
+    /// Passes at once when the wish may start now.
+    fn try_pass(self: &Arc<Self>, wish: Wish) -> Option<Result<Pass>> {
+        // Counted first, looked at second: whoever closes the gate and then sees nobody inside
+        // knows that later comers see it closed.
+        self.inside.fetch_add(1, Ordering::SeqCst);
+        let admitted = match self.state() {
+            GateState::Open(route) => Some(Ok(route)),
+            GateState::Draining(route @ Route::Sqlite(_)) if wish == Wish::Read => Some(Ok(route)),
+            GateState::Paused(reason) => {
+                Some(Err(Error::client(state::CANNOT_CONNECT_NOW, reason)))
+            }
+            GateState::Draining(_) | GateState::Closed => None,
+        };
+        match admitted {
+            Some(Ok(route)) => Some(Ok(Pass { gate: Arc::clone(self), route })),
+            other => {
+                self.leave();
+                other.map(|r| r.map(|_| unreachable!("invariant: routes are handled above")))
+            }
+        }
+    }
+
+    fn leave(&self) {
+        if self.inside.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.left.notify_waiters();
+        }
+    }
+
+    /// Whether the pass's route may still be used to start writing: checked again by a session
+    /// that waited for the writer meanwhile.
+    pub fn still_open(&self, pass: &Pass) -> bool {
+        self.state() == GateState::Open(pass.route)
+    }
+
+    /// Opens, drains, closes or pauses. Only the switch does this.
+    pub fn set(&self, state: GateState) {
+        self.state.send_replace(state);
+    }
+
+    /// Passes in use.
+    pub fn inside(&self) -> usize {
+        self.inside.load(Ordering::SeqCst)
+    }
+
+    /// Sessions waiting now.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no pass is in use; false when `limit` passes first.
+    pub async fn emptied(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, async {
+            loop {
+                let left = self.left.notified();
+                tokio::pin!(left);
+                left.as_mut().enable();
+                if self.inside() == 0 {
+                    return;
+                }
+                left.await;
+            }
+        })
+        .await
+        .is_ok()
+    }
+
+    /// The longest wait since the last call, and starts over.
+    pub fn take_longest_wait(&self) -> Duration {
+        Duration::from_micros(self.longest_wait_us.swap(0, Ordering::Relaxed))
+    }
+
+    /// Resolves at the next change of state.
+    pub fn changes(&self) -> watch::Receiver<GateState> {
+        self.state.subscribe()
+    }
+}
+
+impl Pass {
+    /// The back end to use.
+    pub fn route(&self) -> Route {
+        self.route
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.gate.leave();
+    }
+}
+
+fn shutting_down() -> Error {
+    Error::client(state::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+        .fatal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn draining_lets_reads_through_and_holds_writes() {
+        let gate = Gate::new(GateState::Open(Route::Sqlite(1)));
+        let held = gate.pass(Wish::Write, LIMIT).await.unwrap();
+        gate.set(GateState::Draining(Route::Sqlite(1)));
+        assert!(!gate.still_open(&held));
+        assert_eq!(gate.pass(Wish::Read, LIMIT).await.unwrap().route(), Route::Sqlite(1));
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.pass(Wish::Write, LIMIT).await.map(|p| p.route()) }
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!gate.emptied(Duration::from_millis(20)).await);
+        drop(held);
+        assert!(gate.emptied(LIMIT).await);
+        gate.set(GateState::Open(Route::Postgres(2)));
+        assert_eq!(waiting.await.unwrap().unwrap(), Route::Postgres(2));
+        assert!(gate.take_longest_wait() >= Duration::from_millis(20));
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_bounded_and_says_why() {
+        let gate = Gate::new(GateState::Closed);
+        let error = gate.pass(Wish::Read, Duration::from_millis(10)).await.unwrap_err();
+        assert_eq!(error.sqlstate(), state::CANNOT_CONNECT_NOW);
+        gate.set(GateState::Paused("a back end was restored from a backup"));
+        let error = gate.pass(Wish::Read, LIMIT).await.unwrap_err();
+        assert_eq!(error.message(), "a back end was restored from a backup");
+        assert_eq!(gate.inside(), 0);
+    }
+}
