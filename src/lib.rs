@@ -17,6 +17,7 @@
 //! L1, adapters
 //! - [`wire`]: listener, TLS, authentication, framing; renders errors to the client
 //! - [`backend`]: SQLite's executor; connections to PostgreSQL
+//! - [`journal`]: the durable record of committed writes, chained and trimmed
 //!
 //! L2, engine
 //! - [`compare`]: row sets and effects to verdicts
@@ -35,6 +36,7 @@ pub mod demo;
 pub mod divergence;
 pub mod error;
 pub mod failpoint;
+pub mod journal;
 pub mod schema;
 pub mod sql;
 pub mod telemetry;

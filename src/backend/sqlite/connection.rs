@@ -218,14 +218,15 @@ impl Connection {
         self.handle.flush_cache();
     }
 
-    /// Whether statements of this connection are still in somebody's hands.
-    pub(super) fn has_statements(&self) -> bool {
-        self.handle.outstanding() > 0
+    /// Whether somebody still holds a statement that is on a row.
+    pub(super) fn has_open_rows(&self) -> bool {
+        self.handle.has_open_rows()
     }
 
     /// Ends the current lease: late interrupts do nothing any more, no deadline is left.
     pub(super) fn end_lease(&self) {
         *self.control.lease.lock() += 1;
+        self.handle.end_lease();
         self.set_deadline(None);
     }
 

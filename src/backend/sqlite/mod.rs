@@ -357,7 +357,7 @@ pub struct Figures {
     pub readers: usize,
     /// Readers out now.
     pub readers_in_use: usize,
-    /// Connections thrown away because a statement of theirs was kept.
+    /// Connections thrown away because a statement on a row was kept.
     pub retired: u64,
     /// Transactions waiting for the writer.
     pub writers_waiting: usize,
@@ -405,7 +405,7 @@ impl Core {
     /// Puts the shared writer connection back; one that is not clean is replaced.
     fn give_back(&self, conn: Connection) {
         conn.end_lease();
-        if conn.in_transaction() || conn.has_statements() {
+        if conn.in_transaction() || conn.has_open_rows() {
             self.retired_writers.fetch_add(1, Ordering::Relaxed);
             return;
         }

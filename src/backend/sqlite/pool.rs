@@ -79,14 +79,16 @@ impl Pool {
     }
 
     fn give_back(&self, conn: Connection) {
+        conn.set_deadline(None);
+        let stuck = conn.in_transaction() && conn.batch("ROLLBACK").is_err();
         conn.end_lease();
-        if conn.in_transaction() && conn.batch("ROLLBACK").is_err() {
+        if stuck {
             self.retired.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        // A statement still in somebody's hands would hold its snapshot: the next user
-        // would read the past. It keeps its connection; the pool opens another.
-        if conn.has_statements() || self.permits.is_closed() {
+        // A statement still on a row would hold its snapshot: the next user would read the
+        // past. It keeps its connection; the pool opens another.
+        if conn.has_open_rows() || self.permits.is_closed() {
             self.retired.fetch_add(1, Ordering::Relaxed);
             return;
         }

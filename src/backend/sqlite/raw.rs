@@ -13,7 +13,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use rusqlite::ffi;
@@ -48,6 +48,8 @@ pub(super) type Describe = Box<dyn Fn(Failure) -> Error + Send + Sync>;
 pub(super) struct Handle {
     inner: ReentrantMutex<Inner>,
     outstanding: AtomicUsize,
+    /// Rises when the connection changes hands; older statements refuse to run.
+    lease: AtomicU64,
     describe: Describe,
 }
 
@@ -115,7 +117,12 @@ impl Handle {
         let db = unsafe { conn.handle() };
         let db = NonNull::new(db).ok_or_else(|| Error::internal("sqlite gave no handle"))?;
         let inner = Inner { cache: RefCell::default(), db, conn: RefCell::new(conn) };
-        Ok(Self { inner: ReentrantMutex::new(inner), outstanding: AtomicUsize::new(0), describe })
+        Ok(Self {
+            inner: ReentrantMutex::new(inner),
+            outstanding: AtomicUsize::new(0),
+            lease: AtomicU64::new(0),
+            describe,
+        })
     }
 
     /// Gives the main database a name for use in SQL; `main` stays valid.
@@ -161,9 +168,31 @@ impl Handle {
         *cache = Cache { generation, ..Cache::default() };
     }
 
-    /// Statements checked out now.
-    pub(super) fn outstanding(&self) -> usize {
-        self.outstanding.load(Ordering::Acquire)
+    /// Ends the lease: statements still in somebody's hands refuse to run from now on.
+    pub(super) fn end_lease(&self) {
+        self.lease.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether a statement in somebody's hands is on a row: it holds a snapshot.
+    pub(super) fn has_open_rows(&self) -> bool {
+        if self.outstanding.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let inner = self.inner.lock();
+        let mut stmt = ptr::null_mut();
+        loop {
+            // SAFETY: valid handle, lock held; the walk starts at null and each statement
+            // it gives is alive, since finalising needs the lock.
+            unsafe {
+                stmt = ffi::sqlite3_next_stmt(inner.db.as_ptr(), stmt);
+                if stmt.is_null() {
+                    return false;
+                }
+                if ffi::sqlite3_stmt_busy(stmt) != 0 {
+                    return true;
+                }
+            }
+        }
     }
 
     /// `sqlite3_changes64`.
@@ -256,6 +285,7 @@ impl Handle {
             handle: self.clone(),
             sql,
             generation,
+            lease: self.lease.load(Ordering::Acquire),
             keep,
             state: State::Ready,
             width: 0,
@@ -296,6 +326,7 @@ pub struct Statement {
     handle: Arc<Handle>,
     sql: Arc<str>,
     generation: u64,
+    lease: u64,
     keep: bool,
     state: State,
     /// Columns of the current row.
@@ -373,6 +404,9 @@ impl Statement {
     pub fn step(&mut self) -> Result<bool> {
         if self.state == State::Done {
             return Ok(false);
+        }
+        if self.lease != self.handle.lease.load(Ordering::Acquire) {
+            return Err(Error::internal("statement outlived the loan of its connection"));
         }
         let stmt = self.ptr();
         let inner = self.handle.inner.lock();

@@ -22,6 +22,8 @@ pub trait Recording: Send {
     fn parts(&self) -> u32;
     /// SQLite has dropped the parts after the first `parts` (ROLLBACK TO).
     fn rewind(&mut self, parts: u32);
+    /// Whether there must be a record even if the event stream is empty.
+    fn required(&self) -> bool;
     /// Writes the closing part with the rest of the stream, just before COMMIT.
     fn close(&mut self, conn: &Connection, rest: &[u8]) -> Result<()>;
     /// COMMIT has succeeded, and the record was closed before.

@@ -132,7 +132,8 @@ impl Writer {
         self.capture.is_some()
     }
 
-    /// A mark before a statement. Large records are written to the journal here.
+    /// A mark before a statement, with the one before it done. Large records are written
+    /// to the journal here.
     pub fn mark(&self) -> Result<Mark> {
         let Some(capture) = &self.capture else { return Ok(Mark::default()) };
         self.check();
@@ -149,8 +150,9 @@ impl Writer {
         Mark { offset, parts, boundary: capture.stream.len() == 0 }
     }
 
-    /// Drops what was recorded after a mark: its statement failed and SQLite undid it, or
-    /// ROLLBACK TO was run. Prefer [`Writer::failed`] and [`Writer::rollback_to`].
+    /// Drops what was recorded after a mark, when its statement has failed. SQLite undoes a
+    /// failed statement, except under ON CONFLICT FAIL: unless the caller knows better,
+    /// only [`Writer::rollback_to`] or a rollback may follow, as in PostgreSQL.
     pub fn truncate(&self, mark: Mark) -> Result<()> {
         let Some(capture) = &self.capture else { return Ok(()) };
         let total = self.conn.total_changes();
@@ -169,19 +171,6 @@ impl Writer {
         let error = Error::internal("a savepoint was set without writing the journal first");
         capture.fail(error.clone());
         Err(error)
-    }
-
-    /// To be called when a statement has failed, with the mark taken before it. Drops its
-    /// images when SQLite undid it, and keeps them when it did not (ON CONFLICT FAIL).
-    pub fn failed(&self, mark: Mark, changes_before: u64) -> Result<()> {
-        if self.capture.is_none() {
-            return Ok(());
-        }
-        if self.conn.in_transaction() && self.conn.total_changes() > changes_before {
-            self.check();
-            return Ok(());
-        }
-        self.truncate(mark)
     }
 
     /// Sets a savepoint; what is pending goes to the journal first, so that ROLLBACK TO
@@ -246,7 +235,7 @@ impl Writer {
     fn check(&self) {
         if let Some(capture) = &self.capture {
             let total = self.conn.total_changes();
-            capture.lock().check(total);
+            capture.lock().check(total, false);
         }
     }
 
@@ -329,7 +318,8 @@ impl Writer {
     /// Writes the closing part; false when there is nothing to record.
     fn close_record(&self) -> Result<bool> {
         let Some(capture) = &self.capture else { return Ok(false) };
-        self.check();
+        let total = self.conn.total_changes();
+        capture.lock().check(total, true);
         capture.lock().fault()?;
         if capture.lock().stream.len() > FLUSH / 2 {
             self.flush()?;
@@ -338,7 +328,7 @@ impl Writer {
         let rest = taken.next(PART)?;
         let mut recording = self.recording.lock();
         let Some(recording) = recording.as_mut() else { return Ok(false) };
-        if rest.is_empty() && recording.parts() == 0 {
+        if rest.is_empty() && recording.parts() == 0 && !recording.required() {
             return Ok(false);
         }
         recording.close(&self.conn, &rest)?;
