@@ -126,8 +126,8 @@ fn whole(
     stream.extend_from_slice(rest);
     let mut digest = Sha256::new();
     digest.update(&stream);
-    let same = stream.len() as u64 == header.bytes
-        && Hash::of(position, &header.bare(), digest) == hash;
+    let same =
+        stream.len() as u64 == header.bytes && Hash::of(position, &header.bare(), digest) == hash;
     if same { Ok(stream) } else { Err(damaged()) }
 }
 

@@ -34,9 +34,9 @@ pub(super) fn cell(position: Position) -> Cell {
 
 /// A position from SQLite.
 pub(super) fn position(value: i64) -> Result<Position> {
-    u64::try_from(value).map(Position).map_err(|_| {
-        Error::primary(state::DATA_CORRUPTED, "a stored journal position is negative")
-    })
+    u64::try_from(value)
+        .map(Position)
+        .map_err(|_| Error::primary(state::DATA_CORRUPTED, "a stored journal position is negative"))
 }
 
 /// A fact of fixed length.

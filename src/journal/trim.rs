@@ -82,9 +82,10 @@ impl Journal {
         failpoint!("journal.after_trim");
         *dropped += last.0 - mark.position.0;
         let bytes = u64::try_from(bytes).unwrap_or(0);
-        let _ = self.0.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, |b| {
-            Some(b.saturating_sub(bytes))
-        });
+        let _ = self
+            .0
+            .bytes
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |b| Some(b.saturating_sub(bytes)));
         Ok(true)
     }
 }
