@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+pub mod postgres;
 pub mod sqlite;
 
 /// Number of a commit on the primary, dense and increasing; 0 is "before the first".

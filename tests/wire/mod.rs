@@ -4,6 +4,7 @@
 mod frames;
 mod hostile;
 mod login;
+mod server;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -269,11 +270,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
-/// A certificate for `localhost` and 127.0.0.1, signed by itself, and its key, in PEM.
+/// A certificate for `localhost`, signed by itself, and its key, in PEM.
 pub fn certificate() -> (String, String) {
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    (made.cert.pem(), made.signing_key.serialize_pem())
+    signed_by_itself(rcgen::IsCa::NoCa)
+}
+
+/// The same, marked as a CA: what `openssl req -x509` makes.
+pub fn ca_certificate() -> (String, String) {
+    signed_by_itself(rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained))
+}
+
+fn signed_by_itself(is_ca: rcgen::IsCa) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = is_ca;
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
 pub fn tls(pem: &(String, String)) -> Tls {

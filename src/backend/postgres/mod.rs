@@ -1,0 +1,9 @@
+//! PostgreSQL as a back end.
+//!
+//! Owns connections to PostgreSQL: raw ones for the relay and for replication,
+//! tokio-postgres ones for everything that runs statements of its own. It must never
+//! decide which side is primary. Start at [`connect::Connector`].
+
+pub mod connect;
+pub mod server;
+pub mod tls;
