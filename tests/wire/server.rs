@@ -118,7 +118,10 @@ async fn frames_and_clients_work_on_a_real_server() {
     assert_eq!(result.unwrap_err().sqlstate(), state::QUERY_CANCELED);
     server.close().await;
 
-    client.batch_execute("CREATE TABLE t(a int PRIMARY KEY); INSERT INTO t VALUES (1)").await.unwrap();
+    client
+        .batch_execute("CREATE TABLE t(a int PRIMARY KEY); INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
     let error = client.execute("INSERT INTO t VALUES (1)", &[]).await.unwrap_err();
     let error = connector.error_of(&error);
     assert_eq!(error.sqlstate(), state::UNIQUE_VIOLATION);

@@ -235,24 +235,25 @@ impl Connector {
         }
         let name = ServerName::try_from(name.clone())
             .map_err(|_| self.error(state::CONNECTION_FAILURE, "the host name is not valid"))?;
-        let stream = tls.connect(name, Preceded::new(BytesMut::new(), socket)).await.map_err(
-            |e| {
+        let stream =
+            tls.connect(name, Preceded::new(BytesMut::new(), socket)).await.map_err(|e| {
                 let text = format!("TLS with PostgreSQL at {host} port {port} failed");
                 self.error(state::CONNECTION_FAILURE, text).detail(e.to_string())
-            },
-        )?;
+            })?;
         Ok(Stream::Tls(Box::new(TlsStream::Client(stream))))
     }
 
-    fn error(
-        &self,
-        code: SqlState,
-        message: impl Into<std::borrow::Cow<'static, str>>,
-    ) -> Error {
+    fn error(&self, code: SqlState, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
         Error::new(self.0.culprit, code, message)
     }
 
-    pub(super) fn canceller(&self, host: usize, tls: bool, pid: [u8; 4], secret: &[u8]) -> Canceller {
+    pub(super) fn canceller(
+        &self,
+        host: usize,
+        tls: bool,
+        pid: [u8; 4],
+        secret: &[u8],
+    ) -> Canceller {
         let encryption = if tls { Encryption::Required } else { Encryption::Plain };
         let attempt = Attempt { host, encryption };
         Canceller { connector: self.clone(), attempt, pid, secret: secret.to_vec() }

@@ -329,9 +329,9 @@ impl Server {
         let (mut rows, mut failed) = (Vec::new(), None);
         loop {
             let Some(frame) = self.read_frame().await? else {
-                return Err(failed.unwrap_or_else(|| {
-                    self.gone(&io::ErrorKind::UnexpectedEof.into())
-                }));
+                return Err(
+                    failed.unwrap_or_else(|| self.gone(&io::ErrorKind::UnexpectedEof.into()))
+                );
             };
             self.note(&frame);
             match frame.kind {

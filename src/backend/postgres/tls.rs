@@ -9,9 +9,7 @@ use std::sync::Arc;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
-use tokio_rustls::rustls::client::{
-    verify_server_cert_signed_by_trust_anchor, verify_server_name,
-};
+use tokio_rustls::rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
@@ -40,9 +38,8 @@ const SYSTEM_ROOTS: [&str; 4] = [
 /// F0000 when a file cannot be read, or when the mode needs a root and none is there.
 pub fn client_config(endpoint: &Endpoint, home: Option<&Path>) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
-    let own = |name: &str| {
-        home.map(|h| h.join(".postgresql").join(name)).filter(|path| path.exists())
-    };
+    let own =
+        |name: &str| home.map(|h| h.join(".postgresql").join(name)).filter(|path| path.exists());
     let system = endpoint.sslrootcert.as_deref() == Some(Path::new("system"));
     let root_file = match &endpoint.sslrootcert {
         Some(_) if system => Some(system_roots()?),
