@@ -24,6 +24,9 @@
 //! - [`divergence`]: the store of proven differences, in a state file of its own
 //! - [`cutover`]: the phase machine; recovery as a pure function
 //!
+//! L3, surfaces
+//! - [`control`]: the one door through which anything changes
+//!
 //! L4, assembly
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
@@ -31,6 +34,7 @@ pub mod backend;
 pub mod clock;
 pub mod compare;
 pub mod config;
+pub mod control;
 pub mod cutover;
 pub mod demo;
 pub mod divergence;
