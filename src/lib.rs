@@ -26,6 +26,7 @@
 //!
 //! L3, surfaces
 //! - [`control`]: the one door through which anything changes
+//! - [`http`]: JSON API, metrics, probes, the page
 //!
 //! L4, assembly
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
@@ -41,6 +42,7 @@ pub mod divergence;
 pub mod error;
 pub mod failpoint;
 pub mod journal;
+pub mod http;
 pub mod schema;
 pub mod sql;
 pub mod telemetry;

@@ -125,3 +125,15 @@ pub struct SessionInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub immovable: Option<String>,
 }
+
+impl Gate {
+    /// Whether this gate refuses a promote that overrides the given gates by name.
+    pub fn refuses(&self, overrides: &[String]) -> bool {
+        match self.kind {
+            _ if self.ok => false,
+            GateKind::Required => true,
+            GateKind::Override => !overrides.contains(&self.name),
+            GateKind::Warning => false,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `/api/v1`, metrics and probes.
+
+use std::collections::HashMap;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::App;
+use crate::control::{Command, Options};
+use crate::divergence::{Accept, Group};
+
+/// Groups in one page of `/api/v1/divergences`.
+const PAGE: usize = 200;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/gates", get(gates))
+        .route("/api/v1/divergences", get(divergences))
+        .route("/api/v1/divergences/{id}", get(divergence))
+        .route("/api/v1/divergences/{id}/accept", post(accept))
+        .route("/api/v1/tables", get(tables))
+        .route("/api/v1/sessions", get(sessions))
+        .route("/api/v1/tasks", get(tasks))
+        .route("/api/v1/tasks/{id}", get(task))
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/config", get(config))
+        .route("/api/v1/version", get(version))
+        .route("/api/v1/{verb}", post(order))
+}
+
+/// An error in the shape of the contract.
+pub(super) fn failure(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    hint: Option<&str>,
+) -> Response {
+    let body = json!({"error": {"code": code, "message": message, "hint": hint}});
+    (status, answer(&body)).into_response()
+}
+
+fn answer(body: &impl Serialize) -> Response {
+    let text = serde_json::to_vec(body).unwrap_or_default();
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, text).into_response()
+}
+
+pub(super) async fn not_found() -> Response {
+    failure(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path", None)
+}
+
+async fn status(State(app): State<App>) -> Response {
+    answer(&app.control.engine().status().await)
+}
+
+async fn gates(State(app): State<App>) -> Response {
+    answer(&json!({"gates": app.control.engine().gates().await}))
+}
+
+/// A group without its samples.
+fn summary(group: &Group) -> Value {
+    let mut value = serde_json::to_value(group).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("samples");
+    }
+    value
+}
+
+async fn divergences(
+    State(app): State<App>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let after: u64 = query.get("cursor").and_then(|c| c.parse().ok()).unwrap_or(0);
+    let number = |g: &Group| g.id.trim_start_matches('d').parse::<u64>().unwrap_or(0);
+    let wanted = |g: &Group| {
+        query.get("state").is_none_or(|s| {
+            serde_json::to_value(g.state).is_ok_and(|v| v.as_str() == Some(s.as_str()))
+        })
+    };
+    let groups = app.control.engine().divergences();
+    let rest: Vec<&Group> = groups.iter().filter(|g| number(g) > after && wanted(g)).collect();
+    let page: Vec<Value> = rest.iter().take(PAGE).map(|g| summary(g)).collect();
+    let mut body = json!({"divergences": page});
+    if rest.len() > PAGE {
+        body["next_cursor"] = json!(number(rest[PAGE - 1]).to_string());
+    }
+    answer(&body)
+}
+
+async fn divergence(State(app): State<App>, Path(id): Path<String>) -> Response {
+    let group = app.control.engine().divergences().into_iter().find(|g| g.id == id);
+    let Some(group) = group else {
+        return failure(StatusCode::NOT_FOUND, "not_found", "no divergence of that id", None);
+    };
+    let mut body = serde_json::to_value(&group).unwrap_or_default();
+    body["replay"] = json!(app.control.engine().replay(&id));
+    answer(&body)
+}
+
+async fn accept(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> Response {
+    let accept: Accept = match serde_json::from_slice(&body) {
+        Ok(accept) => accept,
+        Err(error) => return bad_body(&error),
+    };
+    if app.control.accept(&id, accept, "http") {
+        answer(&json!({"id": id, "state": "accepted"}))
+    } else {
+        failure(StatusCode::NOT_FOUND, "not_found", "no divergence of that id", None)
+    }
+}
+
+async fn tables(State(app): State<App>) -> Response {
+    answer(&json!({"tables": app.control.engine().tables().await}))
+}
+
+async fn sessions(State(app): State<App>) -> Response {
+    answer(&json!({"sessions": app.control.engine().sessions()}))
+}
+
+async fn tasks(State(app): State<App>) -> Response {
+    answer(&json!({"tasks": app.control.tasks()}))
+}
+
+async fn task(State(app): State<App>, Path(id): Path<String>) -> Response {
+    match app.control.task(&id) {
+        Some(task) => answer(&task),
+        None => failure(StatusCode::NOT_FOUND, "not_found", "no task of that id", None),
+    }
+}
+
+async fn events(State(app): State<App>) -> Response {
+    answer(&json!({"events": app.control.events()}))
+}
+
+async fn config(State(app): State<App>) -> Response {
+    let entries: Vec<Value> = app
+        .control
+        .engine()
+        .config()
+        .into_iter()
+        .map(|(name, value, source)| json!({"name": name, "value": value, "source": source}))
+        .collect();
+    answer(&json!({"config": entries}))
+}
+
+async fn version() -> Response {
+    answer(&json!({"version": env!("CARGO_PKG_VERSION")}))
+}
+
+fn bad_body(error: &serde_json::Error) -> Response {
+    let message = format!("the body is not what this path takes: {error}");
+    failure(StatusCode::BAD_REQUEST, "bad_request", &message, None)
+}
+
+async fn order(State(app): State<App>, Path(verb): Path<String>, body: Bytes) -> Response {
+    let options: Options = if body.iter().all(u8::is_ascii_whitespace) {
+        Options::default()
+    } else {
+        match serde_json::from_slice(&body) {
+            Ok(options) => options,
+            Err(error) => return bad_body(&error),
+        }
+    };
+    let Some(command) = Command::from_verb(&verb, options) else { return not_found().await };
+    if let Command::Promote(options) = &command
+        && !options.dry_run
+        && let Some(refusal) = refused(&app, options).await
+    {
+        return refusal;
+    }
+    let id = app.control.submit(command, "http");
+    (StatusCode::ACCEPTED, answer(&json!({"task": id}))).into_response()
+}
+
+/// 409 when a gate refuses already now, with the gates that do.
+async fn refused(app: &App, options: &Options) -> Option<Response> {
+    let gates = app.control.engine().gates().await;
+    let failing: Vec<_> = gates.into_iter().filter(|g| g.refuses(&options.overrides)).collect();
+    if failing.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = failing.iter().map(|g| g.name.as_str()).collect();
+    let message = format!("promote refused: {} not met", names.join(", "));
+    let hint = "GET /api/v1/gates says why; some gates can be overridden by name.";
+    let body =
+        json!({"error": {"code": "refused", "message": message, "hint": hint}, "gates": failing});
+    Some((StatusCode::CONFLICT, answer(&body)).into_response())
+}
+
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    // Gauges that are computed, not counted, are set by asking for the status.
+    let _ = app.control.engine().status().await;
+    let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (headers, app.metrics.render()).into_response()
+}
+
+pub(super) async fn readyz(State(app): State<App>) -> Response {
+    let status = app.control.engine().status().await;
+    if status.health == "stalled" {
+        let reason = status.reason.unwrap_or_else(|| "statements are not served".to_owned());
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response();
+    }
+    "ok\n".into_response()
+}
+
+pub(super) async fn healthz(
+    State(app): State<App>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let status = app.control.engine().status().await;
+    let limit = match query.get("max_lag_ms").map(|v| v.parse::<u64>()) {
+        Some(Err(_)) => {
+            let message = "max_lag_ms must be a number of milliseconds";
+            return failure(StatusCode::BAD_REQUEST, "bad_request", message, None);
+        }
+        Some(Ok(limit)) => Some(limit),
+        None => None,
+    };
+    let unavailable =
+        |reason: String| (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response();
+    if status.health != "ok" {
+        return unavailable(status.reason.unwrap_or(status.health));
+    }
+    match (limit, status.shadow, status.lag_ms) {
+        (Some(_), Some(_), None) => unavailable("lag unknown".to_owned()),
+        (Some(limit), Some(_), Some(lag)) if lag > limit => unavailable(format!("lag {lag} ms")),
+        _ => "ok\n".into_response(),
+    }
+}
