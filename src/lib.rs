@@ -27,11 +27,13 @@
 //! L3, surfaces
 //! - [`control`]: the one door through which anything changes
 //! - [`http`]: JSON API, metrics, probes, the page
+//! - [`cli`]: one file per verb, rendering
 //!
 //! L4, assembly
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
 pub mod backend;
+pub mod cli;
 pub mod clock;
 pub mod compare;
 pub mod config;

@@ -1,0 +1,91 @@
+//! The HTTP client of the verbs.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::exit;
+
+/// A failed call: exit code, message, hint.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) code: u8,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+    /// The body of an error answer.
+    pub(super) body: Option<Value>,
+}
+
+pub(super) type Result<T> = std::result::Result<T, Failure>;
+
+/// The running proxy.
+pub(super) struct Client {
+    base: String,
+    token: Option<String>,
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// The proxy at `url`, or at the default address.
+    pub(super) fn new(url: Option<&str>) -> Self {
+        let base = url.unwrap_or("http://127.0.0.1:9433").trim_end_matches('/').to_owned();
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(60)))
+            .http_status_as_error(false)
+            .build()
+            .into();
+        Self { base, token: std::env::var("CROSSFADE_TOKEN").ok(), agent }
+    }
+
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        self.read(request.call())
+    }
+
+    pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let mut request = self.agent.post(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        self.read(request.send_json(body))
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        answer: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<T> {
+        let mut answer = answer.map_err(|error| Failure {
+            code: exit::UNREACHABLE,
+            message: format!("no answer from the proxy at {}: {error}", self.base),
+            hint: Some("Is `crossfade run` up? Name its HTTP address with --admin-url.".into()),
+            body: None,
+        })?;
+        let status = answer.status();
+        let body: Value = answer.body_mut().read_json().map_err(|error| Failure {
+            code: exit::BUG,
+            message: format!("the answer of {} is not JSON: {error}", self.base),
+            hint: None,
+            body: None,
+        })?;
+        if !status.is_success() {
+            let text = |name: &str| body["error"][name].as_str().map(str::to_owned);
+            return Err(Failure {
+                code: if status.as_u16() == 409 { exit::REFUSED } else { exit::USAGE },
+                message: text("message").unwrap_or_else(|| format!("HTTP {status}")),
+                hint: text("hint"),
+                body: Some(body),
+            });
+        }
+        serde_json::from_value(body).map_err(|error| Failure {
+            code: exit::BUG,
+            message: format!("unexpected answer: {error}"),
+            hint: None,
+            body: None,
+        })
+    }
+}

@@ -1,0 +1,239 @@
+//! The command line: one verb per file, rendering apart.
+//!
+//! Owns flags, texts and exit codes of the public contract. Verbs talk to the running proxy
+//! over HTTP and never touch a back end. stdout is data, stderr is talk. Start at [`Cli`].
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod client;
+mod load;
+mod render;
+mod verbs;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use load::load;
+
+/// Exit codes of the contract.
+pub mod exit {
+    /// Done.
+    pub const DONE: u8 = 0;
+    /// Ran, and the answer is no.
+    pub const NO: u8 = 1;
+    /// Usage or configuration.
+    pub const USAGE: u8 = 2;
+    /// Proxy or back end unreachable.
+    pub const UNREACHABLE: u8 = 3;
+    /// Refused by a gate.
+    pub const REFUSED: u8 = 4;
+    /// A switch was attempted and undone.
+    pub const UNDONE: u8 = 5;
+    /// A fault of Crossfade.
+    pub const BUG: u8 = 70;
+    /// Interrupted.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Move a live application from SQLite to PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(name = "crossfade", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve: answer from SQLite (or PostgreSQL after promote), mirror, compare
+    Run(RunArgs),
+    /// Check the configuration and both back ends
+    Check(RunArgs),
+    /// Copy every table into PostgreSQL while traffic runs, then mirror
+    Backfill(OrderArgs),
+    /// How it stands
+    Status(StatusArgs),
+    /// Divergences: list, show, accept, export, replay
+    Divergences(DivergenceArgs),
+    /// Prove that both sides hold the same rows
+    Verify(OrderArgs),
+    /// Write the primary's rows where the shadow differs
+    Repair(OrderArgs),
+    /// Make PostgreSQL primary
+    Promote(OrderArgs),
+    /// Make SQLite primary again
+    Rollback(OrderArgs),
+    /// Hold new statements
+    Pause(OrderArgs),
+    /// Let them go on
+    Resume(OrderArgs),
+    /// End the way back: PostgreSQL alone
+    Complete(OrderArgs),
+    /// Show what a statement becomes on the other back end
+    Translate(TranslateArgs),
+    /// Play the whole journey on an embedded sample application
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version
+    Version,
+}
+
+/// Flags of `run` and `check`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// Configuration file (default: proxy.toml in the current folder, when there is one)
+    #[arg(long, env = "CROSSFADE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The application's SQLite file; created when absent
+    #[arg(long, value_name = "FILE")]
+    pub sqlite: Option<String>,
+    /// PostgreSQL to mirror to
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    pub postgres: Option<String>,
+    /// Address for applications; port 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Address of the HTTP interface
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http: Option<String>,
+    /// scram-sha-256, or trust (loopback only)
+    #[arg(long, value_name = "METHOD")]
+    pub auth: Option<String>,
+    /// Log level
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Any other configuration key
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print data as JSON (check)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the running proxy is.
+#[derive(Clone, Debug, Args)]
+pub struct AdminArgs {
+    /// HTTP address of the running proxy
+    #[arg(long, env = "CROSSFADE_ADMIN_URL", value_name = "URL")]
+    pub admin_url: Option<String>,
+    /// Print data as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of the verbs that order something.
+#[derive(Clone, Debug, Args)]
+pub struct OrderArgs {
+    /// Where the proxy is.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// Do every read-only step, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Pass this gate although it does not hold (repeatable)
+    #[arg(long = "override", value_name = "GATE")]
+    pub overrides: Vec<String>,
+    /// Only these tables
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub tables: Vec<String>,
+    /// Go on after an interruption (backfill; tables that are complete are not copied again)
+    #[arg(long)]
+    pub resume: bool,
+    /// A divergence to repair
+    #[arg(value_name = "ID")]
+    pub divergence: Option<String>,
+}
+
+/// Flags of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Where the proxy is.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// Show again every second
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Flags of `divergences`.
+#[derive(Clone, Debug, Args)]
+pub struct DivergenceArgs {
+    /// Where the proxy is.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// What to do with them.
+    #[command(subcommand)]
+    pub action: Option<DivergenceAction>,
+}
+
+/// Actions on divergences.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DivergenceAction {
+    /// List the groups
+    List,
+    /// Show one with its samples
+    Show {
+        /// d1, d2 …
+        id: String,
+    },
+    /// Accept one, with a reason
+    Accept {
+        /// d1, d2 …
+        id: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+        /// Who (default: the user running this)
+        #[arg(long)]
+        owner: Option<String>,
+        /// Date after which it opens again
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        expires: Option<String>,
+    },
+    /// Print every group with samples as JSON lines
+    Export,
+    /// Print a script that shows one with psql and sqlite3
+    Replay {
+        /// d1, d2 …
+        id: String,
+    },
+}
+
+/// Flags of `translate`.
+#[derive(Clone, Debug, Args)]
+pub struct TranslateArgs {
+    /// Back end to translate for
+    #[arg(long, value_name = "postgres|sqlite", default_value = "sqlite")]
+    pub to: String,
+    /// The SQLite file whose tables the statement names
+    #[arg(long, value_name = "FILE")]
+    pub sqlite: Option<PathBuf>,
+    /// The statement
+    pub sql: String,
+}
+
+/// Flags of `demo`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DemoArgs {
+    /// Smaller figures: the whole journey in under a minute
+    #[arg(long)]
+    pub fast: bool,
+    /// Leave everything running at the end
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Runs a verb that talks to a running proxy, or to nobody.
+pub fn execute(verb: &Verb) -> ExitCode {
+    ExitCode::from(verbs::execute(verb))
+}

@@ -1,0 +1,186 @@
+//! Turning answers into text: aligned columns, no colour as the only signal.
+
+use crate::control::{Gate, Status, Task};
+use crate::divergence::Group;
+
+/// Columns padded to their widest cell.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(column))
+            .chain(std::iter::once(&header[column].to_owned()))
+            .map(|c| c.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
+            .collect();
+        format!("{}\n", padded.join("  ").trim_end())
+    };
+    let mut out = line(header.to_vec());
+    for row in rows {
+        out.push_str(&line(row.iter().map(String::as_str).collect()));
+    }
+    out
+}
+
+fn or_unknown<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "unknown".to_owned(), |v| v.to_string())
+}
+
+/// The status, one screen.
+pub(super) fn status(s: &Status) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| out.push_str(&format!("{name:<10} {text}\n"));
+    let shadow = s.shadow.as_deref().unwrap_or("none");
+    line(
+        "phase",
+        format!("{:<14} primary {}   shadow {shadow}   epoch {}", s.phase, s.primary, s.epoch),
+    );
+    let lag = match (&s.shadow, s.lag_commits) {
+        (None, _) => "none to follow".to_owned(),
+        (Some(_), commits) => {
+            format!("{} commits ({} ms)", or_unknown(commits), or_unknown(s.lag_ms))
+        }
+    };
+    let reason = s.reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default();
+    line("health", format!("{}{reason}   lag {lag}   sessions {}", s.health, s.sessions));
+    line(
+        "position",
+        format!(
+            "{}   applied {}   journal {} bytes",
+            s.position,
+            or_unknown(s.applied),
+            s.journal_bytes
+        ),
+    );
+    line(
+        "compared",
+        format!(
+            "{}   open divergences {}   not compared {}",
+            s.compared, s.diverged_open, s.skipped
+        ),
+    );
+    let coverage = s.coverage.map(|c| format!("{:.1} %", c * 100.0));
+    let at = s.verified.at.as_deref().map(|at| format!(" since {at}")).unwrap_or_default();
+    line("verified", format!("{}{at}   coverage {}", s.verified.state, or_unknown(coverage)));
+    line("gates", format!("{} of {} ok", s.gates_ok, s.gates));
+    for session in &s.immovable {
+        line("cannot move", session.clone());
+    }
+    for next in &s.next {
+        line("next:", next.clone());
+    }
+    out
+}
+
+/// The gates, failing first.
+pub(super) fn gates(gates: &[Gate]) -> String {
+    let mut sorted: Vec<&Gate> = gates.iter().collect();
+    sorted.sort_by_key(|g| g.ok);
+    let rows: Vec<Vec<String>> = sorted
+        .iter()
+        .map(|g| {
+            let state = if g.ok { "ok" } else { "NOT MET" };
+            vec![g.name.clone(), state.into(), g.actual.clone(), g.limit.clone(), g.reason.clone()]
+        })
+        .collect();
+    table(&["GATE", "STATE", "FOUND", "LIMIT", "WHY"], &rows)
+}
+
+/// One line for each step.
+pub(super) fn steps(task: &Task, from: usize) -> String {
+    let mut out = String::new();
+    for step in task.steps.iter().skip(from) {
+        let time = if step.ms >= 1000.0 {
+            format!("{:.1} s", step.ms / 1000.0)
+        } else {
+            format!("{:.1} ms", step.ms)
+        };
+        let text = format!("{:>3}  {:<36} {time:>10}   {}", step.number, step.text, step.detail);
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Divergence groups.
+pub(super) fn divergences(groups: &[Group]) -> String {
+    let rows: Vec<Vec<String>> = groups
+        .iter()
+        .map(|g| {
+            let state = serde_json::to_value(g.state).unwrap_or_default();
+            let statement: String = if g.fingerprint.is_empty() {
+                format!("(verify) {}", g.columns.join(", "))
+            } else {
+                g.fingerprint.chars().take(60).collect()
+            };
+            vec![
+                g.id.clone(),
+                g.class.clone(),
+                g.table.clone().unwrap_or_default(),
+                g.count.to_string(),
+                g.last_at.chars().take(19).collect(),
+                state.as_str().unwrap_or("").to_owned(),
+                statement,
+            ]
+        })
+        .collect();
+    table(&["ID", "CLASS", "TABLE", "COUNT", "LAST", "STATE", "STATEMENT"], &rows)
+}
+
+/// One group with its samples.
+pub(super) fn divergence(group: &Group) -> String {
+    let show = |v: &Option<String>| v.clone().unwrap_or_else(|| "NULL".to_owned());
+    let mut out = divergences(std::slice::from_ref(group));
+    for (number, sample) in group.samples.iter().enumerate() {
+        let key: Vec<String> =
+            sample.key.iter().map(|(c, v)| format!("{c} = {}", show(v))).collect();
+        out.push_str(&format!(
+            "\nsample {}  at {}  position {}  {}\n  key      {}\n",
+            number + 1,
+            sample.at,
+            sample.position_primary,
+            sample.message,
+            key.join(", ")
+        ));
+        for (at, column) in sample.columns.iter().enumerate() {
+            let value =
+                |side: &[Option<String>]| side.get(at).map_or_else(|| "(no row)".into(), show);
+            out.push_str(&format!(
+                "  {column:<8} primary {}   shadow {}\n",
+                value(&sample.primary),
+                value(&sample.shadow)
+            ));
+        }
+        for (side, code) in
+            [("primary", &sample.primary_sqlstate), ("shadow", &sample.shadow_sqlstate)]
+        {
+            if let Some(code) = code {
+                out.push_str(&format!("  {side} failed with {code}\n"));
+            }
+        }
+        for (side, sql) in [("sqlite", &sample.sqlite_sql), ("postgres", &sample.postgres_sql)] {
+            if let Some(sql) = sql {
+                out.push_str(&format!("  {side}: {sql}\n"));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_align() {
+        let rows = vec![vec!["long name".to_owned(), "1".to_owned()]];
+        assert_eq!(table(&["A", "B"], &rows), "A          B\nlong name  1\n");
+    }
+}
