@@ -5,11 +5,52 @@
 //! texts and positions included. It must never run anything, read a clock, or look at a row.
 //! One file per construct. Start at [`analyze`].
 
+mod call;
+mod cast;
+mod conflict;
+mod cte;
+mod delete;
+mod errors;
+mod expr;
+mod freeze;
+mod from;
+mod group;
+mod insert;
+mod join;
+mod literal;
+mod names;
+mod operator;
+mod order;
+mod params;
+mod row;
+mod scope;
+mod select;
+mod setop;
+mod subquery;
+mod system;
+mod table_function;
+mod target;
+#[cfg(test)]
+mod tests;
+mod typename;
+mod update;
+mod views;
+mod walk;
+mod window;
+
+use std::collections::HashMap;
+
+use self::params::Params;
+use self::scope::Level;
 use super::plan::Frozen;
 use super::{Context, ast, ir};
 use crate::error::{Error, Result};
 use crate::schema::Relation;
 use crate::value::Type;
+
+/// Nesting of expressions and queries beyond which a statement is refused (54001), so that
+/// no text can exhaust the stack.
+const MAX_DEPTH: u32 = 400;
 
 /// An analysed statement.
 #[derive(Clone, Debug)]
@@ -30,20 +71,144 @@ pub struct Analysis {
     pub system: bool,
 }
 
+impl Analysis {
+    /// The columns the statement returns; empty when it returns no rows.
+    pub fn columns(&self) -> &[ir::Output] {
+        match &self.statement {
+            ir::Statement::Select(query) => &query.columns,
+            ir::Statement::Insert(insert) => &insert.outputs,
+            ir::Statement::Update(update) => &update.outputs,
+            ir::Statement::Delete(delete) => &delete.outputs,
+        }
+    }
+}
+
 /// Analyses SELECT, INSERT, UPDATE and DELETE (also inside EXPLAIN and DECLARE).
 ///
 /// # Errors
 /// PostgreSQL's own error for what PostgreSQL refuses; 0A000 for what Crossfade cannot
 /// translate; XX000 for statements that have no analysis (DDL, session commands).
-pub fn analyze(_statement: &ast::Statement, _context: &Context<'_>) -> Result<Analysis> {
-    Err(Error::unsupported("this statement"))
+pub fn analyze(statement: &ast::Statement, context: &Context<'_>) -> Result<Analysis> {
+    let mut analyzer = Analyzer::new(*context, true);
+    let statement = analyzer.statement(statement)?;
+    let params = analyzer.params.finish()?;
+    Ok(Analysis {
+        statement,
+        params,
+        frozen: analyzer.frozen,
+        reads: analyzer.reads,
+        writes: analyzer.writes,
+        volatile: analyzer.volatile,
+        system: analyzer.system,
+    })
 }
 
 /// Analyses an expression kept as text in the catalog (default, check, generated column,
 /// index key or predicate) over one relation, whose columns are `ExprKind::Column(0, index)`.
+/// Nothing is frozen: `now()` and its kin stay calls.
 ///
 /// # Errors
 /// As [`analyze`].
-pub fn expression(_text: &str, _relation: &Relation, _context: &Context<'_>) -> Result<ir::Expr> {
-    Err(Error::unsupported("this expression"))
+pub fn expression(text: &str, relation: &Relation, context: &Context<'_>) -> Result<ir::Expr> {
+    let tree = parse_expression(text)?;
+    let mut analyzer = Analyzer::new(*context, false);
+    analyzer.push_level();
+    analyzer.add_relation_item(relation);
+    let expr = analyzer.expr(&tree)?;
+    let expr = analyzer.settle(expr)?;
+    analyzer.params.finish()?;
+    Ok(expr)
+}
+
+/// The tree of an expression's text.
+fn parse_expression(text: &str) -> Result<ast::Expr> {
+    let parsed = super::parse(&format!("SELECT ({text})"))?;
+    if let [ast::Parsed { statement: ast::Statement::Select(select), .. }] = parsed.as_slice()
+        && let ast::SelectBody::Simple(simple) = &select.body
+        && let [target] = simple.targets.as_slice()
+    {
+        return Ok(target.expr.clone());
+    }
+    Err(Error::internal("a stored expression is not an expression"))
+}
+
+/// The state of one analysis.
+struct Analyzer<'a> {
+    context: Context<'a>,
+    /// Queries being analysed, outermost first.
+    levels: Vec<Level>,
+    /// Level at which each relation number was made.
+    rel_levels: HashMap<u32, usize>,
+    next_rel: u32,
+    next_cte: u32,
+    params: Params,
+    frozen: Vec<Frozen>,
+    /// Whether volatile calls are frozen at all (not in stored expressions).
+    freeze: bool,
+    reads: Vec<String>,
+    writes: Option<String>,
+    volatile: bool,
+    system: bool,
+    depth: u32,
+}
+
+impl<'a> Analyzer<'a> {
+    fn new(context: Context<'a>, freeze: bool) -> Self {
+        Self {
+            context,
+            levels: Vec::new(),
+            rel_levels: HashMap::new(),
+            next_rel: 0,
+            next_cte: 0,
+            params: Params::new(context.param_types),
+            frozen: Vec::new(),
+            freeze,
+            reads: Vec::new(),
+            writes: None,
+            volatile: false,
+            system: false,
+            depth: 0,
+        }
+    }
+
+    fn statement(&mut self, statement: &ast::Statement) -> Result<ir::Statement> {
+        Ok(match statement {
+            ast::Statement::Select(select) => {
+                ir::Statement::Select(Box::new(self.query(select, true)?))
+            }
+            ast::Statement::Insert(insert) => {
+                ir::Statement::Insert(Box::new(self.insert(insert)?))
+            }
+            ast::Statement::Update(update) => {
+                ir::Statement::Update(Box::new(self.update(update)?))
+            }
+            ast::Statement::Delete(delete) => {
+                ir::Statement::Delete(Box::new(self.delete(delete)?))
+            }
+            ast::Statement::Explain(inner, _) => return self.statement(inner),
+            ast::Statement::Declare { query, .. } => {
+                ir::Statement::Select(Box::new(self.query(query, true)?))
+            }
+            ast::Statement::Unsupported(what) => return Err(Error::unsupported(what)),
+            _ => return Err(Error::internal("this statement has no analysis")),
+        })
+    }
+
+    fn new_rel(&mut self) -> u32 {
+        let rel = self.next_rel;
+        self.next_rel += 1;
+        self.rel_levels.insert(rel, self.levels.len());
+        rel
+    }
+
+    /// Runs `inner` one level of nesting deeper.
+    fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth >= MAX_DEPTH {
+            return Err(errors::too_deep());
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
 }

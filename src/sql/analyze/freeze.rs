@@ -1,0 +1,247 @@
+//! Volatile and session values, computed once per execution by the session.
+//!
+//! Owns which calls become [`FrozenSource`]s, so that both back ends see the same value. It
+//! must never compute one. Start at [`Analyzer::freeze_call`].
+
+use super::Analyzer;
+use super::call::Resolved;
+use crate::error::{Error, Result, state};
+use crate::sql::ir::{CastKind, Expr, ExprKind};
+use crate::sql::plan::{Frozen, FrozenArgument, FrozenSource};
+use crate::sql::types::{Proc, sql_name, tables};
+use crate::value::{Cell, Type, oid};
+
+/// Session state that cannot change within a statement: frozen wherever it stands.
+const STEADY: &[&str] = &[
+    "current_catalog",
+    "current_database",
+    "current_role",
+    "current_schema",
+    "current_schemas",
+    "current_setting",
+    "current_user",
+    "getdatabaseencoding",
+    "getpgusername",
+    "inet_client_addr",
+    "inet_client_port",
+    "inet_server_addr",
+    "inet_server_port",
+    "pg_backend_pid",
+    "pg_client_encoding",
+    "pg_conf_load_time",
+    "pg_current_xact_id",
+    "pg_current_xact_id_if_assigned",
+    "pg_is_in_recovery",
+    "pg_my_temp_schema",
+    "pg_postmaster_start_time",
+    "session_user",
+    "txid_current",
+    "txid_current_if_assigned",
+    "user",
+    "version",
+];
+
+/// Calls with an effect on the session: frozen only where they happen once.
+const EFFECTS: &[&str] = &[
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_advisory_unlock",
+    "pg_advisory_unlock_all",
+    "pg_advisory_unlock_shared",
+    "pg_advisory_xact_lock",
+    "pg_advisory_xact_lock_shared",
+    "pg_cancel_backend",
+    "pg_notify",
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_terminate_backend",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_lock_shared",
+    "pg_try_advisory_xact_lock",
+    "pg_try_advisory_xact_lock_shared",
+];
+
+/// Whether a function looks into the catalogs or the server.
+pub(super) fn is_system(proc: &Proc) -> bool {
+    let name = proc.name;
+    proc.information
+        || (name.starts_with("pg_") && name != "pg_typeof")
+        || (name.starts_with("has_") && name.ends_with("_privilege"))
+        || name.starts_with("to_reg")
+        || STEADY.contains(&name)
+        || matches!(name, "format_type" | "obj_description" | "col_description" | "shobj_description")
+        || matches!(name, "row_security_active" | "set_config")
+}
+
+impl Analyzer<'_> {
+    /// A value the session computes once per execution; the same source is computed once.
+    pub(super) fn frozen(&mut self, ty: Type, source: FrozenSource, pos: u32) -> Expr {
+        let shared = matches!(
+            &source,
+            FrozenSource::TransactionTime | FrozenSource::StatementTime
+        ) || matches!(&source, FrozenSource::Session(name, _) if STEADY.contains(&name.as_str()));
+        let wanted = Frozen { ty, source };
+        let known = shared.then(|| self.frozen.iter().position(|f| *f == wanted)).flatten();
+        let index = known.unwrap_or_else(|| {
+            self.frozen.push(wanted);
+            self.frozen.len() - 1
+        });
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        Expr { kind: ExprKind::Frozen(index), ty, pos }
+    }
+
+    /// CURRENT_DATE, CURRENT_TIMESTAMP(p), CURRENT_USER …
+    pub(super) fn value_function(
+        &mut self,
+        name: &'static str,
+        precision: Option<i32>,
+        pos: u32,
+    ) -> Result<Expr> {
+        let type_oid = match name {
+            "current_date" => oid::DATE,
+            "current_time" => oid::TIMETZ,
+            "current_timestamp" => oid::TIMESTAMPTZ,
+            "localtime" => oid::TIME,
+            "localtimestamp" => oid::TIMESTAMP,
+            _ => oid::NAME,
+        };
+        let typmod = precision.map_or(-1, |p| p.clamp(0, 6));
+        let ty = Type::with_typmod(type_oid, typmod);
+        if type_oid == oid::NAME {
+            if self.freeze {
+                self.system = true;
+                let source = FrozenSource::Session(name.to_owned(), Vec::new());
+                return Ok(self.frozen(ty, source, pos));
+            }
+            return Err(Error::unsupported(format!("{name} in a stored expression")).at(pos));
+        }
+        if self.freeze {
+            return Ok(self.frozen(ty, FrozenSource::TransactionTime, pos));
+        }
+        let now = tables()
+            .procs("now")
+            .first()
+            .ok_or_else(|| Error::internal("pg_proc has no now()"))?;
+        let resolved = Resolved { proc: now, args: Vec::new(), result: oid::TIMESTAMPTZ };
+        let call = self.finish_scalar(resolved, pos)?;
+        self.explicit(call, ty, pos)
+    }
+
+    /// The frozen form of a call; None when it stays a call.
+    pub(super) fn freeze_call(
+        &mut self,
+        proc: &Proc,
+        args: &[Expr],
+        result: u32,
+        pos: u32,
+    ) -> Result<Option<Expr>> {
+        let once = self.once();
+        let source = match proc.name {
+            "now" | "transaction_timestamp" => FrozenSource::TransactionTime,
+            "statement_timestamp" => FrozenSource::StatementTime,
+            "clock_timestamp" if once => FrozenSource::ClockTime,
+            "random" if once => FrozenSource::Random,
+            "gen_random_uuid" if once => FrozenSource::Uuid,
+            "nextval" | "currval" => {
+                let Some(sequence) = self.sequence_argument(args)? else { return Ok(None) };
+                match proc.name {
+                    "nextval" if once => FrozenSource::NextValue(sequence),
+                    "currval" if once => FrozenSource::CurrentValue(sequence),
+                    _ => return Ok(None),
+                }
+            }
+            "lastval" if once => FrozenSource::LastValue,
+            "set_config" if once => match frozen_arguments(args) {
+                Some(args) => FrozenSource::SetConfig(args),
+                None => return Ok(None),
+            },
+            name if STEADY.contains(&name) || (once && EFFECTS.contains(&name)) => {
+                match frozen_arguments(args) {
+                    Some(args) => {
+                        self.system = true;
+                        FrozenSource::Session(name.to_owned(), args)
+                    }
+                    None => return Ok(None),
+                }
+            }
+            _ => return Ok(None),
+        };
+        if !self.freeze {
+            return Ok(None);
+        }
+        Ok(Some(self.frozen(Type::new(result), source, pos)))
+    }
+
+    /// The next value of a sequence: frozen where it is taken once, else a call for each row.
+    pub(super) fn next_value(&mut self, sequence: &str, pos: u32) -> Result<Expr> {
+        let ty = Type::new(oid::INT8);
+        if self.once() {
+            return Ok(self.frozen(ty, FrozenSource::NextValue(sequence.to_owned()), pos));
+        }
+        let proc = tables()
+            .procs("nextval")
+            .first()
+            .ok_or_else(|| Error::internal("pg_proc has no nextval()"))?;
+        let relation = self.object_literal(&quoted(sequence), oid::REGCLASS)?;
+        let cell = Cell::Integer(i64::from(relation));
+        let argument =
+            Expr { kind: ExprKind::Const(cell), ty: Type::new(oid::REGCLASS), pos };
+        let resolved = Resolved { proc, args: vec![argument], result: oid::INT8 };
+        self.finish_scalar(resolved, pos)
+    }
+
+    /// The sequence a constant regclass argument names.
+    fn sequence_argument(&self, args: &[Expr]) -> Result<Option<String>> {
+        let [Expr { kind: ExprKind::Const(Cell::Integer(wanted)), .. }] = args else {
+            return Ok(None);
+        };
+        let catalog = self.context.catalog;
+        if let Some(s) = catalog.sequences.values().find(|s| i64::from(s.oid) == *wanted) {
+            return Ok(Some(s.name.clone()));
+        }
+        let other = catalog.relations.values().find(|r| i64::from(r.oid) == *wanted);
+        Err(match other {
+            Some(relation) => Error::client(
+                state::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a sequence", relation.name),
+            ),
+            None => Error::client(
+                state::UNDEFINED_TABLE,
+                format!("could not open relation with OID {wanted}"),
+            ),
+        })
+    }
+}
+
+/// A name as an identifier in SQL text.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Arguments the session can take: constants and client parameters.
+fn frozen_arguments(args: &[Expr]) -> Option<Vec<FrozenArgument>> {
+    args.iter().map(frozen_argument).collect()
+}
+
+fn frozen_argument(arg: &Expr) -> Option<FrozenArgument> {
+    match &arg.kind {
+        ExprKind::Param(number) => Some(FrozenArgument::Param(*number)),
+        ExprKind::Const(cell) => Some(FrozenArgument::Const(match cell {
+            Cell::Null => None,
+            Cell::Integer(0) if arg.ty.oid == oid::BOOL => Some("f".to_owned()),
+            Cell::Integer(_) if arg.ty.oid == oid::BOOL => Some("t".to_owned()),
+            Cell::Integer(i) => Some(i.to_string()),
+            Cell::Real(r) => Some(r.to_string()),
+            Cell::Text(t) => Some(t.clone()),
+            Cell::Blob(_) => return None,
+        })),
+        // int4 → int8 and text → varchar change nothing the session would see.
+        ExprKind::Cast(inner, CastKind::Relabel) => frozen_argument(inner),
+        ExprKind::Cast(inner, CastKind::Implicit)
+            if sql_name(inner.ty.oid).ends_with("int") || inner.ty.oid == oid::INT4 =>
+        {
+            frozen_argument(inner)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,170 @@
+//! Constants: their types, and string literals read as the type their place asks for.
+//!
+//! Owns when a literal can be read at analysis. It must never read one whose value depends on
+//! the session (time zone, date order, the clock): those stay casts. Start at
+//! [`Analyzer::read_literal`].
+
+use super::{Analyzer, errors};
+use crate::error::{Error, Result, state};
+use crate::schema::Codec;
+use crate::sql::ast::Literal;
+use crate::sql::ir::{CastKind, Expr, ExprKind};
+use crate::sql::plan::FrozenSource;
+use crate::sql::types::pseudo;
+use crate::value::{Cell, Datum, Style, Type, oid, storage, text};
+
+impl Analyzer<'_> {
+    /// A constant as written.
+    pub(super) fn literal(&mut self, literal: &Literal, pos: u32) -> Result<Expr> {
+        let (cell, ty) = match literal {
+            Literal::Null => (Cell::Null, oid::UNKNOWN),
+            Literal::Bool(b) => (Cell::Integer(i64::from(*b)), oid::BOOL),
+            Literal::Integer(i) => (Cell::Integer(i64::from(*i)), oid::INT4),
+            Literal::Number(n) => match n.parse::<i64>() {
+                Ok(i) => (Cell::Integer(i), oid::INT8),
+                Err(_) => return self.read_literal(n, Type::new(oid::NUMERIC), pos),
+            },
+            Literal::String(s) => (Cell::Text(s.clone()), oid::UNKNOWN),
+            Literal::Bits(_) => return Err(Error::unsupported("a bit string").at(pos)),
+        };
+        Ok(constant(cell, Type::new(ty), pos))
+    }
+
+    /// Reads a string literal as a type (its modifier only matters for interval).
+    pub(super) fn read_literal(&mut self, s: &str, ty: Type, pos: u32) -> Result<Expr> {
+        match ty.oid {
+            pseudo::CSTRING | oid::UNKNOWN | oid::TEXT => {
+                return Ok(constant(Cell::Text(s.to_owned()), ty, pos));
+            }
+            oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGPROC
+            | oid::REGNAMESPACE
+            | pseudo::REGROLE
+            | pseudo::REGPROCEDURE
+            | pseudo::REGCOLLATION
+            | pseudo::REGCONFIG
+            | pseudo::REGOPER
+            | pseudo::REGOPERATOR => {
+                let value = self.object_literal(s, ty.oid).map_err(|e| e.at(pos))?;
+                return Ok(constant(Cell::Integer(i64::from(value)), ty, pos));
+            }
+            oid::DATE | oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ => {
+                if let Some(expr) = self.session_literal(s, ty, pos)? {
+                    return Ok(expr);
+                }
+            }
+            _ => {}
+        }
+        let datum = text::parse(ty, s, &Style::default()).map_err(|e| e.at(pos))?;
+        typed(&datum, ty, pos)
+    }
+
+    /// A date or time literal whose meaning is the session's affair; None for the others.
+    fn session_literal(&mut self, s: &str, ty: Type, pos: u32) -> Result<Option<Expr>> {
+        let word = s.trim().to_ascii_lowercase();
+        let now = word == "now" || (word == "today" && ty.oid == oid::DATE);
+        if now && self.freeze {
+            return Ok(Some(self.frozen(ty, FrozenSource::TransactionTime, pos)));
+        }
+        let relative = matches!(word.as_str(), "now" | "today" | "tomorrow" | "yesterday");
+        let zoned = matches!(ty.oid, oid::TIMESTAMPTZ | oid::TIMETZ);
+        let settled = !relative
+            && (!zoned || has_offset(&word) || word.ends_with("infinity") || word == "epoch")
+            && (ty.oid == oid::TIME || iso_date(&word));
+        if settled {
+            return Ok(None);
+        }
+        // Junk is told at once; what another setting might accept is left to run time.
+        let ordered = word.starts_with(|c: char| c.is_ascii_digit()) && !iso_date(&word);
+        if !relative
+            && !ordered
+            && !word.contains('/')
+            && let Err(error) = text::parse(ty, s, &Style::default())
+        {
+            return Err(error.at(pos));
+        }
+        let inner = constant(Cell::Text(s.to_owned()), Type::new(oid::TEXT), pos);
+        let kind = ExprKind::Cast(Box::new(inner), CastKind::Explicit);
+        Ok(Some(Expr { kind, ty: Type::new(ty.oid), pos }))
+    }
+
+    /// An expression without a type of its own becomes text, as PostgreSQL does at the end of
+    /// a select list.
+    pub(super) fn settle(&mut self, expr: Expr) -> Result<Expr> {
+        if expr.ty.oid != oid::UNKNOWN {
+            return Ok(expr);
+        }
+        match expr.kind {
+            ExprKind::Param(number) => self.params.resolve(number, oid::TEXT, expr.pos),
+            kind => Ok(Expr { kind, ty: Type::new(oid::TEXT), pos: expr.pos }),
+        }
+    }
+}
+
+/// `2024-01-31…`: year first, so that DateStyle's order does not matter.
+fn iso_date(s: &str) -> bool {
+    let digits = s.bytes().take_while(u8::is_ascii_digit).count();
+    matches!(s, "epoch" | "infinity" | "+infinity" | "-infinity")
+        || (digits >= 4 && s.as_bytes().get(digits) == Some(&b'-'))
+        || digits == 8
+}
+
+/// An explicit numeric offset or `Z` after the time of day.
+fn has_offset(s: &str) -> bool {
+    let Some(colon) = s.find(':') else { return false };
+    let rest = &s[colon..];
+    rest.ends_with('z')
+        || rest.ends_with("utc")
+        || rest.rfind(['+', '-']).is_some_and(|i| {
+            rest[i + 1..].bytes().all(|b| b.is_ascii_digit() || b == b':') && i + 1 < rest.len()
+        })
+}
+
+/// A constant.
+pub(super) fn constant(cell: Cell, ty: Type, pos: u32) -> Expr {
+    Expr { kind: ExprKind::Const(cell), ty, pos }
+}
+
+/// The constant of a value.
+pub(super) fn typed(datum: &Datum, ty: Type, pos: u32) -> Result<Expr> {
+    let cell = storage::encode(Codec::Identity, Type::new(ty.oid), datum).map_err(|e| e.at(pos))?;
+    Ok(constant(cell, Type::new(ty.oid), pos))
+}
+
+/// Converts a constant between types where that is exact and cannot fail; None otherwise.
+pub(super) fn fold(cell: &Cell, from: u32, to: u32) -> Option<Cell> {
+    let integer = |t: u32| matches!(t, oid::INT2 | oid::INT4 | oid::INT8);
+    match cell {
+        Cell::Null => Some(Cell::Null),
+        Cell::Integer(i) if integer(from) => match to {
+            oid::INT2 => i16::try_from(*i).ok().map(|v| Cell::Integer(i64::from(v))),
+            oid::INT4 => i32::try_from(*i).ok().map(|v| Cell::Integer(i64::from(v))),
+            oid::INT8 => Some(Cell::Integer(*i)),
+            oid::OID => u32::try_from(*i).ok().map(|v| Cell::Integer(i64::from(v))),
+            oid::NUMERIC => Some(Cell::Text(i.to_string())),
+            // Beyond 2^53 the conversion rounds just as PostgreSQL's does.
+            #[allow(clippy::cast_precision_loss)]
+            oid::FLOAT8 => Some(Cell::Real(*i as f64)),
+            oid::TEXT | oid::VARCHAR => Some(Cell::Text(i.to_string())),
+            _ => None,
+        },
+        Cell::Text(t) if from == oid::NUMERIC && to == oid::FLOAT8 => {
+            t.parse::<f64>().ok().filter(|f| f.is_finite()).map(Cell::Real)
+        }
+        _ => None,
+    }
+}
+
+/// 22023 and friends are left to run time: only what is surely exact is folded.
+pub(super) fn apply_typmod(cell: &Cell, ty: Type, explicit: bool) -> Option<Cell> {
+    let plain = Type::new(ty.oid);
+    let datum = storage::decode(Codec::Identity, plain, cell.as_ref()).ok()?;
+    let datum = crate::value::coerce(datum, ty, explicit).ok()?;
+    storage::encode(Codec::Identity, plain, &datum).ok()
+}
+
+/// 42601 for DEFAULT outside INSERT and UPDATE.
+pub(super) fn misplaced_default(pos: u32) -> Error {
+    errors::client(state::SYNTAX_ERROR, pos, "DEFAULT is not allowed in this context")
+}

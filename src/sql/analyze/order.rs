@@ -1,0 +1,297 @@
+//! ORDER BY, GROUP BY and DISTINCT lists: ordinals, aliases, expressions.
+//!
+//! Owns which output column or expression an item means (SQL-92 names first, then
+//! expressions). Start at [`Analyzer::order_by`].
+
+use super::target::Entry;
+use super::walk::same;
+use super::{Analyzer, errors};
+use crate::error::{Error, Result, state};
+use crate::sql::ast::{self, ExprKind as A, Literal};
+use crate::sql::ir::{CallKind, Expr, ExprKind, Sort};
+use crate::sql::types::{has_equality, has_order};
+
+/// What an item of a sort or group list means.
+enum Meaning {
+    Output(usize),
+    Expression(Expr),
+}
+
+/// A sort item over an analysed expression.
+pub(super) fn sort(expr: Expr, item: &ast::OrderItem) -> Result<Sort> {
+    if !has_order(expr.ty.oid) {
+        return Err(errors::no_order(expr.ty.oid, expr.pos));
+    }
+    // PostgreSQL: NULLs are larger than everything.
+    let nulls_first = item.nulls_first.unwrap_or(item.descending);
+    Ok(Sort { expr, descending: item.descending, nulls_first })
+}
+
+impl Analyzer<'_> {
+    /// ORDER BY of a simple SELECT.
+    pub(super) fn order_by(
+        &mut self,
+        items: &[ast::OrderItem],
+        entries: &mut [Entry],
+    ) -> Result<Vec<Sort>> {
+        let mut sorts: Vec<Sort> = Vec::with_capacity(items.len());
+        for item in items {
+            let expr = match self.meaning(&item.expr, entries, "ORDER BY")? {
+                Meaning::Output(i) => output_column(entries, i, item.expr.pos),
+                Meaning::Expression(expr) => self.settle(expr)?,
+            };
+            let sort = sort(expr, item)?;
+            // A key named twice sorts once.
+            if !sorts.iter().any(|s| same(&s.expr, &sort.expr)) {
+                sorts.push(sort);
+            }
+        }
+        Ok(sorts)
+    }
+
+    /// GROUP BY; items are expressions over FROM.
+    pub(super) fn group_by(
+        &mut self,
+        items: &[ast::Expr],
+        entries: &mut [Entry],
+    ) -> Result<Vec<Expr>> {
+        let mut done: Vec<Expr> = Vec::new();
+        for item in items {
+            if let A::Row(fields) = &item.kind {
+                for expr in self.group_by(fields, entries)? {
+                    push_new(&mut done, expr);
+                }
+                continue;
+            }
+            let expr = match self.meaning(item, entries, "GROUP BY")? {
+                Meaning::Output(i) => {
+                    let expr = entries[i].expr.clone();
+                    self.refuse_aggregate(&expr, item.pos)?;
+                    expr
+                }
+                Meaning::Expression(expr) => self.settle(expr)?,
+            };
+            if !has_equality(expr.ty.oid) {
+                return Err(errors::no_equality(expr.ty.oid, expr.pos));
+            }
+            push_new(&mut done, expr);
+        }
+        Ok(done)
+    }
+
+    fn refuse_aggregate(&self, expr: &Expr, pos: u32) -> Result<()> {
+        let mut found: Option<(CallKind, u32)> = None;
+        super::walk::visit(expr, &mut |e| {
+            if let ExprKind::Call(call) = &e.kind
+                && matches!(call.kind, CallKind::Aggregate | CallKind::Window)
+            {
+                found = Some((call.kind, e.pos));
+            }
+            found.is_none() && !matches!(e.kind, ExprKind::Subquery(_) | ExprKind::Exists(_))
+        });
+        match found {
+            Some((CallKind::Window, at)) => {
+                let at = if at == 0 { pos } else { at };
+                let message = "window functions are not allowed in GROUP BY";
+                Err(errors::client(state::WINDOWING_ERROR, at, message))
+            }
+            Some((_, at)) => {
+                let at = if at == 0 { pos } else { at };
+                let message = "aggregate functions are not allowed in GROUP BY";
+                Err(errors::client(state::GROUPING_ERROR, at, message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// DISTINCT (empty list) and DISTINCT ON.
+    pub(super) fn distinct(
+        &mut self,
+        list: &[ast::Expr],
+        entries: &mut [Entry],
+        order_by: &[Sort],
+    ) -> Result<Vec<Expr>> {
+        if list.is_empty() {
+            for entry in entries.iter_mut() {
+                entry.settle(self)?;
+                if !has_equality(entry.expr.ty.oid) {
+                    return Err(errors::no_equality(entry.expr.ty.oid, entry.expr.pos));
+                }
+            }
+            let hidden = |s: &&Sort| !matches!(s.expr.kind, ExprKind::OutputColumn(_));
+            if let Some(stray) = order_by.iter().find(hidden) {
+                let message =
+                    "for SELECT DISTINCT, ORDER BY expressions must appear in select list";
+                let pos = stray.expr.pos;
+                return Err(errors::client(state::INVALID_COLUMN_REFERENCE, pos, message));
+            }
+            return Ok(Vec::new());
+        }
+        let mut exprs: Vec<Expr> = Vec::new();
+        for item in list {
+            let place = super::scope::Place::DistinctOn;
+            let meaning = self.at_place(place, |a| a.meaning(item, entries, "DISTINCT ON"))?;
+            let expr = match meaning {
+                Meaning::Output(i) => entries[i].expr.clone(),
+                Meaning::Expression(expr) => self.settle(expr)?,
+            };
+            if !has_equality(expr.ty.oid) {
+                return Err(errors::no_equality(expr.ty.oid, expr.pos));
+            }
+            push_new(&mut exprs, expr);
+        }
+        // The leading ORDER BY items must be those of DISTINCT ON.
+        let plain = |s: &Sort| match s.expr.kind {
+            ExprKind::OutputColumn(i) => entries.get(i as usize).map(|e| e.expr.clone()),
+            _ => Some(s.expr.clone()),
+        };
+        let mut matched = 0;
+        let mut skipped = false;
+        for sort in order_by {
+            let listed =
+                plain(sort).is_some_and(|expr| exprs.iter().any(|e| same(e, &expr)));
+            match (listed, skipped) {
+                (true, false) => matched += 1,
+                (true, true) => return Err(distinct_on_mismatch(sort.expr.pos)),
+                (false, _) => skipped = true,
+            }
+        }
+        if skipped && matched < exprs.len() {
+            let pos = exprs.get(matched).map_or(0, |e| e.pos);
+            return Err(distinct_on_mismatch(pos));
+        }
+        Ok(exprs)
+    }
+
+    /// What an item means: an output column by name or number, or an expression.
+    fn meaning(&mut self, expr: &ast::Expr, entries: &mut [Entry], clause: &str) -> Result<Meaning> {
+        match &expr.kind {
+            A::Column(parts) if parts.len() == 1 => {
+                if let Some(i) = self.output_by_name(&parts[0], entries, clause, expr.pos)? {
+                    entries[i].settle(self)?;
+                    return Ok(Meaning::Output(i));
+                }
+            }
+            A::Literal(Literal::Integer(n)) => {
+                let index = usize::try_from(*n).ok().and_then(|n| n.checked_sub(1));
+                return match index.filter(|i| *i < entries.len()) {
+                    Some(i) => {
+                        entries[i].settle(self)?;
+                        Ok(Meaning::Output(i))
+                    }
+                    None => {
+                        let message = format!("{clause} position {n} is not in select list");
+                        Err(errors::client(state::INVALID_COLUMN_REFERENCE, expr.pos, message))
+                    }
+                };
+            }
+            A::Literal(literal) if !matches!(literal, Literal::Bool(_)) => {
+                return Err(errors::syntax(expr.pos, format!("non-integer constant in {clause}")));
+            }
+            _ => {}
+        }
+        let done = self.expr(expr)?;
+        if let Some(i) = entries.iter().position(|e| same(&e.expr, &done)) {
+            entries[i].settle(self)?;
+            return Ok(Meaning::Output(i));
+        }
+        Ok(Meaning::Expression(done))
+    }
+
+    fn output_by_name(
+        &mut self,
+        name: &str,
+        entries: &[Entry],
+        clause: &str,
+        pos: u32,
+    ) -> Result<Option<usize>> {
+        // In GROUP BY a column of FROM hides an output name.
+        if clause == "GROUP BY" && self.is_local_column(name) {
+            return Ok(None);
+        }
+        let mut found: Option<usize> = None;
+        for (i, entry) in entries.iter().enumerate().filter(|(_, e)| e.name == name) {
+            match found {
+                Some(first) if !same(&entries[first].expr, &entry.expr) => {
+                    let message = format!("{clause} \"{name}\" is ambiguous");
+                    return Err(errors::client(state::AMBIGUOUS_COLUMN, pos, message));
+                }
+                Some(_) => {}
+                None => found = Some(i),
+            }
+        }
+        Ok(found)
+    }
+
+    fn is_local_column(&mut self, name: &str) -> bool {
+        let items = &self.level().items;
+        items.iter().any(|i| i.cols_visible && i.columns.iter().any(|c| c.name == name))
+    }
+
+    /// ORDER BY of a set operation or VALUES: output columns only.
+    pub(super) fn order_outputs(
+        &mut self,
+        items: &[ast::OrderItem],
+        columns: &[crate::sql::ir::Output],
+    ) -> Result<Vec<Sort>> {
+        let mut sorts = Vec::with_capacity(items.len());
+        for item in items {
+            let pos = item.expr.pos;
+            let index = match &item.expr.kind {
+                A::Column(parts) if parts.len() == 1 => {
+                    let mut hits = (0..columns.len()).filter(|i| columns[*i].name == parts[0]);
+                    let first = hits.next();
+                    if first.is_some() && hits.next().is_some() {
+                        let message = format!("ORDER BY \"{}\" is ambiguous", parts[0]);
+                        return Err(errors::client(state::AMBIGUOUS_COLUMN, pos, message));
+                    }
+                    match first {
+                        Some(i) => i,
+                        None => return Err(errors::undefined_column(&parts[0], pos)),
+                    }
+                }
+                A::Literal(Literal::Integer(n)) => {
+                    let index = usize::try_from(*n).ok().and_then(|n| n.checked_sub(1));
+                    index.filter(|i| *i < columns.len()).ok_or_else(|| {
+                        let message = format!("ORDER BY position {n} is not in select list");
+                        errors::client(state::INVALID_COLUMN_REFERENCE, pos, message)
+                    })?
+                }
+                _ => return Err(set_order_by(pos)),
+            };
+            let number = u32::try_from(index).unwrap_or(u32::MAX);
+            let expr =
+                Expr { kind: ExprKind::OutputColumn(number), ty: columns[index].ty, pos };
+            sorts.push(sort(expr, item)?);
+        }
+        Ok(sorts)
+    }
+}
+
+fn set_order_by(pos: u32) -> Error {
+    errors::client(
+        state::FEATURE_NOT_SUPPORTED,
+        pos,
+        "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
+    )
+    .detail("Only result column names can be used, not expressions or functions.")
+    .hint(
+        "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
+    )
+}
+
+fn distinct_on_mismatch(pos: u32) -> Error {
+    let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+    errors::client(state::INVALID_COLUMN_REFERENCE, pos, message)
+}
+
+fn output_column(entries: &[Entry], index: usize, pos: u32) -> Expr {
+    let number = u32::try_from(index).unwrap_or(u32::MAX);
+    Expr { kind: ExprKind::OutputColumn(number), ty: entries[index].expr.ty, pos }
+}
+
+fn push_new(list: &mut Vec<Expr>, expr: Expr) {
+    if !list.iter().any(|e| same(e, &expr)) {
+        list.push(expr);
+    }
+}

@@ -1,0 +1,167 @@
+//! Names of objects: tables by search path, and `regclass`-like literals.
+//!
+//! Owns what a name in a schema means. It must never look at columns. Start at
+//! [`Analyzer::find_relation`].
+
+use std::sync::Arc;
+
+use super::{Analyzer, errors, typename};
+use crate::error::{Error, Result, state};
+use crate::schema::Relation;
+use crate::sql::ast;
+use crate::sql::types::{pseudo, tables};
+use crate::value::oid;
+
+/// OIDs of the schemas every PostgreSQL database has.
+const SCHEMAS: &[(&str, u32)] =
+    &[("pg_catalog", 11), ("pg_toast", 99), ("public", 2200), ("information_schema", 13207)];
+
+impl Analyzer<'_> {
+    /// The relation a name means, by the search path when it is not qualified.
+    pub(super) fn find_relation(&self, schema: Option<&str>, name: &str) -> Option<Arc<Relation>> {
+        let context = &self.context;
+        if let Some(schema) = schema {
+            return self.in_schema(schema, name);
+        }
+        let listed = context.search_path.iter().any(|s| s == "pg_catalog");
+        let temporary_listed = context.search_path.iter().any(|s| s == "pg_temp");
+        (!temporary_listed)
+            .then(|| self.in_schema("pg_temp", name))
+            .flatten()
+            .or_else(|| if listed { None } else { self.in_schema("pg_catalog", name) })
+            .or_else(|| context.search_path.iter().find_map(|s| self.in_schema(s, name)))
+    }
+
+    fn in_schema(&self, schema: &str, name: &str) -> Option<Arc<Relation>> {
+        let catalog = self.context.catalog;
+        match schema {
+            "public" => catalog.relations.get(name),
+            "pg_catalog" => catalog.system.get(name),
+            "information_schema" => catalog.information.get(name),
+            schema if schema == "pg_temp" || schema.starts_with("pg_temp_") => {
+                self.context.temporary.get(name)
+            }
+            _ => None,
+        }
+        .map(Arc::clone)
+    }
+
+    /// The OID a literal of a reg* type names.
+    pub(super) fn object_literal(&self, text: &str, type_oid: u32) -> Result<u32> {
+        let text = text.trim();
+        if text == "-" {
+            return Ok(0);
+        }
+        if let Ok(number) = text.parse::<u32>() {
+            return Ok(number);
+        }
+        let parts = identifier_parts(text)?;
+        let (schema, name) = match parts.as_slice() {
+            [name] => (None, name.as_str()),
+            [schema, name] | [_, schema, name] => (Some(schema.as_str()), name.as_str()),
+            _ => return Err(errors::syntax(0, format!("invalid name syntax: \"{text}\""))),
+        };
+        let missing = |kind: &str, code| {
+            Error::client(code, format!("{kind} \"{text}\" does not exist"))
+        };
+        match type_oid {
+            oid::REGCLASS => self
+                .any_relation(schema, name)
+                .ok_or_else(|| missing("relation", state::UNDEFINED_TABLE)),
+            oid::REGNAMESPACE => SCHEMAS
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, o)| *o)
+                .ok_or_else(|| missing("schema", state::INVALID_SCHEMA_NAME)),
+            oid::REGTYPE => type_literal(text),
+            oid::REGPROC => match tables().procs(name) {
+                [] => Err(missing("function", state::UNDEFINED_FUNCTION)),
+                [one] => Ok(one.oid),
+                _ => Err(Error::client(
+                    state::AMBIGUOUS_FUNCTION,
+                    format!("more than one function named \"{text}\""),
+                )),
+            },
+            pseudo::REGCONFIG if name == "simple" => Ok(3748),
+            _ => Err(Error::unsupported(format!(
+                "a name as a constant of type {}",
+                crate::sql::types::sql_name(type_oid)
+            ))),
+        }
+    }
+
+    /// OID of a table, view, sequence or index.
+    fn any_relation(&self, schema: Option<&str>, name: &str) -> Option<u32> {
+        if let Some(relation) = self.find_relation(schema, name) {
+            return Some(relation.oid);
+        }
+        let visible = match schema {
+            None => self.context.search_path.iter().any(|s| s == "public"),
+            Some(schema) => schema == "public",
+        };
+        if !visible {
+            return None;
+        }
+        let catalog = self.context.catalog;
+        if let Some(sequence) = catalog.sequences.get(name) {
+            return Some(sequence.oid);
+        }
+        catalog.relations.values().find_map(|r| {
+            let unique = r.uniques.iter().find(|u| u.name == name).map(|u| u.oid);
+            unique.or_else(|| r.indexes.iter().find(|i| i.name == name).map(|i| i.oid))
+        })
+    }
+}
+
+/// The OID of a type's name, spelled as in SQL.
+fn type_literal(text: &str) -> Result<u32> {
+    let missing =
+        || Error::client(state::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"));
+    let parsed = super::super::parse(&format!("SELECT NULL::{text}")).map_err(|_| missing())?;
+    if let [ast::Parsed { statement: ast::Statement::Select(select), .. }] = parsed.as_slice()
+        && let ast::SelectBody::Simple(simple) = &select.body
+        && let [target] = simple.targets.as_slice()
+        && let ast::ExprKind::Cast(_, name) = &target.expr.kind
+    {
+        return typename::resolve(name).map(|t| t.oid).map_err(|_| missing());
+    }
+    Err(missing())
+}
+
+/// The parts of a dotted name in text: folded unless quoted.
+pub(super) fn identifier_parts(text: &str) -> Result<Vec<String>> {
+    let invalid = || errors::client(state::INVALID_NAME, 0, "invalid name syntax");
+    let mut parts = Vec::new();
+    let mut chars = text.chars().peekable();
+    loop {
+        let mut part = String::new();
+        if chars.peek() == Some(&'"') {
+            chars.next();
+            loop {
+                match chars.next() {
+                    Some('"') if chars.peek() == Some(&'"') => {
+                        chars.next();
+                        part.push('"');
+                    }
+                    Some('"') => break,
+                    Some(c) => part.push(c),
+                    None => return Err(invalid()),
+                }
+            }
+        } else {
+            while let Some(c) = chars.next_if(|c| *c != '.') {
+                part.extend(c.to_lowercase());
+            }
+            part = part.trim().to_owned();
+        }
+        if part.is_empty() {
+            return Err(invalid());
+        }
+        parts.push(part);
+        match chars.next() {
+            None => return Ok(parts),
+            Some('.') => {}
+            Some(_) => return Err(invalid()),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Type names as written, and their modifiers.
+//!
+//! Owns 42704 for unknown types and the limits of modifiers. Start at
+//! [`Analyzer::type_name`].
+
+use super::{Analyzer, errors};
+use crate::error::{Error, Result, state};
+use crate::sql::ast::TypeName;
+use crate::sql::types::{self, tables};
+use crate::value::{Type, oid};
+
+impl Analyzer<'_> {
+    /// The type a name means.
+    pub(super) fn type_name(&self, name: &TypeName) -> Result<Type> {
+        resolve(name)
+    }
+}
+
+/// The type a name means; domains of information_schema are their base types.
+pub(super) fn resolve(name: &TypeName) -> Result<Type> {
+    let spelled = || match &name.schema {
+        Some(schema) if schema != "pg_catalog" => format!("{schema}.{}", name.name),
+        _ => format!("{}{}", name.name, if name.array { "[]" } else { "" }),
+    };
+    let missing = || {
+        let message = format!("type \"{}\" does not exist", spelled());
+        errors::client(state::UNDEFINED_OBJECT, name.pos, message)
+    };
+    match name.schema.as_deref() {
+        None | Some("pg_catalog" | "information_schema") => {}
+        Some("public") => return Err(missing()),
+        Some(schema) => {
+            let message = format!("schema \"{schema}\" does not exist");
+            return Err(errors::client(state::INVALID_SCHEMA_NAME, name.pos, message));
+        }
+    }
+    let found = tables().type_oid(&name.name).ok_or_else(missing)?;
+    let base = types::base(found);
+    let typmod = modifier(base, &name.modifiers).map_err(|e| e.at(name.pos))?;
+    if name.array {
+        let array = types::array_of(base).ok_or_else(missing)?;
+        return Ok(Type::with_typmod(array, typmod));
+    }
+    Ok(Type::with_typmod(base, typmod))
+}
+
+/// The typmod of a type's modifiers in parentheses.
+fn modifier(type_oid: u32, modifiers: &[i64]) -> Result<i32> {
+    let invalid = |message: String| Error::client(state::INVALID_PARAMETER_VALUE, message);
+    let small = |m: i64| i32::try_from(m).map_err(|_| invalid(format!("invalid type modifier {m}")));
+    let Some(first) = modifiers.first().copied() else { return Ok(-1) };
+    match type_oid {
+        oid::VARCHAR | oid::BPCHAR => {
+            let label = if type_oid == oid::VARCHAR { "varchar" } else { "char" };
+            if first < 1 {
+                return Err(invalid(format!("length for type {label} must be at least 1")));
+            }
+            if first > 10_485_760 {
+                return Err(invalid(format!("length for type {label} cannot exceed 10485760")));
+            }
+            Ok(small(first)? + 4)
+        }
+        oid::NUMERIC => {
+            let scale = modifiers.get(1).copied().unwrap_or(0);
+            if !(1..=1000).contains(&first) {
+                return Err(invalid(format!(
+                    "NUMERIC precision {first} must be between 1 and 1000"
+                )));
+            }
+            if !(-1000..=1000).contains(&scale) {
+                return Err(invalid(format!(
+                    "NUMERIC scale {scale} must be between -1000 and 1000"
+                )));
+            }
+            let precision = u32::try_from(first).unwrap_or(1000);
+            Ok(Type::numeric_typmod(precision, small(scale)?))
+        }
+        oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ => {
+            Ok(small(first.clamp(0, 6))?)
+        }
+        oid::INTERVAL => {
+            let range = small(first)? & 0x7fff;
+            let precision = modifiers.get(1).copied().unwrap_or(0xffff);
+            let precision = if precision == 0xffff { 0xffff } else { precision.clamp(0, 6) };
+            Ok((range << 16) | small(precision)?)
+        }
+        oid::BIT | oid::VARBIT => small(first),
+        _ => {
+            let name = types::sql_name(type_oid);
+            Err(errors::syntax(0, format!("type modifier is not allowed for type \"{name}\"")))
+        }
+    }
+}

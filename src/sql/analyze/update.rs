@@ -1,0 +1,176 @@
+//! UPDATE, and SET lists (also those of ON CONFLICT DO UPDATE).
+//!
+//! Owns assignment casts and DEFAULT in SET. Start at [`Analyzer::update`].
+
+use std::collections::HashMap;
+
+use super::from::relation_item;
+use super::scope::Place;
+use super::{Analyzer, errors};
+use crate::error::{Error, Result, state};
+use crate::schema::{Column, Identity, Relation};
+use crate::sql::ast::{self, ExprKind as A};
+use crate::sql::ir::{Expr, Query, Table, Update};
+use crate::sql::types::coerce::Context;
+use crate::sql::types::sql_name;
+
+/// Single assignments, and those of a whole row from a subquery.
+pub(super) type Assigned = (Vec<(u32, Expr)>, Vec<(Vec<u32>, Query)>);
+
+impl Analyzer<'_> {
+    pub(super) fn update(&mut self, update: &ast::Update) -> Result<Update> {
+        self.push_level();
+        let ctes = match &update.with {
+            Some(with) => self.with(with)?,
+            None => Vec::new(),
+        };
+        let relation = self.target_relation(&update.table, "update")?;
+        let rel = self.new_rel();
+        let alias = update.alias.clone().map(|name| ast::Alias { name, columns: Vec::new() });
+        let mut item = relation_item(rel, &relation, alias.as_ref());
+        item.lateral_only = true;
+        item.lateral_ok = false;
+        self.level().items.push(item);
+        let from = self.from_clause(&update.from)?;
+        self.level().per_row = true;
+        let (assignments, row_assignments) = self.assignments(&update.assignments, &relation)?;
+        let filter = match &update.filter {
+            Some(e) => Some(self.at_place(Place::Where, |a| a.condition(e, "WHERE"))?),
+            None => None,
+        };
+        let (returning, outputs) = self.returning(&update.returning)?;
+        Ok(Update {
+            ctes,
+            recursive: update.with.as_ref().is_some_and(|w| w.recursive),
+            rel,
+            alias: alias.map_or_else(|| relation.name.clone(), |a| a.name),
+            table: Table(relation),
+            assignments,
+            row_assignments,
+            from,
+            filter,
+            returning,
+            outputs,
+        })
+    }
+
+    /// A SET list.
+    pub(super) fn assignments(
+        &mut self,
+        list: &[ast::Assignment],
+        relation: &Relation,
+    ) -> Result<Assigned> {
+        let (mut single, mut rows): Assigned = (Vec::new(), Vec::new());
+        let mut seen: Vec<usize> = Vec::new();
+        for assignment in list {
+            let mut columns = Vec::with_capacity(assignment.columns.len());
+            for name in &assignment.columns {
+                let index = relation.column(name).ok_or_else(|| {
+                    errors::undefined_column_of(name, &relation.name, assignment.pos)
+                })?;
+                if seen.contains(&index) {
+                    let message = format!("multiple assignments to same column \"{name}\"");
+                    return Err(errors::syntax(0, message));
+                }
+                seen.push(index);
+                columns.push(index);
+            }
+            match (columns.as_slice(), &assignment.value.kind) {
+                ([column], kind) if !matches!(kind, A::Row(_)) => {
+                    let value = self.assigned(&assignment.value, relation, *column)?;
+                    single.push((number(*column), value));
+                }
+                (columns, A::Row(values)) => {
+                    if values.len() != columns.len() {
+                        let message =
+                            "number of columns does not match number of values";
+                        return Err(errors::syntax(assignment.value.pos, message));
+                    }
+                    for (column, value) in columns.iter().zip(values) {
+                        let value = self.assigned(value, relation, *column)?;
+                        single.push((number(*column), value));
+                    }
+                }
+                (columns, A::Subquery(query)) => {
+                    rows.push(self.row_assignment(query, relation, columns)?);
+                }
+                _ => {
+                    let message = "source for a multiple-column UPDATE item must be a sub-SELECT \
+                                   or ROW() expression";
+                    let pos = assignment.value.pos;
+                    return Err(errors::client(state::FEATURE_NOT_SUPPORTED, pos, message));
+                }
+            }
+        }
+        Ok((single, rows))
+    }
+
+    fn assigned(&mut self, value: &ast::Expr, relation: &Relation, index: usize) -> Result<Expr> {
+        let column = &relation.columns[index];
+        if let A::Default = value.kind {
+            if column.sqlite_default.is_some() {
+                let what = format!("SET \"{}\" = DEFAULT", column.name);
+                return Err(Error::unsupported(what).at(value.pos));
+            }
+            if column.generated.is_some() {
+                let what = format!("SET \"{}\" = DEFAULT of a generated column", column.name);
+                return Err(Error::unsupported(what).at(value.pos));
+            }
+            return self.column_default(relation, index, &mut HashMap::new());
+        }
+        check_generated(column)?;
+        let expr = self.at_place(Place::UpdateSource, |a| a.expr(value))?;
+        self.assign(expr, column)
+    }
+
+    /// SET (a, b) = (SELECT …)
+    fn row_assignment(
+        &mut self,
+        query: &ast::Select,
+        relation: &Relation,
+        columns: &[usize],
+    ) -> Result<(Vec<u32>, Query)> {
+        let query = self.query(query, true)?;
+        if query.columns.len() != columns.len() {
+            let message = "number of columns does not match number of values";
+            return Err(errors::syntax(0, message));
+        }
+        let mut types = Vec::with_capacity(columns.len());
+        for (index, output) in columns.iter().zip(&query.columns) {
+            let column = &relation.columns[*index];
+            check_generated(column)?;
+            let from = output.ty.oid;
+            if crate::sql::types::coerce::pathway(from, column.ty.oid, Context::Assignment).is_none()
+            {
+                let message = format!(
+                    "column \"{}\" is of type {} but expression is of type {}",
+                    column.name,
+                    sql_name(column.ty.oid),
+                    sql_name(from)
+                );
+                return Err(errors::client(state::DATATYPE_MISMATCH, 0, message)
+                    .hint("You will need to rewrite or cast the expression."));
+            }
+            types.push(column.ty);
+        }
+        let query = self.assign_outputs(query, &types)?;
+        Ok((columns.iter().map(|c| number(*c)).collect(), query))
+    }
+}
+
+/// 428C9 for values written into columns that generate theirs.
+fn check_generated(column: &Column) -> Result<()> {
+    let detail = if column.generated.is_some() {
+        format!("Column \"{}\" is a generated column.", column.name)
+    } else if column.identity == Some(Identity::Always) {
+        format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name)
+    } else {
+        return Ok(());
+    };
+    let message = format!("column \"{}\" can only be updated to DEFAULT", column.name);
+    Err(Error::client(state::GENERATED_ALWAYS, message).detail(detail))
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,66 @@
+//! Views: expanded as subqueries from their PostgreSQL text.
+//!
+//! Owns the scope a view's text is read in: the schema `public`, no outer names, no
+//! temporary tables. Start at [`Analyzer::view`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use super::from::{Made, apply_column_aliases, relation_item};
+use super::scope::Level;
+use super::Analyzer;
+use crate::error::{Error, Result};
+use crate::schema::Relation;
+use crate::sql::ir::{From, Query};
+use crate::sql::{ast, parse};
+
+static PUBLIC: LazyLock<Vec<String>> = LazyLock::new(|| vec!["public".to_owned()]);
+static NOTHING: LazyLock<BTreeMap<String, Arc<Relation>>> = LazyLock::new(BTreeMap::new);
+
+impl Analyzer<'_> {
+    pub(super) fn view(
+        &mut self,
+        view: &Arc<Relation>,
+        rel: u32,
+        alias: Option<&ast::Alias>,
+        pos: u32,
+    ) -> Result<Made> {
+        let query = self.view_query(view)?;
+        let mut item = relation_item(rel, view, alias);
+        // A view has no key of its own that grouping could depend on.
+        item.relation = None;
+        apply_column_aliases(&mut item, alias, pos)?;
+        let mut columns = query.columns.clone();
+        for ((output, column), own) in columns.iter_mut().zip(&mut item.columns).zip(&view.columns) {
+            output.name.clone_from(&column.name);
+            output.origin = (view.oid, own.attnum);
+            column.expr.ty = output.ty;
+        }
+        let shown = alias.map_or_else(|| view.name.clone(), |a| a.name.clone());
+        let query = Box::new(query);
+        let from = From::Subquery { rel, query, alias: shown, columns, lateral: false };
+        Ok(Made { from, items: vec![item] })
+    }
+
+    fn view_query(&mut self, view: &Relation) -> Result<Query> {
+        let text = view.view_sql.as_deref().unwrap_or_default();
+        let parsed = parse(text)?;
+        let [ast::Parsed { statement: ast::Statement::Select(select), .. }] = parsed.as_slice()
+        else {
+            return Err(Error::internal(format!("view {} is not a query", view.name)));
+        };
+        let context = self.context;
+        self.context.search_path = &PUBLIC;
+        self.context.temporary = &NOTHING;
+        self.levels.push(Level { sealed: true, ..Level::default() });
+        let height = self.levels.len();
+        let result = self.query(select, true);
+        self.levels.truncate(height - 1);
+        self.context = context;
+        let query = result?;
+        if query.columns.len() != view.columns.len() {
+            return Err(Error::internal(format!("view {} has changed its columns", view.name)));
+        }
+        Ok(query)
+    }
+}

@@ -1,0 +1,240 @@
+//! Walking typed trees.
+//!
+//! Owns visiting every expression of a query in a fixed order, and comparing expressions
+//! without regard to positions. Start at [`visit`].
+
+use crate::sql::ir::{
+    Body, Bound, Call, Expr, ExprKind, From, Op, Query, Select, Sort, Window,
+};
+
+/// Visits `expr` and everything in it, subqueries included, parents first. `f` returns
+/// whether to descend.
+pub(super) fn visit(expr: &Expr, f: &mut dyn FnMut(&Expr) -> bool) {
+    if !f(expr) {
+        return;
+    }
+    match &expr.kind {
+        ExprKind::Const(_)
+        | ExprKind::Param(_)
+        | ExprKind::Frozen(_)
+        | ExprKind::Column(..)
+        | ExprKind::OutputColumn(_)
+        | ExprKind::Excluded(_) => {}
+        ExprKind::Op(Op { left, right, .. }) => {
+            if let Some(left) = left {
+                visit(left, f);
+            }
+            visit(right, f);
+        }
+        ExprKind::Call(call) => visit_call(call, f),
+        ExprKind::And(list)
+        | ExprKind::Or(list)
+        | ExprKind::Coalesce(list)
+        | ExprKind::MinMax(_, list)
+        | ExprKind::Array(list) => visit_all(list, f),
+        ExprKind::Not(e)
+        | ExprKind::IsNull(e, _)
+        | ExprKind::IsBool(e, _, _)
+        | ExprKind::Cast(e, _)
+        | ExprKind::Collate(e, _) => visit(e, f),
+        ExprKind::IsDistinct(a, b, _) | ExprKind::NullIf(a, b) | ExprKind::Subscript(a, b) => {
+            visit(a, f);
+            visit(b, f);
+        }
+        ExprKind::InList { expr, list, .. } => {
+            visit(expr, f);
+            visit_all(list, f);
+        }
+        ExprKind::AnyAll { expr, array, .. } => {
+            visit(expr, f);
+            visit(array, f);
+        }
+        ExprKind::Case { branches, otherwise } => {
+            for (when, then) in branches {
+                visit(when, f);
+                visit(then, f);
+            }
+            if let Some(e) = otherwise {
+                visit(e, f);
+            }
+        }
+        ExprKind::Subquery(query) | ExprKind::Exists(query) | ExprKind::ArraySubquery(query) => {
+            visit_query(query, f);
+        }
+        ExprKind::SubqueryCompare { row, query, .. } => {
+            visit_all(row, f);
+            visit_query(query, f);
+        }
+        ExprKind::RowCompare(left, _, right) => {
+            visit_all(left, f);
+            visit_all(right, f);
+        }
+    }
+}
+
+fn visit_all(list: &[Expr], f: &mut dyn FnMut(&Expr) -> bool) {
+    for e in list {
+        visit(e, f);
+    }
+}
+
+fn visit_sorts(list: &[Sort], f: &mut dyn FnMut(&Expr) -> bool) {
+    for sort in list {
+        visit(&sort.expr, f);
+    }
+}
+
+fn visit_call(call: &Call, f: &mut dyn FnMut(&Expr) -> bool) {
+    visit_all(&call.args, f);
+    visit_sorts(&call.order_by, f);
+    if let Some(filter) = &call.filter {
+        visit(filter, f);
+    }
+    if let Some(window) = &call.over {
+        visit_window(window, f);
+    }
+}
+
+fn visit_window(window: &Window, f: &mut dyn FnMut(&Expr) -> bool) {
+    visit_all(&window.partition_by, f);
+    visit_sorts(&window.order_by, f);
+    if let Some(frame) = &window.frame {
+        for bound in [&frame.start, &frame.end] {
+            if let Bound::Preceding(e) | Bound::Following(e) = bound {
+                visit(e, f);
+            }
+        }
+    }
+}
+
+/// Visits every expression of a query.
+pub(super) fn visit_query(query: &Query, f: &mut dyn FnMut(&Expr) -> bool) {
+    for cte in &query.ctes {
+        visit_query(&cte.query, f);
+    }
+    match &query.body {
+        Body::Select(select) => visit_select(select, f),
+        Body::Values(rows) => rows.iter().for_each(|row| visit_all(row, f)),
+        Body::Set { left, right, .. } => {
+            visit_query(left, f);
+            visit_query(right, f);
+        }
+    }
+    visit_sorts(&query.order_by, f);
+    for e in query.limit.iter().chain(&query.offset) {
+        visit(e, f);
+    }
+}
+
+fn visit_select(select: &Select, f: &mut dyn FnMut(&Expr) -> bool) {
+    if let Some(list) = &select.distinct {
+        visit_all(list, f);
+    }
+    visit_all(&select.targets, f);
+    for from in &select.from {
+        visit_from(from, f);
+    }
+    for e in select.filter.iter().chain(&select.group_by).chain(&select.having) {
+        visit(e, f);
+    }
+}
+
+fn visit_from(from: &From, f: &mut dyn FnMut(&Expr) -> bool) {
+    match from {
+        From::Table { .. } | From::Cte { .. } => {}
+        From::Subquery { query, .. } => visit_query(query, f),
+        From::Function { call, .. } => visit_call(call, f),
+        From::Join { left, right, on, .. } => {
+            visit_from(left, f);
+            visit_from(right, f);
+            if let Some(on) = on {
+                visit(on, f);
+            }
+        }
+    }
+}
+
+/// Whether two expressions say the same, wherever they were written.
+pub(super) fn same(a: &Expr, b: &Expr) -> bool {
+    if a.ty != b.ty {
+        return false;
+    }
+    let all = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
+    let maybe = |a: &Option<Box<Expr>>, b: &Option<Box<Expr>>| match (a, b) {
+        (Some(a), Some(b)) => same(a, b),
+        (None, None) => true,
+        _ => false,
+    };
+    match (&a.kind, &b.kind) {
+        (ExprKind::Op(x), ExprKind::Op(y)) => {
+            x.name == y.name && maybe(&x.left, &y.left) && same(&x.right, &y.right)
+        }
+        (ExprKind::Call(x), ExprKind::Call(y)) => {
+            let sorts = |a: &[Sort], b: &[Sort]| {
+                a.len() == b.len()
+                    && a.iter().zip(b).all(|(a, b)| {
+                        same(&a.expr, &b.expr)
+                            && a.descending == b.descending
+                            && a.nulls_first == b.nulls_first
+                    })
+            };
+            let filters = match (&x.filter, &y.filter) {
+                (Some(a), Some(b)) => same(a, b),
+                (None, None) => true,
+                _ => false,
+            };
+            let windows = match (&x.over, &y.over) {
+                (None, None) => true,
+                (Some(a), Some(b)) => {
+                    all(&a.partition_by, &b.partition_by)
+                        && sorts(&a.order_by, &b.order_by)
+                        && a.frame == b.frame
+                }
+                _ => false,
+            };
+            x.oid == y.oid
+                && x.name == y.name
+                && x.star == y.star
+                && x.distinct == y.distinct
+                && all(&x.args, &y.args)
+                && sorts(&x.order_by, &y.order_by)
+                && filters
+                && windows
+        }
+        (ExprKind::And(x), ExprKind::And(y))
+        | (ExprKind::Or(x), ExprKind::Or(y))
+        | (ExprKind::Coalesce(x), ExprKind::Coalesce(y))
+        | (ExprKind::Array(x), ExprKind::Array(y)) => all(x, y),
+        (ExprKind::MinMax(g, x), ExprKind::MinMax(h, y)) => g == h && all(x, y),
+        (ExprKind::Not(x), ExprKind::Not(y)) => same(x, y),
+        (ExprKind::IsNull(x, n), ExprKind::IsNull(y, m)) => n == m && same(x, y),
+        (ExprKind::IsBool(x, v, n), ExprKind::IsBool(y, w, m)) => v == w && n == m && same(x, y),
+        (ExprKind::Cast(x, k), ExprKind::Cast(y, l)) => k == l && same(x, y),
+        (ExprKind::Collate(x, c), ExprKind::Collate(y, d)) => c == d && same(x, y),
+        (ExprKind::IsDistinct(a, b, n), ExprKind::IsDistinct(c, d, m)) => {
+            n == m && same(a, c) && same(b, d)
+        }
+        (ExprKind::NullIf(a, b), ExprKind::NullIf(c, d))
+        | (ExprKind::Subscript(a, b), ExprKind::Subscript(c, d)) => same(a, c) && same(b, d),
+        (
+            ExprKind::InList { expr: e, list: l, not: n },
+            ExprKind::InList { expr: f, list: m, not: o },
+        ) => n == o && same(e, f) && all(l, m),
+        (
+            ExprKind::AnyAll { expr: e, op: p, array: a, all: n },
+            ExprKind::AnyAll { expr: f, op: q, array: b, all: m },
+        ) => p == q && n == m && same(e, f) && same(a, b),
+        (
+            ExprKind::Case { branches: x, otherwise: e },
+            ExprKind::Case { branches: y, otherwise: f },
+        ) => {
+            x.len() == y.len()
+                && x.iter().zip(y).all(|((a, b), (c, d))| same(a, c) && same(b, d))
+                && maybe(e, f)
+        }
+        (ExprKind::RowCompare(a, o, b), ExprKind::RowCompare(c, p, d)) => {
+            o == p && all(a, c) && all(b, d)
+        }
+        (x, y) => x == y,
+    }
+}
