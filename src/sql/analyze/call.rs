@@ -80,9 +80,7 @@ impl Analyzer<'_> {
         let name = &call.name.name;
         let exact = tables().procs(name).iter().any(|p| *p.arguments == [arg.ty.oid]);
         match function_cast(name, arg.ty.oid) {
-            Some(target) if !exact => {
-                self.explicit(arg.clone(), Type::new(target), pos).map(Some)
-            }
+            Some(target) if !exact => self.explicit(arg.clone(), Type::new(target), pos).map(Some),
             _ => Ok(None),
         }
     }
@@ -194,8 +192,7 @@ impl Analyzer<'_> {
     fn set_call(&mut self, resolved: Resolved, pos: u32) -> Result<Expr> {
         let place = self.level().place;
         if !place.allows_sets() {
-            let message =
-                format!("set-returning functions are not allowed in {}", place.name());
+            let message = format!("set-returning functions are not allowed in {}", place.name());
             return Err(errors::client(state::FEATURE_NOT_SUPPORTED, pos, message));
         }
         if resolved.proc.outputs().len() > 1 {
@@ -344,9 +341,8 @@ impl Analyzer<'_> {
             return Err(errors::client(state::WRONG_OBJECT_TYPE, pos, message));
         }
         if call.within_group && !ordered {
-            let message = format!(
-                "{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"
-            );
+            let message =
+                format!("{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP");
             return Err(errors::client(state::WRONG_OBJECT_TYPE, pos, message));
         }
         Ok(())

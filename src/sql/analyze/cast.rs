@@ -14,10 +14,14 @@ use crate::value::{Cell, Type, oid};
 
 impl Analyzer<'_> {
     /// CAST(x AS t), x::t
-    pub(super) fn cast(&mut self, inner: &ast::Expr, name: &ast::TypeName, pos: u32) -> Result<Expr> {
+    pub(super) fn cast(
+        &mut self,
+        inner: &ast::Expr,
+        name: &ast::TypeName,
+        pos: u32,
+    ) -> Result<Expr> {
         let target = self.type_name(name)?;
-        if let (ast::ExprKind::Array(items), Some(item)) =
-            (&inner.kind, types::element(target.oid))
+        if let (ast::ExprKind::Array(items), Some(item)) = (&inner.kind, types::element(target.oid))
         {
             return self.array(items, inner.pos, Some((target, item)));
         }

@@ -113,11 +113,7 @@ pub(super) fn types_differ(construct: &str, left: u32, right: u32, pos: u32) -> 
 
 pub(super) fn cannot_convert(construct: &str, from: u32, to: u32, pos: u32) -> Error {
     let (from, to) = (sql_name(from), sql_name(to));
-    client(
-        state::CANNOT_COERCE,
-        pos,
-        format!("{construct} could not convert type {from} to {to}"),
-    )
+    client(state::CANNOT_COERCE, pos, format!("{construct} could not convert type {from} to {to}"))
 }
 
 pub(super) fn wrong_argument(construct: &str, wanted: &str, found: u32, pos: u32) -> Error {
@@ -135,8 +131,7 @@ pub(super) fn ungrouped(table: &str, column: &str, pos: u32) -> Error {
 }
 
 pub(super) fn ungrouped_outer(table: &str, column: &str, pos: u32) -> Error {
-    let message =
-        format!("subquery uses ungrouped column \"{table}.{column}\" from outer query");
+    let message = format!("subquery uses ungrouped column \"{table}.{column}\" from outer query");
     client(state::GROUPING_ERROR, pos, message)
 }
 

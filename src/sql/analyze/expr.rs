@@ -156,15 +156,18 @@ impl Analyzer<'_> {
     fn collate(&mut self, inner: &ast::Expr, name: &ast::Name, pos: u32) -> Result<Expr> {
         let inner = self.expr(inner)?;
         let string = |ty: u32| {
-            types::category(ty) == b'S' || types::element(ty).is_some_and(|e| types::category(e) == b'S')
+            types::category(ty) == b'S'
+                || types::element(ty).is_some_and(|e| types::category(e) == b'S')
         };
         if inner.ty.oid != oid::UNKNOWN && !string(inner.ty.oid) {
             let found = types::sql_name(inner.ty.oid);
             let message = format!("collations are not supported by type {found}");
             return Err(errors::client(state::DATATYPE_MISMATCH, pos, message));
         }
-        let known = matches!(name.name.as_str(), "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8")
-            || name.name.contains('_')
+        let known = matches!(
+            name.name.as_str(),
+            "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8"
+        ) || name.name.contains('_')
             || name.name.ends_with("-x-icu");
         if !known {
             let message =

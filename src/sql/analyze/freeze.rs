@@ -69,17 +69,18 @@ pub(super) fn is_system(proc: &Proc) -> bool {
         || (name.starts_with("has_") && name.ends_with("_privilege"))
         || name.starts_with("to_reg")
         || STEADY.contains(&name)
-        || matches!(name, "format_type" | "obj_description" | "col_description" | "shobj_description")
+        || matches!(
+            name,
+            "format_type" | "obj_description" | "col_description" | "shobj_description"
+        )
         || matches!(name, "row_security_active" | "set_config")
 }
 
 impl Analyzer<'_> {
     /// A value the session computes once per execution; the same source is computed once.
     pub(super) fn frozen(&mut self, ty: Type, source: FrozenSource, pos: u32) -> Expr {
-        let shared = matches!(
-            &source,
-            FrozenSource::TransactionTime | FrozenSource::StatementTime
-        ) || matches!(&source, FrozenSource::Session(name, _) if STEADY.contains(&name.as_str()));
+        let shared = matches!(&source, FrozenSource::TransactionTime | FrozenSource::StatementTime)
+            || matches!(&source, FrozenSource::Session(name, _) if STEADY.contains(&name.as_str()));
         let wanted = Frozen { ty, source };
         let known = shared.then(|| self.frozen.iter().position(|f| *f == wanted)).flatten();
         let index = known.unwrap_or_else(|| {
@@ -118,10 +119,8 @@ impl Analyzer<'_> {
         if self.freeze {
             return Ok(self.frozen(ty, FrozenSource::TransactionTime, pos));
         }
-        let now = tables()
-            .procs("now")
-            .first()
-            .ok_or_else(|| Error::internal("pg_proc has no now()"))?;
+        let now =
+            tables().procs("now").first().ok_or_else(|| Error::internal("pg_proc has no now()"))?;
         let resolved = Resolved { proc: now, args: Vec::new(), result: oid::TIMESTAMPTZ };
         let call = self.finish_scalar(resolved, pos)?;
         self.explicit(call, ty, pos)
@@ -184,8 +183,7 @@ impl Analyzer<'_> {
             .ok_or_else(|| Error::internal("pg_proc has no nextval()"))?;
         let relation = self.object_literal(&quoted(sequence), oid::REGCLASS)?;
         let cell = Cell::Integer(i64::from(relation));
-        let argument =
-            Expr { kind: ExprKind::Const(cell), ty: Type::new(oid::REGCLASS), pos };
+        let argument = Expr { kind: ExprKind::Const(cell), ty: Type::new(oid::REGCLASS), pos };
         let resolved = Resolved { proc, args: vec![argument], result: oid::INT8 };
         self.finish_scalar(resolved, pos)
     }

@@ -183,7 +183,11 @@ impl Analyzer<'_> {
 }
 
 /// The namespace entry of a table.
-pub(super) fn relation_item(rel: u32, relation: &Arc<Relation>, alias: Option<&ast::Alias>) -> Item {
+pub(super) fn relation_item(
+    rel: u32,
+    relation: &Arc<Relation>,
+    alias: Option<&ast::Alias>,
+) -> Item {
     let columns = relation
         .columns
         .iter()

@@ -34,9 +34,9 @@ impl Analyzer<'_> {
     fn dependent_relations(&self, group_by: &[Expr]) -> Vec<u32> {
         let Some(level) = self.levels.last() else { return Vec::new() };
         let grouped = |rel: u32, index: usize| {
-            group_by.iter().any(|g| {
-                matches!(g.kind, ExprKind::Column(r, i) if r == rel && i as usize == index)
-            })
+            group_by.iter().any(
+                |g| matches!(g.kind, ExprKind::Column(r, i) if r == rel && i as usize == index),
+            )
         };
         level
             .items
@@ -85,7 +85,8 @@ impl Analyzer<'_> {
         let pos = error.fields().position;
         let mut inside = false;
         visit(expr, &mut |e| {
-            if let ExprKind::Subquery(q) | ExprKind::Exists(q) | ExprKind::ArraySubquery(q) = &e.kind
+            if let ExprKind::Subquery(q) | ExprKind::Exists(q) | ExprKind::ArraySubquery(q) =
+                &e.kind
             {
                 super::walk::visit_query(q, &mut |c| {
                     inside |= matches!(c.kind, ExprKind::Column(..)) && c.pos == pos;

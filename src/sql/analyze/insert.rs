@@ -62,7 +62,8 @@ impl Analyzer<'_> {
         verb: &str,
     ) -> Result<Arc<Relation>> {
         if name.schema.is_none() && self.find_cte(&name.name).is_some() {
-            let message = format!("relation \"{}\" cannot be the target of a modifying statement", name.name);
+            let message =
+                format!("relation \"{}\" cannot be the target of a modifying statement", name.name);
             return Err(errors::client(state::FEATURE_NOT_SUPPORTED, name.pos, message)
                 .detail("It is the name of a WITH query."));
         }

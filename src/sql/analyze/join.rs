@@ -183,7 +183,8 @@ fn side_column<'i>(item: &'i Item, name: &str, side: &str) -> Result<&'i Column>
         return Err(errors::client(state::UNDEFINED_COLUMN, 0, message));
     };
     if hits.next().is_some() {
-        let message = format!("common column name \"{name}\" appears more than once in {side} table");
+        let message =
+            format!("common column name \"{name}\" appears more than once in {side} table");
         return Err(errors::client(state::AMBIGUOUS_COLUMN, 0, message));
     }
     Ok(hit)

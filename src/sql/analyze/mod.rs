@@ -176,15 +176,9 @@ impl<'a> Analyzer<'a> {
             ast::Statement::Select(select) => {
                 ir::Statement::Select(Box::new(self.query(select, true)?))
             }
-            ast::Statement::Insert(insert) => {
-                ir::Statement::Insert(Box::new(self.insert(insert)?))
-            }
-            ast::Statement::Update(update) => {
-                ir::Statement::Update(Box::new(self.update(update)?))
-            }
-            ast::Statement::Delete(delete) => {
-                ir::Statement::Delete(Box::new(self.delete(delete)?))
-            }
+            ast::Statement::Insert(insert) => ir::Statement::Insert(Box::new(self.insert(insert)?)),
+            ast::Statement::Update(update) => ir::Statement::Update(Box::new(self.update(update)?)),
+            ast::Statement::Delete(delete) => ir::Statement::Delete(Box::new(self.delete(delete)?)),
             ast::Statement::Explain(inner, _) => return self.statement(inner),
             ast::Statement::Declare { query, .. } => {
                 ir::Statement::Select(Box::new(self.query(query, true)?))

@@ -291,7 +291,6 @@ impl Analyzer<'_> {
     }
 }
 
-
 /// The comparison an operator's name stands for.
 pub(super) fn comparison_of(name: &str) -> Option<Comparison> {
     Some(match name {

@@ -148,8 +148,7 @@ impl Analyzer<'_> {
         let mut matched = 0;
         let mut skipped = false;
         for sort in order_by {
-            let listed =
-                plain(sort).is_some_and(|expr| exprs.iter().any(|e| same(e, &expr)));
+            let listed = plain(sort).is_some_and(|expr| exprs.iter().any(|e| same(e, &expr)));
             match (listed, skipped) {
                 (true, false) => matched += 1,
                 (true, true) => return Err(distinct_on_mismatch(sort.expr.pos)),
@@ -164,7 +163,12 @@ impl Analyzer<'_> {
     }
 
     /// What an item means: an output column by name or number, or an expression.
-    fn meaning(&mut self, expr: &ast::Expr, entries: &mut [Entry], clause: &str) -> Result<Meaning> {
+    fn meaning(
+        &mut self,
+        expr: &ast::Expr,
+        entries: &mut [Entry],
+        clause: &str,
+    ) -> Result<Meaning> {
         match &expr.kind {
             A::Column(parts) if parts.len() == 1 => {
                 if let Some(i) = self.output_by_name(&parts[0], entries, clause, expr.pos)? {
@@ -260,8 +264,7 @@ impl Analyzer<'_> {
                 _ => return Err(set_order_by(pos)),
             };
             let number = u32::try_from(index).unwrap_or(u32::MAX);
-            let expr =
-                Expr { kind: ExprKind::OutputColumn(number), ty: columns[index].ty, pos };
+            let expr = Expr { kind: ExprKind::OutputColumn(number), ty: columns[index].ty, pos };
             sorts.push(sort(expr, item)?);
         }
         Ok(sorts)
@@ -275,9 +278,7 @@ fn set_order_by(pos: u32) -> Error {
         "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
     )
     .detail("Only result column names can be used, not expressions or functions.")
-    .hint(
-        "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
-    )
+    .hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.")
 }
 
 fn distinct_on_mismatch(pos: u32) -> Error {

@@ -65,7 +65,8 @@ impl Params {
 
     /// All types; every use must have one.
     pub(super) fn finish(&self) -> Result<Vec<Type>> {
-        let undetermined = |number: u32| format!("could not determine data type of parameter ${number}");
+        let undetermined =
+            |number: u32| format!("could not determine data type of parameter ${number}");
         for (pos, number) in self.open.keys() {
             let known = self.types.get(*number as usize - 1).copied().unwrap_or(oid::UNKNOWN);
             let code = if known == oid::UNKNOWN {

@@ -23,7 +23,8 @@ impl Analyzer<'_> {
     ) -> Result<Expr> {
         let (left, right) = self.row_operands(left, name, right, pos)?;
         let op = comparison_of(name).filter(|_| !name.contains('~')).ok_or_else(|| {
-            let message = format!("could not determine interpretation of row comparison operator {name}");
+            let message =
+                format!("could not determine interpretation of row comparison operator {name}");
             errors::client(state::FEATURE_NOT_SUPPORTED, pos, message)
                 .hint("Row comparison operators must be associated with btree operator families.")
         })?;
@@ -105,12 +106,7 @@ impl Analyzer<'_> {
     }
 
     /// (a, b) IS [NOT] NULL: all fields are (not) null.
-    pub(super) fn row_is_null(
-        &mut self,
-        items: &[ast::Expr],
-        not: bool,
-        pos: u32,
-    ) -> Result<Expr> {
+    pub(super) fn row_is_null(&mut self, items: &[ast::Expr], not: bool, pos: u32) -> Result<Expr> {
         let mut parts = Vec::new();
         for item in items {
             let inner = self.expr(item)?;

@@ -236,17 +236,19 @@ impl Analyzer<'_> {
         }
         for (_, level) in self.visible_levels() {
             let visible = |i: &&Item| {
-                i.rel_visible && i.name.as_deref() == Some(name) && (!i.lateral_only || level.lateral)
+                i.rel_visible
+                    && i.name.as_deref() == Some(name)
+                    && (!i.lateral_only || level.lateral)
             };
             if let Some(item) = level.items.iter().find(visible) {
                 return match item.columns.as_slice() {
                     [only] if item.scalar => {
                         Ok(Resolved { expr: at(only.expr.clone(), pos), origin: (0, 0) })
                     }
-                    _ => Err(Error::unsupported(format!(
-                        "a whole-row reference to \"{name}\""
-                    ))
-                    .at(pos)),
+                    _ => {
+                        Err(Error::unsupported(format!("a whole-row reference to \"{name}\""))
+                            .at(pos))
+                    }
                 };
             }
         }
@@ -313,8 +315,7 @@ impl Analyzer<'_> {
     /// 42P01 for a qualifier that names nothing visible.
     pub(super) fn missing_table(&self, table: &str, pos: u32) -> Error {
         let all = || self.visible_levels().flat_map(|(_, l)| l.items.iter());
-        let invalid =
-            format!("invalid reference to FROM-clause entry for table \"{table}\"");
+        let invalid = format!("invalid reference to FROM-clause entry for table \"{table}\"");
         if all().any(|i| i.name.as_deref() == Some(table)) {
             return errors::client(state::UNDEFINED_TABLE, pos, invalid).detail(format!(
                 "There is an entry for table \"{table}\", but it cannot be referenced from this \

@@ -95,8 +95,7 @@ impl Analyzer<'_> {
                 entry.settle(self)?;
             }
         }
-        let grouped =
-            self.level().aggregates || !group_by.is_empty() || having.is_some();
+        let grouped = self.level().aggregates || !group_by.is_empty() || having.is_some();
         if grouped {
             self.check_grouping(&entries, having.as_ref(), &order_by, &group_by)?;
         }
@@ -214,7 +213,9 @@ impl Analyzer<'_> {
             return Ok(());
         }
         if self.level().sets > 1 || grouped || self.level().windows_used {
-            return Err(Error::unsupported("several sets, or a set beside aggregates, in the select list"));
+            return Err(Error::unsupported(
+                "several sets, or a set beside aggregates, in the select list",
+            ));
         }
         let rel = self.new_rel();
         for entry in entries {

@@ -61,9 +61,8 @@ impl Analyzer<'_> {
             [schema, name] | [_, schema, name] => (Some(schema.as_str()), name.as_str()),
             _ => return Err(errors::syntax(0, format!("invalid name syntax: \"{text}\""))),
         };
-        let missing = |kind: &str, code| {
-            Error::client(code, format!("{kind} \"{text}\" does not exist"))
-        };
+        let missing =
+            |kind: &str, code| Error::client(code, format!("{kind} \"{text}\" does not exist"));
         match type_oid {
             oid::REGCLASS => self
                 .any_relation(schema, name)

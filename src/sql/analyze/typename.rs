@@ -47,7 +47,8 @@ pub(super) fn resolve(name: &TypeName) -> Result<Type> {
 /// The typmod of a type's modifiers in parentheses.
 fn modifier(type_oid: u32, modifiers: &[i64]) -> Result<i32> {
     let invalid = |message: String| Error::client(state::INVALID_PARAMETER_VALUE, message);
-    let small = |m: i64| i32::try_from(m).map_err(|_| invalid(format!("invalid type modifier {m}")));
+    let small =
+        |m: i64| i32::try_from(m).map_err(|_| invalid(format!("invalid type modifier {m}")));
     let Some(first) = modifiers.first().copied() else { return Ok(-1) };
     match type_oid {
         oid::VARCHAR | oid::BPCHAR => {

@@ -82,8 +82,7 @@ impl Analyzer<'_> {
                 }
                 (columns, A::Row(values)) => {
                     if values.len() != columns.len() {
-                        let message =
-                            "number of columns does not match number of values";
+                        let message = "number of columns does not match number of values";
                         return Err(errors::syntax(assignment.value.pos, message));
                     }
                     for (column, value) in columns.iter().zip(values) {
@@ -140,7 +139,8 @@ impl Analyzer<'_> {
             let column = &relation.columns[*index];
             check_generated(column)?;
             let from = output.ty.oid;
-            if crate::sql::types::coerce::pathway(from, column.ty.oid, Context::Assignment).is_none()
+            if crate::sql::types::coerce::pathway(from, column.ty.oid, Context::Assignment)
+                .is_none()
             {
                 let message = format!(
                     "column \"{}\" is of type {} but expression is of type {}",

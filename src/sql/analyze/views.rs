@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use super::Analyzer;
 use super::from::{Made, apply_column_aliases, relation_item};
 use super::scope::Level;
-use super::Analyzer;
 use crate::error::{Error, Result};
 use crate::schema::Relation;
 use crate::sql::ir::{From, Query};
@@ -31,7 +31,8 @@ impl Analyzer<'_> {
         item.relation = None;
         apply_column_aliases(&mut item, alias, pos)?;
         let mut columns = query.columns.clone();
-        for ((output, column), own) in columns.iter_mut().zip(&mut item.columns).zip(&view.columns) {
+        for ((output, column), own) in columns.iter_mut().zip(&mut item.columns).zip(&view.columns)
+        {
             output.name.clone_from(&column.name);
             output.origin = (view.oid, own.attnum);
             column.expr.ty = output.ty;

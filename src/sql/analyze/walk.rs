@@ -3,9 +3,7 @@
 //! Owns visiting every expression of a query in a fixed order, and comparing expressions
 //! without regard to positions. Start at [`visit`].
 
-use crate::sql::ir::{
-    Body, Bound, Call, Expr, ExprKind, From, Op, Query, Select, Sort, Window,
-};
+use crate::sql::ir::{Body, Bound, Call, Expr, ExprKind, From, Op, Query, Select, Sort, Window};
 
 /// Visits `expr` and everything in it, subqueries included, parents first. `f` returns
 /// whether to descend.
@@ -159,7 +157,8 @@ pub(super) fn same(a: &Expr, b: &Expr) -> bool {
     if a.ty != b.ty {
         return false;
     }
-    let all = |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
+    let all =
+        |a: &[Expr], b: &[Expr]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
     let maybe = |a: &Option<Box<Expr>>, b: &Option<Box<Expr>>| match (a, b) {
         (Some(a), Some(b)) => same(a, b),
         (None, None) => true,

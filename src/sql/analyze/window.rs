@@ -88,7 +88,8 @@ impl Analyzer<'_> {
             return Err(refuse("cannot override ORDER BY clause"));
         }
         if base.frame.is_some() {
-            let message = format!("cannot copy window \"{base_name}\" because it has a frame clause");
+            let message =
+                format!("cannot copy window \"{base_name}\" because it has a frame clause");
             return Err(errors::client(state::WINDOWING_ERROR, pos, message));
         }
         let mut own = self.window_definition(window, pos)?;
@@ -121,9 +122,8 @@ impl Analyzer<'_> {
     }
 
     fn frame(&mut self, frame: &ast::Frame, window: &Window, pos: u32) -> Result<Frame> {
-        let offset = |b: &ast::Bound| {
-            matches!(b, ast::Bound::Preceding(_) | ast::Bound::Following(_))
-        };
+        let offset =
+            |b: &ast::Bound| matches!(b, ast::Bound::Preceding(_) | ast::Bound::Following(_));
         let uses_offset = offset(&frame.start) || offset(&frame.end);
         if frame.mode == "RANGE" && uses_offset && window.order_by.len() != 1 {
             let message =
