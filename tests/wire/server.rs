@@ -60,7 +60,7 @@ async fn every_sslmode_behaves_as_in_libpq() {
         let answer = ask(&url).await;
         assert_eq!(answer.as_deref().ok(), expected, "{settings}: {answer:?}");
         // The name in the certificate counts for verify-full alone.
-        if settings.contains(&good) {
+        if settings.contains(&good) && expected.is_some() {
             let url = url.replace("localhost", "127.0.0.1");
             assert_eq!(ask(&url).await.is_ok(), settings.contains("verify-ca"), "{settings}");
         }
