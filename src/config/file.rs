@@ -118,7 +118,7 @@ impl Walk<'_> {
         let DeValue::Array(items) = value.get_ref() else {
             return self.problem(at, "write accept rules as [[divergence.accept]]");
         };
-        for item in items.iter() {
+        for item in items {
             let at = item.span().start;
             let DeValue::Table(table) = item.get_ref() else {
                 self.problem(at, "write accept rules as [[divergence.accept]]");

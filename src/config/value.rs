@@ -178,7 +178,7 @@ impl Value for Bytes {
 
     fn show(&self) -> String {
         for (shift, unit) in [(30, "GB"), (20, "MB"), (10, "kB")] {
-            if self.0 > 0 && self.0 % (1 << shift) == 0 {
+            if self.0 > 0 && self.0.is_multiple_of(1 << shift) {
                 return format!("{}{unit}", self.0 >> shift);
             }
         }

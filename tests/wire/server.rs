@@ -132,3 +132,26 @@ async fn frames_and_clients_work_on_a_real_server() {
     let rows = server.rows("IDENTIFY_SYSTEM").await.unwrap();
     assert_eq!(rows[0].len(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifiers_are_those_of_postgresql() {
+    let pg = Pg::shared();
+    let mut server = connector(&pg.database_url("verifier")).unwrap().raw(&[]).await.unwrap();
+    // PostgreSQL keeps a text that it takes for a verifier, and hashes any other. Both
+    // directions: ours is kept by it, and one that it made is read by us.
+    let made = crossfade::wire::auth::make_verifier("secret", &Clock::system());
+    server.batch(&format!("CREATE ROLE wire_a PASSWORD '{made}'")).await.unwrap();
+    server.batch("CREATE ROLE wire_b PASSWORD 'corréct horse'").await.unwrap();
+    let rows = server
+        .rows("SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'wire__' ORDER BY rolname")
+        .await
+        .unwrap();
+    assert_eq!(rows[0][0].as_deref(), Some(made.as_str()));
+    let users = format!("[users]\nada = \"{}\"\n", rows[1][0].as_deref().unwrap());
+    let users = Users::parse(&users, &Clock::system()).unwrap();
+    server.batch("DROP ROLE wire_a; DROP ROLE wire_b").await.unwrap();
+    let mini = mini(Method::Scram, |o| o.auth.set_users(users));
+    let port = mini.address.port();
+    let url = format!("postgres://ada:corr%C3%A9ct%20horse@127.0.0.1:{port}/x");
+    assert_eq!(ask(&url).await.unwrap(), "hello");
+}
