@@ -306,7 +306,7 @@ impl Auth {
     }
 }
 
-/// AuthenticationXXX (`R`).
+/// A message of the authentication exchange (`R`).
 fn authentication(out: &mut BytesMut, code: i32, data: &[u8]) {
     let mark = write::begin(out, b'R');
     out.put_i32(code);
