@@ -1,16 +1,140 @@
 //! Arrays as logical cells: JSON text ↔ the elements' logical cells.
 //!
-//! Never looks into an element. Start at [`decode`].
+//! The JSON has no blanks and the least escapes, so equal arrays have equal texts, and
+//! `json_each` yields each element's logical cell (a bytea as its `\x…` text). An element
+//! must never be read as anything but its type's logical cell. Start at [`decode`].
 
-use super::{Cell, CellRef};
-use crate::error::{Error, Result};
+use super::json::lexer::{Lexer, Token};
+use super::text::{self, float};
+use super::{Cell, CellRef, json, oid};
+use crate::error::{Culprit, Error, Result, state};
+
+fn corrupted() -> Error {
+    Error::new(Culprit::Primary, state::DATA_CORRUPTED, "stored value is not an array's JSON text")
+}
 
 /// The elements of a JSON-array cell as logical cells of an element type.
-pub fn decode(_element: u32, _text: &str) -> Result<Vec<Cell>> {
-    Err(Error::unsupported("this conversion"))
+pub fn decode(element: u32, text: &str) -> Result<Vec<Cell>> {
+    let mut lexer = Lexer::new(text, true);
+    if !matches!(lexer.next()?, Token::Punct('[')) {
+        return Err(corrupted());
+    }
+    let mut cells = Vec::new();
+    let mut token = lexer.next()?;
+    if !matches!(token, Token::Punct(']')) {
+        loop {
+            cells.push(cell(element, token)?);
+            match lexer.next()? {
+                Token::Punct(',') => token = lexer.next()?,
+                Token::Punct(']') => break,
+                _ => return Err(corrupted()),
+            }
+        }
+    }
+    match lexer.next()? {
+        Token::End => Ok(cells),
+        _ => Err(corrupted()),
+    }
 }
-/// The JSON-array cell of elements' logical cells: no blanks, least escapes, so that equal
-/// arrays have equal texts. A BLOB becomes a string `\x…`.
-pub fn encode<'a>(_elements: impl IntoIterator<Item = CellRef<'a>>) -> String {
-    String::new()
+
+fn cell(element: u32, token: Token) -> Result<Cell> {
+    Ok(match (token, element) {
+        (Token::Null, _) => Cell::Null,
+        (Token::Bool(b), oid::BOOL) => Cell::Integer(i64::from(b)),
+        (Token::Number(n), oid::FLOAT4 | oid::FLOAT8) => {
+            // A number too large for a double is how infinities are written.
+            Cell::Real(n.parse().map_err(|_| corrupted())?)
+        }
+        (
+            Token::Number(n),
+            oid::BOOL
+            | oid::INT2
+            | oid::INT4
+            | oid::INT8
+            | oid::OID
+            | oid::XID
+            | oid::CID
+            | oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGPROC
+            | oid::REGNAMESPACE,
+        ) => Cell::Integer(n.parse().map_err(|_| corrupted())?),
+        (Token::Number(n), _) => Cell::Text(n),
+        (Token::String(s), oid::BYTEA) => Cell::Blob(text::parse_bytea(&s)?),
+        (Token::String(s), _) => Cell::Text(s),
+        (Token::Bool(_) | Token::Punct(_) | Token::End, _) => return Err(corrupted()),
+    })
+}
+
+/// The JSON-array cell of elements' logical cells; 22021 for invalid text.
+pub fn encode<'a>(elements: impl IntoIterator<Item = CellRef<'a>>) -> Result<String> {
+    let mut out = String::from("[");
+    for (i, element) in elements.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        push(element, &mut out)?;
+    }
+    out.push(']');
+    Ok(out)
+}
+
+/// Appends one element.
+pub fn push(element: CellRef<'_>, out: &mut String) -> Result<()> {
+    match element {
+        CellRef::Null => out.push_str("null"),
+        CellRef::Integer(i) => out.push_str(&i.to_string()),
+        CellRef::Real(r) if r.is_infinite() => {
+            out.push_str(if r > 0.0 { "9e999" } else { "-9e999" });
+        }
+        CellRef::Real(r) => {
+            let mut digits = Vec::new();
+            float::format_f64(r, 1, &mut digits);
+            let start = out.len();
+            out.push_str(std::str::from_utf8(&digits).unwrap_or("null"));
+            if !out[start..].contains(['.', 'e']) {
+                out.push_str(".0");
+            }
+        }
+        CellRef::Text(t) => json::push_string(text::utf8(t)?, out),
+        CellRef::Blob(b) => {
+            let mut hex = Vec::with_capacity(b.len() * 2 + 2);
+            text::format_bytea(b, true, &mut hex);
+            json::push_string(std::str::from_utf8(&hex).unwrap_or_default(), out);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        let cells = [
+            Cell::Null,
+            Cell::Text("a\"b\\\n,é".into()),
+            Cell::Text(String::new()),
+            Cell::Text("null".into()),
+        ];
+        let text = encode(cells.iter().map(Cell::as_ref)).unwrap();
+        assert_eq!(text, r#"[null,"a\"b\\\n,é","","null"]"#);
+        assert_eq!(decode(oid::TEXT, &text).unwrap(), cells);
+        let reals = [1.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, 1e300, 0.1].map(Cell::Real);
+        let text = encode(reals.iter().map(Cell::as_ref)).unwrap();
+        assert_eq!(text, "[1.0,-0.0,9e999,-9e999,1e+300,0.1]");
+        assert_eq!(decode(oid::FLOAT8, &text).unwrap(), reals);
+        let blobs = [Cell::Blob(vec![0, 255])];
+        let text = encode(blobs.iter().map(Cell::as_ref)).unwrap();
+        assert_eq!(decode(oid::BYTEA, &text).unwrap(), blobs);
+        assert_eq!(decode(oid::INT4, " [ ] ").unwrap(), []);
+    }
+
+    #[test]
+    fn refuses() {
+        for text in ["", "1", "[1", "[1,]", "[[1]]", "[1]x", "{\"a\":1}", "[1.5]", "[true]"] {
+            assert!(decode(oid::INT4, text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,15 +1,360 @@
 //! PostgreSQL's binary formats.
 //!
-//! Input is hostile: every read is checked. Start at [`decode`].
+//! Input is hostile: every read is checked and no length is believed. Start at [`decode`].
 
-use super::{Datum, Type};
-use crate::error::{Error, Result};
+use num_bigint::BigInt;
+use num_traits::Zero;
 
-/// Reads a binary value; 22P03, 08P01 or the type's own error.
-pub fn decode(_ty: Type, _bytes: &[u8]) -> Result<Datum> {
-    Err(Error::unsupported("this conversion"))
+use super::numeric::{Numeric, pow10};
+use super::text::{invalid_byte, push_padding, utf8};
+use super::{Datum, Interval, Type, datetime, element_of, json, oid};
+use crate::error::{Error, Result, state};
+
+/// jsonb's only binary version.
+const JSONB_VERSION: u8 = 1;
+const NUMERIC_NEGATIVE: u16 = 0x4000;
+const NUMERIC_NAN: u16 = 0xc000;
+const NUMERIC_INFINITY: u16 = 0xd000;
+const NUMERIC_NEG_INFINITY: u16 = 0xf000;
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::client(state::INVALID_BINARY_REPRESENTATION, message)
 }
-/// Appends a value's binary form (no length). NULL has none: an internal error.
-pub fn encode(_datum: &Datum, _ty: Type, _out: &mut Vec<u8>) -> Result<()> {
-    Err(Error::unsupported("this conversion"))
+
+/// A cursor over received bytes.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let (head, tail) = self.0.split_at_checked(count).ok_or_else(|| {
+            Error::client(state::PROTOCOL_VIOLATION, "insufficient data left in message")
+        })?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(N)?);
+        Ok(out)
+    }
+
+    fn i16(&mut self) -> Result<i16> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    fn u16(&mut self) -> Result<u16> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    fn i32(&mut self) -> Result<i32> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    fn i64(&mut self) -> Result<i64> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
 }
+
+/// Reads a binary value; 22P03, 08P01, or the type's own error.
+pub fn decode(ty: Type, bytes: &[u8]) -> Result<Datum> {
+    let mut reader = Reader(bytes);
+    let datum = scalar(ty, &mut reader)?;
+    if reader.0.is_empty() { Ok(datum) } else { Err(invalid("incorrect binary data format")) }
+}
+
+fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
+    Ok(match ty.oid {
+        oid::BOOL => Datum::Bool(reader.array::<1>()?[0] != 0),
+        oid::INT2 => Datum::Int(i64::from(reader.i16()?)),
+        oid::INT4 => Datum::Int(i64::from(reader.i32()?)),
+        oid::INT8 => Datum::Int(reader.i64()?),
+        oid::OID
+        | oid::XID
+        | oid::CID
+        | oid::REGCLASS
+        | oid::REGTYPE
+        | oid::REGPROC
+        | oid::REGNAMESPACE => Datum::Int(i64::from(reader.i32()? as u32)),
+        oid::FLOAT4 => Datum::Float4(f32::from_be_bytes(reader.array()?)),
+        oid::FLOAT8 => Datum::Float8(f64::from_be_bytes(reader.array()?)),
+        oid::NUMERIC => Datum::Numeric(numeric(reader)?),
+        oid::BYTEA => Datum::Bytea(reader.rest().to_vec()),
+        oid::DATE => date(reader.i32()?)?,
+        oid::TIME => {
+            let micros = reader.i64()?;
+            if !(0..=datetime::MICROS_PER_DAY).contains(&micros) {
+                return Err(Error::client(state::DATETIME_FIELD_OVERFLOW, "time out of range"));
+            }
+            Datum::Time(micros)
+        }
+        oid::TIMESTAMP => Datum::Timestamp(timestamp(reader.i64()?)?),
+        oid::TIMESTAMPTZ => Datum::Timestamptz(timestamp(reader.i64()?)?),
+        oid::INTERVAL => {
+            let (micros, days, months) = (reader.i64()?, reader.i32()?, reader.i32()?);
+            Datum::Interval(Interval { months, days, micros })
+        }
+        oid::UUID => Datum::Uuid(reader.array()?),
+        oid::JSON => {
+            let text = utf8(reader.rest())?;
+            json::validate(text)?;
+            Datum::Json(text.to_owned())
+        }
+        oid::JSONB => {
+            let version = reader.array::<1>()?[0];
+            if version != JSONB_VERSION {
+                return Err(invalid(format!("unsupported jsonb version number {version}")));
+            }
+            Datum::Jsonb(json::canonical(utf8(reader.rest())?)?)
+        }
+        oid::CHAR => {
+            let byte = reader.array::<1>()?;
+            let text = std::str::from_utf8(&byte).map_err(|_| invalid_byte(&byte))?;
+            Datum::Text(text.trim_matches('\0').to_owned())
+        }
+        oid::BPCHAR => Datum::Text(utf8(reader.rest())?.trim_end_matches(' ').to_owned()),
+        oid::TIMETZ | oid::BIT | oid::VARBIT | oid::INET | oid::TID | oid::RECORD => {
+            return Err(super::text::unsupported_type(ty));
+        }
+        other => match element_of(other) {
+            Some(element) => array(Type::with_typmod(element, ty.typmod), reader)?,
+            None => Datum::Text(utf8(reader.rest())?.to_owned()),
+        },
+    })
+}
+
+fn date(days: i32) -> Result<Datum> {
+    let infinite = days == i32::MAX || days == i32::MIN;
+    // The first and the last day that PostgreSQL holds.
+    if !infinite && !(-2_451_545..2_145_031_949).contains(&days) {
+        return Err(Error::client(state::DATETIME_FIELD_OVERFLOW, "date out of range"));
+    }
+    Ok(Datum::Date(days))
+}
+
+fn timestamp(micros: i64) -> Result<i64> {
+    if micros == i64::MAX || micros == i64::MIN || datetime::in_range(micros) {
+        Ok(micros)
+    } else {
+        Err(datetime::timestamp_out_of_range())
+    }
+}
+
+fn numeric(reader: &mut Reader<'_>) -> Result<Numeric> {
+    let count = reader.u16()?;
+    let weight = i64::from(reader.i16()?);
+    let sign = reader.u16()?;
+    let scale = reader.u16()?;
+    match sign {
+        0 | NUMERIC_NEGATIVE => {}
+        NUMERIC_NAN | NUMERIC_INFINITY | NUMERIC_NEG_INFINITY => {
+            reader.take(usize::from(count) * 2)?;
+            return Ok(match sign {
+                NUMERIC_NAN => Numeric::NaN,
+                NUMERIC_INFINITY => Numeric::Infinity,
+                _ => Numeric::NegInfinity,
+            });
+        }
+        _ => return Err(invalid("invalid sign in external \"numeric\" value")),
+    }
+    if scale > 0x3fff {
+        return Err(invalid("invalid scale in external \"numeric\" value"));
+    }
+    let mut digits = Vec::with_capacity(usize::from(count) * 4);
+    for pair in reader.take(usize::from(count) * 2)?.chunks_exact(2) {
+        let digit = u16::from_be_bytes([pair[0], pair[1]]);
+        if digit > 9999 {
+            return Err(invalid("invalid digit in external \"numeric\" value"));
+        }
+        digits.extend(
+            [digit / 1000, digit / 100 % 10, digit / 10 % 10, digit % 10].map(|d| b'0' + d as u8),
+        );
+    }
+    let value = BigInt::parse_bytes(&digits, 10).unwrap_or_else(BigInt::zero);
+    // Digits beyond the declared scale are cut, as numeric_recv does.
+    let exponent = (weight - i64::from(count) + 1) * 4 + i64::from(scale);
+    let power = pow10(exponent.unsigned_abs() as u32);
+    let unscaled = if exponent >= 0 { value * power } else { value / power };
+    let unscaled = if sign == NUMERIC_NEGATIVE { -unscaled } else { unscaled };
+    Numeric::finite(unscaled, u32::from(scale))
+}
+
+fn array(element: Type, reader: &mut Reader<'_>) -> Result<Datum> {
+    let dimensions = reader.i32()?;
+    let flags = reader.i32()?;
+    let sent = reader.i32()? as u32;
+    if !(0..=6).contains(&dimensions) {
+        return Err(invalid(format!("invalid number of dimensions: {dimensions}")));
+    }
+    if !(0..=1).contains(&flags) {
+        return Err(invalid("invalid array flags"));
+    }
+    if sent != element.oid {
+        return Err(Error::client(state::DATATYPE_MISMATCH, "wrong element type"));
+    }
+    let mut elements = Vec::new();
+    if dimensions > 1 {
+        return Err(Error::unsupported("an array of more than one dimension"));
+    }
+    if dimensions == 1 {
+        let (count, _lower) = (reader.i32()?, reader.i32()?);
+        for _ in 0..count.max(0) {
+            // Each element takes four bytes at least, so the loop ends with the input.
+            let length = reader.i32()?;
+            elements.push(match usize::try_from(length) {
+                Ok(length) => decode(element, reader.take(length)?)?,
+                Err(_) if length == -1 => Datum::Null,
+                Err(_) => return Err(invalid("incorrect binary data format")),
+            });
+        }
+    }
+    Ok(Datum::Array(element.oid, elements))
+}
+
+/// Appends a value's binary form (no length); 0A000 for types without one here. NULL has
+/// none and is an internal error.
+pub fn encode(datum: &Datum, ty: Type, out: &mut Vec<u8>) -> Result<()> {
+    match datum {
+        Datum::Null => return Err(Error::internal("NULL has no binary form")),
+        Datum::Bool(b) => out.push(u8::from(*b)),
+        Datum::Int(i) => integer(*i, ty, out)?,
+        Datum::Float4(f) => out.extend_from_slice(&f.to_be_bytes()),
+        Datum::Float8(f) => out.extend_from_slice(&f.to_be_bytes()),
+        Datum::Numeric(n) => push_numeric(n, out),
+        // A reg* value as a name has text form only.
+        Datum::Text(_)
+            if matches!(
+                ty.oid,
+                oid::INET
+                    | oid::TID
+                    | oid::BIT
+                    | oid::VARBIT
+                    | oid::REGCLASS
+                    | oid::REGTYPE
+                    | oid::REGPROC
+                    | oid::REGNAMESPACE
+            ) =>
+        {
+            return Err(super::text::unsupported_type(ty));
+        }
+        Datum::Text(t) if ty.oid == oid::CHAR => {
+            out.push(t.as_bytes().first().copied().unwrap_or(0));
+        }
+        Datum::Text(t) => {
+            out.extend_from_slice(t.as_bytes());
+            push_padding(t, ty, out);
+        }
+        Datum::Bytea(b) => out.extend_from_slice(b),
+        Datum::Date(d) => out.extend_from_slice(&d.to_be_bytes()),
+        Datum::Time(t) | Datum::Timestamp(t) | Datum::Timestamptz(t) => {
+            out.extend_from_slice(&t.to_be_bytes());
+        }
+        Datum::Interval(i) => {
+            out.extend_from_slice(&i.micros.to_be_bytes());
+            out.extend_from_slice(&i.days.to_be_bytes());
+            out.extend_from_slice(&i.months.to_be_bytes());
+        }
+        Datum::Uuid(u) => out.extend_from_slice(u),
+        Datum::Json(t) => out.extend_from_slice(t.as_bytes()),
+        Datum::Jsonb(t) => {
+            out.push(JSONB_VERSION);
+            out.extend_from_slice(t.as_bytes());
+        }
+        Datum::Array(element, elements) => push_array(*element, elements, ty, out)?,
+    }
+    Ok(())
+}
+
+fn integer(value: i64, ty: Type, out: &mut Vec<u8>) -> Result<()> {
+    let range = || {
+        Error::client(
+            state::NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("{} out of range", super::type_name(ty.oid)),
+        )
+    };
+    match ty.oid {
+        oid::INT2 => {
+            out.extend_from_slice(&i16::try_from(value).map_err(|_| range())?.to_be_bytes());
+        }
+        oid::INT4 => {
+            out.extend_from_slice(&i32::try_from(value).map_err(|_| range())?.to_be_bytes());
+        }
+        oid::INT8 => out.extend_from_slice(&value.to_be_bytes()),
+        _ => out.extend_from_slice(&u32::try_from(value).map_err(|_| range())?.to_be_bytes()),
+    }
+    Ok(())
+}
+
+fn push_numeric(value: &Numeric, out: &mut Vec<u8>) {
+    let special = |sign: u16, out: &mut Vec<u8>| {
+        for word in [0, 0, sign, 0] {
+            out.extend_from_slice(&word.to_be_bytes());
+        }
+    };
+    let (n, scale) = match value {
+        Numeric::NaN => return special(NUMERIC_NAN, out),
+        Numeric::Infinity => return special(NUMERIC_INFINITY, out),
+        Numeric::NegInfinity => return special(NUMERIC_NEG_INFINITY, out),
+        Numeric::Finite(n, s) => (n, *s),
+    };
+    // Zeros on both sides line the decimal point up with a border of four digits.
+    let right = (4 - scale as usize % 4) % 4;
+    let digits = n.magnitude().to_string();
+    let left = (4 - (digits.len() + right) % 4) % 4;
+    let padded: Vec<u8> = std::iter::repeat_n(b'0', left)
+        .chain(digits.bytes())
+        .chain(std::iter::repeat_n(b'0', right))
+        .collect();
+    let groups: Vec<u16> = padded
+        .chunks(4)
+        .map(|group| group.iter().fold(0, |sum, d| sum * 10 + u16::from(d - b'0')))
+        .collect();
+    let weight = groups.len() as i64 - (i64::from(scale) + right as i64) / 4 - 1;
+    let first = groups.iter().take_while(|g| **g == 0).count();
+    let kept = &groups[first..];
+    let last = kept.iter().rposition(|g| *g != 0).map_or(0, |at| at + 1);
+    let kept = &kept[..last];
+    let weight = if kept.is_empty() { 0 } else { weight - first as i64 };
+    let sign = if value.is_negative() { NUMERIC_NEGATIVE } else { 0 };
+    for word in [kept.len() as u16, weight as i16 as u16, sign, scale as u16] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    for group in kept {
+        out.extend_from_slice(&group.to_be_bytes());
+    }
+}
+
+fn push_array(element: u32, elements: &[Datum], ty: Type, out: &mut Vec<u8>) -> Result<()> {
+    let inner = Type::with_typmod(element, ty.typmod);
+    let vector = matches!(ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
+    let has_null = elements.iter().any(Datum::is_null);
+    let dimensions = i32::from(!elements.is_empty() || vector);
+    out.extend_from_slice(&dimensions.to_be_bytes());
+    out.extend_from_slice(&i32::from(has_null).to_be_bytes());
+    out.extend_from_slice(&element.to_be_bytes());
+    if dimensions == 0 {
+        return Ok(());
+    }
+    let count = i32::try_from(elements.len()).map_err(|_| {
+        Error::client(state::PROGRAM_LIMIT_EXCEEDED, "array size exceeds the maximum allowed")
+    })?;
+    out.extend_from_slice(&count.to_be_bytes());
+    out.extend_from_slice(&i32::from(!vector).to_be_bytes());
+    for datum in elements {
+        let start = out.len();
+        out.extend_from_slice(&(-1i32).to_be_bytes());
+        if !datum.is_null() {
+            encode(datum, inner, out)?;
+            let length = (out.len() - start - 4) as i32;
+            out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,7 @@ mod cell;
 mod coerce;
 pub mod datetime;
 mod datum;
+pub mod json;
 pub mod numeric;
 pub mod sort_key;
 pub mod storage;

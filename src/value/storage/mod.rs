@@ -1,0 +1,304 @@
+//! Codecs: what SQLite stores ↔ the logical value.
+//!
+//! Owns both directions of every `schema::Codec` and of the logical cell
+//! (`Codec::Identity`). A stored value that does not fit its type is an error that never
+//! repeats the value; nothing is guessed from a value's look. Start at [`decode`] and
+//! [`encode`].
+
+mod loose;
+
+use super::numeric::Numeric;
+use super::text::{format_uuid, utf8};
+use super::{Cell, CellRef, Datum, IntervalStyle, Style, Type, array, datetime, element_of, oid};
+use super::{json, text, type_name};
+use crate::error::{Culprit, Error, Result, state};
+use crate::schema::Codec;
+
+/// XX001 for a stored cell that its column's type cannot mean.
+fn misfit(ty: Type, cell: CellRef<'_>) -> Error {
+    Error::new(
+        Culprit::Primary,
+        state::DATA_CORRUPTED,
+        format!("stored value of class {} does not fit type {}", cell.class(), type_name(ty.oid)),
+    )
+}
+
+/// The logical value of a stored cell; XX001 when it has none, 22021 for invalid text.
+pub fn decode(codec: Codec, ty: Type, cell: CellRef<'_>) -> Result<Datum> {
+    if cell == CellRef::Null {
+        return Ok(Datum::Null);
+    }
+    let datum = match codec {
+        Codec::Identity => identity(ty, cell)?,
+        Codec::NumericNative | Codec::NumericText | Codec::NumericAny => numeric(ty, cell),
+        Codec::NumericScaled => match cell {
+            CellRef::Integer(i) => {
+                let scale = ty.precision_scale().map_or(0, |(_, s)| s.max(0) as u32);
+                Some(Datum::Numeric(Numeric::Finite(i.into(), scale)))
+            }
+            _ => numeric(ty, cell),
+        },
+        Codec::BoolLoose => loose::bool(cell),
+        Codec::DateTimeLoose => loose::datetime(ty, cell),
+        Codec::UnixSeconds => loose::unix(ty, cell, datetime::MICROS_PER_SECOND),
+        Codec::UnixMillis => loose::unix(ty, cell, 1000),
+        Codec::IntervalMicros => loose::interval(cell),
+        Codec::UuidHex | Codec::UuidBlob => loose::uuid(cell),
+        Codec::BytesLoose => match cell {
+            CellRef::Text(t) => Some(Datum::Bytea(t.to_vec())),
+            CellRef::Blob(b) => Some(Datum::Bytea(b.to_vec())),
+            _ => None,
+        },
+        Codec::TextLoose => loose::text(ty, cell)?,
+    };
+    datum.ok_or_else(|| misfit(ty, cell))
+}
+
+/// A numeric however it is stored, with the declared scale where there is one.
+fn numeric(ty: Type, cell: CellRef<'_>) -> Option<Datum> {
+    let value = match cell {
+        CellRef::Integer(i) => Numeric::from(i),
+        CellRef::Real(r) => Numeric::from_f64(r),
+        CellRef::Text(t) => Numeric::parse(std::str::from_utf8(t).ok()?).ok()?,
+        _ => return None,
+    };
+    Some(Datum::Numeric(match ty.precision_scale() {
+        Some((_, scale)) => value.round(scale),
+        None => value,
+    }))
+}
+
+/// The value of a logical cell.
+fn identity(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
+    Ok(match (ty.oid, cell) {
+        (oid::BOOL, CellRef::Integer(i @ 0..=1)) => Some(Datum::Bool(i == 1)),
+        (
+            oid::INT2
+            | oid::INT4
+            | oid::INT8
+            | oid::OID
+            | oid::XID
+            | oid::CID
+            | oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGPROC
+            | oid::REGNAMESPACE,
+            _,
+        ) => integer(ty, cell)?,
+        (oid::FLOAT4, CellRef::Real(r)) => Some(Datum::Float4(r as f32)),
+        (oid::FLOAT4, CellRef::Integer(i)) => Some(Datum::Float4(i as f32)),
+        (oid::FLOAT8, CellRef::Real(r)) => Some(Datum::Float8(r)),
+        (oid::FLOAT8, CellRef::Integer(i)) => Some(Datum::Float8(i as f64)),
+        (oid::NUMERIC, _) => numeric(Type::new(oid::NUMERIC), cell),
+        (oid::BYTEA, CellRef::Blob(b)) => Some(Datum::Bytea(b.to_vec())),
+        (oid::UUID, CellRef::Text(t)) => text::parse_uuid(utf8(t)?).ok().map(Datum::Uuid),
+        (oid::DATE | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ, CellRef::Text(_)) => {
+            loose::datetime(ty, cell)
+        }
+        (oid::INTERVAL, CellRef::Text(t)) => {
+            datetime::parse_interval(utf8(t)?, &Style::default()).ok().map(Datum::Interval)
+        }
+        (oid::JSON, CellRef::Text(t)) => Some(Datum::Json(utf8(t)?.to_owned())),
+        (oid::JSONB, CellRef::Text(t)) => json::canonical(utf8(t)?).ok().map(Datum::Jsonb),
+        (oid::BPCHAR, CellRef::Text(t)) => {
+            Some(Datum::Text(utf8(t)?.trim_end_matches(' ').to_owned()))
+        }
+        (_, CellRef::Text(t)) => match element_of(ty.oid) {
+            Some(element) => elements(element, utf8(t)?),
+            None if is_text(ty.oid) => Some(Datum::Text(utf8(t)?.to_owned())),
+            None => None,
+        },
+        _ => None,
+    })
+}
+
+/// Types whose logical cell is their text as it is.
+pub(super) fn is_text(type_oid: u32) -> bool {
+    !matches!(
+        type_oid,
+        oid::BOOL
+            | oid::INT2
+            | oid::INT4
+            | oid::INT8
+            | oid::OID
+            | oid::XID
+            | oid::CID
+            | oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGPROC
+            | oid::REGNAMESPACE
+            | oid::FLOAT4
+            | oid::FLOAT8
+            | oid::NUMERIC
+            | oid::BYTEA
+            | oid::DATE
+            | oid::TIME
+            | oid::TIMESTAMP
+            | oid::TIMESTAMPTZ
+            | oid::INTERVAL
+            | oid::UUID
+            | oid::JSONB
+    ) && element_of(type_oid).is_none()
+}
+
+fn integer(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
+    let reg = matches!(ty.oid, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE);
+    let value = match cell {
+        CellRef::Integer(i) => i,
+        // An expression that SQLite computed as REAL but that is whole.
+        CellRef::Real(r) if r.trunc() == r && r.abs() < 9.007_199_254_740_992e15 => r as i64,
+        // A reg* value may travel as the name it prints as.
+        CellRef::Text(t) if reg => return Ok(Some(Datum::Text(utf8(t)?.to_owned()))),
+        _ => return Ok(None),
+    };
+    let (low, high) = text::integer_range(ty.oid);
+    if !(low..=high).contains(&value) {
+        return Err(Error::client(
+            state::NUMERIC_VALUE_OUT_OF_RANGE,
+            format!("{} out of range", type_name(ty.oid)),
+        ));
+    }
+    Ok(Some(Datum::Int(value)))
+}
+
+fn elements(element: u32, text: &str) -> Option<Datum> {
+    let ty = Type::new(element);
+    let elements = array::decode(element, text)
+        .ok()?
+        .iter()
+        .map(|cell| decode(Codec::Identity, ty, cell.as_ref()).ok())
+        .collect::<Option<_>>()?;
+    Some(Datum::Array(element, elements))
+}
+
+/// The cell to store for a logical value of a type; `Identity` gives the logical cell.
+/// 22003 for NaN in a float, 0A000 for dates before year 1 or after 9999 and for values a
+/// foreign format cannot hold.
+pub fn encode(codec: Codec, ty: Type, datum: &Datum) -> Result<Cell> {
+    match (codec, datum) {
+        (_, Datum::Null) => Ok(Cell::Null),
+        (Codec::Identity, _) => logical(datum),
+        (
+            Codec::NumericNative | Codec::NumericScaled | Codec::NumericText | Codec::NumericAny,
+            Datum::Numeric(value),
+        ) => encode_numeric(codec, ty, value),
+        (Codec::BoolLoose, Datum::Bool(b)) => Ok(Cell::Integer(i64::from(*b))),
+        (Codec::DateTimeLoose, _) => logical(datum),
+        (Codec::UnixSeconds, _) => loose::to_unix(datum, datetime::MICROS_PER_SECOND),
+        (Codec::UnixMillis, _) => loose::to_unix(datum, 1000),
+        (Codec::IntervalMicros, Datum::Interval(value)) => loose::from_interval(value),
+        (Codec::UuidHex, Datum::Uuid(bytes)) => {
+            let mut hex = Vec::with_capacity(32);
+            text::push_hex(bytes, &mut hex);
+            into_text(hex)
+        }
+        (Codec::UuidBlob, Datum::Uuid(bytes)) => Ok(Cell::Blob(bytes.to_vec())),
+        (Codec::BytesLoose, Datum::Bytea(_)) | (Codec::TextLoose, _) => logical(datum),
+        _ => Err(Error::internal("a value of another type than the column's reached its codec")),
+    }
+}
+
+fn encode_numeric(codec: Codec, ty: Type, value: &Numeric) -> Result<Cell> {
+    let value = match ty.precision_scale() {
+        Some((precision, scale)) => value.with_typmod(precision, scale)?,
+        None => value.clone(),
+    };
+    let Numeric::Finite(unscaled, _) = &value else {
+        // A word keeps its class even in a column of numeric affinity, and sorts last.
+        return Ok(Cell::Text(value.to_string()));
+    };
+    match codec {
+        Codec::NumericNative => {
+            if let Some(whole) = value.to_scaled(0) {
+                return Ok(Cell::Integer(whole));
+            }
+            let real = value.to_f64()?;
+            if Numeric::from_f64(real) != value {
+                return Err(Error::client(
+                    state::NUMERIC_VALUE_OUT_OF_RANGE,
+                    "numeric value has more digits than its column can hold exactly",
+                ));
+            }
+            Ok(Cell::Real(real))
+        }
+        Codec::NumericScaled => i64::try_from(unscaled).map(Cell::Integer).map_err(|_| {
+            Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow")
+        }),
+        _ => Ok(Cell::Text(value.to_string())),
+    }
+}
+
+fn into_text(bytes: Vec<u8>) -> Result<Cell> {
+    String::from_utf8(bytes)
+        .map(Cell::Text)
+        .map_err(|_| Error::internal("a text form that is not UTF-8"))
+}
+
+fn printed(print: impl FnOnce(&mut Vec<u8>)) -> Result<Cell> {
+    let mut out = Vec::with_capacity(32);
+    print(&mut out);
+    into_text(out)
+}
+
+/// Text order holds from year 1 to year 9999 only.
+fn check_years(days: i64) -> Result<()> {
+    // 0001-01-01 and 10000-01-01.
+    if (-730_119..2_921_940).contains(&days) {
+        Ok(())
+    } else {
+        Err(Error::unsupported("a date before the year 1 or after the year 9999"))
+    }
+}
+
+fn check_moment(micros: i64) -> Result<()> {
+    if micros == i64::MAX || micros == i64::MIN {
+        return Ok(());
+    }
+    check_years(micros.div_euclid(datetime::MICROS_PER_DAY))
+}
+
+/// The logical cell of a value.
+fn logical(datum: &Datum) -> Result<Cell> {
+    let real = |value: f64| {
+        if value.is_nan() {
+            Err(Error::client(
+                state::NUMERIC_VALUE_OUT_OF_RANGE,
+                "NaN cannot be held as a floating-point value by SQLite",
+            ))
+        } else {
+            Ok(Cell::Real(value))
+        }
+    };
+    match datum {
+        Datum::Null => Ok(Cell::Null),
+        Datum::Bool(b) => Ok(Cell::Integer(i64::from(*b))),
+        Datum::Int(i) => Ok(Cell::Integer(*i)),
+        Datum::Float4(f) => real(f64::from(*f)),
+        Datum::Float8(f) => real(*f),
+        Datum::Numeric(n) => Ok(Cell::Text(n.to_string())),
+        Datum::Text(t) | Datum::Json(t) | Datum::Jsonb(t) => Ok(Cell::Text(t.clone())),
+        Datum::Bytea(b) => Ok(Cell::Blob(b.clone())),
+        Datum::Date(d) => {
+            if *d != i32::MAX && *d != i32::MIN {
+                check_years(i64::from(*d))?;
+            }
+            printed(|out| datetime::format_date(*d, out))
+        }
+        Datum::Time(t) => printed(|out| datetime::format_time(*t, out)),
+        Datum::Timestamp(t) | Datum::Timestamptz(t) => {
+            check_moment(*t)?;
+            printed(|out| datetime::format_timestamp(*t, out))
+        }
+        Datum::Interval(i) => {
+            printed(|out| datetime::format_interval(i, IntervalStyle::Postgres, out))
+        }
+        Datum::Uuid(u) => printed(|out| format_uuid(u, out)),
+        Datum::Array(_, elements) => {
+            let cells = elements.iter().map(logical).collect::<Result<Vec<_>>>()?;
+            array::encode(cells.iter().map(Cell::as_ref)).map(Cell::Text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
