@@ -288,6 +288,16 @@ impl Error {
         self
     }
 
+    /// Moves a known position on by `characters`: from a statement's own text to the whole
+    /// query string.
+    #[must_use]
+    pub fn shifted(mut self, characters: u32) -> Self {
+        if self.0.position != 0 {
+            self.0.position = self.0.position.saturating_add(characters);
+        }
+        self
+    }
+
     /// Names the object the error is about.
     #[must_use]
     pub fn object(mut self, object: Object) -> Self {

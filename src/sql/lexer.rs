@@ -261,8 +261,8 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 /// An upper bound, in tokens, for how deeply the tree of any statement of the text nests.
 ///
 /// Counts the tokens since the last separator on each open parenthesis level: operators
-/// chain only between separators (lists, AND, OR and WHEN make siblings). Joins and set
-/// operations chain across separators.
+/// chain only between separators (lists, clauses, AND, OR and WHEN make siblings). Joins and
+/// set operations chain across separators.
 pub(crate) fn nesting(text: &str) -> usize {
     let mut levels: Vec<Level> = Vec::new();
     let (mut here, mut below, mut deepest) = (Level::default(), 0_usize, 0_usize);
@@ -290,7 +290,10 @@ pub(crate) fn nesting(text: &str) -> usize {
             }
             Flow::Separator => here.chain = 0,
             Flow::Statement => here = Level::default(),
-            Flow::Spine => here.spine += 1,
+            Flow::Spine => {
+                here.spine += 1;
+                here.chain = 0;
+            }
             Flow::Chain => here.chain += 1,
         }
         deepest = deepest.max(below + here.depth());
@@ -324,15 +327,18 @@ enum Flow {
 fn keyword(word: &[u8]) -> Flow {
     let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
     match word.len() {
-        2 if is("or") => Flow::Separator,
-        3 if is("and") => Flow::Separator,
+        2 if is("or") || is("on") => Flow::Separator,
+        3 if is("and") || is("set") => Flow::Separator,
         3 if is("end") => Flow::Close,
-        4 if is("when") || is("then") || is("else") => Flow::Separator,
+        4 if is("when") || is("then") || is("else") || is("from") => Flow::Separator,
         4 if is("case") => Flow::Open,
         4 if is("join") => Flow::Spine,
+        5 if is("where") || is("order") || is("group") || is("limit") => Flow::Separator,
         5 if is("union") => Flow::Spine,
+        6 if is("select") || is("values") || is("having") || is("offset") => Flow::Separator,
         6 if is("except") => Flow::Spine,
         9 if is("intersect") => Flow::Spine,
+        9 if is("returning") => Flow::Separator,
         _ => Flow::Chain,
     }
 }

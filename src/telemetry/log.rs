@@ -1,6 +1,11 @@
 //! The log: stderr only; text on a terminal, JSON otherwise.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use tracing_subscriber::EnvFilter;
 
@@ -26,11 +31,20 @@ pub fn start(level: &str, form: Form) {
         Form::Text => false,
         Form::Json => true,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer());
     // A second subscriber cannot be installed: the first one stays.
     let _ = if json {
         builder.json().flatten_event(true).try_init()
     } else {
         builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
     };
+}
+
+/// A descriptor of our own for stderr: libpg_query points descriptor 2 at a pipe while it
+/// parses, so lines written there meanwhile would be lost.
+fn writer() -> BoxMakeWriter {
+    match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(own) => BoxMakeWriter::new(Arc::new(File::from(own))),
+        Err(_) => BoxMakeWriter::new(io::stderr),
+    }
 }

@@ -11,23 +11,33 @@ use crate::sql::lexer;
 /// translation adds calls around operators.
 pub const MAX_DEPTH: u32 = 400;
 
-/// Estimated nesting that the current stack surely holds.
-const SHALLOW: usize = 160;
+/// Estimated nesting (tokens) beyond which no text is read: far beyond [`MAX_DEPTH`] levels.
+const MAX_NESTING: usize = 4_000;
 
-/// Texts up to this length (bytes) cannot nest deeper than [`SHALLOW`] tokens.
-const SHORT: usize = SHALLOW;
+/// Estimated nesting (tokens) that half a stack of 2 MiB surely holds. Unoptimised code has
+/// frames many times as large.
+const SHALLOW: usize = if cfg!(debug_assertions) { 20 } else { 64 };
 
-/// Stack of the extra thread in bytes; only touched pages cost memory.
-const STACK: usize = 256 << 20;
+/// Stack of the extra thread in bytes for [`MAX_NESTING`]; only touched pages cost memory.
+const STACK: usize = if cfg!(debug_assertions) { 1 << 30 } else { 128 << 20 };
 
-/// Runs `work` on a stack that holds the tree of `text`.
+/// Runs `work`, which recurses over the tree of `text`, on a stack that holds it.
 ///
 /// # Errors
-/// What `work` answers; 54001 when there is no thread to be had for a deep text.
+/// What `work` answers; 54001 when the text nests too deeply.
 pub fn with_stack<T: Send>(text: &str, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    if text.len() <= SHORT || lexer::nesting(text) <= SHALLOW {
+    // A token has at least one character.
+    if text.len() <= SHALLOW {
         return work();
     }
+    match lexer::nesting(text) {
+        ..=SHALLOW => work(),
+        ..=MAX_NESTING => on_thread(work),
+        _ => Err(too_deep()),
+    }
+}
+
+fn on_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("deep statement".to_owned())

@@ -70,28 +70,9 @@ fn parsed(text: &str, raw: protobuf::RawStmt) -> Result<Parsed> {
     let statement = match lower.statement(raw.stmt.map(|node| *node)) {
         Ok(statement) => statement,
         Err(Stop::Unsupported(what)) => Statement::Unsupported(what),
-        Err(Stop::Error(error)) => return Err(shift(error, offset)),
+        Err(Stop::Error(error)) => return Err(error.shifted(offset)),
     };
     Ok(Parsed { statement, text: own.to_owned(), offset })
-}
-
-/// A position in the statement's own text becomes one in the whole string.
-fn shift(error: Error, offset: u32) -> Error {
-    match error.fields().position {
-        0 => error,
-        position => {
-            let fields = error.fields();
-            let mut moved = Error::new(fields.culprit, fields.sqlstate, fields.message.clone());
-            moved = moved.at(position + offset);
-            if let Some(detail) = &fields.detail {
-                moved = moved.detail(detail.clone());
-            }
-            if let Some(hint) = &fields.hint {
-                moved = moved.hint(hint.clone());
-            }
-            moved
-        }
-    }
 }
 
 /// Number of characters, as PostgreSQL counts positions.

@@ -10,6 +10,7 @@ use super::analyze::{Analysis, analyze};
 use super::ast::{Parsed, Statement};
 use super::fingerprint::fingerprint;
 use super::ir::{self, Output};
+use super::pg::deep::with_stack;
 use super::plan::{Action, FrozenSource, Plan, QueryKind, QueryPlan, RowOrder};
 use super::print;
 use crate::error::{Error, Result};
@@ -34,7 +35,8 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
         | Statement::Insert(_)
         | Statement::Update(_)
         | Statement::Delete(_) => {
-            let (query, params, columns) = query(&parsed.statement, context)?;
+            let (query, params, columns) =
+                with_stack(&parsed.text, || query(&parsed.statement, context))?;
             plan.params = params;
             plan.columns = columns;
             plan.action = Action::Query(Box::new(query));
@@ -44,7 +46,7 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
             | Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_) => {
-                let (query, params, _) = query(inner, context)?;
+                let (query, params, _) = with_stack(&parsed.text, || query(inner, context))?;
                 plan.params = params;
                 plan.columns = vec![Output {
                     name: "QUERY PLAN".to_owned(),
