@@ -4,6 +4,9 @@
 //! tokio-postgres ones for everything that runs statements of its own. It must never
 //! decide which side is primary. Start at [`connect::Connector`].
 
+pub mod apply;
+pub mod binary;
 pub mod connect;
+pub mod control;
 pub mod server;
 pub mod tls;

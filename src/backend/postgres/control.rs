@@ -1,0 +1,210 @@
+//! The control connection: what Crossfade keeps on PostgreSQL, and who may touch it.
+//!
+//! Owns schema `crossfade` there: the applied position, the epochs, the fence, the quarantine.
+//! It must never use the application's session state, and never be shut out by our own fence.
+//! Start at [`Control::connect`].
+
+use std::sync::Arc;
+
+use tokio_postgres::{Client, Row};
+
+use super::connect::Connector;
+use crate::backend::Position;
+use crate::error::{Error, Result, state};
+
+/// Tables of schema `crossfade`. Every statement is idempotent.
+const SCHEMA: &str = "\
+CREATE SCHEMA IF NOT EXISTS crossfade;
+CREATE TABLE IF NOT EXISTS crossfade.state (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  lineage bytea, position bigint NOT NULL DEFAULT 0, hash bytea,
+  fenced boolean NOT NULL DEFAULT false, updated_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+INSERT INTO crossfade.state DEFAULT VALUES ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS crossfade.epochs (
+  epoch bigint PRIMARY KEY,
+  record text NOT NULL CHECK (record IN ('decided', 'abandoned', 'returned')),
+  position bigint, hash bytea, at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS crossfade.quarantine (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  table_name text NOT NULL, row_key text NOT NULL, column_name text NOT NULL,
+  class text NOT NULL, bytes bytea, reason text NOT NULL, position bigint NOT NULL
+);";
+
+/// Key of the advisory lock that one proxy of a pair holds.
+const LOCK: i64 = 0x63_726f_7373_6661;
+
+/// Name shown in pg_stat_activity; the fence spares back ends of this name.
+pub const APPLICATION_NAME: &str = "crossfade control";
+
+/// A connection for Crossfade's own statements. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    client: Arc<Client>,
+    connector: Connector,
+}
+
+/// What PostgreSQL durably knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// `system_identifier`.
+    pub system: u64,
+    /// Timeline.
+    pub timeline: u32,
+    /// Lineage of the applied history; None before the first copy.
+    pub lineage: Option<[u8; 16]>,
+    /// Last applied position.
+    pub position: Position,
+    /// Its hash.
+    pub hash: Option<[u8; 32]>,
+    /// The application role is shut out.
+    pub fenced: bool,
+    /// (epoch, record word), ascending.
+    pub epochs: Vec<(u64, String)>,
+}
+
+impl Control {
+    /// Connects; the driver runs in a task of its own until the connection ends.
+    ///
+    /// # Errors
+    /// 08006, retryable, when no host answers; else what PostgreSQL said.
+    pub async fn connect(connector: &Connector) -> Result<Self> {
+        let (client, driver) = connector.client(APPLICATION_NAME).await?;
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!(%error, "a control connection ended");
+            }
+        });
+        let control = Self { client: Arc::new(client), connector: connector.clone() };
+        control
+            .batch(
+                "SET client_min_messages = warning; SET search_path = public; \
+                 SET statement_timeout = 0; SET lock_timeout = 0; \
+                 SET idle_in_transaction_session_timeout = 0; SET datestyle = 'ISO, MDY'; \
+                 SET intervalstyle = postgres; SET timezone = 'UTC'; SET extra_float_digits = 1",
+            )
+            .await?;
+        Ok(control)
+    }
+
+    /// The tokio-postgres client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where it leads.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Our form of a tokio-postgres error.
+    pub fn error(&self, error: &tokio_postgres::Error) -> Error {
+        self.connector.error_of(error)
+    }
+
+    /// Runs statements without parameters.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn batch(&self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(|e| self.error(&e))
+    }
+
+    /// Runs one query without parameters and returns its rows.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn rows(&self, sql: &str) -> Result<Vec<Row>> {
+        self.client.query(sql, &[]).await.map_err(|e| self.error(&e))
+    }
+
+    /// Makes schema `crossfade` where it is absent.
+    ///
+    /// # Errors
+    /// 42501 when the role may not create it.
+    pub async fn ensure_schema(&self) -> Result<()> {
+        self.batch(SCHEMA).await
+    }
+
+    /// Takes the lock of this pair for the connection's life; false when another proxy has it.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn lock(&self) -> Result<bool> {
+        let row = self
+            .client
+            .query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK])
+            .await
+            .map_err(|e| self.error(&e))?;
+        Ok(row.get(0))
+    }
+
+    /// Reads what PostgreSQL durably knows; None when schema `crossfade` is not there.
+    ///
+    /// # Errors
+    /// What PostgreSQL said; XX001 when a stored value has no meaning.
+    pub async fn stored(&self) -> Result<Option<Stored>> {
+        let there = self.rows("SELECT to_regclass('crossfade.state') IS NOT NULL").await?;
+        if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
+            return Ok(None);
+        }
+        let (state, epochs) = tokio::try_join!(
+            self.rows(
+                "SELECT s.lineage, s.position, s.hash, s.fenced, \
+                 (SELECT system_identifier FROM pg_control_system()), \
+                 (SELECT timeline_id FROM pg_control_checkpoint()) FROM crossfade.state s"
+            ),
+            self.rows("SELECT epoch, record FROM crossfade.epochs ORDER BY epoch"),
+        )?;
+        let row = state.first().ok_or_else(|| damaged("crossfade.state is empty"))?;
+        let lineage: Option<Vec<u8>> = row.get(0);
+        let hash: Option<Vec<u8>> = row.get(2);
+        let fixed =
+            |bytes: Vec<u8>| bytes.try_into().map_err(|_| damaged("a stored hash is damaged"));
+        let fixed_id =
+            |bytes: Vec<u8>| bytes.try_into().map_err(|_| damaged("the stored lineage is damaged"));
+        Ok(Some(Stored {
+            // The identifier is a 64-bit pattern shown as a signed number.
+            system: row.get::<_, i64>(4) as u64,
+            timeline: u32::try_from(row.get::<_, i32>(5)).unwrap_or(0),
+            lineage: lineage.map(fixed_id).transpose()?,
+            position: unsigned(row.get(1))?.into(),
+            hash: hash.map(fixed).transpose()?,
+            fenced: row.get(3),
+            epochs: epochs
+                .iter()
+                .map(|row| Ok((unsigned(row.get(0))?, row.get(1))))
+                .collect::<Result<_>>()?,
+        }))
+    }
+
+    /// The write-ahead log's flushed end, as a number.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn flushed_lsn(&self) -> Result<u64> {
+        let rows = self.rows("SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint").await?;
+        let row = rows.first().ok_or_else(|| damaged("no answer about the write-ahead log"))?;
+        unsigned(row.get(0))
+    }
+}
+
+impl From<u64> for Position {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+fn unsigned(number: i64) -> Result<u64> {
+    u64::try_from(number).map_err(|_| damaged("a stored number is negative"))
+}
+
+fn damaged(text: &'static str) -> Error {
+    Error::shadow(state::DATA_CORRUPTED, text)
+}
