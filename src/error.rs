@@ -298,6 +298,13 @@ impl Error {
         self
     }
 
+    /// Forgets the position: it is not one in the client's text.
+    #[must_use]
+    pub fn without_position(mut self) -> Self {
+        self.0.position = 0;
+        self
+    }
+
     /// Names the object the error is about.
     #[must_use]
     pub fn object(mut self, object: Object) -> Self {

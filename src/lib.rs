@@ -23,6 +23,7 @@
 //! - [`compare`]: row sets and effects to verdicts
 //! - [`divergence`]: the store of proven differences, in a state file of its own
 //! - [`cutover`]: the phase machine; recovery as a pure function
+//! - [`session`]: one client connection: statement loop, transactions, portals, COPY, cancel
 //!
 //! L3, surfaces
 //! - [`control`]: the one door through which anything changes
@@ -46,6 +47,7 @@ pub mod failpoint;
 pub mod http;
 pub mod journal;
 pub mod schema;
+pub mod session;
 pub mod sql;
 pub mod telemetry;
 pub mod value;

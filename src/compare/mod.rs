@@ -4,8 +4,10 @@
 //! compared by type (`value::canonical`). It must never compare answers that belong to two
 //! positions: its callers prove that they do not. Start at [`rows`].
 
+mod digest;
 mod rows;
 
+pub use digest::Digest;
 pub use rows::{columns_that_differ, rows, text};
 
 use crate::value::Datum;

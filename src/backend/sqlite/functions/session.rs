@@ -8,12 +8,18 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::value::Style;
+
 /// What a running function may ask about its session.
 #[derive(Clone, Debug, Default)]
-pub struct Session {}
+pub struct Session {
+    /// How text is read and written.
+    pub style: Style,
+}
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Session>>> = const { RefCell::new(None) };
+    static DEFAULT: Arc<Session> = Arc::new(Session::default());
 }
 
 /// Holds a session's settings in place on this thread; the former ones return on drop.
@@ -38,5 +44,5 @@ impl Drop for Scope {
 
 /// The current session's settings.
 pub fn current() -> Arc<Session> {
-    CURRENT.with_borrow(|c| c.clone().unwrap_or_default())
+    CURRENT.with_borrow(Clone::clone).unwrap_or_else(|| DEFAULT.with(Arc::clone))
 }

@@ -1,0 +1,126 @@
+//! Requests from outside to the session's running statement, and its timeouts.
+//!
+//! Owns the flag a CancelRequest or an administrator sets, and the handle that interrupts
+//! SQLite. It must never let a request that came between two statements hurt the next one.
+//! Start at [`Cancel`].
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::backend::sqlite::Interrupter;
+use crate::error::{Error, state};
+
+const CANCEL: u8 = 1;
+const TERMINATE: u8 = 2;
+
+/// One session's door for requests from outside.
+#[derive(Default)]
+pub(crate) struct Cancel {
+    flags: AtomicU8,
+    wake: Notify,
+    running: Mutex<Option<Interrupter>>,
+}
+
+impl Cancel {
+    /// Ends the running statement, if any (57014).
+    pub(crate) fn cancel(&self) {
+        self.raise(CANCEL);
+    }
+
+    /// Ends the session (57P01): at once when it is idle or waits, else with its statement.
+    pub(crate) fn terminate(&self) {
+        self.raise(TERMINATE);
+    }
+
+    fn raise(&self, flag: u8) {
+        self.flags.fetch_or(flag, Ordering::SeqCst);
+        if let Some(running) = self.running.lock().as_ref() {
+            running.interrupt();
+        }
+        self.wake.notify_waiters();
+    }
+
+    /// A statement begins: forget a cancel that came when nothing ran.
+    pub(crate) fn begin(&self) {
+        self.flags.fetch_and(!CANCEL, Ordering::SeqCst);
+    }
+
+    /// SQLite runs the statement from here on; `stop` ends it.
+    pub(crate) fn running(&self, interrupter: Interrupter) {
+        *self.running.lock() = Some(interrupter);
+    }
+
+    /// SQLite no longer runs this session's statement.
+    pub(crate) fn stopped(&self) {
+        *self.running.lock() = None;
+    }
+
+    /// Whether the session has been told to end.
+    pub(crate) fn terminated(&self) -> bool {
+        self.flags.load(Ordering::SeqCst) & TERMINATE != 0
+    }
+
+    /// The error of the request made since [`Cancel::begin`], if there was one.
+    pub(crate) fn error(&self) -> Option<Error> {
+        match self.flags.load(Ordering::SeqCst) {
+            0 => None,
+            CANCEL => Some(Error::client(
+                state::QUERY_CANCELED,
+                "canceling statement due to user request",
+            )),
+            _ => Some(terminated()),
+        }
+    }
+
+    /// Waits for a request that ends the running statement, and returns its error.
+    pub(crate) async fn requested(&self) -> Error {
+        loop {
+            let wake = self.wake.notified();
+            if let Some(error) = self.error() {
+                return error;
+            }
+            wake.await;
+        }
+    }
+
+    /// Waits until the session is told to end.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let wake = self.wake.notified();
+            if self.terminated() {
+                return;
+            }
+            wake.await;
+        }
+    }
+}
+
+/// 57P01, FATAL.
+pub(crate) fn terminated() -> Error {
+    Error::client(state::ADMIN_SHUTDOWN, "terminating connection due to administrator command")
+        .fatal()
+}
+
+/// 57014 of statement_timeout.
+pub(crate) fn statement_timeout() -> Error {
+    Error::client(state::QUERY_CANCELED, "canceling statement due to statement timeout")
+}
+
+/// Replaces a bare "interrupted" of SQLite by the reason for it.
+pub(crate) fn reason(
+    cancel: &Cancel,
+    deadline: Option<Instant>,
+    now: Instant,
+    error: Error,
+) -> Error {
+    if error.sqlstate() != state::QUERY_CANCELED {
+        return error;
+    }
+    if let Some(requested) = cancel.error() {
+        return requested;
+    }
+    if deadline.is_some_and(|d| now >= d) { statement_timeout() } else { error }
+}

@@ -1,0 +1,286 @@
+//! COPY FROM STDIN: rows into one prepared INSERT on the writer.
+
+use std::sync::Arc;
+
+use tokio::task::block_in_place;
+
+use super::copy::input::{Input, Next};
+use super::copy::options::{Layout, Options};
+use super::reply::{self, Tag};
+use super::{Session, Step, Stop, query};
+use crate::backend::sqlite::Statement as Prepared;
+use crate::backend::sqlite::functions::session::Scope;
+use crate::error::{Error, Result, state};
+use crate::schema::{Relation, RelationKind};
+use crate::sql::ast::{
+    Copy, Expr, ExprKind, Insert, Name, Overriding, Select, SelectBody, Statement,
+};
+use crate::sql::plan::{Action, FrozenSource, Plan, QueryPlan};
+use crate::value::{Cell, Format, Style, wire as codec};
+use crate::wire::{Frontend, write};
+
+/// One COPY's target while rows arrive.
+struct Loading {
+    table: String,
+    input: Input,
+    plan: Arc<Plan>,
+    statement: Prepared,
+    format: Format,
+    /// Frozen values; those drawn for each row are replaced.
+    frozen: Vec<Cell>,
+    style: Style,
+    rows: u64,
+}
+
+impl Session {
+    /// COPY … FROM STDIN
+    pub(super) async fn copy_in(&mut self, copy: &Copy) -> Step<Tag> {
+        let options = Options::parse(&copy.options, true)?;
+        if !copy.stdio {
+            return Err(files("COPY FROM").into());
+        }
+        if copy.filter.is_some() {
+            return Err(Error::unsupported("COPY FROM with WHERE").into());
+        }
+        let name = copy.table.as_ref().ok_or_else(|| Error::internal("COPY without a table"))?;
+        let relation = self.copy_relation(name)?;
+        if relation.kind == RelationKind::View {
+            return Err(Error::client(
+                state::WRONG_OBJECT_TYPE,
+                format!("cannot copy to view \"{}\"", name.name),
+            )
+            .hint("To enable copying to a view, provide an INSTEAD OF INSERT trigger.")
+            .into());
+        }
+        if self.transaction.read_only {
+            return Err(query::read_only("COPY FROM").into());
+        }
+        let columns = copy_columns(&relation, &copy.columns)?;
+        let plan = self.plan_insert(name, &relation, &columns)?;
+        self.set_aside_live()?;
+        self.take_writer().await?;
+        let Action::Query(insert) = &plan.action else {
+            return Err(Error::internal("not an insert").into());
+        };
+        let drawn = insert.frozen.iter().any(|f| matches!(f.source, FrozenSource::NextValue(_)));
+        let frozen = if drawn {
+            vec![Cell::Null; insert.frozen.len()]
+        } else {
+            self.freeze(&insert.frozen, &[], &[]).await?
+        };
+        let format = if options.layout == Layout::Binary { Format::Binary } else { Format::Text };
+        write::copy_in_response(self.io.out(), format, &vec![format; columns.len()]);
+        self.flush().await?;
+        let writer = self.transaction.writer().ok_or_else(|| Error::internal("no writer"))?;
+        let statement = block_in_place(|| writer.prepare(&insert.sqlite))?;
+        let loading = Loading {
+            table: relation.name.clone(),
+            input: Input::new(options, columns),
+            plan: Arc::clone(&plan),
+            statement,
+            format,
+            frozen,
+            style: self.settings.derived().style.clone(),
+            rows: 0,
+        };
+        self.receive(loading, insert).await
+    }
+
+    async fn receive(&mut self, mut loading: Loading, insert: &QueryPlan) -> Step<Tag> {
+        if let Some(writer) = self.transaction.writer() {
+            self.cancel.running(writer.interrupter());
+        }
+        let outcome = self.receive_all(&mut loading, insert).await;
+        self.cancel.stopped();
+        outcome?;
+        Ok(reply::counted("COPY", loading.rows))
+    }
+
+    async fn receive_all(&mut self, loading: &mut Loading, insert: &QueryPlan) -> Step<()> {
+        loop {
+            let message = self.copy_message().await?;
+            match message {
+                Frontend::CopyData(data) => {
+                    loading.input.push(&data)?;
+                    self.load(loading, insert)?;
+                }
+                Frontend::CopyDone => {
+                    loading.input.finish();
+                    return Ok(self.load(loading, insert)?);
+                }
+                Frontend::CopyFail(reason) => {
+                    return Err(Error::client(
+                        state::QUERY_CANCELED,
+                        format!("COPY from stdin failed: {}", reason.as_str()),
+                    )
+                    .context(format!("COPY {}, line {}", loading.table, loading.rows + 1))
+                    .into());
+                }
+                Frontend::Flush | Frontend::Sync => {}
+                Frontend::Terminate => return Err(Stop::Gone),
+                _ => {
+                    return Err(Error::client(
+                        state::PROTOCOL_VIOLATION,
+                        "unexpected message type during COPY from stdin",
+                    )
+                    .into());
+                }
+            }
+        }
+    }
+
+    async fn copy_message(&mut self) -> Step<Frontend> {
+        if let Some(message) = self.io.read_buffered()? {
+            return Ok(message);
+        }
+        let cancel = Arc::clone(&self.cancel);
+        let deadline = self.deadline;
+        let message = tokio::select! {
+            biased;
+            message = self.io.read() => message?,
+            error = cancel.requested() => return Err(error.into()),
+            () = super::wait::until(deadline) => {
+                return Err(super::cancel::statement_timeout().into());
+            }
+        };
+        message.ok_or(Stop::Gone)
+    }
+
+    /// Inserts all whole rows that have arrived.
+    fn load(&mut self, loading: &mut Loading, insert: &QueryPlan) -> Result<()> {
+        let scope = self.scope();
+        let shared = Arc::clone(&self.shared);
+        let Some(writer) = self.transaction.writer() else {
+            return Err(Error::internal("no writer"));
+        };
+        let mut drawn: Vec<(String, i64)> = Vec::new();
+        let outcome = block_in_place(|| {
+            let _scope = Scope::enter(scope);
+            loop {
+                match loading.input.next() {
+                    Err(error) => {
+                        return Err(error.context(loading.input.row_context(&loading.table)));
+                    }
+                    Ok(Next::More | Next::End) => return Ok(()),
+                    Ok(Next::Row) => {}
+                }
+                for (i, frozen) in insert.frozen.iter().enumerate() {
+                    if let FrozenSource::NextValue(name) = &frozen.source {
+                        let value = shared.next_value(writer, name)?;
+                        drawn.push((name.clone(), value));
+                        loading.frozen[i] = Cell::Integer(value);
+                    }
+                }
+                loading.insert_row()?;
+            }
+        });
+        if let Some((name, value)) = drawn.last() {
+            self.sequences.set(name, *value, true);
+        }
+        outcome
+    }
+
+    /// The relation COPY names.
+    pub(super) fn copy_relation(&self, name: &Name) -> Result<Arc<Relation>> {
+        let catalog = self.catalog();
+        let found = match name.schema.as_deref() {
+            None => self.temporary.get(&name.name).or_else(|| catalog.relation(&name.name)),
+            Some("public") => catalog.relation(&name.name),
+            Some(_) => None,
+        };
+        found.cloned().ok_or_else(|| {
+            let full = match &name.schema {
+                Some(schema) => format!("{schema}.{}", name.name),
+                None => name.name.clone(),
+            };
+            Error::client(state::UNDEFINED_TABLE, format!("relation \"{full}\" does not exist"))
+        })
+    }
+
+    fn plan_insert(
+        &self,
+        name: &Name,
+        relation: &Relation,
+        columns: &[String],
+    ) -> Result<Arc<Plan>> {
+        let values = (1..=columns.len())
+            .map(|n| Expr { kind: ExprKind::Param(u32::try_from(n).unwrap_or(0)), pos: 0 })
+            .collect();
+        let select = Select { body: SelectBody::Values(vec![values]), ..Select::default() };
+        let types: Vec<u32> = columns
+            .iter()
+            .filter_map(|c| relation.column(c))
+            .map(|i| relation.columns[i].ty.oid)
+            .collect();
+        let insert = Insert {
+            with: None,
+            table: name.clone(),
+            alias: None,
+            columns: columns.to_vec(),
+            source: if columns.is_empty() { None } else { Some(Box::new(select)) },
+            overriding: Some(Overriding::System),
+            on_conflict: None,
+            returning: Vec::new(),
+        };
+        self.plan_statement(Statement::Insert(Box::new(insert)), "COPY", &types)
+    }
+}
+
+impl Loading {
+    fn insert_row(&mut self) -> Result<()> {
+        for i in 0..self.input.len() {
+            let cell = match self.input.field(i) {
+                None => Cell::Null,
+                Some(bytes) => codec::read(self.plan.params[i], self.format, bytes, &self.style)
+                    .map_err(|e| e.context(self.input.field_context(&self.table, i)))?,
+            };
+            self.statement.bind(i + 1, cell.as_ref())?;
+        }
+        let columns = self.plan.params.len();
+        let wanted = self.statement.parameter_count();
+        for (i, cell) in self.frozen.iter().enumerate().take(wanted.saturating_sub(columns)) {
+            self.statement.bind(columns + i + 1, cell.as_ref())?;
+        }
+        let stepped = self.statement.step();
+        self.statement.reset();
+        stepped.map_err(|e| e.context(self.input.row_context(&self.table)))?;
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+/// COPY from or to a file of the server.
+pub(super) fn files(what: &str) -> Error {
+    Error::unsupported(format_args!("{what} a file or program"))
+        .hint("Use STDIN or STDOUT, or psql's \\copy.")
+}
+
+/// The columns COPY names, or all that can be written.
+pub(super) fn copy_columns(relation: &Relation, named: &[String]) -> Result<Vec<String>> {
+    if named.is_empty() {
+        let plain = relation.columns.iter().filter(|c| c.generated.is_none());
+        return Ok(plain.map(|c| c.name.clone()).collect());
+    }
+    for (i, name) in named.iter().enumerate() {
+        let Some(column) = relation.column(name) else {
+            return Err(Error::client(
+                state::UNDEFINED_COLUMN,
+                format!("column \"{name}\" of relation \"{}\" does not exist", relation.name),
+            ));
+        };
+        if named[..i].contains(name) {
+            return Err(Error::client(
+                state::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        if relation.columns[column].generated.is_some() {
+            return Err(Error::client(
+                state::INVALID_COLUMN_REFERENCE,
+                format!("column \"{name}\" is a generated column"),
+            )
+            .detail("Generated columns cannot be used in COPY."));
+        }
+    }
+    Ok(named.to_vec())
+}

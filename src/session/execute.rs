@@ -1,0 +1,128 @@
+//! One statement: from its plan's action to the code that does it.
+
+use std::sync::Arc;
+
+use tokio::task::block_in_place;
+
+use super::query::Call;
+use super::reply::{self, Tag};
+use super::{Session, Step};
+use crate::backend::sqlite::functions::session::Session as Scope;
+use crate::error::{Error, Result};
+use crate::sql::ast::Statement;
+use crate::sql::plan::{Action, Plan, QueryPlan};
+use crate::value::{Cell, CellRef, Format};
+use crate::wire::write;
+
+/// One execution.
+pub(super) struct Request {
+    pub(super) plan: Arc<Plan>,
+    /// The plan of a query inside the statement, when it was made at Parse.
+    pub(super) inner: Option<Arc<Plan>>,
+    pub(super) params: Arc<[Cell]>,
+    pub(super) formats: Arc<[Format]>,
+    /// Send RowDescription first (simple protocol).
+    pub(super) describe: bool,
+}
+
+/// Transaction control passes in a failed block and begins nothing.
+pub(super) fn is_control(statement: &Statement) -> bool {
+    matches!(statement, Statement::Transaction(_))
+}
+
+impl Session {
+    /// Runs a statement to its end, rows included; the tag is for the caller to send.
+    pub(super) async fn execute(&mut self, request: Request) -> Step<Tag> {
+        let plan = Arc::clone(&request.plan);
+        match &plan.action {
+            Action::Empty => Err(Error::internal("an empty statement was run").into()),
+            Action::Query(query) => {
+                self.enter().await?;
+                if request.describe && (!plan.columns.is_empty() || query.tag == "SELECT") {
+                    reply::describe_columns(self.io.out(), &plan.columns, &request.formats);
+                }
+                let Request { params, formats, .. } = request;
+                self.query(&Call { plan: Arc::clone(&plan), params, formats }).await
+            }
+            Action::Explain(query) => {
+                self.enter().await?;
+                if request.describe {
+                    let columns = [reply::text_column("QUERY PLAN")];
+                    reply::describe_columns(self.io.out(), &columns, &request.formats);
+                }
+                self.explain(query, &request.params).await
+            }
+            Action::Ddl(ddl) => {
+                self.enter().await?;
+                self.ddl(ddl, &plan).await
+            }
+            Action::Copy(copy) => {
+                self.enter().await?;
+                if copy.from { self.copy_in(copy).await } else { self.copy_out(copy).await }
+            }
+            Action::Session(statement) => {
+                if !is_control(statement) {
+                    self.enter().await?;
+                }
+                // Boxed: EXECUTE comes back here.
+                Box::pin(self.command(statement, &plan, request)).await
+            }
+        }
+    }
+
+    /// EXPLAIN: SQLite's own plan, indented.
+    async fn explain(&mut self, query: &QueryPlan, params: &[Cell]) -> Step<Tag> {
+        self.set_aside_live()?;
+        let sql = format!("EXPLAIN QUERY PLAN {}", query.sqlite);
+        let sqlite = self.shared.sqlite.clone();
+        let reader;
+        let connection = match self.transaction.connection() {
+            Some(connection) => connection,
+            None => {
+                reader = sqlite.reader(self.deadline).await?;
+                &reader
+            }
+        };
+        let lines = block_in_place(|| -> Result<Vec<String>> {
+            let mut statement = connection.prepare(&sql)?;
+            let wanted = statement.parameter_count();
+            for (i, cell) in params.iter().enumerate().take(wanted) {
+                statement.bind(i + 1, cell.as_ref())?;
+            }
+            let mut depths = std::collections::HashMap::new();
+            let mut lines = Vec::new();
+            while statement.step()? {
+                let number = |i| match statement.column(i) {
+                    CellRef::Integer(n) => n,
+                    _ => 0,
+                };
+                let depth = depths.get(&number(1)).map_or(0, |d: &usize| d + 1);
+                depths.insert(number(0), depth);
+                let CellRef::Text(detail) = statement.column(3) else { continue };
+                let arrow = if depth > 0 { "->  " } else { "" };
+                let indent = "  ".repeat(depth);
+                lines.push(format!("{indent}{arrow}{}", String::from_utf8_lossy(detail)));
+            }
+            Ok(lines)
+        })?;
+        if lines.is_empty() {
+            reply::text_row(self.io.out(), &[Some("CONSTANT ROW")]);
+        }
+        for line in &lines {
+            reply::text_row(self.io.out(), &[Some(line)]);
+        }
+        Ok("EXPLAIN".into())
+    }
+
+    /// The session as SQL functions see it while a statement is stepped.
+    pub(super) fn scope(&self) -> Arc<Scope> {
+        let mut style = self.settings.derived().style.clone();
+        style.now = Some(self.transaction.started);
+        Arc::new(Scope { style })
+    }
+
+    /// Appends CommandComplete.
+    pub(super) fn complete(&mut self, tag: &str) {
+        write::command_complete(self.io.out(), tag);
+    }
+}

@@ -1,0 +1,288 @@
+//! Functions the session answers by itself: who and where it is, settings, advisory locks,
+//! notifications, sleeping, signals to other sessions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::advisory::Key;
+use super::settings::Settings;
+use super::{Session, Step, commands, frozen};
+use crate::error::{Error, Result, state};
+use crate::sql::plan::FrozenArgument;
+use crate::value::{Cell, Type, oid};
+use crate::wire::Peer;
+use crate::wire::cancel::Signal;
+
+fn null_argument(name: &str) -> Error {
+    Error::client(state::NULL_VALUE_NOT_ALLOWED, format!("{name}: argument must not be null"))
+}
+
+fn bool_cell(value: bool) -> Cell {
+    Cell::Integer(i64::from(value))
+}
+
+fn text_cell(text: impl Into<String>) -> Cell {
+    Cell::Text(text.into())
+}
+
+/// Arguments as texts; None is NULL.
+struct Arguments<'a> {
+    name: &'a str,
+    values: Vec<Option<String>>,
+}
+
+impl Arguments<'_> {
+    fn get(&self, index: usize) -> Option<&str> {
+        self.values.get(index)?.as_deref()
+    }
+
+    fn any_null(&self) -> bool {
+        self.values.iter().any(Option::is_none)
+    }
+
+    fn text(&self, index: usize) -> Result<&str> {
+        self.get(index).ok_or_else(|| null_argument(self.name))
+    }
+
+    fn number<T: std::str::FromStr>(&self, index: usize) -> Result<T> {
+        self.text(index)?.trim().parse().map_err(|_| {
+            Error::client(
+                state::INVALID_TEXT_REPRESENTATION,
+                format!("invalid argument of function {}", self.name),
+            )
+        })
+    }
+
+    fn flag(&self, index: usize) -> bool {
+        self.get(index).and_then(super::settings::table::boolean).unwrap_or(false)
+    }
+}
+
+impl Session {
+    fn arguments<'a>(
+        &self,
+        name: &'a str,
+        arguments: &[FrozenArgument],
+        params: &[Cell],
+        types: &[Type],
+    ) -> Result<Arguments<'a>> {
+        let style = &self.settings.derived().style;
+        let values = arguments
+            .iter()
+            .map(|argument| match argument {
+                FrozenArgument::Const(text) => Ok(text.clone()),
+                FrozenArgument::Param(n) => {
+                    let index = usize::try_from(*n).unwrap_or(0).wrapping_sub(1);
+                    let ty = types.get(index).copied().unwrap_or(Type::new(oid::TEXT));
+                    let cell = params.get(index).map(Cell::as_ref);
+                    commands::cell_text(cell, None, ty, style)
+                }
+            })
+            .collect::<Result<_>>()?;
+        Ok(Arguments { name, values })
+    }
+
+    /// Evaluates a session function.
+    pub(super) async fn session_function(
+        &mut self,
+        name: &str,
+        arguments: &[FrozenArgument],
+        params: &[Cell],
+        types: &[Type],
+    ) -> Step<Cell> {
+        let arguments = self.arguments(name, arguments, params, types)?;
+        if let Some(cell) = self.identity_function(name, &arguments)? {
+            return Ok(cell);
+        }
+        if name.contains("advisory") {
+            return self.advisory_function(name, &arguments).await;
+        }
+        match name {
+            "current_setting" => Ok(self.current_setting(&arguments)?),
+            "set_config" => self.set_config(&arguments),
+            "setseed" => Ok(Cell::Null),
+            "setval" => self.set_value(&arguments).await,
+            "pg_notify" => {
+                self.notify(
+                    arguments.get(0).unwrap_or_default(),
+                    arguments.get(1).unwrap_or_default(),
+                )?;
+                Ok(text_cell(""))
+            }
+            "pg_sleep" | "pg_sleep_for" => self.sleep(&arguments).await,
+            "pg_cancel_backend" | "pg_terminate_backend" => {
+                let signal =
+                    if name == "pg_cancel_backend" { Signal::Cancel } else { Signal::Terminate };
+                let pid: i32 = arguments.number(0)?;
+                let found = self.shared.registry.signal(pid, signal);
+                if !found {
+                    let message = format!("PID {pid} is not a PostgreSQL server process");
+                    let error = Error::client(state::WARNING, message);
+                    self.notice(crate::wire::Severity::Warning, &error);
+                }
+                Ok(bool_cell(found))
+            }
+            _ => Err(Error::unsupported(format_args!("function {name}")).into()),
+        }
+    }
+
+    fn identity_function(&self, name: &str, arguments: &Arguments<'_>) -> Result<Option<Cell>> {
+        let exists =
+            |schema: &str| matches!(schema, "public" | "pg_catalog" | "information_schema");
+        let path = &self.settings.derived().search_path;
+        Ok(Some(match name {
+            "current_user" | "session_user" | "user" | "current_role" | "getpgusername" => {
+                text_cell(self.user.as_str())
+            }
+            "current_database" | "current_catalog" => text_cell(self.database.as_str()),
+            "current_schema" => {
+                path.iter().find(|s| exists(s)).map_or(Cell::Null, |s| text_cell(s.as_str()))
+            }
+            "current_schemas" => {
+                let implicit = arguments.flag(0) && !path.iter().any(|s| s == "pg_catalog");
+                let names: Vec<&str> = implicit
+                    .then_some("pg_catalog")
+                    .into_iter()
+                    .chain(path.iter().map(String::as_str).filter(|s| exists(s)))
+                    .collect();
+                text_cell(serde_json::to_string(&names).unwrap_or_default())
+            }
+            "version" => text_cell(format!(
+                "PostgreSQL {} (Crossfade {})",
+                self.shared.version,
+                env!("CARGO_PKG_VERSION")
+            )),
+            "pg_backend_pid" => Cell::Integer(i64::from(self.pid)),
+            "pg_is_in_recovery" | "pg_is_wal_replay_paused" => bool_cell(false),
+            "pg_my_temp_schema" => Cell::Integer(0),
+            "pg_postmaster_start_time" | "pg_conf_load_time" => frozen::time(
+                self.shared.started,
+                Type::new(oid::TIMESTAMPTZ),
+                &self.settings.derived().style,
+            )?,
+            "timeofday" => {
+                let now = self.shared.clock.postgres_micros();
+                let style = &self.settings.derived().style;
+                frozen::time(now, Type::new(oid::TIMESTAMPTZ), style)?
+            }
+            "txid_current" | "pg_current_xact_id" => {
+                let next = self.shared.sqlite.position().next().0;
+                let id = self.transaction.writer().map_or(next, |w| w.position().0);
+                Cell::Integer(i64::try_from(id).unwrap_or(i64::MAX))
+            }
+            "txid_current_if_assigned" | "pg_current_xact_id_if_assigned" => {
+                self.transaction.writer().map_or(Cell::Null, |w| {
+                    Cell::Integer(i64::try_from(w.position().0).unwrap_or(i64::MAX))
+                })
+            }
+            "inet_client_addr" | "inet_client_port" => match (name, self.io.peer()) {
+                ("inet_client_addr", Peer::Tcp(address)) => text_cell(address.ip().to_string()),
+                (_, Peer::Tcp(address)) => Cell::Integer(i64::from(address.port())),
+                (_, Peer::Unix) => Cell::Null,
+            },
+            "inet_server_addr" | "inet_server_port" => Cell::Null,
+            "pg_blocking_pids" | "pg_safe_snapshot_blocking_pids" => text_cell("[]"),
+            "pg_listening_channels" => {
+                let names: Vec<&str> = self.inbox.listening().collect();
+                text_cell(serde_json::to_string(&names).unwrap_or_default())
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    fn current_setting(&self, arguments: &Arguments<'_>) -> Result<Cell> {
+        let Some(name) = arguments.get(0) else { return Ok(Cell::Null) };
+        match self.setting(name) {
+            Some(value) => Ok(text_cell(value)),
+            None if arguments.flag(1) => Ok(Cell::Null),
+            None => Err(Settings::unknown(name)),
+        }
+    }
+
+    fn set_config(&mut self, arguments: &Arguments<'_>) -> Step<Cell> {
+        let Some(name) = arguments.get(0).map(str::to_owned) else {
+            let message = "SET requires parameter name";
+            return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message).into());
+        };
+        let value = arguments.get(1).map(|v| vec![v.to_owned()]);
+        let local = arguments.flag(2);
+        // Unlike SET LOCAL, set_config says nothing outside a block.
+        if self.transaction.block == super::transaction::Block::Open || !local {
+            self.set_setting(&name, value.as_deref(), local)?;
+        } else {
+            self.settings.set(&name, value.as_deref(), local)?;
+        }
+        Ok(self.setting(&name).map_or(Cell::Null, text_cell))
+    }
+
+    async fn set_value(&mut self, arguments: &Arguments<'_>) -> Step<Cell> {
+        if arguments.any_null() {
+            return Ok(Cell::Null);
+        }
+        let name = sequence_name(arguments.text(0)?);
+        let value: i64 = arguments.number(1)?;
+        let called = arguments.values.len() < 3 || arguments.flag(2);
+        self.set_sequence(&name, value, called).await?;
+        Ok(Cell::Integer(value))
+    }
+
+    async fn sleep(&mut self, arguments: &Arguments<'_>) -> Step<Cell> {
+        let seconds: f64 = arguments.number(0)?;
+        let nap = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        let clock = self.shared.clock.clone();
+        let nap = nap.min(Duration::from_secs(86_400 * 365));
+        self.wait_for(async move {
+            clock.sleep(nap).await;
+            Ok(())
+        })
+        .await?;
+        Ok(text_cell(""))
+    }
+
+    async fn advisory_function(&mut self, name: &str, arguments: &Arguments<'_>) -> Step<Cell> {
+        let locks = Arc::clone(&self.shared.locks);
+        if name == "pg_advisory_unlock_all" {
+            self.held.release_session(&locks, self.pid);
+            return Ok(text_cell(""));
+        }
+        if arguments.any_null() {
+            return Ok(Cell::Null);
+        }
+        let key = match arguments.values.len() {
+            2 => Key::Two(arguments.number(0)?, arguments.number(1)?),
+            _ => Key::One(arguments.number(0)?),
+        };
+        let shared = name.contains("shared");
+        if name.starts_with("pg_advisory_unlock") {
+            let had = self.held.remove(key, shared) && locks.release(self.pid, key, shared);
+            if !had {
+                let error =
+                    Error::client(state::WARNING, "you don't own a lock of type ExclusiveLock");
+                self.notice(crate::wire::Severity::Warning, &error);
+            }
+            return Ok(bool_cell(had));
+        }
+        let in_transaction = name.contains("xact");
+        let pid = self.pid;
+        if name.starts_with("pg_try") {
+            let taken = locks.try_acquire(pid, key, shared);
+            if taken {
+                self.held.add(key, shared, in_transaction);
+            }
+            return Ok(bool_cell(taken));
+        }
+        let wanted = Arc::clone(&locks);
+        self.wait_for_lock(async move { wanted.acquire(pid, key, shared).await }).await?;
+        self.held.add(key, shared, in_transaction);
+        Ok(text_cell(""))
+    }
+}
+
+/// A sequence's name from a regclass text: quotes and schema taken off.
+fn sequence_name(text: &str) -> String {
+    let bare = text.strip_prefix("public.").unwrap_or(text);
+    match bare.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => bare.to_owned(),
+    }
+}

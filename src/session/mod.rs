@@ -1,0 +1,251 @@
+//! One client connection: statement loop, transactions, portals, settings, COPY, cancel.
+//!
+//! Owns everything between a message of the client and a statement of a back end. It must
+//! never execute on Describe, never wait for the shadow, never leave the writer behind when
+//! its client is gone. Reading order: [`serve`] → `simple`/`extended` (messages) →
+//! `execute` (one statement) → `transaction` (where it runs) → `query` (rows).
+//!
+//! | file | owns |
+//! |---|---|
+//! | shared | what all sessions share |
+//! | simple, extended | the two query protocols |
+//! | execute | a plan's action → the code that does it |
+//! | query | SELECT and DML: lane, frozen values, stepping, rows |
+//! | transaction | virtual BEGIN, the writer, savepoints, isolation, commit |
+//! | settings, commands | SET, SHOW …, and other statements the session does itself |
+//! | prepared, portal, cursor, spool | statements and portals, SQL and wire; rows set aside |
+//! | frozen, functions | values computed once per execution; functions of the session |
+//! | copy, copy_in, copy_out | COPY |
+//! | plans | the plan cache |
+//! | cancel, wait | requests from outside, timeouts, a vanished client |
+//! | notify, advisory | LISTEN/NOTIFY and advisory locks inside the proxy |
+//! | observer | what the engine learns from sessions |
+
+mod advisory;
+mod cancel;
+mod commands;
+mod copy;
+mod copy_in;
+mod copy_out;
+mod cursor;
+mod ddl;
+mod execute;
+mod extended;
+mod frozen;
+mod functions;
+mod notify;
+pub mod observer;
+mod plans;
+mod portal;
+mod prepared;
+mod query;
+mod reply;
+pub mod settings;
+mod shared;
+mod simple;
+mod spool;
+mod transaction;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::{Error, state};
+use crate::schema::Relation;
+use crate::wire::cancel::Signal;
+use crate::wire::{Connection, Frontend, Startup, Status, write};
+
+pub use shared::Shared;
+
+use advisory::Held;
+use cancel::Cancel;
+use frozen::SequenceMemory;
+use notify::Inbox;
+use portal::Portals;
+use prepared::Statements;
+use settings::Settings;
+use transaction::{Block, Transaction};
+
+/// Output beyond this is sent before more is made.
+const OUTPUT_BYTES: usize = 64 << 10;
+
+/// Why a message's handling ended early.
+#[derive(Debug)]
+enum Stop {
+    /// An error for the client.
+    Error(Error),
+    /// The client is gone.
+    Gone,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+type Step<T> = Result<T, Stop>;
+
+/// One client's session.
+struct Session {
+    io: Connection,
+    shared: Arc<Shared>,
+    pid: i32,
+    user: String,
+    database: String,
+    settings: Settings,
+    transaction: Transaction,
+    statements: Statements,
+    portals: Portals,
+    cancel: Arc<Cancel>,
+    inbox: Inbox,
+    held: Held,
+    sequences: SequenceMemory,
+    /// Temporary tables, by name.
+    temporary: Arc<BTreeMap<String, Arc<Relation>>>,
+    /// The running simple query has several statements.
+    many: bool,
+    /// When the client's message arrived: statement_timestamp(), PostgreSQL microseconds.
+    message_at: i64,
+    /// statement_timeout of the running message.
+    deadline: Option<Instant>,
+    /// After an error in the extended protocol: skip to Sync.
+    skipping: bool,
+}
+
+/// Serves one authenticated client until it leaves.
+pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
+    if let Some(only) = shared.database.as_ref().filter(|only| **only != startup.database) {
+        let message = format!("database \"{}\" does not exist", startup.database);
+        tracing::debug!(only, "connection to another database refused");
+        io.fail(&Error::client(state::INVALID_CATALOG_NAME, message).fatal()).await;
+        return;
+    }
+    let settings = match Settings::new(&startup.user, &startup.parameters, &shared.version) {
+        Ok(settings) => settings,
+        Err(error) => {
+            io.fail(&error.fatal()).await;
+            return;
+        }
+    };
+    let cancel = Arc::<Cancel>::default();
+    let door = Arc::clone(&cancel);
+    let key = shared.registry.register(
+        startup.protocol,
+        Arc::new(move |signal| match signal {
+            Signal::Cancel => door.cancel(),
+            Signal::Terminate => door.terminate(),
+        }),
+    );
+    let pid = key.pid();
+    let mut session = Session {
+        inbox: Inbox::new(&shared.hub, pid),
+        pid,
+        user: startup.user,
+        database: startup.database,
+        settings,
+        transaction: Transaction::default(),
+        statements: Statements::default(),
+        portals: Portals::default(),
+        cancel,
+        held: Held::default(),
+        sequences: SequenceMemory::default(),
+        temporary: Arc::default(),
+        many: false,
+        message_at: 0,
+        deadline: None,
+        skipping: false,
+        io,
+        shared,
+    };
+    session.report_settings();
+    write::backend_key(session.io.out(), &key);
+    session.ready();
+    let last = session.run().await;
+    session.leave();
+    match last {
+        Stop::Error(error) => session.io.fail(&error.fatal()).await,
+        Stop::Gone => session.io.finish().await,
+    }
+}
+
+impl Session {
+    /// Handles messages until the session ends.
+    async fn run(&mut self) -> Stop {
+        loop {
+            let message = match self.next_message().await {
+                Ok(Some(message)) => message,
+                Ok(None) => return Stop::Gone,
+                Err(stop) => return stop,
+            };
+            let outcome = match message {
+                Frontend::Terminate => return Stop::Gone,
+                Frontend::Query(sql) => self.simple_query(&sql).await,
+                // COPY has ended already: PostgreSQL ignores the rest of its messages.
+                Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
+                other => self.extended(other).await,
+            };
+            match outcome {
+                Ok(()) if self.cancel.terminated() => return Stop::Error(cancel::terminated()),
+                Ok(()) => {}
+                Err(stop) => return stop,
+            }
+            if self.io.out().len() >= OUTPUT_BYTES && self.flush().await.is_err() {
+                return Stop::Gone;
+            }
+        }
+    }
+
+    /// Ends everything the session holds: runs also when the client vanished.
+    fn leave(&mut self) {
+        self.portals.clear();
+        self.roll_back();
+        self.shared.locks.release_all(self.pid);
+        self.inbox.unlisten(None);
+    }
+
+    /// Sends what is pending.
+    async fn flush(&mut self) -> Step<()> {
+        self.io.flush().await.map_err(|_| Stop::Gone)
+    }
+
+    /// Appends ParameterStatus for settings that changed.
+    fn report_settings(&mut self) {
+        let out = self.io.out();
+        self.settings.report(|name, value| write::parameter_status(out, name, value));
+    }
+
+    /// Appends ReadyForQuery, and what precedes it.
+    fn ready(&mut self) {
+        if self.transaction.block == Block::Idle {
+            while let Some(n) = self.inbox.try_next() {
+                write::notification(self.io.out(), n.pid, &n.channel, &n.payload);
+            }
+        }
+        self.report_settings();
+        let status = match self.transaction.block {
+            Block::Idle | Block::Implicit => Status::Idle,
+            Block::Open => Status::InTransaction,
+            Block::Failed => Status::Failed,
+        };
+        write::ready(self.io.out(), status);
+    }
+
+    /// Appends a notice, if the client wants such.
+    fn notice(&mut self, severity: write::Severity, error: &Error) {
+        let derived = self.settings.derived();
+        let wanted = match severity {
+            write::Severity::Warning => derived.warnings,
+            write::Severity::Info => true,
+            _ => derived.notices,
+        };
+        if wanted {
+            write::notice(self.io.out(), severity, error);
+        }
+    }
+
+    fn warning(&mut self, sqlstate: crate::error::SqlState, message: &'static str) {
+        self.notice(write::Severity::Warning, &Error::client(sqlstate, message));
+    }
+}

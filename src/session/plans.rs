@@ -1,0 +1,140 @@
+//! The plan cache: query texts parsed once, statements planned once per catalog version,
+//! search_path and parameter types.
+//!
+//! Owns the sharing of parsed texts and plans between sessions, within a bound. It must
+//! never give a plan made for another catalog. Start at [`Plans::text`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::error::Result;
+use crate::schema::{Catalog, Relation};
+use crate::sql::plan::Plan;
+use crate::sql::{self, Context, ast};
+
+/// Plans kept for one statement (search_path and parameter types vary).
+const PLANS_MAX: usize = 4;
+/// Longer texts (bulk inserts with literals) are not cached.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// A query string, parsed.
+#[derive(Debug)]
+pub(crate) struct Text {
+    /// Its statements; empty when there is none.
+    pub(crate) statements: Vec<Entry>,
+}
+
+/// One statement of a text, with its plans.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The statement.
+    pub(crate) parsed: ast::Parsed,
+    plans: Mutex<Vec<(Key, Arc<Plan>)>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Key {
+    version: u64,
+    path: Vec<String>,
+    types: Vec<u32>,
+}
+
+/// What a plan is made for.
+#[derive(Clone, Copy)]
+pub(crate) struct For<'a> {
+    /// The catalog the session sees.
+    pub(crate) catalog: &'a Catalog,
+    /// Its temporary tables.
+    pub(crate) temporary: &'a BTreeMap<String, Arc<Relation>>,
+    /// Its search_path.
+    pub(crate) search_path: &'a [String],
+    /// Parameter types the client named.
+    pub(crate) types: &'a [u32],
+}
+
+impl Entry {
+    /// A statement that is not shared.
+    pub(crate) fn new(parsed: ast::Parsed) -> Self {
+        Self { parsed, plans: Mutex::default() }
+    }
+
+    /// The plan, from the cache when there is one.
+    pub(crate) fn plan(&self, wanted: For<'_>) -> Result<Arc<Plan>> {
+        let shared = wanted.temporary.is_empty();
+        if shared {
+            let plans = self.plans.lock();
+            let found = plans.iter().find(|(k, _)| {
+                k.version == wanted.catalog.version
+                    && k.types == wanted.types
+                    && k.path == wanted.search_path
+            });
+            if let Some((_, plan)) = found {
+                return Ok(Arc::clone(plan));
+            }
+        }
+        let context = Context {
+            catalog: wanted.catalog,
+            temporary: wanted.temporary,
+            search_path: wanted.search_path,
+            param_types: wanted.types,
+        };
+        let plan = Arc::new(sql::plan(&self.parsed, &context)?);
+        if shared {
+            let key = Key {
+                version: wanted.catalog.version,
+                path: wanted.search_path.to_vec(),
+                types: wanted.types.to_vec(),
+            };
+            let mut plans = self.plans.lock();
+            plans.retain(|(k, _)| k.version == key.version);
+            if plans.len() >= PLANS_MAX {
+                plans.remove(0);
+            }
+            plans.push((key, Arc::clone(&plan)));
+        }
+        Ok(plan)
+    }
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Box<str>, Arc<Text>> for Weight {
+    fn weight(&self, key: &Box<str>, text: &Arc<Text>) -> u64 {
+        // Trees and plans take some ten times the text, and a constant part.
+        (key.len() * 12 + 4096 * (1 + text.statements.len())) as u64
+    }
+}
+
+/// Parsed texts, shared by all sessions.
+pub(crate) struct Plans {
+    texts: Cache<Box<str>, Arc<Text>, Weight>,
+}
+
+impl Plans {
+    /// A cache of about `bytes`.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let items = usize::try_from(bytes / 8192).unwrap_or(1024);
+        Self { texts: Cache::with_weighter(items, bytes, Weight) }
+    }
+
+    /// Parses a query string, or finds it parsed.
+    ///
+    /// # Errors
+    /// PostgreSQL's own 42601 with its position.
+    pub(crate) fn text(&self, sql: &str) -> Result<Arc<Text>> {
+        if let Some(text) = self.texts.get(sql) {
+            return Ok(text);
+        }
+        let statements = sql::parse(sql)?.into_iter().map(Entry::new).collect();
+        let text = Arc::new(Text { statements });
+        if sql.len() <= TEXT_BYTES_MAX {
+            self.texts.insert(sql.into(), Arc::clone(&text));
+        }
+        Ok(text)
+    }
+}

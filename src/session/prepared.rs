@@ -1,0 +1,237 @@
+//! Prepared statements: one namespace for the wire's and SQL's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::plans::{Entry, For, Text};
+use super::{Session, transaction};
+use crate::error::{Error, Result, state};
+use crate::sql::ast::{Parsed, Statement};
+use crate::sql::ir::Output;
+use crate::sql::plan::{Action, Plan};
+use crate::value::Type;
+
+/// A prepared statement.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The text it came from; None for SQL's PREPARE, whose statement is `own`.
+    source: Source,
+    /// Types as the client named them; 0 is unspecified.
+    pub(super) types: Vec<u32>,
+    /// The plan when it was prepared; None for an empty text.
+    pub(super) plan: Option<Arc<Plan>>,
+    /// For DECLARE CURSOR: the plan of its query, which has the parameters.
+    pub(super) inner: Option<Arc<Plan>>,
+    /// Made by SQL's PREPARE.
+    pub(super) from_sql: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Text(Arc<Text>),
+    Own(Box<Entry>),
+}
+
+impl Prepared {
+    fn entry(&self) -> Option<&Entry> {
+        match &self.source {
+            Source::Text(text) => text.statements.first(),
+            Source::Own(entry) => Some(entry),
+        }
+    }
+
+    /// The statement's tree.
+    pub(super) fn statement(&self) -> Option<&Statement> {
+        self.entry().map(|e| &e.parsed.statement)
+    }
+
+    /// Types of its parameters.
+    pub(super) fn params(&self) -> &[Type] {
+        match (&self.inner, &self.plan) {
+            (Some(plan), _) | (None, Some(plan)) => &plan.params,
+            (None, None) => &[],
+        }
+    }
+}
+
+/// All prepared statements of a session; the unnamed one has the empty name.
+#[derive(Debug, Default)]
+pub(super) struct Statements(HashMap<String, Arc<Prepared>>);
+
+impl Statements {
+    /// The statement of this name, or 26000.
+    pub(super) fn get(&self, name: &str) -> Result<Arc<Prepared>> {
+        self.0.get(name).cloned().ok_or_else(|| missing(name))
+    }
+
+    /// Adds a statement; 42P05 when a named one exists.
+    pub(super) fn insert(&mut self, name: &str, prepared: Prepared) -> Result<()> {
+        if !name.is_empty() && self.0.contains_key(name) {
+            return Err(duplicate(name));
+        }
+        self.0.insert(name.to_owned(), Arc::new(prepared));
+        Ok(())
+    }
+
+    /// Replaces a statement by its newer plan.
+    pub(super) fn renew(&mut self, name: &str, prepared: Arc<Prepared>) {
+        self.0.insert(name.to_owned(), prepared);
+    }
+
+    /// Removes a statement; whether it was there.
+    pub(super) fn remove(&mut self, name: &str) -> bool {
+        self.0.remove(name).is_some()
+    }
+
+    /// Removes all (DEALLOCATE ALL keeps none).
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Whether a named statement exists.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
+/// 26000
+pub(super) fn missing(name: &str) -> Error {
+    let message = if name.is_empty() {
+        "unnamed prepared statement does not exist".to_owned()
+    } else {
+        format!("prepared statement \"{name}\" does not exist")
+    };
+    Error::client(state::INVALID_SQL_STATEMENT_NAME, message)
+}
+
+/// 42P05
+pub(super) fn duplicate(name: &str) -> Error {
+    Error::client(
+        state::DUPLICATE_PREPARED_STATEMENT,
+        format!("prepared statement \"{name}\" already exists"),
+    )
+}
+
+/// Statements a failed block still takes.
+pub(super) fn ends_transaction(statement: &Statement) -> bool {
+    use crate::sql::ast::Transaction::{Commit, Rollback, RollbackTo, TwoPhase};
+    matches!(statement, Statement::Transaction(Commit(_) | Rollback(_) | RollbackTo(_) | TwoPhase))
+}
+
+impl Session {
+    /// Plans an entry for what this session sees now.
+    pub(super) fn plan(&self, entry: &Entry, types: &[u32]) -> Result<Arc<Plan>> {
+        let catalog = self.catalog();
+        let derived = self.settings.derived();
+        let plan = entry.plan(For {
+            catalog: &catalog,
+            temporary: &self.temporary,
+            search_path: &derived.search_path,
+            types,
+        });
+        // Analysis counts from the start of the statement, the client from that of its text.
+        plan.map_err(|e| e.shifted(entry.parsed.offset))
+    }
+
+    /// Plans a statement that is part of another one.
+    pub(super) fn plan_statement(
+        &self,
+        statement: Statement,
+        text: &str,
+        types: &[u32],
+    ) -> Result<Arc<Plan>> {
+        let parsed = Parsed { statement, text: text.to_owned(), offset: 0 };
+        self.plan(&Entry::new(parsed), types)
+    }
+
+    /// Parse: a text of one statement, or none.
+    pub(super) fn prepare_text(&self, sql: &str, types: &[u32]) -> Result<Prepared> {
+        let text = self.shared.plans.text(sql)?;
+        if text.statements.len() > 1 {
+            return Err(Error::client(
+                state::SYNTAX_ERROR,
+                "cannot insert multiple commands into a prepared statement",
+            ));
+        }
+        self.prepare(Source::Text(text), types.to_vec(), false)
+    }
+
+    /// SQL's PREPARE.
+    pub(super) fn prepare_statement(&self, parsed: Parsed, types: Vec<u32>) -> Result<Prepared> {
+        self.prepare(Source::Own(Box::new(Entry::new(parsed))), types, true)
+    }
+
+    fn prepare(&self, source: Source, types: Vec<u32>, from_sql: bool) -> Result<Prepared> {
+        let mut prepared = Prepared { source, types, plan: None, inner: None, from_sql };
+        let Some(entry) = prepared.entry() else { return Ok(prepared) };
+        let failed = self.transaction.block == transaction::Block::Failed;
+        if failed && !ends_transaction(&entry.parsed.statement) {
+            return Err(transaction::aborted());
+        }
+        let plan = self.plan(entry, &prepared.types)?;
+        let inner = match &entry.parsed.statement {
+            Statement::Declare { query, .. } => {
+                let statement = Statement::Select(query.clone());
+                Some(self.plan_statement(statement, &entry.parsed.text, &prepared.types)?)
+            }
+            _ => None,
+        };
+        prepared.plan = Some(plan);
+        prepared.inner = inner;
+        Ok(prepared)
+    }
+
+    /// The statement with a plan for today's catalog and settings. 0A000 when its result
+    /// has changed since it was prepared.
+    pub(super) fn fresh(&mut self, name: &str, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+        let Some(old) = &prepared.plan else { return Ok(Arc::clone(prepared)) };
+        // Looking the plan up again is cheap, and right whatever changed.
+        let current = match old.action {
+            Action::Query(_) | Action::Explain(_) => {
+                if old.catalog_version == self.catalog().version && self.temporary.is_empty() {
+                    return Ok(Arc::clone(prepared));
+                }
+                let entry = prepared.entry().ok_or_else(|| missing(name))?;
+                self.plan(entry, &prepared.types)?
+            }
+            _ => return Ok(Arc::clone(prepared)),
+        };
+        if !same_shape(&old.columns, &current.columns) || old.params != current.params {
+            return Err(Error::client(
+                state::FEATURE_NOT_SUPPORTED,
+                "cached plan must not change result type",
+            ));
+        }
+        let source = match &prepared.source {
+            Source::Text(text) => Source::Text(Arc::clone(text)),
+            Source::Own(entry) => Source::Own(Box::new(Entry::new(entry.parsed.clone()))),
+        };
+        let renewed = Arc::new(Prepared {
+            source,
+            types: prepared.types.clone(),
+            plan: Some(current),
+            inner: prepared.inner.clone(),
+            from_sql: prepared.from_sql,
+        });
+        self.statements.renew(name, Arc::clone(&renewed));
+        Ok(renewed)
+    }
+
+    /// The columns a statement answers; None when it returns no rows.
+    pub(super) fn result_columns(&self, prepared: &Prepared) -> Result<Option<Vec<Output>>> {
+        let Some(plan) = &prepared.plan else { return Ok(None) };
+        if !plan.columns.is_empty() {
+            return Ok(Some(plan.columns.clone()));
+        }
+        match (&plan.action, prepared.statement()) {
+            (Action::Query(query), _) if query.tag == "SELECT" => Ok(Some(Vec::new())),
+            (Action::Explain(_), _) => Ok(Some(vec![super::reply::text_column("QUERY PLAN")])),
+            (_, Some(statement)) => self.columns_of(statement),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn same_shape(a: &[Output], b: &[Output]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.name == b.name && a.ty == b.ty)
+}

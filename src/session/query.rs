@@ -1,0 +1,342 @@
+//! SELECT and DML on SQLite: lane, parameters, stepping, rows to the client.
+//!
+//! Owns [`Running`], a statement being stepped with the connection it needs. A pooled
+//! reader goes back as soon as its rows are out. Start at [`Session::query`].
+
+use std::sync::Arc;
+
+use tokio::task::block_in_place;
+
+use super::observer::{Failure, Finished};
+use super::reply::{self, Tag};
+use super::spool::Spool;
+use super::transaction::Isolation;
+use super::{OUTPUT_BYTES, Session, Step, Stop};
+use crate::backend::sqlite::functions::session::Scope;
+use crate::backend::sqlite::{Connection, Reader, Statement};
+use crate::error::{Error, Result, state};
+use crate::sql::plan::{Plan, QueryKind, QueryPlan};
+use crate::value::{Cell, Format};
+
+/// A statement being stepped. The statement goes before its connection does.
+pub(super) struct Running {
+    statement: Statement,
+    reader: Option<Reader>,
+}
+
+/// One execution of a query.
+#[derive(Clone)]
+pub(super) struct Call {
+    /// The plan; its action is a query.
+    pub(super) plan: Arc<Plan>,
+    /// The client's parameters, logical cells.
+    pub(super) params: Arc<[Cell]>,
+    /// Result formats: none, one for all, or one each.
+    pub(super) formats: Arc<[Format]>,
+}
+
+/// How stepping ended.
+pub(super) enum Ended {
+    /// All rows are out: rows sent, and rows changed.
+    Done(u64, u64),
+    /// max_rows were sent and there may be more.
+    Suspended(u64, Running),
+}
+
+impl Running {
+    /// To the next row; false after the last.
+    pub(super) fn step(&mut self) -> Result<bool> {
+        self.statement.step()
+    }
+
+    /// A column of the current row.
+    pub(super) fn column(&self, index: usize) -> crate::value::CellRef<'_> {
+        self.statement.column(index)
+    }
+
+    /// Puts the rest of the rows aside and gives the connection back.
+    pub(super) fn spool(mut self, into: &mut Spool) -> Result<()> {
+        block_in_place(|| {
+            let columns = self.statement.column_count();
+            while self.statement.step()? {
+                into.push((0..columns).map(|i| self.statement.column(i)))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn query_of(plan: &Plan) -> Result<&QueryPlan> {
+    match &plan.action {
+        crate::sql::plan::Action::Query(query) | crate::sql::plan::Action::Explain(query) => {
+            Ok(query)
+        }
+        _ => Err(Error::internal("not a query plan")),
+    }
+}
+
+impl Session {
+    /// Runs a query to its end and sends its rows; returns the tag.
+    pub(super) async fn query(&mut self, call: &Call) -> Step<Tag> {
+        match self.query_rows(call, 0).await? {
+            Ended::Done(rows, changed) => Ok(tag(query_of(&call.plan)?, rows, changed)),
+            Ended::Suspended(..) => Err(Error::internal("suspended without a limit").into()),
+        }
+    }
+
+    /// Starts a query and sends up to `max_rows` rows (0: all).
+    pub(super) async fn query_rows(&mut self, call: &Call, max_rows: u64) -> Step<Ended> {
+        let began = self.shared.clock.instant();
+        let outcome = self.query_inner(call, max_rows).await;
+        let took = self.shared.clock.instant().duration_since(began);
+        let observer = Arc::clone(&self.shared.observer);
+        match outcome {
+            Ok(ended) => {
+                let (Ended::Done(rows, _) | Ended::Suspended(rows, _)) = &ended;
+                observer.finished(Finished { plan: &call.plan, rows: *rows, took, error: None });
+                Ok(ended)
+            }
+            Err(Stop::Error(error)) => {
+                let error = self.describe(error);
+                let finished = Finished { plan: &call.plan, rows: 0, took, error: Some(&error) };
+                observer.finished(finished);
+                if observer.wants_failures() {
+                    let position = match self.transaction.writer() {
+                        None => Some(self.shared.sqlite.position()),
+                        Some(_) => None,
+                    };
+                    observer.failed(Failure {
+                        position,
+                        plan: Arc::clone(&call.plan),
+                        params: call.params.to_vec(),
+                        error: error.clone(),
+                    });
+                }
+                Err(error.into())
+            }
+            Err(gone) => Err(gone),
+        }
+    }
+
+    async fn query_inner(&mut self, call: &Call, max_rows: u64) -> Step<Ended> {
+        let query = query_of(&call.plan)?;
+        let mut running = self.start(call, query).await?;
+        self.continue_rows(call, query, &mut running, max_rows).await.and_then(|(rows, done)| {
+            if !done {
+                return Ok(Ended::Suspended(rows, running));
+            }
+            let changed = match query.kind {
+                QueryKind::Write => self.connection_of(&running)?.changes(),
+                _ => rows,
+            };
+            running.statement.reset();
+            Ok(Ended::Done(rows, changed))
+        })
+    }
+
+    /// Picks the lane, computes frozen values, prepares and binds.
+    pub(super) async fn start(&mut self, call: &Call, query: &QueryPlan) -> Step<Running> {
+        self.check_read_only(query)?;
+        self.set_aside_live()?;
+        let frozen = if query.frozen.is_empty() {
+            Vec::new()
+        } else {
+            self.freeze(&query.frozen, &call.params, &call.plan.params).await?
+        };
+        let reader = self.lane(query.kind).await?;
+        let connection = match &reader {
+            Some(reader) => reader,
+            None => {
+                self.transaction.connection().ok_or_else(|| Error::internal("no connection"))?
+            }
+        };
+        self.cancel.running(connection.interrupter());
+        connection.set_deadline(self.deadline);
+        let statement = block_in_place(|| prepare(connection, query, &call.params, &frozen));
+        self.transaction.queried = true;
+        match statement {
+            Ok(statement) => {
+                if query.kind == QueryKind::Write {
+                    self.note(call, query, &frozen)?;
+                }
+                Ok(Running { statement, reader })
+            }
+            Err(error) => {
+                self.cancel.stopped();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Where the statement runs: `Some` pooled reader, or `None` for the connection of the
+    /// transaction (writer or snapshot).
+    pub(super) async fn lane(&mut self, kind: QueryKind) -> Step<Option<Reader>> {
+        if kind != QueryKind::Read {
+            if self.transaction.isolation != Isolation::ReadCommitted {
+                // The writer must find the state of the snapshot.
+                self.take_snapshot().await?;
+            }
+            self.take_writer().await?;
+            return Ok(None);
+        }
+        if self.transaction.connection().is_some() {
+            return Ok(None);
+        }
+        if self.transaction.isolation != Isolation::ReadCommitted {
+            self.take_snapshot().await?;
+            return Ok(None);
+        }
+        let sqlite = self.shared.sqlite.clone();
+        let deadline = self.deadline;
+        Ok(Some(self.wait_for(async move { sqlite.reader(deadline).await }).await?))
+    }
+
+    fn connection_of<'a>(&'a self, running: &'a Running) -> Result<&'a Connection> {
+        match &running.reader {
+            Some(reader) => Ok(reader),
+            None => self.transaction.connection().ok_or_else(|| Error::internal("no connection")),
+        }
+    }
+
+    /// Steps on and sends rows; whether that was the end.
+    pub(super) async fn continue_rows(
+        &mut self,
+        call: &Call,
+        query: &QueryPlan,
+        running: &mut Running,
+        max_rows: u64,
+    ) -> Step<(u64, bool)> {
+        let mut sent = 0;
+        loop {
+            let derived = Arc::clone(self.settings.derived());
+            let scope = self.scope();
+            let out = self.io.out();
+            let filled = block_in_place(|| -> Result<Filled> {
+                let _scope = Scope::enter(scope);
+                loop {
+                    if max_rows > 0 && sent >= max_rows {
+                        return Ok(Filled::Limit);
+                    }
+                    if out.len() >= OUTPUT_BYTES {
+                        return Ok(Filled::Buffer);
+                    }
+                    if !running.statement.step()? {
+                        return Ok(Filled::End);
+                    }
+                    // DML without RETURNING has no columns, hence no rows.
+                    let statement = &running.statement;
+                    reply::data_row(
+                        out,
+                        &call.plan.columns,
+                        &query.codecs,
+                        &call.formats,
+                        &derived.style,
+                        |i| statement.column(i),
+                    )?;
+                    sent += 1;
+                }
+            });
+            match filled {
+                Ok(Filled::Buffer) => {
+                    // Cancelled while the client was slow to read.
+                    if let Some(error) = self.cancel.error() {
+                        self.stopped(running);
+                        return Err(error.into());
+                    }
+                    self.flush().await?;
+                }
+                Ok(end) => {
+                    self.stopped(running);
+                    return Ok((sent, matches!(end, Filled::End)));
+                }
+                Err(error) => {
+                    self.stopped(running);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    fn stopped(&mut self, running: &Running) {
+        self.cancel.stopped();
+        if let Ok(connection) = self.connection_of(running) {
+            connection.set_deadline(None);
+        }
+    }
+
+    /// SELECT and DML into a spool: cursors.
+    /// Returns the rows changed.
+    pub(super) async fn query_into(&mut self, call: &Call, spool: &mut Spool) -> Step<u64> {
+        let query = query_of(&call.plan)?;
+        let running = self.start(call, query).await?;
+        let scope = self.scope();
+        let outcome = {
+            let _scope = Scope::enter(scope);
+            running.spool(spool)
+        };
+        self.cancel.stopped();
+        outcome.map_err(|e| self.describe(e))?;
+        Ok(self.transaction.writer().map_or(0, |w| w.changes()))
+    }
+
+    /// Puts the deadline of a new Execute on a statement that is resumed.
+    pub(super) fn resume_clock(&self, running: &Running) -> Result<()> {
+        let connection = self.connection_of(running)?;
+        connection.set_deadline(self.deadline);
+        self.cancel.running(connection.interrupter());
+        Ok(())
+    }
+
+    fn check_read_only(&self, query: &QueryPlan) -> Result<()> {
+        if !self.transaction.read_only {
+            return Ok(());
+        }
+        let what = match query.kind {
+            QueryKind::Read => return Ok(()),
+            QueryKind::LockingRead => "SELECT FOR UPDATE",
+            QueryKind::Write => query.tag.split(' ').next().unwrap_or(query.tag),
+        };
+        Err(read_only(what))
+    }
+
+    /// Leaves a statement's note for the journal.
+    fn note(&mut self, _call: &Call, _query: &QueryPlan, _frozen: &[Cell]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// 25006
+pub(super) fn read_only(what: &str) -> Error {
+    Error::client(
+        state::READ_ONLY_SQL_TRANSACTION,
+        format!("cannot execute {what} in a read-only transaction"),
+    )
+}
+
+/// Why filling the output buffer stopped.
+enum Filled {
+    End,
+    Limit,
+    Buffer,
+}
+
+fn prepare(
+    connection: &Connection,
+    query: &QueryPlan,
+    params: &[Cell],
+    frozen: &[Cell],
+) -> Result<Statement> {
+    let mut statement = connection.prepare(&query.sqlite)?;
+    // Trailing parameters the printed text does not use do not exist for SQLite.
+    let wanted = statement.parameter_count();
+    for (i, cell) in params.iter().chain(frozen).enumerate().take(wanted) {
+        statement.bind(i + 1, cell.as_ref())?;
+    }
+    Ok(statement)
+}
+
+/// The command tag: rows sent for SELECT, rows changed for DML.
+pub(super) fn tag(query: &QueryPlan, rows: u64, changed: u64) -> Tag {
+    let count = if query.kind == QueryKind::Write { changed } else { rows };
+    reply::counted(query.tag, count)
+}

@@ -1,0 +1,100 @@
+//! What all sessions share.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::advisory::Locks;
+use super::notify::Hub;
+use super::observer::{Observer, Quiet};
+use super::plans::Plans;
+use crate::backend::sqlite::sequences::Sequences;
+use crate::backend::sqlite::{Sqlite, Writer, system};
+use crate::clock::Clock;
+use crate::cutover::gate::{Gate, GateState, Route};
+use crate::error::{Error, Result};
+use crate::schema::Catalog;
+use crate::wire::cancel::Registry;
+
+/// Bytes of parsed texts and plans kept.
+const PLAN_CACHE_BYTES: u64 = 64 << 20;
+
+/// Handles to everything a session uses; made once by the server.
+pub struct Shared {
+    /// The SQLite back end.
+    pub sqlite: Sqlite,
+    /// What the system tables show.
+    pub system: Arc<system::State>,
+    /// Sequences' counters.
+    pub sequences: Arc<Sequences>,
+    /// Time and randomness.
+    pub clock: Clock,
+    /// Parsed texts and plans.
+    pub(super) plans: Plans,
+    /// Cancel keys.
+    pub registry: Arc<Registry>,
+    /// Where statements go, and whether they may.
+    pub gate: Arc<Gate>,
+    /// Who compares and counts.
+    pub observer: Arc<dyn Observer>,
+    /// LISTEN and NOTIFY.
+    pub(super) hub: Arc<Hub>,
+    /// Advisory locks.
+    pub(super) locks: Arc<Locks>,
+    /// When the server started, PostgreSQL microseconds.
+    pub started: i64,
+    /// PostgreSQL version that is reported, for example `15.18`.
+    pub version: String,
+    /// The only database name accepted, when one is configured.
+    pub database: Option<String>,
+    /// Cancelled when the server stops: idle sessions end, others after their transaction.
+    pub stopping: CancellationToken,
+}
+
+impl Shared {
+    /// Makes a catalog what everyone sees; called inside the commit that made it.
+    pub fn publish(&self, catalog: Arc<Catalog>) {
+        self.system.set_catalog(Arc::clone(&catalog));
+        self.sqlite.set_catalog(catalog);
+    }
+
+    /// Whether some transaction is writing or waits to.
+    pub fn writer_is_busy(&self) -> bool {
+        self.locks.has_writer() || self.sqlite.figures().writers_waiting > 0
+    }
+
+    /// nextval() on the writer.
+    pub fn next_value(&self, _writer: &Writer, _name: &str) -> Result<i64> {
+        Err(Error::unsupported("nextval"))
+    }
+
+    /// setval() on the writer.
+    pub fn set_value(&self, _w: &Writer, _name: &str, _value: i64, _called: bool) -> Result<()> {
+        Err(Error::unsupported("setval"))
+    }
+
+    /// Handles for phase direct, to be refined by the server.
+    pub fn new(
+        sqlite: Sqlite,
+        system: Arc<system::State>,
+        sequences: Arc<Sequences>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            sqlite,
+            system,
+            sequences,
+            plans: Plans::new(PLAN_CACHE_BYTES),
+            registry: Registry::new(clock.clone()),
+            started: clock.postgres_micros(),
+            clock,
+            gate: Gate::new(GateState::Open(Route::Sqlite(1))),
+            observer: Arc::new(Quiet),
+            hub: Arc::default(),
+            locks: Arc::default(),
+            version: "15.18".into(),
+            database: None,
+            stopping: CancellationToken::new(),
+        }
+    }
+}

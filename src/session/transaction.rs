@@ -1,0 +1,587 @@
+//! Transactions: virtual BEGIN, the writer, savepoints, isolation, commit.
+//!
+//! Owns where a statement runs. Before a transaction's first write nothing is open on
+//! SQLite; from then on the one writer is held and the savepoints are replayed on it. It
+//! must never acknowledge a commit before it is durable, and never keep the writer for a
+//! transaction that can only be rolled back. Start at [`Session::enter`].
+
+use std::sync::Arc;
+
+use tokio::task::block_in_place;
+
+use super::settings::Snapshot;
+use super::{Session, Step};
+use crate::backend::Position;
+use crate::backend::sqlite::{Connection, Mark, Reader, Writer};
+use crate::cutover::gate::{Pass, Route, Wish};
+use crate::error::{Error, Result, state};
+use crate::schema::Catalog;
+use crate::sql::ast::Modes;
+
+/// How long the switch may hold a statement up.
+const GATE_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// State of the transaction block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Block {
+    /// Nothing has begun.
+    #[default]
+    Idle,
+    /// A statement outside a block, a multi-statement query, or a run up to Sync.
+    Implicit,
+    /// After BEGIN.
+    Open,
+    /// After BEGIN and an error.
+    Failed,
+}
+
+/// Isolation levels that differ here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) enum Isolation {
+    /// READ COMMITTED, READ UNCOMMITTED
+    #[default]
+    ReadCommitted,
+    /// REPEATABLE READ: one snapshot.
+    RepeatableRead,
+    /// SERIALIZABLE: one snapshot; any commit in between is 40001 at the first write.
+    Serializable,
+}
+
+impl Isolation {
+    fn parse(text: &str) -> Self {
+        match text {
+            "repeatable read" => Self::RepeatableRead,
+            "serializable" => Self::Serializable,
+            _ => Self::ReadCommitted,
+        }
+    }
+}
+
+/// One savepoint of the client.
+struct Savepoint {
+    name: String,
+    /// The capture's mark, once the savepoint exists on the writer.
+    mark: Option<Mark>,
+    settings: Snapshot,
+    catalog: Option<Arc<Catalog>>,
+    notifications: usize,
+}
+
+/// The writer while a transaction holds it.
+pub(super) struct Held {
+    writer: Writer,
+    _pass: Pass,
+}
+
+/// One session's transaction.
+#[derive(Default)]
+pub(super) struct Transaction {
+    pub(super) block: Block,
+    held: Option<Held>,
+    /// REPEATABLE READ and above: the snapshot, and the last commit known before it.
+    snapshot: Option<(Reader, Position)>,
+    savepoints: Vec<Savepoint>,
+    /// Start, PostgreSQL microseconds.
+    pub(super) started: i64,
+    pub(super) read_only: bool,
+    pub(super) isolation: Isolation,
+    /// As written or defaulted, for SHOW.
+    pub(super) isolation_name: String,
+    pub(super) deferrable: bool,
+    /// A query has run: SET TRANSACTION comes too late.
+    pub(super) queried: bool,
+    begin: Option<Snapshot>,
+    /// The catalog as changed by this transaction's DDL.
+    pub(super) catalog: Option<Arc<Catalog>>,
+    pub(super) notifications: Vec<(String, String)>,
+    /// LISTEN (true) and UNLISTEN of this transaction, done when it commits.
+    pub(super) listens: Vec<(bool, Option<String>)>,
+    /// Leave to run on SQLite until the statement ends.
+    pass: Option<Pass>,
+    /// SQLite has rolled everything back (an interrupted write): no savepoint is left.
+    lost: bool,
+}
+
+impl Transaction {
+    /// The writer, when held.
+    pub(super) fn writer(&self) -> Option<&Writer> {
+        self.held.as_ref().map(|h| &h.writer)
+    }
+
+    /// The connection of this transaction: the writer, else its snapshot.
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        match (&self.held, &self.snapshot) {
+            (Some(held), _) => Some(&held.writer),
+            (None, Some((reader, _))) => Some(reader),
+            (None, None) => None,
+        }
+    }
+
+    /// Nesting depth, for the lifetime of cursors.
+    pub(super) fn depth(&self) -> usize {
+        self.savepoints.len()
+    }
+}
+
+/// 25P02
+pub(super) fn aborted() -> Error {
+    Error::client(
+        state::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+}
+
+/// The savepoint's name on SQLite: the client's may clash with an outer one.
+fn name_of(index: usize) -> String {
+    format!("crossfade_{index}")
+}
+
+impl Session {
+    /// Passes the gate and begins an implicit transaction when none runs. Every statement
+    /// except transaction control comes through here.
+    ///
+    /// # Errors
+    /// 25P02 in a failed block.
+    pub(super) async fn enter(&mut self) -> Step<()> {
+        if self.transaction.block == Block::Failed {
+            return Err(aborted().into());
+        }
+        self.pass_gate().await?;
+        if self.transaction.block == Block::Idle {
+            self.start_transaction(Block::Implicit);
+        }
+        Ok(())
+    }
+
+    /// Leave to run one statement. A transaction that has written holds its own.
+    async fn pass_gate(&mut self) -> Step<()> {
+        if self.transaction.pass.is_some() || self.transaction.held.is_some() {
+            return Ok(());
+        }
+        let gate = Arc::clone(&self.shared.gate);
+        let pass = match gate.state() {
+            // The usual case waits for nothing.
+            crate::cutover::gate::GateState::Open(_) => gate.pass(Wish::Read, GATE_WAIT).await?,
+            _ => self.wait_for(async move { gate.pass(Wish::Read, GATE_WAIT).await }).await?,
+        };
+        if let Route::Postgres(_) = pass.route() {
+            // The seam for the relay: from here on the session passes frames through.
+            return Err(Error::client(
+                state::ADMIN_SHUTDOWN,
+                "terminating connection because PostgreSQL has become the primary",
+            )
+            .fatal()
+            .into());
+        }
+        self.transaction.pass = Some(pass);
+        Ok(())
+    }
+
+    /// A statement has ended: a transaction without writes may move before its next one,
+    /// unless it holds something that cannot.
+    pub(super) fn leave_gate(&mut self) {
+        if self.transaction.snapshot.is_none() && self.portals.is_empty() {
+            self.transaction.pass = None;
+        }
+    }
+
+    fn start_transaction(&mut self, block: Block) {
+        let derived = Arc::clone(self.settings.derived());
+        let t = &mut self.transaction;
+        t.block = block;
+        t.started = self.message_at;
+        t.read_only = derived.read_only;
+        t.isolation = Isolation::parse(&derived.isolation);
+        t.isolation_name.clone_from(&derived.isolation);
+        t.deferrable = false;
+        t.queried = false;
+        t.lost = false;
+        t.begin = Some(self.settings.snapshot());
+    }
+
+    /// BEGIN, START TRANSACTION
+    pub(super) async fn begin(&mut self, modes: &Modes) -> Step<()> {
+        match self.transaction.block {
+            Block::Failed => return Err(aborted().into()),
+            Block::Open => {
+                self.warning(
+                    state::ACTIVE_SQL_TRANSACTION,
+                    "there is already a transaction in progress",
+                );
+            }
+            Block::Idle => {
+                self.pass_gate().await?;
+                self.start_transaction(Block::Open);
+            }
+            // What ran before in this run belongs to the block.
+            Block::Implicit => self.transaction.block = Block::Open,
+        }
+        self.set_modes(modes)
+    }
+
+    /// SET TRANSACTION, and the modes of BEGIN.
+    pub(super) fn set_modes(&mut self, modes: &Modes) -> Step<()> {
+        let t = &mut self.transaction;
+        if let Some(level) = &modes.isolation {
+            let isolation = Isolation::parse(level);
+            if t.queried && isolation != t.isolation {
+                return Err(Error::client(
+                    state::ACTIVE_SQL_TRANSACTION,
+                    "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+                )
+                .into());
+            }
+            t.isolation = isolation;
+            t.isolation_name.clone_from(level);
+        }
+        if let Some(read_only) = modes.read_only {
+            if !read_only && t.read_only && t.queried {
+                return Err(Error::client(
+                    state::ACTIVE_SQL_TRANSACTION,
+                    "transaction read-write mode must be set before any query",
+                )
+                .into());
+            }
+            t.read_only = read_only;
+        }
+        if let Some(deferrable) = modes.deferrable {
+            t.deferrable = deferrable;
+        }
+        Ok(())
+    }
+
+    /// The catalog this session sees.
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        self.transaction.catalog.clone().unwrap_or_else(|| self.shared.sqlite.catalog())
+    }
+
+    /// Takes the writer for this transaction, if it is not held yet: the fair queue, then
+    /// BEGIN IMMEDIATE, then the client's savepoints again.
+    pub(super) async fn take_writer(&mut self) -> Step<()> {
+        if self.transaction.held.is_some() {
+            return Ok(());
+        }
+        if self.transaction.lost {
+            return Err(aborted().into());
+        }
+        self.set_aside_live()?;
+        let began = self.shared.clock.instant();
+        let shared = Arc::clone(&self.shared);
+        // A session with advisory locks may be waited for by the writer: a cycle is 40P01.
+        let waiting = match self.held.is_empty() {
+            true => None,
+            false => Some(shared.locks.wait_for_writer(self.pid)?),
+        };
+        // A drain waits for those who are inside: who waits for it must not be.
+        self.transaction.pass = None;
+        let (gate, sqlite) = (Arc::clone(&shared.gate), shared.sqlite.clone());
+        let taken = self
+            .wait_for_lock(async move {
+                let pass = gate.pass(Wish::Write, GATE_WAIT).await?;
+                if let Route::Postgres(_) = pass.route() {
+                    let message = "the primary has changed";
+                    return Err(Error::primary(state::SERIALIZATION_FAILURE, message)
+                        .hint("Repeat the transaction.")
+                        .retryable());
+                }
+                Ok(Held { writer: sqlite.writer(None).await?, _pass: pass })
+            })
+            .await;
+        drop(waiting);
+        let held = taken?;
+        shared.observer.waited(shared.clock.instant().duration_since(began));
+        shared.locks.writer(self.pid, true);
+        let snapshot = self.transaction.snapshot.take();
+        if let Some((_, position)) = &snapshot
+            && held.writer.position() != position.next()
+        {
+            self.transaction.lost = true;
+            shared.locks.writer(self.pid, false);
+            return Err(Error::primary(
+                state::SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent update",
+            )
+            .retryable()
+            .into());
+        }
+        drop(snapshot);
+        self.transaction.held = Some(held);
+        self.replay_savepoints()?;
+        Ok(())
+    }
+
+    fn replay_savepoints(&mut self) -> Result<()> {
+        let t = &mut self.transaction;
+        let Some(held) = &t.held else { return Ok(()) };
+        for (index, savepoint) in t.savepoints.iter_mut().enumerate() {
+            savepoint.mark = Some(block_in_place(|| held.writer.savepoint(&name_of(index)))?);
+        }
+        Ok(())
+    }
+
+    /// The snapshot of REPEATABLE READ and above, taken at the first query.
+    pub(super) async fn take_snapshot(&mut self) -> Step<()> {
+        if self.transaction.snapshot.is_some() || self.transaction.held.is_some() {
+            return Ok(());
+        }
+        let sqlite = self.shared.sqlite.clone();
+        // Read before the snapshot: a commit in between is then taken for a conflict, and
+        // never the other way round.
+        let position = sqlite.position();
+        let reader = self.wait_for(async move { sqlite.reader(None).await }).await?;
+        block_in_place(|| {
+            reader.execute("BEGIN", &[])?;
+            reader.execute("SELECT 1 FROM \"public\".sqlite_schema LIMIT 1", &[])
+        })?;
+        self.transaction.snapshot = Some((reader, position));
+        Ok(())
+    }
+
+    /// SAVEPOINT
+    pub(super) fn savepoint(&mut self, name: &str) -> Step<()> {
+        self.in_block("SAVEPOINT")?;
+        if self.transaction.block == Block::Failed {
+            return Err(aborted().into());
+        }
+        self.set_aside_live()?;
+        let settings = self.settings.snapshot();
+        let t = &mut self.transaction;
+        let index = t.savepoints.len();
+        let mark = match &t.held {
+            None => None,
+            Some(held) => Some(block_in_place(|| held.writer.savepoint(&name_of(index)))?),
+        };
+        t.savepoints.push(Savepoint {
+            name: name.to_owned(),
+            mark,
+            settings,
+            catalog: t.catalog.clone(),
+            notifications: t.notifications.len(),
+        });
+        Ok(())
+    }
+
+    /// RELEASE SAVEPOINT
+    pub(super) fn release(&mut self, name: &str) -> Step<()> {
+        self.in_block("RELEASE SAVEPOINT")?;
+        if self.transaction.block == Block::Failed {
+            return Err(aborted().into());
+        }
+        self.set_aside_live()?;
+        let index = self.find_savepoint(name)?;
+        let t = &mut self.transaction;
+        if let Some(held) = &t.held {
+            block_in_place(|| held.writer.release(&name_of(index)))?;
+        }
+        t.savepoints.truncate(index);
+        self.portals.released(index);
+        Ok(())
+    }
+
+    /// ROLLBACK TO SAVEPOINT
+    pub(super) fn rollback_to(&mut self, name: &str) -> Step<()> {
+        self.in_block("ROLLBACK TO SAVEPOINT")?;
+        let index = self.find_savepoint(name)?;
+        if self.transaction.lost {
+            return Err(Error::client(
+                state::IN_FAILED_SQL_TRANSACTION,
+                "the interrupted statement has ended the whole transaction",
+            )
+            .hint("Send ROLLBACK and begin again.")
+            .into());
+        }
+        self.portals.rolled_back(index + 1);
+        self.set_aside_live()?;
+        let t = &mut self.transaction;
+        t.savepoints.truncate(index + 1);
+        let Some(savepoint) = t.savepoints.last() else { return Ok(()) };
+        if let (Some(held), Some(mark)) = (&t.held, &savepoint.mark) {
+            block_in_place(|| held.writer.rollback_to(&name_of(index), *mark))?;
+        }
+        t.catalog.clone_from(&savepoint.catalog);
+        t.notifications.truncate(savepoint.notifications);
+        self.settings.restore(&savepoint.settings);
+        t.block = Block::Open;
+        Ok(())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        self.transaction.savepoints.iter().rposition(|s| s.name == name).ok_or_else(|| {
+            Error::client(state::INVALID_SAVEPOINT, format!("savepoint \"{name}\" does not exist"))
+        })
+    }
+
+    /// 25P01 unless a block is open.
+    pub(super) fn in_block(&self, what: &str) -> Result<()> {
+        if matches!(self.transaction.block, Block::Open | Block::Failed) {
+            return Ok(());
+        }
+        Err(Error::client(
+            state::NO_ACTIVE_SQL_TRANSACTION,
+            format!("{what} can only be used in transaction blocks"),
+        ))
+    }
+
+    /// COMMIT, END. Returns the command tag: a failed block is rolled back.
+    pub(super) async fn commit_block(&mut self, chain: bool) -> Step<&'static str> {
+        let modes = self.chained_modes(chain)?;
+        let tag = match self.transaction.block {
+            Block::Failed => {
+                self.roll_back();
+                "ROLLBACK"
+            }
+            block => {
+                if block != Block::Open {
+                    self.warning(
+                        state::NO_ACTIVE_SQL_TRANSACTION,
+                        "there is no transaction in progress",
+                    );
+                }
+                self.commit().await?;
+                "COMMIT"
+            }
+        };
+        self.chain(modes).await?;
+        Ok(tag)
+    }
+
+    /// ROLLBACK, ABORT
+    pub(super) async fn rollback_block(&mut self, chain: bool) -> Step<()> {
+        let modes = self.chained_modes(chain)?;
+        if matches!(self.transaction.block, Block::Idle | Block::Implicit) {
+            self.warning(state::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+        }
+        self.roll_back();
+        self.chain(modes).await
+    }
+
+    fn chained_modes(&self, chain: bool) -> Result<Option<Modes>> {
+        if !chain {
+            return Ok(None);
+        }
+        self.in_block("COMMIT AND CHAIN")?;
+        let t = &self.transaction;
+        Ok(Some(Modes {
+            isolation: Some(t.isolation_name.clone()),
+            read_only: Some(t.read_only),
+            deferrable: Some(t.deferrable),
+        }))
+    }
+
+    async fn chain(&mut self, modes: Option<Modes>) -> Step<()> {
+        match modes {
+            Some(modes) => self.begin(&modes).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Commits what has begun, block or not, and waits until it is durable. On failure
+    /// everything is rolled back.
+    pub(super) async fn commit(&mut self) -> Step<()> {
+        if self.transaction.block == Block::Idle {
+            return Ok(());
+        }
+        self.portals.end_transaction();
+        self.transaction.snapshot = None;
+        if let Some(held) = self.transaction.held.take() {
+            let Held { writer, _pass } = held;
+            let catalog = self.transaction.catalog.take();
+            let shared = Arc::clone(&self.shared);
+            let committed = block_in_place(|| {
+                writer.commit_with(|_| {
+                    // Nobody may write before the new catalog is what everyone sees.
+                    if let Some(catalog) = catalog {
+                        shared.publish(catalog);
+                    }
+                })
+            });
+            shared.locks.writer(self.pid, false);
+            match committed {
+                Ok(committed) => shared.sqlite.wait_committed(committed).await?,
+                Err(error) => {
+                    self.roll_back();
+                    return Err(self.describe(error).into());
+                }
+            }
+        }
+        for (channel, payload) in std::mem::take(&mut self.transaction.notifications) {
+            self.shared.hub.send(super::notify::Notification { pid: self.pid, channel, payload });
+        }
+        for (listen, channel) in std::mem::take(&mut self.transaction.listens) {
+            match (listen, channel) {
+                (true, Some(channel)) => self.inbox.listen(&channel),
+                (_, channel) => self.inbox.unlisten(channel.as_deref()),
+            }
+        }
+        self.settings.end_local();
+        self.end_transaction();
+        Ok(())
+    }
+
+    /// Undoes what has begun, block or not.
+    pub(super) fn roll_back(&mut self) {
+        if self.transaction.block == Block::Idle {
+            return;
+        }
+        self.portals.abort_transaction();
+        self.release_writer();
+        if let Some(begin) = self.transaction.begin.take() {
+            self.settings.restore(&begin);
+        }
+        self.settings.end_local();
+        self.transaction.notifications.clear();
+        self.end_transaction();
+    }
+
+    fn release_writer(&mut self) {
+        self.transaction.snapshot = None;
+        self.transaction.catalog = None;
+        if let Some(held) = self.transaction.held.take() {
+            let Held { writer, _pass } = held;
+            block_in_place(|| writer.rollback());
+            self.shared.locks.writer(self.pid, false);
+        }
+    }
+
+    fn end_transaction(&mut self) {
+        self.held.end_transaction(&self.shared.locks, self.pid);
+        let t = &mut self.transaction;
+        t.block = Block::Idle;
+        t.savepoints.clear();
+        t.begin = None;
+        t.catalog = None;
+        t.lost = false;
+        t.pass = None;
+        t.listens.clear();
+    }
+
+    /// A statement failed: an implicit transaction ends, a block waits for its ROLLBACK. A
+    /// block that can only be rolled back gives the writer back at once.
+    pub(super) fn fail(&mut self) {
+        match self.transaction.block {
+            Block::Idle | Block::Failed => {}
+            Block::Implicit => self.roll_back(),
+            Block::Open => {
+                self.transaction.block = Block::Failed;
+                self.portals.abort_running();
+                let t = &mut self.transaction;
+                if t.held.as_ref().is_some_and(|h| !h.writer.in_transaction()) {
+                    t.lost = true;
+                }
+                if t.savepoints.is_empty() || t.lost {
+                    self.release_writer();
+                }
+            }
+        }
+    }
+
+    /// Fills in what only the catalog knows about an error.
+    pub(super) fn describe(&self, error: Error) -> Error {
+        let error = match error.fields().culprit {
+            // SQLite's positions are in the text we printed, not in the client's.
+            crate::error::Culprit::Primary => error.without_position(),
+            _ => error,
+        };
+        super::cancel::reason(&self.cancel, self.deadline, self.shared.clock.instant(), error)
+    }
+}

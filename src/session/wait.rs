@@ -1,0 +1,137 @@
+//! Waiting: for the client's next message, and for anything else while the client may
+//! cancel, vanish or run out of time.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use super::transaction::Block;
+use super::{Session, Step, Stop, cancel};
+use crate::error::{Error, Result, state};
+use crate::wire::{Frontend, write};
+
+/// A suspended portal keeps its reader this long while the client is silent.
+const LIVE_PORTAL: Duration = Duration::from_millis(100);
+
+pub(super) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What happened instead of a message.
+enum Event {
+    Message(Result<Option<Frontend>>),
+    Notification(std::sync::Arc<super::notify::Notification>),
+    Idle,
+    Terminated,
+    TimedOut,
+}
+
+impl Session {
+    /// The next message of the client; None when it is gone. What is pending is sent
+    /// before waiting. FATAL errors: timeouts of idle sessions, the server's end.
+    pub(super) async fn next_message(&mut self) -> Step<Option<Frontend>> {
+        if let Some(message) = self.io.read_buffered()? {
+            return Ok(Some(message));
+        }
+        loop {
+            let idle = matches!(self.transaction.block, Block::Idle);
+            let limit = self.idle_limit();
+            let deadline = limit.map(|limit| self.shared.clock.instant() + limit);
+            let live = self.portals.has_live().then(|| self.shared.clock.instant() + LIVE_PORTAL);
+            let stopping = idle.then(|| self.shared.stopping.clone());
+            let Self { io, cancel, inbox, .. } = self;
+            let event = tokio::select! {
+                biased;
+                message = io.read() => Event::Message(message),
+                () = cancel.ended() => Event::Terminated,
+                () = async {
+                    match stopping {
+                        Some(stopping) => stopping.cancelled_owned().await,
+                        None => std::future::pending().await,
+                    }
+                } => Event::Terminated,
+                notification = inbox.next(), if idle => Event::Notification(notification),
+                () = until(live) => Event::Idle,
+                () = until(deadline) => Event::TimedOut,
+            };
+            match event {
+                Event::Message(message) => return Ok(message?),
+                Event::Notification(n) => {
+                    write::notification(self.io.out(), n.pid, &n.channel, &n.payload);
+                    self.flush().await?;
+                }
+                Event::Idle => self.set_aside_live()?,
+                Event::Terminated => return Err(cancel::terminated().into()),
+                Event::TimedOut => return Err(self.idle_error().into()),
+            }
+        }
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        let derived = self.settings.derived();
+        match self.transaction.block {
+            Block::Open | Block::Failed => derived.idle_timeout,
+            Block::Idle => derived.session_timeout,
+            Block::Implicit => None,
+        }
+    }
+
+    fn idle_error(&self) -> Error {
+        if matches!(self.transaction.block, Block::Idle) {
+            let code = crate::error::SqlState::from_code("57P05");
+            return Error::client(code, "terminating connection due to idle-session timeout")
+                .fatal();
+        }
+        Error::client(
+            state::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            "terminating connection due to idle-in-transaction timeout",
+        )
+        .fatal()
+    }
+
+    /// Begins the clock of a message: statement_timestamp() and statement_timeout.
+    pub(super) fn start_clock(&mut self) {
+        self.cancel.begin();
+        self.message_at = self.shared.clock.postgres_micros();
+        let limit = self.settings.derived().statement_timeout;
+        self.deadline = limit.map(|limit| self.shared.clock.instant() + limit);
+    }
+
+    /// Waits for `what`, unless the client cancels, vanishes or runs out of time.
+    pub(super) async fn wait_for<T>(&mut self, what: impl Future<Output = Result<T>>) -> Step<T> {
+        self.wait_limited(what, None).await
+    }
+
+    /// Like [`Session::wait_for`], with lock_timeout (55P03) as well.
+    pub(super) async fn wait_for_lock<T>(
+        &mut self,
+        what: impl Future<Output = Result<T>>,
+    ) -> Step<T> {
+        let limit = self.settings.derived().lock_timeout;
+        let deadline = limit.map(|limit| self.shared.clock.instant() + limit);
+        self.wait_limited(what, deadline).await
+    }
+
+    async fn wait_limited<T>(
+        &mut self,
+        what: impl Future<Output = Result<T>>,
+        lock: Option<Instant>,
+    ) -> Step<T> {
+        let deadline = self.deadline;
+        tokio::select! {
+            biased;
+            done = what => Ok(done?),
+            error = self.cancel.requested() => Err(error.into()),
+            () = self.io.closed() => Err(Stop::Gone),
+            () = until(deadline) => Err(cancel::statement_timeout().into()),
+            () = until(lock) => Err(Error::client(
+                state::LOCK_NOT_AVAILABLE,
+                "canceling statement due to lock timeout",
+            )
+            .retryable()
+            .into()),
+        }
+    }
+}
