@@ -561,4 +561,4 @@ pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,0 +1,6 @@
+//! Tests of the journal.
+
+mod crash;
+mod images;
+mod model;
+mod records;
