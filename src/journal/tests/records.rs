@@ -180,7 +180,7 @@ async fn damage_is_found() {
     run(&db, "INSERT INTO t VALUES ('bbbb')").await;
     run(&db, "INSERT INTO t VALUES ('cccc')").await;
     for damage in [
-        "UPDATE _crossfade_journal SET body = substr(body, 1, 200) WHERE position = :p",
+        "UPDATE _crossfade_journal SET body = substr(body, 1, length(body) - 1) WHERE position = :p",
         "UPDATE _crossfade_journal SET body = CAST(substr(body, 1, length(body) - 1) || 'x' AS BLOB) WHERE position = :p",
         "DELETE FROM _crossfade_journal WHERE position = :p",
         "UPDATE _crossfade_journal SET part = 1 WHERE position = :p",
