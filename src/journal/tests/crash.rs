@@ -129,11 +129,8 @@ async fn the_stock_program_opens_our_files() {
 fn child() {
     let Some(path) = std::env::var_os("CROSSFADE_TEST_DB") else { return };
     let path = Path::new(&path);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let (db, journal) = serve(path).await;
         let writer = db.writer(None).await.unwrap();

@@ -60,7 +60,14 @@ fn clause() -> impl Strategy<Value = &'static str> {
 }
 
 fn text() -> impl Strategy<Value = &'static str> {
-    prop_oneof![Just("NULL"), Just("'a'"), Just("'b'"), Just("'c'"), Just("x'00ff'"), Just("'trigger'")]
+    prop_oneof![
+        Just("NULL"),
+        Just("'a'"),
+        Just("'b'"),
+        Just("'c'"),
+        Just("x'00ff'"),
+        Just("'trigger'")
+    ]
 }
 
 fn number() -> impl Strategy<Value = i64> {

@@ -25,7 +25,9 @@ impl Model {
     pub(super) fn dump(conn: &Connection) -> Self {
         let mut model = Self::default();
         let mut tables = conn
-            .prepare("SELECT name, wr FROM pragma_table_list WHERE type = 'table' AND schema = 'public'")
+            .prepare(
+                "SELECT name, wr FROM pragma_table_list WHERE type = 'table' AND schema = 'public'",
+            )
             .unwrap();
         while tables.step().unwrap() {
             let name = text(tables.column(0));
@@ -53,8 +55,9 @@ impl Table {
     fn dump(conn: &Connection, name: &str, without_rowid: bool) -> Self {
         let mut columns = Vec::new();
         let mut key = Vec::new();
-        let mut info =
-            conn.prepare(&format!("SELECT name, hidden, pk FROM pragma_table_xinfo('{name}')")).unwrap();
+        let mut info = conn
+            .prepare(&format!("SELECT name, hidden, pk FROM pragma_table_xinfo('{name}')"))
+            .unwrap();
         while info.step().unwrap() {
             if info.column(2) != CellRef::Integer(0) {
                 key.push(columns.len());
@@ -80,7 +83,9 @@ impl Table {
     fn key(&self, row: &Row, rowid: i64) -> String {
         match &self.key {
             None => rowid.to_string(),
-            Some(columns) => format!("{:?}", columns.iter().map(|c| row.get(*c)).collect::<Vec<_>>()),
+            Some(columns) => {
+                format!("{:?}", columns.iter().map(|c| row.get(*c)).collect::<Vec<_>>())
+            }
         }
     }
 
