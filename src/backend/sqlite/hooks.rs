@@ -32,13 +32,15 @@ pub(super) struct Capture {
     seen: Counts,
     /// `seen` and SQLite's total_changes at the last check.
     checked: (Counts, u64),
-    /// Tables whose rows are not kept: virtual tables and their shadow tables.
-    excluded: HashSet<String>,
-    /// Virtual tables are there: SQLite counts their changes, the hook does not see them.
-    has_virtual: bool,
+    /// Tables whose rows are not kept. While there are any, SQLite counts changes that the
+    /// hook does not see.
+    virtual_tables: VirtualTables,
     /// The first thing that went wrong; the transaction must not commit.
     poison: Option<Error>,
 }
+
+/// Names of virtual tables and of the shadow tables behind them.
+pub(super) type VirtualTables = Arc<HashSet<String>>;
 
 /// Hook calls by kind.
 #[derive(Clone, Copy, Default)]
@@ -64,7 +66,8 @@ pub(super) fn install(conn: &mut rusqlite::Connection) -> Result<Arc<Mutex<Captu
 
 impl Capture {
     /// Starts a transaction's record.
-    pub(super) fn begin(&mut self, total_changes: u64) {
+    pub(super) fn begin(&mut self, total_changes: u64, virtual_tables: VirtualTables) {
+        self.virtual_tables = virtual_tables;
         self.enabled = true;
         self.muted = false;
         self.poison = None;
@@ -84,12 +87,6 @@ impl Capture {
     pub(super) fn mute(&mut self, muted: bool, total_changes: u64) {
         self.muted = muted;
         self.rebase(total_changes);
-    }
-
-    /// Names the tables whose rows are not kept.
-    pub(super) fn exclude(&mut self, tables: HashSet<String>, has_virtual: bool) {
-        self.excluded = tables;
-        self.has_virtual = has_virtual;
     }
 
     /// Appends an event.
@@ -126,7 +123,7 @@ impl Capture {
         if early && !last {
             return;
         }
-        if early || (changed > written + deleted && !self.has_virtual) {
+        if early || (changed > written + deleted && self.virtual_tables.is_empty()) {
             self.fail(Error::internal("captured row images do not match the rows changed").detail(
                 format!(
                     "SQLite changed {changed} rows; captured were {written} inserts and updates \
@@ -154,7 +151,8 @@ impl Capture {
 
     fn kept(&self, database: &str, table: &str) -> bool {
         let main = database == "public" || database == "main";
-        main && !is_internal(table) && (self.excluded.is_empty() || !self.excluded.contains(table))
+        main && !is_internal(table)
+            && (self.virtual_tables.is_empty() || !self.virtual_tables.contains(table))
     }
 
     fn append(&mut self, table: &str, case: &PreUpdateCase) -> Result<()> {

@@ -5,6 +5,7 @@
 //! captured for the journal. It must never let SQLITE_BUSY reach a client because of our
 //! own connections. Start at [`Sqlite::open`].
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::backend::Position;
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
+use crate::value::CellRef;
 
 pub mod codes;
 mod connection;
@@ -43,6 +45,7 @@ pub use writer::{Committed, Mark, Writer};
 
 use connection::Purpose;
 use durable::{Durable, Point};
+use hooks::VirtualTables;
 use lock::FileLock;
 use pool::Pool;
 use queue::Queue;
@@ -125,7 +128,8 @@ pub(super) struct Core {
     map: Arc<RwLock<Arc<MapError>>>,
     catalog: RwLock<Arc<Catalog>>,
     recorder: RwLock<Option<Arc<dyn Recorder>>>,
-    virtual_known: AtomicBool,
+    /// None after DDL: looked up again by the next recorded transaction.
+    virtual_tables: Mutex<Option<VirtualTables>>,
     queue: Arc<Queue>,
     pool: Arc<Pool>,
     /// The shared writer connection while nobody writes.
@@ -174,7 +178,7 @@ impl Sqlite {
             map,
             catalog: RwLock::default(),
             recorder: RwLock::new(None),
-            virtual_known: AtomicBool::new(false),
+            virtual_tables: Mutex::default(),
             queue: Arc::default(),
             pool,
             writer: Mutex::new(Some(writer)),
@@ -386,20 +390,27 @@ impl Core {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Virtual and shadow tables, when they are not known since the last DDL.
-    #[expect(clippy::type_complexity, reason = "one caller")]
-    fn virtual_tables(
-        &self,
-        conn: &Connection,
-    ) -> Result<Option<(std::collections::HashSet<String>, bool)>> {
-        if self.virtual_known.swap(true, Ordering::AcqRel) {
-            return Ok(None);
+    /// Virtual and shadow tables, as a writing connection sees them.
+    fn virtual_tables(&self, conn: &Connection) -> Result<VirtualTables> {
+        let mut known = self.virtual_tables.lock();
+        if let Some(known) = &*known {
+            return Ok(known.clone());
         }
-        writer::virtual_tables(conn).map(Some)
+        let mut statement = conn.prepare(
+            "SELECT name FROM pragma_table_list \
+             WHERE schema IN ('public', 'main') AND type IN ('virtual', 'shadow')",
+        )?;
+        let mut names = HashSet::new();
+        while statement.step()? {
+            if let CellRef::Text(name) = statement.column(0) {
+                names.insert(String::from_utf8_lossy(name).into_owned());
+            }
+        }
+        Ok(known.insert(Arc::new(names)).clone())
     }
 
     fn forget_virtual_tables(&self) {
-        self.virtual_known.store(false, Ordering::Release);
+        *self.virtual_tables.lock() = None;
     }
 
     /// Puts the shared writer connection back; one that is not clean is replaced.

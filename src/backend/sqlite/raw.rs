@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -93,12 +94,13 @@ impl Cache {
     }
 
     fn put(&mut self, sql: Arc<str>, prepared: Prepared) {
-        if self.entries.contains_key(&sql) {
-            return;
-        }
         self.tick += 1;
-        self.bytes += sql.len();
-        self.entries.insert(sql, (prepared, self.tick));
+        let length = sql.len();
+        match self.entries.entry(sql) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(place) => place.insert((prepared, self.tick)),
+        };
+        self.bytes += length;
         while self.entries.len() > CACHED_STATEMENTS || self.bytes > CACHED_BYTES {
             let Some(oldest) =
                 self.entries.iter().min_by_key(|(_, (_, tick))| *tick).map(|(k, _)| k.clone())

@@ -4,7 +4,6 @@
 //! marks, the journal record, COMMIT. Dropping it rolls back and frees the turn at once.
 //! It must never commit when an image may be missing. Start at [`Writer::commit`].
 
-use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,13 +92,9 @@ impl Writer {
         failpoint!("writer.begun");
         if let (Some(recorder), Some(capture)) = (recorder, &writer.capture) {
             *writer.recording.lock() = Some(recorder.begin(writer.position));
-            let excluded = writer.core.virtual_tables(&writer.conn)?;
+            let virtual_tables = writer.core.virtual_tables(&writer.conn)?;
             let total = writer.conn.total_changes();
-            let mut capture = capture.lock();
-            if let Some((tables, has_virtual)) = excluded {
-                capture.exclude(tables, has_virtual);
-            }
-            capture.begin(total);
+            capture.lock().begin(total, virtual_tables);
         }
         Ok(writer)
     }
@@ -359,8 +354,11 @@ impl Drop for Writer {
         if self.turn.is_none() {
             return;
         }
-        // A deadline that has passed must not stop the rollback.
+        // Neither a deadline that has passed nor a late cancel must stop the rollback.
         self.conn.set_deadline(None);
+        if self.shared {
+            self.conn.end_lease();
+        }
         if self.conn.in_transaction()
             && let Err(error) = self.conn.execute("ROLLBACK", &[])
         {
@@ -373,20 +371,4 @@ impl Drop for Writer {
 /// A savepoint's name as an SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\"").replace('\0', ""))
-}
-
-/// Names of virtual tables and their shadow tables, and whether there are any.
-pub(super) fn virtual_tables(conn: &Connection) -> Result<(HashSet<String>, bool)> {
-    let mut statement = conn.prepare(
-        "SELECT name FROM pragma_table_list WHERE schema IN ('public', 'main') \
-         AND type IN ('virtual', 'shadow')",
-    )?;
-    let mut names = HashSet::new();
-    while statement.step()? {
-        if let crate::value::CellRef::Text(name) = statement.column(0) {
-            names.insert(String::from_utf8_lossy(name).into_owned());
-        }
-    }
-    let any = !names.is_empty();
-    Ok((names, any))
 }

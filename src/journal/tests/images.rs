@@ -191,7 +191,7 @@ async fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
     writer.batch(SCHEMA).unwrap();
     writer.commit().unwrap();
     let start = journal.attach(1).await.unwrap();
-    let mut model = Model::dump(&*fixture.reader(None).await.unwrap());
+    let mut model = Model::dump(&fixture.reader(None).await.unwrap());
     let mut session = Session { fixture: &fixture, writer: None, savepoints: Vec::new() };
     for step in &steps {
         session.play(step).await;

@@ -1,7 +1,7 @@
 //! Records: chain, parts, savepoints, trimming, restarts.
 
 use super::model::Model;
-use crate::backend::sqlite::tests::{Fixture, fixture};
+use crate::backend::sqlite::tests::{Fixture, fixture, foreign};
 use crate::backend::sqlite::{Durability, Options, Sqlite};
 use crate::clock::Clock;
 use crate::error::state;
@@ -30,7 +30,7 @@ async fn run(db: &Sqlite, sql: &str) -> Position {
 }
 
 async fn records(db: &Sqlite, from: Position) -> Vec<Record> {
-    read(&*db.reader(None).await.unwrap(), from, ALL).unwrap()
+    read(&db.reader(None).await.unwrap(), from, ALL).unwrap()
 }
 
 fn events(record: &Record) -> &[Event] {
@@ -129,7 +129,7 @@ async fn notes_ddl_muting_and_origin_are_kept_in_order() {
 #[tokio::test]
 async fn a_large_transaction_travels_in_parts_and_savepoints_take_theirs_along() {
     let (db, journal) = attached("CREATE TABLE t (id INTEGER PRIMARY KEY, a)").await;
-    let mut model = Model::dump(&*db.reader(None).await.unwrap());
+    let mut model = Model::dump(&db.reader(None).await.unwrap());
     let writer = db.writer(None).await.unwrap();
     let fill = |from: i64, rows: i64, size: i64| {
         let sql = "INSERT INTO t SELECT value, randomblob(?3) FROM \
@@ -291,20 +291,18 @@ async fn virtual_tables_are_left_out_and_do_not_raise_an_alarm() {
 async fn text_that_is_not_utf8_and_utf16_files_survive() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("utf16.db");
-    let conn = rusqlite::Connection::open(&path).unwrap();
-    conn.execute_batch("PRAGMA encoding = 'UTF-16'; CREATE TABLE t (a)").unwrap();
-    drop(conn);
+    foreign(&path, "PRAGMA encoding = 'UTF-16'; CREATE TABLE t (a)");
     let db = Sqlite::open(Options::new(&path), std::sync::Arc::new(|_| Ok(()))).unwrap();
     let journal = Journal::open(&db, Clock::system()).await.unwrap();
     journal.attach(1).await.unwrap();
-    let mut model = Model::dump(&*db.reader(None).await.unwrap());
+    let mut model = Model::dump(&db.reader(None).await.unwrap());
     let at = run(&db, "INSERT INTO t VALUES ('grün €'); UPDATE t SET a = a || '!'").await;
     model.apply(events(&records(&db, at).await[0])).unwrap();
-    assert_eq!(model, Model::dump(&*db.reader(None).await.unwrap()));
+    assert_eq!(model, Model::dump(&db.reader(None).await.unwrap()));
 
     let (db, _journal) = attached("CREATE TABLE t (a)").await;
-    let mut model = Model::dump(&*db.reader(None).await.unwrap());
+    let mut model = Model::dump(&db.reader(None).await.unwrap());
     let at = run(&db, "INSERT INTO t VALUES (CAST(x'ff00fe' AS TEXT))").await;
     model.apply(events(&records(&db, at).await[0])).unwrap();
-    assert_eq!(model, Model::dump(&*db.reader(None).await.unwrap()));
+    assert_eq!(model, Model::dump(&db.reader(None).await.unwrap()));
 }

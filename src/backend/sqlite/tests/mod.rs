@@ -47,3 +47,8 @@ async fn count(db: &Sqlite, sql: &str) -> i64 {
 fn soon(millis: u64) -> Option<Instant> {
     Some(Instant::now() + Duration::from_millis(millis))
 }
+
+/// Runs SQL on a file as a foreign program does.
+pub(crate) fn foreign(path: &Path, sql: &str) {
+    rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
