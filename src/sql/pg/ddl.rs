@@ -81,13 +81,13 @@ impl Lower<'_> {
         }
         let into = *create.into.ok_or_else(missing)?;
         match create.query.and_then(|node| node.node) {
-            Some(N::SelectStmt(select)) => self.into_table(into, *select, create.if_not_exists),
+            Some(N::SelectStmt(select)) => self.table_as(into, *select, create.if_not_exists),
             _ => Err(Stop::Unsupported("CREATE TABLE AS EXECUTE")),
         }
     }
 
     /// CREATE TABLE AS and SELECT INTO.
-    pub(super) fn into_table(
+    pub(super) fn table_as(
         &mut self,
         into: protobuf::IntoClause,
         select: protobuf::SelectStmt,

@@ -30,10 +30,13 @@ pub fn with_stack<T: Send>(text: &str, work: impl FnOnce() -> Result<T> + Send) 
     if text.len() <= SHALLOW {
         return work();
     }
-    match lexer::nesting(text) {
-        ..=SHALLOW => work(),
-        ..=MAX_NESTING => on_thread(work),
-        _ => Err(too_deep()),
+    let nesting = lexer::nesting(text);
+    if nesting <= SHALLOW {
+        work()
+    } else if nesting <= MAX_NESTING {
+        on_thread(work)
+    } else {
+        Err(too_deep())
     }
 }
 

@@ -16,8 +16,7 @@ impl Lower<'_> {
         let mut range = insert.relation.ok_or_else(missing)?;
         let alias = range.alias.take().map(|alias| alias.aliasname);
         let table = self.name(&mut range);
-        let columns =
-            insert.cols.into_iter().map(|node| target_column(node)).collect::<Lowered<_>>()?;
+        let columns = insert.cols.into_iter().map(target_column).collect::<Lowered<_>>()?;
         let source = match insert.select_stmt {
             None => None,
             query => Some(Box::new(self.subquery(query)?)),

@@ -43,12 +43,16 @@ impl Lower<'_> {
                 self.refuse_newer_number(&c)?;
                 (c.location, ExprKind::Literal(literal(c)?))
             }
-            N::ParamRef(p) => (p.location, ExprKind::Param(u32::try_from(p.number).unwrap_or(0))),
+            N::ParamRef(p) => {
+                self.refuse_parameter_junk(p.location)?;
+                (p.location, ExprKind::Param(u32::try_from(p.number).unwrap_or(0)))
+            }
             N::AExpr(e) => (e.location, self.operator(*e)?),
             N::BoolExpr(e) => (e.location, self.boolean(*e)?),
             N::FuncCall(call) => (call.location, self.call(*call)?),
             N::TypeCast(cast) => {
                 let cast = *cast;
+                self.refuse_typed_parameter(&cast)?;
                 let arg = self.boxed(cast.arg)?;
                 (cast.location, ExprKind::Cast(arg, self.some_type(cast.type_name)?))
             }

@@ -1,6 +1,6 @@
 //! Function calls and windows.
 
-use pg_query::protobuf::{self, node::Node as N};
+use pg_query::protobuf::{self, CoercionForm, node::Node as N};
 
 use super::{Lower, Lowered, missing, qualified, text_of};
 use crate::sql::ast::{Bound, Call, ExprKind, Frame, Window};
@@ -28,6 +28,10 @@ impl Lower<'_> {
     pub(super) fn call(&mut self, call: protobuf::FuncCall) -> Lowered<ExprKind> {
         let pos = self.pos(call.location);
         let name = qualified(call.funcname, pos)?;
+        let sugar = call.funcformat == CoercionForm::CoerceSqlSyntax as i32;
+        if sugar && name.name == "timezone" && call.args.len() == 1 {
+            return Err(self.refuse_word(call.location, "local"));
+        }
         let mut args = Vec::with_capacity(call.args.len());
         for arg in call.args {
             args.push(match arg.node {

@@ -18,26 +18,18 @@ impl Lower<'_> {
         Stop::Error(Error::client(state::SYNTAX_ERROR, message).at(self.position(start)))
     }
 
-    /// Refuses the first keyword `word` outside parentheses.
-    pub(super) fn refuse_keyword(&mut self, word: &str) -> Stop {
-        let mut depth = 0_i32;
-        for token in lexer::tokens(self.text) {
-            match token.kind {
-                Kind::Open => depth += 1,
-                Kind::Close => depth -= 1,
-                Kind::Word
-                    if depth == 0
-                        && self.text[token.start..token.end].eq_ignore_ascii_case(word) =>
-                {
-                    return self.syntax_error_at(token.start, token.end);
-                }
-                _ => {}
-            }
+    /// Refuses the first keyword `word` at or after a location, at any depth.
+    pub(super) fn refuse_word(&mut self, location: i32, word: &str) -> Stop {
+        let from = self.byte(location).unwrap_or(0);
+        let found = lexer::tokens(&self.text[from..])
+            .map(|token| (from + token.start, from + token.end, token.kind))
+            .find(|(start, end, kind)| {
+                *kind == Kind::Word && self.text[*start..*end].eq_ignore_ascii_case(word)
+            });
+        match found {
+            Some((start, end, _)) => self.syntax_error_at(start, end),
+            None => self.syntax_error_at(from, from),
         }
-        Stop::Error(Error::client(
-            state::SYNTAX_ERROR,
-            format!("syntax error at or near \"{word}\""),
-        ))
     }
 
     /// Refuses the token that follows the first parenthesised group after a location.
@@ -91,22 +83,66 @@ impl Lower<'_> {
         let Some(at) = self.byte(c.location) else { return Ok(()) };
         let bytes = &self.text.as_bytes()[at..];
         // A minus sign may have been folded into the constant.
-        let skip = bytes.iter().take_while(|b| !b.is_ascii_digit() && **b != b'.').count();
-        let digits = &bytes[skip.min(bytes.len())..];
-        let whole = digits.iter().take_while(|b| b.is_ascii_digit() || **b == b'.').count();
-        let junk = match digits.get(whole) {
-            Some(b'_') => true,
-            Some(b'x' | b'X' | b'o' | b'O' | b'b' | b'B') => digits.starts_with(b"0") && whole == 1,
-            _ => false,
+        let mut start = 0;
+        if bytes.first() == Some(&b'-') {
+            start = 1 + bytes[1..].iter().take_while(|b| b.is_ascii_whitespace()).count();
+        }
+        let digits = |from: usize| {
+            bytes[from.min(bytes.len())..].iter().take_while(|b| b.is_ascii_digit()).count()
         };
-        if !junk || skip > 0 && bytes[0] != b'-' {
+        let mut end = start + digits(start);
+        if bytes.get(end) == Some(&b'.') {
+            end += 1 + digits(end + 1);
+        }
+        if end > start && matches!(bytes.get(end), Some(b'e' | b'E')) {
+            let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+            match digits(end + 1 + sign) {
+                0 => {}
+                count => end += 1 + sign + count,
+            }
+        }
+        if end == start {
             return Ok(());
         }
-        let start = at + skip;
-        let token = self.text.get(start..start + whole + 1).unwrap_or_default();
-        let message = format!("trailing junk after numeric literal at or near \"{token}\"");
+        self.refuse_junk(at + start, at + end, "numeric literal")
+    }
+
+    /// `$1abc`: the parser reads a parameter and a name.
+    pub(super) fn refuse_parameter_junk(&mut self, location: i32) -> Lowered<()> {
+        let Some(start) = self.byte(location) else { return Ok(()) };
+        let bytes = self.text.as_bytes();
+        let count = bytes[start + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+        self.refuse_junk(start, start + 1 + count, "parameter")
+    }
+
+    /// Refuses a token that goes on as an identifier would.
+    fn refuse_junk(&mut self, start: usize, end: usize, what: &str) -> Lowered<()> {
+        let rest = &self.text.as_bytes()[end..];
+        let begins = |b: &u8| b.is_ascii_alphabetic() || *b == b'_' || *b >= 0x80;
+        if !rest.first().is_some_and(begins) {
+            return Ok(());
+        }
+        let goes_on = |b: &&u8| begins(b) || b.is_ascii_digit() || **b == b'$';
+        let end = end + rest.iter().take_while(goes_on).count();
+        let token = self.text.get(start..end).unwrap_or_default();
+        let message = format!("trailing junk after {what} at or near \"{token}\"");
         let pos = self.position(start);
         Err(Stop::Error(Error::client(state::SYNTAX_ERROR, message).at(pos)))
+    }
+
+    /// `date $1`: the parser takes a parameter where only a string may stand.
+    pub(super) fn refuse_typed_parameter(&mut self, cast: &protobuf::TypeCast) -> Lowered<()> {
+        use protobuf::node::Node as N;
+        let Some(N::ParamRef(param)) = cast.arg.as_ref().and_then(|arg| arg.node.as_ref()) else {
+            return Ok(());
+        };
+        let ty = cast.type_name.as_ref().map_or(-1, |ty| ty.location);
+        if ty < 0 || ty > param.location || cast.location > ty {
+            return Ok(());
+        }
+        // CAST ($1 AS t) has its parameter before the type.
+        let start = self.byte(param.location).unwrap_or(0);
+        Err(self.syntax_error_at(start, start + 1 + param.number.to_string().len()))
     }
 
     /// A subquery in FROM needs an alias before version 16.

@@ -12,7 +12,7 @@ impl Lower<'_> {
     pub(super) fn statement(&mut self, node: Option<Node>) -> Lowered<Statement> {
         match node.and_then(|node| node.node).ok_or_else(missing)? {
             N::SelectStmt(mut select) => match take_into(&mut select) {
-                Some(into) => ddl(self.into_table(*into, *select, false)),
+                Some(into) => ddl(self.table_as(*into, *select, false)),
                 None => Ok(Statement::Select(Box::new(self.select(*select)?))),
             },
             N::InsertStmt(s) => Ok(Statement::Insert(Box::new(self.insert(*s)?))),
@@ -21,7 +21,7 @@ impl Lower<'_> {
             N::TransactionStmt(s) => Ok(Statement::Transaction(self.transaction(s)?)),
             N::ConstraintsSetStmt(s) => Ok(Statement::Transaction(self.set_constraints(s)?)),
             N::VariableSetStmt(s) => self.set(s),
-            N::VariableShowStmt(s) => Ok(utility::show(s)),
+            N::VariableShowStmt(s) => Ok(utility::show(&s)),
             N::DiscardStmt(s) => Ok(utility::discard(s)),
             N::CopyStmt(s) => Ok(Statement::Copy(Box::new(self.copy(*s)?))),
             N::ExplainStmt(s) => self.explain(*s),
@@ -80,7 +80,7 @@ impl Lower<'_> {
             N::AlterOwnerStmt(s) => Ok(Ddl::NoEffect(owner_tag(s.object_type))),
             N::AlterDefaultPrivilegesStmt(_) => Ok(Ddl::NoEffect("ALTER DEFAULT PRIVILEGES")),
             N::MergeStmt(s) if s.returning_clause.is_some() => {
-                Err(self.refuse_keyword("returning"))
+                Err(self.refuse_word(-1, "returning"))
             }
             other => Err(Stop::Unsupported(refused(&other))),
         })

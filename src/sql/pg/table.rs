@@ -67,6 +67,9 @@ impl Lower<'_> {
     /// A column definition with its constraints.
     pub(super) fn column_def(&mut self, column: protobuf::ColumnDef) -> Lowered<ColumnDef> {
         let pos = self.pos(column.location);
+        if !column.storage_name.is_empty() {
+            return Err(self.refuse_word(column.location, "storage"));
+        }
         let ty = self.some_type(column.type_name)?;
         let collation = match column.coll_clause {
             Some(clause) => Some(qualified(clause.collname, pos)?),
@@ -95,7 +98,7 @@ impl Lower<'_> {
             ConstrType::ConstrAttrDeferred => "INITIALLY DEFERRED",
             ConstrType::ConstrAttrImmediate => "INITIALLY IMMEDIATE",
             ConstrType::ConstrAttrEnforced | ConstrType::ConstrAttrNotEnforced => {
-                return Err(Stop::Unsupported("NOT ENFORCED"));
+                return Err(self.refuse_word(constraint.location, "enforced"));
             }
             _ => return Ok(false),
         };
@@ -126,13 +129,16 @@ impl Lower<'_> {
 
     fn constraint_kind(&mut self, c: protobuf::Constraint) -> Lowered<ConstraintKind> {
         let kind = constraint_type(&c);
-        if c.without_overlaps || c.fk_with_period || c.pk_with_period {
+        if c.without_overlaps {
+            return Err(self.refuse_word(c.location, "without"));
+        }
+        if c.fk_with_period || c.pk_with_period {
             return Err(Stop::Unsupported("a temporal key"));
         }
         Ok(match kind {
             ConstrType::ConstrNull => ConstraintKind::Null,
             ConstrType::ConstrNotnull if !c.keys.is_empty() => {
-                return Err(Stop::Unsupported("NOT NULL as a table constraint"));
+                return Err(self.refuse_word(c.location, "not"));
             }
             ConstrType::ConstrNotnull => ConstraintKind::NotNull,
             ConstrType::ConstrDefault => {
@@ -151,7 +157,7 @@ impl Lower<'_> {
                 ConstraintKind::Generated(expr, text)
             }
             ConstrType::ConstrCheck | ConstrType::ConstrForeign if !c.is_enforced => {
-                return Err(Stop::Unsupported("NOT ENFORCED"));
+                return Err(self.refuse_word(c.location, "enforced"));
             }
             ConstrType::ConstrCheck => {
                 let (expr, text) = self.with_text(c.raw_expr)?;

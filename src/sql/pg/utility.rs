@@ -106,8 +106,7 @@ impl Lower<'_> {
                         return Err(Stop::Unsupported("EXPLAIN in a format other than text"));
                     }
                 }
-                "verbose" | "costs" | "settings" | "buffers" | "wal" | "timing" | "summary"
-                | "generic_plan" | "memory" | "serialize" => {}
+                "verbose" | "costs" | "settings" | "buffers" | "wal" | "timing" | "summary" => {}
                 other => {
                     let message = format!("unrecognized EXPLAIN option \"{other}\"");
                     let pos = self.pos(option.location);
@@ -217,7 +216,7 @@ pub(super) fn fetch(fetch: protobuf::FetchStmt) -> Lowered<Statement> {
     Ok(Statement::Fetch { cursor: fetch.portalname, direction, is_move: fetch.ismove })
 }
 
-pub(super) fn show(show: protobuf::VariableShowStmt) -> Statement {
+pub(super) fn show(show: &protobuf::VariableShowStmt) -> Statement {
     let name = show.name.to_ascii_lowercase();
     Statement::Session(SessionCommand::Show((name != "all").then_some(name)))
 }
