@@ -16,6 +16,7 @@ use rusqlite::{InterruptHandle, OpenFlags};
 
 use super::codes;
 use super::hooks::Capture;
+use super::lock::FileLock;
 use super::raw::{Failure, Handle, Statement};
 use super::{Install, Options};
 use crate::error::{Error, Result};
@@ -52,6 +53,8 @@ struct Control {
     deadline: AtomicU64,
     timed_out: AtomicBool,
     base: Instant,
+    /// The file stays ours as long as any connection of ours is open.
+    _lock: Arc<FileLock>,
 }
 
 impl Control {
@@ -73,6 +76,7 @@ impl Connection {
         purpose: Purpose,
         install: &Install,
         map: Arc<super::MapError>,
+        lock: Arc<FileLock>,
     ) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -87,6 +91,7 @@ impl Connection {
             deadline: AtomicU64::new(0),
             timed_out: AtomicBool::new(false),
             base: Instant::now(),
+            _lock: lock,
         });
         let watched = Arc::downgrade(&control);
         conn.progress_handler(PROGRESS_STEPS, Some(move || expired(&watched)))

@@ -119,7 +119,6 @@ pub struct Opened {
 #[derive(Clone)]
 pub struct Sqlite(Arc<Core>);
 
-/// Field order matters: connections close before the lock on the file ends.
 pub(super) struct Core {
     options: Options,
     path: PathBuf,
@@ -143,7 +142,7 @@ pub(super) struct Core {
     retired_writers: AtomicU64,
     stop: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    _lock: FileLock,
+    lock: Arc<FileLock>,
 }
 
 impl Sqlite {
@@ -151,20 +150,20 @@ impl Sqlite {
     /// switches WAL mode on, syncs the WAL, starts syncer and upkeep.
     pub fn open(options: Options, install: Arc<Install>) -> Result<Self> {
         let path = resolved(&options.path)?;
-        let lock = FileLock::take(&path)?;
+        let lock = Arc::new(FileLock::take(&path)?);
         let created = !path.exists();
         let switched_to_wal = enter_wal(&path, options.busy_timeout)?;
         let map: Arc<RwLock<Arc<MapError>>> = Arc::new(RwLock::new(Arc::new(codes::plain)));
-        let keeper = connect(&path, &options, Purpose::Own, &install, &map)?;
-        let writer = connect(&path, &options, Purpose::Writer, &install, &map)?;
+        let keeper = connect(&path, &options, Purpose::Own, &install, &map, &lock)?;
+        let writer = connect(&path, &options, Purpose::Writer, &install, &map, &lock)?;
         // Size the WAL is cut back to when it starts anew.
         writer.batch("PRAGMA journal_size_limit = 67108864")?;
         let data_version = data_version(&writer)?;
         let pool = {
-            let (path, options, install, map) =
-                (path.clone(), options.clone(), install.clone(), map.clone());
+            let (path, options, install) = (path.clone(), options.clone(), install.clone());
+            let (map, lock) = (map.clone(), lock.clone());
             let size = options.readers;
-            let open = move || connect(&path, &options, Purpose::Reader, &install, &map);
+            let open = move || connect(&path, &options, Purpose::Reader, &install, &map, &lock);
             Pool::new(size, Box::new(open))
         };
         let durable = Arc::new(Durable::new(&path, options.durability));
@@ -189,7 +188,7 @@ impl Sqlite {
             retired_writers: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             threads: Mutex::default(),
-            _lock: lock,
+            lock,
         });
         let threads = vec![core.durable.start()?, maintain::start(&core)?];
         *core.threads.lock() = threads;
@@ -256,7 +255,7 @@ impl Sqlite {
     /// A connection of the caller's own: for a snapshot or temporary tables.
     pub fn dedicated(&self) -> Result<Connection> {
         let core = &self.0;
-        connect(&core.path, &core.options, Purpose::Own, &core.install, &core.map)
+        connect(&core.path, &core.options, Purpose::Own, &core.install, &core.map, &core.lock)
     }
 
     /// Position of the last commit.
@@ -424,7 +423,14 @@ impl Core {
     }
 
     fn reopen_writer(&self) -> Result<Connection> {
-        let conn = connect(&self.path, &self.options, Purpose::Writer, &self.install, &self.map)?;
+        let conn = connect(
+            &self.path,
+            &self.options,
+            Purpose::Writer,
+            &self.install,
+            &self.map,
+            &self.lock,
+        )?;
         conn.batch("PRAGMA journal_size_limit = 67108864")?;
         self.forget_virtual_tables();
         self.data_version.store(data_version(&conn)?, Ordering::Relaxed);
@@ -491,13 +497,14 @@ fn connect(
     purpose: Purpose,
     install: &Arc<Install>,
     map: &Arc<RwLock<Arc<MapError>>>,
+    lock: &Arc<FileLock>,
 ) -> Result<Connection> {
     let map = map.clone();
     let mapped: Arc<MapError> = Arc::new(move |failure| {
         let map = map.read().clone();
         map(failure)
     });
-    Connection::open(path, options, purpose, install.as_ref(), mapped)
+    Connection::open(path, options, purpose, install.as_ref(), mapped, lock.clone())
 }
 
 fn data_version(conn: &Connection) -> Result<i64> {

@@ -151,13 +151,15 @@ impl Writer {
     pub fn truncate(&self, mark: Mark) -> Result<()> {
         let Some(capture) = &self.capture else { return Ok(()) };
         let total = self.conn.total_changes();
+        // Always in this order: the hook takes the capture while parts are written.
+        let mut recording = self.recording.lock();
         let mut capture = capture.lock();
         capture.rebase(total);
         if capture.stream.truncate(mark.offset)? {
             return Ok(());
         }
         if mark.boundary
-            && let Some(recording) = self.recording.lock().as_mut()
+            && let Some(recording) = recording.as_mut()
         {
             recording.rewind(mark.parts);
             capture.stream.restart(mark.offset);

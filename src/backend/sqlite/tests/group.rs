@@ -48,8 +48,21 @@ async fn watermark_moves_without_anyone_waiting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_wal_is_cut_back_and_that_is_no_foreign_write() {
-    let db = fixture(Durability::Normal, 1);
+    let db = fixture(Durability::Normal, 4);
     setup(&db, "CREATE TABLE t (id INTEGER PRIMARY KEY, a)").await;
+    // Readers all the time: they must not keep the WAL from starting anew.
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (db, stop) = (db.db.clone(), stop.clone());
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    count(&db, "SELECT count(*) FROM t WHERE id < 100").await;
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
     let start = Instant::now();
     let mut largest = 0;
     loop {
@@ -65,6 +78,10 @@ async fn the_wal_is_cut_back_and_that_is_no_foreign_write() {
         if start.elapsed() > Duration::from_secs(4) || db.position().0 > 600 {
             break;
         }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.await.unwrap();
     }
     let written = db.position().0 * 20 * 20_000;
     assert!(written < (128 << 20) || largest < (160 << 20), "{largest} of {written}");
