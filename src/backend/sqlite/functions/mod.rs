@@ -1,13 +1,120 @@
 //! PostgreSQL's functions, registered in SQLite under names of their own (`pg_*`).
 //!
-//! Owns what they compute and how they fail. They must never override a built-in of SQLite,
-//! and never reach another connection, the network or a clock. Start at [`install`].
+//! Owns what they compute and how they fail. They take and return logical cells (see
+//! `value`). They must never override a built-in of SQLite, and never reach a connection,
+//! the network or a clock. Which PostgreSQL function each one stands for is data:
+//! `sql::print::sqlite::registry`. Start at [`install`].
 
-use crate::error::Result;
-
+mod aggregate;
+mod args;
+mod array;
+mod cast;
+mod codec;
+mod collect;
+mod datetime;
+pub mod error;
+mod float;
+mod format;
+mod integer;
+mod json;
+mod json_build;
+mod key;
+mod math;
+mod pattern;
 pub mod session;
+mod statistics;
+mod string;
+mod to_char;
 
-/// Registers every function on a new connection.
-pub fn install(_connection: &rusqlite::Connection) -> Result<()> {
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::Value;
+
+use crate::error::{Error, Result};
+use crate::value::Cell;
+
+use args::Args;
+
+/// A scalar function.
+struct Def {
+    /// Name in SQLite.
+    name: &'static str,
+    /// Number of arguments; -1 for any.
+    arity: i32,
+    /// NULL in, NULL out.
+    strict: bool,
+    /// What it computes.
+    run: fn(&Args<'_>) -> Result<Cell>,
+}
+
+/// A strict function.
+const fn strict(name: &'static str, arity: i32, run: fn(&Args<'_>) -> Result<Cell>) -> Def {
+    Def { name, arity, strict: true, run }
+}
+
+/// A function that sees NULLs.
+const fn lenient(name: &'static str, arity: i32, run: fn(&Args<'_>) -> Result<Cell>) -> Def {
+    Def { name, arity, strict: false, run }
+}
+
+/// Every scalar function.
+fn scalars() -> impl Iterator<Item = &'static Def> {
+    [
+        integer::FUNCTIONS,
+        float::FUNCTIONS,
+        math::FUNCTIONS,
+        string::FUNCTIONS,
+        format::FUNCTIONS,
+        pattern::FUNCTIONS,
+        datetime::FUNCTIONS,
+        to_char::FUNCTIONS,
+        json::FUNCTIONS,
+        json_build::FUNCTIONS,
+        array::FUNCTIONS,
+        cast::FUNCTIONS,
+        codec::FUNCTIONS,
+        key::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Registers every function on a new connection. All of them are deterministic for the
+/// time of one statement: what the session may change is fixed while a statement runs.
+pub fn install(connection: &rusqlite::Connection) -> Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS;
+    for def in scalars() {
+        let run = def.run;
+        let strict = def.strict;
+        connection
+            .create_scalar_function(def.name, def.arity, flags, move |context| {
+                let args = Args(context);
+                if strict && args.any_null() {
+                    return Ok(Value::Null);
+                }
+                run(&args).map(value).map_err(error::carry)
+            })
+            .map_err(|e| registration(def.name, &e))?;
+    }
+    for def in aggregate::all() {
+        connection
+            .create_window_function(def.name, def.arity, flags, aggregate::Window(def.make))
+            .map_err(|e| registration(def.name, &e))?;
+    }
     Ok(())
+}
+
+fn registration(name: &str, error: &rusqlite::Error) -> Error {
+    Error::internal(format!("cannot register function {name}: {error}"))
+}
+
+fn value(cell: Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Integer(i) => Value::Integer(i),
+        Cell::Real(r) => Value::Real(r),
+        Cell::Text(t) => Value::Text(t),
+        Cell::Blob(b) => Value::Blob(b),
+    }
 }

@@ -1,0 +1,263 @@
+//! Arrays (JSON text of logical cells), and the rows of generate_series.
+
+use super::args::{Args, boolean, count, logical, owned, text};
+use super::key::{comparable, compare};
+use super::{Def, lenient, session, strict};
+use crate::error::{Error, Result, state};
+use crate::value::numeric::Numeric;
+use crate::value::{Cell, CellRef, Datum, array, datetime, oid};
+
+pub(super) const FUNCTIONS: &[Def] = &[
+    lenient("pg_array", -1, |a| {
+        Ok(Cell::Text(array::encode((0..a.len()).map(|i| a.cell(i)))))
+    }),
+    strict("pg_array_get", 2, |a| {
+        let items = a.array(0, oid::TEXT)?;
+        let at = usize::try_from(a.int(1)? - 1).ok();
+        Ok(at.and_then(|i| items.into_iter().nth(i)).unwrap_or(Cell::Null))
+    }),
+    strict("pg_array_length", 2, |a| match a.array(0, oid::TEXT)?.len() {
+        n if n > 0 && a.int(1)? == 1 => count(n),
+        _ => Ok(Cell::Null),
+    }),
+    strict("pg_cardinality", 1, |a| count(a.array(0, oid::TEXT)?.len())),
+    strict("pg_array_cat", 2, |a| {
+        let mut items = a.array(0, oid::TEXT)?;
+        items.extend(a.array(1, oid::TEXT)?);
+        encoded(&items)
+    }),
+    lenient("pg_array_append", 2, |a| {
+        let mut items = if a.is_null(0) { Vec::new() } else { a.array(0, oid::TEXT)? };
+        items.push(owned(a.cell(1)));
+        encoded(&items)
+    }),
+    lenient("pg_array_prepend", 2, |a| {
+        let mut items = vec![owned(a.cell(0))];
+        if !a.is_null(1) {
+            items.extend(a.array(1, oid::TEXT)?);
+        }
+        encoded(&items)
+    }),
+    // The last argument of these is the element type's OID.
+    lenient("pg_array_remove", 3, |a| {
+        if a.is_null(0) {
+            return Ok(Cell::Null);
+        }
+        let element = a.oid(2)?;
+        let mut items = a.array(0, element)?;
+        let mut kept = Vec::with_capacity(items.len());
+        for item in items.drain(..) {
+            if !same(item.as_ref(), a.cell(1), element)? {
+                kept.push(item);
+            }
+        }
+        encoded(&kept)
+    }),
+    lenient("pg_array_position", 3, |a| {
+        if a.is_null(0) {
+            return Ok(Cell::Null);
+        }
+        let element = a.oid(2)?;
+        for (i, item) in a.array(0, element)?.iter().enumerate() {
+            if same(item.as_ref(), a.cell(1), element)? {
+                return count(i + 1);
+            }
+        }
+        Ok(Cell::Null)
+    }),
+    strict("pg_array_contains", 3, |a| boolean(contains(a, 0, 1)?)),
+    strict("pg_array_contained", 3, |a| boolean(contains(a, 1, 0)?)),
+    strict("pg_array_overlap", 3, |a| {
+        let element = a.oid(2)?;
+        let (x, y) = (keys(a, 0, element)?, keys(a, 1, element)?);
+        boolean(x.iter().any(|k| !k.is_null() && y.contains(k)))
+    }),
+    lenient("pg_array_to_string", 3, |a| to_string(a, None)),
+    lenient("pg_array_to_string", 4, |a| {
+        let null = if a.is_null(2) { None } else { Some(a.text(2)?) };
+        to_string(a, null)
+    }),
+    lenient("pg_string_to_array", 2, |a| string_to_array(a, None)),
+    lenient("pg_string_to_array", 3, |a| {
+        let null = if a.is_null(2) { None } else { Some(a.text(2)?) };
+        string_to_array(a, null)
+    }),
+    strict("pg_series", 3, |a| series(a)),
+    strict("pg_series_numeric", 3, |a| series_numeric(a)),
+    strict("pg_series_timestamp", 3, |a| series_time(a, oid::TIMESTAMP)),
+    strict("pg_series_timestamptz", 3, |a| series_time(a, oid::TIMESTAMPTZ)),
+    strict("pg_subscripts", 2, |a| {
+        let n = if a.int(1)? == 1 { a.array(0, oid::TEXT)?.len() } else { 0 };
+        text(numbers((1..=n as i64).map(Some)))
+    }),
+];
+
+/// The rows of a table function are read by json_each: more would not fit in a cell.
+const MOST_ROWS: i64 = 50_000_000;
+
+fn encoded(items: &[Cell]) -> Result<Cell> {
+    Ok(Cell::Text(array::encode(items.iter().map(Cell::as_ref))))
+}
+
+/// IS NOT DISTINCT FROM over one element type.
+fn same(a: CellRef<'_>, b: CellRef<'_>, element: u32) -> Result<bool> {
+    Ok(compare(&comparable(a, element)?, &comparable(b, element)?).is_eq())
+}
+
+fn keys(a: &Args<'_>, i: usize, element: u32) -> Result<Vec<Cell>> {
+    a.array(i, element)?.iter().map(|c| comparable(c.as_ref(), element)).collect()
+}
+
+/// NULL elements are contained in nothing.
+fn contains(a: &Args<'_>, outer: usize, inner: usize) -> Result<bool> {
+    let element = a.oid(2)?;
+    let (outer, inner) = (keys(a, outer, element)?, keys(a, inner, element)?);
+    Ok(inner.iter().all(|k| !k.is_null() && outer.contains(k)))
+}
+
+fn to_string(a: &Args<'_>, null: Option<&str>) -> Result<Cell> {
+    if a.is_null(0) || a.is_null(1) {
+        return Ok(Cell::Null);
+    }
+    let element = a.oid(a.len() - 1)?;
+    let session = session::current();
+    let mut parts = Vec::new();
+    for item in a.array(0, element)? {
+        if item.is_null() {
+            parts.extend(null.map(str::to_owned));
+            continue;
+        }
+        let datum = crate::value::storage::decode(
+            crate::schema::Codec::Identity,
+            crate::value::Type::new(element),
+            item.as_ref(),
+        )?;
+        let mut out = Vec::new();
+        crate::value::text::format(
+            &datum,
+            crate::value::Type::new(element),
+            &session.style,
+            &mut out,
+        );
+        parts.push(String::from_utf8_lossy(&out).into_owned());
+    }
+    text(parts.join(a.text(1)?))
+}
+
+fn string_to_array(a: &Args<'_>, null: Option<&str>) -> Result<Cell> {
+    if a.is_null(0) {
+        return Ok(Cell::Null);
+    }
+    let s = a.text(0)?;
+    let parts: Vec<String> = if s.is_empty() {
+        Vec::new()
+    } else if a.is_null(1) {
+        s.chars().map(String::from).collect()
+    } else if a.text(1)?.is_empty() {
+        vec![s.to_owned()]
+    } else {
+        s.split(a.text(1)?).map(str::to_owned).collect()
+    };
+    let cells: Vec<Cell> = parts
+        .into_iter()
+        .map(|p| if Some(p.as_str()) == null { Cell::Null } else { Cell::Text(p) })
+        .collect();
+    encoded(&cells)
+}
+
+fn step_zero() -> Error {
+    Error::client(state::INVALID_PARAMETER_VALUE, "step size cannot equal zero")
+}
+
+fn too_many() -> Error {
+    Error::client(state::PROGRAM_LIMIT_EXCEEDED, "generate_series has too many rows")
+}
+
+fn numbers(items: impl Iterator<Item = Option<i64>>) -> String {
+    let mut out = "[".to_owned();
+    for n in items.map_while(|n| n) {
+        if out.len() > 1 {
+            out.push(',');
+        }
+        out.push_str(&n.to_string());
+    }
+    out.push(']');
+    out
+}
+
+fn series(a: &Args<'_>) -> Result<Cell> {
+    let (start, stop, step) = (a.int(0)?, a.int(1)?, a.int(2)?);
+    if step == 0 {
+        return Err(step_zero());
+    }
+    let span = if step > 0 {
+        i128::from(stop) - i128::from(start)
+    } else {
+        i128::from(start) - i128::from(stop)
+    };
+    if span / i128::from(step).abs() >= i128::from(MOST_ROWS) {
+        return Err(too_many());
+    }
+    let mut next = Some(start);
+    text(numbers(std::iter::from_fn(|| {
+        let n = next.filter(|n| if step > 0 { *n <= stop } else { *n >= stop })?;
+        next = n.checked_add(step);
+        Some(Some(n))
+    })))
+}
+
+fn series_numeric(a: &Args<'_>) -> Result<Cell> {
+    let (mut n, stop, step) = (a.numeric(0)?, a.numeric(1)?, a.numeric(2)?);
+    if [&n, &stop, &step].iter().any(|n| n.scale().is_none()) {
+        return Err(Error::client(
+            state::INVALID_PARAMETER_VALUE,
+            "start, stop and step values must be finite",
+        ));
+    }
+    if step.is_zero() {
+        return Err(step_zero());
+    }
+    let up = step > Numeric::from(0);
+    // Every row shows the larger of the two scales, the first one too.
+    n = n.add(&step.sub(&step)?)?;
+    let mut cells = Vec::new();
+    while if up { n <= stop } else { n >= stop } {
+        if cells.len() as i64 >= MOST_ROWS {
+            return Err(too_many());
+        }
+        let next = n.add(&step)?;
+        cells.push(Cell::Text(n.to_string()));
+        n = next;
+    }
+    encoded(&cells)
+}
+
+fn series_time(a: &Args<'_>, type_oid: u32) -> Result<Cell> {
+    let zoned = type_oid == oid::TIMESTAMPTZ;
+    let read = |i: usize| if zoned { a.timestamptz(i) } else { a.timestamp(i) };
+    let (mut t, stop, step) = (read(0)?, read(1)?, a.interval(2)?);
+    let zero = crate::value::Interval::default();
+    let sign = crate::value::sort_key::interval(&step)
+        .cmp(&crate::value::sort_key::interval(&zero));
+    if sign.is_eq() {
+        return Err(step_zero());
+    }
+    if [t, stop].iter().any(|t| *t == i64::MAX || *t == i64::MIN) {
+        return Err(Error::unsupported("generate_series over infinite timestamps"));
+    }
+    let session = session::current();
+    let mut cells = Vec::new();
+    while if sign.is_gt() { t <= stop } else { t >= stop } {
+        if cells.len() as i64 >= MOST_ROWS {
+            return Err(too_many());
+        }
+        let datum = if zoned { Datum::Timestamptz(t) } else { Datum::Timestamp(t) };
+        cells.push(logical(&datum, type_oid)?);
+        t = if zoned {
+            datetime::add_interval_tz(t, step, &session.style.timezone)?
+        } else {
+            datetime::add_interval(t, step)?
+        };
+    }
+    encoded(&cells)
+}

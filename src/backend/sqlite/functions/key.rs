@@ -1,0 +1,168 @@
+//! Keys: cells that SQLite compares as PostgreSQL compares the values.
+
+use std::cmp::Ordering;
+
+use super::args::{Args, owned};
+use super::{Def, strict};
+use crate::error::{Error, Result};
+use crate::schema::Codec;
+use crate::value::{Cell, CellRef, Datum, Type, element_of, oid, sort_key, storage};
+
+pub(super) const FUNCTIONS: &[Def] = &[
+    strict("pg_numeric_key", 1, |a| Ok(Cell::Blob(a.numeric(0)?.sort_key()))),
+    strict("pg_interval_key", 1, |a| Ok(Cell::Blob(sort_key::interval(&a.interval(0)?).to_vec()))),
+    strict("pg_jsonb_key", 1, |a| comparable(a.cell(0), oid::JSONB)),
+    strict("pg_array_key", 2, |a| {
+        let mut out = Vec::new();
+        array_key(a, a.oid(1)?, &mut out)?;
+        Ok(Cell::Blob(out))
+    }),
+];
+
+/// A logical cell turned into one that compares as the type does.
+pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
+    let decode = || storage::decode(Codec::Identity, Type::new(type_oid), cell);
+    match type_oid {
+        oid::NUMERIC => match decode()? {
+            Datum::Numeric(n) => Ok(Cell::Blob(n.sort_key())),
+            _ => Ok(Cell::Null),
+        },
+        oid::INTERVAL => match decode()? {
+            Datum::Interval(span) => Ok(Cell::Blob(sort_key::interval(&span).to_vec())),
+            _ => Ok(Cell::Null),
+        },
+        oid::JSONB => match cell {
+            CellRef::Text(text) => {
+                let value: serde_json::Value = serde_json::from_slice(text)
+                    .map_err(|e| Error::internal(format!("stored jsonb cannot be read: {e}")))?;
+                let mut out = Vec::new();
+                jsonb_key(&value, &mut out, true)?;
+                Ok(Cell::Blob(out))
+            }
+            _ => Ok(Cell::Null),
+        },
+        other => match element_of(other) {
+            Some(element) => match cell {
+                CellRef::Text(text) => {
+                    let items =
+                        crate::value::array::decode(element, &String::from_utf8_lossy(text))?;
+                    let mut out = Vec::new();
+                    elements_key(&items, element, &mut out)?;
+                    Ok(Cell::Blob(out))
+                }
+                _ => Ok(Cell::Null),
+            },
+            None => Ok(owned(cell)),
+        },
+    }
+}
+
+/// SQLite's order of two cells of one class under BINARY; NULL first.
+pub(super) fn compare(a: &Cell, b: &Cell) -> Ordering {
+    match (a, b) {
+        (Cell::Integer(x), Cell::Integer(y)) => x.cmp(y),
+        (Cell::Real(x), Cell::Real(y)) => x.partial_cmp(y).unwrap_or(Ordering::Equal),
+        (Cell::Integer(x), Cell::Real(y)) => {
+            (*x as f64).partial_cmp(y).unwrap_or(Ordering::Equal)
+        }
+        (Cell::Real(x), Cell::Integer(y)) => {
+            x.partial_cmp(&(*y as f64)).unwrap_or(Ordering::Equal)
+        }
+        (Cell::Text(x), Cell::Text(y)) => x.as_bytes().cmp(y.as_bytes()),
+        (Cell::Blob(x), Cell::Blob(y)) => x.cmp(y),
+        _ => class(a).cmp(&class(b)),
+    }
+}
+
+fn class(cell: &Cell) -> u8 {
+    match cell {
+        Cell::Null => 0,
+        Cell::Integer(_) | Cell::Real(_) => 1,
+        Cell::Text(_) => 2,
+        Cell::Blob(_) => 3,
+    }
+}
+
+fn array_key(a: &Args<'_>, element: u32, out: &mut Vec<u8>) -> Result<()> {
+    elements_key(&a.array(0, element)?, element, out)
+}
+
+/// Element by element, NULL greater than any, the shorter array first.
+fn elements_key(items: &[Cell], element: u32, out: &mut Vec<u8>) -> Result<()> {
+    for item in items {
+        if item.is_null() {
+            out.push(3);
+            continue;
+        }
+        out.push(2);
+        cell_key(&comparable(item.as_ref(), element)?, out);
+    }
+    out.push(0);
+    Ok(())
+}
+
+/// A self-terminating key of a cell whose class is fixed by its type.
+fn cell_key(cell: &Cell, out: &mut Vec<u8>) {
+    match cell {
+        Cell::Null => {}
+        Cell::Integer(n) => out.extend_from_slice(&((*n as u64) ^ (1 << 63)).to_be_bytes()),
+        Cell::Real(r) => {
+            let bits = if *r == 0.0 { 0 } else { r.to_bits() };
+            let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+            out.extend_from_slice(&ordered.to_be_bytes());
+        }
+        Cell::Text(t) => terminated(t.as_bytes(), out),
+        Cell::Blob(b) => terminated(b, out),
+    }
+}
+
+/// Bytes with zero doubled into 0 1 and ended by 0 0.
+fn terminated(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        out.push(*byte);
+        if *byte == 0 {
+            out.push(1);
+        }
+    }
+    out.extend_from_slice(&[0, 0]);
+}
+
+/// Object > Array > Boolean > Number > String > Null; an empty array at the top sorts
+/// below NULL, as PostgreSQL does by historical accident.
+fn jsonb_key(value: &serde_json::Value, out: &mut Vec<u8>, top: bool) -> Result<()> {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) if items.is_empty() && top => out.push(0),
+        Value::Null => out.push(1),
+        Value::String(s) => {
+            out.push(2);
+            // Strings are compared by the database's collation, which is C.
+            terminated(s.as_bytes(), out);
+        }
+        Value::Number(n) => {
+            out.push(3);
+            let number = crate::value::numeric::Numeric::parse(&n.to_string())?;
+            terminated(&number.sort_key(), out);
+        }
+        Value::Bool(b) => out.extend_from_slice(&[4, u8::from(*b)]),
+        Value::Array(items) => {
+            out.push(5);
+            out.extend_from_slice(&(items.len() as u32).to_be_bytes());
+            for item in items {
+                jsonb_key(item, out, false)?;
+            }
+        }
+        Value::Object(fields) => {
+            out.push(6);
+            out.extend_from_slice(&(fields.len() as u32).to_be_bytes());
+            let mut sorted: Vec<_> = fields.iter().collect();
+            // Keys are stored by length, then by bytes.
+            sorted.sort_by(|(a, _), (b, _)| (a.len(), *a).cmp(&(b.len(), *b)));
+            for (name, item) in sorted {
+                terminated(name.as_bytes(), out);
+                jsonb_key(item, out, false)?;
+            }
+        }
+    }
+    Ok(())
+}

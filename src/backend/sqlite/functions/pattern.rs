@@ -1,0 +1,496 @@
+//! LIKE, SIMILAR TO and regular expressions.
+//!
+//! Regular expressions run on the `regex` crate: PostgreSQL's escapes are rewritten, what
+//! it cannot do (back references, look-around) is refused.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::args::{Args, boolean, text};
+use super::{Def, strict};
+use crate::error::{Error, Result, SqlState, state};
+use crate::value::{Cell, array};
+
+pub(super) const FUNCTIONS: &[Def] = &[
+    strict("pg_like", 2, |a| boolean(like(a.text(0)?, a.text(1)?, false)?)),
+    strict("pg_ilike", 2, |a| boolean(like(a.text(0)?, a.text(1)?, true)?)),
+    strict("pg_like_escape", 2, like_escape),
+    strict("pg_like_low", 1, |a| text(literal_prefix(a.text(0)?))),
+    strict("pg_like_high", 1, |a| Ok(after(&literal_prefix(a.text(0)?)))),
+    strict("pg_regex", 2, |a| boolean(regex(a.text(1)?, "")?.is_match(a.text(0)?))),
+    strict("pg_iregex", 2, |a| boolean(regex(a.text(1)?, "i")?.is_match(a.text(0)?))),
+    strict("pg_regex_flags", 3, |a| boolean(regex(a.text(1)?, a.text(2)?)?.is_match(a.text(0)?))),
+    strict("pg_similar", 1, |a| text(similar(a.text(0)?, Some('\\'))?)),
+    strict("pg_similar", 2, |a| text(similar(a.text(0)?, single(a.text(1)?)?)?)),
+    strict("pg_regexp_replace", 3, |a| replace(a, "")),
+    strict("pg_regexp_replace", 4, |a| replace(a, a.text(3)?)),
+    strict("pg_regexp_substr", 2, |a| {
+        let found = extracting(a.text(1)?, "")?;
+        let Some(groups) = found.captures(a.text(0)?) else { return Ok(Cell::Null) };
+        // With a group, substring(… from pattern) is the first group.
+        let piece = if groups.len() > 1 { groups.get(1) } else { groups.get(0) };
+        piece.map_or(Ok(Cell::Null), |m| text(m.as_str()))
+    }),
+    strict("pg_regexp_match", 2, |a| matches(a, "")),
+    strict("pg_regexp_match", 3, |a| matches(a, a.text(2)?)),
+    strict("pg_regexp_matches", 2, |a| all_matches(a, "")),
+    strict("pg_regexp_matches", 3, |a| all_matches(a, a.text(2)?)),
+    strict("pg_regexp_count", 2, |a| {
+        super::args::count(extracting(a.text(1)?, "")?.find_iter(a.text(0)?).count())
+    }),
+    strict("pg_regexp_split", 2, |a| split(a, "")),
+    strict("pg_regexp_split", 3, |a| split(a, a.text(2)?)),
+];
+
+/// A compiled LIKE pattern.
+enum Item {
+    Char(char),
+    One,
+    Many,
+}
+
+fn bad_escape() -> Error {
+    Error::client(
+        state::INVALID_ESCAPE_SEQUENCE,
+        "LIKE pattern must not end with escape character",
+    )
+}
+
+fn items(pattern: &str, fold: bool) -> Result<Vec<Item>> {
+    let lower = |c| if fold { super::string::lower(c) } else { c };
+    let mut out = Vec::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '%' => Item::Many,
+            '_' => Item::One,
+            '\\' => Item::Char(lower(chars.next().ok_or_else(bad_escape)?)),
+            c => Item::Char(lower(c)),
+        });
+    }
+    Ok(out)
+}
+
+/// LIKE with `\` as escape character.
+pub(super) fn like(value: &str, pattern: &str, fold: bool) -> Result<bool> {
+    // The common shapes without wildcards inside need no table.
+    if !fold && !pattern.contains(['_', '\\']) {
+        let inner = pattern.trim_matches('%');
+        if !inner.contains('%') {
+            return Ok(match (pattern.starts_with('%'), pattern.ends_with('%')) {
+                (true, true) => value.contains(inner),
+                (true, false) => value.ends_with(inner),
+                (false, true) => value.starts_with(inner),
+                (false, false) => value == pattern,
+            });
+        }
+    }
+    let items = items(pattern, fold)?;
+    let value: Vec<char> = if fold {
+        value.chars().map(super::string::lower).collect()
+    } else {
+        value.chars().collect()
+    };
+    // Greedy with one step back to the last `%`: linear in practice, bounded by n·m.
+    let (mut v, mut p) = (0, 0);
+    let mut back: Option<(usize, usize)> = None;
+    while v < value.len() {
+        let step = match items.get(p) {
+            Some(Item::Many) => {
+                back = Some((p, v));
+                p += 1;
+                continue;
+            }
+            Some(Item::One) => true,
+            Some(Item::Char(c)) => *c == value[v],
+            None => false,
+        };
+        if step {
+            v += 1;
+            p += 1;
+        } else if let Some((star, from)) = back {
+            back = Some((star, from + 1));
+            p = star + 1;
+            v = from + 1;
+        } else {
+            return Ok(false);
+        }
+    }
+    Ok(items[p..].iter().all(|i| matches!(i, Item::Many)))
+}
+
+/// The text every match of a LIKE pattern starts with.
+fn literal_prefix(pattern: &str) -> String {
+    let mut out = String::new();
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '%' | '_' => break,
+            '\\' => match chars.next() {
+                Some(c) => out.push(c),
+                None => break,
+            },
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A cell above every text with a prefix: the prefix with its last character raised, or a
+/// BLOB, which SQLite sorts after all text.
+fn after(prefix: &str) -> Cell {
+    let mut chars: Vec<char> = prefix.chars().collect();
+    while let Some(last) = chars.pop() {
+        let next = match u32::from(last) + 1 {
+            0xD800..=0xDFFF => 0xE000,
+            n => n,
+        };
+        if let Some(c) = char::from_u32(next) {
+            chars.push(c);
+            return Cell::Text(chars.into_iter().collect());
+        }
+    }
+    Cell::Blob(Vec::new())
+}
+
+fn single(escape: &str) -> Result<Option<char>> {
+    let mut chars = escape.chars();
+    match (chars.next(), chars.next()) {
+        (first, None) => Ok(first),
+        _ => Err(Error::client(state::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .hint("Escape string must be empty or one character.")),
+    }
+}
+
+/// A pattern with its own escape character as one with `\`.
+fn like_escape(a: &Args<'_>) -> Result<Cell> {
+    let escape = single(a.text(1)?)?;
+    let mut out = String::new();
+    let mut chars = a.text(0)?.chars();
+    while let Some(c) = chars.next() {
+        if Some(c) == escape {
+            let next = chars.next().ok_or_else(bad_escape)?;
+            out.push('\\');
+            out.push(next);
+        } else if c == '\\' {
+            out.push_str("\\\\");
+        } else {
+            out.push(c);
+        }
+    }
+    text(out)
+}
+
+/// A SIMILAR TO pattern as a regular expression.
+fn similar(pattern: &str, escape: Option<char>) -> Result<String> {
+    let mut out = "^(?:".to_owned();
+    let mut chars = pattern.chars();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        if Some(c) == escape {
+            let next = chars.next().ok_or_else(bad_escape)?;
+            if next == '"' {
+                return Err(Error::unsupported("the escape-double-quote separator"));
+            }
+            out.push('\\');
+            out.push(next);
+            continue;
+        }
+        match c {
+            '[' => in_class = true,
+            ']' => in_class = false,
+            _ => {}
+        }
+        match c {
+            '%' if !in_class => out.push_str(".*"),
+            '_' if !in_class => out.push('.'),
+            '(' if !in_class => out.push_str("(?:"),
+            '\\' | '.' | '^' | '$' if !in_class => {
+                out.push('\\');
+                out.push(c);
+            }
+            '\\' => out.push_str("\\\\"),
+            c => out.push(c),
+        }
+    }
+    out.push_str(")$");
+    Ok(out)
+}
+
+thread_local! {
+    /// Compiled patterns of this thread; emptied when it grows large.
+    static COMPILED: RefCell<HashMap<(String, String), regex::Regex>> =
+        RefCell::new(HashMap::new());
+}
+
+/// A compiled regular expression with PostgreSQL's flags.
+fn regex(pattern: &str, flags: &str) -> Result<regex::Regex> {
+    let key = (pattern.to_owned(), flags.to_owned());
+    if let Some(found) = COMPILED.with_borrow(|c| c.get(&key).cloned()) {
+        return Ok(found);
+    }
+    let mut builder_flags = Flags::default();
+    for flag in flags.chars() {
+        match flag {
+            'i' => builder_flags.fold = true,
+            'c' => builder_flags.fold = false,
+            'g' => {}
+            'n' | 'm' => builder_flags.lines = true,
+            's' => builder_flags.lines = false,
+            'x' => builder_flags.extended = true,
+            _ => {
+                return Err(Error::client(
+                    state::INVALID_PARAMETER_VALUE,
+                    format!("invalid regular expression option: \"{flag}\""),
+                ));
+            }
+        }
+    }
+    let (translated, flags) = translate(pattern, builder_flags)?;
+    let built = regex::RegexBuilder::new(&translated)
+        .case_insensitive(flags.fold)
+        .multi_line(flags.lines)
+        .dot_matches_new_line(!flags.lines)
+        .ignore_whitespace(flags.extended)
+        .size_limit(1 << 22)
+        .build()
+        .map_err(|e| invalid(&e))?;
+    COMPILED.with_borrow_mut(|c| {
+        if c.len() >= 256 {
+            c.clear();
+        }
+        c.insert(key, built.clone());
+    });
+    Ok(built)
+}
+
+fn invalid(error: &regex::Error) -> Error {
+    match error {
+        regex::Error::CompiledTooBig(_) => {
+            Error::client(state::PROGRAM_LIMIT_EXCEEDED, "regular expression is too complex")
+        }
+        _ => {
+            let line = error.to_string();
+            let reason = line.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            Error::client(
+                SqlState::from_code("2201B"),
+                format!("invalid regular expression: {reason}"),
+            )
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    fold: bool,
+    lines: bool,
+    extended: bool,
+}
+
+/// PostgreSQL's advanced regular expression in the `regex` crate's syntax.
+fn translate(pattern: &str, mut flags: Flags) -> Result<(String, Flags)> {
+    let mut rest = pattern;
+    if let Some(literal) = rest.strip_prefix("***=") {
+        return Ok((regex::escape(literal), flags));
+    }
+    rest = rest.strip_prefix("***:").unwrap_or(rest);
+    // Embedded options apply to the whole expression.
+    if let Some((options, after)) = rest.strip_prefix("(?").and_then(|r| r.split_once(')'))
+        && !options.is_empty()
+        && options.chars().all(|c| c.is_ascii_lowercase())
+    {
+        for option in options.chars() {
+            match option {
+                'i' => flags.fold = true,
+                'c' => flags.fold = false,
+                'n' | 'm' => flags.lines = true,
+                's' => flags.lines = false,
+                'x' => flags.extended = true,
+                't' | 'e' => {}
+                _ => return Err(Error::unsupported("this embedded regular expression option")),
+            }
+        }
+        rest = after;
+    }
+    let mut out = String::with_capacity(rest.len() + 8);
+    let mut chars = rest.chars().peekable();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                let next = chars.next().ok_or_else(|| {
+                    Error::client(
+                        SqlState::from_code("2201B"),
+                        "invalid regular expression: invalid escape \\ sequence",
+                    )
+                })?;
+                match next {
+                    'y' => out.push_str("\\b"),
+                    'Y' => out.push_str("\\B"),
+                    'm' => out.push_str("\\b{start}"),
+                    'M' => out.push_str("\\b{end}"),
+                    'A' => out.push_str("\\A"),
+                    'Z' => out.push_str("\\z"),
+                    '1'..='9' => return Err(Error::unsupported("a back reference")),
+                    'B' => out.push_str("\\\\"),
+                    'e' => out.push_str("\\x1B"),
+                    // Letters PostgreSQL gives a meaning that `regex` shares.
+                    'd' | 'D' | 's' | 'S' | 'w' | 'W' | 'a' | 'f' | 'n' | 'r' | 't' | 'v'
+                    | 'x' | 'u' | 'U' => {
+                        out.push('\\');
+                        out.push(next);
+                    }
+                    'c' | 'b' => return Err(Error::unsupported("this regular expression escape")),
+                    next if next.is_ascii_alphanumeric() => {
+                        return Err(Error::client(
+                            SqlState::from_code("2201B"),
+                            "invalid regular expression: invalid escape \\ sequence",
+                        ));
+                    }
+                    next => out.push_str(&regex::escape(&next.to_string())),
+                }
+            }
+            '[' if in_class && !matches!(chars.peek(), Some(':')) => out.push_str("\\["),
+            '[' if in_class => {
+                // A class such as [:alpha:].
+                out.push('[');
+                while let Some(c) = chars.next() {
+                    out.push(c);
+                    if c == ']' {
+                        break;
+                    }
+                }
+            }
+            '[' => {
+                in_class = true;
+                out.push('[');
+                if chars.next_if_eq(&'^').is_some() {
+                    out.push('^');
+                }
+                if chars.next_if_eq(&']').is_some() {
+                    out.push_str("\\]");
+                }
+            }
+            ']' if in_class => {
+                in_class = false;
+                out.push(']');
+            }
+            // Set operators of `regex` that PostgreSQL does not know.
+            '&' | '~' if in_class => {
+                out.push('\\');
+                out.push(c);
+            }
+            '(' if !in_class && chars.peek() == Some(&'?') => {
+                let mut ahead = chars.clone();
+                ahead.next();
+                match ahead.next() {
+                    Some(':') => out.push('('),
+                    _ => return Err(Error::unsupported("look-around in a regular expression")),
+                }
+            }
+            c => out.push(c),
+        }
+    }
+    Ok((out, flags))
+}
+
+/// A regular expression whose match decides a result. PostgreSQL takes the longest match,
+/// the `regex` crate the first alternative: what could differ is refused.
+fn extracting(pattern: &str, flags: &str) -> Result<regex::Regex> {
+    let mut escaped = false;
+    let mut in_class = false;
+    let mut former = ' ';
+    for c in pattern.chars() {
+        let quantified = matches!(former, '*' | '+' | '?' | '}');
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '|' if !in_class => {
+                return Err(Error::unsupported(
+                    "alternation in a regular expression that extracts or replaces",
+                ));
+            }
+            '?' if !in_class && quantified => {
+                return Err(Error::unsupported("a non-greedy quantifier that decides a result"));
+            }
+            _ => {}
+        }
+        former = c;
+    }
+    regex(pattern, flags)
+}
+
+fn replace(a: &Args<'_>, flags: &str) -> Result<Cell> {
+    let (s, pattern) = (a.text(0)?, a.text(1)?);
+    let found = extracting(pattern, flags)?;
+    let mut with = String::new();
+    let mut chars = a.text(2)?.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '$' => with.push_str("$$"),
+            '\\' => match chars.next() {
+                Some('&') => with.push_str("${0}"),
+                Some(d @ '1'..='9') => with.push_str(&format!("${{{d}}}")),
+                Some('\\') | None => with.push('\\'),
+                Some(other) => {
+                    with.push('\\');
+                    with.push(other);
+                }
+            },
+            c => with.push(c),
+        }
+    }
+    let limit = if flags.contains('g') { 0 } else { 1 };
+    text(found.replacen(s, limit, with.as_str()).into_owned())
+}
+
+fn groups(captures: &regex::Captures<'_>) -> Cell {
+    let cell = |m: Option<regex::Match<'_>>| {
+        m.map_or(Cell::Null, |m| Cell::Text(m.as_str().to_owned()))
+    };
+    let items: Vec<Cell> = if captures.len() == 1 {
+        vec![cell(captures.get(0))]
+    } else {
+        captures.iter().skip(1).map(cell).collect()
+    };
+    Cell::Text(array::encode(items.iter().map(Cell::as_ref)))
+}
+
+fn matches(a: &Args<'_>, flags: &str) -> Result<Cell> {
+    if flags.contains('g') {
+        return Err(Error::client(
+            state::INVALID_PARAMETER_VALUE,
+            "regexp_match() does not support the \"global\" option",
+        )
+        .hint("Use the regexp_matches function instead."));
+    }
+    let found = extracting(a.text(1)?, flags)?;
+    Ok(found.captures(a.text(0)?).map_or(Cell::Null, |c| groups(&c)))
+}
+
+/// The rows of regexp_matches(), as a JSON array of arrays.
+fn all_matches(a: &Args<'_>, flags: &str) -> Result<Cell> {
+    let found = extracting(a.text(1)?, flags)?;
+    let limit = if flags.contains('g') { usize::MAX } else { 1 };
+    let rows: Vec<Cell> = found.captures_iter(a.text(0)?).take(limit).map(|c| groups(&c)).collect();
+    Ok(Cell::Text(array::encode(rows.iter().map(Cell::as_ref))))
+}
+
+fn split(a: &Args<'_>, flags: &str) -> Result<Cell> {
+    let s = a.text(0)?;
+    let found = extracting(a.text(1)?, flags)?;
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for m in found.find_iter(s) {
+        // An empty match at the start, the end or right after a match splits nothing.
+        if m.is_empty() && (m.start() == s.len() || m.start() == from) {
+            continue;
+        }
+        parts.push(Cell::Text(s[from..m.start()].to_owned()));
+        from = m.end();
+    }
+    parts.push(Cell::Text(s[from..].to_owned()));
+    Ok(Cell::Text(array::encode(parts.iter().map(Cell::as_ref))))
+}
