@@ -120,7 +120,7 @@ impl NumericSum {
     fn special(n: &Numeric) -> usize {
         if n.is_nan() {
             0
-        } else if *n > Numeric::from(0) {
+        } else if *n > Numeric::from(0_i64) {
             1
         } else {
             2
@@ -186,7 +186,7 @@ impl Accumulate for NumericSum {
             return Ok(Cell::Text(word.to_owned()));
         }
         let scale = self.scales.keys().next_back().copied().unwrap_or(0);
-        let total = self.total.clone().unwrap_or_else(|| Numeric::from(0)).round(scale as i32);
+        let total = self.total.clone().unwrap_or_else(|| Numeric::from(0_i64)).round(scale as i32);
         if self.average {
             number(&total.div(&Numeric::from(self.rows as i64))?)
         } else {

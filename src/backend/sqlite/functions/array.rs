@@ -9,7 +9,7 @@ use crate::value::{Cell, CellRef, Datum, array, datetime, oid};
 
 pub(super) const FUNCTIONS: &[Def] = &[
     lenient("pg_array", -1, |a| {
-        Ok(Cell::Text(array::encode((0..a.len()).map(|i| a.cell(i)))))
+        Ok(Cell::Text(array::encode((0..a.len()).map(|i| a.cell(i)))?))
     }),
     strict("pg_array_get", 2, |a| {
         let items = a.array(0, oid::TEXT)?;
@@ -96,7 +96,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
 const MOST_ROWS: i64 = 50_000_000;
 
 fn encoded(items: &[Cell]) -> Result<Cell> {
-    Ok(Cell::Text(array::encode(items.iter().map(Cell::as_ref))))
+    Ok(Cell::Text(array::encode(items.iter().map(Cell::as_ref))?))
 }
 
 /// IS NOT DISTINCT FROM over one element type.
@@ -217,7 +217,7 @@ fn series_numeric(a: &Args<'_>) -> Result<Cell> {
     if step.is_zero() {
         return Err(step_zero());
     }
-    let up = step > Numeric::from(0);
+    let up = step > Numeric::from(0_i64);
     // Every row shows the larger of the two scales, the first one too.
     n = n.add(&step.sub(&step)?)?;
     let mut cells = Vec::new();

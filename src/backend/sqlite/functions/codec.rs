@@ -81,11 +81,11 @@ fn numeric(codec: Codec, ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> 
         return Ok(if mode == Mode::Exact {
             nothing()
         } else {
-            beyond(value.is_nan() || value.sign() == Numeric::from(1))
+            beyond(value.is_nan() || value.sign() == Numeric::from(1_i64))
         });
     };
     let rounded = value.trunc(scale);
-    let step = Numeric::from(1).div_scale(scale)?;
+    let step = Numeric::from(1_i64).div_scale(scale)?;
     let rounded = match mode {
         _ if rounded == *value => rounded,
         Mode::Exact => return Ok(nothing()),
@@ -93,7 +93,7 @@ fn numeric(codec: Codec, ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> 
         Mode::Up if *value > rounded => rounded.add(&step)?,
         _ => rounded,
     };
-    let positive = rounded.sign() == Numeric::from(1);
+    let positive = rounded.sign() == Numeric::from(1_i64);
     match storage::encode(codec, ty, &Datum::Numeric(rounded)) {
         Ok(cell) => Ok(cell),
         Err(e) if e.sqlstate() == state::NUMERIC_VALUE_OUT_OF_RANGE => {

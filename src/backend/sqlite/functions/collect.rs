@@ -45,7 +45,7 @@ impl Accumulate for ArrayAgg {
         if self.0.is_empty() {
             return Ok(Cell::Null);
         }
-        Ok(Cell::Text(array::encode(self.0.iter().map(Cell::as_ref))))
+        Ok(Cell::Text(array::encode(self.0.iter().map(Cell::as_ref))?))
     }
 }
 
@@ -86,7 +86,7 @@ impl Accumulate for Distinct {
         });
         sorted.dedup_by(|a, b| compare(&a.0, &b.0).is_eq() && (!self.text || a.2 == b.2));
         if !self.text {
-            return Ok(Cell::Text(array::encode(sorted.iter().map(|r| r.1.as_ref()))));
+            return Ok(Cell::Text(array::encode(sorted.iter().map(|r| r.1.as_ref()))?));
         }
         let mut out = String::new();
         for (i, (_, value, separator)) in sorted.into_iter().enumerate() {

@@ -614,7 +614,7 @@ fn timestamp_part(
             if ty == "date" || time_of(t) == 0 {
                 return Ok(Some(whole));
             }
-            let part = decimal(time_of(t), 6)?.div(&Numeric::from(86_400))?;
+            let part = decimal(time_of(t), 6)?.div(&Numeric::from(86_400_i64))?;
             return whole.add(&part).map(Some);
         }
         "epoch" => {

@@ -217,7 +217,7 @@ fn elements(a: &Args<'_>, bare: bool) -> Result<Cell> {
     for item in items {
         cells.push(if bare { as_text(Some(item.get()))? } else { owned(Some(item.get())) });
     }
-    Ok(Cell::Text(array::encode(cells.iter().map(Cell::as_ref))))
+    Ok(Cell::Text(array::encode(cells.iter().map(Cell::as_ref))?))
 }
 
 fn rows(a: &Args<'_>, f: impl Fn(&str, &str) -> Result<Cell>) -> Result<Cell> {
@@ -232,7 +232,7 @@ fn rows(a: &Args<'_>, f: impl Fn(&str, &str) -> Result<Cell>) -> Result<Cell> {
     for (name, value) in fields {
         cells.push(f(&name, value.get())?);
     }
-    Ok(Cell::Text(array::encode(cells.iter().map(Cell::as_ref))))
+    Ok(Cell::Text(array::encode(cells.iter().map(Cell::as_ref))?))
 }
 
 /// Pairs of name and value, each as a JSON array of two texts.
@@ -240,6 +240,6 @@ fn each(a: &Args<'_>, bare: bool) -> Result<Cell> {
     rows(a, |name, value| {
         let value = if bare { as_text(Some(value))? } else { owned(Some(value)) };
         let pair = [Cell::Text(name.to_owned()), value];
-        Ok(Cell::Text(array::encode(pair.iter().map(Cell::as_ref))))
+        Ok(Cell::Text(array::encode(pair.iter().map(Cell::as_ref))?))
     })
 }

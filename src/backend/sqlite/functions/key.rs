@@ -33,11 +33,7 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
         },
         oid::JSONB => match cell {
             CellRef::Text(text) => {
-                let value: serde_json::Value = serde_json::from_slice(text)
-                    .map_err(|e| Error::internal(format!("stored jsonb cannot be read: {e}")))?;
-                let mut out = Vec::new();
-                jsonb_key(&value, &mut out, true)?;
-                Ok(Cell::Blob(out))
+                Ok(Cell::Blob(sort_key::jsonb(&String::from_utf8_lossy(text))?))
             }
             _ => Ok(Cell::Null),
         },
@@ -125,44 +121,4 @@ fn terminated(bytes: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&[0, 0]);
-}
-
-/// Object > Array > Boolean > Number > String > Null; an empty array at the top sorts
-/// below NULL, as PostgreSQL does by historical accident.
-fn jsonb_key(value: &serde_json::Value, out: &mut Vec<u8>, top: bool) -> Result<()> {
-    use serde_json::Value;
-    match value {
-        Value::Array(items) if items.is_empty() && top => out.push(0),
-        Value::Null => out.push(1),
-        Value::String(s) => {
-            out.push(2);
-            // Strings are compared by the database's collation, which is C.
-            terminated(s.as_bytes(), out);
-        }
-        Value::Number(n) => {
-            out.push(3);
-            let number = crate::value::numeric::Numeric::parse(&n.to_string())?;
-            terminated(&number.sort_key(), out);
-        }
-        Value::Bool(b) => out.extend_from_slice(&[4, u8::from(*b)]),
-        Value::Array(items) => {
-            out.push(5);
-            out.extend_from_slice(&(items.len() as u32).to_be_bytes());
-            for item in items {
-                jsonb_key(item, out, false)?;
-            }
-        }
-        Value::Object(fields) => {
-            out.push(6);
-            out.extend_from_slice(&(fields.len() as u32).to_be_bytes());
-            let mut sorted: Vec<_> = fields.iter().collect();
-            // Keys are stored by length, then by bytes.
-            sorted.sort_by(|(a, _), (b, _)| (a.len(), *a).cmp(&(b.len(), *b)));
-            for (name, item) in sorted {
-                terminated(name.as_bytes(), out);
-                jsonb_key(item, out, false)?;
-            }
-        }
-    }
-    Ok(())
 }

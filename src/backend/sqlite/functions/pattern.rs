@@ -446,7 +446,7 @@ fn replace(a: &Args<'_>, flags: &str) -> Result<Cell> {
     text(found.replacen(s, limit, with.as_str()).into_owned())
 }
 
-fn groups(captures: &regex::Captures<'_>) -> Cell {
+fn groups(captures: &regex::Captures<'_>) -> Result<Cell> {
     let cell = |m: Option<regex::Match<'_>>| {
         m.map_or(Cell::Null, |m| Cell::Text(m.as_str().to_owned()))
     };
@@ -455,7 +455,7 @@ fn groups(captures: &regex::Captures<'_>) -> Cell {
     } else {
         captures.iter().skip(1).map(cell).collect()
     };
-    Cell::Text(array::encode(items.iter().map(Cell::as_ref)))
+    Ok(Cell::Text(array::encode(items.iter().map(Cell::as_ref))?))
 }
 
 fn matches(a: &Args<'_>, flags: &str) -> Result<Cell> {
@@ -467,15 +467,19 @@ fn matches(a: &Args<'_>, flags: &str) -> Result<Cell> {
         .hint("Use the regexp_matches function instead."));
     }
     let found = extracting(a.text(1)?, flags)?;
-    Ok(found.captures(a.text(0)?).map_or(Cell::Null, |c| groups(&c)))
+    found.captures(a.text(0)?).map_or(Ok(Cell::Null), |c| groups(&c))
 }
 
 /// The rows of regexp_matches(), as a JSON array of arrays.
 fn all_matches(a: &Args<'_>, flags: &str) -> Result<Cell> {
     let found = extracting(a.text(1)?, flags)?;
     let limit = if flags.contains('g') { usize::MAX } else { 1 };
-    let rows: Vec<Cell> = found.captures_iter(a.text(0)?).take(limit).map(|c| groups(&c)).collect();
-    Ok(Cell::Text(array::encode(rows.iter().map(Cell::as_ref))))
+    let rows = found
+        .captures_iter(a.text(0)?)
+        .take(limit)
+        .map(|c| groups(&c))
+        .collect::<Result<Vec<Cell>>>()?;
+    Ok(Cell::Text(array::encode(rows.iter().map(Cell::as_ref))?))
 }
 
 fn split(a: &Args<'_>, flags: &str) -> Result<Cell> {
@@ -492,5 +496,5 @@ fn split(a: &Args<'_>, flags: &str) -> Result<Cell> {
         from = m.end();
     }
     parts.push(Cell::Text(s[from..].to_owned()));
-    Ok(Cell::Text(array::encode(parts.iter().map(Cell::as_ref))))
+    Ok(Cell::Text(array::encode(parts.iter().map(Cell::as_ref))?))
 }

@@ -59,14 +59,14 @@ impl Accumulate for Exact {
             return Ok(Cell::Text("NaN".to_owned()));
         }
         let n = Numeric::from(count);
-        let (mut sum, mut squares) = (Numeric::from(0), Numeric::from(0));
+        let (mut sum, mut squares) = (Numeric::from(0_i64), Numeric::from(0_i64));
         for x in &self.items {
             sum = sum.add(x)?;
             squares = squares.add(&x.mul(x)?)?;
         }
         // (N·Σx² - (Σx)²) / (N·(N-1)) or / N²
         let above = n.mul(&squares)?.sub(&sum.mul(&sum)?)?;
-        if above <= Numeric::from(0) {
+        if above <= Numeric::from(0_i64) {
             return Ok(Cell::Text("0".to_owned()));
         }
         let below = if self.sample { n.mul(&Numeric::from(count - 1))? } else { n.mul(&n)? };
