@@ -6,7 +6,7 @@
 use rusqlite::ffi;
 
 use super::raw::Failure;
-use crate::error::{Error, SqlState, state};
+use crate::error::{Error, state};
 
 /// The mark around a SQLSTATE in the message of one of our SQL functions.
 const MARK: char = '\u{1}';
@@ -21,9 +21,7 @@ pub(super) fn cancelled(failure: &Failure, timed_out: bool) -> Option<Error> {
 
 /// An error that one of our SQL functions raised as `\u{1}SQLSTATE\u{1}message`.
 pub fn raised(message: &str) -> Option<Error> {
-    let start = message.find(MARK)? + MARK.len_utf8();
-    let (code, text) = message.get(start..)?.split_once(MARK)?;
-    (code.len() == 5).then(|| Error::client(SqlState::from_code(code), text.to_owned()))
+    super::functions::error::decode(message.get(message.find(MARK)?..)?)
 }
 
 /// The mapping that needs no catalog.

@@ -11,7 +11,7 @@ use super::ast::{Parsed, Statement};
 use super::fingerprint::fingerprint;
 use super::ir::{self, Output};
 use super::pg::deep::with_stack;
-use super::plan::{Action, FrozenSource, Plan, QueryKind, QueryPlan, RowOrder};
+use super::plan::{Action, FrozenSource, Plan, QueryKind, QueryPlan};
 use super::print;
 use crate::error::{Error, Result};
 use crate::value::{Type, oid};

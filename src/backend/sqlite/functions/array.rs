@@ -11,8 +11,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
     lenient("pg_array", -1, |a| {
         Ok(Cell::Text(array::encode((0..a.len()).map(|i| a.cell(i)))?))
     }),
-    strict("pg_array_get", 2, |a| {
-        let items = a.array(0, oid::TEXT)?;
+    strict("pg_array_get", 3, |a| {
+        let items = a.array(0, a.oid(2)?)?;
         let at = usize::try_from(a.int(1)? - 1).ok();
         Ok(at.and_then(|i| items.into_iter().nth(i)).unwrap_or(Cell::Null))
     }),
@@ -21,24 +21,25 @@ pub(super) const FUNCTIONS: &[Def] = &[
         _ => Ok(Cell::Null),
     }),
     strict("pg_cardinality", 1, |a| count(a.array(0, oid::TEXT)?.len())),
-    strict("pg_array_cat", 2, |a| {
-        let mut items = a.array(0, oid::TEXT)?;
-        items.extend(a.array(1, oid::TEXT)?);
+    // The last argument of these is the element type's OID.
+    strict("pg_array_cat", 3, |a| {
+        let element = a.oid(2)?;
+        let mut items = a.array(0, element)?;
+        items.extend(a.array(1, element)?);
         encoded(&items)
     }),
-    lenient("pg_array_append", 2, |a| {
-        let mut items = if a.is_null(0) { Vec::new() } else { a.array(0, oid::TEXT)? };
+    lenient("pg_array_append", 3, |a| {
+        let mut items = if a.is_null(0) { Vec::new() } else { a.array(0, a.oid(2)?)? };
         items.push(owned(a.cell(1)));
         encoded(&items)
     }),
-    lenient("pg_array_prepend", 2, |a| {
+    lenient("pg_array_prepend", 3, |a| {
         let mut items = vec![owned(a.cell(0))];
         if !a.is_null(1) {
-            items.extend(a.array(1, oid::TEXT)?);
+            items.extend(a.array(1, a.oid(2)?)?);
         }
         encoded(&items)
     }),
-    // The last argument of these is the element type's OID.
     lenient("pg_array_remove", 3, |a| {
         if a.is_null(0) {
             return Ok(Cell::Null);

@@ -1,6 +1,6 @@
 //! Casts, by PostgreSQL's rules and messages.
 
-use super::args::{Args, logical};
+use super::args::logical;
 use super::datetime::{DAY, day_of, time_of};
 use super::{Def, lenient, session, strict};
 use crate::error::{Error, Result, state};

@@ -35,7 +35,7 @@ pub(super) fn carry(error: Error) -> rusqlite::Error {
 /// message is SQLite's own.
 pub fn decode(message: &str) -> Option<Error> {
     let mut parts = message.strip_prefix(MARK)?.split(MARK);
-    let state = SqlState::from_code(parts.next()?);
+    let state = parts.next().filter(|code| code.len() == 5).map(SqlState::from_code)?;
     let mut error = Error::client(state, parts.next()?.to_owned());
     if let Some(detail) = parts.next().filter(|d| !d.is_empty()) {
         error = error.detail(detail);

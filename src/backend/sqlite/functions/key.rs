@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::args::{Args, owned};
 use super::{Def, strict};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::Codec;
 use crate::value::{Cell, CellRef, Datum, Type, element_of, oid, sort_key, storage};
 

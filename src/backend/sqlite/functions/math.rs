@@ -35,6 +35,12 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_numeric_gcd", 2, |a| gcd(a).and_then(|n| number(&n))),
     strict("pg_factorial", 1, factorial),
     strict("pg_width_bucket", 4, width_bucket),
+    lenient("pg_num_nulls", -1, |a| {
+        super::args::count((0..a.len()).filter(|i| a.is_null(*i)).count())
+    }),
+    lenient("pg_num_nonnulls", -1, |a| {
+        super::args::count((0..a.len()).filter(|i| !a.is_null(*i)).count())
+    }),
     lenient("pg_greatest", -1, |a| extreme(a, true)),
     lenient("pg_least", -1, |a| extreme(a, false)),
 ];

@@ -24,6 +24,8 @@ mod pattern;
 pub mod session;
 mod statistics;
 mod string;
+#[cfg(test)]
+mod tests;
 mod to_char;
 
 use rusqlite::functions::FunctionFlags;

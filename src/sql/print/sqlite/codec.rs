@@ -29,7 +29,7 @@ pub(super) enum Rounding {
 }
 
 /// Suffix of a codec's function names (`pg_dec_…`, `pg_enc_…`, `pg_cmp_…`).
-pub fn codec_name(codec: Codec) -> &'static str {
+pub(super) fn codec_name(codec: Codec) -> &'static str {
     match codec {
         Codec::Identity => "identity",
         Codec::NumericNative => "numeric_native",

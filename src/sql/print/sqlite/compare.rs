@@ -2,7 +2,7 @@
 
 use super::Value;
 use super::cast;
-use super::codec::{Class, Rounding, bare, comparable, encode_for, key, logical, same_form, suits};
+use super::codec::{Class, Rounding, bare, encode_for, key, logical, same_form, suits};
 use super::names::Printer;
 use crate::error::{Error, Result};
 use crate::schema::Codec;
@@ -307,9 +307,4 @@ pub(super) fn compare_values(op: Comparison, a: Value, b: Value) -> Result<Strin
     let symbol = symbol(op).ok_or_else(|| Error::unsupported("this comparison"))?;
     let (l, r) = align(a, b, class(op), rounding(op))?;
     Ok(format!("({l} {symbol} {r})"))
-}
-
-/// A value and another one, both comparable for equality with values of their own type only.
-pub(super) fn equality_key(value: &Value) -> String {
-    comparable(value, Class::Equality)
 }

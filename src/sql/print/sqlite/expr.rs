@@ -99,8 +99,8 @@ impl Printer {
             }
             ExprKind::RowCompare(left, op, right) => self.row_compare(left, *op, right)?,
             ExprKind::Subscript(array, index) => {
-                let (array, index) = (self.logical(array)?, self.logical(index)?);
-                format!("pg_array_get({array}, {index})")
+                let (items, index) = (self.logical(array)?, self.logical(index)?);
+                format!("pg_array_get({items}, {index}, {})", expr.ty.oid)
             }
             ExprKind::Column(..)
             | ExprKind::Excluded(_)

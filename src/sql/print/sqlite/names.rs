@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::Value;
 use crate::error::{Error, Result};
 use crate::schema::{Codec, Relation, RelationKind};
-use crate::sql::ir::{Output, Query};
+use crate::sql::ir::Output;
 use crate::sql::print::quoted;
 use crate::value::Type;
 
@@ -187,11 +187,6 @@ pub(super) fn logical_columns(outputs: &[Output]) -> Vec<Column> {
             not_null: false,
         })
         .collect()
-}
-
-/// A query's output columns, all logical.
-pub(super) fn logical_outputs(query: &Query) -> Vec<Value> {
-    query.columns.iter().enumerate().map(|(i, o)| Value::logical(output_name(i), o.ty)).collect()
 }
 
 /// A table's qualified name in SQLite.
