@@ -38,11 +38,7 @@ pub(super) struct AggregateDef {
 }
 
 /// An aggregate function.
-pub(super) const fn aggregate(
-    name: &'static str,
-    arity: i32,
-    make: fn() -> State,
-) -> AggregateDef {
+pub(super) const fn aggregate(name: &'static str, arity: i32, make: fn() -> State) -> AggregateDef {
     AggregateDef { name, arity, make }
 }
 
@@ -84,7 +80,9 @@ impl WindowAggregate<State, Value> for Window {
 }
 
 const AGGREGATES: &[AggregateDef] = &[
-    aggregate("pg_sum_numeric", 1, || Box::new(NumericSum { average: false, ..Default::default() })),
+    aggregate("pg_sum_numeric", 1, || {
+        Box::new(NumericSum { average: false, ..Default::default() })
+    }),
     aggregate("pg_avg_numeric", 1, || Box::new(NumericSum { average: true, ..Default::default() })),
     aggregate("pg_sum_int8", 1, || Box::new(IntSum { average: false, ..Default::default() })),
     aggregate("pg_avg_int", 1, || Box::new(IntSum { average: true, ..Default::default() })),

@@ -8,9 +8,7 @@ use crate::value::numeric::Numeric;
 use crate::value::{Cell, CellRef, Datum, array, datetime, oid};
 
 pub(super) const FUNCTIONS: &[Def] = &[
-    lenient("pg_array", -1, |a| {
-        Ok(Cell::Text(array::encode((0..a.len()).map(|i| a.cell(i)))?))
-    }),
+    lenient("pg_array", -1, |a| Ok(Cell::Text(array::encode((0..a.len()).map(|i| a.cell(i)))?))),
     strict("pg_array_get", 3, |a| {
         let items = a.array(0, a.oid(2)?)?;
         let at = usize::try_from(a.int(1)? - 1).ok();
@@ -238,8 +236,8 @@ fn series_time(a: &Args<'_>, type_oid: u32) -> Result<Cell> {
     let read = |i: usize| if zoned { a.timestamptz(i) } else { a.timestamp(i) };
     let (mut t, stop, step) = (read(0)?, read(1)?, a.interval(2)?);
     let zero = crate::value::Interval::default();
-    let sign = crate::value::sort_key::interval(&step)
-        .cmp(&crate::value::sort_key::interval(&zero));
+    let sign =
+        crate::value::sort_key::interval(&step).cmp(&crate::value::sort_key::interval(&zero));
     if sign.is_eq() {
         return Err(step_zero());
     }

@@ -5,7 +5,9 @@ use super::datetime::{DAY, day_of, time_of};
 use super::{Def, lenient, session, strict};
 use crate::error::{Error, Result, state};
 use crate::value::numeric::Numeric;
-use crate::value::{Cell, Datum, Interval, Style, Type, coerce, datetime, element_of, oid, type_name};
+use crate::value::{
+    Cell, Datum, Interval, Style, Type, coerce, datetime, element_of, oid, type_name,
+};
 
 pub(super) const FUNCTIONS: &[Def] = &[
     // pg_cast(value, from, to)
@@ -88,8 +90,16 @@ pub(super) fn convert(datum: Datum, from: u32, to: u32, style: &Style) -> Result
         },
         oid::CHAR => match &datum {
             Datum::Int(n) => i8::try_from(*n)
-                .map(|b| Datum::Text(if b == 0 { String::new() } else { char::from(b as u8).to_string() }))
-                .map_err(|_| Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, "\"char\" out of range")),
+                .map(|b| {
+                    Datum::Text(if b == 0 {
+                        String::new()
+                    } else {
+                        char::from(b as u8).to_string()
+                    })
+                })
+                .map_err(|_| {
+                    Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, "\"char\" out of range")
+                }),
             _ => Err(refused(from, to)),
         },
         _ => match (element_of(from), element_of(to), datum) {
@@ -179,11 +189,7 @@ fn float(datum: &Datum, from: u32, to: u32) -> Result<Datum> {
         },
         _ => return Err(refused(from, to)),
     };
-    Ok(if to == oid::FLOAT4 {
-        Datum::Float4(super::float::narrow(x)?)
-    } else {
-        Datum::Float8(x)
-    })
+    Ok(if to == oid::FLOAT4 { Datum::Float4(super::float::narrow(x)?) } else { Datum::Float8(x) })
 }
 
 /// Through the text form, so that the nearest float of the target's width is met.
@@ -223,9 +229,7 @@ fn is_infinite(t: i64) -> bool {
 fn moment(datum: &Datum, from: u32, to: u32, style: &Style) -> Result<Datum> {
     Ok(match (datum, to) {
         (Datum::Date(d), oid::TIMESTAMP) => Datum::Timestamp(start_of(*d)?),
-        (Datum::Date(d), oid::TIMESTAMPTZ) => {
-            Datum::Timestamptz(to_utc(start_of(*d)?, style)?)
-        }
+        (Datum::Date(d), oid::TIMESTAMPTZ) => Datum::Timestamptz(to_utc(start_of(*d)?, style)?),
         (Datum::Timestamp(t), oid::DATE) => Datum::Date(day_of(*t)?),
         (Datum::Timestamp(t), oid::TIMESTAMPTZ) => Datum::Timestamptz(to_utc(*t, style)?),
         (Datum::Timestamp(t), oid::TIME) if is_infinite(*t) => Datum::Null,

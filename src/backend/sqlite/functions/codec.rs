@@ -75,7 +75,8 @@ fn compare(a: &Args<'_>, codec: Codec) -> Result<Cell> {
 
 fn numeric(codec: Codec, ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> {
     let scale = ty.precision_scale().map_or(0, |p| p.1);
-    let nothing = || if codec == Codec::NumericText { Cell::Text(String::new()) } else { beyond(true) };
+    let nothing =
+        || if codec == Codec::NumericText { Cell::Text(String::new()) } else { beyond(true) };
     let Some(_) = value.scale() else {
         // NaN and Infinity are above, -Infinity is below everything a column holds.
         return Ok(if mode == Mode::Exact {

@@ -35,19 +35,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let (d, t) = (start_of(a.date(0)?)?, a.time(1)?);
         timestamp(if is_infinite(d) { d } else { d + t })
     }),
-    strict("pg_date_interval_add", 2, |a| {
-        timestamp(plus(start_of(a.date(0)?)?, a.interval(1)?)?)
-    }),
+    strict("pg_date_interval_add", 2, |a| timestamp(plus(start_of(a.date(0)?)?, a.interval(1)?)?)),
     strict("pg_date_interval_sub", 2, |a| {
         timestamp(plus(start_of(a.date(0)?)?, negated(a.interval(1)?)?)?)
     }),
     strict("pg_timestamp_add", 2, |a| timestamp(plus(a.timestamp(0)?, a.interval(1)?)?)),
-    strict("pg_timestamp_sub", 2, |a| {
-        timestamp(plus(a.timestamp(0)?, negated(a.interval(1)?)?)?)
-    }),
-    strict("pg_timestamptz_add", 2, |a| {
-        timestamptz(plus_tz(a.timestamptz(0)?, a.interval(1)?)?)
-    }),
+    strict("pg_timestamp_sub", 2, |a| timestamp(plus(a.timestamp(0)?, negated(a.interval(1)?)?)?)),
+    strict("pg_timestamptz_add", 2, |a| timestamptz(plus_tz(a.timestamptz(0)?, a.interval(1)?)?)),
     strict("pg_timestamptz_sub", 2, |a| {
         timestamptz(plus_tz(a.timestamptz(0)?, negated(a.interval(1)?)?)?)
     }),
@@ -239,8 +233,7 @@ pub(super) fn scaled(span: Interval, by: impl Fn(f64) -> f64) -> Result<Interval
         return Err(interval_overflow());
     }
     let month_days = round((months - months.trunc()) * 30.0);
-    let mut seconds =
-        round((days - days.trunc() + month_days - month_days.trunc()) * 86_400.0);
+    let mut seconds = round((days - days.trunc() + month_days - month_days.trunc()) * 86_400.0);
     let mut whole_days = days.trunc() as i64;
     // A whole day from the fractions is carried over.
     if seconds.abs() >= 86_400.0 {
@@ -413,8 +406,19 @@ fn trunc(name: &str, t: i64) -> Result<i64> {
     let known = matches!(
         unit,
         Some(
-            "microseconds" | "milliseconds" | "second" | "minute" | "hour" | "day" | "week"
-                | "month" | "quarter" | "year" | "decade" | "century" | "millennium"
+            "microseconds"
+                | "milliseconds"
+                | "second"
+                | "minute"
+                | "hour"
+                | "day"
+                | "week"
+                | "month"
+                | "quarter"
+                | "year"
+                | "decade"
+                | "century"
+                | "millennium"
         )
     );
     if !known {
@@ -452,10 +456,7 @@ fn trunc_interval(a: &Args<'_>) -> Result<Cell> {
         days: 0,
         micros: 0,
     };
-    let micros = |span: Interval, unit: i64| Interval {
-        micros: span.micros / unit * unit,
-        ..span
-    };
+    let micros = |span: Interval, unit: i64| Interval { micros: span.micros / unit * unit, ..span };
     span = match unit(name) {
         Some("millennium") => months(span, 12_000),
         Some("century") => months(span, 1_200),
@@ -483,15 +484,25 @@ fn part(a: &Args<'_>) -> Result<Cell> {
             let d = a.date(1)?;
             let dateless = matches!(
                 unit(name),
-                Some("microseconds" | "milliseconds" | "second" | "minute" | "hour"
-                    | "timezone" | "timezone_hour" | "timezone_minute")
+                Some(
+                    "microseconds"
+                        | "milliseconds"
+                        | "second"
+                        | "minute"
+                        | "hour"
+                        | "timezone"
+                        | "timezone_hour"
+                        | "timezone_minute"
+                )
             );
             if dateless && a.bool(3)? {
                 return Err(unsupported_unit(name, "date"));
             }
             timestamp_part(name, start_of(d)?, None, "date")?
         }
-        oid::TIMESTAMP => timestamp_part(name, a.timestamp(1)?, None, "timestamp without time zone")?,
+        oid::TIMESTAMP => {
+            timestamp_part(name, a.timestamp(1)?, None, "timestamp without time zone")?
+        }
         oid::TIMESTAMPTZ => {
             let t = a.timestamptz(1)?;
             timestamp_part(
@@ -560,7 +571,8 @@ fn interval_part(name: &str, span: Interval) -> Result<Numeric> {
         Some("millennium") => years / 1000,
         Some("epoch") => {
             // A year counts 365.25 days, a further month 30.
-            let seconds = years * 31_557_600 + months % 12 * 2_592_000 + i64::from(span.days) * 86_400;
+            let seconds =
+                years * 31_557_600 + months % 12 * 2_592_000 + i64::from(span.days) * 86_400;
             let whole = Numeric::from(seconds).add(&decimal(span.micros, 6)?)?;
             return Ok(whole.round(6));
         }
@@ -571,12 +583,7 @@ fn interval_part(name: &str, span: Interval) -> Result<Numeric> {
 
 /// A field of a local timestamp; `instant` when it has a zone. NULL for fields that an
 /// infinite timestamp lacks.
-fn timestamp_part(
-    name: &str,
-    t: i64,
-    instant: Option<i64>,
-    ty: &str,
-) -> Result<Option<Numeric>> {
+fn timestamp_part(name: &str, t: i64, instant: Option<i64>, ty: &str) -> Result<Option<Numeric>> {
     let Some(found) = unit(name) else {
         return Err(unknown_unit(&name.to_ascii_lowercase(), ty));
     };
@@ -604,8 +611,20 @@ fn timestamp_part(
         "year" => shown(year),
         "isoyear" => shown(iso_week(days).1),
         "decade" => year.div_euclid(10),
-        "century" => if year > 0 { (year + 99) / 100 } else { -((100 - year) / 100) },
-        "millennium" => if year > 0 { (year + 999) / 1000 } else { -((999 - (year - 1)) / 1000) },
+        "century" => {
+            if year > 0 {
+                (year + 99) / 100
+            } else {
+                -((100 - year) / 100)
+            }
+        }
+        "millennium" => {
+            if year > 0 {
+                (year + 999) / 1000
+            } else {
+                -((999 - (year - 1)) / 1000)
+            }
+        }
         "dow" => iso_weekday(days) % 7,
         "isodow" => iso_weekday(days),
         "doy" => days - datetime::days_from_civil(year, 1, 1) + 1,
@@ -618,11 +637,13 @@ fn timestamp_part(
             return whole.add(&part).map(Some);
         }
         "epoch" => {
-            let micros = i128::from(instant.unwrap_or(t)) + i128::from(EPOCH_DAYS) * i128::from(DAY);
+            let micros =
+                i128::from(instant.unwrap_or(t)) + i128::from(EPOCH_DAYS) * i128::from(DAY);
             if ty == "date" {
                 return Ok(Some(Numeric::from((micros / 1_000_000) as i64)));
             }
-            let micros = i64::try_from(micros).map_err(|_| out_of_range("timestamp out of range"))?;
+            let micros =
+                i64::try_from(micros).map_err(|_| out_of_range("timestamp out of range"))?;
             return decimal(micros, 6).map(Some);
         }
         "timezone" | "timezone_hour" | "timezone_minute" => {

@@ -26,7 +26,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_float8_abs", 1, |a| real(a.real(0)?.abs())),
     strict("pg_float8_sign", 1, |a| {
         let x = a.real(0)?;
-        real(if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { 0.0 })
+        real(if x > 0.0 {
+            1.0
+        } else if x < 0.0 {
+            -1.0
+        } else {
+            0.0
+        })
     }),
     strict("pg_float8_sqrt", 1, |a| {
         let x = a.real(0)?;

@@ -117,10 +117,9 @@ fn decode(a: &Args<'_>) -> Result<Cell> {
         }
         "base64" => {
             let packed: String = s.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-            base64::engine::general_purpose::STANDARD
-                .decode(packed)
-                .map(Cell::Blob)
-                .map_err(|_| Error::client(state::INVALID_PARAMETER_VALUE, "invalid base64 end sequence"))
+            base64::engine::general_purpose::STANDARD.decode(packed).map(Cell::Blob).map_err(|_| {
+                Error::client(state::INVALID_PARAMETER_VALUE, "invalid base64 end sequence")
+            })
         }
         "escape" => {
             let parsed = crate::value::text::parse(
@@ -145,24 +144,157 @@ pub(super) fn quote_literal(s: &str) -> String {
 
 /// Words that must be quoted although they look like names.
 const RESERVED: &[&str] = &[
-    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "both", "case",
-    "cast", "check", "collate", "column", "constraint", "create", "current_catalog",
-    "current_date", "current_role", "current_time", "current_timestamp", "current_user",
-    "default", "deferrable", "desc", "distinct", "do", "else", "end", "except", "false", "fetch",
-    "for", "foreign", "from", "grant", "group", "having", "in", "initially", "intersect", "into",
-    "lateral", "leading", "limit", "localtime", "localtimestamp", "not", "null", "offset", "on",
-    "only", "or", "order", "placing", "primary", "references", "returning", "select",
-    "session_user", "some", "symmetric", "table", "then", "to", "trailing", "true", "union",
-    "unique", "user", "using", "variadic", "when", "where", "window", "with", "authorization",
-    "binary", "collation", "concurrently", "cross", "current_schema", "freeze", "full", "ilike",
-    "inner", "is", "isnull", "join", "left", "like", "natural", "notnull", "outer", "overlaps",
-    "right", "similar", "tablesample", "verbose", "between", "bigint", "bit", "boolean", "char",
-    "character", "coalesce", "dec", "decimal", "exists", "extract", "float", "greatest",
-    "grouping", "inout", "int", "integer", "interval", "least", "national", "nchar", "none",
-    "normalize", "nullif", "numeric", "out", "overlay", "position", "precision", "real", "row",
-    "setof", "smallint", "substring", "time", "timestamp", "treat", "trim", "values", "varchar",
-    "xmlattributes", "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlnamespaces",
-    "xmlparse", "xmlpi", "xmlroot", "xmlserialize", "xmltable",
+    "all",
+    "analyse",
+    "analyze",
+    "and",
+    "any",
+    "array",
+    "as",
+    "asc",
+    "asymmetric",
+    "both",
+    "case",
+    "cast",
+    "check",
+    "collate",
+    "column",
+    "constraint",
+    "create",
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "default",
+    "deferrable",
+    "desc",
+    "distinct",
+    "do",
+    "else",
+    "end",
+    "except",
+    "false",
+    "fetch",
+    "for",
+    "foreign",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "in",
+    "initially",
+    "intersect",
+    "into",
+    "lateral",
+    "leading",
+    "limit",
+    "localtime",
+    "localtimestamp",
+    "not",
+    "null",
+    "offset",
+    "on",
+    "only",
+    "or",
+    "order",
+    "placing",
+    "primary",
+    "references",
+    "returning",
+    "select",
+    "session_user",
+    "some",
+    "symmetric",
+    "table",
+    "then",
+    "to",
+    "trailing",
+    "true",
+    "union",
+    "unique",
+    "user",
+    "using",
+    "variadic",
+    "when",
+    "where",
+    "window",
+    "with",
+    "authorization",
+    "binary",
+    "collation",
+    "concurrently",
+    "cross",
+    "current_schema",
+    "freeze",
+    "full",
+    "ilike",
+    "inner",
+    "is",
+    "isnull",
+    "join",
+    "left",
+    "like",
+    "natural",
+    "notnull",
+    "outer",
+    "overlaps",
+    "right",
+    "similar",
+    "tablesample",
+    "verbose",
+    "between",
+    "bigint",
+    "bit",
+    "boolean",
+    "char",
+    "character",
+    "coalesce",
+    "dec",
+    "decimal",
+    "exists",
+    "extract",
+    "float",
+    "greatest",
+    "grouping",
+    "inout",
+    "int",
+    "integer",
+    "interval",
+    "least",
+    "national",
+    "nchar",
+    "none",
+    "normalize",
+    "nullif",
+    "numeric",
+    "out",
+    "overlay",
+    "position",
+    "precision",
+    "real",
+    "row",
+    "setof",
+    "smallint",
+    "substring",
+    "time",
+    "timestamp",
+    "treat",
+    "trim",
+    "values",
+    "varchar",
+    "xmlattributes",
+    "xmlconcat",
+    "xmlelement",
+    "xmlexists",
+    "xmlforest",
+    "xmlnamespaces",
+    "xmlparse",
+    "xmlpi",
+    "xmlroot",
+    "xmlserialize",
+    "xmltable",
 ];
 
 pub(super) fn quote_ident(s: &str) -> String {
@@ -215,7 +347,9 @@ fn format(a: &Args<'_>) -> Result<Cell> {
         let index = position.unwrap_or(next);
         next = index + 1;
         if index == 0 {
-            return Err(bad_format("format specifies argument 0, but arguments are numbered from 1"));
+            return Err(bad_format(
+                "format specifies argument 0, but arguments are numbered from 1",
+            ));
         }
         if index >= a.len() {
             return Err(bad_format("too few arguments for format()"));
@@ -233,8 +367,10 @@ fn format(a: &Args<'_>) -> Result<Cell> {
             ('L', true) => "NULL".to_owned(),
             ('L', false) => quote_literal(a.text(index)?),
             (other, _) => {
-                return Err(bad_format(format!("unrecognized format() type specifier \"{other}\""))
-                    .hint("For a single \"%\" use \"%%\"."));
+                return Err(bad_format(format!(
+                    "unrecognized format() type specifier \"{other}\""
+                ))
+                .hint("For a single \"%\" use \"%%\"."));
             }
         };
         let width = digits.parse::<usize>().unwrap_or(0).min(1 << 20);

@@ -3,8 +3,8 @@
 //! Parts are cut out of the text as they stand: what is canonical (jsonb) stays so, what
 //! was kept as given (json) is returned as given.
 
-use serde_json::value::RawValue;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::args::{Args, boolean, count, text};
 use super::{Def, strict};
@@ -174,9 +174,8 @@ fn exists(json: &Value, key: &str) -> bool {
 pub(super) fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => {
-            let parse = |n: &serde_json::Number| {
-                crate::value::numeric::Numeric::parse(&n.to_string()).ok()
-            };
+            let parse =
+                |n: &serde_json::Number| crate::value::numeric::Numeric::parse(&n.to_string()).ok();
             x == y || parse(x).zip(parse(y)).is_some_and(|(x, y)| x == y)
         }
         (Value::Array(x), Value::Array(y)) => {

@@ -107,10 +107,8 @@ pub(super) fn to_json(cell: CellRef<'_>, type_oid: u32) -> Result<String> {
             return Err(Error::internal("an array that is not text"));
         };
         let items = crate::value::array::decode(element, &String::from_utf8_lossy(json))?;
-        let items = items
-            .iter()
-            .map(|i| to_json(i.as_ref(), element))
-            .collect::<Result<Vec<_>>>()?;
+        let items =
+            items.iter().map(|i| to_json(i.as_ref(), element)).collect::<Result<Vec<_>>>()?;
         return Ok(format!("[{}]", items.join(",")));
     }
     let datum = storage::decode(Codec::Identity, Type::new(type_oid), cell)?;

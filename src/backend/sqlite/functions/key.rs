@@ -32,9 +32,7 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
             _ => Ok(Cell::Null),
         },
         oid::JSONB => match cell {
-            CellRef::Text(text) => {
-                Ok(Cell::Blob(sort_key::jsonb(&String::from_utf8_lossy(text))?))
-            }
+            CellRef::Text(text) => Ok(Cell::Blob(sort_key::jsonb(&String::from_utf8_lossy(text))?)),
             _ => Ok(Cell::Null),
         },
         other => match element_of(other) {
@@ -58,12 +56,8 @@ pub(super) fn compare(a: &Cell, b: &Cell) -> Ordering {
     match (a, b) {
         (Cell::Integer(x), Cell::Integer(y)) => x.cmp(y),
         (Cell::Real(x), Cell::Real(y)) => x.partial_cmp(y).unwrap_or(Ordering::Equal),
-        (Cell::Integer(x), Cell::Real(y)) => {
-            (*x as f64).partial_cmp(y).unwrap_or(Ordering::Equal)
-        }
-        (Cell::Real(x), Cell::Integer(y)) => {
-            x.partial_cmp(&(*y as f64)).unwrap_or(Ordering::Equal)
-        }
+        (Cell::Integer(x), Cell::Real(y)) => (*x as f64).partial_cmp(y).unwrap_or(Ordering::Equal),
+        (Cell::Real(x), Cell::Integer(y)) => x.partial_cmp(&(*y as f64)).unwrap_or(Ordering::Equal),
         (Cell::Text(x), Cell::Text(y)) => x.as_bytes().cmp(y.as_bytes()),
         (Cell::Blob(x), Cell::Blob(y)) => x.cmp(y),
         _ => class(a).cmp(&class(b)),

@@ -50,10 +50,7 @@ enum Item {
 }
 
 fn bad_escape() -> Error {
-    Error::client(
-        state::INVALID_ESCAPE_SEQUENCE,
-        "LIKE pattern must not end with escape character",
-    )
+    Error::client(state::INVALID_ESCAPE_SEQUENCE, "LIKE pattern must not end with escape character")
 }
 
 fn items(pattern: &str, fold: bool) -> Result<Vec<Item>> {
@@ -335,8 +332,8 @@ fn translate(pattern: &str, mut flags: Flags) -> Result<(String, Flags)> {
                     'B' => out.push_str("\\\\"),
                     'e' => out.push_str("\\x1B"),
                     // Letters PostgreSQL gives a meaning that `regex` shares.
-                    'd' | 'D' | 's' | 'S' | 'w' | 'W' | 'a' | 'f' | 'n' | 'r' | 't' | 'v'
-                    | 'x' | 'u' | 'U' => {
+                    'd' | 'D' | 's' | 'S' | 'w' | 'W' | 'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x'
+                    | 'u' | 'U' => {
                         out.push('\\');
                         out.push(next);
                     }
@@ -447,9 +444,8 @@ fn replace(a: &Args<'_>, flags: &str) -> Result<Cell> {
 }
 
 fn groups(captures: &regex::Captures<'_>) -> Result<Cell> {
-    let cell = |m: Option<regex::Match<'_>>| {
-        m.map_or(Cell::Null, |m| Cell::Text(m.as_str().to_owned()))
-    };
+    let cell =
+        |m: Option<regex::Match<'_>>| m.map_or(Cell::Null, |m| Cell::Text(m.as_str().to_owned()));
     let items: Vec<Cell> = if captures.len() == 1 {
         vec![cell(captures.get(0))]
     } else {

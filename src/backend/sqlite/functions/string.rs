@@ -52,9 +52,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
         Ok(Cell::Integer(a.text(0)?.chars().next().map_or(0, |c| i64::from(u32::from(c)))))
     }),
     strict("pg_chr", 1, chr),
-    strict("pg_starts_with", 2, |a| {
-        super::args::boolean(a.text(0)?.starts_with(a.text(1)?))
-    }),
+    strict("pg_starts_with", 2, |a| super::args::boolean(a.text(0)?.starts_with(a.text(1)?))),
     strict("pg_overlay", 3, |a| overlay(a, None)),
     strict("pg_overlay", 4, |a| overlay(a, Some(a.int(3)?))),
     lenient("pg_concat", -1, |a| {
@@ -222,10 +220,7 @@ fn overlay(a: &Args<'_>, length: Option<i64>) -> Result<Cell> {
     let (s, new) = (a.text(0)?, a.text(1)?);
     let start = a.int(2)?;
     if start <= 0 {
-        return Err(Error::client(
-            state::SUBSTRING_ERROR,
-            "negative substring length not allowed",
-        ));
+        return Err(Error::client(state::SUBSTRING_ERROR, "negative substring length not allowed"));
     }
     let length = length.unwrap_or(new.chars().count() as i64);
     let end = start.saturating_add(length).saturating_sub(1).max(0);

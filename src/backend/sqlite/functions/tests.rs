@@ -101,8 +101,10 @@ fn values() {
         ("pg_date_add('2024-02-28', 2)", "2024-03-01"),
         ("pg_age('2001-04-10', '1957-06-13')", "43 years 9 mons 27 days"),
         ("pg_trunc_timestamp('week', '2024-05-16 12:00:00')", "2024-05-13 00:00:00"),
-        ("pg_to_char_timestamp('2024-05-06 17:08:09', 'YYYY-MM-DD HH12:MI:SS AM')",
-         "2024-05-06 05:08:09 PM"),
+        (
+            "pg_to_char_timestamp('2024-05-06 17:08:09', 'YYYY-MM-DD HH12:MI:SS AM')",
+            "2024-05-06 05:08:09 PM",
+        ),
         ("pg_to_char_number('1234.5', 'FM9,999.00')", "1,234.50"),
         ("pg_to_char_number('-0.5', '990.99')", "  -0.50"),
         ("pg_json_get_text('{\"a\": {\"b\": 1}}', 'a')", "{\"b\": 1}"),

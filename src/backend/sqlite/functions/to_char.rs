@@ -27,8 +27,18 @@ pub(super) const FUNCTIONS: &[Def] = &[
 ];
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const WEEKDAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -70,10 +80,25 @@ fn pieces(template: &str) -> Result<Vec<Piece<'_>>> {
         let folded = |w: &str| {
             // Numeric words are read in any letter case; named ones as written.
             let lettered = w.chars().any(char::is_lowercase)
-                || matches!(w, "MONTH" | "MON" | "DAY" | "DY" | "AM" | "PM" | "TZ" | "RM" | "BC" | "AD" | "A.M." | "P.M." | "B.C." | "A.D.");
-            tail.get(..w.len()).is_some_and(|t| {
-                if lettered { t == w } else { t.eq_ignore_ascii_case(w) }
-            })
+                || matches!(
+                    w,
+                    "MONTH"
+                        | "MON"
+                        | "DAY"
+                        | "DY"
+                        | "AM"
+                        | "PM"
+                        | "TZ"
+                        | "RM"
+                        | "BC"
+                        | "AD"
+                        | "A.M."
+                        | "P.M."
+                        | "B.C."
+                        | "A.D."
+                );
+            tail.get(..w.len())
+                .is_some_and(|t| if lettered { t == w } else { t.eq_ignore_ascii_case(w) })
         };
         match WORDS.iter().find(|w| folded(w)) {
             Some(name) => {
@@ -144,8 +169,8 @@ fn field(name: &'static str, t: i64, instant: Option<i64>, fill: bool) -> Result
     let weekday = WEEKDAYS[(iso_weekday(days) - 1) as usize % 7];
     let doy = days - datetime::days_from_civil(year, 1, 1) + 1;
     let (week, iso_year) = iso_week(days);
-    let offset = instant
-        .map(|i| i64::from(datetime::offset_at(&session::current().style.timezone, i)));
+    let offset =
+        instant.map(|i| i64::from(datetime::offset_at(&session::current().style.timezone, i)));
     Ok(match name {
         "HH24" => padded(hour, 2),
         "HH12" | "HH" => padded(if hour % 12 == 0 { 12 } else { hour % 12 }, 2),
@@ -343,7 +368,11 @@ fn figures(value: &Numeric, template: &str) -> Result<Cell> {
     if digits.len() > places {
         let hashes: String =
             body.chars().map(|c| if matches!(c, '9' | '0') { '#' } else { c }).collect();
-        return text(if fill { format!("{}{hashes}", if negative { '-' } else { ' ' }) } else { hashes });
+        return text(if fill {
+            format!("{}{hashes}", if negative { '-' } else { ' ' })
+        } else {
+            hashes
+        });
     }
     let mut source = format!("{digits:>places$}").into_bytes().into_iter();
     let first_zero = whole.find('0');
