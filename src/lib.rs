@@ -21,6 +21,7 @@
 //!
 //! L2, engine
 //! - [`compare`]: row sets and effects to verdicts
+//! - [`mirror`]: the applier, lanes A and B, reads at a cut
 //! - [`divergence`]: the store of proven differences, in a state file of its own
 //! - [`cutover`]: the phase machine; recovery as a pure function
 //! - [`session`]: one client connection: statement loop, transactions, portals, COPY, cancel
@@ -46,6 +47,7 @@ pub mod error;
 pub mod failpoint;
 pub mod http;
 pub mod journal;
+pub mod mirror;
 pub mod schema;
 pub mod session;
 pub mod sql;

@@ -4,9 +4,11 @@
 //! compared by type (`value::canonical`). It must never compare answers that belong to two
 //! positions: its callers prove that they do not. Start at [`rows`].
 
+mod coverage;
 mod digest;
 mod rows;
 
+pub use coverage::Coverage;
 pub use digest::Digest;
 pub use rows::{columns_that_differ, rows, text};
 

@@ -5,7 +5,7 @@
 //! captured for the journal. It must never let SQLITE_BUSY reach a client because of our
 //! own connections. Start at [`Sqlite::open`].
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -49,6 +49,9 @@ use hooks::VirtualTables;
 use lock::FileLock;
 use pool::Pool;
 use queue::Queue;
+
+/// Catalogs kept for reading old records by their own shape.
+const CATALOGS_MAX: usize = 256;
 
 /// When a commit may be told to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -126,6 +129,8 @@ pub(super) struct Core {
     install: Arc<Install>,
     map: Arc<RwLock<Arc<MapError>>>,
     catalog: RwLock<Arc<Catalog>>,
+    /// Catalogs by the position that made them: the applier reads old rows by old shapes.
+    catalogs: Mutex<VecDeque<(Position, Arc<Catalog>)>>,
     recorder: RwLock<Option<Arc<dyn Recorder>>>,
     /// None after DDL: looked up again by the next recorded transaction.
     virtual_tables: Mutex<Option<VirtualTables>>,
@@ -176,6 +181,7 @@ impl Sqlite {
             install,
             map,
             catalog: RwLock::default(),
+            catalogs: Mutex::default(),
             recorder: RwLock::new(None),
             virtual_tables: Mutex::default(),
             queue: Arc::default(),
@@ -303,7 +309,28 @@ impl Sqlite {
 
     /// Publishes a new catalog, after the DDL that made it has committed.
     pub fn set_catalog(&self, catalog: Arc<Catalog>) {
+        let mut history = self.0.catalogs.lock();
+        if history.len() >= CATALOGS_MAX {
+            history.pop_front();
+        }
+        history.push_back((self.position(), Arc::clone(&catalog)));
         *self.0.catalog.write() = catalog;
+    }
+
+    /// The catalog as it was after a position committed; None when that is too long ago, or
+    /// before this process started and the schema may have changed since.
+    pub fn catalog_at(&self, position: Position) -> Option<Arc<Catalog>> {
+        let history = self.0.catalogs.lock();
+        let found = history.iter().rev().find(|(from, _)| *from <= position);
+        found.map(|(_, catalog)| Arc::clone(catalog))
+    }
+
+    /// Declares that the schema did not change between a position before this process started
+    /// and its first catalog.
+    pub fn first_catalog_holds_from(&self, position: Position) {
+        if let Some(first) = self.0.catalogs.lock().front_mut() {
+            first.0 = first.0.min(position);
+        }
     }
 
     /// Replaces the mapping of SQLite's failures, for all connections.

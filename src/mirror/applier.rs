@@ -1,0 +1,203 @@
+//! The applier's task: connect, prove where PostgreSQL stands, carry batch after batch.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use tokio_util::sync::CancellationToken;
+
+use super::batch::Batch;
+use super::history::{self, Standing};
+use super::{Shared, State};
+use crate::backend::Position;
+use crate::backend::postgres::control::{Control, Stored};
+use crate::error::{Error, Result, state};
+use crate::journal::{self, Limits, Record};
+use crate::telemetry::names;
+
+/// First and longest pause before trying again.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// Bytes of events loaded for one batch.
+const BATCH_BYTES: u64 = 8 << 20;
+/// How often flushed positions are asked for and the journal is trimmed.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until stopped.
+pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut pause = BACK_OFF.0;
+    while !stop.is_cancelled() {
+        let started = Instant::now();
+        let outcome = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            outcome = carry(&shared, &stop) => outcome,
+        };
+        shared.live.applied_known.store(false, Ordering::Release);
+        match outcome {
+            Ok(()) => return,
+            Err(Ended::Foreign(reason)) => {
+                tracing::warn!(reason, "mirroring stopped: PostgreSQL must be copied anew");
+                shared.state.send_replace(State::CopyAnew(reason));
+                return;
+            }
+            Err(Ended::Locked) => {
+                shared.state.send_replace(State::Locked);
+            }
+            Err(Ended::Failed(error)) => {
+                counter!(names::MIRROR_RETRIES).increment(1);
+                tracing::warn!(%error, "the shadow does not take the journal; trying again");
+                shared.state.send_replace(State::Connecting(error.to_string()));
+            }
+        }
+        if started.elapsed() > BACK_OFF.1 {
+            pause = BACK_OFF.0;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(BACK_OFF.1);
+    }
+}
+
+/// Why carrying ended.
+enum Ended {
+    Failed(Error),
+    Foreign(String),
+    Locked,
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// One connection's life.
+async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), Ended> {
+    let control = Control::connect(&shared.connector).await?;
+    if !control.lock().await? {
+        return Err(Ended::Locked);
+    }
+    let stored = control.stored().await?;
+    let mut at = match history::standing(&shared.journal, stored.as_ref()).await? {
+        Standing::At(position) => position,
+        Standing::Foreign(reason) => return Err(Ended::Foreign(reason)),
+    };
+    let mut hash = stored.as_ref().and_then(|s: &Stored| s.hash).unwrap_or_default();
+    if shared.sqlite.catalog_at(at).is_none() {
+        if history::schema_changed(&shared.journal, at, shared.sqlite.position()).await? {
+            let reason = "the schema changed while PostgreSQL was behind, and the proxy was \
+                          restarted since";
+            return Err(Ended::Foreign(reason.to_owned()));
+        }
+        shared.sqlite.first_catalog_holds_from(at);
+    }
+    let mut batch = Batch::new(Arc::clone(shared), control.clone()).await?;
+    publish(shared, at, None);
+    shared.state.send_replace(State::Running);
+    let mut trim = Trim::default();
+    let mut durable = shared.sqlite.durable_changes();
+    loop {
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        if control.is_closed() {
+            return Err(lost().into());
+        }
+        let floor = shared.pins.floor();
+        let until = floor.map_or(shared.sqlite.durable(), |f| f.min(shared.sqlite.durable()));
+        if until <= at {
+            trim.step(shared, &control, at).await?;
+            wait(shared, stop, &mut durable, floor.is_some()).await;
+            continue;
+        }
+        let records = read(shared, at.next(), until).await?;
+        let Some(last) = records.last() else { continue };
+        let (position, new_hash, committed) =
+            (last.position, last.hash.0, last.committed_at_us);
+        batch.apply(&records, (at, hash)).await?;
+        counter!(names::MIRROR_APPLIED).increment(records.len() as u64);
+        at = position;
+        hash = new_hash;
+        publish(shared, at, Some(committed));
+        trim.step(shared, &control, at).await?;
+    }
+}
+
+fn lost() -> Error {
+    Error::shadow(state::CONNECTION_FAILURE, "the connection to PostgreSQL was closed").retryable()
+}
+
+async fn read(shared: &Shared, from: Position, until: Position) -> Result<Vec<Record>> {
+    let reader = shared.sqlite.reader(None).await?;
+    let limits =
+        Limits { records: shared.settings.batch_commits_max, bytes: BATCH_BYTES, until };
+    crate::backend::sqlite::blocking(|| journal::read(&reader, from, limits))
+}
+
+async fn wait(
+    shared: &Shared,
+    stop: &CancellationToken,
+    durable: &mut crate::backend::sqlite::DurableChanges,
+    pinned: bool,
+) {
+    if pinned {
+        shared.pins.changed().await;
+        return;
+    }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = durable.next() => {}
+        // Looks at the connection now and then.
+        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+    }
+}
+
+fn publish(shared: &Shared, at: Position, committed_at_us: Option<i64>) {
+    let live = &shared.live;
+    live.applied.store(at.0, Ordering::Release);
+    if let Some(us) = committed_at_us {
+        live.applied_commit_us.store(us, Ordering::Release);
+    }
+    live.applied_known.store(true, Ordering::Release);
+    live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
+    shared.applied.send_replace(at);
+}
+
+/// Trims the journal below what PostgreSQL has flushed: with synchronous_commit off a position
+/// that was read back may still be lost when the server crashes.
+#[derive(Default)]
+struct Trim {
+    last: Option<Instant>,
+    waiting: Option<(Position, u64)>,
+}
+
+impl Trim {
+    async fn step(&mut self, shared: &Shared, control: &Control, at: Position) -> Result<()> {
+        if self.last.is_some_and(|last| last.elapsed() < TRIM_EVERY) {
+            return Ok(());
+        }
+        self.last = Some(Instant::now());
+        let rows = control
+            .rows(
+                "SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint, \
+                 (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint",
+            )
+            .await?;
+        let Some(row) = rows.first() else { return Ok(()) };
+        let number = |i: usize| u64::try_from(row.get::<_, i64>(i)).unwrap_or(0);
+        if let Some((position, lsn)) = self.waiting
+            && number(0) >= lsn
+        {
+            shared.journal.trim(position).await?;
+            shared.live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
+            self.waiting = None;
+        }
+        if self.waiting.is_none() {
+            self.waiting = Some((at, number(1)));
+        }
+        Ok(())
+    }
+}

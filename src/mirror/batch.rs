@@ -1,0 +1,385 @@
+//! One transaction of the shadow: several source transactions, then the position, all or nothing.
+//!
+//! The fast way pipelines everything and gives up on the first error; then the same records are
+//! applied again the careful way, each image behind a savepoint, and what PostgreSQL cannot
+//! hold goes to the quarantine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio_postgres::types::ToSql;
+
+use super::Shared;
+use super::lane_b::{self, Tested};
+use crate::backend::Position;
+use crate::backend::postgres::apply::{Apply, Prepared, Shapes, quoted};
+use crate::backend::postgres::control::Control;
+use crate::divergence::Sample;
+use crate::error::{Error, Result, state};
+use crate::failpoint;
+use crate::journal::{Event, EventStream, Events, Image, Op, Record};
+use crate::schema::{Catalog, Relation};
+
+/// Statements in flight at once.
+const PIPELINE: usize = 200;
+
+/// The applier's connection with its prepared statements.
+pub(super) struct Batch {
+    pub(super) shared: Arc<Shared>,
+    pub(super) prepared: Prepared,
+    pub(super) shapes: Shapes,
+    /// The role may switch triggers and foreign keys off for itself.
+    pub(super) replica: bool,
+    /// Tables whose statements may have effects that the images do not account for.
+    pub(super) guarded: HashMap<String, bool>,
+}
+
+impl Batch {
+    pub(super) async fn new(shared: Arc<Shared>, control: Control) -> Result<Self> {
+        control.batch("SET synchronous_commit = off").await?;
+        let replica = control.batch("SET session_replication_role = replica").await.is_ok();
+        if !replica {
+            tracing::warn!("no right to set session_replication_role: constraint order applies");
+        }
+        let prepared = Prepared::new(control);
+        Ok(Self { shared, prepared, shapes: Shapes::default(), replica, guarded: HashMap::new() })
+    }
+
+    pub(super) fn control(&self) -> Control {
+        self.prepared.control().clone()
+    }
+
+    /// Applies records that follow `before`, with the new position in the same transaction.
+    pub(super) async fn apply(
+        &mut self,
+        records: &[Record],
+        before: (Position, [u8; 32]),
+    ) -> Result<()> {
+        match self.attempt(records, before, false).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_about_data(&error) => {
+                self.rollback().await?;
+                tracing::warn!(%error, "applying record by record");
+                self.attempt(records, before, true).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn rollback(&mut self) -> Result<()> {
+        self.control().batch("ROLLBACK").await
+    }
+
+    async fn attempt(
+        &mut self,
+        records: &[Record],
+        before: (Position, [u8; 32]),
+        careful: bool,
+    ) -> Result<()> {
+        let control = self.control();
+        control.batch("BEGIN").await?;
+        failpoint!("mirror.begun");
+        let lag = self.shared.sqlite.position().0.saturating_sub(before.0.0);
+        for record in records {
+            let catalog = self.catalog(record.position)?;
+            if self.shared.settings.compare_writes && !careful {
+                let tested = if lag > self.shared.settings.lane_b_lag_max {
+                    lane_b::skip_all(self, record, "sampled_out")
+                } else {
+                    lane_b::test(self, record, &catalog).await?
+                };
+                if tested == Tested::Kept {
+                    continue;
+                }
+            }
+            self.images(record, &catalog, careful).await?;
+        }
+        let Some(last) = records.last() else { return control.batch("ROLLBACK").await };
+        self.position(last, before).await?;
+        failpoint!("mirror.before_commit");
+        control.batch("COMMIT").await?;
+        failpoint!("mirror.after_commit");
+        Ok(())
+    }
+
+    fn catalog(&self, position: Position) -> Result<Arc<Catalog>> {
+        // The catalog a record was written under is the one before its own schema change.
+        let before = Position(position.0.saturating_sub(1));
+        self.shared
+            .sqlite
+            .catalog_at(before)
+            .ok_or_else(|| Error::internal("the catalog of an old position is not known"))
+    }
+
+    /// Stores the new position if PostgreSQL still stands where we believe it does.
+    async fn position(&mut self, last: &Record, before: (Position, [u8; 32])) -> Result<()> {
+        let control = self.control();
+        let number = |p: Position| i64::try_from(p.0).unwrap_or(i64::MAX);
+        let changed = control
+            .client()
+            .execute(
+                "UPDATE crossfade.state SET position = $1, hash = $2, updated_at = now() \
+                 WHERE position = $3 AND hash = $4 AND lineage = $5",
+                &[
+                    &number(last.position),
+                    &last.hash.0.as_slice(),
+                    &number(before.0),
+                    &before.1.as_slice(),
+                    &last.lineage.0.as_slice(),
+                ],
+            )
+            .await
+            .map_err(|e| control.error(&e))?;
+        if changed == 1 {
+            return Ok(());
+        }
+        Err(Error::shadow(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "somebody else moved the applied position",
+        )
+        .retryable())
+    }
+
+    /// Lane A: the images and the other events, in order.
+    async fn images(&mut self, record: &Record, catalog: &Catalog, careful: bool) -> Result<()> {
+        match &record.events {
+            Events::Loaded(events) => {
+                let mut images = Vec::new();
+                for event in events {
+                    if let Event::Row(image) = event {
+                        images.push(image);
+                        if images.len() < PIPELINE {
+                            continue;
+                        }
+                    }
+                    if !images.is_empty() && !matches!(event, Event::Statement(_)) {
+                        self.rows(&images, catalog, record.position, careful).await?;
+                        images.clear();
+                    }
+                    self.other(event).await?;
+                }
+                self.rows(&images, catalog, record.position, careful).await
+            }
+            Events::Large => self.large(record, catalog, careful).await,
+        }
+    }
+
+    /// A record too big for memory is read part by part.
+    async fn large(&mut self, record: &Record, catalog: &Catalog, careful: bool) -> Result<()> {
+        let reader = self.shared.sqlite.reader(None).await?;
+        let mut stream = EventStream::open(&reader, record.position)?;
+        let mut images: Vec<Image> = Vec::new();
+        while let Some(event) = crate::backend::sqlite::blocking(|| stream.next())? {
+            let full = images.len() >= PIPELINE;
+            if full || !matches!(event, Event::Row(_) | Event::Statement(_)) {
+                let borrowed: Vec<&Image> = images.iter().collect();
+                self.rows(&borrowed, catalog, record.position, careful).await?;
+                images.clear();
+            }
+            match event {
+                Event::Row(image) => images.push(image),
+                other => self.other(&other).await?,
+            }
+        }
+        let borrowed: Vec<&Image> = images.iter().collect();
+        self.rows(&borrowed, catalog, record.position, careful).await
+    }
+
+    async fn other(&mut self, event: &Event) -> Result<()> {
+        let control = self.control();
+        match event {
+            Event::Row(_) | Event::Statement(_) => Ok(()),
+            Event::Ddl(ddl) => {
+                if self.replica {
+                    control.batch("SET LOCAL session_replication_role = origin").await?;
+                }
+                for sql in &ddl.postgres {
+                    control.batch(sql).await.map_err(|e| e.detail(format!("Running {sql}")))?;
+                }
+                if self.replica {
+                    control.batch("SET LOCAL session_replication_role = replica").await?;
+                }
+                self.prepared.clear();
+                self.shapes.clear();
+                self.guarded.clear();
+                Ok(())
+            }
+            Event::Truncate(truncate) => {
+                let tables: Vec<String> =
+                    truncate.tables.iter().map(|t| format!("\"public\".{}", quoted(t))).collect();
+                let restart = if truncate.restart_identity { " RESTART IDENTITY" } else { "" };
+                control.batch(&format!("TRUNCATE {}{restart}", tables.join(", "))).await
+            }
+            Event::Sequence(sequence) => {
+                let name = format!("\"public\".{}", quoted(&sequence.name));
+                control
+                    .client()
+                    .execute(
+                        "SELECT setval(c.oid, $2, $3) FROM pg_class c \
+                         WHERE c.oid = to_regclass($1) AND c.relkind = 'S'",
+                        &[&name, &sequence.value, &sequence.called],
+                    )
+                    .await
+                    .map(drop)
+                    .map_err(|e| control.error(&e))
+            }
+        }
+    }
+
+    async fn rows(
+        &mut self,
+        images: &[&Image],
+        catalog: &Catalog,
+        position: Position,
+        careful: bool,
+    ) -> Result<()> {
+        if careful {
+            for image in images {
+                self.row_carefully(image, catalog, position).await?;
+            }
+            return Ok(());
+        }
+        let mut applies = Vec::with_capacity(images.len());
+        for image in images {
+            let relation = relation_of(catalog, &image.table)?;
+            applies.push((self.shapes.statement(&relation, image)?, relation, *image));
+        }
+        let mut ready = Vec::with_capacity(applies.len());
+        for (apply, _, _) in &applies {
+            ready.push(self.prepared.get(&apply.sql, &apply.types).await?);
+        }
+        let control = self.control();
+        let sent = applies.iter().zip(&ready).map(|((apply, _, image), statement)| {
+            send(&control, statement, apply, image.op)
+        });
+        for (outcome, (_, relation, image)) in join_all(sent).await.into_iter().zip(&applies) {
+            if !outcome? {
+                self.unexpected(relation, image, position);
+            }
+        }
+        Ok(())
+    }
+
+    /// One image behind a savepoint; what PostgreSQL refuses goes to the quarantine.
+    async fn row_carefully(
+        &mut self,
+        image: &Image,
+        catalog: &Catalog,
+        position: Position,
+    ) -> Result<()> {
+        let relation = relation_of(catalog, &image.table)?;
+        let control = self.control();
+        control.batch("SAVEPOINT crossfade_row").await?;
+        let outcome = async {
+            let apply = self.shapes.statement(&relation, image)?;
+            let statement = self.prepared.get(&apply.sql, &apply.types).await?;
+            send(&control, &statement, &apply, image.op).await
+        }
+        .await;
+        match outcome {
+            Ok(as_expected) => {
+                if !as_expected {
+                    self.unexpected(&relation, image, position);
+                }
+                control.batch("RELEASE crossfade_row").await
+            }
+            Err(error) if is_about_data(&error) => {
+                control.batch("ROLLBACK TO crossfade_row; RELEASE crossfade_row").await?;
+                self.quarantine(&relation, image, position, &error).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn quarantine(
+        &mut self,
+        relation: &Relation,
+        image: &Image,
+        position: Position,
+        error: &Error,
+    ) -> Result<()> {
+        let control = self.control();
+        let row = if image.new.is_empty() { &image.old } else { &image.new };
+        let key = format!("{:?}", image.rowid);
+        let bytes = format!("{row:?}").into_bytes();
+        let number = i64::try_from(position.0).unwrap_or(i64::MAX);
+        control
+            .client()
+            .execute(
+                "INSERT INTO crossfade.quarantine \
+                 (table_name, row_key, column_name, class, bytes, reason, position) \
+                 VALUES ($1, $2, '*', 'row', $3, $4, $5)",
+                &[&relation.name, &key, &bytes, &error.to_string(), &number],
+            )
+            .await
+            .map_err(|e| control.error(&e))?;
+        self.shared.store.record(Sample {
+            class: "untranslatable".to_owned(),
+            table: Some(relation.name.clone()),
+            shadow_sqlstate: Some(error.sqlstate().to_string()),
+            position_primary: position.0,
+            position_shadow: position.0,
+            message: "PostgreSQL cannot hold a row of the primary; it is in crossfade.quarantine"
+                .to_owned(),
+            ..Sample::default()
+        });
+        Ok(())
+    }
+
+    /// The shadow did not hold what the image says it held: somebody else wrote it.
+    fn unexpected(&self, relation: &Relation, image: &Image, position: Position) {
+        let row = if image.old.is_empty() { &image.new } else { &image.old };
+        let what = match image.op {
+            Op::Insert => "a new row was there already",
+            Op::Update | Op::Delete => "a row to change was not there",
+        };
+        self.shared.store.record(Sample {
+            class: "foreign_write".to_owned(),
+            table: Some(relation.name.clone()),
+            key: lane_b::key_text(relation, row),
+            position_primary: position.0,
+            position_shadow: position.0,
+            message: format!("{what}: somebody else wrote to PostgreSQL"),
+            ..Sample::default()
+        });
+    }
+}
+
+/// The catalog's relation of a table in the SQLite file.
+pub(super) fn relation_of(catalog: &Catalog, sqlite_name: &str) -> Result<Arc<Relation>> {
+    catalog
+        .relations
+        .get(sqlite_name)
+        .filter(|r| r.sqlite_name == sqlite_name)
+        .or_else(|| catalog.relations.values().find(|r| r.sqlite_name == sqlite_name))
+        .cloned()
+        .ok_or_else(|| Error::internal("the journal names a table the catalog does not know"))
+}
+
+/// Whether an error is about the data, so that the careful way may help.
+fn is_about_data(error: &Error) -> bool {
+    matches!(error.sqlstate().class(), "22" | "23" | "0A" | "42" | "54")
+}
+
+/// Sends one image; whether the row was as the image says.
+async fn send(
+    control: &Control,
+    statement: &tokio_postgres::Statement,
+    apply: &Apply,
+    op: Op,
+) -> Result<bool> {
+    let params: Vec<&(dyn ToSql + Sync)> =
+        apply.params.iter().map(|p| p as &(dyn ToSql + Sync)).collect();
+    let client = control.client();
+    match op {
+        Op::Insert if !statement.columns().is_empty() => {
+            let rows = client.query(statement, &params).await.map_err(|e| control.error(&e))?;
+            Ok(rows.first().is_some_and(|row| row.get(0)))
+        }
+        _ => {
+            let changed = client.execute(statement, &params).await;
+            Ok(changed.map_err(|e| control.error(&e))? == 1)
+        }
+    }
+}

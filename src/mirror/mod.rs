@@ -1,0 +1,199 @@
+//! The mirror: the applier carries the journal to PostgreSQL, exactly once, in commit order.
+//!
+//! Lane A applies row images and alone decides what the shadow holds; lane B tests the client's
+//! own statement behind a savepoint first. It must never apply to a PostgreSQL whose last
+//! applied record is not in the journal, and no error of the shadow leaves this module except
+//! as a state. Start at [`Mirror`], then `applier`.
+
+mod applier;
+mod batch;
+mod history;
+mod lane_b;
+mod pins;
+mod reads;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::backend::Position;
+use crate::backend::postgres::connect::Connector;
+use crate::backend::sqlite::Sqlite;
+use crate::divergence::Store;
+use crate::journal::Journal;
+use crate::telemetry::Live;
+
+pub use pins::{Pin, Pins};
+pub use reads::{ReadSample, Reads};
+
+/// How the mirror stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not started, or stopped on purpose.
+    Stopped,
+    /// PostgreSQL does not answer, or refuses: why.
+    Connecting(String),
+    /// Another proxy serves this pair.
+    Locked,
+    /// Carrying.
+    Running,
+    /// PostgreSQL holds another history: nothing is applied until it is copied anew.
+    CopyAnew(String),
+}
+
+/// Bounds and choices, from `[mirror]` and `[compare]`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Source transactions in one transaction of the shadow.
+    pub batch_commits_max: usize,
+    /// Whether effects of writes are compared (lane B).
+    pub compare_writes: bool,
+    /// Lag in commits above which lane B is left out.
+    pub lane_b_lag_max: u64,
+    /// Largest number of touched keys lane B compares in one transaction.
+    pub lane_b_keys_max: usize,
+    /// Share of reads compared: 0 to 1.
+    pub read_ratio: f64,
+    /// Largest number of rows compared.
+    pub row_limit: usize,
+    /// Time limit of a comparison on the shadow.
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch_commits_max: 256,
+            compare_writes: true,
+            lane_b_lag_max: 20_000,
+            lane_b_keys_max: 500,
+            read_ratio: 0.1,
+            row_limit: 10_000,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the mirror's parts share.
+pub(crate) struct Shared {
+    pub(crate) sqlite: Sqlite,
+    pub(crate) journal: Journal,
+    pub(crate) connector: Connector,
+    pub(crate) live: Arc<Live>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) settings: Settings,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) applied: watch::Sender<Position>,
+    pub(crate) pins: Arc<Pins>,
+    pub(crate) coverage: Mutex<crate::compare::Coverage>,
+}
+
+/// The mirror of one pair. Cheap to clone.
+#[derive(Clone)]
+pub struct Mirror {
+    shared: Arc<Shared>,
+    task: Arc<Mutex<Option<(CancellationToken, tokio::task::JoinHandle<()>)>>>,
+    reads: Reads,
+}
+
+impl Mirror {
+    /// A mirror that is not running yet.
+    pub fn new(
+        sqlite: Sqlite,
+        journal: Journal,
+        connector: Connector,
+        live: Arc<Live>,
+        store: Arc<Store>,
+        settings: Settings,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            sqlite,
+            journal,
+            connector,
+            live,
+            store,
+            settings,
+            state: watch::Sender::new(State::Stopped),
+            applied: watch::Sender::new(Position(0)),
+            pins: Arc::new(Pins::default()),
+            coverage: Mutex::default(),
+        });
+        let (send, receive) = mpsc::channel(reads::QUEUE_MAX);
+        let reads = Reads::new(send, shared.settings.read_ratio);
+        reads::spawn(Arc::clone(&shared), receive);
+        Self { shared, task: Arc::default(), reads }
+    }
+
+    /// Starts the applier unless it runs.
+    pub fn start(&self) {
+        let mut task = self.task.lock();
+        if task.as_ref().is_some_and(|(_, handle)| !handle.is_finished()) {
+            return;
+        }
+        let stop = CancellationToken::new();
+        let run = applier::run(Arc::clone(&self.shared), stop.clone());
+        *task = Some((stop, tokio::spawn(run)));
+    }
+
+    /// Stops the applier and waits until nothing of it is under way.
+    pub async fn stop(&self) {
+        let running = self.task.lock().take();
+        if let Some((stop, handle)) = running {
+            stop.cancel();
+            // A panic of the task is logged by the runtime; stopped is stopped.
+            let _ = handle.await;
+        }
+        self.shared.state.send_replace(State::Stopped);
+    }
+
+    /// The state now.
+    pub fn state(&self) -> State {
+        self.shared.state.borrow().clone()
+    }
+
+    /// Changes of the state.
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.shared.state.subscribe()
+    }
+
+    /// The position PostgreSQL has applied.
+    pub fn applied(&self) -> Position {
+        *self.shared.applied.borrow()
+    }
+
+    /// Waits until PostgreSQL has applied `position`; false when `limit` passes first.
+    pub async fn wait_applied(&self, position: Position, limit: Duration) -> bool {
+        let mut applied = self.shared.applied.subscribe();
+        let reached = applied.wait_for(|at| *at >= position);
+        matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
+    }
+
+    /// Holds the applier at a position: see [`Pins::pin`]. None when the cut is missed.
+    pub async fn pin(&self, position: Position, limit: Duration) -> Option<Pin> {
+        let applied = self.shared.applied.subscribe();
+        Pins::pin(&self.shared.pins, position, applied, limit).await
+    }
+
+    /// Where sampled reads go.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// Share of calls whose statement shape has been compared; None before any call.
+    pub fn coverage(&self) -> Option<f64> {
+        self.shared.coverage.lock().ratio()
+    }
+
+    /// Counts a read for coverage.
+    pub fn count_read(&self, fingerprint: u64) {
+        self.shared.coverage.lock().read(fingerprint);
+    }
+
+    /// Write shapes that were never compared.
+    pub fn uncovered_writes(&self) -> usize {
+        self.shared.coverage.lock().uncovered_writes()
+    }
+}
