@@ -18,6 +18,20 @@ pub const ALL: &[&str] = &[
     "journal.before_trim",
     "journal.after_trim",
     "journal.attached",
+    "mirror.begun",
+    "mirror.before_commit",
+    "mirror.after_commit",
+    "cutover.fenced",
+    "cutover.witnessed",
+    "cutover.caught_up",
+    "cutover.before_decide",
+    "cutover.decided",
+    "cutover.recorded",
+    "cutover.routed",
+    "cutover.unfenced",
+    "cutover.postgres_fenced",
+    "cutover.returned",
+    "cutover.return_stored",
 ];
 
 /// Ends the process here when `CROSSFADE_FAILPOINT` names this point.

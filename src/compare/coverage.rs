@@ -52,8 +52,7 @@ impl Coverage {
     #[allow(clippy::cast_precision_loss)]
     pub fn ratio(&self) -> Option<f64> {
         let calls: u64 = self.shapes.values().map(|s| s.calls).sum::<u64>() + self.overflow_calls;
-        let covered: u64 =
-            self.shapes.values().filter(|s| s.compared > 0).map(|s| s.calls).sum();
+        let covered: u64 = self.shapes.values().filter(|s| s.compared > 0).map(|s| s.calls).sum();
         (calls > 0).then(|| covered as f64 / calls as f64)
     }
 

@@ -115,8 +115,7 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         }
         let records = read(shared, at.next(), until).await?;
         let Some(last) = records.last() else { continue };
-        let (position, new_hash, committed) =
-            (last.position, last.hash.0, last.committed_at_us);
+        let (position, new_hash, committed) = (last.position, last.hash.0, last.committed_at_us);
         batch.apply(&records, (at, hash)).await?;
         counter!(names::MIRROR_APPLIED).increment(records.len() as u64);
         at = position;
@@ -132,8 +131,7 @@ fn lost() -> Error {
 
 async fn read(shared: &Shared, from: Position, until: Position) -> Result<Vec<Record>> {
     let reader = shared.sqlite.reader(None).await?;
-    let limits =
-        Limits { records: shared.settings.batch_commits_max, bytes: BATCH_BYTES, until };
+    let limits = Limits { records: shared.settings.batch_commits_max, bytes: BATCH_BYTES, until };
     crate::backend::sqlite::blocking(|| journal::read(&reader, from, limits))
 }
 

@@ -250,9 +250,10 @@ impl Batch {
             ready.push(self.prepared.get(&apply.sql, &apply.types).await?);
         }
         let control = self.control();
-        let sent = applies.iter().zip(&ready).map(|((apply, _, image), statement)| {
-            send(&control, statement, apply, image.op)
-        });
+        let sent = applies
+            .iter()
+            .zip(&ready)
+            .map(|((apply, _, image), statement)| send(&control, statement, apply, image.op));
         for (outcome, (_, relation, image)) in join_all(sent).await.into_iter().zip(&applies) {
             if !outcome? {
                 self.unexpected(relation, image, position);

@@ -237,8 +237,7 @@ async fn run(batch: &mut Batch, notes: &[&Note], expected: &Expected) -> Result<
         }
     }));
     let (executed, selected) = join(executed, selected).await;
-    let affected =
-        executed.into_iter().collect::<Result<_, _>>().map_err(|e| control.error(&e))?;
+    let affected = executed.into_iter().collect::<Result<_, _>>().map_err(|e| control.error(&e))?;
     Ok(Found { affected, rows: selected.into_iter().collect::<Result<_>>()? })
 }
 

@@ -299,9 +299,8 @@ fn shape(plan: &Plan, statement: &tokio_postgres::Statement) -> Option<String> {
     }
     plan.columns.iter().zip(theirs).find_map(|(ours, theirs)| {
         let oid = theirs.type_().oid();
-        (ours.ty.oid != oid).then(|| {
-            format!("column {} is of type {oid} instead of {}", ours.name, ours.ty.oid)
-        })
+        (ours.ty.oid != oid)
+            .then(|| format!("column {} is of type {oid} instead of {}", ours.name, ours.ty.oid))
     })
 }
 
