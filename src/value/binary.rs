@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 use num_traits::Zero;
 
 use super::numeric::{Numeric, pow10};
-use super::text::{invalid_byte, push_padding, utf8};
+use super::text::{char_byte, char_text, push_padding, utf8};
 use super::{Datum, Interval, Type, datetime, element_of, json, oid};
 use crate::error::{Error, Result, state};
 
@@ -111,11 +111,7 @@ fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
             }
             Datum::Jsonb(json::canonical(utf8(reader.rest())?)?)
         }
-        oid::CHAR => {
-            let byte = reader.array::<1>()?;
-            let text = std::str::from_utf8(&byte).map_err(|_| invalid_byte(&byte))?;
-            Datum::Text(text.trim_matches('\0').to_owned())
-        }
+        oid::CHAR => Datum::Text(char_text(reader.array::<1>()?[0])),
         oid::BPCHAR => Datum::Text(utf8(reader.rest())?.trim_end_matches(' ').to_owned()),
         oid::TIMETZ | oid::BIT | oid::VARBIT | oid::INET | oid::TID | oid::RECORD => {
             return Err(super::text::unsupported_type(ty));
@@ -242,7 +238,7 @@ pub fn encode(datum: &Datum, ty: Type, out: &mut Vec<u8>) -> Result<()> {
             return Err(super::text::unsupported_type(ty));
         }
         Datum::Text(t) if ty.oid == oid::CHAR => {
-            out.push(t.as_bytes().first().copied().unwrap_or(0));
+            out.push(char_byte(t));
         }
         Datum::Text(t) => {
             out.extend_from_slice(t.as_bytes());
@@ -291,7 +287,9 @@ fn integer(value: i64, ty: Type, out: &mut Vec<u8>) -> Result<()> {
 
 fn push_numeric(value: &Numeric, out: &mut Vec<u8>) {
     let special = |sign: u16, out: &mut Vec<u8>| {
-        for word in [0, 0, sign, 0] {
+        // PostgreSQL sends a scale of 32 with its infinities.
+        let scale = if sign == NUMERIC_NAN { 0 } else { 0x20 };
+        for word in [0, 0, sign, scale] {
             out.extend_from_slice(&word.to_be_bytes());
         }
     };

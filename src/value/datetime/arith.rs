@@ -9,7 +9,7 @@ use super::{
 use crate::error::{Error, Result, state};
 use crate::value::Interval;
 
-fn interval_out_of_range() -> Error {
+pub(super) fn interval_out_of_range() -> Error {
     Error::client(state::DATETIME_FIELD_OVERFLOW, "interval out of range")
 }
 

@@ -72,6 +72,7 @@ const ERA: u32 = 1 << 6;
 const WEEKDAY: u32 = 1 << 7;
 const DAY_OF_YEAR: u32 = 1 << 8;
 const DAYLIGHT: u32 = 1 << 9;
+const RESERVED: u32 = 1 << 10;
 const DATE: u32 = YEAR | MONTH | DAY;
 
 /// Where the offset comes from.
@@ -109,6 +110,8 @@ struct Decoder<'a> {
     meridian: Option<Word>,
     two_digits: bool,
     julian: bool,
+    /// A part of a run-together time is too large.
+    overflow: bool,
     text_month: bool,
     /// A word that says what the next field is: `J` or `T`.
     label: Option<Word>,
@@ -210,6 +213,7 @@ pub(super) fn decode(text: &str, style: &Style, time_only: bool) -> Step<Decoded
         meridian: None,
         two_digits: false,
         julian: false,
+        overflow: false,
         text_month: false,
         label: None,
         special: None,
@@ -256,6 +260,9 @@ impl Decoder<'_> {
 
     /// A field with date punctuation: a date, a zone's name, or `hhmmss-zz`.
     fn date_field(&mut self, text: &str, at: usize, all: &[Field]) -> Step<u32> {
+        if self.label == Some(Word::Label) {
+            return Err(Fail::Format);
+        }
         if self.label == Some(Word::Julian) {
             // `J2451545-08`: a Julian day with an offset.
             self.label = None;
@@ -310,6 +317,7 @@ impl Decoder<'_> {
                 self.micros = (part * MICROS_PER_DAY as f64) as i64;
                 return Ok(DATE | TIME);
             }
+            Some(Word::Label) => return Err(Fail::Format),
             Some(_) => {
                 let mask = self.run_together(text, self.seen | DATE)?;
                 return if mask == TIME { Ok(mask) } else { Err(Fail::Format) };
@@ -325,11 +333,11 @@ impl Decoder<'_> {
                 _ => self.number(text, self.seen | DATE),
             };
         }
-        let missing = self.seen & DATE != DATE || self.seen & TIME == 0;
+        let missing = self.seen & DATE == 0 || self.seen & TIME == 0;
         match point {
             Some(_) if self.seen & DATE == 0 => self.date(text),
             Some(point) if point > 2 => self.run_together(text, self.seen),
-            None if text.len() >= 6 && missing => self.run_together(text, self.seen),
+            _ if text.len() >= 6 && missing => self.run_together(text, self.seen),
             _ => self.number(text, self.seen),
         }
     }
@@ -461,10 +469,8 @@ impl Decoder<'_> {
         self.hour = part(&digits[..2])?;
         let second = if length == 6 { part(&digits[4..6])? } else { 0 };
         self.micros = (part(&digits[2..4])? * 60 + second) * MICROS_PER_SECOND + micros;
-        // Checked here because the parts are not kept apart.
-        if part(&digits[2..4])? > 59 || second > 60 || self.hour > 24 {
-            return Err(Fail::Field);
-        }
+        // PostgreSQL lets a run-together time that follows a date run over.
+        self.overflow = part(&digits[2..4])? > 59 || second > 60 || self.hour > 24;
         Ok(TIME)
     }
 
@@ -479,11 +485,15 @@ impl Decoder<'_> {
             Word::Now | Word::Today | Word::Tomorrow | Word::Yesterday => self.relative(word, text),
             Word::Zulu => {
                 (self.hour, self.micros, self.zone) = (0, 0, Zone::Offset(0));
+                self.special = None;
                 Ok(TIME | ZONE)
             }
             Word::Epoch | Word::Infinity | Word::NegInfinity => {
+                if self.time_only {
+                    return Err(Fail::Format);
+                }
                 self.special = Some(word);
-                Ok(DATE | TIME | ZONE)
+                Ok(RESERVED)
             }
             Word::Month(month) => {
                 let swap = self.seen & (MONTH | DAY) == MONTH
@@ -522,7 +532,7 @@ impl Decoder<'_> {
                 Ok(ERA)
             }
             Word::Weekday => Ok(WEEKDAY),
-            Word::Julian if self.label.is_none() => {
+            Word::Julian | Word::Label if self.label.is_none() => {
                 self.label = Some(word);
                 Ok(0)
             }
@@ -541,6 +551,9 @@ impl Decoder<'_> {
 
     /// `now`, `today`, `tomorrow`, `yesterday`.
     fn relative(&mut self, word: Word, text: &str) -> Step<u32> {
+        if self.time_only && word != Word::Now {
+            return Err(Fail::Format);
+        }
         let Some(now) = self.style.now else {
             return Err(Fail::Other(Error::unsupported(format!(
                 "the date/time word \"{text}\" in a stored value"
@@ -576,9 +589,6 @@ impl Decoder<'_> {
             }
             None => {}
         }
-        if self.label.is_some() {
-            return Err(Fail::Format);
-        }
         if self.seen & DATE == DATE || !self.time_only {
             self.check_date()?;
         }
@@ -589,10 +599,10 @@ impl Decoder<'_> {
             _ => {}
         }
         let micros = self.hour * 3600 * MICROS_PER_SECOND + self.micros;
-        if micros > MICROS_PER_DAY {
-            return Err(Fail::Field);
-        }
         if self.time_only {
+            if self.overflow || micros > MICROS_PER_DAY {
+                return Err(Fail::Field);
+            }
             if self.seen & TIME == 0 {
                 return Err(Fail::Format);
             }
@@ -603,7 +613,9 @@ impl Decoder<'_> {
         } else if self.seen & DATE != DATE {
             return Err(Fail::Format);
         }
-        if self.seen & DAYLIGHT != 0 && matches!(self.zone, Zone::Named(_)) {
+        // "DST" needs a zone with an offset of its own before it.
+        let fixed = self.seen & ZONE != 0 && matches!(self.zone, Zone::Offset(_));
+        if self.seen & DAYLIGHT != 0 && !fixed {
             return Err(Fail::Format);
         }
         let day = if self.seen & DATE == DATE {

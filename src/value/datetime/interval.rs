@@ -3,7 +3,7 @@
 use super::decode::{Fail, clock};
 use super::fields::{self, Field, Kind};
 use super::output::push_seconds;
-use super::words::{self, IntervalWord, Unit, Word};
+use super::words::{self, IntervalWord, Unit};
 use super::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use crate::error::Result;
 use crate::value::text::push_integer;
@@ -17,6 +17,7 @@ const MICROS_PER_MINUTE: i64 = 60 * MICROS_PER_SECOND;
 /// Sums of the parts, checked.
 #[derive(Default)]
 struct Sum {
+    years: i64,
     months: i64,
     days: i64,
     micros: i64,
@@ -57,7 +58,8 @@ impl Sum {
     }
 
     fn years(&mut self, value: i64, fraction: f64, years: i64) -> Step {
-        self.months(value, years * 12)?;
+        let whole = value.checked_mul(years).ok_or(Fail::Field)?;
+        self.years = self.years.checked_add(whole).filter(fits).ok_or(Fail::Field)?;
         self.months((fraction * (years * 12) as f64).round_ties_even() as i64, 1)
     }
 
@@ -94,16 +96,18 @@ impl Sum {
             .checked_mul(MICROS_PER_HOUR)
             .and_then(|h| h.checked_add(below))
             .ok_or(Fail::Field)?;
-        let signed = if negative { -size } else { size };
-        self.micros = self.micros.checked_add(signed).ok_or(Fail::Field)?;
+        // A clock replaces what fractions of larger units have left.
+        self.micros = if negative { -size } else { size };
         Ok(())
     }
 
     fn finish(self, ago: bool) -> Step<Interval> {
         let sign = if ago { -1 } else { 1 };
         let narrow = |v: i64| i32::try_from(v * sign).map_err(|_| Fail::Field);
+        let months = i32::try_from((self.years * 12 + self.months) * sign)
+            .map_err(|_| Fail::Other(super::arith::interval_out_of_range()))?;
         Ok(Interval {
-            months: narrow(self.months)?,
+            months,
             days: narrow(self.days)?,
             micros: self.micros.checked_mul(sign).ok_or(Fail::Field)?,
         })
@@ -153,19 +157,19 @@ fn decode(text: &str, style: IntervalStyle) -> Step<Interval> {
     let mut sum = Sum::default();
     let (mut seen, mut ago) = (0u32, false);
     // Units follow their numbers, so the fields are read from the end.
-    let mut unit: Option<Unit> = None;
+    let mut unit = Following::Nothing;
     for field in fields.iter().rev() {
         let text = field.text.as_str();
         let more = match field.kind {
             Kind::Time => {
                 sum.clock(text, all_negative)?;
-                unit = Some(Unit::Day);
+                unit = Following::Unit(Unit::Day);
                 CLOCK_MASK
             }
             Kind::Signed
                 if text.contains(':') && sum.clock(&text[1..], text.starts_with('-')).is_ok() =>
             {
-                unit = Some(Unit::Day);
+                unit = Following::Unit(Unit::Day);
                 CLOCK_MASK
             }
             Kind::Signed | Kind::Date | Kind::Number => {
@@ -173,13 +177,12 @@ fn decode(text: &str, style: IntervalStyle) -> Step<Interval> {
             }
             Kind::Word | Kind::SignedWord => {
                 match words::find_unit(text) {
-                    Some(IntervalWord::Unit(named)) => unit = Some(named),
+                    Some(IntervalWord::Unit(named)) => unit = Following::Unit(named),
                     Some(IntervalWord::Ago) => {
                         ago = true;
-                        unit = None;
+                        unit = Following::Ago;
                     }
                     Some(IntervalWord::Ignore) => {}
-                    None if words::find(text) == Some(Word::Ignore) => {}
                     None => return Err(Fail::Format),
                 }
                 0
@@ -196,8 +199,15 @@ fn decode(text: &str, style: IntervalStyle) -> Step<Interval> {
     sum.finish(ago)
 }
 
+/// What stands behind a number.
+enum Following {
+    Nothing,
+    Unit(Unit),
+    Ago,
+}
+
 /// A number with the unit that follows it, or a `years-months` pair.
-fn number(text: &str, unit: &mut Option<Unit>, negate: bool, sum: &mut Sum) -> Step<u32> {
+fn number(text: &str, unit: &mut Following, negate: bool, sum: &mut Sum) -> Step<u32> {
     let negative = text.starts_with('-');
     let body = text.strip_prefix(['-', '+']).unwrap_or(text);
     let end = body.bytes().take_while(u8::is_ascii_digit).count();
@@ -205,16 +215,23 @@ fn number(text: &str, unit: &mut Option<Unit>, negate: bool, sum: &mut Sum) -> S
     let mut value: i64 =
         if digits.is_empty() { 0 } else { digits.parse().map_err(|_| Fail::Field)? };
     let mut fraction = 0.0;
-    let mut current = unit.unwrap_or(Unit::Second);
+    let mut current = match unit {
+        Following::Nothing => Some(Unit::Second),
+        Following::Unit(unit) => Some(*unit),
+        Following::Ago => None,
+    };
     if let Some(months) = rest.strip_prefix('-') {
-        if months.is_empty() || !months.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Fail::Format);
-        }
-        let months: i64 = months.parse().map_err(|_| Fail::Field)?;
+        let end = months.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, junk) = months.split_at(end);
+        let months: i64 =
+            if digits.is_empty() { 0 } else { digits.parse().map_err(|_| Fail::Field)? };
         if months > 11 {
             return Err(Fail::Field);
         }
-        current = Unit::Month;
+        if !junk.is_empty() || digits.is_empty() {
+            return Err(Fail::Format);
+        }
+        current = Some(Unit::Month);
         value = value.checked_mul(12).and_then(|v| v.checked_add(months)).ok_or(Fail::Field)?;
     } else if let Some(decimals) = rest.strip_prefix('.') {
         if !decimals.bytes().all(|b| b.is_ascii_digit()) {
@@ -227,7 +244,9 @@ fn number(text: &str, unit: &mut Option<Unit>, negate: bool, sum: &mut Sum) -> S
     if negative || negate {
         (value, fraction) = (-value, -fraction);
     }
-    *unit = Some(current);
+    let current = current.ok_or(Fail::Format)?;
+    // Days stand before hours without a unit of their own.
+    *unit = Following::Unit(if current == Unit::Hour { Unit::Day } else { current });
     sum.add(current, value, fraction)?;
     Ok(mask(current, fraction))
 }
@@ -235,7 +254,7 @@ fn number(text: &str, unit: &mut Option<Unit>, negate: bool, sum: &mut Sum) -> S
 /// A signed decimal at the start of ISO text: whole part, fraction, digits, rest.
 fn iso_number(text: &str) -> Step<(i64, f64, usize, &str)> {
     let negative = text.starts_with('-');
-    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let body = text.strip_prefix('-').unwrap_or(text);
     let end = body.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, rest) = body.split_at(end);
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));

@@ -50,7 +50,7 @@ fn timestamps() {
         ("Jan 8, 1999 04:05 PM", "1999-01-08 16:05:00"),
         ("8 January 1999", "1999-01-08 00:00:00"),
         ("1/8/1999 4:05:06", "1999-01-08 04:05:06"),
-        ("99-01-08 04:05", "1999-01-08 04:05:00"),
+        ("01-08-99 04:05", "1999-01-08 04:05:00"),
         ("2024-02-28 24:00:00", "2024-02-29 00:00:00"),
         ("2024-02-28 23:59:60", "2024-02-29 00:00:00"),
         ("2024.366", "2024-12-31 00:00:00"),
@@ -203,7 +203,7 @@ fn intervals() {
         ("2 weeks", "14 days"),
         ("100 microseconds", "00:00:00.0001"),
         ("1.234567 sec", "00:00:01.234567"),
-        ("mon 1", ""),
+        ("mon 1", "00:00:01"),
         ("-1-2", "-1 years -2 mons"),
         ("1 decade 1 century", "110 years"),
         ("3 4:05", "3 days 04:05:00"),
@@ -211,13 +211,9 @@ fn intervals() {
         ("1h 2m 3s", "01:02:03"),
         ("-1.5 hours", "-01:30:00"),
     ] {
-        match interval(input) {
-            Ok(value) => {
-                let text = show(|out| format_interval(&value, IntervalStyle::Postgres, out));
-                assert_eq!(text, output, "{input}");
-            }
-            Err(_) => assert_eq!(output, "", "{input}"),
-        }
+        let value = interval(input).unwrap_or_else(|e| panic!("{input}: {e}"));
+        let text = show(|out| format_interval(&value, IntervalStyle::Postgres, out));
+        assert_eq!(text, output, "{input}");
     }
     let error = interval("x").unwrap_err();
     assert_eq!(error.message(), "invalid input syntax for type interval: \"x\"");

@@ -24,8 +24,25 @@ pub(super) fn named_zone(name: &str) -> Option<TimeZone> {
     if let Ok(zone) = database.get(name) {
         return Some(zone);
     }
-    let rule = name.to_ascii_uppercase();
-    rule.contains(|c: char| c.is_ascii_digit()).then(|| TimeZone::posix(&rule).ok()).flatten()
+    posix_zone(name)
+}
+
+/// `XYZ5`, `XYZ-3:30`, `XYZ5ABC`, or a full POSIX rule. Names may be shorter than the
+/// standard allows, and a summer time without a rule follows the American one.
+fn posix_zone(name: &str) -> Option<TimeZone> {
+    let letters = |text: &str| {
+        text.bytes().take_while(|b| !b.is_ascii_digit() && !b",-+".contains(b)).count()
+    };
+    let first = letters(name);
+    let rest = &name[first..];
+    let offset = rest.bytes().take_while(|b| b.is_ascii_digit() || b"+-:".contains(b)).count();
+    let (offset, summer) = rest.split_at(offset);
+    if first > 0 && offset.contains(|c: char| c.is_ascii_digit()) && letters(summer) == summer.len()
+    {
+        let rule = if summer.is_empty() { "" } else { "BBB,M3.2.0,M11.1.0" };
+        return TimeZone::posix(&format!("AAA{offset}{rule}")).ok();
+    }
+    name.contains(',').then(|| TimeZone::posix(&name.to_ascii_uppercase()).ok()).flatten()
 }
 
 /// A zone as SET TimeZone takes it: IANA name, POSIX rule, abbreviation, or hours east of

@@ -57,14 +57,14 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn document(&mut self) -> Result<Json> {
         let first = self.lexer.next()?;
-        let value = self.value(first, "Expected JSON value")?;
+        let value = self.value(first)?;
         match self.lexer.next()? {
             Token::End => Ok(value),
             other => Err(self.lexer.unexpected("Expected end of input", &other)),
         }
     }
 
-    fn value(&mut self, token: Token, expected: &str) -> Result<Json> {
+    fn value(&mut self, token: Token) -> Result<Json> {
         match token {
             Token::Null => Ok(Json::Null),
             Token::Bool(b) => Ok(Json::Bool(b)),
@@ -76,7 +76,7 @@ impl Parser<'_> {
             })),
             Token::Punct('[') => self.nested(Self::array),
             Token::Punct('{') => self.nested(Self::object),
-            other => Err(self.lexer.unexpected(expected, &other)),
+            other => Err(self.lexer.unexpected("Expected JSON value", &other)),
         }
     }
 
@@ -96,9 +96,8 @@ impl Parser<'_> {
         if matches!(token, Token::Punct(']')) {
             return Ok(Json::Array(items));
         }
-        let mut expected = "Expected array element or \"]\"";
         loop {
-            let item = self.value(token, expected)?;
+            let item = self.value(token)?;
             if self.lexer.decode {
                 items.push(item);
             }
@@ -108,7 +107,6 @@ impl Parser<'_> {
                 other => return Err(self.lexer.unexpected("Expected \",\" or \"]\"", &other)),
             }
             token = self.lexer.next()?;
-            expected = "Expected JSON value";
         }
     }
 
@@ -129,7 +127,7 @@ impl Parser<'_> {
                 other => return Err(self.lexer.unexpected("Expected \":\"", &other)),
             }
             let first = self.lexer.next()?;
-            let value = self.value(first, "Expected JSON value")?;
+            let value = self.value(first)?;
             if self.lexer.decode {
                 members.push((key, value));
             }

@@ -29,7 +29,7 @@ fn details() {
         ("{\"a\" 1}", "Expected \":\", but found \"1\"."),
         ("{\"a\":1 2}", "Expected \",\" or \"}\", but found \"2\"."),
         ("[1 2]", "Expected \",\" or \"]\", but found \"2\"."),
-        ("[,]", "Expected array element or \"]\", but found \",\"."),
+        ("[,]", "Expected JSON value, but found \",\"."),
         ("[1,]", "Expected JSON value, but found \"]\"."),
         ("1 2", "Expected end of input, but found \"2\"."),
         ("01", "Token \"01\" is invalid."),

@@ -246,7 +246,7 @@ impl Numeric {
         let log = log10_estimate(b, *sb) * exponent.to_f64().unwrap_or(f64::MAX);
         let odd = exponent.trunc(0).rem(&Self::from(2i64)).is_ok_and(|r| !r.is_zero());
         let negative = b.is_negative() && odd;
-        power_by_logs(&b.abs(), *sb, exponent, log, negative)
+        power_by_logs(&b.abs(), *sb, exponent, log, None, negative)
     }
 
     fn power_special(&self, exponent: &Self, one: &Self) -> Result<Self> {
@@ -258,11 +258,8 @@ impl Numeric {
         }
         if matches!(exponent, Self::Finite(..)) {
             // The base is an infinity.
-            if exponent.is_negative() {
-                return Ok(Self::zero());
-            }
             if matches!(self, Self::Infinity) {
-                return Ok(Self::Infinity);
+                return Ok(if exponent.is_negative() { Self::zero() } else { Self::Infinity });
             }
             let integral = exponent.trunc(0) == *exponent;
             if !integral {
@@ -270,6 +267,9 @@ impl Numeric {
                     state::INVALID_ARGUMENT_FOR_POWER,
                     "a negative number raised to a non-integer power yields a complex result",
                 ));
+            }
+            if exponent.is_negative() {
+                return Ok(Self::zero());
             }
             let odd = !exponent.rem(&Self::from(2i64))?.is_zero();
             return Ok(if odd { Self::NegInfinity } else { Self::Infinity });
@@ -293,14 +293,16 @@ impl Numeric {
         if log > 131_072.0 {
             return Err(overflow());
         }
+        // Integer powers have 16 digits of fraction, however large or small they are.
+        let scale = clamp_scale(MIN_SIGNIFICANT, &[sb, se]);
         if log + 1.0 < -(MAX_DISPLAY_SCALE as f64) {
-            return Ok(zero_at(MAX_DISPLAY_SCALE as u32));
+            return Ok(zero_at(scale));
         }
-        let scale = clamp_scale(MIN_SIGNIFICANT - log as i64, &[sb, se]);
         let times = power.unsigned_abs();
         if b.bits().saturating_mul(u64::from(times)) > 400_000 {
             let negative = b.is_negative() && times % 2 == 1;
-            return power_by_logs(&b.abs(), sb, &Self::from(i64::from(power)), log, negative);
+            let exponent = Self::from(i64::from(power));
+            return power_by_logs(&b.abs(), sb, &exponent, log, Some(scale), negative);
         }
         let (raised, raised_scale) = (b.pow(times), u64::from(sb) * u64::from(times));
         let shift = u32::try_from(raised_scale).map_err(|_| overflow())?;
@@ -314,12 +316,19 @@ impl Numeric {
 }
 
 /// `base^exponent` as exp(exponent * ln(base)); `log` estimates log10 of the result.
-fn power_by_logs(b: &BigInt, sb: u32, exponent: &Numeric, log: f64, neg: bool) -> Result<Numeric> {
+fn power_by_logs(
+    b: &BigInt,
+    sb: u32,
+    exponent: &Numeric,
+    log: f64,
+    scale: Option<u32>,
+    neg: bool,
+) -> Result<Numeric> {
     let Numeric::Finite(e, se) = exponent else { return Ok(Numeric::NaN) };
-    if (log * std::f64::consts::LN_10).abs() > MAX_RESULT_LOG * 1.003 {
+    if scale.is_none() && (log * std::f64::consts::LN_10).abs() > MAX_RESULT_LOG * 1.003 {
         return if log > 0.0 { Err(overflow()) } else { Ok(zero_at(MAX_DISPLAY_SCALE as u32)) };
     }
-    let scale = clamp_scale(MIN_SIGNIFICANT - log as i64, &[sb, *se]);
+    let scale = scale.unwrap_or_else(|| clamp_scale(MIN_SIGNIFICANT - log as i64, &[sb, *se]));
     let size = digit_count(e.magnitude()).max(0) as u64;
     let bits = bits_for(u64::from(scale) + log.max(0.0) as u64 + size + GUARD_DIGITS);
     let product = (ln_fixed(b, sb, bits) * e) / pow10(*se);

@@ -117,7 +117,7 @@ fn conversions() {
 #[test]
 fn roots_and_powers() {
     assert_eq!(n("2").sqrt().unwrap().to_string(), "1.414213562373095");
-    assert_eq!(n("2").power(&n("10")).unwrap().to_string(), "1024.0000000000000");
+    assert_eq!(n("2").power(&n("10")).unwrap().to_string(), "1024.0000000000000000");
     assert_eq!(n("0").power(&n("-1")).unwrap_err().sqlstate().as_str(), "2201F");
     assert_eq!(n("-1").ln().unwrap_err().sqlstate().as_str(), "2201E");
 }

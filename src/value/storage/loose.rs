@@ -1,6 +1,5 @@
 //! Formats that other programs than Crossfade chose for their columns.
 
-use super::into_text;
 use crate::error::{Error, Result};
 use crate::value::datetime::{self, MICROS_PER_DAY, MICROS_PER_SECOND, UNIX_TO_EPOCH_SECONDS};
 use crate::value::text::{self, utf8};
@@ -155,14 +154,24 @@ pub(super) fn text(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
     Ok(Some(if ty.oid == oid::JSON { Datum::Json(text) } else { Datum::Text(text) }))
 }
 
-/// SQLite's text form of a REAL: `%!.17g`, always with a point or an exponent.
+/// SQLite's text form of a REAL: 15 digits when they read back as the same number, else
+/// 17, always with a point. (SQLite's own 17th digit is sometimes one off.)
 fn sqlite_real(value: f64) -> Result<String> {
     if value.is_infinite() {
         return Ok(if value > 0.0 { "Inf" } else { "-Inf" }.to_owned());
     }
-    let mut out = Vec::new();
-    text::float::format_f64(value, 0, &mut out);
-    let Cell::Text(mut text) = into_text(out)? else { return Ok(String::new()) };
+    if value == 0.0 {
+        return Ok("0.0".to_owned());
+    }
+    let print = |digits| {
+        let mut out = Vec::new();
+        text::float::format_general(value, digits, 17, &mut out);
+        String::from_utf8(out).map_err(|_| Error::internal("a number's text is not UTF-8"))
+    };
+    let mut text = print(15)?;
+    if text.parse() != Ok(value) {
+        text = print(17)?;
+    }
     if let Some(at) = text.find('e') {
         if !text[..at].contains('.') {
             text.insert_str(at, ".0");

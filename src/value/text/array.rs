@@ -13,160 +13,166 @@ fn malformed(text: &str, detail: impl Into<String>) -> Error {
     .detail(detail)
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    at: usize,
+/// What has just been read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Nothing,
+    LevelStarted,
+    LevelCompleted,
+    LevelDelimited,
+    Element,
+    Quoted,
+    QuotedCompleted,
+    ElementDelimited,
 }
 
-impl<'a> Reader<'a> {
-    fn peek(&self) -> Option<char> {
-        self.text[self.at..].chars().next()
-    }
+/// Most dimensions PostgreSQL allows.
+const MAX_DIMENSIONS: usize = 6;
 
-    fn next(&mut self) -> Option<char> {
-        let c = self.peek()?;
-        self.at += c.len_utf8();
-        Some(c)
-    }
-
-    fn blanks(&mut self) {
-        while self.peek().is_some_and(is_space) {
-            self.at += 1;
-        }
-    }
-
-    fn ended(&self) -> Error {
-        malformed(self.text, "Unexpected end of input.")
-    }
-
-    fn unexpected(&self, c: char) -> Error {
-        malformed(self.text, format!("Unexpected \"{c}\" character."))
-    }
-
-    /// Skips `[1:n]=`; other lower bounds and more dimensions are 0A000.
-    fn bounds(&mut self) -> Result<Option<(i64, i64)>> {
-        if self.peek() != Some('[') {
-            return Ok(None);
-        }
-        let rest = &self.text[self.at..];
-        let missing =
-            || malformed(self.text, "\"[\" must introduce explicitly-specified array dimensions.");
-        let (range, after) = rest[1..].split_once(']').ok_or_else(missing)?;
-        let (low, high) = range.split_once(':').unwrap_or(("1", range));
-        let low: i64 = low.trim().parse().map_err(|_| missing())?;
-        let high: i64 = high.trim().parse().map_err(|_| missing())?;
-        let trimmed = after.trim_start_matches(is_space);
-        if trimmed.starts_with('[') {
-            return Err(Error::unsupported("an array of more than one dimension"));
-        }
-        let Some(tail) = trimmed.strip_prefix('=') else {
-            return Err(malformed(self.text, "Missing \"=\" after array dimensions."));
+/// Checks the structure of `{…}` and returns how deep it nests. Every literal passes here
+/// before an element is looked at, so that malformed text is told from what is unsupported.
+fn check(body: &str) -> Result<usize> {
+    use State::{
+        Element, ElementDelimited, LevelCompleted, LevelDelimited, LevelStarted, Nothing, Quoted,
+        QuotedCompleted,
+    };
+    let unexpected = |c: char| malformed(body, format!("Unexpected \"{c}\" character."));
+    let ended = || malformed(body, "Unexpected end of input.");
+    let (mut state, mut level, mut deepest) = (Nothing, 0usize, 0usize);
+    let mut chars = body.chars();
+    while let Some(c) = chars.next() {
+        state = match (c, state) {
+            ('\\', LevelStarted | Element | Quoted | ElementDelimited) => {
+                chars.next().ok_or_else(ended)?;
+                if state == Quoted { Quoted } else { Element }
+            }
+            ('\\', _) => return Err(unexpected(c)),
+            ('"', Quoted) => QuotedCompleted,
+            ('"', LevelStarted | ElementDelimited) => Quoted,
+            ('"', _) => return Err(malformed(body, "Unexpected array element.")),
+            (_, Quoted) => Quoted,
+            ('{', Nothing | LevelStarted | LevelDelimited) => {
+                if level == MAX_DIMENSIONS {
+                    return Err(Error::client(
+                        state::PROGRAM_LIMIT_EXCEEDED,
+                        format!(
+                            "number of array dimensions ({}) exceeds the maximum allowed (6)",
+                            level + 1
+                        ),
+                    ));
+                }
+                level += 1;
+                deepest = deepest.max(level);
+                LevelStarted
+            }
+            ('}', Element | QuotedCompleted | LevelCompleted) => {
+                level -= 1;
+                LevelCompleted
+            }
+            ('}', LevelStarted) if level == 1 => {
+                level = 0;
+                LevelCompleted
+            }
+            (',', LevelCompleted) => LevelDelimited,
+            (',', Element | QuotedCompleted) => ElementDelimited,
+            ('{' | '}' | ',', _) => return Err(unexpected(c)),
+            (c, _) if is_space(c) => state,
+            (_, LevelStarted | Element | ElementDelimited) => Element,
+            _ => return Err(malformed(body, "Unexpected array element.")),
         };
-        if low != 1 {
-            return Err(Error::unsupported("an array whose lower bound is not 1"));
-        }
-        self.at = self.text.len() - tail.len();
-        self.blanks();
-        Ok(Some((low, high)))
-    }
-
-    /// One element: its text, or `None` for NULL. Stops before `,` or `}`.
-    fn element(&mut self) -> Result<Option<String>> {
-        self.blanks();
-        if self.peek() == Some('"') {
-            return self.quoted().map(Some);
-        }
-        let mut value = String::new();
-        // Length up to the last character that is not a bare blank.
-        let mut keep = 0;
-        let mut escaped = false;
-        loop {
-            match self.peek() {
-                None => return Err(self.ended()),
-                Some(',' | '}') => break,
-                Some('{') if value.is_empty() => {
-                    return Err(Error::unsupported("an array of more than one dimension"));
-                }
-                Some(c @ '{') => return Err(self.unexpected(c)),
-                Some('"') => {
-                    return Err(malformed(self.text, "Incorrectly quoted array element."));
-                }
-                Some('\\') => {
-                    self.at += 1;
-                    value.push(self.next().ok_or_else(|| self.ended())?);
-                    (keep, escaped) = (value.len(), true);
-                }
-                Some(c) => {
-                    self.at += c.len_utf8();
-                    value.push(c);
-                    if !is_space(c) {
-                        keep = value.len();
-                    }
-                }
-            }
-        }
-        value.truncate(keep);
-        if value.is_empty() {
-            let next = self.peek().unwrap_or('}');
-            return Err(self.unexpected(next));
-        }
-        Ok(if !escaped && value.eq_ignore_ascii_case("null") { None } else { Some(value) })
-    }
-
-    fn quoted(&mut self) -> Result<String> {
-        self.at += 1;
-        let mut value = String::new();
-        loop {
-            match self.next().ok_or_else(|| self.ended())? {
-                '"' => break,
-                '\\' => value.push(self.next().ok_or_else(|| self.ended())?),
-                c => value.push(c),
-            }
-        }
-        self.blanks();
-        match self.peek() {
-            Some(',' | '}') => Ok(value),
-            None => Err(self.ended()),
-            Some(_) => Err(malformed(self.text, "Incorrectly quoted array element.")),
+        if state == LevelCompleted && level == 0 {
+            return if chars.all(is_space) {
+                Ok(deepest)
+            } else {
+                Err(malformed(body, "Junk after closing right brace."))
+            };
         }
     }
+    Err(ended())
 }
 
-/// The element texts of an array literal; `None` is NULL.
+/// Cuts `[1:n]=` off; other lower bounds and more dimensions are 0A000. The number of
+/// elements it promises, and the rest.
+fn bounds<'a>(text: &'a str, whole: &str) -> Result<(Option<i64>, &'a str)> {
+    let Some(rest) = text.strip_prefix('[') else { return Ok((None, text)) };
+    let missing =
+        || malformed(whole, "\"[\" must introduce explicitly-specified array dimensions.");
+    let (range, after) = rest.split_once(']').ok_or_else(missing)?;
+    let (low, high) = range.split_once(':').unwrap_or(("1", range));
+    let low: i64 = low.trim().parse().map_err(|_| missing())?;
+    let high: i64 = high.trim().parse().map_err(|_| missing())?;
+    let trimmed = after.trim_start_matches(is_space);
+    if trimmed.starts_with('[') {
+        return Err(Error::unsupported("an array of more than one dimension"));
+    }
+    let Some(tail) = trimmed.strip_prefix('=') else {
+        return Err(malformed(whole, "Missing \"=\" after array dimensions."));
+    };
+    if low != 1 {
+        return Err(Error::unsupported("an array whose lower bound is not 1"));
+    }
+    Ok((Some(high), tail.trim_start_matches(is_space)))
+}
+
+/// The element texts of an array literal; `None` is NULL. 22P02 for malformed text, 0A000
+/// for more than one dimension.
 pub fn split(text: &str) -> Result<Vec<Option<String>>> {
-    let mut reader = Reader { text, at: 0 };
-    reader.blanks();
-    let bounds = reader.bounds()?;
-    if reader.next() != Some('{') {
-        let detail = if bounds.is_some() {
-            "Array contents must start with \"{\"."
+    let whole = text.trim_start_matches(is_space);
+    let (promised, body) = bounds(whole, whole)?;
+    if !body.starts_with('{') {
+        return Err(if promised.is_some() {
+            malformed(text, "Array contents must start with \"{\".")
         } else {
-            "Array value must start with \"{\" or dimension information."
-        };
-        return Err(malformed(text, detail));
+            malformed(text, "Array value must start with \"{\" or dimension information.")
+        });
     }
-    let mut elements = Vec::new();
-    reader.blanks();
-    if reader.peek() == Some('}') {
-        reader.at += 1;
-    } else {
-        loop {
-            elements.push(reader.element()?);
-            match reader.next() {
-                Some(',') => {}
-                Some(_) => break,
-                None => return Err(reader.ended()),
-            }
-        }
+    if check(body)? > 1 {
+        return Err(Error::unsupported("an array of more than one dimension"));
     }
-    reader.blanks();
-    if reader.peek().is_some() {
-        return Err(malformed(text, "Junk after closing right brace."));
-    }
-    if bounds.is_some_and(|(low, high)| high - low + 1 != elements.len() as i64) {
-        return Err(malformed(text, "Specified array dimensions do not match array contents."));
+    let elements = elements(body);
+    if promised.is_some_and(|n| n != elements.len() as i64) {
+        return Err(malformed(whole, "Specified array dimensions do not match array contents."));
     }
     Ok(elements)
+}
+
+/// The elements of a checked one-dimensional literal.
+fn elements(body: &str) -> Vec<Option<String>> {
+    let mut elements = Vec::new();
+    // Length up to the last character that is not a bare blank; quotes and escapes make a
+    // text that cannot mean NULL.
+    let (mut value, mut keep, mut quoted, mut escaped) = (String::new(), 0, false, false);
+    let mut chars = body.chars().skip(1);
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                value.extend(chars.next());
+                (keep, escaped) = (value.len(), true);
+            }
+            '"' => (quoted, escaped) = (!quoted, true),
+            ',' | '}' if !quoted => {
+                value.truncate(keep);
+                let none = c == '}' && elements.is_empty() && value.is_empty() && !escaped;
+                if !none {
+                    let null = !escaped && value.eq_ignore_ascii_case("null");
+                    elements.push(if null { None } else { Some(std::mem::take(&mut value)) });
+                }
+                value.clear();
+                (keep, escaped) = (0, false);
+                if c == '}' {
+                    break;
+                }
+            }
+            c if !quoted && value.is_empty() && is_space(c) => {}
+            c => {
+                value.push(c);
+                if quoted || !is_space(c) {
+                    keep = value.len();
+                }
+            }
+        }
+    }
+    elements
 }
 
 /// Reads an array literal of an element type.

@@ -29,6 +29,16 @@ impl Decimal {
         decimal
     }
 
+    /// Whether a condition holds for the decimal's own text.
+    fn reads_as(&self, buffer: &mut [u8; 64], accept: impl FnOnce(&str) -> bool) -> bool {
+        let (len, exponent) = (self.len, self.exponent - (self.len as i32 - 1));
+        buffer[..len].copy_from_slice(&self.digits[..len]);
+        let mut rest = &mut buffer[len..];
+        let _ = write!(rest, "e{exponent}");
+        let left = rest.len();
+        std::str::from_utf8(&buffer[..64 - left]).is_ok_and(accept)
+    }
+
     fn strip_zeros(&mut self) {
         while self.len > 1 && self.digits[self.len - 1] == b'0' {
             self.len -= 1;
@@ -101,6 +111,14 @@ fn is_tie(decimal: &Decimal, mantissa: u64, exponent: i32, lowest: bool) -> bool
         || (lowest && is_exactly(digits, power, mantissa * 4 - 1, exponent - 2))
 }
 
+/// Whether a float (`mantissa * 2^exponent`) may lie exactly half way between the shortest
+/// decimal and its neighbour with as many digits: PostgreSQL then takes the even digit.
+fn may_be_between(decimal: &Decimal, mantissa: u64, exponent: i32) -> bool {
+    // The exact value ends at this power of ten (or above, for whole numbers).
+    let last = exponent + mantissa.trailing_zeros() as i32;
+    last >= 0 || last == decimal.exponent - decimal.len as i32
+}
+
 /// Appends a float8.
 pub fn format_f64(value: f64, extra_digits: i32, out: &mut Vec<u8>) {
     if special(value, out) {
@@ -110,21 +128,39 @@ pub fn format_f64(value: f64, extra_digits: i32, out: &mut Vec<u8>) {
     let mut buffer = [0u8; 64];
     if extra_digits < 1 {
         let precision = (15 + extra_digits).max(1);
-        let mut decimal = print(&mut buffer, |b| write!(b, "{size:.*e}", precision as usize - 1));
-        decimal.strip_zeros();
-        return decimal.write(precision, out);
+        return format_general(size, precision as usize, precision, out);
     }
-    let mut decimal = print(&mut buffer, |b| write!(b, "{size:e}"));
     let bits = size.to_bits();
     let (fraction, biased) = (bits & ((1 << 52) - 1), (bits >> 52) as i32);
     let (mantissa, exponent) =
         if biased == 0 { (fraction, -1074) } else { (fraction | 1 << 52, biased - 1075) };
     let lowest = fraction == 0 && biased > 1;
+    let mut decimal = print(&mut buffer, |b| write!(b, "{size:e}"));
     while is_tie(&decimal, mantissa, exponent, lowest) {
         let more = decimal.len;
         decimal = print(&mut buffer, |b| write!(b, "{size:.more$e}"));
     }
+    if may_be_between(&decimal, mantissa, exponent) {
+        let digits = decimal.len - 1;
+        let even = print(&mut buffer, |b| write!(b, "{size:.digits$e}"));
+        if even.reads_as(&mut buffer, |text| text.parse() == Ok(size)) {
+            decimal = even;
+        }
+    }
     decimal.write(15, out);
+}
+
+/// Appends a float as `%g` does with so many significant digits (at most 17), in
+/// scientific form from 10^`limit` on.
+pub fn format_general(value: f64, digits: usize, limit: i32, out: &mut Vec<u8>) {
+    if special(value, out) {
+        return;
+    }
+    let (mut buffer, size) = ([0u8; 64], value.abs());
+    let more = digits.clamp(1, 17) - 1;
+    let mut decimal = print(&mut buffer, |b| write!(b, "{size:.more$e}"));
+    decimal.strip_zeros();
+    decimal.write(limit, out);
 }
 
 /// Appends a float4.
@@ -140,15 +176,22 @@ pub fn format_f32(value: f32, extra_digits: i32, out: &mut Vec<u8>) {
         decimal.strip_zeros();
         return decimal.write(precision, out);
     }
-    let mut decimal = print(&mut buffer, |b| write!(b, "{size:e}"));
     let bits = size.to_bits();
     let (fraction, biased) = (u64::from(bits & ((1 << 23) - 1)), (bits >> 23) as i32);
     let (mantissa, exponent) =
         if biased == 0 { (fraction, -149) } else { (fraction | 1 << 23, biased - 150) };
     let lowest = fraction == 0 && biased > 1;
+    let mut decimal = print(&mut buffer, |b| write!(b, "{size:e}"));
     while is_tie(&decimal, mantissa, exponent, lowest) {
         let more = decimal.len;
         decimal = print(&mut buffer, |b| write!(b, "{size:.more$e}"));
+    }
+    if may_be_between(&decimal, mantissa, exponent) {
+        let digits = decimal.len - 1;
+        let even = print(&mut buffer, |b| write!(b, "{size:.digits$e}"));
+        if even.reads_as(&mut buffer, |text| text.parse() == Ok(size)) {
+            decimal = even;
+        }
     }
     decimal.write(6, out);
 }
@@ -181,17 +224,47 @@ fn print(
     Decimal::read(&buffer[..64 - left])
 }
 
-/// The parts common to both widths: a special value, or the trimmed text of a decimal.
-fn classify(text: &str) -> Option<Result<f64, &str>> {
+/// What `strtod` makes of text: a special value, or the longest beginning that is a
+/// decimal and what follows it.
+enum Scanned<'a> {
+    Special(f64),
+    Decimal(&'a str, &'a str),
+}
+
+fn scan(text: &str) -> Option<Scanned<'_>> {
     let body = text.trim_matches(super::is_space);
-    match body.to_ascii_lowercase().as_str() {
-        "nan" => return Some(Ok(f64::NAN)),
-        "infinity" | "inf" | "+infinity" | "+inf" => return Some(Ok(f64::INFINITY)),
-        "-infinity" | "-inf" => return Some(Ok(f64::NEG_INFINITY)),
+    let unsigned = body.strip_prefix(['+', '-']).unwrap_or(body);
+    let negative = body.starts_with('-');
+    match unsigned.to_ascii_lowercase().as_str() {
+        "nan" => return Some(Scanned::Special(f64::NAN)),
+        "infinity" | "inf" if negative => return Some(Scanned::Special(f64::NEG_INFINITY)),
+        "infinity" | "inf" => return Some(Scanned::Special(f64::INFINITY)),
         _ => {}
     }
-    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
-    (!body.is_empty() && body.bytes().all(plain)).then_some(Err(body))
+    let bytes = unsigned.as_bytes();
+    let digits = |from: usize| {
+        bytes.get(from..).map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count())
+    };
+    let whole = digits(0);
+    let mut end = whole;
+    if bytes.get(end) == Some(&b'.') {
+        let fraction = digits(end + 1);
+        if whole + fraction == 0 {
+            return None;
+        }
+        end += 1 + fraction;
+    } else if whole == 0 {
+        return None;
+    }
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        let power = digits(end + 1 + sign);
+        if power > 0 {
+            end += 1 + sign + power;
+        }
+    }
+    let (number, rest) = body.split_at(body.len() - unsigned.len() + end);
+    Some(Scanned::Decimal(number, rest))
 }
 
 fn has_nonzero_digit(body: &str) -> bool {
@@ -215,15 +288,16 @@ fn out_of_range(body: &str, name: &str) -> Error {
 /// Reads a float8; 22P02, or 22003 for what becomes infinite or zero.
 pub fn parse_f64(text: &str) -> Result<f64> {
     const NAME: &str = "double precision";
-    match classify(text) {
+    match scan(text) {
         None => Err(bad_syntax(text, NAME)),
-        Some(Ok(value)) => Ok(value),
-        Some(Err(body)) => {
-            let value: f64 = body.parse().map_err(|_| bad_syntax(text, NAME))?;
-            if value.is_infinite() || (value == 0.0 && has_nonzero_digit(body)) {
-                return Err(out_of_range(body, NAME));
+        Some(Scanned::Special(value)) => Ok(value),
+        Some(Scanned::Decimal(number, rest)) => {
+            let value: f64 = number.parse().map_err(|_| bad_syntax(text, NAME))?;
+            // The range is judged before what follows the number.
+            if value.is_infinite() || (value == 0.0 && has_nonzero_digit(number)) {
+                return Err(out_of_range(number, NAME));
             }
-            Ok(value)
+            if rest.is_empty() { Ok(value) } else { Err(bad_syntax(text, NAME)) }
         }
     }
 }
@@ -231,15 +305,16 @@ pub fn parse_f64(text: &str) -> Result<f64> {
 /// Reads a float4; 22P02, or 22003 for what becomes infinite or zero.
 pub fn parse_f32(text: &str) -> Result<f32> {
     const NAME: &str = "real";
-    match classify(text) {
+    match scan(text) {
         None => Err(bad_syntax(text, NAME)),
-        Some(Ok(value)) => Ok(value as f32),
-        Some(Err(body)) => {
-            let value: f32 = body.parse().map_err(|_| bad_syntax(text, NAME))?;
-            if value.is_infinite() || (value == 0.0 && has_nonzero_digit(body)) {
-                return Err(out_of_range(body, NAME));
+        Some(Scanned::Special(value)) => Ok(value as f32),
+        Some(Scanned::Decimal(number, rest)) => {
+            let value: f32 = number.parse().map_err(|_| bad_syntax(text, NAME))?;
+            // The range is judged before what follows the number.
+            if value.is_infinite() || (value == 0.0 && has_nonzero_digit(number)) {
+                return Err(out_of_range(text.trim_start_matches(super::is_space), NAME));
             }
-            Ok(value)
+            if rest.is_empty() { Ok(value) } else { Err(bad_syntax(text, NAME)) }
         }
     }
 }

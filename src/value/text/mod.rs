@@ -9,8 +9,8 @@ mod scalar;
 
 pub use array::split as split_array;
 pub use scalar::{
-    format_bytea, format_uuid, integer_range, integer_text, is_space, parse_bool, parse_bytea,
-    parse_integer, parse_oid, parse_uuid, push_hex, push_integer,
+    char_byte, char_text, format_bytea, format_uuid, integer_range, integer_text, is_space,
+    parse_bool, parse_bytea, parse_integer, parse_oid, parse_uuid, push_hex, push_integer,
 };
 
 use super::numeric::Numeric;
@@ -53,7 +53,7 @@ pub fn parse(ty: Type, text: &str, style: &Style) -> Result<Datum> {
         oid::JSONB => Datum::Jsonb(json::canonical(text)?),
         oid::BPCHAR => Datum::Text(text.trim_end_matches(' ').to_owned()),
         oid::NAME => Datum::Text(cut(text, NAME_BYTES).to_owned()),
-        oid::CHAR => Datum::Text(text.chars().next().map(String::from).unwrap_or_default()),
+        oid::CHAR => Datum::Text(char_text(char_byte(text))),
         oid::INT2VECTOR | oid::OIDVECTOR => parse_vector(ty.oid, text)?,
         oid::TIMETZ | oid::BIT | oid::VARBIT => return Err(unsupported_type(ty)),
         other => match element_of(other) {

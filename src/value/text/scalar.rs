@@ -64,6 +64,25 @@ pub fn parse_integer(integer: u32, text: &str) -> Result<i64> {
     value.checked_neg().filter(|v| *v <= high).ok_or_else(out_of_range)
 }
 
+/// The byte that the text of a `"char"` stands for: `\ooo`, or the first byte.
+pub fn char_byte(text: &str) -> u8 {
+    match text.as_bytes() {
+        [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7'] => {
+            (a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')
+        }
+        bytes => bytes.first().copied().unwrap_or(0),
+    }
+}
+
+/// The text of a `"char"`: nothing for 0, `\ooo` beyond ASCII.
+pub fn char_text(byte: u8) -> String {
+    match byte {
+        0 => String::new(),
+        1..=0x7f => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    }
+}
+
 /// Reads an oid as `strtoul` does: a minus sign wraps around.
 pub fn parse_oid(text: &str) -> Result<i64> {
     let body = text.trim_matches(is_space);
