@@ -56,7 +56,7 @@ impl Cutter<'_> {
         self.take_while(|b| b.is_ascii_digit());
     }
 
-    fn from_digit(&mut self) -> Kind {
+    fn digit_field(&mut self) -> Kind {
         self.digits();
         match self.peek() {
             b':' => {
@@ -82,7 +82,7 @@ impl Cutter<'_> {
         }
     }
 
-    fn from_letter(&mut self) -> Kind {
+    fn letter_field(&mut self) -> Kind {
         self.take_while(|b| b.is_ascii_alphabetic());
         let joined = match self.peek() {
             b'-' | b'/' | b'.' => true,
@@ -98,7 +98,7 @@ impl Cutter<'_> {
         Kind::Date
     }
 
-    fn from_sign(&mut self) -> Option<Kind> {
+    fn sign_field(&mut self) -> Option<Kind> {
         self.take();
         while is_space(self.peek()) {
             self.rest = &self.rest[1..];
@@ -132,14 +132,14 @@ pub(super) fn split(text: &str) -> Option<Vec<Field>> {
                 cutter.rest = &cutter.rest[1..];
                 continue;
             }
-            b'0'..=b'9' => cutter.from_digit(),
+            b'0'..=b'9' => cutter.digit_field(),
             b'.' => {
                 cutter.take();
                 cutter.digits();
                 Kind::Number
             }
-            b if b.is_ascii_alphabetic() => cutter.from_letter(),
-            b'+' | b'-' => cutter.from_sign()?,
+            b if b.is_ascii_alphabetic() => cutter.letter_field(),
+            b'+' | b'-' => cutter.sign_field()?,
             b if b.is_ascii_punctuation() => {
                 cutter.rest = &cutter.rest[1..];
                 continue;

@@ -9,7 +9,9 @@ mod arith;
 mod decode;
 mod fields;
 mod interval;
+mod interval_output;
 mod output;
+mod parts;
 mod words;
 mod zone;
 
@@ -17,13 +19,15 @@ pub use arith::{
     add_interval, add_interval_tz, age, interval_add, interval_mul, interval_neg, justify_days,
     justify_hours, justify_interval, subtract,
 };
-pub use interval::{format_interval, parse_interval};
+pub use interval::parse_interval;
+pub use interval_output::format_interval;
 pub use output::{format_date, format_time, format_timestamp, format_timestamptz, parse_canonical};
 pub use zone::{local_to_utc, offset_at, utc_to_local, zone};
 
 use crate::error::{Error, Result, state};
 use crate::value::Style;
-use decode::{Decoded, Fail, Zone, decode, out_of_range};
+use decode::{Decoded, Zone, decode};
+use parts::{Fail, out_of_range};
 use zone::named_zone;
 
 /// Microseconds of a second.
