@@ -279,6 +279,8 @@ pub struct Insert {
     pub alias: Option<String>,
     /// Columns, when written.
     pub columns: Vec<String>,
+    /// Positions of `columns`, in the same order.
+    pub column_positions: Vec<u32>,
     /// Rows; `None` is DEFAULT VALUES. A VALUES item may be `Expr::Default`.
     pub source: Option<Box<Select>>,
     /// OVERRIDING USER VALUE or SYSTEM VALUE

@@ -138,7 +138,7 @@ impl Analyzer<'_> {
         let information = match written.schema.as_deref() {
             None | Some("pg_catalog") => false,
             Some("information_schema") => true,
-            Some("public") => return Err(missing()),
+            Some("public" | "pg_temp") => return Err(missing()),
             Some(schema) => {
                 let message = format!("schema \"{schema}\" does not exist");
                 return Err(errors::client(state::INVALID_SCHEMA_NAME, pos, message));

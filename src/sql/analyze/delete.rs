@@ -22,6 +22,7 @@ impl Analyzer<'_> {
         let mut item = relation_item(rel, &relation, alias.as_ref());
         item.lateral_only = true;
         item.lateral_ok = false;
+        item.target = true;
         self.level().items.push(item);
         let using = self.from_clause(&delete.using)?;
         self.level().per_row = true;

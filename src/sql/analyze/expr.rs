@@ -225,6 +225,9 @@ impl Analyzer<'_> {
             let index_expr = self.coerce(index_expr, target, CastKind::Implicit, -1)?;
             return self.operator("->", Some(base), index_expr, pos);
         }
+        if base.ty.oid == oid::NAME {
+            return self.name_letter(base, index, pos);
+        }
         let Some(item) = types::element(base.ty.oid) else {
             let name = types::sql_name(base.ty.oid);
             let message =
@@ -239,6 +242,23 @@ impl Analyzer<'_> {
         let ty = Type::with_typmod(item, base.ty.typmod);
         let kind = ExprKind::Subscript(Box::new(base), Box::new(index_expr));
         Ok(Expr { kind, ty, pos })
+    }
+
+    /// `name[i]`: the letter at i, counted from 0.
+    fn name_letter(&mut self, base: Expr, index: &ast::Expr, pos: u32) -> Result<Expr> {
+        let A::Literal(ast::Literal::Integer(i)) = index.kind else {
+            return Err(Error::unsupported("a computed subscript of a name").at(pos));
+        };
+        let start = self.literal(&ast::Literal::Integer(i.saturating_add(1)), pos)?;
+        let one = self.literal(&ast::Literal::Integer(1), pos)?;
+        let base = self.coerce(base, oid::TEXT, CastKind::Implicit, -1)?;
+        let call = ast::Call {
+            name: ast::Name { schema: None, name: "substr".to_owned(), pos },
+            ..ast::Call::default()
+        };
+        let resolved = self.resolve_call(&call, vec![base, start, one], pos)?;
+        let letter = self.finish_scalar(resolved, pos)?;
+        self.explicit(letter, Type::new(oid::CHAR), pos)
     }
 
     fn field(&mut self, inner: &ast::Expr, name: &str, pos: u32) -> Result<Expr> {

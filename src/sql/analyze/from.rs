@@ -80,6 +80,9 @@ impl Analyzer<'_> {
             return self.cte_item(&cte, name, alias);
         }
         let Some(relation) = self.find_relation(name.schema.as_deref(), &name.name) else {
+            if let Some(sequence) = self.find_sequence(name.schema.as_deref(), &name.name) {
+                return self.sequence_item(&sequence, alias, name.pos);
+            }
             return Err(self.missing_relation(name));
         };
         let rel = self.new_rel();

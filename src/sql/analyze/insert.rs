@@ -29,7 +29,7 @@ impl Analyzer<'_> {
         };
         let relation = self.target_relation(&insert.table, "insert into")?;
         let rel = self.new_rel();
-        let named = self.named_columns(&relation, &insert.columns)?;
+        let named = self.named_columns(&relation, insert)?;
         let (columns, source) = self.insert_source(insert, &relation, named)?;
         // From here on the target's columns are visible.
         let alias = insert.alias.clone().map(|name| ast::Alias { name, columns: Vec::new() });
@@ -86,17 +86,22 @@ impl Analyzer<'_> {
     }
 
     /// Indexes of the columns written in the statement; None when none are.
-    fn named_columns(&self, relation: &Relation, names: &[String]) -> Result<Option<Vec<usize>>> {
-        if names.is_empty() {
+    fn named_columns(
+        &self,
+        relation: &Relation,
+        insert: &ast::Insert,
+    ) -> Result<Option<Vec<usize>>> {
+        if insert.columns.is_empty() {
             return Ok(None);
         }
-        let mut indexes = Vec::with_capacity(names.len());
-        for name in names {
+        let mut indexes = Vec::with_capacity(insert.columns.len());
+        for (i, name) in insert.columns.iter().enumerate() {
+            let pos = insert.column_positions.get(i).copied().unwrap_or(0);
             let index = relation
                 .column(name)
-                .ok_or_else(|| errors::undefined_column_of(name, &relation.name, 0))?;
+                .ok_or_else(|| errors::undefined_column_of(name, &relation.name, pos))?;
             if indexes.contains(&index) {
-                return Err(errors::duplicate_column(name, 0));
+                return Err(errors::duplicate_column(name, pos));
             }
             indexes.push(index);
         }
@@ -168,7 +173,8 @@ impl Analyzer<'_> {
         let beyond = named.as_ref().map_or(relation.columns.len(), Vec::len);
         let extra = rows.first().and_then(|r| r.get(beyond)).map_or(0, |e| e.pos);
         let named = if default_values { None } else { named };
-        let given = self.given_columns(relation, named, width, 0, extra)?;
+        let short = insert.column_positions.get(width).copied().unwrap_or(0);
+        let given = self.given_columns(relation, named, width, short, extra)?;
         // Values first, in the order written: parameter types follow that order.
         let mut values: Vec<Vec<Option<Expr>>> = Vec::with_capacity(rows.len());
         for row in rows {
@@ -255,7 +261,14 @@ impl Analyzer<'_> {
         named: Option<Vec<usize>>,
         select: &ast::Select,
     ) -> Result<(Vec<u32>, InsertSource)> {
-        let mut query = self.query(select, false)?;
+        // The target is not visible to the query; it only serves PostgreSQL's hints.
+        let mut target = relation_item(u32::MAX, relation, None);
+        target.rel_visible = false;
+        target.cols_visible = false;
+        self.level().items.push(target);
+        let query = self.query(select, false);
+        self.level().items.clear();
+        let mut query = query?;
         let rel = self.new_rel();
         let width = query.columns.len();
         let pos_of = |query: &Query, i: usize| match &query.body {
@@ -264,7 +277,8 @@ impl Analyzer<'_> {
         };
         let beyond = named.as_ref().map_or(relation.columns.len(), Vec::len);
         let extra = pos_of(&query, beyond);
-        let given = self.given_columns(relation, named, width, 0, extra)?;
+        let short = insert.column_positions.get(width).copied().unwrap_or(0);
+        let given = self.given_columns(relation, named, width, short, extra)?;
         let mut defaults = Defaults::new();
         let (mut columns, mut exprs) = (Vec::new(), Vec::new());
         for (slot, index) in given.iter().enumerate() {

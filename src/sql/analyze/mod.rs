@@ -25,6 +25,7 @@ mod params;
 mod row;
 mod scope;
 mod select;
+mod sets;
 mod setop;
 mod subquery;
 mod system;

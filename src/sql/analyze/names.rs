@@ -3,7 +3,7 @@
 //! Owns PostgreSQL's choice of a name for an expression without AS. Pure: looks at the
 //! untyped tree only. Start at [`column_name`].
 
-use crate::sql::ast::{Expr, ExprKind, Literal, Select, SelectBody};
+use crate::sql::ast::{Expr, ExprKind, Select, SelectBody};
 
 /// The name of a select-list expression.
 pub(super) fn column_name(expr: &Expr) -> String {
@@ -24,7 +24,6 @@ fn figure(expr: &Expr) -> Option<(String, bool)> {
             Some((name, true)) => Some((name, true)),
             _ => weak(&ty.name),
         },
-        ExprKind::Literal(Literal::Bool(_)) => weak("bool"),
         ExprKind::Case { otherwise, .. } => match otherwise.as_deref().and_then(figure) {
             Some((name, true)) => Some((name, true)),
             _ => weak("case"),

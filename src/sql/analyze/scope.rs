@@ -13,6 +13,9 @@ use crate::sql::ast;
 use crate::sql::ir::{Expr, ExprKind, Output};
 use crate::value::{Cell, Type, oid};
 
+/// attnum of the system column `tableoid`.
+const TABLEOID: i16 = -6;
+
 /// Which part of a statement is being analysed: decides what may stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) enum Place {
@@ -129,6 +132,8 @@ pub(super) struct Item {
     /// Only visible to LATERAL items.
     pub(super) lateral_only: bool,
     pub(super) lateral_ok: bool,
+    /// The table that the statement writes.
+    pub(super) target: bool,
 }
 
 /// A column as names see it.
@@ -151,6 +156,7 @@ impl Item {
             cols_visible: true,
             lateral_only: false,
             lateral_ok: true,
+            target: false,
         }
     }
 }
@@ -317,7 +323,7 @@ impl Analyzer<'_> {
         let all = || self.visible_levels().flat_map(|(_, l)| l.items.iter());
         let invalid = format!("invalid reference to FROM-clause entry for table \"{table}\"");
         if all().any(|i| i.name.as_deref() == Some(table)) {
-            return errors::client(state::UNDEFINED_TABLE, pos, invalid).detail(format!(
+            return errors::client(state::UNDEFINED_TABLE, pos, invalid).hint(format!(
                 "There is an entry for table \"{table}\", but it cannot be referenced from this \
                  part of the query."
             ));
@@ -345,7 +351,7 @@ impl Analyzer<'_> {
                     && item.columns.iter().any(|c| c.name == name)
                     && !level.items.iter().any(|i| i.name.is_none())
                 {
-                    return error.detail(format!(
+                    return error.hint(format!(
                         "There is a column named \"{name}\" in table \"{item_name}\", but it \
                          cannot be referenced from this part of the query."
                     ));
@@ -384,8 +390,14 @@ fn check_lateral(item: &Item, pos: u32) -> Result<()> {
     }
     let name = item.name.as_deref().unwrap_or("");
     let message = format!("invalid reference to FROM-clause entry for table \"{name}\"");
-    Err(errors::client(state::INVALID_COLUMN_REFERENCE, pos, message)
-        .detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."))
+    let error = errors::client(state::INVALID_COLUMN_REFERENCE, pos, message);
+    if item.target {
+        return Err(error.hint(format!(
+            "There is an entry for table \"{name}\", but it cannot be referenced from this part \
+             of the query."
+        )));
+    }
+    Err(error.detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."))
 }
 
 /// A column of one item by name, `tableoid` included; duplicates are an error.
@@ -405,7 +417,7 @@ fn item_column(item: &Item, name: &str, pos: u32) -> Result<Option<Resolved>> {
                 ty: Type::new(oid::OID),
                 pos,
             },
-            origin: (0, 0),
+            origin: (relation.oid, TABLEOID),
         })),
         "ctid" | "xmin" | "xmax" | "cmin" | "cmax" => {
             Err(Error::unsupported(format!("system column \"{name}\"")).at(pos))

@@ -9,7 +9,7 @@ use super::walk::visit;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, SelectBody};
-use crate::sql::ir::{Body, CallKind, Expr, ExprKind, Output, Query, Select};
+use crate::sql::ir::{Body, Expr, ExprKind, Query, Select};
 use crate::value::oid;
 
 /// The recursive name a WITH RECURSIVE query may use in its second part.
@@ -99,7 +99,7 @@ impl Analyzer<'_> {
         if grouped {
             self.check_grouping(&entries, having.as_ref(), &order_by, &group_by)?;
         }
-        self.spread_sets(&mut entries, &mut from, grouped)?;
+        self.spread_sets(&mut entries, &order_by, &mut from, grouped)?;
         let columns = entries.iter().map(Entry::output).collect();
         let targets = entries.into_iter().map(|e| e.expr).collect();
         let select = Select { distinct, targets, from, filter, group_by, having, grouped };
@@ -199,45 +199,5 @@ impl Analyzer<'_> {
             }
         }
         Ok(())
-    }
-
-    /// A set-returning call in the select list becomes a LATERAL item of FROM: the same rows
-    /// in the same order when there is one.
-    fn spread_sets(
-        &mut self,
-        entries: &mut [Entry],
-        from: &mut Vec<crate::sql::ir::From>,
-        grouped: bool,
-    ) -> Result<()> {
-        if self.level().sets == 0 {
-            return Ok(());
-        }
-        if self.level().sets > 1 || grouped || self.level().windows_used {
-            return Err(Error::unsupported(
-                "several sets, or a set beside aggregates, in the select list",
-            ));
-        }
-        let rel = self.new_rel();
-        for entry in entries {
-            if let ExprKind::Call(call) = &mut entry.expr.kind
-                && call.kind == CallKind::SetReturning
-            {
-                let name = call.name.clone();
-                let ty = entry.expr.ty;
-                let call = std::mem::take(call.as_mut());
-                let column = Output { name: name.clone(), ty, origin: (0, 0) };
-                from.push(crate::sql::ir::From::Function {
-                    rel,
-                    call,
-                    alias: name,
-                    columns: vec![column],
-                    ordinality: false,
-                    lateral: true,
-                });
-                entry.expr.kind = ExprKind::Column(rel, 0);
-                return Ok(());
-            }
-        }
-        Err(Error::unsupported("a set inside another expression of the select list"))
     }
 }

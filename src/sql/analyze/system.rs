@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Analyzer, errors, typename};
 use crate::error::{Error, Result, state};
-use crate::schema::Relation;
+use crate::schema::{Relation, Sequence};
 use crate::sql::ast;
 use crate::sql::types::{pseudo, tables};
 use crate::value::oid;
@@ -32,6 +32,15 @@ impl Analyzer<'_> {
             .or_else(|| context.search_path.iter().find_map(|s| self.in_schema(s, name)))
     }
 
+    /// The sequence a name means.
+    pub(super) fn find_sequence(&self, schema: Option<&str>, name: &str) -> Option<Arc<Sequence>> {
+        let visible = match schema {
+            None => self.context.search_path.iter().any(|s| s == "public"),
+            Some(schema) => schema == "public",
+        };
+        self.context.catalog.sequences.get(name).filter(|_| visible).map(Arc::clone)
+    }
+
     fn in_schema(&self, schema: &str, name: &str) -> Option<Arc<Relation>> {
         let catalog = self.context.catalog;
         match schema {
@@ -54,6 +63,9 @@ impl Analyzer<'_> {
         }
         if let Ok(number) = text.parse::<u32>() {
             return Ok(number);
+        }
+        if type_oid == pseudo::REGPROCEDURE {
+            return procedure_literal(text);
         }
         let parts = identifier_parts(text)?;
         let (schema, name) = match parts.as_slice() {
@@ -110,6 +122,25 @@ impl Analyzer<'_> {
             unique.or_else(|| r.indexes.iter().find(|i| i.name == name).map(|i| i.oid))
         })
     }
+}
+
+/// The OID of `name(type, …)`.
+fn procedure_literal(text: &str) -> Result<u32> {
+    let missing = || {
+        Error::client(state::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
+    };
+    let (name, rest) = text.split_once('(').ok_or_else(missing)?;
+    let inner = rest.trim_end().strip_suffix(')').ok_or_else(missing)?;
+    let parts = identifier_parts(name)?;
+    let name = parts.last().ok_or_else(missing)?;
+    let types: Vec<u32> = inner
+        .split(',')
+        .map(str::trim)
+        .filter(|t| !t.is_empty())
+        .map(type_literal)
+        .collect::<Result<_>>()?;
+    let found = tables().procs(name).iter().find(|p| *p.arguments == *types);
+    found.map(|p| p.oid).ok_or_else(missing)
 }
 
 /// The OID of a type's name, spelled as in SQL.

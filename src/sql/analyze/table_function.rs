@@ -8,6 +8,7 @@ use super::scope::Place;
 use super::{Analyzer, errors};
 use crate::error::{Result, state};
 use crate::sql::ast::{self, TypeName};
+use crate::sql::types;
 use crate::sql::ir::{Body, Call, CallKind, Expr, From, Output, Query, Select};
 use crate::value::{Type, oid};
 
@@ -44,6 +45,9 @@ impl Analyzer<'_> {
         let mut args = Vec::with_capacity(call.args.len());
         for (_, arg) in &call.args {
             args.push(self.expr(arg)?);
+        }
+        if call.name.name == "unnest" && args.len() > 1 {
+            return self.unnest_several(args, alias, ordinality, pos);
         }
         let resolved = self.resolve_call(call, args, pos)?;
         if matches!(resolved.proc.kind, b'a' | b'w') {
@@ -108,6 +112,40 @@ impl Analyzer<'_> {
             args: resolved.args,
             ..Call::default()
         };
+        let from = From::Function { rel, call, alias: shown, columns, ordinality, lateral: true };
+        Ok(Made { from, items: vec![item] })
+    }
+
+    /// `unnest(a, b, …)`: the arrays side by side, shorter ones padded with NULL. One call of
+    /// several arguments in the typed tree.
+    fn unnest_several(
+        &mut self,
+        args: Vec<Expr>,
+        alias: Option<&ast::Alias>,
+        ordinality: bool,
+        pos: u32,
+    ) -> Result<Made> {
+        let name = "unnest".to_owned();
+        let mut columns = Vec::with_capacity(args.len());
+        for arg in &args {
+            let Some(item) = types::element(arg.ty.oid) else {
+                let shown = errors::signature("unnest", &[], &[arg.ty.oid]);
+                return Err(errors::undefined_function(&shown, pos));
+            };
+            columns.push(Output { name: name.clone(), ty: Type::new(item), origin: (0, 0) });
+        }
+        if ordinality {
+            let name = "ordinality".to_owned();
+            columns.push(Output { name, ty: Type::new(oid::INT8), origin: (0, 0) });
+        }
+        let rel = self.new_rel();
+        let shown = alias.map_or_else(|| name.clone(), |a| a.name.clone());
+        let mut item = output_item(rel, shown.clone(), &columns);
+        apply_column_aliases(&mut item, alias, pos)?;
+        for (output, column) in columns.iter_mut().zip(&item.columns) {
+            output.name.clone_from(&column.name);
+        }
+        let call = super::sets::unnest_call(args);
         let from = From::Function { rel, call, alias: shown, columns, ordinality, lateral: true };
         Ok(Made { from, items: vec![item] })
     }

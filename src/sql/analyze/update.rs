@@ -30,15 +30,17 @@ impl Analyzer<'_> {
         let mut item = relation_item(rel, &relation, alias.as_ref());
         item.lateral_only = true;
         item.lateral_ok = false;
+        item.target = true;
         self.level().items.push(item);
         let from = self.from_clause(&update.from)?;
         self.level().per_row = true;
-        let (assignments, row_assignments) = self.assignments(&update.assignments, &relation)?;
+        // PostgreSQL looks at WHERE and RETURNING before SET: parameter types depend on it.
         let filter = match &update.filter {
             Some(e) => Some(self.at_place(Place::Where, |a| a.condition(e, "WHERE"))?),
             None => None,
         };
         let (returning, outputs) = self.returning(&update.returning)?;
+        let (assignments, row_assignments) = self.assignments(&update.assignments, &relation)?;
         Ok(Update {
             ctes,
             recursive: update.with.as_ref().is_some_and(|w| w.recursive),

@@ -10,7 +10,7 @@ use super::Analyzer;
 use super::from::{Made, apply_column_aliases, relation_item};
 use super::scope::Level;
 use crate::error::{Error, Result};
-use crate::schema::Relation;
+use crate::schema::{Relation, Sequence};
 use crate::sql::ir::{From, Query};
 use crate::sql::{ast, parse};
 
@@ -44,11 +44,42 @@ impl Analyzer<'_> {
     }
 
     fn view_query(&mut self, view: &Relation) -> Result<Query> {
-        let text = view.view_sql.as_deref().unwrap_or_default();
+        let query = self.stored_query(view.view_sql.as_deref().unwrap_or_default())?;
+        if query.columns.len() != view.columns.len() {
+            return Err(Error::internal(format!("view {} has changed its columns", view.name)));
+        }
+        Ok(query)
+    }
+
+    /// `SELECT … FROM sequence`: what pg_sequences says about it.
+    pub(super) fn sequence_item(
+        &mut self,
+        sequence: &Sequence,
+        alias: Option<&ast::Alias>,
+        pos: u32,
+    ) -> Result<Made> {
+        let name = sequence.name.replace('\'', "''");
+        let query = self.stored_query(&format!(
+            "SELECT coalesce(last_value, start_value) AS last_value, 0::bigint AS log_cnt, \
+             last_value IS NOT NULL AS is_called FROM pg_catalog.pg_sequences \
+             WHERE schemaname = 'public' AND sequencename = '{name}'"
+        ))?;
+        let rel = self.new_rel();
+        let plain = ast::Alias { name: sequence.name.clone(), columns: Vec::new() };
+        let mut made = self.subquery_item(rel, query, alias.unwrap_or(&plain), false, pos)?;
+        for item in &mut made.items {
+            for (column, attnum) in item.columns.iter_mut().zip(1..) {
+                column.origin = (sequence.oid, attnum);
+            }
+        }
+        Ok(made)
+    }
+
+    fn stored_query(&mut self, text: &str) -> Result<Query> {
         let parsed = parse(text)?;
         let [ast::Parsed { statement: ast::Statement::Select(select), .. }] = parsed.as_slice()
         else {
-            return Err(Error::internal(format!("view {} is not a query", view.name)));
+            return Err(Error::internal("a view's text is not a query"));
         };
         let context = self.context;
         self.context.search_path = &PUBLIC;
@@ -58,10 +89,6 @@ impl Analyzer<'_> {
         let result = self.query(select, true);
         self.levels.truncate(height - 1);
         self.context = context;
-        let query = result?;
-        if query.columns.len() != view.columns.len() {
-            return Err(Error::internal(format!("view {} has changed its columns", view.name)));
-        }
-        Ok(query)
+        result
     }
 }

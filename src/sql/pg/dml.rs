@@ -16,7 +16,13 @@ impl Lower<'_> {
         let mut range = insert.relation.ok_or_else(missing)?;
         let alias = range.alias.take().map(|alias| alias.aliasname);
         let table = self.name(&mut range);
-        let columns = insert.cols.into_iter().map(target_column).collect::<Lowered<_>>()?;
+        let mut columns = Vec::with_capacity(insert.cols.len());
+        let mut column_positions = Vec::with_capacity(insert.cols.len());
+        for node in insert.cols {
+            let (name, location) = target_column(node)?;
+            columns.push(name);
+            column_positions.push(self.pos(location));
+        }
         let source = match insert.select_stmt {
             None => None,
             query => Some(Box::new(self.subquery(query)?)),
@@ -28,7 +34,17 @@ impl Lower<'_> {
         };
         let on_conflict = insert.on_conflict_clause.map(|c| self.on_conflict(*c)).transpose()?;
         let returning = self.returning(insert.returning_clause)?;
-        Ok(Insert { with, table, alias, columns, source, overriding, on_conflict, returning })
+        Ok(Insert {
+            with,
+            table,
+            alias,
+            columns,
+            column_positions,
+            source,
+            overriding,
+            on_conflict,
+            returning,
+        })
     }
 
     fn on_conflict(&mut self, clause: protobuf::OnConflictClause) -> Lowered<OnConflict> {
@@ -133,9 +149,12 @@ impl Lower<'_> {
     }
 }
 
-fn target_column(node: Node) -> Lowered<String> {
+/// A column of INSERT and its byte location.
+fn target_column(node: Node) -> Lowered<(String, i32)> {
     match node.node {
-        Some(N::ResTarget(target)) if target.indirection.is_empty() => Ok(target.name),
+        Some(N::ResTarget(target)) if target.indirection.is_empty() => {
+            Ok((target.name, target.location))
+        }
         Some(N::ResTarget(_)) => {
             Err(Stop::Unsupported("assignment to an array element or a field"))
         }
