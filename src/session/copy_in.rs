@@ -217,6 +217,7 @@ impl Session {
             table: name.clone(),
             alias: None,
             columns: columns.to_vec(),
+            column_positions: Vec::new(),
             source: if columns.is_empty() { None } else { Some(Box::new(select)) },
             overriding: Some(Overriding::System),
             on_conflict: None,

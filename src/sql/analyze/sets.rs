@@ -8,9 +8,7 @@ use super::target::Entry;
 use super::walk::visit;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
-use crate::sql::ir::{
-    Body, Call, CallKind, Expr, ExprKind, From, Output, Query, Select, Sort,
-};
+use crate::sql::ir::{Body, Call, CallKind, Expr, ExprKind, From, Output, Query, Select, Sort};
 use crate::sql::types::{array_of, tables};
 use crate::value::Type;
 

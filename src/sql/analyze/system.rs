@@ -126,9 +126,8 @@ impl Analyzer<'_> {
 
 /// The OID of `name(type, …)`.
 fn procedure_literal(text: &str) -> Result<u32> {
-    let missing = || {
-        Error::client(state::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
-    };
+    let missing =
+        || Error::client(state::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"));
     let (name, rest) = text.split_once('(').ok_or_else(missing)?;
     let inner = rest.trim_end().strip_suffix(')').ok_or_else(missing)?;
     let parts = identifier_parts(name)?;

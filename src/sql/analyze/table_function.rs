@@ -8,8 +8,8 @@ use super::scope::Place;
 use super::{Analyzer, errors};
 use crate::error::{Result, state};
 use crate::sql::ast::{self, TypeName};
-use crate::sql::types;
 use crate::sql::ir::{Body, Call, CallKind, Expr, From, Output, Query, Select};
+use crate::sql::types;
 use crate::value::{Type, oid};
 
 impl Analyzer<'_> {
