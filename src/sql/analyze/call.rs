@@ -4,7 +4,7 @@
 //! function is meant is `sql::types::resolve`. Start at [`Analyzer::call`].
 
 use super::scope::Place;
-use super::walk::{same, visit};
+use super::walk::{location, same, strip_implicit, visit};
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast;
@@ -63,7 +63,7 @@ impl Analyzer<'_> {
         self.check_plain(call, proc, pos)?;
         if proc.kind == b'w' {
             let message = format!("window function {name} requires an OVER clause");
-            return Err(errors::client(state::WINDOWING_ERROR, pos, message));
+            return Err(errors::client(state::WRONG_OBJECT_TYPE, pos, message));
         }
         if proc.returns_set {
             return self.set_call(resolved, pos);
@@ -128,13 +128,14 @@ impl Analyzer<'_> {
         let written = &call.name;
         let names: Vec<&str> = call.args.iter().filter_map(|(n, _)| n.as_deref()).collect();
         let inputs: Vec<u32> = args.iter().map(|a| a.ty.oid).collect();
-        let missing = || {
-            let shown = match written.schema.as_deref() {
+        let shown = || {
+            let name = match written.schema.as_deref() {
                 Some(schema) => format!("{schema}.{}", written.name),
                 None => written.name.clone(),
             };
-            errors::undefined_function(&errors::signature(&shown, &names, &inputs), pos)
+            errors::signature(&name, &names, &inputs)
         };
+        let missing = || errors::undefined_function(&shown(), pos);
         let information = match written.schema.as_deref() {
             None | Some("pg_catalog") => false,
             Some("information_schema") => true,
@@ -152,10 +153,7 @@ impl Analyzer<'_> {
         let chosen = match function(name, information, &inputs, &names, call.variadic) {
             Found::One(chosen) => chosen,
             Found::None => return Err(missing()),
-            Found::Ambiguous => {
-                let shown = errors::signature(&written.name, &names, &inputs);
-                return Err(errors::ambiguous_function(&shown, pos));
-            }
+            Found::Ambiguous => return Err(errors::ambiguous_function(&shown(), pos)),
         };
         if call.variadic {
             return Err(Error::unsupported("VARIADIC").at(pos));
@@ -310,12 +308,19 @@ impl Analyzer<'_> {
                     return Err(errors::no_equality(arg.ty.oid, arg.pos));
                 }
             }
-            let listed = |s: &Sort| resolved.args.iter().any(|a| same(a, &s.expr));
-            if let Some(stray) = order_by.iter().find(|s| !listed(s)) {
-                let message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in \
-                               argument list";
-                let at = stray.expr.pos;
-                return Err(errors::client(state::INVALID_COLUMN_REFERENCE, at, message));
+            for sort in &mut order_by {
+                let listed = |a: &&Expr| {
+                    same(a, &sort.expr) || same(strip_implicit(a), strip_implicit(&sort.expr))
+                };
+                match resolved.args.iter().find(listed) {
+                    Some(arg) => sort.expr = arg.clone(),
+                    None => {
+                        let message = "in an aggregate with DISTINCT, ORDER BY expressions must \
+                                       appear in argument list";
+                        let at = location(&sort.expr);
+                        return Err(errors::client(state::INVALID_COLUMN_REFERENCE, at, message));
+                    }
+                }
             }
         }
         let filter = match &call.filter {

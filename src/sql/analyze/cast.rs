@@ -4,6 +4,7 @@
 //! [`Analyzer::coerce_to`].
 
 use super::literal::{apply_typmod, constant, fold};
+use super::walk::location;
 use super::{Analyzer, errors};
 use crate::error::Result;
 use crate::sql::ast;
@@ -131,7 +132,7 @@ impl Analyzer<'_> {
         wanted: &str,
         construct: &str,
     ) -> Result<Expr> {
-        let (from, pos) = (expr.ty.oid, expr.pos);
+        let (from, pos) = (expr.ty.oid, location(&expr));
         match self.coerce_to(expr, Type::new(target), Context::Assignment)? {
             Some(done) => Ok(done),
             None => Err(errors::wrong_argument(construct, wanted, from, pos)),
@@ -148,7 +149,7 @@ impl Analyzer<'_> {
         for end in 1..=types.len() {
             if common_of(&types[..end]).is_none() {
                 let left = common_of(&types[..end - 1]).unwrap_or(oid::UNKNOWN);
-                let culprit = exprs.get(end - 1).map_or(0, |e| e.pos);
+                let culprit = exprs.get(end - 1).map_or(0, |e| location(e));
                 return Err(errors::types_differ(construct, left, types[end - 1], culprit));
             }
         }
@@ -157,7 +158,7 @@ impl Analyzer<'_> {
 
     /// Casts an expression to the common type chosen for its construct.
     pub(super) fn to_common(&mut self, expr: Expr, common: u32, construct: &str) -> Result<Expr> {
-        let (from, pos) = (expr.ty.oid, expr.pos);
+        let (from, pos) = (expr.ty.oid, location(&expr));
         if !can_coerce(&[from], &[common], Context::Implicit) {
             return Err(errors::cannot_convert(construct, from, common, pos));
         }

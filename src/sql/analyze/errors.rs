@@ -146,6 +146,11 @@ pub(super) fn no_order(ty: u32, pos: u32) -> Error {
         .hint("Use an explicit ordering operator or modify the query.")
 }
 
+pub(super) fn too_many_dots(parts: &[String], pos: u32) -> Error {
+    let name = parts.join(".");
+    syntax(pos, format!("improper qualified name (too many dotted names): {name}"))
+}
+
 pub(super) fn syntax(pos: u32, message: impl Into<String>) -> Error {
     client(state::SYNTAX_ERROR, pos, message)
 }

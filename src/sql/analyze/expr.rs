@@ -5,6 +5,7 @@
 
 use super::cast::agreed_type;
 use super::literal::misplaced_default;
+use super::walk::location;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, ExprKind as A};
@@ -271,6 +272,14 @@ impl Analyzer<'_> {
             {
                 return Ok(found.expr);
             }
+        }
+        let inner = self.expr(inner)?;
+        if inner.ty.oid != oid::RECORD {
+            let ty = types::sql_name(inner.ty.oid);
+            let message = format!(
+                "column notation .{name} applied to type {ty}, which is not a composite type"
+            );
+            return Err(errors::client(state::WRONG_OBJECT_TYPE, location(&inner), message));
         }
         Err(Error::unsupported(format!("selecting field \"{name}\" of a value")).at(pos))
     }

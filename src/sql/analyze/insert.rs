@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::from::relation_item;
 use super::scope::Place;
+use super::walk::location;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::schema::{Column, Identity, Relation, RelationKind};
@@ -328,7 +329,7 @@ impl Analyzer<'_> {
 
     /// Casts a value to its column: 42804 with PostgreSQL's hint when there is no such cast.
     pub(super) fn assign(&mut self, expr: Expr, column: &Column) -> Result<Expr> {
-        let (from, pos) = (expr.ty.oid, expr.pos);
+        let (from, pos) = (expr.ty.oid, location(&expr));
         match self.coerce_to(expr, column.ty, Context::Assignment)? {
             Some(done) => Ok(done),
             None => {

@@ -79,14 +79,13 @@ impl Analyzer<'_> {
         joined.rel_visible = alias.is_some();
         apply_column_aliases(&mut joined, alias, 0)?;
         let mut all = Vec::new();
-        if alias.is_none() {
-            items.push(left_top);
-            items.append(&mut right_items);
-            items.push(right_top);
-            for mut item in items {
-                item.cols_visible = false;
-                all.push(item);
-            }
+        items.push(left_top);
+        items.append(&mut right_items);
+        items.push(right_top);
+        for mut item in items {
+            item.cols_visible = false;
+            item.rel_visible &= alias.is_none();
+            all.push(item);
         }
         all.push(joined);
         Ok(Made { from, items: all })

@@ -230,7 +230,7 @@ impl Analyzer<'_> {
     ) -> Result<Expr> {
         let (low, high) = bounds;
         let bool_type = Type::new(oid::BOOL);
-        let mut range = |a: &mut Self, low: &ast::Expr, high: &ast::Expr| -> Result<Expr> {
+        let range = |a: &mut Self, low: &ast::Expr, high: &ast::Expr| -> Result<Expr> {
             let (first, second) = if not { ("<", ">") } else { (">=", "<=") };
             let parts = vec![
                 a.written_operator(first, Some(expr), low, pos)?,

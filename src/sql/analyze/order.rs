@@ -4,7 +4,7 @@
 //! expressions). Start at [`Analyzer::order_by`].
 
 use super::target::Entry;
-use super::walk::same;
+use super::walk::{location, same, strip_implicit};
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, ExprKind as A, Literal};
@@ -20,7 +20,7 @@ enum Meaning {
 /// A sort item over an analysed expression.
 pub(super) fn sort(expr: Expr, item: &ast::OrderItem) -> Result<Sort> {
     if !has_order(expr.ty.oid) {
-        return Err(errors::no_order(expr.ty.oid, expr.pos));
+        return Err(errors::no_order(expr.ty.oid, location(&expr)));
     }
     // PostgreSQL: NULLs are larger than everything.
     let nulls_first = item.nulls_first.unwrap_or(item.descending);
@@ -72,7 +72,7 @@ impl Analyzer<'_> {
                 Meaning::Expression(expr) => self.settle(expr)?,
             };
             if !has_equality(expr.ty.oid) {
-                return Err(errors::no_equality(expr.ty.oid, expr.pos));
+                return Err(errors::no_equality(expr.ty.oid, item.pos));
             }
             push_new(&mut done, expr);
         }
@@ -128,6 +128,7 @@ impl Analyzer<'_> {
             return Ok(Vec::new());
         }
         let mut exprs: Vec<Expr> = Vec::new();
+        let mut places: Vec<u32> = Vec::new();
         for item in list {
             let place = super::scope::Place::DistinctOn;
             let meaning = self.at_place(place, |a| a.meaning(item, entries, "DISTINCT ON"))?;
@@ -136,28 +137,30 @@ impl Analyzer<'_> {
                 Meaning::Expression(expr) => self.settle(expr)?,
             };
             if !has_equality(expr.ty.oid) {
-                return Err(errors::no_equality(expr.ty.oid, expr.pos));
+                return Err(errors::no_equality(expr.ty.oid, item.pos));
             }
-            push_new(&mut exprs, expr);
+            if push_new(&mut exprs, expr) {
+                places.push(item.pos);
+            }
         }
         // The leading ORDER BY items must be those of DISTINCT ON.
         let plain = |s: &Sort| match s.expr.kind {
             ExprKind::OutputColumn(i) => entries.get(i as usize).map(|e| e.expr.clone()),
             _ => Some(s.expr.clone()),
         };
-        let mut matched = 0;
+        let mut matched = vec![false; exprs.len()];
         let mut skipped = false;
         for sort in order_by {
-            let listed = plain(sort).is_some_and(|expr| exprs.iter().any(|e| same(e, &expr)));
-            match (listed, skipped) {
-                (true, false) => matched += 1,
-                (true, true) => return Err(distinct_on_mismatch(sort.expr.pos)),
-                (false, _) => skipped = true,
+            let listed =
+                plain(sort).and_then(|expr| exprs.iter().position(|e| same(e, &expr)));
+            match listed {
+                Some(i) if skipped => return Err(distinct_on_mismatch(places[i])),
+                Some(i) => matched[i] = true,
+                None => skipped = true,
             }
         }
-        if skipped && matched < exprs.len() {
-            let pos = exprs.get(matched).map_or(0, |e| e.pos);
-            return Err(distinct_on_mismatch(pos));
+        if skipped && let Some(i) = matched.iter().position(|m| !m) {
+            return Err(distinct_on_mismatch(places[i]));
         }
         Ok(exprs)
     }
@@ -195,7 +198,8 @@ impl Analyzer<'_> {
             _ => {}
         }
         let done = self.expr(expr)?;
-        if let Some(i) = entries.iter().position(|e| same(&e.expr, &done)) {
+        let listed = |e: &Entry| same(&e.expr, &done) || same(strip_implicit(&e.expr), &done);
+        if let Some(i) = entries.iter().position(listed) {
             entries[i].settle(self)?;
             return Ok(Meaning::Output(i));
         }
@@ -261,7 +265,7 @@ impl Analyzer<'_> {
                         errors::client(state::INVALID_COLUMN_REFERENCE, pos, message)
                     })?
                 }
-                _ => return Err(set_order_by(pos)),
+                _ => return Err(set_order_by(begin(&item.expr))),
             };
             let number = u32::try_from(index).unwrap_or(u32::MAX);
             let expr = Expr { kind: ExprKind::OutputColumn(number), ty: columns[index].ty, pos };
@@ -291,8 +295,21 @@ fn output_column(entries: &[Entry], index: usize, pos: u32) -> Expr {
     Expr { kind: ExprKind::OutputColumn(number), ty: entries[index].expr.ty, pos }
 }
 
-fn push_new(list: &mut Vec<Expr>, expr: Expr) {
-    if !list.iter().any(|e| same(e, &expr)) {
+/// Adds an expression that is not in the list yet; says whether it did.
+fn push_new(list: &mut Vec<Expr>, expr: Expr) -> bool {
+    let new = !list.iter().any(|e| same(e, &expr));
+    if new {
         list.push(expr);
+    }
+    new
+}
+
+/// Where an untyped expression begins.
+fn begin(expr: &ast::Expr) -> u32 {
+    match &expr.kind {
+        A::Op { left: Some(left), .. } => begin(left),
+        A::IsNull(e, _) | A::IsBool(e, ..) | A::IsDistinct(e, ..) | A::Cast(e, _) => begin(e),
+        A::And(list) | A::Or(list) => list.first().map_or(expr.pos, begin),
+        _ => expr.pos,
     }
 }

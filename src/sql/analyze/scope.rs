@@ -218,7 +218,7 @@ impl Analyzer<'_> {
             [schema, table, name] | [_, schema, table, name] => {
                 self.qualified(Some(schema), table, name, pos)
             }
-            _ => Err(errors::syntax(pos, "improper qualified name (too many dotted names)")),
+            _ => Err(errors::too_many_dots(parts, pos)),
         }
     }
 

@@ -228,7 +228,7 @@ impl Analyzer<'_> {
 }
 
 /// Where an output of a query was written.
-fn output_pos(query: &Query, index: usize) -> u32 {
+pub(super) fn output_pos(query: &Query, index: usize) -> u32 {
     match &query.body {
         Body::Select(select) => select.targets.get(index).map_or(0, |e| e.pos),
         Body::Values(rows) => rows.first().and_then(|r| r.get(index)).map_or(0, |e| e.pos),

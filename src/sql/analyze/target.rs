@@ -7,7 +7,7 @@ use super::scope::{Item, Place, at};
 use super::{Analyzer, errors};
 use crate::error::Result;
 use crate::sql::ast::{self, ExprKind as A};
-use crate::sql::ir::{Expr, Output};
+use crate::sql::ir::{Expr, ExprKind, Output};
 use crate::value::oid;
 
 /// One output column under construction.
@@ -46,11 +46,22 @@ impl Analyzer<'_> {
                 _ => {
                     let expr = self.expr(&target.expr)?;
                     let name = target.alias.clone().unwrap_or_else(|| column_name(&target.expr));
-                    entries.push(Entry { expr, name, origin: (0, 0) });
+                    // A cast that changes nothing leaves a plain column.
+                    let origin = self.origin(&expr);
+                    entries.push(Entry { expr, name, origin });
                 }
             }
         }
         Ok(entries)
+    }
+
+    /// Table and column of an expression that is a plain column.
+    fn origin(&self, expr: &Expr) -> (u32, i16) {
+        let ExprKind::Column(rel, index) = expr.kind else { return (0, 0) };
+        let columns = self.levels.iter().flat_map(|l| &l.items).flat_map(|i| &i.columns);
+        let mut same = columns
+            .filter(|c| matches!(c.expr.kind, ExprKind::Column(r, i) if r == rel && i == index));
+        same.next().map_or((0, 0), |c| c.origin)
     }
 
     /// RETURNING; outputs without a type become text.
@@ -98,7 +109,7 @@ impl Analyzer<'_> {
                 }
                 Ok(())
             }
-            _ => Err(errors::syntax(pos, "improper qualified name (too many dotted names)")),
+            _ => Err(errors::too_many_dots(parts, pos)),
         }
     }
 }

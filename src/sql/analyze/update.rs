@@ -78,6 +78,8 @@ impl Analyzer<'_> {
                 columns.push(index);
             }
             match (columns.as_slice(), &assignment.value.kind) {
+                // A generated column is computed anyway.
+                ([column], A::Default) if relation.columns[*column].generated.is_some() => {}
                 ([column], kind) if !matches!(kind, A::Row(_)) => {
                     let value = self.assigned(&assignment.value, relation, *column)?;
                     single.push((number(*column), value));
@@ -93,7 +95,7 @@ impl Analyzer<'_> {
                     }
                 }
                 (columns, A::Subquery(query)) => {
-                    rows.push(self.row_assignment(query, relation, columns)?);
+                    rows.push(self.row_assignment(query, relation, columns, assignment.value.pos)?);
                 }
                 _ => {
                     let message = "source for a multiple-column UPDATE item must be a sub-SELECT \
@@ -113,10 +115,6 @@ impl Analyzer<'_> {
                 let what = format!("SET \"{}\" = DEFAULT", column.name);
                 return Err(Error::unsupported(what).at(value.pos));
             }
-            if column.generated.is_some() {
-                let what = format!("SET \"{}\" = DEFAULT of a generated column", column.name);
-                return Err(Error::unsupported(what).at(value.pos));
-            }
             return self.column_default(relation, index, &mut HashMap::new());
         }
         check_generated(column)?;
@@ -130,14 +128,15 @@ impl Analyzer<'_> {
         query: &ast::Select,
         relation: &Relation,
         columns: &[usize],
+        pos: u32,
     ) -> Result<(Vec<u32>, Query)> {
         let query = self.query(query, true)?;
         if query.columns.len() != columns.len() {
             let message = "number of columns does not match number of values";
-            return Err(errors::syntax(0, message));
+            return Err(errors::syntax(pos, message));
         }
         let mut types = Vec::with_capacity(columns.len());
-        for (index, output) in columns.iter().zip(&query.columns) {
+        for (slot, (index, output)) in columns.iter().zip(&query.columns).enumerate() {
             let column = &relation.columns[*index];
             check_generated(column)?;
             let from = output.ty.oid;
@@ -150,7 +149,8 @@ impl Analyzer<'_> {
                     sql_name(column.ty.oid),
                     sql_name(from)
                 );
-                return Err(errors::client(state::DATATYPE_MISMATCH, 0, message)
+                let pos = super::setop::output_pos(&query, slot);
+                return Err(errors::client(state::DATATYPE_MISMATCH, pos, message)
                     .hint("You will need to rewrite or cast the expression."));
             }
             types.push(column.ty);

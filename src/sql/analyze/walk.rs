@@ -3,7 +3,7 @@
 //! Owns visiting every expression of a query in a fixed order, and comparing expressions
 //! without regard to positions. Start at [`visit`].
 
-use crate::sql::ir::{Body, Bound, Call, Expr, ExprKind, From, Op, Query, Select, Sort, Window};
+use crate::sql::ir::{Body, Bound, Call, CallKind, CastKind, Expr, ExprKind, From, Op, Query, Select, Sort, Window};
 
 /// Visits `expr` and everything in it, subqueries included, parents first. `f` returns
 /// whether to descend.
@@ -150,6 +150,48 @@ fn visit_from(from: &From, f: &mut dyn FnMut(&Expr) -> bool) {
             }
         }
     }
+}
+
+/// The expression below casts that resolution added.
+pub(super) fn strip_implicit(expr: &Expr) -> &Expr {
+    match &expr.kind {
+        ExprKind::Cast(inner, CastKind::Implicit | CastKind::Relabel) => strip_implicit(inner),
+        _ => expr,
+    }
+}
+
+/// Where an expression begins in the text: PostgreSQL's errors about a whole expression
+/// point at its leftmost part, not at its operator.
+pub(super) fn location(expr: &Expr) -> u32 {
+    let mut first = expr.pos;
+    let mut take = |e: &Expr| {
+        let pos = location(e);
+        if pos > 0 && (first == 0 || pos < first) {
+            first = pos;
+        }
+    };
+    match &expr.kind {
+        ExprKind::Op(op) => {
+            op.left.iter().for_each(|e| take(e));
+            take(&op.right);
+        }
+        ExprKind::Call(call) if call.kind == CallKind::Scalar => call.args.iter().for_each(take),
+        ExprKind::And(list) | ExprKind::Or(list) => list.iter().for_each(take),
+        ExprKind::Not(e)
+        | ExprKind::IsNull(e, _)
+        | ExprKind::IsBool(e, ..)
+        | ExprKind::Cast(e, _)
+        | ExprKind::Collate(e, _)
+        | ExprKind::InList { expr: e, .. }
+        | ExprKind::AnyAll { expr: e, .. } => take(e),
+        ExprKind::IsDistinct(a, b, _) | ExprKind::NullIf(a, b) => {
+            take(a);
+            take(b);
+        }
+        ExprKind::SubqueryCompare { row, .. } => row.iter().for_each(take),
+        _ => {}
+    }
+    first
 }
 
 /// Whether two expressions say the same, wherever they were written.
