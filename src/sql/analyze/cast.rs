@@ -86,6 +86,9 @@ impl Analyzer<'_> {
             if path == Path::Relabel {
                 return Ok(constant(cell.clone(), Type::new(target), pos));
             }
+            if let (Cell::Text(name), oid::REGCLASS) = (cell, target) {
+                return self.read_literal(name, Type::new(target), pos);
+            }
             if let Some(folded) = fold(cell, from, target) {
                 return Ok(constant(folded, Type::new(target), pos));
             }

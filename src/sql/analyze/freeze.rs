@@ -43,6 +43,10 @@ const STEADY: &[&str] = &[
 
 /// Calls with an effect on the session: frozen only where they happen once.
 const EFFECTS: &[&str] = &[
+    "setseed",
+    "timeofday",
+    "pg_blocking_pids",
+    "pg_safe_snapshot_blocking_pids",
     "pg_advisory_lock",
     "pg_advisory_lock_shared",
     "pg_advisory_unlock",
@@ -116,8 +120,14 @@ impl Analyzer<'_> {
             }
             return Err(Error::unsupported(format!("{name} in a stored expression")).at(pos));
         }
+        if type_oid == oid::TIMETZ {
+            return Err(Error::unsupported("time with time zone").at(pos));
+        }
         if self.freeze {
-            return Ok(self.frozen(ty, FrozenSource::TransactionTime, pos));
+            // One moment for the whole transaction; the precision is a cast around it.
+            let plain = Type::new(type_oid);
+            let moment = self.frozen(plain, FrozenSource::TransactionTime, pos);
+            return if typmod < 0 { Ok(moment) } else { self.explicit(moment, ty, pos) };
         }
         let now =
             tables().procs("now").first().ok_or_else(|| Error::internal("pg_proc has no now()"))?;
@@ -150,6 +160,19 @@ impl Analyzer<'_> {
                 }
             }
             "lastval" if once => FrozenSource::LastValue,
+            "pg_get_serial_sequence" => return self.serial_sequence(args, pos),
+            "setval" if once => {
+                let (Some(sequence), Some(mut args)) = (
+                    self.sequence_argument(args.get(..1).unwrap_or_default())?,
+                    frozen_arguments(args),
+                ) else {
+                    return Ok(None);
+                };
+                if let Some(first) = args.first_mut() {
+                    *first = FrozenArgument::Const(Some(quoted(&sequence)));
+                }
+                FrozenSource::Session("setval".to_owned(), args)
+            }
             "set_config" if once => match frozen_arguments(args) {
                 Some(args) => FrozenSource::SetConfig(args),
                 None => return Ok(None),
@@ -188,6 +211,33 @@ impl Analyzer<'_> {
         self.finish_scalar(resolved, pos)
     }
 
+    /// `pg_get_serial_sequence('table', 'column')` of constants: known from the catalog.
+    fn serial_sequence(&mut self, args: &[Expr], pos: u32) -> Result<Option<Expr>> {
+        let [
+            Expr { kind: ExprKind::Const(Cell::Text(table)), .. },
+            Expr { kind: ExprKind::Const(Cell::Text(column)), .. },
+        ] = args
+        else {
+            return Ok(None);
+        };
+        let parts = super::system::identifier_parts(table)?;
+        let found = match parts.as_slice() {
+            [name] => self.find_relation(None, name),
+            [schema, name] => self.find_relation(Some(schema), name),
+            _ => None,
+        };
+        let relation = found.ok_or_else(|| super::errors::undefined_table(table, 0))?;
+        let index = relation
+            .column(column)
+            .ok_or_else(|| super::errors::undefined_column_of(column, &relation.name, 0))?;
+        let cell = match &relation.columns[index].sequence {
+            Some(sequence) => Cell::Text(format!("public.{}", spelled(sequence))),
+            None => Cell::Null,
+        };
+        self.system = true;
+        Ok(Some(super::literal::constant(cell, Type::new(oid::TEXT), pos)))
+    }
+
     /// The sequence a constant regclass argument names.
     fn sequence_argument(&self, args: &[Expr]) -> Result<Option<String>> {
         let [Expr { kind: ExprKind::Const(Cell::Integer(wanted)), .. }] = args else {
@@ -214,6 +264,13 @@ impl Analyzer<'_> {
 /// A name as an identifier in SQL text.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A name as PostgreSQL shows it: quoted only when it must be.
+fn spelled(name: &str) -> String {
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if plain { name.to_owned() } else { quoted(name) }
 }
 
 /// Arguments the session can take: constants and client parameters.

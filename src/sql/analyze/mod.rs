@@ -42,7 +42,7 @@ mod window;
 use std::collections::HashMap;
 
 use self::params::Params;
-use self::scope::Level;
+use self::scope::{Level, Place};
 use super::plan::Frozen;
 use super::{Context, ast, ir};
 use crate::error::{Error, Result};
@@ -115,7 +115,7 @@ pub fn expression(text: &str, relation: &Relation, context: &Context<'_>) -> Res
     let mut analyzer = Analyzer::new(*context, false);
     analyzer.push_level();
     analyzer.add_relation_item(relation);
-    let expr = analyzer.expr(&tree)?;
+    let expr = analyzer.at_place(Place::Stored, |a| a.expr(&tree))?;
     let expr = analyzer.settle(expr)?;
     analyzer.params.finish()?;
     Ok(expr)

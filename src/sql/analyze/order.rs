@@ -151,8 +151,7 @@ impl Analyzer<'_> {
         let mut matched = vec![false; exprs.len()];
         let mut skipped = false;
         for sort in order_by {
-            let listed =
-                plain(sort).and_then(|expr| exprs.iter().position(|e| same(e, &expr)));
+            let listed = plain(sort).and_then(|expr| exprs.iter().position(|e| same(e, &expr)));
             match listed {
                 Some(i) if skipped => return Err(distinct_on_mismatch(places[i])),
                 Some(i) => matched[i] = true,

@@ -95,7 +95,12 @@ impl Analyzer<'_> {
                     }
                 }
                 (columns, A::Subquery(query)) => {
-                    rows.push(self.row_assignment(query, relation, columns, assignment.value.pos)?);
+                    rows.push(self.row_assignment(
+                        query,
+                        relation,
+                        columns,
+                        assignment.value.pos,
+                    )?);
                 }
                 _ => {
                     let message = "source for a multiple-column UPDATE item must be a sub-SELECT \

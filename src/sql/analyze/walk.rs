@@ -3,7 +3,9 @@
 //! Owns visiting every expression of a query in a fixed order, and comparing expressions
 //! without regard to positions. Start at [`visit`].
 
-use crate::sql::ir::{Body, Bound, Call, CallKind, CastKind, Expr, ExprKind, From, Op, Query, Select, Sort, Window};
+use crate::sql::ir::{
+    Body, Bound, Call, CallKind, CastKind, Expr, ExprKind, From, Op, Query, Select, Sort, Window,
+};
 
 /// Visits `expr` and everything in it, subqueries included, parents first. `f` returns
 /// whether to descend.
