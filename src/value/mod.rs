@@ -1,8 +1,8 @@
 //! SQL values: PostgreSQL's types, their text and binary wire forms, and the cell
 //! by which SQLite holds them.
 //!
-//! Owns [`Type`], [`Datum`] (a logical PostgreSQL value) and [`Cell`] (what SQLite
-//! stores or passes between its functions). It must never look at a value to find
+//! Owns [`Type`], [`Datum`] (a logical PostgreSQL value), [`Cell`] (what SQLite stores or
+//! passes between its functions) and [`Codec`] (how a column stores its values). It must never look at a value to find
 //! its type, nor do I/O, nor read a clock. Start at [`Datum`].
 //!
 //! One logical cell form exists for each type; every function registered in SQLite
@@ -30,6 +30,7 @@ pub mod array;
 pub mod binary;
 pub mod canonical;
 mod cell;
+mod codec;
 mod coerce;
 pub mod datetime;
 mod datum;
@@ -43,6 +44,7 @@ mod types;
 pub mod wire;
 
 pub use cell::{Cell, CellRef};
+pub use codec::Codec;
 pub use coerce::coerce;
 pub use datum::{Datum, Interval};
 pub use style::{DateStyle, Format, IntervalStyle, Style};

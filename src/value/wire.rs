@@ -10,9 +10,8 @@ use bytes::{BufMut, BytesMut};
 
 use super::datetime::{self, MICROS_PER_DAY};
 use super::text::{float, format_bytea, integer_range, integer_text, utf8};
-use super::{Cell, CellRef, Datum, Format, Style, Type, binary, oid, storage, text};
+use super::{Cell, CellRef, Codec, Datum, Format, Style, Type, binary, oid, storage, text};
 use crate::error::{Error, Result, state};
-use crate::schema::Codec;
 
 thread_local! {
     /// Reused for text forms whose length is not known beforehand.

@@ -9,10 +9,11 @@ mod loose;
 
 use super::numeric::Numeric;
 use super::text::{format_uuid, utf8};
-use super::{Cell, CellRef, Datum, IntervalStyle, Style, Type, array, datetime, element_of, oid};
+use super::{
+    Cell, CellRef, Codec, Datum, IntervalStyle, Style, Type, array, datetime, element_of, oid,
+};
 use super::{json, text, type_name};
 use crate::error::{Culprit, Error, Result, state};
-use crate::schema::Codec;
 
 /// XX001 for a stored cell that its column's type cannot mean.
 fn misfit(ty: Type, cell: CellRef<'_>) -> Error {

@@ -1,6 +1,6 @@
 //! How SQLite stores a column's logical values.
 
-use crate::value::{Type, oid};
+use super::{Type, oid};
 
 /// Storage form of one column. Encoding and decoding live in `value::storage`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
