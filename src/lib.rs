@@ -32,6 +32,7 @@
 //! - [`cli`]: one file per verb, rendering
 //!
 //! L4, assembly
+//! - [`server`]: builds everything from the configuration, owns start and stop
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
 pub mod backend;
@@ -49,6 +50,7 @@ pub mod http;
 pub mod journal;
 pub mod mirror;
 pub mod schema;
+pub mod server;
 pub mod session;
 pub mod sql;
 pub mod telemetry;

@@ -1,1 +1,26 @@
-fn main() {}
+//! The binary: parse, run, exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use crossfade::cli::{self, Cli, Verb};
+use crossfade::server;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match &cli.verb {
+        Verb::Run(args) => match cli::load(args) {
+            Ok(config) => server::run(config),
+            Err(error) => {
+                // Without stderr there is nobody to tell.
+                let _ = writeln!(std::io::stderr(), "error: {}", error.message());
+                for line in error.fields().detail.iter().flat_map(|d| d.lines()) {
+                    let _ = writeln!(std::io::stderr(), "  {line}");
+                }
+                ExitCode::from(cli::exit::USAGE)
+            }
+        },
+        verb => cli::execute(verb),
+    }
+}

@@ -11,7 +11,7 @@ use super::{Session, Step};
 use crate::error::{Error, Result, state};
 use crate::schema::Codec;
 use crate::sql::plan::{Frozen, FrozenSource};
-use crate::value::{Cell, Datum, Style, Type, datetime, oid, storage};
+use crate::value::{Cell, Datum, Style, Type, coerce, datetime, oid, storage};
 
 /// What currval() and lastval() remember.
 #[derive(Debug, Default)]
@@ -131,5 +131,7 @@ pub(super) fn time(micros: i64, ty: Type, style: &Style) -> Result<Cell> {
         oid::TIMESTAMP => Datum::Timestamp(local()?),
         _ => Datum::Timestamptz(micros),
     };
+    // CURRENT_TIMESTAMP(p) rounds.
+    let datum = if ty.typmod >= 0 { coerce(datum, ty, true)? } else { datum };
     storage::encode(Codec::Identity, ty, &datum)
 }

@@ -56,7 +56,7 @@ use crate::schema::Relation;
 use crate::wire::cancel::Signal;
 use crate::wire::{Connection, Frontend, Startup, Status, write};
 
-pub use shared::Shared;
+pub use shared::{Card, Doing, Shared};
 
 use advisory::Held;
 use cancel::Cancel;
@@ -91,6 +91,7 @@ type Step<T> = Result<T, Stop>;
 struct Session {
     io: Connection,
     shared: Arc<Shared>,
+    card: Arc<Card>,
     pid: i32,
     user: String,
     database: String,
@@ -139,7 +140,10 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         }),
     );
     let pid = key.pid();
+    let card = Arc::new(Card::new(pid, &startup));
+    shared.sessions.insert(pid, Arc::clone(&card));
     let mut session = Session {
+        card,
         inbox: Inbox::new(&shared.hub, pid),
         pid,
         user: startup.user,
@@ -162,7 +166,10 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
     session.report_settings();
     write::backend_key(session.io.out(), &key);
     session.ready();
-    let last = session.run().await;
+    let last = match session.flush().await {
+        Ok(()) => session.run().await,
+        Err(gone) => gone,
+    };
     session.leave();
     match last {
         Stop::Error(error) => session.io.fail(&error.fatal()).await,
@@ -203,6 +210,7 @@ impl Session {
         self.roll_back();
         self.shared.locks.release_all(self.pid);
         self.inbox.unlisten(None);
+        self.shared.sessions.remove(&self.pid);
     }
 
     /// Sends what is pending.
@@ -212,8 +220,13 @@ impl Session {
 
     /// Appends ParameterStatus for settings that changed.
     fn report_settings(&mut self) {
-        let out = self.io.out();
-        self.settings.report(|name, value| write::parameter_status(out, name, value));
+        let (out, card) = (self.io.out(), &self.card);
+        self.settings.report(|name, value| {
+            if name == "application_name" {
+                value.clone_into(&mut card.application.lock());
+            }
+            write::parameter_status(out, name, value);
+        });
     }
 
     /// Appends ReadyForQuery, and what precedes it.

@@ -1,7 +1,10 @@
 //! What all sessions share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use dashmap::DashMap;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::advisory::Locks;
@@ -19,6 +22,62 @@ use crate::wire::cancel::Registry;
 /// Bytes of parsed texts and plans kept.
 const PLAN_CACHE_BYTES: u64 = 64 << 20;
 
+/// What surfaces may know about one session.
+#[derive(Debug)]
+pub struct Card {
+    /// Process number told to the client.
+    pub pid: i32,
+    /// Role.
+    pub user: String,
+    /// Database name.
+    pub database: String,
+    /// Address of the client.
+    pub client: String,
+    /// application_name
+    pub application: Mutex<String>,
+    state: AtomicU8,
+}
+
+/// What a session is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Waits for its client outside a transaction.
+    Idle,
+    /// Runs a statement.
+    Active,
+    /// Waits for its client inside a transaction.
+    InTransaction,
+    /// Waits for a lock, the writer or the gate.
+    Waiting,
+}
+
+impl Card {
+    pub(super) fn new(pid: i32, startup: &crate::wire::Startup) -> Self {
+        Self {
+            pid,
+            user: startup.user.clone(),
+            database: startup.database.clone(),
+            client: startup.peer.to_string(),
+            application: Mutex::default(),
+            state: AtomicU8::new(Doing::Active as u8),
+        }
+    }
+
+    pub(super) fn set(&self, doing: Doing) {
+        self.state.store(doing as u8, Ordering::Relaxed);
+    }
+
+    /// What the session is doing.
+    pub fn doing(&self) -> Doing {
+        match self.state.load(Ordering::Relaxed) {
+            0 => Doing::Idle,
+            1 => Doing::Active,
+            2 => Doing::InTransaction,
+            _ => Doing::Waiting,
+        }
+    }
+}
+
 /// Handles to everything a session uses; made once by the server.
 pub struct Shared {
     /// The SQLite back end.
@@ -31,6 +90,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Parsed texts and plans.
     pub(super) plans: Plans,
+    /// All sessions.
+    pub sessions: DashMap<i32, Arc<Card>>,
     /// Cancel keys.
     pub registry: Arc<Registry>,
     /// Where statements go, and whether they may.
@@ -84,6 +145,7 @@ impl Shared {
             sqlite,
             system,
             sequences,
+            sessions: DashMap::new(),
             plans: Plans::new(PLAN_CACHE_BYTES),
             registry: Registry::new(clock.clone()),
             started: clock.postgres_micros(),

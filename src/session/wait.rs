@@ -2,10 +2,11 @@
 //! cancel, vanish or run out of time.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::transaction::Block;
-use super::{Session, Step, Stop, cancel};
+use super::{Doing, Session, Step, Stop, cancel};
 use crate::error::{Error, Result, state};
 use crate::wire::{Frontend, write};
 
@@ -29,14 +30,15 @@ enum Event {
 }
 
 impl Session {
-    /// The next message of the client; None when it is gone. What is pending is sent
-    /// before waiting. FATAL errors: timeouts of idle sessions, the server's end.
+    /// The next message of the client; None when it is gone. What is pending stays: it goes
+    /// with the next Sync or Flush. FATAL errors: timeouts of idle sessions, the server's end.
     pub(super) async fn next_message(&mut self) -> Step<Option<Frontend>> {
         if let Some(message) = self.io.read_buffered()? {
             return Ok(Some(message));
         }
         loop {
             let idle = matches!(self.transaction.block, Block::Idle);
+            self.card.set(if idle { Doing::Idle } else { Doing::InTransaction });
             let limit = self.idle_limit();
             let deadline = limit.map(|limit| self.shared.clock.instant() + limit);
             let live = self.portals.has_live().then(|| self.shared.clock.instant() + LIVE_PORTAL);
@@ -57,7 +59,10 @@ impl Session {
                 () = until(deadline) => Event::TimedOut,
             };
             match event {
-                Event::Message(message) => return Ok(message?),
+                Event::Message(message) => {
+                    self.card.set(Doing::Active);
+                    return Ok(message?);
+                }
                 Event::Notification(n) => {
                     write::notification(self.io.out(), n.pid, &n.channel, &n.payload);
                     self.flush().await?;
@@ -120,9 +125,11 @@ impl Session {
         lock: Option<Instant>,
     ) -> Step<T> {
         let deadline = self.deadline;
-        tokio::select! {
+        let card = Arc::clone(&self.card);
+        card.set(Doing::Waiting);
+        let outcome = tokio::select! {
             biased;
-            done = what => Ok(done?),
+            done = what => done.map_err(Stop::from),
             error = self.cancel.requested() => Err(error.into()),
             () = self.io.closed() => Err(Stop::Gone),
             () = until(deadline) => Err(cancel::statement_timeout().into()),
@@ -132,6 +139,8 @@ impl Session {
             )
             .retryable()
             .into()),
-        }
+        };
+        card.set(Doing::Active);
+        outcome
     }
 }

@@ -1,0 +1,192 @@
+//! Listeners: the front end for applications, the console's hook, the HTTP interface.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::direct::Direct;
+use crate::config::{Address, AuthMethod, Config};
+use crate::control::Control;
+use crate::error::{Culprit, Error, Result, state};
+use crate::http;
+use crate::session::{self, Shared};
+use crate::telemetry::names;
+use crate::wire::auth::{Auth, Method, Users};
+use crate::wire::{Connection, Listener, Options, Server, Startup, Tls};
+
+/// The database name that reaches the console.
+const CONSOLE: &str = "crossfade";
+
+/// Serves one client of the console.
+pub(super) type Console = fn(Connection, Startup, Arc<Shared>) -> Served;
+type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The hook for `admin`: it will answer SHOW and orders here.
+pub(super) fn console(io: Connection, _startup: Startup, _shared: Arc<Shared>) -> Served {
+    Box::pin(async move {
+        let error = Error::unsupported("the console over the PostgreSQL protocol")
+            .hint("Use the command line or the HTTP interface.")
+            .fatal();
+        io.fail(&error).await;
+    })
+}
+
+/// Serves one authenticated client: the console, or a session. A panic ends the session
+/// alone.
+pub(super) async fn client(
+    io: Connection,
+    startup: Startup,
+    shared: Arc<Shared>,
+    console: Console,
+) {
+    if startup.database == CONSOLE && shared.database.as_deref() != Some(CONSOLE) {
+        console(io, startup, shared).await;
+        return;
+    }
+    let served = std::panic::AssertUnwindSafe(session::serve(io, startup, shared));
+    if served.catch_unwind().await.is_err() {
+        metrics::counter!(names::SESSION_PANICS).increment(1);
+        tracing::error!("a session ended by a fault of Crossfade");
+    }
+}
+
+fn file_error(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::new(
+        Culprit::Client,
+        state::CONFIG_FILE_ERROR,
+        format!("cannot read {what} {}: {error}", path.display()),
+    )
+}
+
+/// TLS, authentication and limits of the front end.
+pub(super) fn front(
+    config: &Config,
+    shared: &Shared,
+    stop: &CancellationToken,
+) -> Result<Arc<Server>> {
+    let clock = &shared.clock;
+    let method = match *config.auth.method {
+        AuthMethod::ScramSha256 => Method::Scram,
+        AuthMethod::Trust => Method::Trust,
+    };
+    let users = match config.auth.users_file.as_deref() {
+        None => Users::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| file_error("auth.users_file", path, &e))?;
+            Users::parse(&text, clock)?
+        }
+    };
+    let auth = Arc::new(Auth::new(method, users, clock));
+    let mut options = Options::new(auth, Arc::clone(&shared.registry));
+    if let (Some(certificate), Some(key)) =
+        (config.listen.tls_cert.as_deref(), config.listen.tls_key.as_deref())
+    {
+        let read = |what, path: &Path| std::fs::read(path).map_err(|e| file_error(what, path, &e));
+        options.tls = Some(Tls::new(
+            &read("listen.tls_cert", certificate)?,
+            &read("listen.tls_key", key)?,
+        )?);
+    }
+    options.max_sessions = usize::try_from(config.listen.max_sessions.get()).unwrap_or(1000);
+    options.startup_timeout =
+        Duration::from_millis(u64::from(config.listen.startup_timeout_ms.get()));
+    options.max_message =
+        usize::try_from(config.listen.max_message_bytes.get()).unwrap_or(options.max_message);
+    options.shutdown = stop.clone();
+    Ok(Server::new(options))
+}
+
+async fn resolve(host: &str, port: u16) -> Result<SocketAddr> {
+    let refused = |why: String| {
+        Error::new(
+            Culprit::Client,
+            state::CONFIG_FILE_ERROR,
+            format!("cannot listen on {host}:{port}: {why}"),
+        )
+    };
+    let mut found =
+        tokio::net::lookup_host((host, port)).await.map_err(|e| refused(e.to_string()))?;
+    found.next().ok_or_else(|| refused("the name has no address".into()))
+}
+
+/// Binds every address of the configuration.
+pub(super) async fn bind(config: &Config) -> Result<Vec<Listener>> {
+    let addresses = &config.listen.addr.0;
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let bound = match address {
+            Address::Tcp { host, port } => Listener::tcp(resolve(host, *port).await?),
+            Address::Unix(path) => {
+                Listener::unix(&address.socket_file(config.listen.addr.port()).unwrap_or(path.clone()))
+            }
+        };
+        listeners.push(bound.map_err(|e| {
+            Error::new(
+                Culprit::Client,
+                state::CONNECTION_FAILURE,
+                format!("cannot listen on {address}: {e}"),
+            )
+        })?);
+    }
+    Ok(listeners)
+}
+
+/// Installs the recorder of metrics; before anything takes a handle to one.
+pub(super) fn recorder() -> PrometheusHandle {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    // In one process there is one recorder; a second server (tests) keeps the first.
+    let _ = metrics::set_global_recorder(recorder);
+    names::describe_and_zero();
+    handle
+}
+
+/// Starts the HTTP interface and returns its address.
+pub(super) async fn http(
+    config: &Arc<Config>,
+    shared: &Arc<Shared>,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+) -> Result<Option<SocketAddr>> {
+    let Address::Tcp { host, port } = &config.http.addr.value else { return Ok(None) };
+    let address = resolve(host, *port).await?;
+    let failed = |e: std::io::Error| {
+        Error::new(
+            Culprit::Client,
+            state::CONNECTION_FAILURE,
+            format!("cannot listen on {address} for HTTP: {e}"),
+        )
+    };
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let token = match config.http.token_file.as_deref() {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| file_error("http.token_file", path, &e))?;
+            Some(Arc::from(text.trim()))
+        }
+    };
+    let engine = Direct::new(Arc::clone(config), Arc::clone(shared), stop.clone());
+    let app = http::App {
+        control: Control::new(Arc::new(engine)),
+        metrics,
+        token,
+        loopback: bound.ip().is_loopback(),
+    };
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = http::serve(listener, app, stop).await {
+            tracing::error!(%error, "the HTTP interface ended");
+        }
+    });
+    Ok(Some(bound))
+}

@@ -1,0 +1,145 @@
+//! Builds everything from the configuration; owns start and stop.
+//!
+//! Start order: the SQLite file, its catalog, the session's handles, listeners, the HTTP
+//! interface; then the addresses are printed. Stop: no new clients, sessions end after
+//! their transaction, then the rest is told to go. Start at [`run`].
+
+mod direct;
+mod listen;
+mod meter;
+mod start;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, LogFormat};
+use crate::error::{Error, Result, state};
+use crate::session::Shared;
+use crate::telemetry::log;
+use crate::wire::Server;
+use crate::wire::cancel::Signal;
+
+/// How long sessions may go on after a signal to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long they may take to go when told to.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// Serves until a signal; the exit code of `crossfade run`.
+pub fn run(config: Config) -> ExitCode {
+    let form = match *config.log.format {
+        LogFormat::Text => log::Form::Text,
+        LogFormat::Json => log::Form::Json,
+    };
+    log::start(&config.log.level, form);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let sessions = usize::try_from(config.listen.max_sessions.get()).unwrap_or(1000);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Statements run in place: each may turn a blocking thread into a worker.
+        .max_blocking_threads(sessions + 512)
+        .thread_name("crossfade")
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => Err(Error::internal(format!("cannot start the runtime: {error}"))),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(match error.sqlstate() {
+                state::CONFIG_FILE_ERROR => 2,
+                state::INTERNAL_ERROR => 70,
+                _ => 3,
+            })
+        }
+    }
+}
+
+/// An error at start, for people.
+fn complain(error: &Error) {
+    let fields = error.fields();
+    let mut err = std::io::stderr().lock();
+    // With stderr gone there is nobody to tell.
+    let _ = writeln!(err, "error: {}", fields.message);
+    for line in fields.detail.iter().flat_map(|d| d.lines()) {
+        let _ = writeln!(err, "  {line}");
+    }
+    if let Some(hint) = &fields.hint {
+        let _ = writeln!(err, "hint: {hint}");
+    }
+}
+
+async fn serve(config: Config) -> Result<u8> {
+    let stop = CancellationToken::new();
+    let mut terminate = listen_to(SignalKind::terminate())?;
+    let mut interrupt = listen_to(SignalKind::interrupt())?;
+    let config = Arc::new(config);
+    let metrics = listen::recorder();
+    let shared = start::shared(&config, &stop).await?;
+    let server = listen::front(&config, &shared, &stop)?;
+    let listeners = listen::bind(&config).await?;
+    let http = listen::http(&config, &shared, metrics, &stop).await?;
+    let mut lines = Vec::new();
+    for listener in listeners {
+        lines.push(format!("listening on {listener}"));
+        let (shared, console) = (Arc::clone(&shared), listen::console);
+        let server = Arc::clone(&server);
+        tokio::spawn(crate::wire::serve(listener, server, move |io, startup| {
+            listen::client(io, startup, Arc::clone(&shared), console)
+        }));
+    }
+    if let Some(address) = http {
+        lines.push(format!("http listening on {address}"));
+    }
+    announce(&lines);
+    let code = tokio::select! {
+        _ = terminate.recv() => 0,
+        _ = interrupt.recv() => 130,
+        () = stop.cancelled() => 0,
+    };
+    tracing::info!("stopping: no new clients; sessions end after their transaction");
+    stop.cancel();
+    drain(&server, &shared, &mut terminate, &mut interrupt).await;
+    Ok(code)
+}
+
+fn listen_to(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
+    signal(kind).map_err(|e| Error::internal(format!("cannot listen to signals: {e}")))
+}
+
+/// The lines programs wait for, on stdout.
+fn announce(lines: &[String]) {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        // A closed stdout is no reason to stop serving.
+        let _ = writeln!(out, "{line}");
+    }
+    let _ = out.flush();
+}
+
+/// Waits for the sessions; a second signal shortens the wait.
+async fn drain(
+    server: &Server,
+    shared: &Shared,
+    terminate: &mut tokio::signal::unix::Signal,
+    interrupt: &mut tokio::signal::unix::Signal,
+) {
+    tokio::select! {
+        () = server.drained() => return,
+        () = tokio::time::sleep(DRAIN) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    shared.registry.signal_all(Signal::Terminate);
+    if tokio::time::timeout(LEAVE, server.drained()).await.is_err() {
+        tracing::warn!("some sessions did not end in time; their transactions are rolled back");
+    }
+}

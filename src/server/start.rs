@@ -1,0 +1,73 @@
+//! Opening the back ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::meter::Meter;
+use crate::backend::sqlite::sequences::Sequences;
+use crate::backend::sqlite::{self, Install, Sqlite, functions, system};
+use crate::clock::Clock;
+use crate::config::{Config, Durability, TempStore};
+use crate::error::Result;
+use crate::session::Shared;
+
+/// Opens the SQLite file and makes the sessions' handles.
+///
+/// # Errors
+/// F0000 for a configuration without a file, 55006 when another proxy serves it, SQLite's
+/// own otherwise.
+pub(super) async fn shared(config: &Config, stop: &CancellationToken) -> Result<Arc<Shared>> {
+    let clock = Clock::system();
+    let options = options(config)?;
+    let identity = system::Identity { database: "crossfade".into(), user: "crossfade".into() };
+    let state = system::State::new(Arc::default(), identity, None);
+    let shown = Arc::clone(&state);
+    let install: Arc<Install> = Arc::new(move |connection| {
+        functions::install(connection)?;
+        system::install(connection, &shown)
+    });
+    let sqlite = tokio::task::block_in_place(|| Sqlite::open(options, install))?;
+    let opened = sqlite.opened();
+    if opened.created {
+        tracing::info!(path = %sqlite.path().display(), "created the SQLite file");
+    } else if opened.switched_to_wal {
+        tracing::info!(path = %sqlite.path().display(), "switched the SQLite file to WAL mode");
+    }
+    let sequences = Arc::new(Sequences::default());
+    let mut shared = Shared::new(sqlite, state, sequences, clock);
+    shared.version = version(config);
+    shared.database.clone_from(&config.listen.database);
+    shared.stopping = stop.clone();
+    shared.observer = Arc::new(Meter::new());
+    Ok(Arc::new(shared))
+}
+
+fn options(config: &Config) -> Result<sqlite::Options> {
+    let path = config.sqlite_path(std::path::Path::exists)?;
+    let mut options = sqlite::Options::new(path);
+    if *config.sqlite.readers > 0 {
+        options.readers = usize::try_from(*config.sqlite.readers).unwrap_or(8);
+    }
+    options.durability = match *config.sqlite.durability {
+        Durability::Full => sqlite::Durability::Full,
+        Durability::Group => sqlite::Durability::Group,
+        Durability::Normal => sqlite::Durability::Normal,
+    };
+    options.foreign_keys = *config.sqlite.foreign_keys;
+    options.cache_bytes = config.sqlite.cache_bytes.get();
+    options.mmap_bytes = config.sqlite.mmap_bytes.get();
+    options.temp_store_memory = *config.sqlite.temp_store == TempStore::Memory;
+    options.busy_timeout = Duration::from_millis(u64::from(*config.sqlite.busy_timeout_ms));
+    Ok(options)
+}
+
+/// The version reported: a bare major number stands for its release we were tested with.
+fn version(config: &Config) -> String {
+    match config.postgres.version.as_str() {
+        "15" => "15.18".to_owned(),
+        text if text.contains('.') => text.to_owned(),
+        major => format!("{major}.0"),
+    }
+}
