@@ -90,10 +90,8 @@ pub(super) fn front(
         (config.listen.tls_cert.as_deref(), config.listen.tls_key.as_deref())
     {
         let read = |what, path: &Path| std::fs::read(path).map_err(|e| file_error(what, path, &e));
-        options.tls = Some(Tls::new(
-            &read("listen.tls_cert", certificate)?,
-            &read("listen.tls_key", key)?,
-        )?);
+        options.tls =
+            Some(Tls::new(&read("listen.tls_cert", certificate)?, &read("listen.tls_key", key)?)?);
     }
     options.max_sessions = usize::try_from(config.listen.max_sessions.get()).unwrap_or(1000);
     options.startup_timeout =
@@ -124,9 +122,9 @@ pub(super) async fn bind(config: &Config) -> Result<Vec<Listener>> {
     for address in addresses {
         let bound = match address {
             Address::Tcp { host, port } => Listener::tcp(resolve(host, *port).await?),
-            Address::Unix(path) => {
-                Listener::unix(&address.socket_file(config.listen.addr.port()).unwrap_or(path.clone()))
-            }
+            Address::Unix(path) => Listener::unix(
+                &address.socket_file(config.listen.addr.port()).unwrap_or(path.clone()),
+            ),
         };
         listeners.push(bound.map_err(|e| {
             Error::new(

@@ -15,9 +15,7 @@ struct Kind {
 
 impl Kind {
     fn new(kind: &'static str) -> Self {
-        let outcome = |outcome: &'static str| {
-            counter!(names::QUERIES, "backend" => "sqlite", "kind" => kind, "outcome" => outcome)
-        };
+        let outcome = |outcome: &'static str| counter!(names::QUERIES, "backend" => "sqlite", "kind" => kind, "outcome" => outcome);
         Self {
             ok: outcome("ok"),
             error: outcome("error"),
