@@ -32,6 +32,11 @@ pub const ALL: &[&str] = &[
     "cutover.postgres_fenced",
     "cutover.returned",
     "cutover.return_stored",
+    "backfill.emptied",
+    "backfill.table_copied",
+    "backfill.keys_built",
+    "backfill.before_state",
+    "backfill.after_state",
 ];
 
 /// Ends the process here when `CROSSFADE_FAILPOINT` names this point.

@@ -23,6 +23,8 @@
 //! - [`compare`]: row sets and effects to verdicts
 //! - [`mirror`]: the applier, lanes A and B, reads at a cut
 //! - [`divergence`]: the store of proven differences, in a state file of its own
+//! - [`backfill`]: schema and rows to PostgreSQL at one cut
+//! - [`verify`]: both sides compared at one cut; repair
 //! - [`cutover`]: the phase machine; recovery as a pure function
 //! - [`session`]: one client connection: statement loop, transactions, portals, COPY, cancel
 //!
@@ -36,6 +38,7 @@
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
 pub mod backend;
+pub mod backfill;
 pub mod cli;
 pub mod clock;
 pub mod compare;
@@ -55,4 +58,5 @@ pub mod session;
 pub mod sql;
 pub mod telemetry;
 pub mod value;
+pub mod verify;
 pub mod wire;

@@ -1,0 +1,300 @@
+//! From what SQLite stores to what PostgreSQL's column holds, one row at a time.
+//!
+//! Owns the rule that decides which values PostgreSQL cannot hold and what its row has
+//! instead: NULL where the column allows it, else no row at all. Backfill, applier, verify
+//! and repair all come through here, so they never disagree. It must never change a value
+//! without saying so. Start at [`Projection::project`].
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::schema::{Codec, Relation};
+use crate::value::{CellRef, Datum, Style, Type, canonical, coerce, json, oid, storage, text};
+
+/// One column on PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Index into the relation's columns.
+    pub index: usize,
+    /// Name.
+    pub name: String,
+    /// PostgreSQL's type of the column.
+    pub ty: Type,
+    /// NOT NULL on PostgreSQL.
+    pub not_null: bool,
+    /// GENERATED: read for comparison, never written.
+    pub generated: bool,
+    codec: Codec,
+    stored: Type,
+}
+
+/// A column as PostgreSQL has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actual {
+    /// Name.
+    pub name: String,
+    /// Type with modifier.
+    pub ty: Type,
+    /// NOT NULL.
+    pub not_null: bool,
+}
+
+/// How the rows of one table become PostgreSQL's.
+#[derive(Clone, Debug)]
+pub struct Projection {
+    /// The table.
+    pub relation: Arc<Relation>,
+    /// Columns, in the relation's order.
+    pub columns: Vec<Target>,
+    /// The key, as indexes into `columns`; None when rows cannot be told apart.
+    pub key: Option<Vec<usize>>,
+}
+
+/// A value that PostgreSQL cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Index into `Projection::columns`.
+    pub column: usize,
+    /// Why, without the value.
+    pub reason: String,
+}
+
+/// A row as PostgreSQL should hold it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Projected {
+    /// One value per column of the projection; NULL for misfits.
+    pub values: Vec<Datum>,
+    /// Values replaced by NULL.
+    pub misfits: Vec<Misfit>,
+    /// A misfit's column takes no NULL: the row cannot be on PostgreSQL.
+    pub left_out: bool,
+}
+
+impl Projection {
+    /// For a table whose columns on PostgreSQL are those of the catalog.
+    pub fn new(relation: &Arc<Relation>) -> Self {
+        Self::over(relation, &[])
+    }
+
+    /// For a table as PostgreSQL has it; columns not named in `actual` are taken from the
+    /// catalog.
+    pub fn over(relation: &Arc<Relation>, actual: &[Actual]) -> Self {
+        let columns: Vec<Target> = relation
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(index, column)| {
+                let there = actual.iter().find(|a| a.name == column.name);
+                Target {
+                    index,
+                    name: column.name.clone(),
+                    ty: there.map_or(column.ty, |a| a.ty),
+                    not_null: there.map_or(column.not_null, |a| a.not_null),
+                    generated: column.generated.is_some(),
+                    codec: column.codec,
+                    stored: column.ty,
+                }
+            })
+            .collect();
+        Self { relation: Arc::clone(relation), columns, key: relation.key().map(<[usize]>::to_vec) }
+    }
+
+    /// Indexes of the columns that are written: all but generated ones.
+    pub fn written(&self) -> Vec<usize> {
+        (0..self.columns.len()).filter(|i| !self.columns[*i].generated).collect()
+    }
+
+    /// PostgreSQL's types of the columns.
+    pub fn types(&self) -> Vec<Type> {
+        self.columns.iter().map(|c| c.ty).collect()
+    }
+
+    /// The row PostgreSQL should hold for a stored one; `cell` gives the stored cell of a
+    /// column of the projection.
+    pub fn project<'a>(&self, cell: impl Fn(usize) -> CellRef<'a>) -> Projected {
+        let mut out = Projected {
+            values: Vec::with_capacity(self.columns.len()),
+            misfits: Vec::new(),
+            left_out: false,
+        };
+        for (i, column) in self.columns.iter().enumerate() {
+            match column.value(cell(i)) {
+                Ok(datum) => out.values.push(datum),
+                Err(reason) => {
+                    out.values.push(Datum::Null);
+                    out.left_out |= column.not_null;
+                    out.misfits.push(Misfit { column: i, reason: reason.into_owned() });
+                }
+            }
+        }
+        if let Some(key) = &self.key {
+            // Without its key the row could never be found again.
+            out.left_out |= out.misfits.iter().any(|m| key.contains(&m.column));
+        }
+        out
+    }
+}
+
+impl Target {
+    fn value(&self, cell: CellRef<'_>) -> std::result::Result<Datum, Cow<'static, str>> {
+        let said = |e: crate::error::Error| Cow::Owned(e.message().to_owned());
+        let datum = storage::decode(self.codec, self.stored, cell).map_err(said)?;
+        if datum.is_null() {
+            return match self.not_null && !self.generated {
+                true => Err(Cow::Borrowed("NULL in a column that is NOT NULL")),
+                false => Ok(datum),
+            };
+        }
+        let datum = convert(datum, self.stored, self.ty).map_err(said)?;
+        fits(&datum, self.ty)?;
+        Ok(datum)
+    }
+}
+
+/// Types whose values share one form of [`Datum`].
+fn family(type_oid: u32) -> u32 {
+    match type_oid {
+        oid::INT2 | oid::INT4 | oid::INT8 | oid::OID => oid::INT8,
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME => oid::TEXT,
+        other => other,
+    }
+}
+
+/// A value of one type as a value of another, through its text form.
+fn convert(datum: Datum, from: Type, to: Type) -> Result<Datum> {
+    if family(from.oid) == family(to.oid) {
+        return Ok(datum);
+    }
+    let style = Style::default();
+    let mut out = Vec::new();
+    text::format(&datum, from, &style, &mut out);
+    text::parse(Type::new(to.oid), &String::from_utf8_lossy(&out), &style)
+}
+
+/// Whether PostgreSQL's column gives back exactly this value.
+///
+/// # Errors
+/// The reason, without the value.
+pub fn fits(datum: &Datum, ty: Type) -> std::result::Result<(), Cow<'static, str>> {
+    match datum {
+        Datum::Text(t) => text_fits(t, ty),
+        Datum::Json(t) => json::validate(t).map_err(|_| Cow::Borrowed("not valid JSON")),
+        Datum::Jsonb(t) => match holds_nul_escape(t) {
+            true => Err(Cow::Borrowed("jsonb cannot hold \\u0000")),
+            false => Ok(()),
+        },
+        Datum::Int(i) => {
+            let fits = match ty.oid {
+                oid::INT2 => i16::try_from(*i).is_ok(),
+                oid::INT4 => i32::try_from(*i).is_ok(),
+                oid::OID => u32::try_from(*i).is_ok(),
+                _ => true,
+            };
+            if fits { Ok(()) } else { Err(Cow::Borrowed("out of the integer type's range")) }
+        }
+        Datum::Numeric(_)
+        | Datum::Time(_)
+        | Datum::Timestamp(_)
+        | Datum::Timestamptz(_)
+        | Datum::Interval(_)
+            if ty.typmod >= 0 =>
+        {
+            let held = coerce(datum.clone(), ty, false)
+                .map_err(|e| Cow::Owned(e.message().to_owned()))?;
+            match canonical::equal(&held, datum, ty) {
+                true => Ok(()),
+                false => Err(Cow::Borrowed("more digits than the type keeps")),
+            }
+        }
+        Datum::Array(element, elements) => {
+            let element = Type::with_typmod(*element, ty.typmod);
+            elements.iter().try_for_each(|e| fits(e, element))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn text_fits(text: &str, ty: Type) -> std::result::Result<(), Cow<'static, str>> {
+    if text.as_bytes().contains(&0) {
+        return Err(Cow::Borrowed("text with a NUL character"));
+    }
+    if ty.oid == oid::BPCHAR && text.ends_with(' ') {
+        return Err(Cow::Borrowed("blanks at the end would be lost"));
+    }
+    if let Some(length) = ty.length()
+        && text.len() > length
+        && text.chars().nth(length).is_some()
+    {
+        return Err(Cow::Owned(format!("longer than {length} characters")));
+    }
+    match ty.oid {
+        oid::NAME if text.len() > 63 => Err(Cow::Borrowed("longer than 63 bytes")),
+        oid::CHAR if text.len() > 1 => Err(Cow::Borrowed("longer than one byte")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether JSON text has the escape `\u0000` (and not `\\u0000`).
+fn holds_nul_escape(text: &str) -> bool {
+    text.match_indices("\\u0000").any(|(at, _)| {
+        let before = text.as_bytes()[..at].iter().rev().take_while(|b| **b == b'\\').count();
+        before % 2 == 0
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{Column, RelationKind};
+
+    fn table(columns: Vec<Column>, key: Option<Vec<usize>>) -> Arc<Relation> {
+        let mut relation = Relation::new(1, "t", RelationKind::Table);
+        relation.columns = columns;
+        relation.primary_key = key;
+        Arc::new(relation)
+    }
+
+    #[test]
+    fn a_misfit_becomes_null_or_takes_its_row_along() {
+        let id = Column { not_null: true, ..Column::new(1, "id", Type::new(oid::INT4)) };
+        let name = Column::new(2, "name", Type::new(oid::TEXT));
+        let projection = Projection::new(&table(vec![id, name], Some(vec![0])));
+        let row = |cells: [CellRef<'static>; 2]| projection.project(move |i| cells[i]);
+        let good = row([CellRef::Integer(1), CellRef::Text(b"a")]);
+        assert_eq!(good.values, [Datum::Int(1), Datum::Text("a".into())]);
+        assert!(good.misfits.is_empty() && !good.left_out);
+        for bad in [CellRef::Text(b"a\0b"), CellRef::Text(b"\xff"), CellRef::Blob(b"x")] {
+            let projected = row([CellRef::Integer(1), bad]);
+            assert_eq!(projected.values[1], Datum::Null);
+            assert_eq!(projected.misfits.len(), 1);
+            assert!(!projected.left_out);
+        }
+        assert!(row([CellRef::Integer(1 << 40), CellRef::Null]).left_out);
+        assert!(row([CellRef::Null, CellRef::Null]).left_out);
+    }
+
+    #[test]
+    fn values_that_would_change_do_not_fit() {
+        let varchar = Type::with_typmod(oid::VARCHAR, 3 + 4);
+        assert!(fits(&Datum::Text("äöü".into()), varchar).is_ok());
+        assert!(fits(&Datum::Text("äöüx".into()), varchar).is_err());
+        assert!(fits(&Datum::Jsonb("\"\\u0000\"".into()), Type::new(oid::JSONB)).is_err());
+        assert!(fits(&Datum::Jsonb("\"\\\\u0000\"".into()), Type::new(oid::JSONB)).is_ok());
+        let numeric = Type::with_typmod(oid::NUMERIC, Type::numeric_typmod(4, 1));
+        let n = |s| Datum::Numeric(crate::value::numeric::Numeric::parse(s).unwrap());
+        assert!(fits(&n("123.4"), numeric).is_ok());
+        assert!(fits(&n("1.25"), numeric).is_err());
+        assert!(fits(&n("12345.1"), numeric).is_err());
+    }
+
+    #[test]
+    fn another_type_is_reached_through_text() {
+        let column = Column::new(1, "at", Type::new(oid::TEXT));
+        let actual = [Actual { name: "at".into(), ty: Type::new(oid::DATE), not_null: false }];
+        let projection = Projection::over(&table(vec![column], None), &actual);
+        let of = |t: &'static [u8]| projection.project(move |_| CellRef::Text(t));
+        assert_eq!(of(b"2000-01-03").values, [Datum::Date(2)]);
+        assert_eq!(of(b"never").misfits.len(), 1);
+    }
+}

@@ -1,0 +1,408 @@
+//! One table's rows, from the cut to PostgreSQL.
+//!
+//! Owns the streaming. The fast way is one COPY; when PostgreSQL refuses a row of it, the
+//! table is copied anew in batches behind savepoints, and the row it names goes to the
+//! quarantine. It must never hold more than a batch. Start at [`table`].
+
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+
+use super::{Env, Report};
+use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::copied::{self, Copied};
+use crate::backend::postgres::copy::{self, CopyIn};
+use crate::backend::postgres::project::{Projected, Projection};
+use crate::backend::postgres::quarantine::{self, Entry};
+use crate::backend::sqlite::events::Row;
+use crate::backend::sqlite::{Statement, blocking};
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::schema::Relation;
+use crate::telemetry::names;
+use crate::value::{CellRef, Datum, Type};
+
+/// Quarantine entries held before they are stored.
+const PENDING_MAX: usize = 1000;
+/// Bytes of them.
+const PENDING_BYTES: usize = 1 << 20;
+/// Rows of a batch on the careful way.
+const BATCH_ROWS: usize = 500;
+/// Bytes of a batch on the careful way.
+const BATCH_BYTES: usize = 256 << 10;
+/// Time between two lines of progress.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
+/// Rows of a table at the cut.
+pub(super) struct Source {
+    statement: Statement,
+    projection: Projection,
+    /// Result column of each column of the projection; None for generated ones.
+    slots: Vec<Option<usize>>,
+    written: Vec<usize>,
+    rowid: Option<usize>,
+}
+
+/// SQLite's name of the rowid that no column hides; None where there is none.
+pub(crate) fn rowid_name(relation: &Relation) -> Option<&'static str> {
+    let hidden = |name: &&str| {
+        !relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name))
+    };
+    ["rowid", "_rowid_", "oid"].into_iter().find(hidden).filter(|_| !relation.without_rowid)
+}
+
+impl Source {
+    fn open(env: &Env<'_>, projection: Projection) -> Result<Self> {
+        let relation = &projection.relation;
+        let written = projection.written();
+        let mut names: Vec<String> = written
+            .iter()
+            .map(|i| quoted(&relation.columns[projection.columns[*i].index].sqlite_name))
+            .collect();
+        let rowid = rowid_name(relation).map(|name| {
+            names.push(name.to_owned());
+            names.len() - 1
+        });
+        let slots = (0..projection.columns.len())
+            .map(|i| written.iter().position(|w| *w == i))
+            .collect();
+        let sql = format!(
+            "SELECT {} FROM \"public\".{}",
+            names.join(", "),
+            quoted(&relation.sqlite_name)
+        );
+        let statement = env.cut.connection.prepare(&sql)?;
+        Ok(Self { statement, projection, slots, written, rowid })
+    }
+
+    fn cell(&self, column: usize) -> CellRef<'_> {
+        self.slots[column].map_or(CellRef::Null, |slot| self.statement.column(slot))
+    }
+
+    fn rowid(&self) -> Option<i64> {
+        match self.statement.column(self.rowid?) {
+            CellRef::Integer(i) => Some(i),
+            _ => None,
+        }
+    }
+
+    fn key(&self, projected: &Projected) -> String {
+        quarantine::row_key(&self.projection, |i| self.cell(i), projected, self.rowid())
+    }
+
+    fn entries(&self, projected: &Projected, refused: Option<&str>) -> Vec<Entry> {
+        let key = self.key(projected);
+        quarantine::entries(&self.projection, |i| self.cell(i), projected, &key, refused)
+    }
+
+    fn values<'a>(
+        &'a self,
+        projected: &'a Projected,
+    ) -> impl ExactSizeIterator<Item = (&'a Datum, Type)> {
+        let of = |i: &usize| (&projected.values[*i], self.projection.columns[*i].ty);
+        self.written.iter().map(of)
+    }
+}
+
+/// Copies one table in one transaction, its quarantine and its marker included.
+///
+/// # Errors
+/// What either side said; nothing of the table is left then.
+pub(super) async fn table(env: &Env<'_>, projection: &Projection, report: &mut Report) -> Result<()> {
+    let began = Instant::now();
+    match attempt(env, projection, report, false).await {
+        Err(error) if refuses_a_row(&error) => {
+            tracing::debug!(table = report.table, error = error.message(), "copying row by row");
+            *report = Report::new(&report.table);
+            attempt(env, projection, report, true).await?;
+        }
+        other => other?,
+    }
+    report.seconds = began.elapsed().as_secs_f64();
+    failpoint!("backfill.table_copied");
+    Ok(())
+}
+
+/// Whether the error is about a row rather than about the server or the statement.
+fn refuses_a_row(error: &Error) -> bool {
+    matches!(error.sqlstate().class(), "22" | "23" | "54")
+}
+
+async fn attempt(
+    env: &Env<'_>,
+    projection: &Projection,
+    report: &mut Report,
+    careful: bool,
+) -> Result<()> {
+    let control = env.control;
+    control.batch("BEGIN").await?;
+    let copied = async {
+        env.quiet(&projection.relation).await?;
+        quarantine::clear(control, &projection.relation.name).await?;
+        let mut source = Source::open(env, projection.clone())?;
+        let mut run = Run { env, report, last: Instant::now() };
+        if careful { run.careful(&mut source).await? } else { run.fast(&mut source).await? }
+        env.loud(&projection.relation).await?;
+        let made = env.made(&projection.relation.name);
+        let copied = Copied {
+            made,
+            lineage: Some(env.cut.lineage.0.to_vec()),
+            position: env.cut.head.position,
+            rows: report.written,
+            complete: true,
+            refused: None,
+        };
+        copied::save(control, &projection.relation.name, &copied).await?;
+        control.batch("COMMIT").await
+    };
+    let result = copied.await;
+    if result.is_err() && !control.is_closed() {
+        control.batch("ROLLBACK").await?;
+    }
+    result
+}
+
+struct Run<'a, 'e> {
+    env: &'a Env<'e>,
+    report: &'a mut Report,
+    last: Instant,
+}
+
+/// Entries that wait for the end of a COPY.
+#[derive(Default)]
+struct Pending {
+    entries: Vec<Entry>,
+    bytes: usize,
+}
+
+impl Pending {
+    fn extend(&mut self, entries: Vec<Entry>) {
+        self.bytes += entries.iter().filter_map(|e| e.bytes.as_ref()).map(Vec::len).sum::<usize>();
+        self.entries.extend(entries);
+    }
+
+    fn is_full(&self) -> bool {
+        self.entries.len() >= PENDING_MAX || self.bytes >= PENDING_BYTES
+    }
+}
+
+/// A row of a batch.
+struct Held {
+    row: Row,
+    projected: Projected,
+    key: String,
+}
+
+impl Run<'_, '_> {
+    /// One COPY, interrupted only to store what went to the quarantine.
+    async fn fast(&mut self, source: &mut Source) -> Result<()> {
+        let sql = copy::statement(&source.projection, &table_name(&source.projection.relation));
+        loop {
+            let mut pending = Pending::default();
+            let mut copy = CopyIn::begin(self.env.control, &sql).await?;
+            let done = loop {
+                let filled = blocking(|| self.fill(source, &mut copy, &mut pending))?;
+                copy.send().await?;
+                self.tell();
+                if filled || pending.is_full() {
+                    break filled;
+                }
+            };
+            self.ended(copy.finish().await?);
+            quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries).await?;
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Steps until the buffer is full; true at the end of the table.
+    fn fill(
+        &mut self,
+        source: &mut Source,
+        copy: &mut CopyIn,
+        pending: &mut Pending,
+    ) -> Result<bool> {
+        while !copy.is_full() && !pending.is_full() {
+            if !source.statement.step()? {
+                return Ok(true);
+            }
+            self.report.read += 1;
+            let projected = source.projection.project(|i| source.cell(i));
+            let refused = if projected.left_out {
+                None
+            } else {
+                copy.row(source.values(&projected)).err()
+            };
+            self.quarantined(&projected, refused.is_some());
+            if !projected.misfits.is_empty() || refused.is_some() {
+                let reason = refused.as_ref().map(Error::message);
+                pending.extend(source.entries(&projected, reason));
+            }
+        }
+        Ok(false)
+    }
+
+    fn quarantined(&mut self, projected: &Projected, refused: bool) {
+        if projected.left_out || refused {
+            self.report.left_out += 1;
+        } else {
+            self.report.nulled += projected.misfits.len() as u64;
+        }
+    }
+
+    fn ended(&mut self, (rows, bytes): (u64, u64)) {
+        self.report.written += rows;
+        self.report.bytes += bytes;
+        counter!(names::BACKFILL_ROWS, "table" => self.report.table.clone()).increment(rows);
+    }
+
+    fn tell(&mut self) {
+        if self.last.elapsed() >= PROGRESS_EVERY {
+            self.last = Instant::now();
+            let text = format!("copying {}", self.report.table);
+            (self.env.progress)(text, format!("{} rows", self.report.read));
+        }
+    }
+
+    /// Batches behind savepoints; what PostgreSQL refuses is left out row by row.
+    async fn careful(&mut self, source: &mut Source) -> Result<()> {
+        loop {
+            let mut pending = Pending::default();
+            let (batch, done) = blocking(|| self.collect(source, &mut pending))?;
+            self.batch(source, batch, &mut pending).await?;
+            quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries).await?;
+            self.tell();
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
+    fn collect(
+        &mut self,
+        source: &mut Source,
+        pending: &mut Pending,
+    ) -> Result<(Vec<Held>, bool)> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && !pending.is_full() {
+            if !source.statement.step()? {
+                return Ok((batch, true));
+            }
+            self.report.read += 1;
+            let projected = source.projection.project(|i| source.cell(i));
+            self.quarantined(&projected, false);
+            if projected.left_out {
+                pending.extend(source.entries(&projected, None));
+                continue;
+            }
+            let cells = (0..source.slots.len()).map(|i| Some(source.cell(i)));
+            let row = Row::from_cells(cells);
+            bytes += row.iter().flatten().map(|c| size(c)).sum::<usize>();
+            batch.push(Held { key: source.key(&projected), row, projected });
+        }
+        Ok((batch, false))
+    }
+
+    async fn batch(
+        &mut self,
+        source: &Source,
+        batch: Vec<Held>,
+        pending: &mut Pending,
+    ) -> Result<()> {
+        // Ranges still to be copied; a refused one is cut at the row that is named, or halved.
+        let mut left = vec![batch];
+        while let Some(mut rows) = left.pop() {
+            if rows.is_empty() {
+                continue;
+            }
+            let Err((error, at)) = self.try_rows(source, &rows).await? else {
+                for held in rows.iter().filter(|h| !h.projected.misfits.is_empty()) {
+                    pending.extend(held_entries(source, held, None));
+                }
+                continue;
+            };
+            match at.filter(|at| *at < rows.len()) {
+                Some(at) => {
+                    let after = rows.split_off(at + 1);
+                    let bad = rows.pop();
+                    left.push(after);
+                    left.push(rows);
+                    if let Some(bad) = bad {
+                        self.refuse(source, &bad, &error, pending);
+                    }
+                }
+                None if rows.len() > 1 => {
+                    let half = rows.split_off(rows.len() / 2);
+                    left.push(half);
+                    left.push(rows);
+                }
+                None => self.refuse(source, &rows[0], &error, pending),
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, source: &Source, bad: &Held, error: &Error, pending: &mut Pending) {
+        self.report.left_out += 1;
+        self.report.nulled =
+            self.report.nulled.saturating_sub(bad.projected.misfits.len() as u64);
+        let reason = format!("PostgreSQL refuses the row: {}", error.message());
+        pending.extend(held_entries(source, bad, Some(&reason)));
+    }
+
+    /// One COPY behind a savepoint. The inner error is about a row, with its number if told.
+    async fn try_rows(
+        &mut self,
+        source: &Source,
+        rows: &[Held],
+    ) -> Result<std::result::Result<(), (Error, Option<usize>)>> {
+        let control = self.env.control;
+        control.batch("SAVEPOINT crossfade_batch").await?;
+        let sql = copy::statement(&source.projection, &table_name(&source.projection.relation));
+        let mut copy = CopyIn::begin(control, &sql).await?;
+        let mut refused = None;
+        for (i, held) in rows.iter().enumerate() {
+            if let Err(error) = copy.row(source.values(&held.projected)) {
+                refused = Some((error, Some(i)));
+                break;
+            }
+            if copy.is_full() {
+                copy.send().await?;
+            }
+        }
+        let refused = match refused {
+            Some(refused) => {
+                // Dropped unfinished, the COPY is undone.
+                drop(copy);
+                refused
+            }
+            None => match copy.finish().await {
+                Ok(counts) => {
+                    self.ended(counts);
+                    control.batch("RELEASE crossfade_batch").await?;
+                    return Ok(Ok(()));
+                }
+                Err(error) if refuses_a_row(&error) => {
+                    let at = copy::failed_row(&error);
+                    (error, at)
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        control.batch("ROLLBACK TO crossfade_batch; RELEASE crossfade_batch").await?;
+        Ok(Err(refused))
+    }
+}
+
+fn held_entries(source: &Source, held: &Held, refused: Option<&str>) -> Vec<Entry> {
+    let cell = |i: usize| held.row.get(i).unwrap_or(CellRef::Null);
+    quarantine::entries(&source.projection, cell, &held.projected, &held.key, refused)
+}
+
+fn size(cell: CellRef<'_>) -> usize {
+    match cell {
+        CellRef::Text(b) | CellRef::Blob(b) => b.len() + 8,
+        _ => 8,
+    }
+}

@@ -1,0 +1,292 @@
+//! What is added when the rows are in: keys, indexes, constraints, sequences, views.
+//!
+//! Every step can be repeated. One that fails is a finding; it never takes the others with
+//! it. It must never weaken a constraint silently. Start at [`steps`].
+
+use super::schema::{Finding, Plan, Step};
+use super::{Env, cut::Snapshot};
+use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::control::Control;
+use crate::backend::sqlite::blocking;
+use crate::error::{Error, Result};
+use crate::schema::{Catalog, Codec, Relation, Sequence};
+use crate::value::{Cell, oid};
+
+/// Runs every step for the tables that were copied; what could not be made.
+///
+/// # Errors
+/// Only when the connection is lost.
+pub(super) async fn steps(env: &Env<'_>, plan: &Plan, tables: &[String]) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let ours = |step: &&Step| tables.contains(&step.table);
+    for step in plan.keys.iter().filter(ours) {
+        // The application's own table must have the key as well: the applier needs it.
+        if !env.made(&step.table) && (!step.needed || has_key(env, step).await?) {
+            continue;
+        }
+        tell(env, step);
+        one(env.control, step, &mut findings).await?;
+    }
+    let rest = plan.indexes.iter().chain(&plan.checks).chain(&plan.foreign_keys);
+    for step in rest.filter(ours).filter(|s| env.made(&s.table)) {
+        tell(env, step);
+        one(env.control, step, &mut findings).await?;
+    }
+    for name in tables {
+        analyze(env.control, name).await?;
+    }
+    views(env, plan, &mut findings).await?;
+    Ok(findings)
+}
+
+fn tell(env: &Env<'_>, step: &Step) {
+    (env.progress)(format!("building {}", step.table), step.object.clone());
+}
+
+/// Whether an object of the step's name is there from an earlier run.
+async fn exists(control: &Control, step: &Step) -> Result<bool> {
+    let name = step.object.split_once(" \"").map_or("", |(_, name)| name.trim_end_matches('"'));
+    let name = name.replace("\\\"", "\"").replace("\\\\", "\\");
+    let rows = control
+        .client()
+        .query(
+            "SELECT EXISTS (SELECT 1 FROM pg_constraint WHERE conname = $1 \
+             AND conrelid = to_regclass($2)) OR EXISTS (SELECT 1 FROM pg_index \
+             JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = to_regclass($2) \
+             AND c.relname = $1)",
+            &[&name, &format!("\"public\".{}", quoted(&step.table))],
+        )
+        .await
+        .map_err(|e| control.error(&e))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Whether the application's table has a unique index over the key's columns.
+async fn has_key(env: &Env<'_>, step: &Step) -> Result<bool> {
+    let Some(relation) = env.cut.catalog.relation(&step.table) else { return Ok(true) };
+    let mut names: Vec<&str> = relation
+        .key()
+        .unwrap_or_default()
+        .iter()
+        .map(|c| relation.columns[*c].name.as_str())
+        .collect();
+    names.sort_unstable();
+    let rows = env
+        .control
+        .client()
+        .query(
+            "SELECT EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = to_regclass($1) \
+             AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
+             AND (SELECT array_agg(a.attname::text ORDER BY a.attname::text COLLATE \"C\") \
+             FROM pg_attribute a WHERE a.attrelid = i.indrelid \
+             AND a.attnum = ANY (i.indkey::int2[])) = $2::text[])",
+            &[&table_name(relation), &names],
+        )
+        .await
+        .map_err(|e| env.control.error(&e))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+async fn one(control: &Control, step: &Step, findings: &mut Vec<Finding>) -> Result<()> {
+    let finding = |message: String, blocking| Finding {
+        table: step.table.clone(),
+        object: step.object.clone(),
+        message,
+        blocking,
+    };
+    if !exists(control, step).await?
+        && let Err(error) = control.batch(&step.sql).await
+    {
+        alive(control, &error)?;
+        let message = format!("PostgreSQL refuses it: {}", error.message());
+        findings.push(finding(message, step.needed));
+        return Ok(());
+    }
+    if let Some(validate) = &step.validate
+        && let Err(error) = control.batch(validate).await
+    {
+        alive(control, &error)?;
+        let message = format!("it stays NOT VALID, rows break it: {}", error.message());
+        findings.push(finding(message, false));
+    }
+    Ok(())
+}
+
+fn alive(control: &Control, error: &Error) -> Result<()> {
+    if control.is_closed() { Err(error.clone()) } else { Ok(()) }
+}
+
+async fn analyze(control: &Control, table: &str) -> Result<()> {
+    let analyzed = control.batch(&format!("ANALYZE \"public\".{}", quoted(table))).await;
+    // Statistics are a convenience; autovacuum gathers them as well.
+    analyzed.or_else(|error| alive(control, &error))
+}
+
+/// Views may read each other: those that fail are tried again while others succeed.
+async fn views(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Result<()> {
+    let mut left: Vec<&Step> = Vec::new();
+    for step in &plan.views {
+        let sql = "SELECT to_regclass($1) IS NOT NULL";
+        let name = format!("\"public\".{}", quoted(&step.table));
+        let rows = env
+            .control
+            .client()
+            .query(sql, &[&name])
+            .await
+            .map_err(|e| env.control.error(&e))?;
+        if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
+            left.push(step);
+        }
+    }
+    loop {
+        let mut failed = Vec::new();
+        for step in &left {
+            if let Err(error) = env.control.batch(&step.sql).await {
+                alive(env.control, &error)?;
+                failed.push((*step, error));
+            }
+        }
+        if failed.is_empty() || failed.len() == left.len() {
+            findings.extend(failed.into_iter().map(|(step, error)| Finding {
+                table: step.table.clone(),
+                object: step.object.clone(),
+                message: format!("PostgreSQL refuses it: {}", error.message()),
+                blocking: false,
+            }));
+            return Ok(());
+        }
+        left = failed.into_iter().map(|(step, _)| step).collect();
+    }
+}
+
+/// The next value of a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) sequence: String,
+    /// Table and column, when one owns it.
+    owned_by: Option<(String, String)>,
+    /// Highest value ever issued; START when none was.
+    pub(super) value: i64,
+    /// Whether it was issued.
+    pub(super) called: bool,
+    /// No value is left.
+    exhausted: bool,
+}
+
+/// The highest value each sequence ever issued, at the cut: by our counter, by SQLite's own,
+/// or as it stands in the rows.
+pub(super) fn values(cut: &Snapshot) -> Result<Vec<Value>> {
+    blocking(|| cut.catalog.sequences.values().map(|s| value(cut, s)).collect())
+}
+
+fn value(cut: &Snapshot, sequence: &Sequence) -> Result<Value> {
+    let connection = &cut.connection;
+    let up = sequence.increment > 0;
+    let mut highest: Option<i64> = None;
+    let mut raise = |value: Option<i64>| {
+        highest = match (highest, value) {
+            (Some(a), Some(b)) => Some(if up { a.max(b) } else { a.min(b) }),
+            (a, b) => a.or(b),
+        };
+    };
+    let mut first = sequence.start;
+    if has_table(cut, "_crossfade_sequences")? {
+        let sql = "SELECT last_value, is_called FROM \"_crossfade_sequences\" WHERE oid = ?1";
+        let row = connection.query_row(sql, &[Cell::Integer(i64::from(sequence.oid))])?;
+        if let Some([Cell::Integer(last), Cell::Integer(called)]) = row.as_deref() {
+            if *called == 1 { raise(Some(*last)) } else { first = *last }
+        }
+    }
+    if let Some((relation, column)) = owner(&cut.catalog, sequence) {
+        let column = &relation.columns[column];
+        let integer = matches!(column.ty.oid, oid::INT2 | oid::INT4 | oid::INT8);
+        if integer && column.codec == Codec::Identity {
+            let sql = format!(
+                "SELECT {}({}) FROM \"public\".{}",
+                if up { "max" } else { "min" },
+                quoted(&column.sqlite_name),
+                quoted(&relation.sqlite_name)
+            );
+            raise(connection.query_integer(&sql, &[])?);
+        }
+        if up && has_table(cut, "sqlite_sequence")? {
+            let sql = "SELECT seq FROM \"public\".sqlite_sequence WHERE name = ?1 COLLATE NOCASE";
+            let name = Cell::Text(relation.sqlite_name.clone());
+            raise(connection.query_integer(sql, &[name])?);
+        }
+    }
+    // Values from before the sequence's range do not count.
+    let issued = highest.filter(|h| if up { *h >= sequence.min } else { *h <= sequence.max });
+    let (value, called) = match issued {
+        Some(value) => (value.clamp(sequence.min, sequence.max), true),
+        None => (first.clamp(sequence.min, sequence.max), false),
+    };
+    let end = if up { sequence.max } else { sequence.min };
+    let beyond = value
+        .checked_add(sequence.increment)
+        .is_none_or(|next| if up { next > end } else { next < end });
+    Ok(Value {
+        sequence: sequence.name.clone(),
+        owned_by: sequence.owned_by.clone(),
+        value,
+        called,
+        exhausted: called && beyond && !sequence.cycle,
+    })
+}
+
+fn has_table(cut: &Snapshot, name: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM \"public\".sqlite_schema WHERE type = 'table' AND name = ?1";
+    Ok(cut.connection.query_integer(sql, &[Cell::Text(name.to_owned())])?.is_some())
+}
+
+fn owner<'a>(catalog: &'a Catalog, sequence: &Sequence) -> Option<(&'a Relation, usize)> {
+    let (table, column) = sequence.owned_by.as_ref()?;
+    let relation = catalog.relation(table)?;
+    Some((relation, relation.column(column)?))
+}
+
+/// Sets PostgreSQL's sequences; what could not be set.
+///
+/// # Errors
+/// Only when the connection is lost.
+pub(super) async fn sequences(env: &Env<'_>, values: &[Value]) -> Result<Vec<Finding>> {
+    let control = env.control;
+    let mut findings = Vec::new();
+    for value in values {
+        let mut add = |message: String| {
+            findings.push(Finding {
+                table: value.owned_by.as_ref().map_or_else(String::new, |(t, _)| t.clone()),
+                object: format!("sequence {:?}", value.sequence),
+                message,
+                blocking: false,
+            });
+        };
+        let name = format!("\"public\".{}", quoted(&value.sequence));
+        let (table, column) = match &value.owned_by {
+            Some((table, column)) => (format!("\"public\".{}", quoted(table)), column.clone()),
+            None => (String::new(), String::new()),
+        };
+        let set = control
+            .client()
+            .query(
+                // The application's own table may call its sequence otherwise.
+                "SELECT setval(s, $3, $4) FROM (SELECT coalesce(to_regclass($1), \
+                 CASE WHEN to_regclass($2) IS NOT NULL \
+                 THEN pg_get_serial_sequence($2, $5)::regclass END) AS s) AS found \
+                 WHERE s IS NOT NULL",
+                &[&name, &table, &value.value, &value.called, &column],
+            )
+            .await;
+        match set {
+            Ok(rows) if rows.is_empty() => add("PostgreSQL has no such sequence".to_owned()),
+            Ok(_) if value.exhausted => add("the sequence has come to its end".to_owned()),
+            Ok(_) => {}
+            Err(error) => {
+                let error = control.error(&error);
+                alive(control, &error)?;
+                add(format!("PostgreSQL refuses its value: {}", error.message()));
+            }
+        }
+    }
+    Ok(findings)
+}

@@ -1,0 +1,429 @@
+//! Backfill: the schema and every row, copied at one cut.
+//!
+//! Owns the way from an empty PostgreSQL to one that holds the primary's rows of one
+//! position, from where the applier goes on. It must never touch rows it did not write, and
+//! never call a table copied that is not. Start at [`run`].
+//!
+//! A restart after any crash goes on: a table's rows, its quarantine and its mark in
+//! `crossfade.backfill` are one transaction, and `crossfade.state` names a position only when
+//! every table stands at it.
+
+mod copy;
+mod cut;
+mod finish;
+pub mod schema;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::backend::Position;
+use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::control::Control;
+use crate::backend::postgres::copied::{self, Copied};
+use crate::backend::postgres::project::Projection;
+use crate::backend::postgres::quarantine;
+use crate::backend::sqlite::blocking;
+use crate::divergence::Store;
+use crate::error::{Error, Result, state};
+use crate::failpoint;
+use crate::journal::{Head, Journal};
+use crate::schema::Relation;
+
+pub(crate) use copy::rowid_name;
+use cut::Snapshot;
+use schema::{Finding, Plan, TablePlan};
+pub use tables::actual_columns;
+use tables::Tables;
+
+/// What a backfill works with. No applier may run meanwhile.
+pub struct Context {
+    /// The file's journal.
+    pub journal: Journal,
+    /// A control connection of its own.
+    pub control: Control,
+    /// Epoch under which records are written when a lineage begins.
+    pub epoch: u64,
+    /// Where what was verified before is forgotten.
+    pub divergences: Option<Arc<Store>>,
+}
+
+/// Called with what is done now, and how far it is.
+pub type Tell = dyn Fn(String, String) + Send + Sync;
+
+/// How one table went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Table.
+    pub table: String,
+    /// Rows read from SQLite.
+    pub read: u64,
+    /// Rows written to PostgreSQL.
+    pub written: u64,
+    /// Rows left out, in quarantine.
+    pub left_out: u64,
+    /// Single values in quarantine; their rows are there with NULL.
+    pub nulled: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// Seconds taken.
+    pub seconds: f64,
+    /// Copied by an earlier run and unchanged since.
+    pub kept: bool,
+    /// Why it was not copied.
+    pub error: Option<String>,
+}
+
+impl Report {
+    fn new(table: &str) -> Self {
+        Self { table: table.to_owned(), ..Self::default() }
+    }
+}
+
+/// How a backfill went.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Every table, in the order they were copied.
+    pub tables: Vec<Report>,
+    /// What was not carried over as it is.
+    pub findings: Vec<Finding>,
+    /// The cut.
+    pub head: Head,
+    /// Every table stands at the cut (or is refused for good): the applier may start.
+    pub complete: bool,
+    /// Seconds taken.
+    pub seconds: f64,
+}
+
+/// What one run shares.
+struct Env<'a> {
+    control: &'a Control,
+    cut: &'a Snapshot,
+    copied: BTreeMap<String, Copied>,
+    progress: &'a Tell,
+    /// Triggers and foreign keys can be switched off for a transaction.
+    replica: bool,
+}
+
+impl Env<'_> {
+    fn made(&self, table: &str) -> bool {
+        self.copied.get(table).is_some_and(|c| c.made)
+    }
+
+    /// Rows are copied as they are: nothing may act on them.
+    async fn quiet(&self, relation: &Relation) -> Result<()> {
+        if self.replica {
+            self.control.batch("SET LOCAL session_replication_role = replica").await
+        } else if self.made(&relation.name) {
+            Ok(())
+        } else {
+            let sql = format!("ALTER TABLE {} DISABLE TRIGGER USER", table_name(relation));
+            self.control.batch(&sql).await
+        }
+    }
+
+    async fn loud(&self, relation: &Relation) -> Result<()> {
+        if self.replica || self.made(&relation.name) {
+            return Ok(());
+        }
+        let sql = format!("ALTER TABLE {} ENABLE TRIGGER USER", table_name(relation));
+        self.control.batch(&sql).await
+    }
+}
+
+/// Copies every table, or the given ones ahead of the others, and gives the applier the
+/// position to go on from. Run again after a crash it goes on; run again after success it
+/// copies everything anew.
+///
+/// # Errors
+/// 42P01 for a table that is not there, 55000 when PostgreSQL holds rows or tables that are
+/// not ours or is (or was) primary; what either side said.
+pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Result<Summary> {
+    let began = Instant::now();
+    let control = &context.control;
+    control.ensure_schema().await?;
+    copied::ensure(control).await?;
+    not_primary(control).await?;
+    if context.journal.lineage().is_none() {
+        progress("attaching".to_owned(), "a new history begins".to_owned());
+        context.journal.attach(context.epoch).await?;
+    }
+    let cut = Snapshot::take(&context.journal).await?;
+    if let Some(missing) = tables.iter().find(|t| cut.catalog.relation(t).is_none()) {
+        let message = format!("relation \"{missing}\" does not exist");
+        return Err(Error::client(state::UNDEFINED_TABLE, message));
+    }
+    forget(context).await?;
+    let plan = schema::plan(&cut.catalog, options(control).await?);
+    let mut copied = copied::load(control).await?;
+    let kept = kept(&cut, &copied);
+    let mut findings = plan.findings.clone();
+    let mut reports = Vec::new();
+    prepare(control, &cut, &plan, tables, &mut copied, &mut findings, &mut reports).await?;
+    let replica = may_be_replica(control).await?;
+    let env = Env { control, cut: &cut, copied, progress, replica };
+    let wanted: Vec<&TablePlan> = plan
+        .tables
+        .iter()
+        .filter(|t| tables.is_empty() || tables.contains(&t.name))
+        .filter(|t| env.copied.get(&t.name).is_some_and(|c| c.refused.is_none()))
+        .collect();
+    let anew: Vec<&str> =
+        wanted.iter().map(|t| t.name.as_str()).filter(|n| !kept.contains(&(*n).to_owned())).collect();
+    empty(&env, &plan, &anew).await?;
+    for table in &wanted {
+        reports.push(one(&env, &table.name, kept.contains(&table.name)).await?);
+    }
+    finish(context, env, &plan, reports, findings, began).await
+}
+
+/// Copies one table; an error about the table itself is in the report.
+async fn one(env: &Env<'_>, name: &str, kept: bool) -> Result<Report> {
+    let mut report = Report::new(name);
+    let Some(relation) = env.cut.catalog.relation(name) else { return Ok(report) };
+    if kept {
+        report.kept = true;
+        report.written = env.copied.get(name).map_or(0, |c| c.rows);
+        return Ok(report);
+    }
+    (env.progress)(format!("copying {name}"), String::new());
+    let actual = actual_columns(env.control, relation).await?;
+    let projection = Projection::over(relation, &actual);
+    if let Err(error) = copy::table(env, &projection, &mut report).await {
+        if env.control.is_closed() {
+            return Err(error);
+        }
+        report = Report::new(name);
+        report.error = Some(error.message().to_owned());
+    }
+    let text = format!("copied {name}");
+    (env.progress)(text, format!("{} rows, {} left out", report.written, report.left_out));
+    Ok(report)
+}
+
+/// Keys, indexes, constraints, sequences, views; then the position, if every table is there.
+async fn finish(
+    context: &Context,
+    env: Env<'_>,
+    plan: &Plan,
+    reports: Vec<Report>,
+    mut findings: Vec<Finding>,
+    began: Instant,
+) -> Result<Summary> {
+    let (control, head) = (env.control, env.cut.head);
+    let values = finish::values(env.cut)?;
+    let done: Vec<String> =
+        reports.iter().filter(|r| r.error.is_none()).map(|r| r.table.clone()).collect();
+    findings.extend(finish::steps(&env, plan, &done).await?);
+    findings.extend(finish::sequences(&env, &values).await?);
+    failpoint!("backfill.keys_built");
+    let kept = kept(env.cut, &copied::load(control).await?);
+    let complete = plan.tables.iter().all(|t| {
+        kept.contains(&t.name) || env.copied.get(&t.name).is_some_and(|c| c.refused.is_some())
+    });
+    if complete {
+        // PostgreSQL must never hold what the primary could still lose.
+        context.journal.sqlite().wait_synced(head.position).await?;
+        failpoint!("backfill.before_state");
+        arrive(control, env.cut).await?;
+        failpoint!("backfill.after_state");
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(Summary { tables: reports, findings, head, complete, seconds })
+}
+
+/// The applier goes on from here.
+async fn arrive(control: &Control, cut: &Snapshot) -> Result<()> {
+    let position = i64::try_from(cut.head.position.0).unwrap_or(i64::MAX);
+    control
+        .client()
+        .execute(
+            "UPDATE crossfade.state SET lineage = $1, position = $2, hash = $3, \
+             updated_at = now()",
+            &[&&cut.lineage.0[..], &position, &&cut.head.hash.0[..]],
+        )
+        .await
+        .map(drop)
+        .map_err(|e| control.error(&e))
+}
+
+/// While tables stand at different positions PostgreSQL has none.
+async fn forget(context: &Context) -> Result<()> {
+    context
+        .control
+        .batch(
+            "UPDATE crossfade.state SET lineage = NULL, position = 0, hash = NULL \
+             WHERE lineage IS NOT NULL",
+        )
+        .await?;
+    if let Some(store) = &context.divergences {
+        store.verify_reset();
+    }
+    Ok(())
+}
+
+/// A PostgreSQL that serves, or has served and was not given back, is not overwritten.
+async fn not_primary(control: &Control) -> Result<()> {
+    let sql = "SELECT record FROM crossfade.epochs WHERE record <> 'abandoned' \
+               ORDER BY epoch DESC LIMIT 1";
+    let rows = control.rows(sql).await?;
+    match rows.first() {
+        Some(row) if row.get::<_, &str>(0) == "decided" => Err(Error::shadow(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "PostgreSQL was made primary and never given back",
+        )
+        .hint("Its rows may be newer than those of the file; they are not overwritten.")),
+        _ => Ok(()),
+    }
+}
+
+/// Tables whose copy is that of the cut: of this lineage, complete, unchanged since.
+fn kept(cut: &Snapshot, copied: &BTreeMap<String, Copied>) -> Vec<String> {
+    let mut changes: BTreeMap<Position, Option<_>> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (name, copied) in copied {
+        let Some(relation) = cut.catalog.relation(name) else { continue };
+        let of_lineage = copied.lineage.as_deref() == Some(&cut.lineage.0[..]);
+        if !copied.complete || !of_lineage || copied.position > cut.head.position {
+            continue;
+        }
+        let changed = changes
+            .entry(copied.position)
+            .or_insert_with(|| cut.changed_since(copied.position));
+        let same = changed
+            .as_ref()
+            .is_some_and(|c| !c.contains(&relation.sqlite_name.to_ascii_lowercase()));
+        if same {
+            found.push(name.clone());
+        }
+    }
+    found
+}
+
+async fn options(control: &Control) -> Result<schema::Options> {
+    let sql = "SELECT datcollate FROM pg_database WHERE datname = current_database()";
+    let rows = control.rows(sql).await?;
+    let bytewise =
+        rows.first().is_some_and(|row| matches!(row.get::<_, &str>(0), "C" | "POSIX" | "C.UTF-8"));
+    Ok(schema::Options { collate_c: !bytewise })
+}
+
+async fn may_be_replica(control: &Control) -> Result<bool> {
+    let tried = control
+        .batch("BEGIN; SET LOCAL session_replication_role = replica; ROLLBACK")
+        .await;
+    match tried {
+        Ok(()) => Ok(true),
+        Err(error) if control.is_closed() => Err(error),
+        Err(_) => control.batch("ROLLBACK").await.map(|()| false),
+    }
+}
+
+/// Tables and free sequences, before the rows. A table that PostgreSQL cannot have is
+/// refused: its rows are marked in the quarantine.
+async fn prepare(
+    control: &Control,
+    cut: &Snapshot,
+    plan: &Plan,
+    wanted: &[String],
+    copied: &mut BTreeMap<String, Copied>,
+    findings: &mut Vec<Finding>,
+    reports: &mut Vec<Report>,
+) -> Result<()> {
+    for (name, sql) in &plan.sequences {
+        let there = "SELECT to_regclass($1) IS NOT NULL";
+        let rows = control
+            .client()
+            .query(there, &[&format!("\"public\".{}", quoted(name))])
+            .await
+            .map_err(|e| control.error(&e))?;
+        if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
+            control.batch(sql).await?;
+        }
+    }
+    let mut tables = Tables { control, copied: std::mem::take(copied), findings: Vec::new() };
+    for table in &plan.tables {
+        let is_wanted = wanted.is_empty() || wanted.contains(&table.name);
+        let Some(relation) = cut.catalog.relation(&table.name).filter(|_| is_wanted) else {
+            continue;
+        };
+        if let Err(error) = tables.ready(relation, table).await {
+            if control.is_closed() || error.sqlstate() == state::OBJECT_NOT_IN_PREREQUISITE_STATE {
+                return Err(error);
+            }
+            let message = format!("PostgreSQL refuses the table: {}", error.message());
+            let (table, object) = (table.name.clone(), String::new());
+            tables.findings.push(Finding { table, object, message, blocking: true });
+        }
+    }
+    *copied = tables.copied;
+    findings.append(&mut tables.findings);
+    for finding in findings.iter().filter(|f| f.blocking && f.object.is_empty()) {
+        reports.push(refuse(control, cut, finding, copied).await?);
+    }
+    Ok(())
+}
+
+/// Marks every row of a table that PostgreSQL cannot have.
+async fn refuse(
+    control: &Control,
+    cut: &Snapshot,
+    finding: &Finding,
+    copied: &mut BTreeMap<String, Copied>,
+) -> Result<Report> {
+    let mut report = Report::new(&finding.table);
+    report.error = Some(finding.message.clone());
+    let Some(relation) = cut.catalog.relation(&finding.table) else { return Ok(report) };
+    let sql = format!("SELECT count(*) FROM \"public\".{}", quoted(&relation.sqlite_name));
+    let rows = blocking(|| cut.connection.query_integer(&sql, &[]))?.unwrap_or(0);
+    report.read = u64::try_from(rows).unwrap_or(0);
+    report.left_out = report.read;
+    quarantine::clear(control, &finding.table).await?;
+    let entry = quarantine::Entry {
+        table: finding.table.clone(),
+        key: "*".to_owned(),
+        column: quarantine::ROW.to_owned(),
+        class: "table",
+        bytes: None,
+        reason: format!("{rows} rows: {}", finding.message),
+    };
+    quarantine::store(control, cut.head.position, &[entry]).await?;
+    let mark = Copied { refused: Some(finding.message.clone()), ..Copied::default() };
+    copied::save(control, &finding.table, &mark).await?;
+    copied.insert(finding.table.clone(), mark);
+    Ok(report)
+}
+
+/// Empties the tables that are copied anew. Our own foreign keys go first: they come back
+/// when the rows are in.
+async fn empty(env: &Env<'_>, plan: &Plan, tables: &[&str]) -> Result<()> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let control = env.control;
+    let mut sql = "BEGIN; ".to_owned();
+    for step in plan.foreign_keys.iter().filter(|s| env.made(&s.table)) {
+        if let Some((table, rest)) = step.sql.split_once(" ADD CONSTRAINT ")
+            && let Some((name, _)) = rest.split_once(" FOREIGN KEY (")
+        {
+            let table = table.replacen("ALTER TABLE", "ALTER TABLE IF EXISTS", 1);
+            sql.push_str(&format!("{table} DROP CONSTRAINT IF EXISTS {name}; "));
+        }
+    }
+    let names: Vec<String> = tables.iter().map(|t| format!("\"public\".{}", quoted(t))).collect();
+    sql.push_str(&format!("TRUNCATE {}; ", names.join(", ")));
+    let list: Vec<String> = tables.iter().map(|t| format!("'{}'", t.replace('\'', "''"))).collect();
+    sql.push_str(&format!(
+        "UPDATE crossfade.backfill SET complete = false WHERE table_name IN ({}); COMMIT",
+        list.join(", ")
+    ));
+    if let Err(error) = control.batch(&sql).await {
+        if !control.is_closed() {
+            control.batch("ROLLBACK").await?;
+        }
+        return Err(error);
+    }
+    failpoint!("backfill.emptied");
+    Ok(())
+}

@@ -1,0 +1,508 @@
+//! The catalog as DDL for PostgreSQL.
+//!
+//! Owns the printing, in phases: what must be there before the rows, and what is added when
+//! they are in. Pure: a catalog in, texts out. What PostgreSQL cannot have is a [`Finding`];
+//! nothing is left out in silence. Start at [`plan`].
+
+use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::sqlite::system::format_type;
+use crate::schema::{
+    Action, Catalog, Column, ForeignKey, Identity, Index, IndexKey, Relation, RelationKind,
+    Sequence, Unique,
+};
+use crate::value::oid;
+
+/// Columns a table of PostgreSQL may have.
+const COLUMNS_MAX: usize = 1600;
+
+/// What could not be carried over as it is, or should be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Table, view or sequence.
+    pub table: String,
+    /// What of it: `column "x"`, `index "i"`; empty for the table itself.
+    pub object: String,
+    /// One sentence without row values.
+    pub message: String,
+    /// The table cannot be mirrored until a person decides.
+    pub blocking: bool,
+}
+
+/// A statement to run when the rows are in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Table.
+    pub table: String,
+    /// What it makes: `primary key "t_pkey"`.
+    pub object: String,
+    /// The statement.
+    pub sql: String,
+    /// Proves the rows that are there already (VALIDATE CONSTRAINT).
+    pub validate: Option<String>,
+    /// Without it rows cannot be applied one by one.
+    pub needed: bool,
+}
+
+/// One table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TablePlan {
+    /// Name.
+    pub name: String,
+    /// CREATE TABLE: columns with types, NOT NULL, identity and generated columns.
+    pub create: String,
+    /// ALTER TABLE … SET DEFAULT, one for each default.
+    pub defaults: Vec<Step>,
+    /// Sequences of their own that must be there before the table.
+    pub sequences: Vec<String>,
+    /// ALTER SEQUENCE … OWNED BY.
+    pub owned: Vec<Step>,
+}
+
+/// Everything, in the order in which it is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Sequences that no table owns.
+    pub sequences: Vec<(String, String)>,
+    /// Tables, parents before children.
+    pub tables: Vec<TablePlan>,
+    /// Primary keys and unique constraints.
+    pub keys: Vec<Step>,
+    /// Indexes.
+    pub indexes: Vec<Step>,
+    /// CHECK constraints: after the rows, some of which may break them.
+    pub checks: Vec<Step>,
+    /// Foreign keys.
+    pub foreign_keys: Vec<Step>,
+    /// Views.
+    pub views: Vec<Step>,
+    /// What is not carried over.
+    pub findings: Vec<Finding>,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Text columns need COLLATE "C", because the database sorts otherwise: SQLite compares
+    /// bytes, and so must its successor.
+    pub collate_c: bool,
+}
+
+/// The DDL for every table, view and sequence of a catalog.
+pub fn plan(catalog: &Catalog, options: Options) -> Plan {
+    let mut plan = Plan::default();
+    for sequence in catalog.sequences.values().filter(|s| s.owned_by.is_none()) {
+        plan.sequences.push((sequence.name.clone(), create_sequence(sequence)));
+    }
+    for relation in by_dependency(catalog) {
+        table(catalog, relation, options, &mut plan);
+    }
+    for relation in catalog.relations.values().filter(|r| r.kind == RelationKind::View) {
+        view(relation, &mut plan);
+    }
+    plan
+}
+
+/// Tables, referenced ones first; cycles in the order of their names.
+pub fn by_dependency(catalog: &Catalog) -> Vec<&Relation> {
+    let tables: Vec<&Relation> = catalog
+        .relations
+        .values()
+        .map(AsRef::as_ref)
+        .filter(|r: &&Relation| r.kind == RelationKind::Table)
+        .collect();
+    let mut done: Vec<&Relation> = Vec::with_capacity(tables.len());
+    let mut left = tables;
+    while !left.is_empty() {
+        let is_left = |name: &str, own: &str| name != own && left.iter().any(|r| r.name == name);
+        let (ready, blocked): (Vec<_>, Vec<_>) = left
+            .iter()
+            .copied()
+            .partition(|r| !r.foreign_keys.iter().any(|k| is_left(&k.table, &r.name)));
+        if ready.is_empty() {
+            done.extend(blocked);
+            break;
+        }
+        done.extend(ready);
+        left = blocked;
+    }
+    done
+}
+
+fn table(catalog: &Catalog, relation: &Relation, options: Options, plan: &mut Plan) {
+    let mut findings = Findings { table: &relation.name, list: &mut plan.findings };
+    if relation.columns.len() > COLUMNS_MAX {
+        let message = format!(
+            "it has {} columns; a table of PostgreSQL has at most {COLUMNS_MAX}",
+            relation.columns.len()
+        );
+        findings.blocking("", message);
+        return;
+    }
+    if relation.has_triggers {
+        findings.add("triggers", "they run in SQLite only; what they write is mirrored");
+    }
+    if relation.key().is_none() {
+        findings.add("", "it has no key: rows are mirrored and verified as a multiset");
+    }
+    let mut made = TablePlan {
+        name: relation.name.clone(),
+        create: String::new(),
+        defaults: Vec::new(),
+        sequences: Vec::new(),
+        owned: Vec::new(),
+    };
+    let mut lines = Vec::new();
+    for column in &relation.columns {
+        let sequence = column.sequence.as_ref().and_then(|s| catalog.sequences.get(s));
+        lines.push(self::column(relation, column, sequence.map(AsRef::as_ref), options));
+        if column.identity.is_some() || column.generated.is_some() {
+            if column.identity == Some(Identity::Always) {
+                let object = format!("column {:?}", column.name);
+                findings.add(&object, "GENERATED ALWAYS is BY DEFAULT while rows are mirrored");
+            }
+            continue;
+        }
+        if let Some(sequence) = sequence {
+            made.sequences.push(create_sequence(sequence));
+            made.owned.push(owned_by(relation, column, sequence));
+        }
+        default(relation, column, &mut made, &mut findings);
+    }
+    made.create =
+        format!("CREATE TABLE {} (\n  {}\n)", table_name(relation), lines.join(",\n  "));
+    plan.keys.extend(relation.uniques.iter().map(|u| unique(relation, u)));
+    for key in &relation.foreign_keys {
+        plan.foreign_keys.push(foreign_key(catalog, relation, key));
+    }
+    for index in &relation.indexes {
+        plan.indexes.push(self::index(relation, index));
+    }
+    for check in &relation.checks {
+        let object = format!("check {:?}", check.name);
+        if check.sqlite {
+            findings.add(&object, "SQLite's own expression; PostgreSQL needs one by hand");
+            continue;
+        }
+        plan.checks.push(constraint(
+            relation,
+            &check.name,
+            object,
+            &format!("CHECK ({})", check.expression),
+        ));
+    }
+    plan.tables.push(made);
+}
+
+fn default(
+    relation: &Relation,
+    column: &Column,
+    made: &mut TablePlan,
+    findings: &mut Findings<'_>,
+) {
+    let object = format!("default of column {:?}", column.name);
+    match (&column.default, &column.sqlite_default) {
+        (Some(expression), _) => made.defaults.push(Step {
+            table: relation.name.clone(),
+            object,
+            sql: format!(
+                "ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {expression}",
+                table_name(relation),
+                quoted(&column.name)
+            ),
+            validate: None,
+            needed: false,
+        }),
+        (None, Some(_)) => {
+            findings.add(&object, "SQLite's own expression; PostgreSQL needs one by hand");
+        }
+        (None, None) => {}
+    }
+}
+
+fn column(
+    relation: &Relation,
+    column: &Column,
+    sequence: Option<&Sequence>,
+    options: Options,
+) -> String {
+    let ty = match (column.ty.oid, column.ty.typmod) {
+        // `character` alone is one character; without a length it is called bpchar.
+        (oid::BPCHAR, -1) => "bpchar".to_owned(),
+        (ty, typmod) => format_type(ty, typmod),
+    };
+    let mut text = format!("{} {ty}", quoted(&column.name));
+    let is_text = matches!(column.ty.oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR);
+    if options.collate_c && is_text {
+        text.push_str(" COLLATE \"C\"");
+    }
+    if let Some(generated) = &column.generated {
+        let expression = inlined(relation, &generated.expression, 0);
+        text.push_str(&format!(" GENERATED ALWAYS AS ({expression}) STORED"));
+    } else if column.identity.is_some() {
+        text.push_str(" GENERATED BY DEFAULT AS IDENTITY");
+        if let Some(sequence) = sequence {
+            text.push_str(&format!(
+                " (SEQUENCE NAME \"public\".{} {})",
+                quoted(&sequence.name),
+                sequence_options(sequence)
+            ));
+        }
+    }
+    if column.not_null {
+        text.push_str(" NOT NULL");
+    }
+    text
+}
+
+/// PostgreSQL lets a generated column name no other generated column: its expression is
+/// written in its place.
+fn inlined(relation: &Relation, expression: &str, depth: usize) -> String {
+    let mut out = String::with_capacity(expression.len());
+    for (token, is_name) in tokens(expression) {
+        let name = match token.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+            Some(inner) => inner.replace("\"\"", "\""),
+            None => token.to_ascii_lowercase(),
+        };
+        let other = relation
+            .columns
+            .iter()
+            .find(|c| is_name && c.name == name)
+            .and_then(|c| c.generated.as_ref());
+        match other {
+            // A cycle cannot be declared; the depth is for damaged catalogs.
+            Some(generated) if depth < 16 => {
+                out.push('(');
+                out.push_str(&inlined(relation, &generated.expression, depth + 1));
+                out.push(')');
+            }
+            _ => out.push_str(token),
+        }
+    }
+    out
+}
+
+/// Splits an expression into names (quoted or not), strings and everything else.
+fn tokens(text: &str) -> Vec<(&str, bool)> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        let is_name = match bytes[at] {
+            quote @ (b'"' | b'\'') => {
+                at += 1;
+                while at < bytes.len() {
+                    if bytes[at] == quote {
+                        if bytes.get(at + 1) == Some(&quote) {
+                            at += 1;
+                        } else {
+                            break;
+                        }
+                    }
+                    at += 1;
+                }
+                at = (at + 1).min(bytes.len());
+                quote == b'"'
+            }
+            b if b.is_ascii_alphabetic() || b == b'_' || b >= 0x80 => {
+                while at < bytes.len()
+                    && (bytes[at].is_ascii_alphanumeric()
+                        || matches!(bytes[at], b'_' | b'$')
+                        || bytes[at] >= 0x80)
+                {
+                    at += 1;
+                }
+                !matches!(bytes.get(at), Some(b'(' | b'.'))
+            }
+            b if b.is_ascii_digit() => {
+                while at < bytes.len() && (bytes[at].is_ascii_alphanumeric() || bytes[at] == b'.') {
+                    at += 1;
+                }
+                false
+            }
+            _ => {
+                at += 1;
+                false
+            }
+        };
+        found.push((&text[start..at], is_name));
+    }
+    found
+}
+
+fn sequence_options(sequence: &Sequence) -> String {
+    format!(
+        "START WITH {} INCREMENT BY {} MINVALUE {} MAXVALUE {}{}",
+        sequence.start,
+        sequence.increment,
+        sequence.min,
+        sequence.max,
+        if sequence.cycle { " CYCLE" } else { "" }
+    )
+}
+
+fn create_sequence(sequence: &Sequence) -> String {
+    format!(
+        "CREATE SEQUENCE \"public\".{} AS {} {}",
+        quoted(&sequence.name),
+        format_type(sequence.ty.oid, -1),
+        sequence_options(sequence)
+    )
+}
+
+fn owned_by(relation: &Relation, column: &Column, sequence: &Sequence) -> Step {
+    Step {
+        table: relation.name.clone(),
+        object: format!("sequence {:?}", sequence.name),
+        sql: format!(
+            "ALTER SEQUENCE \"public\".{} OWNED BY {}.{}",
+            quoted(&sequence.name),
+            table_name(relation),
+            quoted(&column.name)
+        ),
+        validate: None,
+        needed: false,
+    }
+}
+
+fn names(relation: &Relation, columns: &[usize]) -> String {
+    let names: Vec<String> =
+        columns.iter().map(|c| quoted(&relation.columns[*c].name)).collect();
+    names.join(", ")
+}
+
+fn unique(relation: &Relation, unique: &Unique) -> Step {
+    let columns = names(relation, &unique.columns);
+    let (table, name) = (table_name(relation), quoted(&unique.name));
+    let (kind, sql) = if unique.primary {
+        ("primary key", format!("ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY ({columns})"))
+    } else if unique.constraint {
+        ("unique", format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({columns})"))
+    } else {
+        ("unique index", format!("CREATE UNIQUE INDEX {name} ON {table} ({columns})"))
+    };
+    Step {
+        table: relation.name.clone(),
+        object: format!("{kind} {:?}", unique.name),
+        sql,
+        validate: None,
+        needed: relation.key() == Some(&unique.columns),
+    }
+}
+
+fn index(relation: &Relation, index: &Index) -> Step {
+    let keys: Vec<String> = index
+        .keys
+        .iter()
+        .map(|key| {
+            let (text, descending) = match key {
+                IndexKey::Column(column, descending) => {
+                    (quoted(&relation.columns[*column].name), *descending)
+                }
+                IndexKey::Expression(text, descending) => (format!("({text})"), *descending),
+            };
+            if descending { format!("{text} DESC") } else { text }
+        })
+        .collect();
+    let filter = index.predicate.as_ref().map_or_else(String::new, |p| format!(" WHERE ({p})"));
+    Step {
+        table: relation.name.clone(),
+        object: format!("index {:?}", index.name),
+        sql: format!(
+            "CREATE {}INDEX {} ON {} ({}){filter}",
+            if index.unique { "UNIQUE " } else { "" },
+            quoted(&index.name),
+            table_name(relation),
+            keys.join(", ")
+        ),
+        validate: None,
+        needed: false,
+    }
+}
+
+fn constraint(relation: &Relation, name: &str, object: String, definition: &str) -> Step {
+    let (table, name) = (table_name(relation), quoted(name));
+    Step {
+        table: relation.name.clone(),
+        object,
+        sql: format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition} NOT VALID"),
+        validate: Some(format!("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")),
+        needed: false,
+    }
+}
+
+fn foreign_key(catalog: &Catalog, relation: &Relation, key: &ForeignKey) -> Step {
+    let parent = catalog.relation(&key.table);
+    let referenced = match (key.referenced.is_empty(), parent) {
+        (false, _) => key.referenced.iter().map(|c| quoted(c)).collect::<Vec<_>>().join(", "),
+        (true, Some(parent)) => names(parent, parent.primary_key.as_deref().unwrap_or_default()),
+        (true, None) => String::new(),
+    };
+    let mut definition = format!(
+        "FOREIGN KEY ({}) REFERENCES \"public\".{}",
+        names(relation, &key.columns),
+        quoted(&key.table)
+    );
+    if !referenced.is_empty() {
+        definition.push_str(&format!(" ({referenced})"));
+    }
+    for (event, action) in [("DELETE", key.on_delete), ("UPDATE", key.on_update)] {
+        let action = match action {
+            Action::NoAction => continue,
+            Action::Restrict => "RESTRICT",
+            Action::Cascade => "CASCADE",
+            Action::SetNull => "SET NULL",
+            Action::SetDefault => "SET DEFAULT",
+        };
+        definition.push_str(&format!(" ON {event} {action}"));
+    }
+    if key.deferrable {
+        definition.push_str(" DEFERRABLE");
+    }
+    if key.deferred {
+        definition.push_str(" INITIALLY DEFERRED");
+    }
+    constraint(relation, &key.name, format!("foreign key {:?}", key.name), &definition)
+}
+
+fn view(relation: &Relation, plan: &mut Plan) {
+    let Some(query) = &relation.view_sql else {
+        Findings { table: &relation.name, list: &mut plan.findings }
+            .add("view", "the view is SQLite's own; PostgreSQL needs one by hand");
+        return;
+    };
+    let columns: Vec<usize> = (0..relation.columns.len()).collect();
+    plan.views.push(Step {
+        table: relation.name.clone(),
+        object: "view".to_owned(),
+        sql: format!(
+            "CREATE VIEW {} ({}) AS {}",
+            table_name(relation),
+            names(relation, &columns),
+            query.trim().trim_end_matches(';')
+        ),
+        validate: None,
+        needed: false,
+    });
+}
+
+struct Findings<'a> {
+    table: &'a str,
+    list: &'a mut Vec<Finding>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, object: &str, message: &str) {
+        self.push(object, message.to_owned(), false);
+    }
+
+    fn blocking(&mut self, object: &str, message: String) {
+        self.push(object, message, true);
+    }
+
+    fn push(&mut self, object: &str, message: String, blocking: bool) {
+        let (table, object) = (self.table.to_owned(), object.to_owned());
+        self.list.push(Finding { table, object, message, blocking });
+    }
+}
+

@@ -1,0 +1,249 @@
+//! Tables on PostgreSQL before the rows: made by us, or accepted as the application made
+//! them.
+//!
+//! Owns that decision. It must never touch rows it did not write. Start at [`Tables::ready`].
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::types::Type as PgType;
+
+use super::schema::{Finding, Step, TablePlan};
+use crate::backend::postgres::apply::{plain_columns, quoted, table_name};
+use crate::backend::postgres::control::Control;
+use crate::backend::postgres::copied::{self, Copied};
+use crate::backend::postgres::project::Actual;
+use crate::error::{Error, Result, state};
+use crate::schema::Relation;
+use crate::value::Type;
+
+/// The tables on PostgreSQL while they are made ready.
+pub(super) struct Tables<'a> {
+    pub(super) control: &'a Control,
+    pub(super) copied: BTreeMap<String, Copied>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// A column as PostgreSQL's catalog has it.
+struct There {
+    actual: Actual,
+    generated: bool,
+    always: bool,
+    filled: bool,
+}
+
+/// The columns of a table as PostgreSQL has them; empty when there is no such table.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn actual_columns(control: &Control, relation: &Relation) -> Result<Vec<Actual>> {
+    Ok(columns(control, relation).await?.into_iter().map(|c| c.actual).collect())
+}
+
+async fn columns(control: &Control, relation: &Relation) -> Result<Vec<There>> {
+    let rows = control
+        .client()
+        .query(
+            "SELECT attname::text, atttypid, atttypmod, attnotnull, attgenerated <> '', \
+             attidentity = 'a', attidentity <> '' OR atthasdef FROM pg_attribute \
+             WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
+             ORDER BY attnum",
+            &[&table_name(relation)],
+        )
+        .await
+        .map_err(|e| control.error(&e))?;
+    Ok(rows
+        .iter()
+        .map(|row| There {
+            actual: Actual {
+                name: row.get(0),
+                ty: Type::with_typmod(row.get(1), row.get(2)),
+                not_null: row.get(3),
+            },
+            generated: row.get(4),
+            always: row.get(5),
+            filled: row.get(6),
+        })
+        .collect())
+}
+
+fn refused(message: String) -> Error {
+    Error::shadow(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+}
+
+impl Tables<'_> {
+    /// Makes a table, or accepts the one that is there.
+    ///
+    /// # Errors
+    /// 55000 when a table that is there cannot take the rows; what PostgreSQL said.
+    pub(super) async fn ready(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
+        let there = columns(self.control, relation).await?;
+        let known = self.copied.get(&relation.name).cloned();
+        match known {
+            _ if there.is_empty() => self.make(relation, plan).await,
+            Some(known) if known.made && !same_columns(relation, &there) => {
+                // Ours, from before a change of the primary's schema.
+                let drop = format!("DROP TABLE {}", table_name(relation));
+                self.control.batch(&drop).await?;
+                self.make(relation, plan).await
+            }
+            Some(known) if known.made => Ok(()),
+            Some(_) => self.accept(relation, &there).await,
+            None => {
+                self.accept(relation, &there).await?;
+                let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", table_name(relation));
+                let rows = self.control.rows(&sql).await?;
+                if rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
+                    let message =
+                        format!("table {:?} on PostgreSQL has rows already", relation.name);
+                    return Err(refused(message).hint(
+                        "Empty it, or give Crossfade another database: rows it did not write \
+                         are never touched.",
+                    ));
+                }
+                self.note(relation, "the application's own table is used as it is");
+                self.save(relation, false).await
+            }
+        }
+    }
+
+    async fn save(&mut self, relation: &Relation, made: bool) -> Result<()> {
+        let copied = Copied { made, ..Copied::default() };
+        copied::save(self.control, &relation.name, &copied).await?;
+        self.copied.insert(relation.name.clone(), copied);
+        Ok(())
+    }
+
+    fn note(&mut self, relation: &Relation, message: &str) {
+        self.finding(&relation.name, "", message);
+    }
+
+    fn finding(&mut self, table: &str, object: &str, message: &str) {
+        self.findings.push(Finding {
+            table: table.to_owned(),
+            object: object.to_owned(),
+            message: message.to_owned(),
+            blocking: false,
+        });
+    }
+
+    async fn make(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
+        self.control.batch("BEGIN").await?;
+        let made = self.make_in_transaction(relation, plan).await;
+        match made {
+            Ok(()) => self.control.batch("COMMIT").await,
+            Err(error) => {
+                self.copied.remove(&relation.name);
+                self.control.batch("ROLLBACK").await?;
+                Err(error.context(format!("CREATE TABLE {}", quoted(&relation.name))))
+            }
+        }
+    }
+
+    async fn make_in_transaction(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
+        for sequence in &plan.sequences {
+            self.control.batch(sequence).await?;
+        }
+        self.control.batch(&plan.create).await?;
+        for step in plan.defaults.iter().chain(&plan.owned) {
+            self.attempt(step).await?;
+        }
+        self.save(relation, true).await
+    }
+
+    /// Runs a statement that may fail without harm to the transaction.
+    async fn attempt(&mut self, step: &Step) -> Result<()> {
+        self.control.batch("SAVEPOINT crossfade_step").await?;
+        if let Err(error) = self.control.batch(&step.sql).await {
+            if self.control.is_closed() {
+                return Err(error);
+            }
+            self.control.batch("ROLLBACK TO crossfade_step").await?;
+            let message = format!("PostgreSQL refuses it: {}", error.message());
+            self.finding(&step.table, &step.object, &message);
+        }
+        self.control.batch("RELEASE crossfade_step").await
+    }
+
+    /// Checks that a table of the application can take our rows.
+    async fn accept(&mut self, relation: &Relation, there: &[There]) -> Result<()> {
+        for column in &relation.columns {
+            let Some(found) = there.iter().find(|t| t.actual.name == column.name) else {
+                return Err(refused(format!(
+                    "table {:?} on PostgreSQL has no column {:?}",
+                    relation.name, column.name
+                )));
+            };
+            if found.generated != column.generated.is_some() {
+                return Err(refused(format!(
+                    "column {:?} of table {:?} is generated on one side only",
+                    column.name, relation.name
+                )));
+            }
+            if found.always {
+                let sql = format!(
+                    "ALTER TABLE {} ALTER COLUMN {} SET GENERATED BY DEFAULT",
+                    table_name(relation),
+                    quoted(&column.name)
+                );
+                self.control.batch(&sql).await?;
+                let object = format!("column {:?}", column.name);
+                let message = "GENERATED ALWAYS is BY DEFAULT while rows are mirrored";
+                self.finding(&relation.name, &object, message);
+            }
+        }
+        for extra in there {
+            let name = &extra.actual.name;
+            if relation.columns.iter().any(|c| c.name == *name) {
+                continue;
+            }
+            if extra.actual.not_null && !extra.filled {
+                return Err(refused(format!(
+                    "column {name:?} of table {:?} on PostgreSQL has no counterpart and takes \
+                     no NULL",
+                    relation.name
+                )));
+            }
+            let message = "the column is on PostgreSQL only; it keeps its default";
+            self.finding(&relation.name, &format!("column {name:?}"), message);
+        }
+        self.assignable(relation).await
+    }
+
+    /// Whether values of our types can be assigned to the table's columns.
+    async fn assignable(&self, relation: &Relation) -> Result<()> {
+        let (names, types) = plain_columns(relation);
+        let numbers: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
+        let names: Vec<String> = names.iter().map(|n| quoted(n)).collect();
+        let sql = format!(
+            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
+            table_name(relation),
+            names.join(", "),
+            numbers.join(", ")
+        );
+        let types: Vec<PgType> = types
+            .iter()
+            .map(|t| PgType::from_oid(t.oid).unwrap_or(PgType::UNKNOWN))
+            .collect();
+        match self.control.client().prepare_typed(&sql, &types).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let error = self.control.error(&error);
+                if self.control.is_closed() {
+                    return Err(error);
+                }
+                let message =
+                    format!("table {:?} on PostgreSQL cannot take the rows", relation.name);
+                Err(refused(message).detail(error.message().to_owned()))
+            }
+        }
+    }
+}
+
+fn same_columns(relation: &Relation, there: &[There]) -> bool {
+    relation.columns.len() == there.len()
+        && relation.columns.iter().zip(there).all(|(ours, theirs)| {
+            ours.name == theirs.actual.name
+                && ours.ty == theirs.actual.ty
+                && ours.generated.is_some() == theirs.generated
+        })
+}
