@@ -45,9 +45,8 @@ pub(super) struct Source {
 
 /// SQLite's name of the rowid that no column hides; None where there is none.
 pub(crate) fn rowid_name(relation: &Relation) -> Option<&'static str> {
-    let hidden = |name: &&str| {
-        !relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name))
-    };
+    let hidden =
+        |name: &&str| !relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name));
     ["rowid", "_rowid_", "oid"].into_iter().find(hidden).filter(|_| !relation.without_rowid)
 }
 
@@ -63,9 +62,8 @@ impl Source {
             names.push(name.to_owned());
             names.len() - 1
         });
-        let slots = (0..projection.columns.len())
-            .map(|i| written.iter().position(|w| *w == i))
-            .collect();
+        let slots =
+            (0..projection.columns.len()).map(|i| written.iter().position(|w| *w == i)).collect();
         let sql = format!(
             "SELECT {} FROM \"public\".{}",
             names.join(", "),
@@ -108,7 +106,11 @@ impl Source {
 ///
 /// # Errors
 /// What either side said; nothing of the table is left then.
-pub(super) async fn table(env: &Env<'_>, projection: &Projection, report: &mut Report) -> Result<()> {
+pub(super) async fn table(
+    env: &Env<'_>,
+    projection: &Projection,
+    report: &mut Report,
+) -> Result<()> {
     let began = Instant::now();
     match attempt(env, projection, report, false).await {
         Err(error) if refuses_a_row(&error) => {
@@ -141,7 +143,11 @@ async fn attempt(
         quarantine::clear(control, &projection.relation.name).await?;
         let mut source = Source::open(env, projection.clone())?;
         let mut run = Run { env, report, last: Instant::now() };
-        if careful { run.careful(&mut source).await? } else { run.fast(&mut source).await? }
+        if careful {
+            run.careful(&mut source).await?
+        } else {
+            run.fast(&mut source).await?
+        }
         env.loud(&projection.relation).await?;
         let made = env.made(&projection.relation.name);
         let copied = Copied {
@@ -209,7 +215,8 @@ impl Run<'_, '_> {
                 }
             };
             self.ended(copy.finish().await?);
-            quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries).await?;
+            quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries)
+                .await?;
             if done {
                 return Ok(());
             }
@@ -229,11 +236,8 @@ impl Run<'_, '_> {
             }
             self.report.read += 1;
             let projected = source.projection.project(|i| source.cell(i));
-            let refused = if projected.left_out {
-                None
-            } else {
-                copy.row(source.values(&projected)).err()
-            };
+            let refused =
+                if projected.left_out { None } else { copy.row(source.values(&projected)).err() };
             self.quarantined(&projected, refused.is_some());
             if !projected.misfits.is_empty() || refused.is_some() {
                 let reason = refused.as_ref().map(Error::message);
@@ -271,7 +275,8 @@ impl Run<'_, '_> {
             let mut pending = Pending::default();
             let (batch, done) = blocking(|| self.collect(source, &mut pending))?;
             self.batch(source, batch, &mut pending).await?;
-            quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries).await?;
+            quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries)
+                .await?;
             self.tell();
             if done {
                 return Ok(());
@@ -279,11 +284,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn collect(
-        &mut self,
-        source: &mut Source,
-        pending: &mut Pending,
-    ) -> Result<(Vec<Held>, bool)> {
+    fn collect(&mut self, source: &mut Source, pending: &mut Pending) -> Result<(Vec<Held>, bool)> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && !pending.is_full() {
             if !source.statement.step()? {
@@ -345,8 +346,7 @@ impl Run<'_, '_> {
 
     fn refuse(&mut self, source: &Source, bad: &Held, error: &Error, pending: &mut Pending) {
         self.report.left_out += 1;
-        self.report.nulled =
-            self.report.nulled.saturating_sub(bad.projected.misfits.len() as u64);
+        self.report.nulled = self.report.nulled.saturating_sub(bad.projected.misfits.len() as u64);
         let reason = format!("PostgreSQL refuses the row: {}", error.message());
         pending.extend(held_entries(source, bad, Some(&reason)));
     }

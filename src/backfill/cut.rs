@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::backend::Position;
 use crate::backend::sqlite::{Connection, blocking};
 use crate::error::{Error, Result};
-use crate::journal::{self, Event, EventStream, Events, Head, Hold, Journal, Lineage, Limits};
+use crate::journal::{self, Event, EventStream, Events, Head, Hold, Journal, Limits, Lineage};
 use crate::schema::Catalog;
 
 /// Records looked at together when changes are listed.

@@ -128,12 +128,8 @@ async fn views(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Resul
     for step in &plan.views {
         let sql = "SELECT to_regclass($1) IS NOT NULL";
         let name = format!("\"public\".{}", quoted(&step.table));
-        let rows = env
-            .control
-            .client()
-            .query(sql, &[&name])
-            .await
-            .map_err(|e| env.control.error(&e))?;
+        let rows =
+            env.control.client().query(sql, &[&name]).await.map_err(|e| env.control.error(&e))?;
         if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
             left.push(step);
         }

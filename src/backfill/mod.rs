@@ -34,8 +34,8 @@ use crate::schema::Relation;
 pub(crate) use copy::rowid_name;
 use cut::Snapshot;
 use schema::{Finding, Plan, TablePlan};
-pub use tables::actual_columns;
 use tables::Tables;
+pub use tables::actual_columns;
 
 /// What a backfill works with. No applier may run meanwhile.
 pub struct Context {
@@ -169,8 +169,11 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         .filter(|t| tables.is_empty() || tables.contains(&t.name))
         .filter(|t| env.copied.get(&t.name).is_some_and(|c| c.refused.is_none()))
         .collect();
-    let anew: Vec<&str> =
-        wanted.iter().map(|t| t.name.as_str()).filter(|n| !kept.contains(&(*n).to_owned())).collect();
+    let anew: Vec<&str> = wanted
+        .iter()
+        .map(|t| t.name.as_str())
+        .filter(|n| !kept.contains(&(*n).to_owned()))
+        .collect();
     empty(&env, &plan, &anew).await?;
     for table in &wanted {
         reports.push(one(&env, &table.name, kept.contains(&table.name)).await?);
@@ -288,9 +291,8 @@ fn kept(cut: &Snapshot, copied: &BTreeMap<String, Copied>) -> Vec<String> {
         if !copied.complete || !of_lineage || copied.position > cut.head.position {
             continue;
         }
-        let changed = changes
-            .entry(copied.position)
-            .or_insert_with(|| cut.changed_since(copied.position));
+        let changed =
+            changes.entry(copied.position).or_insert_with(|| cut.changed_since(copied.position));
         let same = changed
             .as_ref()
             .is_some_and(|c| !c.contains(&relation.sqlite_name.to_ascii_lowercase()));
@@ -310,9 +312,8 @@ async fn options(control: &Control) -> Result<schema::Options> {
 }
 
 async fn may_be_replica(control: &Control) -> Result<bool> {
-    let tried = control
-        .batch("BEGIN; SET LOCAL session_replication_role = replica; ROLLBACK")
-        .await;
+    let tried =
+        control.batch("BEGIN; SET LOCAL session_replication_role = replica; ROLLBACK").await;
     match tried {
         Ok(()) => Ok(true),
         Err(error) if control.is_closed() => Err(error),

@@ -168,8 +168,7 @@ fn table(catalog: &Catalog, relation: &Relation, options: Options, plan: &mut Pl
         }
         default(relation, column, &mut made, &mut findings);
     }
-    made.create =
-        format!("CREATE TABLE {} (\n  {}\n)", table_name(relation), lines.join(",\n  "));
+    made.create = format!("CREATE TABLE {} (\n  {}\n)", table_name(relation), lines.join(",\n  "));
     plan.keys.extend(relation.uniques.iter().map(|u| unique(relation, u)));
     for key in &relation.foreign_keys {
         plan.foreign_keys.push(foreign_key(catalog, relation, key));
@@ -366,8 +365,7 @@ fn owned_by(relation: &Relation, column: &Column, sequence: &Sequence) -> Step {
 }
 
 fn names(relation: &Relation, columns: &[usize]) -> String {
-    let names: Vec<String> =
-        columns.iter().map(|c| quoted(&relation.columns[*c].name)).collect();
+    let names: Vec<String> = columns.iter().map(|c| quoted(&relation.columns[*c].name)).collect();
     names.join(", ")
 }
 
@@ -375,7 +373,10 @@ fn unique(relation: &Relation, unique: &Unique) -> Step {
     let columns = names(relation, &unique.columns);
     let (table, name) = (table_name(relation), quoted(&unique.name));
     let (kind, sql) = if unique.primary {
-        ("primary key", format!("ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY ({columns})"))
+        (
+            "primary key",
+            format!("ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY ({columns})"),
+        )
     } else if unique.constraint {
         ("unique", format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({columns})"))
     } else {
@@ -505,4 +506,3 @@ impl Findings<'_> {
         self.list.push(Finding { table, object, message, blocking });
     }
 }
-

@@ -220,10 +220,8 @@ impl Tables<'_> {
             names.join(", "),
             numbers.join(", ")
         );
-        let types: Vec<PgType> = types
-            .iter()
-            .map(|t| PgType::from_oid(t.oid).unwrap_or(PgType::UNKNOWN))
-            .collect();
+        let types: Vec<PgType> =
+            types.iter().map(|t| PgType::from_oid(t.oid).unwrap_or(PgType::UNKNOWN)).collect();
         match self.control.client().prepare_typed(&sql, &types).await {
             Ok(_) => Ok(()),
             Err(error) => {

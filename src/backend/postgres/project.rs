@@ -200,8 +200,8 @@ pub fn fits(datum: &Datum, ty: Type) -> std::result::Result<(), Cow<'static, str
         | Datum::Interval(_)
             if ty.typmod >= 0 =>
         {
-            let held = coerce(datum.clone(), ty, false)
-                .map_err(|e| Cow::Owned(e.message().to_owned()))?;
+            let held =
+                coerce(datum.clone(), ty, false).map_err(|e| Cow::Owned(e.message().to_owned()))?;
             match canonical::equal(&held, datum, ty) {
                 true => Ok(()),
                 false => Err(Cow::Borrowed("more digits than the type keeps")),

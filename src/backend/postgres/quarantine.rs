@@ -195,11 +195,8 @@ impl Known {
         let sql = "SELECT row_key, column_name FROM crossfade.quarantine \
                    WHERE table_name = $1 LIMIT $2";
         let limit = i64::try_from(KNOWN_MAX + 1).unwrap_or(i64::MAX);
-        let rows = control
-            .client()
-            .query(sql, &[&table, &limit])
-            .await
-            .map_err(|e| control.error(&e))?;
+        let rows =
+            control.client().query(sql, &[&table, &limit]).await.map_err(|e| control.error(&e))?;
         if rows.len() > KNOWN_MAX {
             return Err(Error::shadow(
                 state::PROGRAM_LIMIT_EXCEEDED,
