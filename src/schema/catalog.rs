@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::Codec;
 use crate::value::Type;
 
@@ -137,7 +139,7 @@ impl Column {
 }
 
 /// Identity kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Identity {
     /// GENERATED ALWAYS
     Always,
@@ -146,7 +148,7 @@ pub enum Identity {
 }
 
 /// A generated column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generated {
     /// Expression in PostgreSQL's dialect.
     pub expression: String,
@@ -155,7 +157,7 @@ pub struct Generated {
 }
 
 /// A unique constraint or unique index over plain columns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Unique {
     /// Constraint or index name as PostgreSQL shows it.
     pub name: String,
@@ -170,7 +172,7 @@ pub struct Unique {
 }
 
 /// An index that is not a constraint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Index {
     /// Name.
     pub name: String,
@@ -184,10 +186,16 @@ pub struct Index {
     pub predicate: Option<String>,
     /// `CREATE INDEX …` as `pg_get_indexdef` prints it.
     pub definition: String,
+    /// Keys or predicate are SQLite text that PostgreSQL's dialect cannot say exactly.
+    #[serde(default)]
+    pub sqlite: bool,
+    /// Not in the file: SQLite cannot keep it exactly. Never set for unique indexes.
+    #[serde(default)]
+    pub absent: bool,
 }
 
 /// One key of an index.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IndexKey {
     /// A column by position in `Relation::columns`; descending or not.
     Column(usize, bool),
@@ -196,7 +204,7 @@ pub enum IndexKey {
 }
 
 /// A foreign key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ForeignKey {
     /// Constraint name.
     pub name: String,
@@ -219,7 +227,7 @@ pub struct ForeignKey {
 }
 
 /// A foreign key's action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Action {
     /// NO ACTION
     #[default]
@@ -235,7 +243,7 @@ pub enum Action {
 }
 
 /// A CHECK constraint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// Constraint name.
     pub name: String,

@@ -1,9 +1,11 @@
 //! How SQLite stores a column's logical values.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Type, oid};
 
 /// Storage form of one column. Encoding and decoding live in `value::storage`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Codec {
     /// The logical cell itself (see the table in `value`): nothing to encode.
     Identity,

@@ -1,0 +1,473 @@
+//! Keys, indexes, foreign keys and checks of a table of the file.
+
+use super::names::Namer;
+use super::{FindingKind, Findings, Source};
+use crate::backend::sqlite::Connection;
+use crate::backend::sqlite::catalog::{Side, quoted};
+use crate::backend::sqlite::ddl::plain;
+use crate::backend::sqlite::system::quote_ident;
+use crate::error::Result;
+use crate::schema::{Catalog, Check, ForeignKey, Index, IndexKey, Relation, Unique};
+use crate::sql::stored::{self, ConstraintKind, Key, Object};
+use crate::value::Cell;
+
+/// A key of the CREATE TABLE text, in one form for column and table constraints.
+struct KeyDef<'a> {
+    name: Option<&'a str>,
+    keys: Vec<Key>,
+    primary: bool,
+    conflict: bool,
+    /// Written on the column with DESC: then INTEGER PRIMARY KEY is no alias of the rowid.
+    descending_column: bool,
+}
+
+fn key_defs(table: &stored::Table) -> Vec<KeyDef<'_>> {
+    let mut found = Vec::new();
+    let single = |name: &str| {
+        vec![Key { column: Some(name.to_owned()), expression: quoted(name), ..Key::default() }]
+    };
+    for column in &table.columns {
+        if let Some(key) = &column.primary_key {
+            found.push(KeyDef {
+                name: key.name.as_deref(),
+                keys: single(&column.name),
+                primary: true,
+                conflict: key.conflict.is_some(),
+                descending_column: key.descending,
+            });
+        }
+        for unique in &column.unique {
+            found.push(KeyDef {
+                name: unique.name.as_deref(),
+                keys: single(&column.name),
+                primary: false,
+                conflict: unique.conflict.is_some(),
+                descending_column: false,
+            });
+        }
+    }
+    for constraint in &table.constraints {
+        let (keys, conflict, primary) = match &constraint.kind {
+            ConstraintKind::PrimaryKey { keys, conflict, .. } => (keys, conflict, true),
+            ConstraintKind::Unique { keys, conflict } => (keys, conflict, false),
+            ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => continue,
+        };
+        found.push(KeyDef {
+            name: constraint.name.as_deref(),
+            keys: keys.clone(),
+            primary,
+            conflict: conflict.is_some(),
+            descending_column: false,
+        });
+    }
+    found
+}
+
+/// Position of a column by its name in the file.
+pub(super) fn position(relation: &Relation, name: &str) -> Option<usize> {
+    relation.columns.iter().position(|c| c.sqlite_name.eq_ignore_ascii_case(name))
+}
+
+/// The collation a key compares with, when it is not BINARY.
+fn collation<'a>(relation: &'a Relation, key: &'a Key) -> Option<&'a str> {
+    let own = key.collation.as_deref();
+    let of_column =
+        key.column.as_deref().and_then(|n| position(relation, n)).and_then(|p| {
+            relation.columns[p].collation.as_deref()
+        });
+    own.or(of_column).filter(|c| *c != "BINARY")
+}
+
+/// Takes over primary key, unique constraints and indexes.
+pub(super) fn keys(
+    connection: &Connection,
+    side: &Side,
+    source: &Source<'_>,
+    relation: &mut Relation,
+    namer: &mut Namer,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
+    for def in key_defs(source.table) {
+        key(connection, side, source, relation, &def, namer, findings)?;
+    }
+    relation.uniques.sort_by_key(|u| !u.primary);
+    for text in source.indexes {
+        match stored::read(text) {
+            Ok(Object::Index(definition)) => {
+                index(side, source, relation, &definition, namer, findings);
+            }
+            _ => findings.add(None, FindingKind::Index, "an index's definition cannot be read"),
+        }
+    }
+    Ok(())
+}
+
+fn key(
+    connection: &Connection,
+    side: &Side,
+    source: &Source<'_>,
+    relation: &mut Relation,
+    def: &KeyDef<'_>,
+    namer: &mut Namer,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
+    let columns: Option<Vec<usize>> =
+        def.keys.iter().map(|k| position(relation, k.column.as_deref()?)).collect();
+    let Some(columns) = columns else { return Ok(()) };
+    if def.conflict {
+        findings.add(None, FindingKind::Conflict, "an ON CONFLICT clause acts in SQLite only");
+    }
+    let mut primary = def.primary;
+    if primary && columns.len() == 1 && !def.descending_column && !source.table.without_rowid {
+        let stored = &source.table.columns[columns[0]];
+        if stored.declared.as_deref().is_some_and(|d| d.trim().eq_ignore_ascii_case("INTEGER")) {
+            relation.rowid_alias = Some(columns[0]);
+        }
+    }
+    let names: Vec<&str> = def.keys.iter().filter_map(|k| k.column.as_deref()).collect();
+    if primary && relation.rowid_alias.is_none() && !source.table.without_rowid {
+        let nulls = null_rows(connection, &relation.sqlite_name, &names)?;
+        if nulls > 0 {
+            let message = format!("the primary key is served as UNIQUE: {nulls} rows have NULL");
+            findings.add(None, FindingKind::Broken, message);
+            primary = false;
+        }
+    }
+    if primary {
+        columns.iter().for_each(|c| relation.columns[*c].not_null = true);
+        relation.primary_key = Some(columns.clone());
+    }
+    let collated = def.keys.iter().any(|k| collation(relation, k).is_some());
+    let former = source.former.and_then(|f| {
+        f.uniques.iter().find(|u| u.constraint && u.columns == columns && u.primary == primary)
+    });
+    let name = match (former, def.name) {
+        (Some(former), _) => namer.exactly(&former.name),
+        (None, Some(name)) => namer.exactly(name),
+        (None, None) if def.primary => namer.object(&relation.name, None, "pkey"),
+        (None, None) => {
+            let joined: Vec<&str> =
+                columns.iter().map(|c| relation.columns[*c].name.as_str()).collect();
+            namer.object(&relation.name, Some(&joined.join("_")), "key")
+        }
+    };
+    let oid = former.map_or_else(|| side.new_oid(), |f| f.oid);
+    if collated && !primary {
+        let keys = def.keys.iter().filter_map(|k| collated_key(relation, k)).collect();
+        push_index(relation, name, oid, keys, true, None, false);
+        return Ok(());
+    }
+    relation.uniques.push(Unique { name, oid, columns, primary, constraint: true });
+    Ok(())
+}
+
+fn null_rows(connection: &Connection, table: &str, columns: &[&str]) -> Result<i64> {
+    let any: Vec<String> = columns.iter().map(|c| format!("{} IS NULL", quoted(c))).collect();
+    let sql = format!(
+        "SELECT count(*) FROM \"public\".{} WHERE {}",
+        quoted(table),
+        any.join(" OR ")
+    );
+    Ok(connection.query_integer(&sql, &[])?.unwrap_or_default())
+}
+
+/// A key under NOCASE or RTRIM as the expression with the same equality in PostgreSQL.
+fn collated_key(relation: &Relation, key: &Key) -> Option<IndexKey> {
+    let position = position(relation, key.column.as_deref()?)?;
+    let column = quote_ident(&relation.columns[position].name);
+    Some(match collation(relation, key) {
+        // NOCASE folds A to Z only, as lower() does under "C".
+        Some("NOCASE") => {
+            IndexKey::Expression(format!("lower({column} COLLATE \"C\")"), key.descending)
+        }
+        Some("RTRIM") => IndexKey::Expression(format!("rtrim({column}, ' ')"), key.descending),
+        _ => IndexKey::Column(position, key.descending),
+    })
+}
+
+fn index(
+    side: &Side,
+    source: &Source<'_>,
+    relation: &mut Relation,
+    definition: &stored::Index,
+    namer: &mut Namer,
+    findings: &mut Findings<'_>,
+) {
+    let former_unique =
+        source.former.and_then(|f| f.uniques.iter().find(|u| u.name == definition.name));
+    let former_index =
+        source.former.and_then(|f| f.indexes.iter().find(|i| i.name == definition.name));
+    if let Some(former) = former_index {
+        relation.indexes.push(former.clone());
+        return;
+    }
+    let name = namer.exactly(&super::pg_name(&definition.name, source.sql));
+    let oid = former_unique.map_or_else(|| side.new_oid(), |f| f.oid);
+    let plain_columns: Option<Vec<usize>> = definition
+        .keys
+        .iter()
+        .map(|k| match (collation(relation, k), k.column.as_deref()) {
+            (None, Some(column)) => position(relation, column),
+            _ => None,
+        })
+        .collect();
+    if let (Some(columns), true, None) =
+        (plain_columns, definition.unique, definition.filter.as_ref())
+    {
+        let constraint = former_unique.is_some_and(|f| f.constraint);
+        let primary = former_unique.is_some_and(|f| f.primary);
+        if primary {
+            relation.primary_key = Some(columns.clone());
+        }
+        relation.uniques.push(Unique { name, oid, columns, primary, constraint });
+        relation.uniques.sort_by_key(|u| !u.primary);
+        return;
+    }
+    let mut only_sqlite = false;
+    let mut keys = Vec::new();
+    for key in &definition.keys {
+        match collated_key(relation, key) {
+            Some(found) => keys.push(found),
+            None => {
+                let converted = plain::from_sqlite(&key.expression, relation);
+                only_sqlite |= converted.is_none();
+                let expression = converted.unwrap_or_else(|| key.expression.clone());
+                keys.push(IndexKey::Expression(expression, key.descending));
+            }
+        }
+    }
+    let predicate = definition.filter.as_ref().map(|filter| {
+        plain::from_sqlite(filter, relation).unwrap_or_else(|| {
+            only_sqlite = true;
+            filter.clone()
+        })
+    });
+    if only_sqlite {
+        let message = format!("index {name:?} is SQLite's own; PostgreSQL needs one by hand");
+        findings.add(None, FindingKind::Index, message);
+    }
+    push_index(relation, name, oid, keys, definition.unique, predicate, only_sqlite);
+}
+
+#[allow(clippy::fn_params_excessive_bools)]
+fn push_index(
+    relation: &mut Relation,
+    name: String,
+    oid: u32,
+    keys: Vec<IndexKey>,
+    unique: bool,
+    predicate: Option<String>,
+    sqlite: bool,
+) {
+    let mut index =
+        Index { name, oid, keys, unique, predicate, definition: String::new(), sqlite, absent: false };
+    index.definition = definition(relation, &index);
+    relation.indexes.push(index);
+}
+
+/// `CREATE INDEX …` as `pg_get_indexdef` prints it.
+pub(crate) fn definition(relation: &Relation, index: &Index) -> String {
+    let keys: Vec<String> = index
+        .keys
+        .iter()
+        .map(|key| {
+            let (text, descending) = match key {
+                IndexKey::Column(position, descending) => {
+                    (quote_ident(&relation.columns[*position].name), *descending)
+                }
+                IndexKey::Expression(e, descending) => {
+                    let call = crate::backend::sqlite::system::is_call(e);
+                    (if call { e.clone() } else { format!("({e})") }, *descending)
+                }
+            };
+            if descending { format!("{text} DESC") } else { text }
+        })
+        .collect();
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let filter = index.predicate.as_ref().map_or_else(String::new, |p| format!(" WHERE ({p})"));
+    format!(
+        "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){filter}",
+        quote_ident(&index.name),
+        relation.schema,
+        quote_ident(&relation.name),
+        keys.join(", ")
+    )
+}
+
+/// Takes over the checks: as PostgreSQL text where that says exactly the same, else as
+/// SQLite's own.
+pub(super) fn checks(
+    side: &Side,
+    source: &Source<'_>,
+    relation: &mut Relation,
+    namer: &mut Namer,
+    findings: &mut Findings<'_>,
+) {
+    let mut defs: Vec<(Option<&str>, &str, Option<&str>)> = Vec::new();
+    for column in &source.table.columns {
+        for (name, expression) in &column.checks {
+            defs.push((name.as_deref(), expression, Some(&column.name)));
+        }
+    }
+    for constraint in &source.table.constraints {
+        if let ConstraintKind::Check { expression, conflict } = &constraint.kind {
+            defs.push((constraint.name.as_deref(), expression, None));
+            if conflict.is_some() {
+                findings.add(None, FindingKind::Conflict, "a check's ON CONFLICT acts in SQLite only");
+            }
+        }
+    }
+    let former = |name: &str| source.former.and_then(|f| f.checks.iter().find(|c| c.name == name));
+    for (name, expression, column) in defs {
+        if let Some(known) = name.and_then(former) {
+            relation.checks.push(known.clone());
+            continue;
+        }
+        let name = match name {
+            Some(name) => name.to_owned(),
+            None => {
+                let column = column.map(str::to_lowercase);
+                namer.object(&relation.name, column.as_deref(), "check")
+            }
+        };
+        let converted = plain::from_sqlite(expression, relation);
+        let sqlite = converted.is_none();
+        if sqlite {
+            let message = format!("check {name:?} is SQLite's own; PostgreSQL needs one by hand");
+            findings.add(column, FindingKind::Check, message);
+        }
+        relation.checks.push(Check {
+            name,
+            oid: side.new_oid(),
+            expression: converted.unwrap_or_else(|| expression.to_owned()),
+            in_plan: false,
+            sqlite,
+        });
+    }
+    // Checks that only our plan enforces are not in the file.
+    if let Some(former) = source.former {
+        relation.checks.extend(former.checks.iter().filter(|c| c.in_plan).cloned());
+    }
+}
+
+/// Takes over the foreign keys whose parents exist.
+pub(super) fn foreign_keys(
+    connection: &Connection,
+    side: &Side,
+    source: &Source<'_>,
+    relation: &mut Relation,
+    catalog: &Catalog,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
+    let mut defs: Vec<(Option<&str>, &stored::ForeignKey)> = Vec::new();
+    for column in &source.table.columns {
+        defs.extend(column.references.iter().map(|k| (k.name.as_deref(), k)));
+    }
+    for constraint in &source.table.constraints {
+        if let ConstraintKind::ForeignKey(key) = &constraint.kind {
+            defs.push((constraint.name.as_deref().or(key.name.as_deref()), key));
+        }
+    }
+    for (name, key) in defs {
+        let columns: Option<Vec<usize>> =
+            key.columns.iter().map(|c| position(relation, c)).collect();
+        let parent = if key.table.eq_ignore_ascii_case(&relation.sqlite_name) {
+            Some(&*relation)
+        } else {
+            let mut relations = catalog.relations.values();
+            relations.find(|r| r.sqlite_name.eq_ignore_ascii_case(&key.table)).map(|r| &**r)
+        };
+        let (Some(columns), Some(parent)) = (columns, parent) else {
+            let message = format!("a foreign key's parent {:?} does not exist", key.table);
+            findings.add(key.columns.first().map(String::as_str), FindingKind::ForeignKey, message);
+            continue;
+        };
+        let Some(referenced) = referenced(parent, key) else {
+            let message = format!("a foreign key names no key of {:?}", key.table);
+            findings.add(key.columns.first().map(String::as_str), FindingKind::ForeignKey, message);
+            continue;
+        };
+        let table = parent.name.clone();
+        let former = source.former.and_then(|f| {
+            f.foreign_keys.iter().find(|k| k.columns == columns && k.table == table)
+        });
+        let names: Vec<&str> = columns.iter().map(|c| relation.columns[*c].name.as_str()).collect();
+        let name = match (former, name) {
+            (Some(former), _) => former.name.clone(),
+            (None, Some(name)) => name.to_owned(),
+            (None, None) => constraint_name(relation, &names.join("_"), "fkey"),
+        };
+        relation.foreign_keys.push(ForeignKey {
+            name,
+            oid: former.map_or_else(|| side.new_oid(), |f| f.oid),
+            columns,
+            table,
+            referenced,
+            on_delete: key.on_delete,
+            on_update: key.on_update,
+            deferrable: key.deferrable,
+            deferred: key.deferred,
+        });
+    }
+    orphans(connection, relation, findings)
+}
+
+/// A constraint name that is free within its table (PostgreSQL asks for no more of foreign
+/// keys and checks).
+pub(crate) fn constraint_name(relation: &Relation, column: &str, label: &str) -> String {
+    let taken = |name: &str| {
+        relation.foreign_keys.iter().any(|k| k.name == name)
+            || relation.checks.iter().any(|c| c.name == name)
+            || relation.uniques.iter().any(|u| u.name == name)
+    };
+    let column = (!column.is_empty()).then_some(column);
+    let mut pass = 0;
+    loop {
+        let suffix = if pass == 0 { label.to_owned() } else { format!("{label}{pass}") };
+        let name = super::names::object_name(&relation.name, column, &suffix);
+        if !taken(&name) {
+            return name;
+        }
+        pass += 1;
+    }
+}
+
+/// PostgreSQL's names of the referenced columns, when they are a key of the parent.
+fn referenced(parent: &Relation, key: &stored::ForeignKey) -> Option<Vec<String>> {
+    let columns: Vec<usize> = if key.referenced.is_empty() {
+        parent.primary_key.clone()?
+    } else {
+        key.referenced.iter().map(|c| position(parent, c)).collect::<Option<_>>()?
+    };
+    let is_key = parent
+        .uniques
+        .iter()
+        .any(|u| u.columns.len() == columns.len() && u.columns.iter().all(|c| columns.contains(c)));
+    let fits = is_key && columns.len() == key.columns.len();
+    fits.then(|| columns.iter().map(|c| parent.columns[*c].name.clone()).collect())
+}
+
+/// Rows whose parents are missing, at most this many are counted.
+const ORPHANS_MAX: i64 = 1000;
+
+fn orphans(
+    connection: &Connection,
+    relation: &Relation,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
+    if relation.foreign_keys.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM pragma_foreign_key_check(?1) LIMIT {ORPHANS_MAX})"
+    );
+    // A foreign key whose parent is gone makes the check itself fail: that is reported above.
+    let name = [Cell::Text(relation.sqlite_name.clone())];
+    let count = connection.query_integer(&sql, &name).ok().flatten().unwrap_or_default();
+    if count > 0 {
+        let more = if count == ORPHANS_MAX { " or more" } else { "" };
+        let message = format!("{count}{more} rows have no parent");
+        findings.add(None, FindingKind::Broken, message);
+    }
+    Ok(())
+}

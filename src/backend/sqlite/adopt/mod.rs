@@ -1,0 +1,264 @@
+//! Taking over the tables of an existing file: PostgreSQL types, codecs, names and
+//! constraints from declarations *and* data.
+//!
+//! Owns [`Finding`] (what could not be carried over as declared) and the rules. A column
+//! whose data breaks its declared type gets a type that serves every value, and is listed.
+//! It must never change a row, a table or a declaration. Start at [`table`].
+
+mod defaults;
+mod keys;
+mod names;
+mod scan;
+mod types;
+mod views;
+#[cfg(test)]
+mod tests;
+
+pub use types::{Affinity, affinity};
+pub(crate) use names::{Namer, pg_name};
+pub(crate) use types::declared_affinity;
+pub(crate) use views::view;
+
+use std::sync::Arc;
+
+use super::Connection;
+use super::catalog::Side;
+use crate::error::Result;
+use crate::schema::{Catalog, Column, Generated, Identity, Relation, RelationKind, Sequence};
+use crate::sql::stored;
+use crate::value::{Type, oid};
+
+/// What a table of an existing file has that PostgreSQL's side cannot take as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Table or other object, SQLite's name.
+    pub table: String,
+    /// Column, when it is about one.
+    pub column: Option<String>,
+    /// What kind of finding.
+    pub kind: FindingKind,
+    /// One sentence without values of rows.
+    pub message: String,
+}
+
+/// Kinds of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FindingKind {
+    /// The data does not fit the declared type: another type was chosen.
+    Type,
+    /// The declaration's affinity changes some values that are written.
+    Affinity,
+    /// Not every row was looked at.
+    Sampled,
+    /// The name was changed for PostgreSQL.
+    Name,
+    /// The default is SQLite's own; PostgreSQL needs one written by hand.
+    Default,
+    /// The check is SQLite's own; PostgreSQL needs one written by hand.
+    Check,
+    /// Rows break the constraint.
+    Broken,
+    /// The constraint's ON CONFLICT clause has no counterpart.
+    Conflict,
+    /// The index is SQLite's own; PostgreSQL needs one written by hand.
+    Index,
+    /// The view is SQLite's own; PostgreSQL needs one written by hand.
+    View,
+    /// Triggers are run by SQLite only.
+    Trigger,
+    /// The foreign key's parent does not exist, or its columns do not.
+    ForeignKey,
+    /// The object is not served at all.
+    Skipped,
+}
+
+/// Collects findings about one object.
+pub(crate) struct Findings<'a> {
+    table: &'a str,
+    list: &'a mut Vec<Finding>,
+}
+
+impl<'a> Findings<'a> {
+    pub(crate) fn new(table: &'a str, list: &'a mut Vec<Finding>) -> Self {
+        Self { table, list }
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        column: Option<&str>,
+        kind: FindingKind,
+        message: impl Into<String>,
+    ) {
+        self.list.push(Finding {
+            table: self.table.to_owned(),
+            column: column.map(str::to_owned),
+            kind,
+            message: message.into(),
+        });
+    }
+}
+
+/// A table of the file as `sqlite_schema` describes it.
+pub(crate) struct Source<'a> {
+    /// The CREATE TABLE text.
+    pub(crate) sql: &'a str,
+    /// What it says.
+    pub(crate) table: &'a stored::Table,
+    /// CREATE INDEX texts.
+    pub(crate) indexes: &'a [String],
+    /// Whether there are triggers.
+    pub(crate) triggers: bool,
+    /// The relation as it was recorded before, when somebody else has changed it since.
+    pub(crate) former: Option<&'a Relation>,
+}
+
+/// Takes over one table without its foreign keys, which need the other tables: see
+/// [`foreign_keys`]. New sequences go into `catalog`.
+pub(crate) fn table(
+    connection: &Connection,
+    side: &Side,
+    source: &Source<'_>,
+    catalog: &mut Catalog,
+    found: &mut Vec<Finding>,
+) -> Result<Relation> {
+    let stored = source.table;
+    let mut findings = Findings::new(&stored.name, found);
+    let mut namer = Namer::of(catalog, source.former);
+    let name = match source.former {
+        Some(former) => former.name.clone(),
+        None => namer.relation(&stored.name, source.sql, &mut findings),
+    };
+    let oid = source.former.map_or_else(|| side.new_oid(), |f| f.oid);
+    let mut relation = Relation {
+        sqlite_name: stored.name.clone(),
+        without_rowid: stored.without_rowid,
+        has_triggers: source.triggers,
+        ..Relation::new(oid, name, RelationKind::Table)
+    };
+    if source.triggers {
+        findings.add(None, FindingKind::Trigger, "its triggers run in SQLite only");
+    }
+    relation.columns = columns(connection, source, &mut findings)?;
+    keys::keys(connection, side, source, &mut relation, &mut namer, &mut findings)?;
+    defaults::defaults(stored, &mut relation, &mut findings);
+    identity(side, &mut relation, catalog, &mut namer);
+    keys::checks(side, source, &mut relation, &mut namer, &mut findings);
+    Ok(relation)
+}
+
+/// Takes over the foreign keys of a table, once all tables are known.
+pub(crate) fn foreign_keys(
+    connection: &Connection,
+    side: &Side,
+    source: &Source<'_>,
+    relation: &mut Relation,
+    catalog: &Catalog,
+    found: &mut Vec<Finding>,
+) -> Result<()> {
+    let mut findings = Findings::new(&source.table.name, found);
+    keys::foreign_keys(connection, side, source, relation, catalog, &mut findings)
+}
+
+fn columns(
+    connection: &Connection,
+    source: &Source<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<Vec<Column>> {
+    let stored = source.table;
+    let mut wanted = Vec::new();
+    for column in &stored.columns {
+        let known = source.former.and_then(|f| former_column(f, &column.name));
+        wanted.push(match known {
+            Some(known) => types::Choice::only(known.ty, known.codec),
+            None => types::choice(column),
+        });
+    }
+    let names: Vec<&str> = stored.columns.iter().map(|c| c.name.as_str()).collect();
+    let scanned = scan::table(connection, &stored.name, &names, &wanted)?;
+    if scanned.partial {
+        let message = format!("types were chosen from the first {} rows", scanned.rows);
+        findings.add(None, FindingKind::Sampled, message);
+    }
+    let mut next = source.former.map_or(1, |f| {
+        f.columns.iter().map(|c| c.attnum).max().unwrap_or_default() + 1
+    });
+    let mut taken = Vec::new();
+    let mut columns = Vec::new();
+    for (position, stored_column) in stored.columns.iter().enumerate() {
+        let result = &scanned.columns[position];
+        let known = source.former.and_then(|f| former_column(f, &stored_column.name));
+        let attnum = match (known, source.former) {
+            (Some(known), _) => known.attnum,
+            (None, Some(_)) => {
+                next += 1;
+                next - 1
+            }
+            (None, None) => i16::try_from(position + 1).unwrap_or(i16::MAX),
+        };
+        let (ty, codec) = result.chosen;
+        types::report(stored_column, &wanted[position], result, findings);
+        let name = match known {
+            Some(known) => known.name.clone(),
+            None => names::column(stored_column, source.sql, attnum, &taken, findings),
+        };
+        taken.push(name.clone());
+        let not_null = stored_column.not_null.is_some() && result.nulls == 0;
+        if stored_column.not_null.is_some() && result.nulls > 0 {
+            let message = format!("NOT NULL is left off: {} rows have NULL", result.nulls);
+            findings.add(Some(&stored_column.name), FindingKind::Broken, message);
+        }
+        let collation = stored_column.collation.clone().filter(|c| c != "BINARY");
+        let generated = stored_column.generated.as_ref().map(|g| Generated {
+            expression: g.expression.clone(),
+            stored: g.stored,
+        });
+        columns.push(Column {
+            sqlite_name: stored_column.name.clone(),
+            codec,
+            not_null,
+            collation,
+            generated,
+            identity: known.and_then(|k| k.identity),
+            sequence: known.and_then(|k| k.sequence.clone()),
+            default: known.and_then(|k| k.default.clone()),
+            ..Column::new(attnum, name, ty)
+        });
+    }
+    Ok(columns)
+}
+
+fn former_column<'a>(former: &'a Relation, name: &str) -> Option<&'a Column> {
+    former.columns.iter().find(|c| c.sqlite_name.eq_ignore_ascii_case(name))
+}
+
+/// The rowid alias fills itself in SQLite: an identity column with a sequence for PostgreSQL.
+fn identity(side: &Side, relation: &mut Relation, catalog: &mut Catalog, namer: &mut Namer) {
+    let Some(position) = relation.rowid_alias else { return };
+    let table = relation.name.clone();
+    let column = &mut relation.columns[position];
+    if column.sequence.is_some() || column.default.is_some() {
+        return;
+    }
+    let name = namer.object(&table, Some(&column.name), "seq");
+    column.identity = Some(Identity::ByDefault);
+    column.sequence = Some(name.clone());
+    column.default = Some(nextval(&name));
+    let sequence = Sequence {
+        oid: side.new_oid(),
+        name: name.clone(),
+        ty: Type::new(oid::INT8),
+        start: 1,
+        increment: 1,
+        min: 1,
+        max: i64::MAX,
+        cycle: false,
+        owned_by: Some((table, column.name.clone())),
+    };
+    catalog.sequences.insert(name, Arc::new(sequence));
+}
+
+/// The default of a serial or identity column.
+pub(crate) fn nextval(sequence: &str) -> String {
+    let name = super::system::quote_ident(sequence);
+    format!("nextval('{}'::regclass)", name.replace('\'', "''"))
+}

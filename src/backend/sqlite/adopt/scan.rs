@@ -1,0 +1,302 @@
+//! One look at the data of a table: which candidate type serves every value of each column.
+//!
+//! A pass tests only the best candidate left for each column; when one fails, the column
+//! moves to its next candidate and another pass tests the rows before. Clean tables take one
+//! pass.
+
+use super::types::Choice;
+use crate::backend::sqlite::Connection;
+use crate::backend::sqlite::catalog::quoted;
+use crate::error::Result;
+use crate::schema::Codec;
+use crate::value::{CellRef, Datum, Type, oid, storage};
+
+/// Rows looked at in one table; a larger one is reported as sampled.
+const ROWS_MAX: u64 = 2_000_000;
+/// Columns read by one statement.
+const COLUMNS_MAX: usize = 200;
+/// Values that must look like a UUID before 32 hexadecimal digits are taken for one.
+const UUID_EVIDENCE: u64 = 4;
+
+/// What was found in one column.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanned {
+    /// Type and codec that serve every value.
+    pub(crate) chosen: (Type, Codec),
+    /// NULLs.
+    pub(crate) nulls: u64,
+    /// Values that are not NULL.
+    pub(crate) values: u64,
+    /// Integers, reals, texts, blobs.
+    counts: [u64; 4],
+}
+
+impl Scanned {
+    /// The storage classes found, for a finding.
+    pub(crate) fn classes(&self) -> String {
+        let names = ["integer", "real", "text", "blob"];
+        let found: Vec<String> = names
+            .iter()
+            .zip(self.counts)
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
+        if found.is_empty() { "no values".to_owned() } else { found.join(", ") }
+    }
+}
+
+/// What was found in a table.
+pub(crate) struct ScannedTable {
+    pub(crate) columns: Vec<Scanned>,
+    pub(crate) rows: u64,
+    /// Not every row was looked at.
+    pub(crate) partial: bool,
+}
+
+struct Progress<'a> {
+    choice: &'a Choice,
+    /// Candidate being tested.
+    at: usize,
+    /// Rows before this one have not been tested against the candidate.
+    tested_from: u64,
+    done: bool,
+    scanned: Scanned,
+}
+
+/// Looks at a table or view.
+pub(crate) fn table(
+    connection: &Connection,
+    table: &str,
+    columns: &[&str],
+    choices: &[Choice],
+) -> Result<ScannedTable> {
+    let mut result = ScannedTable { columns: Vec::new(), rows: 0, partial: false };
+    for (names, choices) in columns.chunks(COLUMNS_MAX).zip(choices.chunks(COLUMNS_MAX)) {
+        let mut progress: Vec<Progress<'_>> = choices.iter().map(Progress::new).collect();
+        let first = pass(connection, table, names, &mut progress, true)?;
+        result.rows = first.min(ROWS_MAX);
+        result.partial |= first > ROWS_MAX;
+        for column in &mut progress {
+            column.settle();
+        }
+        while progress.iter().any(|p| !p.done) {
+            pass(connection, table, names, &mut progress, false)?;
+            for column in &mut progress {
+                column.settle();
+            }
+        }
+        result.columns.extend(progress.into_iter().map(|p| p.scanned));
+    }
+    Ok(result)
+}
+
+/// Reads the table once; the number of rows, at most one more than [`ROWS_MAX`].
+fn pass(
+    connection: &Connection,
+    table: &str,
+    names: &[&str],
+    progress: &mut [Progress<'_>],
+    first: bool,
+) -> Result<u64> {
+    let list: Vec<String> = names.iter().map(|n| quoted(n)).collect();
+    let sql = format!("SELECT {} FROM \"public\".{}", list.join(", "), quoted(table));
+    let mut statement = connection.prepare(&sql)?;
+    let mut row = 0;
+    while statement.step()? {
+        row += 1;
+        if row > ROWS_MAX {
+            break;
+        }
+        for (position, column) in progress.iter_mut().enumerate() {
+            if !column.done {
+                column.look(statement.column(position), row, first);
+            }
+        }
+    }
+    Ok(row)
+}
+
+impl<'a> Progress<'a> {
+    fn new(choice: &'a Choice) -> Self {
+        let scanned = Scanned { chosen: choice.empty, nulls: 0, values: 0, counts: [0; 4] };
+        Self { choice, at: 0, tested_from: 0, done: false, scanned }
+    }
+
+    fn candidate(&self) -> (Type, Codec) {
+        let last = self.choice.candidates.len().saturating_sub(1);
+        self.choice.candidates.get(self.at.min(last)).copied().unwrap_or(self.choice.empty)
+    }
+
+    fn look(&mut self, cell: CellRef<'_>, row: u64, first: bool) {
+        if first {
+            self.count(cell);
+        }
+        if matches!(cell, CellRef::Null) {
+            return;
+        }
+        // The last candidate takes whatever is left.
+        while self.at + 1 < self.choice.candidates.len() {
+            let (ty, codec) = self.candidate();
+            if fits(ty, codec, cell) {
+                return;
+            }
+            self.at += 1;
+            self.tested_from = row;
+        }
+    }
+
+    fn count(&mut self, cell: CellRef<'_>) {
+        let class = match cell {
+            CellRef::Null => {
+                self.scanned.nulls += 1;
+                return;
+            }
+            CellRef::Integer(_) => 0,
+            CellRef::Real(_) => 1,
+            CellRef::Text(_) => 2,
+            CellRef::Blob(_) => 3,
+        };
+        self.scanned.values += 1;
+        self.scanned.counts[class] += 1;
+    }
+
+    /// After a pass: done when the candidate was tested on every row.
+    fn settle(&mut self) {
+        if self.done {
+            return;
+        }
+        if self.scanned.values == 0 {
+            self.scanned.chosen = self.choice.empty;
+            // Without values there is no evidence for a UUID either.
+            if self.choice.empty.1 == Codec::UuidHex {
+                self.scanned.chosen = self.choice.candidates.get(1).copied().unwrap_or(self.choice.empty);
+            }
+            self.done = true;
+            return;
+        }
+        let (ty, codec) = self.candidate();
+        let doubtful = codec == Codec::UuidHex
+            && self.choice.candidates.len() > 1
+            && self.choice.affinity == super::Affinity::Text
+            && self.scanned.values < UUID_EVIDENCE
+            && self.at == 0;
+        if doubtful {
+            self.at += 1;
+            self.tested_from = u64::MAX;
+        }
+        let last = self.at + 1 >= self.choice.candidates.len();
+        if self.tested_from == 0 || last {
+            self.scanned.chosen = if doubtful { self.candidate() } else { (ty, codec) };
+            self.done = true;
+        }
+        self.tested_from = 0;
+    }
+}
+
+/// Whether a type with its codec gives back exactly what is stored.
+pub(crate) fn fits(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
+    match (codec, ty.oid, cell) {
+        (_, _, CellRef::Null) => true,
+        (Codec::Identity, oid::INT8, CellRef::Integer(_)) => true,
+        (Codec::Identity, oid::INT4, CellRef::Integer(i)) => i32::try_from(i).is_ok(),
+        (Codec::Identity, oid::INT2, CellRef::Integer(i)) => i16::try_from(i).is_ok(),
+        (Codec::Identity, oid::BOOL, CellRef::Integer(i)) => i == 0 || i == 1,
+        (Codec::Identity, oid::FLOAT8, CellRef::Real(_)) => true,
+        (Codec::Identity, oid::BYTEA, CellRef::Blob(_)) => true,
+        (Codec::Identity, oid::TEXT | oid::VARCHAR, CellRef::Text(t)) => {
+            text_fits(t, ty.length())
+        }
+        (Codec::Identity, _, CellRef::Text(t)) => canonical(ty, t),
+        (Codec::Identity, ..) => false,
+        (Codec::NumericNative, _, CellRef::Integer(_) | CellRef::Real(_)) => numeric(ty, cell),
+        (Codec::NumericNative, ..) => false,
+        (Codec::TextLoose, _, CellRef::Text(t)) => text_fits(t, None),
+        (Codec::DateTimeLoose, _, CellRef::Text(t)) => moment(ty, t),
+        (Codec::DateTimeLoose, ..) => false,
+        (Codec::UuidHex, _, CellRef::Text(t)) => uuid_digits(t),
+        _ => storage::decode(codec, ty, cell).is_ok(),
+    }
+}
+
+fn text_fits(bytes: &[u8], length: Option<usize>) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    !text.contains('\0') && length.is_none_or(|n| text.len() <= n || text.chars().count() <= n)
+}
+
+/// Whether text is exactly the logical cell of a type.
+fn canonical(ty: Type, bytes: &[u8]) -> bool {
+    if is_moment(ty.oid) && !bytes.first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
+    let cell = CellRef::Text(bytes);
+    storage::decode(Codec::Identity, ty, cell)
+        .and_then(|datum| storage::encode(Codec::Identity, ty, &datum))
+        .is_ok_and(|back| back.as_ref() == cell)
+}
+
+fn is_moment(type_oid: u32) -> bool {
+    matches!(type_oid, oid::DATE | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ)
+}
+
+/// A date or time in one of the forms SQLite programs use. A zone must be there for
+/// timestamptz and must not be for timestamp: none is invented, none is dropped.
+fn moment(ty: Type, bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    // Words such as `now` are never evaluated.
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return false;
+    }
+    let zoned = has_zone(text);
+    let has_time = text.contains(':');
+    let zone_fits = match ty.oid {
+        oid::TIMESTAMPTZ => zoned,
+        oid::DATE => !has_time,
+        _ => !zoned,
+    };
+    zone_fits && storage::decode(Codec::DateTimeLoose, ty, CellRef::Text(bytes)).is_ok()
+}
+
+fn has_zone(text: &str) -> bool {
+    let Some(time) = text.find(':') else { return false };
+    let rest = &text[time..];
+    rest.ends_with(['Z', 'z'])
+        || rest.contains(['+', '-'])
+        || rest.contains(|c: char| c.is_ascii_alphabetic())
+}
+
+fn numeric(ty: Type, cell: CellRef<'_>) -> bool {
+    let Ok(Datum::Numeric(number)) = storage::decode(Codec::NumericNative, Type::new(oid::NUMERIC), cell)
+    else {
+        return false;
+    };
+    let Some((precision, scale)) = ty.precision_scale() else { return true };
+    let digits = number.min_scale().is_some_and(|s| i64::from(s) <= i64::from(scale));
+    digits && number.with_typmod(precision, scale).is_ok()
+}
+
+/// 32 lower-case hexadecimal digits with a UUID's version and variant.
+fn uuid_digits(bytes: &[u8]) -> bool {
+    bytes.len() == 32
+        && bytes.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))
+        && (b'1'..=b'8').contains(&bytes[12])
+        && matches!(bytes[16], b'8' | b'9' | b'a' | b'b')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_are_seen() {
+        assert!(has_zone("2021-03-04 05:06:07+02:00"));
+        assert!(has_zone("2021-03-04T05:06:07Z"));
+        assert!(!has_zone("2021-03-04 05:06:07.123"));
+        assert!(!has_zone("2021-03-04"));
+    }
+
+    #[test]
+    fn uuids_need_version_and_variant() {
+        assert!(uuid_digits(b"550e8400e29b41d4a716446655440000"));
+        assert!(!uuid_digits(b"d41d8cd98f00b204e9800998ecf8427e"));
+    }
+}

@@ -1,0 +1,271 @@
+//! PostgreSQL types for declared types: candidates in order of preference.
+//!
+//! A candidate is kept as long as every value fits it; the tail of the list holds types that
+//! serve anything.
+
+use super::scan::Scanned;
+use super::{FindingKind, Findings};
+use crate::schema::Codec;
+use crate::sql::stored;
+use crate::value::{Type, oid};
+
+/// SQLite's type affinity of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Affinity {
+    Integer,
+    Text,
+    Blob,
+    Real,
+    Numeric,
+}
+
+/// The affinity of a declared type, by SQLite's rules.
+pub fn affinity(declared: &str) -> Affinity {
+    let upper = declared.to_ascii_uppercase();
+    let has = |part: &str| upper.contains(part);
+    if has("INT") {
+        Affinity::Integer
+    } else if has("CHAR") || has("CLOB") || has("TEXT") {
+        Affinity::Text
+    } else if upper.trim().is_empty() || has("BLOB") {
+        Affinity::Blob
+    } else if has("REAL") || has("FLOA") || has("DOUB") {
+        Affinity::Real
+    } else {
+        Affinity::Numeric
+    }
+}
+
+/// The affinity of a stored column.
+pub(crate) fn declared_affinity(column: &stored::Column) -> Affinity {
+    affinity(column.declared.as_deref().unwrap_or_default())
+}
+
+/// The candidates of one column.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice {
+    /// Types and codecs, best first.
+    pub(crate) candidates: Vec<(Type, Codec)>,
+    /// What an empty column gets.
+    pub(crate) empty: (Type, Codec),
+    /// Affinity of the declaration.
+    pub(crate) affinity: Affinity,
+}
+
+impl Choice {
+    /// A choice that is made already.
+    pub(crate) fn only(ty: Type, codec: Codec) -> Self {
+        Self { candidates: vec![(ty, codec)], empty: (ty, codec), affinity: Affinity::Blob }
+    }
+}
+
+const fn plain(type_oid: u32) -> (Type, Codec) {
+    (Type::new(type_oid), Codec::Identity)
+}
+
+const fn with(type_oid: u32, codec: Codec) -> (Type, Codec) {
+    (Type::new(type_oid), codec)
+}
+
+/// Longest length of varchar(n).
+const LENGTH_MAX: i32 = 10_485_760;
+/// Largest precision and scale of numeric(p, s).
+const PRECISION_MAX: u32 = 1000;
+
+/// The candidates for a column's declaration.
+pub(crate) fn choice(column: &stored::Column) -> Choice {
+    let affinity = declared_affinity(column);
+    let args: Vec<i64> = column.type_args.iter().filter_map(|a| a.trim().parse().ok()).collect();
+    let mut candidates = named(&column.type_name, &args, affinity);
+    let empty = match candidates.first() {
+        Some(first) => *first,
+        None => match affinity {
+            Affinity::Integer => plain(oid::INT8),
+            Affinity::Real => plain(oid::FLOAT8),
+            Affinity::Numeric => with(oid::NUMERIC, Codec::NumericNative),
+            Affinity::Text => plain(oid::TEXT),
+            Affinity::Blob => with(oid::TEXT, Codec::TextLoose),
+        },
+    };
+    for tail in tail(affinity) {
+        if !candidates.contains(&tail) {
+            candidates.push(tail);
+        }
+    }
+    Choice { candidates, empty, affinity }
+}
+
+/// Types that serve ever more values.
+fn tail(affinity: Affinity) -> Vec<(Type, Codec)> {
+    let mut tail = vec![plain(oid::INT8)];
+    // REAL affinity keeps a float8 a REAL; elsewhere 3.0 would come back as the integer 3.
+    if matches!(affinity, Affinity::Real | Affinity::Blob) {
+        tail.push(plain(oid::FLOAT8));
+    }
+    tail.push(with(oid::NUMERIC, Codec::NumericNative));
+    if matches!(affinity, Affinity::Text | Affinity::Blob) {
+        tail.push(plain(oid::TEXT));
+    }
+    tail.push(with(oid::TEXT, Codec::TextLoose));
+    tail.push(plain(oid::BYTEA));
+    tail.push(with(oid::BYTEA, Codec::BytesLoose));
+    tail
+}
+
+fn named(name: &str, args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
+    let unsigned = name.contains("UNSIGNED");
+    let bare = name.replace("UNSIGNED", "");
+    let words: Vec<&str> = bare.split_whitespace().collect();
+    let bare = words.join(" ");
+    match bare.as_str() {
+        "BIGINT" | "BIG INT" | "INT8" if unsigned => {
+            let ty = Type::with_typmod(oid::NUMERIC, Type::numeric_typmod(20, 0));
+            vec![(ty, Codec::NumericNative), with(oid::NUMERIC, Codec::NumericNative)]
+        }
+        "INTEGER" | "INT" | "BIGINT" | "BIG INT" | "INT8" | "BIGSERIAL" | "SERIAL" => {
+            vec![plain(oid::INT8)]
+        }
+        "SMALLINT" | "INT2" | "TINYINT" => vec![plain(oid::INT2), plain(oid::INT8)],
+        "INT4" | "MEDIUMINT" => vec![plain(oid::INT4), plain(oid::INT8)],
+        "BOOLEAN" | "BOOL" => vec![plain(oid::BOOL), with(oid::BOOL, Codec::BoolLoose)],
+        "VARCHAR" | "NVARCHAR" | "VARCHAR2" | "NVARCHAR2" | "CHARACTER VARYING"
+        | "VARYING CHARACTER" | "NATIONAL VARCHAR" | "NATIONAL CHARACTER VARYING" => {
+            varchar(args, affinity)
+        }
+        "CHAR" | "NCHAR" | "CHARACTER" | "NATIVE CHARACTER" | "NATIONAL CHARACTER" => {
+            let mut found = Vec::new();
+            if args == [32] {
+                found.push(with(oid::UUID, Codec::UuidHex));
+            }
+            found.extend(varchar(args, affinity));
+            found
+        }
+        "TEXT" | "CLOB" | "TINYTEXT" | "MEDIUMTEXT" | "LONGTEXT" | "NTEXT" | "CITEXT" => {
+            vec![plain(oid::TEXT)]
+        }
+        "REAL" | "FLOAT" | "DOUBLE" | "DOUBLE PRECISION" | "FLOAT4" | "FLOAT8"
+            if affinity == Affinity::Real =>
+        {
+            vec![plain(oid::FLOAT8)]
+        }
+        "FLOATING POINT" => vec![with(oid::NUMERIC, Codec::NumericNative)],
+        "NUMERIC" | "DECIMAL" | "DEC" | "NUMBER" | "MONEY" if affinity == Affinity::Numeric => {
+            numeric(args)
+        }
+        "DATE" => vec![
+            plain(oid::DATE),
+            with(oid::DATE, Codec::DateTimeLoose),
+            plain(oid::TIMESTAMP),
+            with(oid::TIMESTAMP, Codec::DateTimeLoose),
+        ],
+        "DATETIME" | "TIMESTAMP" | "TIMESTAMP WITHOUT TIME ZONE" | "SMALLDATETIME"
+        | "DATETIME2" => vec![
+            plain(oid::TIMESTAMP),
+            with(oid::TIMESTAMP, Codec::DateTimeLoose),
+            with(oid::TIMESTAMPTZ, Codec::DateTimeLoose),
+        ],
+        "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" | "DATETIMETZ" | "DATETIMEOFFSET" => {
+            vec![plain(oid::TIMESTAMPTZ), with(oid::TIMESTAMPTZ, Codec::DateTimeLoose)]
+        }
+        "TIME" | "TIME WITHOUT TIME ZONE" => {
+            vec![plain(oid::TIME), with(oid::TIME, Codec::DateTimeLoose)]
+        }
+        "BLOB" | "BYTEA" | "BINARY" | "VARBINARY" | "LONGBLOB" | "MEDIUMBLOB" | "TINYBLOB"
+        | "IMAGE" => vec![plain(oid::BYTEA), with(oid::BYTEA, Codec::BytesLoose)],
+        "UUID" | "GUID" | "UNIQUEIDENTIFIER" => {
+            let mut found = vec![plain(oid::UUID)];
+            // Digits alone would become a number under any other affinity.
+            if affinity == Affinity::Text {
+                found.push(with(oid::UUID, Codec::UuidHex));
+            }
+            found.push(with(oid::UUID, Codec::UuidBlob));
+            found
+        }
+        "JSON" => vec![plain(oid::JSON)],
+        "JSONB" => vec![plain(oid::JSONB), plain(oid::JSON)],
+        _ => Vec::new(),
+    }
+}
+
+fn varchar(args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
+    let length = args.first().and_then(|n| i32::try_from(*n).ok());
+    let sized = length.filter(|n| (1..=LENGTH_MAX).contains(n)).map(|n| {
+        (Type::with_typmod(oid::VARCHAR, n + 4), Codec::Identity)
+    });
+    let mut found: Vec<_> = sized.into_iter().collect();
+    if args.is_empty() {
+        found.push(plain(oid::VARCHAR));
+    }
+    if affinity == Affinity::Text {
+        found.push(plain(oid::TEXT));
+    }
+    found
+}
+
+fn numeric(args: &[i64]) -> Vec<(Type, Codec)> {
+    let precision = args.first().and_then(|p| u32::try_from(*p).ok());
+    let scale = args.get(1).map_or(Some(0), |s| i32::try_from(*s).ok());
+    let sized = precision.zip(scale).filter(|(p, s)| {
+        (1..=PRECISION_MAX).contains(p) && (0..=i32::try_from(*p).unwrap_or(0)).contains(s)
+    });
+    let mut found = Vec::new();
+    if let Some((p, s)) = sized {
+        let ty = Type::with_typmod(oid::NUMERIC, Type::numeric_typmod(p, s));
+        found.push((ty, Codec::NumericNative));
+    }
+    found.push(with(oid::NUMERIC, Codec::NumericNative));
+    found
+}
+
+/// Says when the data decided against the declaration.
+pub(super) fn report(
+    column: &stored::Column,
+    choice: &Choice,
+    scanned: &Scanned,
+    findings: &mut Findings<'_>,
+) {
+    let (ty, codec) = scanned.chosen;
+    let declared = column.declared.as_deref().unwrap_or("no type");
+    let wanted = choice.candidates.first().copied().unwrap_or(choice.empty);
+    let sized_away = wanted.0.oid != ty.oid && wanted.1 != Codec::UuidHex;
+    let loose = matches!(codec, Codec::TextLoose | Codec::BytesLoose) && scanned.values > 0;
+    if !column.type_name.is_empty() && (sized_away || wanted.0.typmod != ty.typmod || loose) {
+        let name = crate::backend::sqlite::system::format_type(ty.oid, ty.typmod);
+        let message = format!("declared {declared}, served as {name}: {}", scanned.classes());
+        findings.add(Some(&column.name), FindingKind::Type, message);
+    }
+    let texts = matches!(ty.oid, oid::TEXT | oid::VARCHAR | oid::JSON);
+    let numbers = !matches!(choice.affinity, Affinity::Text | Affinity::Blob);
+    if texts && numbers {
+        let message = format!("SQLite turns number-like text into numbers under {declared}");
+        findings.add(Some(&column.name), FindingKind::Affinity, message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(declared: &str, args: &[&str]) -> (Type, Codec) {
+        let column = stored::Column {
+            declared: Some(format!("{declared}({})", args.join(","))),
+            type_name: declared.to_owned(),
+            type_args: args.iter().map(|a| (*a).to_owned()).collect(),
+            ..stored::Column::default()
+        };
+        choice(&column).candidates[0]
+    }
+
+    #[test]
+    fn declarations_have_their_types() {
+        assert_eq!(first("INTEGER", &[]), plain(oid::INT8));
+        assert_eq!(first("VARCHAR", &["30"]).0, Type::with_typmod(oid::VARCHAR, 34));
+        assert_eq!(first("DECIMAL", &["10", "2"]).0.precision_scale(), Some((10, 2)));
+        assert_eq!(first("BIGINT UNSIGNED", &[]).0.precision_scale(), Some((20, 0)));
+        assert_eq!(first("DATETIME", &[]), plain(oid::TIMESTAMP));
+        // A typo that SQLite takes for INTEGER affinity.
+        assert_eq!(affinity("POINT"), Affinity::Integer);
+        assert_eq!(affinity("STRING"), Affinity::Numeric);
+    }
+}
