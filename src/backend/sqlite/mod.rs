@@ -19,9 +19,13 @@ use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
 use crate::value::CellRef;
 
+pub mod adopt;
+pub mod catalog;
 pub mod codes;
 mod connection;
+pub mod ddl;
 mod durable;
+pub mod errors;
 pub mod events;
 pub mod functions;
 mod hooks;

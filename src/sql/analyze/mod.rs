@@ -121,6 +121,14 @@ pub fn expression(text: &str, relation: &Relation, context: &Context<'_>) -> Res
     Ok(expr)
 }
 
+/// The type a written type name means, with its modifier.
+///
+/// # Errors
+/// 42704 for an unknown type, 22023 for a modifier out of range.
+pub fn type_name(name: &ast::TypeName) -> Result<Type> {
+    typename::resolve(name)
+}
+
 /// The tree of an expression's text.
 fn parse_expression(text: &str) -> Result<ast::Expr> {
     let parsed = super::parse(&format!("SELECT ({text})"))?;

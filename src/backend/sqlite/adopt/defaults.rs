@@ -3,8 +3,7 @@
 use super::{Affinity, FindingKind, Findings, declared_affinity};
 use crate::schema::{Column, Relation};
 use crate::sql::stored;
-use crate::value::style::Style;
-use crate::value::{Cell, Datum, oid, storage, text};
+use crate::value::{Cell, Datum, Style, oid, storage, text};
 
 /// Gives every column its default; what only SQLite can evaluate stays with SQLite.
 pub(super) fn defaults(

@@ -15,7 +15,8 @@ mod views;
 mod tests;
 
 pub use types::{Affinity, affinity};
-pub(crate) use names::{Namer, pg_name};
+pub(crate) use keys::{constraint_name, definition as index_definition};
+pub(crate) use names::{Namer, object_name, pg_name};
 pub(crate) use types::declared_affinity;
 pub(crate) use views::view;
 

@@ -26,7 +26,8 @@ use parking_lot::{Mutex, RwLock};
 use crate::error::{Error, Result};
 use crate::schema::{Catalog, Relation};
 
-pub(crate) use describe::is_call;
+pub(crate) use constraints::columns_named;
+pub(crate) use describe::{action_text, is_call};
 pub use describe::{check_text, foreign_key_text, index_text, quote_ident, unique_text};
 pub use functions::is_catalog_function;
 pub use types::format_type;

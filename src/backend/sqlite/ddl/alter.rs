@@ -1,0 +1,928 @@
+//! ALTER TABLE, action by action.
+//!
+//! In-place where SQLite can do it without touching a value, else by a rebuild.
+
+use super::column::keep_sequence;
+use super::constraint::has_constraint;
+use super::drop::remove_stored_foreign_key;
+use super::rebuild::{Rebuild, schema_of};
+use super::{Editor, create, dependents, no_column, physical, postgres, sequence};
+use crate::backend::sqlite::adopt::{Namer, nextval};
+use crate::backend::sqlite::catalog::quoted;
+use crate::backend::sqlite::system::{columns_named, format_type, quote_ident};
+use crate::error::{Error, Result, SqlState, state};
+use crate::schema::{Catalog, Column, Identity, IndexKey, Relation};
+use crate::sql::ast::{AlterAction, ColumnDef, Constraint, ConstraintKind, Name, SequenceOptions};
+use crate::sql::stored;
+use crate::value::{Cell, oid};
+
+impl Editor<'_> {
+    pub(super) fn alter_table(
+        &mut self,
+        name: &Name,
+        actions: &[AlterAction],
+        if_exists: bool,
+    ) -> Result<()> {
+        self.tag = "ALTER TABLE".to_owned();
+        if self.find(name)?.is_none() {
+            if self.catalog.sequences.contains_key(&name.name) {
+                return Err(Error::unsupported("ALTER TABLE on a sequence"));
+            }
+            return self.missing(&name.name, "relation", if_exists, state::UNDEFINED_TABLE);
+        }
+        // PostgreSQL drops first, then changes types, adds columns, and adds constraints last.
+        let mut ordered: Vec<&AlterAction> = actions.iter().collect();
+        ordered.sort_by_key(|a| match a {
+            AlterAction::DropColumn(..) | AlterAction::DropConstraint(..) => 0,
+            AlterAction::AlterType(..) => 1,
+            AlterAction::AddColumn(..) => 2,
+            AlterAction::AddConstraint(_) => 4,
+            _ => 3,
+        });
+        for action in ordered {
+            if matches!(action, AlterAction::NoEffect(_)) {
+                continue;
+            }
+            let relation = Relation::clone(&*self.existing_table(name)?);
+            self.alter_action(relation, action)?;
+        }
+        Ok(())
+    }
+
+    fn alter_action(&mut self, relation: Relation, action: &AlterAction) -> Result<()> {
+        match action {
+            AlterAction::AddColumn(def, if_not_exists) => {
+                self.add_column(relation, def, *if_not_exists)
+            }
+            AlterAction::DropColumn(column, if_exists, cascade) => {
+                self.drop_column(relation, column, *if_exists, *cascade)
+            }
+            AlterAction::AlterType(column, ty, using) => {
+                self.alter_type(relation, column, ty, using.as_ref())
+            }
+            AlterAction::SetDefault(column, default) => {
+                let text = default.as_ref().map(|(_, text)| text.as_str());
+                self.set_default(relation, column, text)
+            }
+            AlterAction::SetNotNull(column, on) => self.set_not_null(relation, column, *on),
+            AlterAction::AddConstraint(constraint) => {
+                self.add_table_constraint(relation, constraint)
+            }
+            AlterAction::DropConstraint(name, if_exists, cascade) => {
+                self.drop_constraint(relation, name, *if_exists, *cascade)
+            }
+            AlterAction::ValidateConstraint(name) => {
+                if has_constraint(&relation, name) {
+                    return Ok(());
+                }
+                Err(no_constraint(name, &relation.name))
+            }
+            AlterAction::AddIdentity(column, always, options) => {
+                self.add_identity(relation, column, *always, options)
+            }
+            AlterAction::DropIdentity(column, if_exists) => {
+                self.drop_identity(relation, column, *if_exists)
+            }
+            AlterAction::SetIdentity(column, always, options) => {
+                self.set_identity(relation, column, *always, options)
+            }
+            AlterAction::NoEffect(_) => Ok(()),
+            AlterAction::Unsupported(what) => Err(Error::unsupported(what)),
+        }
+    }
+
+    fn alter_text(&self, relation: &Relation, what: &str) -> String {
+        format!("ALTER TABLE {} {what}", postgres::name(relation))
+    }
+
+    fn is_empty(&self, relation: &Relation) -> Result<bool> {
+        let sql = format!(
+            "SELECT 1 FROM {}.{} LIMIT 1",
+            schema_of(relation),
+            quoted(&relation.sqlite_name)
+        );
+        Ok(self.writer.query_integer(&sql, &[])?.is_none())
+    }
+
+    fn add_column(
+        &mut self,
+        mut relation: Relation,
+        def: &ColumnDef,
+        if_not_exists: bool,
+    ) -> Result<()> {
+        if relation.column(&def.name).is_some() {
+            let message =
+                format!("column \"{}\" of relation \"{}\" already exists", def.name, relation.name);
+            if if_not_exists {
+                self.notice(state::DUPLICATE_COLUMN, format!("{message}, skipping"));
+                return Ok(());
+            }
+            return Err(Error::client(state::DUPLICATE_COLUMN, message));
+        }
+        if relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(&def.name)) {
+            return Err(Error::unsupported("a name that differs from another only in letter case"));
+        }
+        if relation.columns.len() >= create::COLUMNS_MAX {
+            let message = format!("tables can have at most {} columns", create::COLUMNS_MAX);
+            return Err(Error::client(state::TOO_MANY_COLUMNS, message));
+        }
+        let mut namer = self.namer();
+        let new = self.new_column(def, &relation, &mut namer)?;
+        if let Some(sequence) = new.sequence {
+            keep_sequence(self, sequence)?;
+        }
+        let position = relation.columns.len();
+        let mut column = new.column;
+        let default = self.default_cell(&column);
+        let computed = column.default.is_some() && default.is_none();
+        let empty = self.is_empty(&relation)?;
+        if column.not_null && column.default.is_none() && column.generated.is_none() && !empty {
+            return Err(contains_nulls(&column.name, &relation.name));
+        }
+        let not_null = column.not_null;
+        let filled_later = computed && !empty;
+        if filled_later {
+            column.not_null = false;
+        }
+        let text = postgres::column(
+            &Column { default: column.default.clone().filter(|_| !filled_later), ..column.clone() },
+            &self.catalog,
+        );
+        let name = column.name.clone();
+        relation.columns.push(column);
+        self.put_column(&relation, position, default)?;
+        for text in self.sequence_texts(&relation, &name) {
+            self.ship(&relation, text);
+        }
+        let text = self.alter_text(&relation, &format!("ADD COLUMN {text}"));
+        self.ship(&relation, text);
+        self.store(relation.clone())?;
+        if filled_later {
+            self.fill_column(&relation, position)?;
+            let default = relation.columns[position].default.clone().unwrap_or_default();
+            let column = quote_ident(&name);
+            if relation.columns[position].identity.is_none() {
+                let what = format!("ALTER COLUMN {column} SET DEFAULT {default}");
+                let text = self.alter_text(&relation, &what);
+                self.ship(&relation, text);
+            }
+            if not_null {
+                self.set_not_null(relation.clone(), &name, true)?;
+            }
+        }
+        for constraint in &new.constraints {
+            let current = Relation::clone(&*self.existing_table(&own_name(&relation))?);
+            self.add_table_constraint(current, constraint)?;
+        }
+        Ok(())
+    }
+
+    /// CREATE SEQUENCE for a serial column that is being added.
+    fn sequence_texts(&self, relation: &Relation, column: &str) -> Vec<String> {
+        let Some(position) = relation.column(column) else { return Vec::new() };
+        let column = &relation.columns[position];
+        let sequence = column.sequence.as_ref().filter(|_| column.identity.is_none());
+        let found = sequence.and_then(|s| self.catalog.sequences.get(s));
+        found.map(|s| postgres::create_sequence(s)).into_iter().collect()
+    }
+
+    /// Adds the last column of `relation` to the file.
+    fn put_column(
+        &mut self,
+        relation: &Relation,
+        position: usize,
+        default: Option<Cell>,
+    ) -> Result<()> {
+        let column = &relation.columns[position];
+        let mut before = self.stored_table(relation)?;
+        let constraints = before.constraints.len();
+        let has_default = default.as_ref().is_some_and(|d| !d.is_null());
+        let definition = physical::column_of(column, relation, default, &mut before)?;
+        let simple = definition.generated.is_none()
+            && before.constraints.len() == constraints
+            && (!column.not_null || has_default);
+        if simple {
+            let sql = format!(
+                "ALTER TABLE {}.{} ADD COLUMN {}",
+                schema_of(relation),
+                quoted(&relation.sqlite_name),
+                physical::column_sql(&definition)
+            );
+            return self.writer.execute(&sql, &[]).map(|_| ());
+        }
+        before.columns.push(definition);
+        self.rebuild(relation, &before, &Rebuild::default())
+    }
+
+    fn drop_column(
+        &mut self,
+        mut relation: Relation,
+        column: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
+        let Some(position) = relation.column(column) else {
+            let error = no_column(column, &relation.name);
+            if if_exists {
+                self.notice(SqlState(*b"00000"), format!("{}, skipping", error.message()));
+                return Ok(());
+            }
+            return Err(error);
+        };
+        self.drop_dependents(&relation, position, cascade)?;
+        // Foreign keys and views that depended on it are gone now.
+        relation = Relation::clone(&*self.existing_table(&own_name(&relation))?);
+        let mut table = self.stored_table(&relation)?;
+        let dropped = without_column(&mut relation, &mut table, position);
+        self.rebuild(&relation, &table, &Rebuild { dropped, ..Rebuild::default() })?;
+        if let Some(sequence) = self.owned_by(&relation.name, column) {
+            self.forget_sequence(&sequence)?;
+        }
+        let cascade = if cascade { " CASCADE" } else { "" };
+        let text =
+            self.alter_text(&relation, &format!("DROP COLUMN {}{cascade}", quote_ident(column)));
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    fn owned_by(&self, table: &str, column: &str) -> Option<String> {
+        let owner = (table.to_owned(), column.to_owned());
+        let mut sequences = self.catalog.sequences.values();
+        sequences.find(|s| s.owned_by.as_ref() == Some(&owner)).map(|s| s.name.clone())
+    }
+
+    /// Views, generated columns and foreign keys that need a column.
+    fn drop_dependents(&mut self, relation: &Relation, position: usize, cascade: bool) -> Result<()> {
+        if relation.schema == "pg_temp" {
+            return Ok(());
+        }
+        let column = relation.columns[position].name.clone();
+        let mut after = Catalog::clone(&self.catalog);
+        let mut changed = relation.clone();
+        changed.columns.remove(position);
+        changed.uniques.clear();
+        changed.primary_key = None;
+        after.relations.insert(changed.name.clone(), changed.into());
+        let views = self.broken_views(&after);
+        let key = |r: &Relation, k: &crate::schema::ForeignKey| {
+            r.oid != relation.oid && k.table == relation.name && k.referenced.contains(&column)
+        };
+        let children: Vec<(String, String)> = self
+            .catalog
+            .relations
+            .values()
+            .flat_map(|r| {
+                let keys = r.foreign_keys.iter().filter(|k| key(r, k));
+                keys.map(|k| (r.name.clone(), k.name.clone()))
+            })
+            .collect();
+        let generated = relation.columns.iter().any(|c| {
+            c.generated
+                .as_ref()
+                .is_some_and(|g| columns_named(relation, &g.expression).contains(&position))
+        });
+        if generated {
+            return Err(Error::unsupported("dropping a column that a generated column uses"));
+        }
+        if !cascade && !(views.is_empty() && children.is_empty()) {
+            let of = format!("column {column} of table {}", relation.name);
+            let mut details: Vec<String> =
+                views.iter().map(|v| format!("view {} depends on {of}", v.name)).collect();
+            details.extend(children.iter().map(|(table, constraint)| {
+                format!("constraint {constraint} on table {table} depends on {of}")
+            }));
+            return Err(dependents(&of, &details));
+        }
+        for view in views {
+            self.notice(SqlState(*b"00000"), format!("drop cascades to view {}", view.name));
+            self.forget(&view)?;
+        }
+        for (table, constraint) in children {
+            let message = format!("drop cascades to constraint {constraint} on table {table}");
+            self.notice(SqlState(*b"00000"), message);
+            self.drop_foreign_key(&table, &constraint)?;
+        }
+        Ok(())
+    }
+
+    fn set_default(
+        &mut self,
+        mut relation: Relation,
+        column: &str,
+        text: Option<&str>,
+    ) -> Result<()> {
+        let Some(position) = relation.column(column) else {
+            return Err(no_column(column, &relation.name));
+        };
+        let changed = &relation.columns[position];
+        if changed.identity.is_some() {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" is an identity column", relation.name);
+            return Err(Error::client(state::SYNTAX_ERROR, message));
+        }
+        if changed.generated.is_some() {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" is a generated column", relation.name);
+            return Err(Error::client(state::SYNTAX_ERROR, message));
+        }
+        let default = match text {
+            Some(text) => self.checked_default(text, changed)?,
+            None => None,
+        };
+        let own = changed.sequence.as_deref().map(nextval);
+        let changed = &mut relation.columns[position];
+        changed.default = default;
+        changed.sqlite_default = None;
+        if own != changed.default {
+            changed.sequence = None;
+        }
+        let cell = self.default_cell(&relation.columns[position]);
+        let mut table = self.stored_table(&relation)?;
+        let mut probe = stored::Table::default();
+        let wanted = Column { generated: None, ..relation.columns[position].clone() };
+        let wanted = physical::column_of(&wanted, &relation, cell, &mut probe)?.default;
+        let name = &relation.columns[position].sqlite_name;
+        if let Some(stored) = table.columns.iter_mut().find(|c| c.name == *name)
+            && stored.default != wanted
+        {
+            stored.default = wanted;
+            self.rebuild(&relation, &table, &Rebuild::default())?;
+        }
+        let what = match &relation.columns[position].default {
+            Some(default) => format!("SET DEFAULT {default}"),
+            None => "DROP DEFAULT".to_owned(),
+        };
+        let text =
+            self.alter_text(&relation, &format!("ALTER COLUMN {} {what}", quote_ident(column)));
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    pub(super) fn set_not_null(
+        &mut self,
+        mut relation: Relation,
+        column: &str,
+        on: bool,
+    ) -> Result<()> {
+        let Some(position) = relation.column(column) else {
+            return Err(no_column(column, &relation.name));
+        };
+        let in_key = relation.primary_key.as_ref().is_some_and(|k| k.contains(&position));
+        if !on && in_key {
+            let message = format!("column \"{column}\" is in a primary key");
+            return Err(Error::client(state::INVALID_TABLE_DEFINITION, message));
+        }
+        if !on && relation.columns[position].identity.is_some() {
+            let message =
+                format!("column \"{column}\" of relation \"{}\" is an identity column", relation.name);
+            return Err(Error::client(state::SYNTAX_ERROR, message));
+        }
+        if on {
+            self.check_no_nulls(&relation, &[position])?;
+        }
+        let what = if on { "SET NOT NULL" } else { "DROP NOT NULL" };
+        let text =
+            self.alter_text(&relation, &format!("ALTER COLUMN {} {what}", quote_ident(column)));
+        relation.columns[position].not_null = on;
+        let name = relation.columns[position].sqlite_name.clone();
+        let mut table = self.stored_table(&relation)?;
+        if let Some(stored) = table.columns.iter_mut().find(|c| c.name == name)
+            && stored.not_null.is_some() != on
+        {
+            stored.not_null = on.then(stored::NotNull::default);
+            self.rebuild(&relation, &table, &Rebuild::default())?;
+        }
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    fn check_no_nulls(&self, relation: &Relation, columns: &[usize]) -> Result<()> {
+        for position in columns {
+            let column = &relation.columns[*position];
+            let sql = format!(
+                "SELECT 1 FROM {}.{} WHERE {} IS NULL LIMIT 1",
+                schema_of(relation),
+                quoted(&relation.sqlite_name),
+                quoted(&column.sqlite_name)
+            );
+            if self.writer.query_integer(&sql, &[])?.is_some() {
+                return Err(contains_nulls(&column.name, &relation.name));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_table_constraint(
+        &mut self,
+        mut relation: Relation,
+        constraint: &Constraint,
+    ) -> Result<()> {
+        let mut namer: Namer = self.namer();
+        let before = relation.clone();
+        self.add_constraint(constraint, &mut relation, &mut namer)?;
+        let text = match &constraint.kind {
+            ConstraintKind::PrimaryKey(..) | ConstraintKind::Unique(..) => {
+                self.put_key(&before, &mut relation)?
+            }
+            ConstraintKind::Check(..) => self.put_check(&relation, constraint.not_valid)?,
+            _ => self.put_foreign_key(&relation, constraint.not_valid)?,
+        };
+        let valid = if constraint.not_valid { " NOT VALID" } else { "" };
+        let text = self.alter_text(&relation, &format!("ADD {text}{valid}"));
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    fn put_key(&mut self, before: &Relation, relation: &mut Relation) -> Result<String> {
+        let known = |oid: u32| before.uniques.iter().any(|u| u.oid == oid);
+        let new = relation.uniques.iter().find(|u| !known(u.oid)).cloned();
+        // USING INDEX: the index is there.
+        let unique = new.clone().or_else(|| {
+            let changed = relation.uniques.iter().find(|u| {
+                u.constraint && before.uniques.iter().any(|b| b.oid == u.oid && !b.constraint)
+            });
+            changed.cloned()
+        });
+        let Some(unique) = unique else { return Err(Error::internal("no key was added")) };
+        if unique.primary {
+            self.check_no_nulls(before, &unique.columns)?;
+            let mut table = self.stored_table(relation)?;
+            for position in &unique.columns {
+                let name = &relation.columns[*position].sqlite_name;
+                if let Some(stored) = table.columns.iter_mut().find(|c| c.name == *name) {
+                    stored.not_null.get_or_insert_default();
+                }
+            }
+            if new.is_some() {
+                create::choose_rowid_alias(relation);
+                put_primary_key(relation, &mut table, &unique);
+            }
+            self.rebuild(relation, &table, &Rebuild::default()).map_err(|error| {
+                if error.sqlstate() == state::UNIQUE_VIOLATION {
+                    let message = format!("could not create unique index \"{}\"", unique.name);
+                    return Error::client(state::UNIQUE_VIOLATION, message)
+                        .detail("Some keys are duplicated.");
+                }
+                error
+            })?;
+        } else if new.is_some() {
+            self.make_unique_index(relation, &unique)?;
+        }
+        Ok(postgres::key(relation, &unique))
+    }
+
+    fn put_check(&mut self, relation: &Relation, not_valid: bool) -> Result<String> {
+        let Some(check) = relation.checks.last() else {
+            return Err(Error::internal("no check was added"));
+        };
+        if !not_valid {
+            let text = format!(
+                "SELECT 1 FROM {}.{} WHERE NOT ({}) LIMIT 1",
+                if relation.schema == "pg_temp" { "pg_temp" } else { "public" },
+                quote_ident(&relation.name),
+                check.expression
+            );
+            if self.has_row(&text)? {
+                let message = format!(
+                    "check constraint \"{}\" of relation \"{}\" is violated by some row",
+                    check.name, relation.name
+                );
+                return Err(Error::client(state::CHECK_VIOLATION, message));
+            }
+        }
+        if let Some(stored) = physical::check_of(check, relation) {
+            let mut table = self.stored_table(relation)?;
+            table.constraints.push(stored);
+            // Rows that were there may break a NOT VALID check: copying is not checked.
+            let ignore = not_valid;
+            self.with_checks_ignored(ignore, |editor| {
+                editor.rebuild(relation, &table, &Rebuild::default())
+            })?;
+        }
+        let name = quote_ident(&check.name);
+        Ok(format!("CONSTRAINT {name} {}", crate::backend::sqlite::system::check_text(check)))
+    }
+
+    fn with_checks_ignored(
+        &mut self,
+        ignore: bool,
+        body: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        if !ignore {
+            return body(self);
+        }
+        self.writer.execute("PRAGMA ignore_check_constraints = ON", &[])?;
+        let result = body(self);
+        self.writer.execute("PRAGMA ignore_check_constraints = OFF", &[])?;
+        result
+    }
+
+    fn put_foreign_key(&mut self, relation: &Relation, not_valid: bool) -> Result<String> {
+        let Some(key) = relation.foreign_keys.last() else {
+            return Err(Error::internal("no foreign key was added"));
+        };
+        let stored = physical::foreign_key_of(key, relation, &|k| self.sqlite_parent(relation, k))
+            .ok_or_else(|| Error::internal("a foreign key without parent"))?;
+        let mut table = self.stored_table(relation)?;
+        let parent = match &stored.kind {
+            stored::ConstraintKind::ForeignKey(key) => key.table.clone(),
+            _ => String::new(),
+        };
+        table.constraints.push(stored);
+        self.rebuild(relation, &table, &Rebuild::default())?;
+        if !not_valid {
+            let sql = "SELECT 1 FROM pragma_foreign_key_check(?1, ?2) WHERE parent = ?3 COLLATE NOCASE LIMIT 1";
+            let schema = if relation.schema == "pg_temp" { "temp" } else { "public" };
+            let arguments = [
+                Cell::Text(relation.sqlite_name.clone()),
+                Cell::Text(schema.to_owned()),
+                Cell::Text(parent),
+            ];
+            if self.writer.query_integer(sql, &arguments)?.is_some() {
+                let message = format!(
+                    "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+                    relation.name, key.name
+                );
+                return Err(Error::client(state::FOREIGN_KEY_VIOLATION, message));
+            }
+        }
+        Ok(postgres::foreign_key(relation, key, &self.catalog))
+    }
+
+    fn drop_constraint(
+        &mut self,
+        mut relation: Relation,
+        name: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<()> {
+        if !has_constraint(&relation, name) {
+            let error = no_constraint(name, &relation.name);
+            if if_exists {
+                self.notice(SqlState(*b"00000"), format!("{}, skipping", error.message()));
+                return Ok(());
+            }
+            return Err(error);
+        }
+        let text = self.alter_text(
+            &relation,
+            &format!("DROP CONSTRAINT {}{}", quote_ident(name), if cascade { " CASCADE" } else { "" }),
+        );
+        if let Some(position) = relation.uniques.iter().position(|u| u.constraint && u.name == name) {
+            self.drop_key(&mut relation, position, cascade)?;
+        } else if relation.foreign_keys.iter().any(|k| k.name == name) {
+            if relation.schema == "pg_temp" {
+                return Err(Error::unsupported("dropping a foreign key of a temporary table"));
+            }
+            self.drop_foreign_key(&relation.name, name)?;
+            self.ship(&relation, text);
+            return Ok(());
+        } else {
+            let mut table = self.stored_table(&relation)?;
+            relation.checks.retain(|c| c.name != name);
+            if remove_stored_check(&mut table, name) {
+                self.rebuild(&relation, &table, &Rebuild::default())?;
+            }
+        }
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    fn drop_key(&mut self, relation: &mut Relation, position: usize, cascade: bool) -> Result<()> {
+        let unique = relation.uniques[position].clone();
+        let names: Vec<&String> =
+            unique.columns.iter().map(|c| &relation.columns[*c].name).collect();
+        let uses = |k: &crate::schema::ForeignKey| {
+            k.table == relation.name
+                && k.referenced.len() == names.len()
+                && k.referenced.iter().all(|r| names.contains(&r))
+        };
+        let children: Vec<(String, String)> = self
+            .catalog
+            .relations
+            .values()
+            .flat_map(|r| {
+                let keys = r.foreign_keys.iter().filter(|k| uses(k));
+                keys.map(|k| (r.name.clone(), k.name.clone()))
+            })
+            .collect();
+        if !cascade && !children.is_empty() {
+            let what = format!("constraint {} on table {}", unique.name, relation.name);
+            let details: Vec<String> = children
+                .iter()
+                .map(|(table, constraint)| {
+                    format!("constraint {constraint} on table {table} depends on index {}", unique.name)
+                })
+                .collect();
+            return Err(dependents(&what, &details));
+        }
+        for (table, constraint) in children {
+            let message = format!("drop cascades to constraint {constraint} on table {table}");
+            self.notice(SqlState(*b"00000"), message);
+            self.drop_foreign_key(&table, &constraint)?;
+            if table == relation.name {
+                relation.foreign_keys.retain(|k| k.name != constraint);
+            }
+        }
+        relation.uniques.remove(position);
+        if unique.primary {
+            relation.primary_key = None;
+            relation.rowid_alias = None;
+        }
+        if self.index_in_file(relation, &unique.name)? {
+            let sql = format!("DROP INDEX {}.{}", schema_of(relation), quoted(&unique.name));
+            return self.writer.execute(&sql, &[]).map(|_| ());
+        }
+        let mut table = self.stored_table(relation)?;
+        let columns: Vec<String> =
+            unique.columns.iter().map(|c| relation.columns[*c].sqlite_name.clone()).collect();
+        remove_stored_key(&mut table, &columns, unique.primary);
+        self.rebuild(relation, &table, &Rebuild::default())
+    }
+
+    fn add_identity(
+        &mut self,
+        mut relation: Relation,
+        column: &str,
+        always: bool,
+        options: &SequenceOptions,
+    ) -> Result<()> {
+        let Some(position) = relation.column(column) else {
+            return Err(no_column(column, &relation.name));
+        };
+        let of = |what: &str| {
+            format!("column \"{column}\" of relation \"{}\" {what}", relation.name)
+        };
+        let current = &relation.columns[position];
+        if current.identity.is_some() {
+            let message = of("is already an identity column");
+            return Err(Error::client(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        if !current.not_null {
+            let message = of("must be declared NOT NULL before identity can be added");
+            return Err(Error::client(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        if current.default.is_some() {
+            let message = of("already has a default value");
+            return Err(Error::client(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        if !matches!(current.ty.oid, oid::INT2 | oid::INT4 | oid::INT8) {
+            let message = "identity column type must be smallint, integer, or bigint";
+            return Err(Error::client(state::INVALID_PARAMETER_VALUE, message));
+        }
+        let mut namer = self.namer();
+        let mut new = super::column::NewColumn {
+            column: current.clone(),
+            sequence: None,
+            constraints: Vec::new(),
+        };
+        self.owned_sequence(&mut new, &relation, options, &mut namer)?;
+        if let Some(sequence) = new.sequence {
+            keep_sequence(self, sequence)?;
+        }
+        let kind = if always { "ALWAYS" } else { "BY DEFAULT" };
+        new.column.identity = Some(if always { Identity::Always } else { Identity::ByDefault });
+        relation.columns[position] = new.column;
+        let what = format!(
+            "ALTER COLUMN {} ADD GENERATED {kind} AS IDENTITY (SEQUENCE NAME public.{}{})",
+            quote_ident(column),
+            quote_ident(relation.columns[position].sequence.as_deref().unwrap_or_default()),
+            sequence::clauses(options)
+        );
+        let text = self.alter_text(&relation, &what);
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    fn drop_identity(&mut self, mut relation: Relation, column: &str, if_exists: bool) -> Result<()> {
+        let Some(position) = relation.column(column) else {
+            return Err(no_column(column, &relation.name));
+        };
+        if relation.columns[position].identity.is_none() {
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is not an identity column",
+                relation.name
+            );
+            if if_exists {
+                self.notice(SqlState(*b"00000"), format!("{message}, skipping"));
+                return Ok(());
+            }
+            return Err(Error::client(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        }
+        let changed = &mut relation.columns[position];
+        changed.identity = None;
+        changed.default = None;
+        if let Some(sequence) = changed.sequence.take() {
+            self.forget_sequence(&sequence)?;
+        }
+        let what = format!("ALTER COLUMN {} DROP IDENTITY", quote_ident(column));
+        let text = self.alter_text(&relation, &what);
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    fn set_identity(
+        &mut self,
+        mut relation: Relation,
+        column: &str,
+        always: Option<bool>,
+        options: &SequenceOptions,
+    ) -> Result<()> {
+        let Some(position) = relation.column(column) else {
+            return Err(no_column(column, &relation.name));
+        };
+        let Some(sequence) = relation.columns[position]
+            .identity
+            .and(relation.columns[position].sequence.clone())
+        else {
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is not an identity column",
+                relation.name
+            );
+            return Err(Error::client(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
+        };
+        if let Some(always) = always {
+            relation.columns[position].identity =
+                Some(if always { Identity::Always } else { Identity::ByDefault });
+            let kind = if always { "ALWAYS" } else { "BY DEFAULT" };
+            let what = format!("ALTER COLUMN {} SET GENERATED {kind}", quote_ident(column));
+            let text = self.alter_text(&relation, &what);
+            self.ship(&relation, text);
+            self.store(relation)?;
+        }
+        if *options != SequenceOptions::default() {
+            let name = Name { schema: None, name: sequence, pos: 0 };
+            self.alter_sequence(&name, options, false)?;
+            self.tag = "ALTER TABLE".to_owned();
+        }
+        Ok(())
+    }
+}
+
+/// The relation's own qualified name.
+pub(super) fn own_name(relation: &Relation) -> Name {
+    Name { schema: Some(relation.schema.clone()), name: relation.name.clone(), pos: 0 }
+}
+
+fn contains_nulls(column: &str, table: &str) -> Error {
+    let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
+    Error::client(state::NOT_NULL_VIOLATION, message)
+}
+
+fn no_constraint(name: &str, table: &str) -> Error {
+    let message = format!("constraint \"{name}\" of relation \"{table}\" does not exist");
+    Error::client(state::UNDEFINED_OBJECT, message)
+}
+
+/// The primary key in a stored definition: on the column when it becomes the rowid.
+fn put_primary_key(
+    relation: &Relation,
+    table: &mut stored::Table,
+    unique: &crate::schema::Unique,
+) {
+    if let Some(alias) = relation.rowid_alias {
+        let column = &relation.columns[alias];
+        let stored = table.columns.iter_mut().find(|c| c.name == column.sqlite_name);
+        if let Some(stored) = stored.filter(|_| !table.without_rowid) {
+            stored.declared = Some("INTEGER".to_owned());
+            stored.primary_key = Some(stored::ColumnKey {
+                name: Some(unique.name.clone()),
+                autoincrement: column.sequence.is_some(),
+                ..stored::ColumnKey::default()
+            });
+            return;
+        }
+    }
+    let keys = unique.columns.iter().map(|c| physical::key_of(&relation.columns[*c])).collect();
+    let kind =
+        stored::ConstraintKind::PrimaryKey { keys, autoincrement: false, conflict: None };
+    table.constraints.push(stored::Constraint { name: Some(unique.name.clone()), kind });
+}
+
+/// Removes a check by name; false when the file does not have it.
+fn remove_stored_check(table: &mut stored::Table, name: &str) -> bool {
+    let before = table.constraints.len();
+    table.constraints.retain(|c| {
+        !(c.name.as_deref() == Some(name) && matches!(c.kind, stored::ConstraintKind::Check { .. }))
+    });
+    let mut removed = table.constraints.len() < before;
+    for column in &mut table.columns {
+        let before = column.checks.len();
+        column.checks.retain(|(n, _)| n.as_deref() != Some(name));
+        removed |= column.checks.len() < before;
+    }
+    removed
+}
+
+fn same_columns(keys: &[stored::Key], columns: &[String]) -> bool {
+    keys.len() == columns.len()
+        && keys.iter().zip(columns).all(|(key, column)| {
+            key.column.as_deref().is_some_and(|c| c.eq_ignore_ascii_case(column))
+        })
+}
+
+/// Removes a primary key or an inline unique constraint over these columns.
+fn remove_stored_key(table: &mut stored::Table, columns: &[String], primary: bool) {
+    table.constraints.retain(|c| match &c.kind {
+        stored::ConstraintKind::PrimaryKey { .. } => !primary,
+        stored::ConstraintKind::Unique { keys, .. } => primary || !same_columns(keys, columns),
+        _ => true,
+    });
+    for column in &mut table.columns {
+        if primary {
+            column.primary_key = None;
+        } else if columns.len() == 1 && column.name.eq_ignore_ascii_case(&columns[0]) {
+            column.unique.clear();
+        }
+    }
+}
+
+/// Takes a column and everything that needs it out of a relation and its stored
+/// definition; the names of indexes that go.
+fn without_column(
+    relation: &mut Relation,
+    table: &mut stored::Table,
+    position: usize,
+) -> Vec<String> {
+    let snapshot = relation.clone();
+    let sqlite_name = snapshot.columns[position].sqlite_name.clone();
+    let mut dropped = Vec::new();
+    let uses = |text: &str| columns_named(&snapshot, text).contains(&position);
+    relation.uniques.retain(|u| {
+        let keep = !u.columns.contains(&position);
+        if !keep {
+            dropped.push(u.name.clone());
+        }
+        keep
+    });
+    relation.indexes.retain(|i| {
+        let in_keys = i.keys.iter().any(|k| match k {
+            IndexKey::Column(c, _) => *c == position,
+            IndexKey::Expression(text, _) => uses(text),
+        });
+        let gone = in_keys || i.predicate.as_deref().is_some_and(uses);
+        if gone {
+            dropped.push(i.name.clone());
+        }
+        !gone
+    });
+    let lost_checks: Vec<String> =
+        snapshot.checks.iter().filter(|c| uses(&c.expression)).map(|c| c.name.clone()).collect();
+    relation.checks.retain(|c| !lost_checks.contains(&c.name));
+    let lost_keys: Vec<crate::schema::ForeignKey> =
+        snapshot.foreign_keys.iter().filter(|k| k.columns.contains(&position)).cloned().collect();
+    relation.foreign_keys.retain(|k| !k.columns.contains(&position));
+    for check in &lost_checks {
+        remove_stored_check(table, check);
+    }
+    for key in &lost_keys {
+        let columns: Vec<String> =
+            key.columns.iter().map(|c| snapshot.columns[*c].sqlite_name.clone()).collect();
+        remove_stored_foreign_key(table, &key.name, &columns, &key.table);
+    }
+    if snapshot.primary_key.as_ref().is_some_and(|k| k.contains(&position)) {
+        relation.primary_key = None;
+        remove_stored_key(table, &[], true);
+    }
+    table.constraints.retain(|c| match &c.kind {
+        stored::ConstraintKind::Unique { keys, .. } => {
+            !keys.iter().any(|k| k.column.as_deref() == Some(&sqlite_name))
+        }
+        stored::ConstraintKind::Check { .. } => {
+            // The range check of a generated column goes with it.
+            c.name.as_deref()
+                != Some(&format!("{}{sqlite_name}", crate::backend::sqlite::errors::RANGE_CHECK))
+        }
+        _ => true,
+    });
+    table.columns.retain(|c| c.name != sqlite_name);
+    relation.columns.remove(position);
+    shift(relation, position);
+    dropped
+}
+
+/// Moves column positions behind a removed one.
+fn shift(relation: &mut Relation, removed: usize) {
+    let fix = |position: &mut usize| {
+        if *position > removed {
+            *position -= 1;
+        }
+    };
+    relation.uniques.iter_mut().for_each(|u| u.columns.iter_mut().for_each(fix));
+    relation.foreign_keys.iter_mut().for_each(|k| k.columns.iter_mut().for_each(fix));
+    relation.primary_key.iter_mut().flatten().for_each(fix);
+    relation.rowid_alias = relation.rowid_alias.filter(|a| *a != removed);
+    relation.rowid_alias.iter_mut().for_each(fix);
+    for index in &mut relation.indexes {
+        for key in &mut index.keys {
+            if let IndexKey::Column(position, _) = key {
+                fix(position);
+            }
+        }
+    }
+}
+
+/// The type's name for messages and texts.
+pub(super) fn type_text(column: &Column) -> String {
+    format_type(column.ty.oid, column.ty.typmod)
+}

@@ -1,0 +1,352 @@
+//! Column definitions: types, defaults, identity, generated values.
+
+use std::sync::Arc;
+
+use super::{Editor, sequence};
+use crate::backend::sqlite::adopt::{Namer, nextval};
+use crate::error::{Error, Result, state};
+use crate::schema::{Codec, Column, Generated, Identity, Relation, Sequence};
+use crate::sql::analyze;
+use crate::sql::ast::{ColumnDef, Constraint, ConstraintKind, SequenceOptions, TypeName};
+use crate::sql::ir::{Expr, ExprKind};
+use crate::value::{Cell, Datum, Style, Type, coerce, oid, storage, text};
+
+/// Names every PostgreSQL table has already.
+const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
+
+/// A new column with what belongs to it.
+pub(super) struct NewColumn {
+    pub(super) column: Column,
+    /// The sequence of a serial or identity column.
+    pub(super) sequence: Option<Sequence>,
+    /// Constraints that concern the whole table: keys, checks, references.
+    pub(super) constraints: Vec<Constraint>,
+}
+
+/// Serial types by their names.
+fn serial(name: &TypeName) -> Option<u32> {
+    if name.schema.is_some() || name.array {
+        return None;
+    }
+    match name.name.as_str() {
+        "smallserial" | "serial2" => Some(oid::INT2),
+        "serial" | "serial4" => Some(oid::INT4),
+        "bigserial" | "serial8" => Some(oid::INT8),
+        _ => None,
+    }
+}
+
+/// The type of a column, refused when its values cannot be kept.
+pub(super) fn column_type(name: &TypeName, column: &str) -> Result<Type> {
+    let ty = analyze::type_name(name)?;
+    let element = crate::value::element_of(ty.oid).unwrap_or(ty.oid);
+    match element {
+        oid::BOOL | oid::BYTEA | oid::CHAR | oid::NAME | oid::INT8 | oid::INT2 | oid::INT4
+        | oid::TEXT | oid::OID | oid::JSON | oid::FLOAT4 | oid::FLOAT8 | oid::BPCHAR
+        | oid::VARCHAR | oid::DATE | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ
+        | oid::INTERVAL | oid::NUMERIC | oid::UUID | oid::JSONB | oid::REGCLASS
+        | oid::REGTYPE => {
+            if let Some((_, scale)) = ty.precision_scale()
+                && scale < 0
+            {
+                return Err(Error::unsupported("a numeric column of negative scale").at(name.pos));
+            }
+            Ok(ty)
+        }
+        oid::RECORD | oid::VOID | oid::UNKNOWN | oid::ANY | oid::ANYARRAY | oid::ANYELEMENT => {
+            let message = format!("column \"{column}\" has pseudo-type {}", name.name);
+            Err(Error::client(state::INVALID_TABLE_DEFINITION, message))
+        }
+        _ => Err(Error::unsupported(format!("a column of type {}", name.name)).at(name.pos)),
+    }
+}
+
+impl Editor<'_> {
+    /// A new column of `relation`, which holds the columns before it.
+    pub(super) fn new_column(
+        &mut self,
+        def: &ColumnDef,
+        relation: &Relation,
+        namer: &mut Namer,
+    ) -> Result<NewColumn> {
+        if SYSTEM_COLUMNS.contains(&def.name.as_str()) {
+            let message = format!("column name \"{}\" conflicts with a system column name", def.name);
+            return Err(Error::client(state::DUPLICATE_COLUMN, message).at(def.pos));
+        }
+        let serial = serial(&def.ty);
+        let ty = match serial {
+            Some(type_oid) => Type::new(type_oid),
+            None => column_type(&def.ty, &def.name)?,
+        };
+        let attnum = relation.columns.iter().map(|c| c.attnum).max().unwrap_or(0) + 1;
+        let mut new = NewColumn {
+            column: Column::new(attnum, def.name.clone(), ty),
+            sequence: None,
+            constraints: Vec::new(),
+        };
+        if let Some(collation) = &def.collation
+            && !matches!(collation.name.as_str(), "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8")
+        {
+            return Err(Error::unsupported(format!("collation \"{}\"", collation.name)));
+        }
+        if serial.is_some() {
+            self.owned_sequence(&mut new, relation, &SequenceOptions::default(), namer)?;
+            new.column.not_null = true;
+        }
+        let mut nullable = false;
+        for constraint in &def.constraints {
+            self.column_constraint(constraint, def, relation, &mut new, &mut nullable, namer)?;
+        }
+        if nullable && new.column.not_null {
+            return Err(conflicting_nulls(&def.name, &relation.name));
+        }
+        Ok(new)
+    }
+
+    fn column_constraint(
+        &mut self,
+        constraint: &Constraint,
+        def: &ColumnDef,
+        relation: &Relation,
+        new: &mut NewColumn,
+        nullable: &mut bool,
+        namer: &mut Namer,
+    ) -> Result<()> {
+        let twice = |what: &str| {
+            let message = format!(
+                "multiple {what} specified for column \"{}\" of table \"{}\"",
+                def.name, relation.name
+            );
+            Error::client(state::SYNTAX_ERROR, message)
+        };
+        match &constraint.kind {
+            ConstraintKind::NotNull => new.column.not_null = true,
+            ConstraintKind::Null => *nullable = true,
+            ConstraintKind::Default(_, text) => {
+                if new.column.default.is_some() {
+                    return Err(twice("default values"));
+                }
+                new.column.default = self.checked_default(text, &new.column)?;
+            }
+            ConstraintKind::Identity(always, options) => {
+                if !matches!(new.column.ty.oid, oid::INT2 | oid::INT4 | oid::INT8) {
+                    let message = "identity column type must be smallint, integer, or bigint";
+                    return Err(Error::client(state::INVALID_PARAMETER_VALUE, message));
+                }
+                if new.column.identity.is_some() {
+                    return Err(twice("identity specifications"));
+                }
+                if new.column.default.is_some() {
+                    let message = format!(
+                        "both default and identity specified for column \"{}\" of table \"{}\"",
+                        def.name, relation.name
+                    );
+                    return Err(Error::client(state::SYNTAX_ERROR, message));
+                }
+                self.owned_sequence(new, relation, options, namer)?;
+                let kind = if *always { Identity::Always } else { Identity::ByDefault };
+                new.column.identity = Some(kind);
+                new.column.not_null = true;
+            }
+            ConstraintKind::Generated(_, text) => {
+                new.column.generated = Some(Generated { expression: text.clone(), stored: true });
+            }
+            ConstraintKind::Exclusion => return Err(Error::unsupported("EXCLUDE")),
+            kind => new.constraints.push(Constraint {
+                kind: on_column(kind, &def.name),
+                ..constraint.clone()
+            }),
+        }
+        Ok(())
+    }
+
+    /// Gives a column its own sequence and the default that draws from it.
+    pub(super) fn owned_sequence(
+        &mut self,
+        new: &mut NewColumn,
+        relation: &Relation,
+        options: &SequenceOptions,
+        namer: &mut Namer,
+    ) -> Result<()> {
+        let name = match &options.name {
+            Some(name) => name.clone(),
+            None => namer.object(&relation.name, Some(&new.column.name), "seq"),
+        };
+        let mut sequence = sequence::definition(&name, options, Some(new.column.ty))?;
+        sequence.oid = self.side.new_oid();
+        // No relation is called so: the next start drops what a session left behind.
+        let temporary = relation.schema == "pg_temp";
+        let owner = if temporary { "pg_temp" } else { relation.name.as_str() };
+        sequence.owned_by = Some((owner.to_owned(), new.column.name.clone()));
+        new.column.sequence = Some(name.clone());
+        new.column.default = Some(nextval(&name));
+        new.sequence = Some(sequence);
+        Ok(())
+    }
+
+    /// Checks a default's expression and type; the text that is kept. None for NULL.
+    pub(super) fn checked_default(&self, text: &str, column: &Column) -> Result<Option<String>> {
+        let nothing = Relation::new(0, "", crate::schema::RelationKind::Table);
+        let expr = analyze::expression(text, &nothing, &self.context()).map_err(|error| {
+            if error.sqlstate() == state::UNDEFINED_COLUMN {
+                let message = "cannot use column reference in DEFAULT expression";
+                return Error::client(state::FEATURE_NOT_SUPPORTED, message);
+            }
+            error
+        })?;
+        if is_null(&expr) {
+            return Ok(None);
+        }
+        if let ExprKind::Const(Cell::Text(value)) = &expr.kind
+            && matches!(expr.ty.oid, oid::UNKNOWN | oid::TEXT)
+        {
+            // A bad literal is refused now, as PostgreSQL does.
+            let datum = text::parse(column.ty, value, &Style::default())?;
+            let _ = datum;
+            if text.starts_with('\'') && text.ends_with('\'') {
+                let name = crate::backend::sqlite::system::format_type(column.ty.oid, -1);
+                return Ok(Some(format!("{text}::{name}")));
+            }
+        } else {
+            self.check_assignable(&expr, column)?;
+        }
+        Ok(Some(text.to_owned()))
+    }
+
+    fn check_assignable(&self, expr: &Expr, column: &Column) -> Result<()> {
+        let (from, to) = (expr.ty.oid, column.ty.oid);
+        let text_like = |o: u32| matches!(o, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME);
+        let fits = from == to
+            || crate::sql::types::tables().cast(from, to).is_some()
+            || text_like(to);
+        if fits {
+            return Ok(());
+        }
+        let message = format!(
+            "column \"{}\" is of type {} but default expression is of type {}",
+            column.name,
+            crate::sql::types::sql_name(to),
+            crate::sql::types::sql_name(from)
+        );
+        Err(Error::client(state::DATATYPE_MISMATCH, message)
+            .hint("You will need to rewrite or cast the expression."))
+    }
+
+    /// The stored cell of a constant default, for the file's own DEFAULT; None when the
+    /// default is computed for each row.
+    pub(super) fn default_cell(&self, column: &Column) -> Option<Cell> {
+        let text = column.default.as_deref()?;
+        if column.sequence.is_some() {
+            return None;
+        }
+        let nothing = Relation::new(0, "", crate::schema::RelationKind::Table);
+        let expr = analyze::expression(text, &nothing, &self.context()).ok()?;
+        let datum = constant(&expr, column.ty)?;
+        storage::encode(column.codec, column.ty, &datum).ok()
+    }
+}
+
+fn is_null(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Const(cell) => cell.is_null(),
+        ExprKind::Cast(inner, _) => is_null(inner),
+        _ => false,
+    }
+}
+
+/// A constant expression as a value of a type.
+fn constant(expr: &Expr, ty: Type) -> Option<Datum> {
+    let style = Style::default();
+    match &expr.kind {
+        ExprKind::Cast(inner, _) => {
+            let inner = constant(inner, expr.ty)?;
+            convert(inner, expr.ty, ty)
+        }
+        ExprKind::Const(Cell::Text(value)) if matches!(expr.ty.oid, oid::UNKNOWN | oid::TEXT) => {
+            let datum = text::parse(ty, value, &style).ok()?;
+            coerce(datum, ty, false).ok()
+        }
+        ExprKind::Const(cell) => {
+            let datum = storage::decode(Codec::Identity, expr.ty, cell.as_ref()).ok()?;
+            convert(datum, expr.ty, ty)
+        }
+        _ => None,
+    }
+}
+
+/// A value of one type as another, through its text where both sides agree on that.
+fn convert(datum: Datum, from: Type, to: Type) -> Option<Datum> {
+    if datum.is_null() {
+        return Some(Datum::Null);
+    }
+    if from.oid == to.oid {
+        return coerce(datum, to, false).ok();
+    }
+    let number = |o: u32| {
+        matches!(o, oid::INT2 | oid::INT4 | oid::INT8 | oid::NUMERIC | oid::FLOAT4 | oid::FLOAT8)
+    };
+    let text_like = |o: u32| matches!(o, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::UNKNOWN);
+    let json = |o: u32| matches!(o, oid::JSON | oid::JSONB);
+    let moments = |o: u32| matches!(o, oid::DATE | oid::TIMESTAMP);
+    let by_text = (number(from.oid) && number(to.oid))
+        || text_like(from.oid)
+        || text_like(to.oid)
+        || (json(from.oid) && json(to.oid))
+        || (moments(from.oid) && to.oid == oid::TIMESTAMP);
+    if !by_text {
+        return None;
+    }
+    let style = Style::default();
+    let mut out = Vec::new();
+    text::format(&datum, from, &style, &mut out);
+    let mut text_form = String::from_utf8(out).ok()?;
+    if matches!(to.oid, oid::INT2 | oid::INT4 | oid::INT8) && text_form.contains(['.', 'e', 'E']) {
+        // Rounding is the cast's business: evaluated for each row instead.
+        return None;
+    }
+    if to.oid == oid::TIMESTAMP && from.oid == oid::DATE {
+        text_form.push_str(" 00:00:00");
+    }
+    let datum = text::parse(to, &text_form, &style).ok()?;
+    coerce(datum, to, false).ok()
+}
+
+fn conflicting_nulls(column: &str, table: &str) -> Error {
+    let message =
+        format!("conflicting NULL/NOT NULL declarations for column \"{column}\" of table \"{table}\"");
+    Error::client(state::SYNTAX_ERROR, message)
+}
+
+/// A column constraint as the table constraint it means.
+fn on_column(kind: &ConstraintKind, column: &str) -> ConstraintKind {
+    let own = || vec![column.to_owned()];
+    match kind {
+        ConstraintKind::PrimaryKey(_, index) => ConstraintKind::PrimaryKey(own(), index.clone()),
+        ConstraintKind::Unique(_, index, nulls) => {
+            ConstraintKind::Unique(own(), index.clone(), *nulls)
+        }
+        ConstraintKind::ForeignKey {
+            table,
+            referenced,
+            on_delete,
+            on_update,
+            match_full,
+            ..
+        } => ConstraintKind::ForeignKey {
+            columns: own(),
+            table: table.clone(),
+            referenced: referenced.clone(),
+            on_delete: *on_delete,
+            on_update: *on_update,
+            match_full: *match_full,
+        },
+        other => other.clone(),
+    }
+}
+
+/// Records the sequence of a new column.
+pub(super) fn keep_sequence(editor: &mut Editor<'_>, sequence: Sequence) -> Result<()> {
+    crate::backend::sqlite::catalog::save_sequence(editor.writer, &sequence, sequence.oid)?;
+    editor.catalog.sequences.insert(sequence.name.clone(), Arc::new(sequence));
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! CREATE INDEX.
+
+use super::{Editor, physical, plain};
+use crate::backend::sqlite::adopt::{Namer, index_definition};
+use crate::backend::sqlite::catalog::quoted;
+use crate::error::{Error, Result, state};
+use crate::schema::{Index, IndexKey, Relation, RelationKind, Unique};
+use crate::sql::analyze;
+use crate::sql::ast::{CreateIndex, ExprKind};
+use crate::sql::stored::Key;
+use crate::value::oid;
+
+/// Access methods whose indexes a plain one replaces.
+const PLAIN_METHODS: [&str; 2] = ["btree", "hash"];
+/// Access methods that are accepted and kept in the catalog only.
+const LISTED_METHODS: [&str; 5] = ["gin", "gist", "brin", "spgist", "bloom"];
+
+impl Editor<'_> {
+    pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<()> {
+        self.tag = "CREATE INDEX".to_owned();
+        let relation = self.existing(&create.table)?;
+        match relation.kind {
+            RelationKind::Table | RelationKind::Temporary => {}
+            RelationKind::View => {
+                let message = format!("cannot create index on relation \"{}\"", relation.name);
+                let error = Error::client(state::WRONG_OBJECT_TYPE, message);
+                return Err(error.detail("This operation is not supported for views."));
+            }
+            RelationKind::System => return Err(super::system_catalog(&relation.name)),
+        }
+        let temporary = relation.schema == "pg_temp";
+        if let Some(name) = &create.name
+            && !self.check_free(name, temporary, create.if_not_exists)?
+        {
+            return Ok(());
+        }
+        let mut relation = Relation::clone(&relation);
+        let keys = self.index_keys(create, &relation)?;
+        let mut namer = self.namer();
+        let name = match &create.name {
+            Some(name) => name.clone(),
+            None => implicit_name(&mut namer, &relation, &keys),
+        };
+        let texts = self.add_index(create, &mut relation, keys, name)?;
+        self.ship(&relation, texts);
+        self.store(relation)
+    }
+
+    /// Adds the index to the relation and, where exact, to the file; PostgreSQL's text.
+    fn add_index(
+        &mut self,
+        create: &CreateIndex,
+        relation: &mut Relation,
+        keys: Vec<IndexKey>,
+        name: String,
+    ) -> Result<String> {
+        if create.nulls_not_distinct {
+            return Err(Error::unsupported("NULLS NOT DISTINCT"));
+        }
+        let listed = LISTED_METHODS.contains(&create.method.as_str());
+        if !listed && !PLAIN_METHODS.contains(&create.method.as_str()) {
+            let message = format!("access method \"{}\" does not exist", create.method);
+            return Err(Error::client(state::UNDEFINED_OBJECT, message));
+        }
+        let predicate = create.filter.as_ref().map(|(_, text)| text.clone());
+        let plain_columns: Option<Vec<usize>> = keys
+            .iter()
+            .map(|k| match k {
+                IndexKey::Column(position, _) => Some(*position),
+                IndexKey::Expression(..) => None,
+            })
+            .collect();
+        let oid = self.side.new_oid();
+        if let (Some(columns), true, None) = (plain_columns, create.unique, &predicate) {
+            for column in &columns {
+                super::constraint::unique_type(relation, *column)?;
+            }
+            let unique = Unique { name, oid, columns, primary: false, constraint: false };
+            self.make_unique_index(relation, &unique)?;
+            let text = crate::backend::sqlite::system::index_text(relation, &unique);
+            relation.uniques.push(unique);
+            return Ok(text);
+        }
+        let mut index = Index {
+            name,
+            oid,
+            keys,
+            unique: create.unique,
+            predicate,
+            definition: String::new(),
+            sqlite: false,
+            absent: false,
+        };
+        index.definition = index_definition(relation, &index);
+        if listed {
+            let method = format!(" USING {} (", create.method);
+            index.definition = index.definition.replacen(" USING btree (", &method, 1);
+        }
+        let sql = if listed { None } else { index_sql(relation, &index) };
+        match sql {
+            Some(sql) => self.make_index(&index.name, index.unique, &sql)?,
+            None if index.unique => {
+                return Err(Error::unsupported("a unique index over this expression or condition"));
+            }
+            None => index.absent = true,
+        }
+        let text = index.definition.clone();
+        relation.indexes.push(index);
+        Ok(text)
+    }
+
+    fn index_keys(&self, create: &CreateIndex, relation: &Relation) -> Result<Vec<IndexKey>> {
+        let mut keys = Vec::new();
+        for (item, text) in &create.keys {
+            if let ExprKind::Column(parts) = &item.expr.kind {
+                let name = parts.last().map_or("", String::as_str);
+                let Some(position) = relation.column(name) else {
+                    let message = format!("column \"{name}\" does not exist");
+                    return Err(Error::client(state::UNDEFINED_COLUMN, message).at(item.expr.pos));
+                };
+                keys.push(IndexKey::Column(position, item.descending));
+                continue;
+            }
+            // Names and types are checked also where the index stays in the catalog only.
+            analyze::expression(text, relation, &self.context())?;
+            keys.push(IndexKey::Expression(text.clone(), item.descending));
+        }
+        if let Some((_, text)) = &create.filter {
+            let filter = analyze::expression(text, relation, &self.context())?;
+            if filter.ty.oid != oid::BOOL {
+                let message = format!(
+                    "argument of WHERE must be type boolean, not type {}",
+                    crate::sql::types::sql_name(filter.ty.oid)
+                );
+                return Err(Error::client(state::DATATYPE_MISMATCH, message));
+            }
+        }
+        for name in &create.include {
+            if relation.column(name).is_none() {
+                let message = format!("column \"{name}\" does not exist");
+                return Err(Error::client(state::UNDEFINED_COLUMN, message));
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The file's index for a unique constraint or index over plain columns.
+    pub(super) fn make_unique_index(&self, relation: &Relation, unique: &Unique) -> Result<()> {
+        self.make_index(&unique.name, true, &unique_index_sql(relation, unique))
+    }
+
+    fn make_index(&self, name: &str, unique: bool, sql: &str) -> Result<()> {
+        self.writer.execute(sql, &[]).map(|_| ()).map_err(|error| {
+            if unique && error.sqlstate() == state::UNIQUE_VIOLATION {
+                let message = format!("could not create unique index \"{name}\"");
+                return Error::client(state::UNIQUE_VIOLATION, message)
+                    .detail("Some keys are duplicated.");
+            }
+            error
+        })
+    }
+}
+
+/// CREATE UNIQUE INDEX for the file.
+pub(super) fn unique_index_sql(relation: &Relation, unique: &Unique) -> String {
+    let keys: Vec<Key> =
+        unique.columns.iter().map(|c| physical::key_of(&relation.columns[*c])).collect();
+    create_sql(relation, &unique.name, true, &keys, None)
+}
+
+/// CREATE INDEX for the file; None when SQLite cannot keep it exactly.
+pub(super) fn index_sql(relation: &Relation, index: &Index) -> Option<String> {
+    let mut keys = Vec::new();
+    for key in &index.keys {
+        match key {
+            IndexKey::Column(position, descending) => {
+                let column = &relation.columns[*position];
+                if index.unique && !column.codec.preserves_equality(column.ty) {
+                    return None;
+                }
+                keys.push(Key { descending: *descending, ..physical::key_of(column) });
+            }
+            IndexKey::Expression(text, descending) => {
+                let expr = analyze::expression(text, relation, &plain::bare_context()).ok()?;
+                let printed = plain::value(&expr, relation, false)?;
+                keys.push(Key {
+                    column: None,
+                    expression: printed,
+                    collation: None,
+                    descending: *descending,
+                });
+            }
+        }
+    }
+    let filter = match &index.predicate {
+        Some(text) => Some(physical::check_sql(text, relation)?),
+        None => None,
+    };
+    Some(create_sql(relation, &index.name, index.unique, &keys, filter.as_deref()))
+}
+
+fn create_sql(
+    relation: &Relation,
+    name: &str,
+    unique: bool,
+    keys: &[Key],
+    filter: Option<&str>,
+) -> String {
+    let schema = if relation.schema == "pg_temp" { "temp." } else { "" };
+    format!(
+        "CREATE {}INDEX {schema}{} ON {} ({}){}",
+        if unique { "UNIQUE " } else { "" },
+        quoted(name),
+        quoted(&relation.sqlite_name),
+        physical::keys_sql(keys),
+        filter.map_or_else(String::new, |f| format!(" WHERE {f}"))
+    )
+}
+
+/// PostgreSQL's name for an index that was given none.
+fn implicit_name(namer: &mut Namer, relation: &Relation, keys: &[IndexKey]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for key in keys {
+        let base = match key {
+            IndexKey::Column(position, _) => relation.columns[*position].name.clone(),
+            IndexKey::Expression(text, _) if crate::backend::sqlite::system::is_call(text) => {
+                text.split('(').next().unwrap_or("expr").to_owned()
+            }
+            IndexKey::Expression(..) => "expr".to_owned(),
+        };
+        let mut part = base.clone();
+        let mut number = 0;
+        while parts.contains(&part) {
+            number += 1;
+            part = format!("{base}{number}");
+        }
+        parts.push(part);
+    }
+    namer.object(&relation.name, Some(&parts.join("_")), "idx")
+}

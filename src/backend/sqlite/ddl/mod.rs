@@ -1,0 +1,405 @@
+//! Schema changes inside the writer's transaction.
+//!
+//! Owns the SQLite form of PostgreSQL's DDL, its implicit names and its errors. Stored DDL is
+//! plain: no function of ours, no schema name; what SQLite cannot keep exactly stands in the
+//! side catalog only. It must never change rows beyond what the DDL says, and a failed change
+//! leaves nothing behind. Start at [`apply`].
+
+mod alter;
+mod column;
+mod constraint;
+mod create;
+mod drop;
+mod index;
+pub(crate) mod plain;
+mod physical;
+pub mod postgres;
+mod rebuild;
+mod rename;
+mod retype;
+mod run;
+mod sequence;
+#[cfg(test)]
+mod tests;
+mod truncate;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Writer;
+use super::adopt::Namer;
+use super::catalog::{Side, forget_relation, save_relation};
+use super::events::{DdlEvent, Event};
+use crate::error::{Error, Result, SqlState, state};
+use crate::schema::{Catalog, Relation, RelationKind};
+use crate::sql::Context;
+use crate::sql::ast::{Ddl, Name};
+use crate::sql::plan::Frozen;
+use crate::value::Cell;
+
+/// Temporary tables of a session, by name.
+pub type Temporary = BTreeMap<String, Arc<Relation>>;
+
+/// What a change is made in.
+pub struct Environment<'a> {
+    /// The side catalog.
+    pub side: &'a Side,
+    /// The transaction's catalog so far.
+    pub catalog: &'a Arc<Catalog>,
+    /// The session's temporary tables.
+    pub temporary: &'a Arc<Temporary>,
+    /// Schemas searched for unqualified names.
+    pub search_path: &'a [String],
+    /// Computes a frozen value, for statements that the change itself runs (CREATE TABLE AS,
+    /// defaults of new columns).
+    pub freeze: &'a dyn Fn(&Frozen) -> Result<Cell>,
+}
+
+/// What a change did.
+pub struct Applied {
+    /// The catalog after it: for this transaction now, for everybody after COMMIT.
+    pub catalog: Arc<Catalog>,
+    /// The session's temporary tables after it.
+    pub temporary: Arc<Temporary>,
+    /// Command tag.
+    pub tag: String,
+    /// Notices for the client.
+    pub notices: Vec<Error>,
+    /// The same change for PostgreSQL; also noted in the journal.
+    pub postgres: Vec<String>,
+}
+
+/// Name of the savepoint around one change.
+const SAVEPOINT: &str = "_crossfade_ddl";
+
+/// Applies one schema change. On an error everything it did is undone.
+///
+/// # Errors
+/// PostgreSQL's own codes; 0A000 for what SQLite cannot keep faithfully.
+pub fn apply(writer: &Writer, ddl: &Ddl, environment: &Environment<'_>) -> Result<Applied> {
+    let mark = writer.savepoint(SAVEPOINT)?;
+    let mut editor = Editor::new(writer, environment);
+    match editor.change(ddl).and_then(|()| editor.finish()) {
+        Ok(applied) => {
+            writer.release(SAVEPOINT)?;
+            Ok(applied)
+        }
+        Err(error) => {
+            if writer.in_transaction() {
+                writer.rollback_to(SAVEPOINT, mark)?;
+                writer.release(SAVEPOINT)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// One change being made.
+struct Editor<'a> {
+    writer: &'a Writer,
+    side: &'a Side,
+    catalog: Catalog,
+    temporary: Temporary,
+    search_path: &'a [String],
+    freeze: &'a dyn Fn(&Frozen) -> Result<Cell>,
+    tag: String,
+    notices: Vec<Error>,
+    postgres: Vec<String>,
+    /// TRUNCATE is an event of its own in the journal.
+    event: Option<Event>,
+    changed: bool,
+}
+
+impl<'a> Editor<'a> {
+    fn new(writer: &'a Writer, environment: &Environment<'a>) -> Self {
+        Self {
+            writer,
+            side: environment.side,
+            catalog: Catalog::clone(environment.catalog),
+            temporary: Temporary::clone(environment.temporary),
+            search_path: environment.search_path,
+            freeze: environment.freeze,
+            tag: String::new(),
+            notices: Vec::new(),
+            postgres: Vec::new(),
+            event: None,
+            changed: false,
+        }
+    }
+
+    fn change(&mut self, ddl: &Ddl) -> Result<()> {
+        match ddl {
+            Ddl::CreateTable(create) => self.create_table(create),
+            Ddl::CreateTableAs { name, columns, query, temporary, if_not_exists, with_data } => {
+                self.tag = "SELECT".to_owned();
+                let options = create::AsOptions {
+                    temporary: *temporary,
+                    if_not_exists: *if_not_exists,
+                    with_data: *with_data,
+                };
+                self.create_table_as(name, columns, query, options)
+            }
+            Ddl::CreateIndex(create) => self.create_index(create),
+            Ddl::CreateView { name, columns, query, text, replace, temporary } => {
+                let view = view::Definition { columns, query, text };
+                self.create_view(name, &view, *replace, *temporary)
+            }
+            Ddl::CreateSequence { name, options, if_not_exists } => {
+                self.create_sequence(name, options, *if_not_exists)
+            }
+            Ddl::AlterSequence { name, options, if_exists } => {
+                self.alter_sequence(name, options, *if_exists)
+            }
+            Ddl::CreateSchema { name, if_not_exists } => self.create_schema(name, *if_not_exists),
+            Ddl::CreateExtension { name, if_not_exists } => {
+                self.create_extension(name, *if_not_exists)
+            }
+            Ddl::Drop { kind, names, if_exists, cascade } => {
+                self.drop_objects(*kind, names, *if_exists, *cascade)
+            }
+            Ddl::Truncate { tables, restart_identity, cascade } => {
+                self.truncate(tables, *restart_identity, *cascade)
+            }
+            Ddl::AlterTable { name, actions, if_exists } => {
+                self.alter_table(name, actions, *if_exists)
+            }
+            Ddl::Rename { kind, name, what, to, if_exists } => {
+                self.rename(*kind, name, what, to, *if_exists)
+            }
+            Ddl::NoEffect(tag) => self.done(tag),
+            Ddl::Comment => self.done("COMMENT"),
+            Ddl::Grant(true) => self.done("GRANT"),
+            Ddl::Grant(false) => self.done("REVOKE"),
+        }
+    }
+
+    fn done(&mut self, tag: &str) -> Result<()> {
+        tag.clone_into(&mut self.tag);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Applied> {
+        if self.changed {
+            self.catalog.version += 1;
+            self.side.save_oids(self.writer)?;
+        }
+        let event = self.event.take().or_else(|| {
+            (!self.postgres.is_empty()).then(|| {
+                Event::Ddl(DdlEvent { tag: self.tag.clone(), postgres: self.postgres.clone() })
+            })
+        });
+        if let Some(event) = event {
+            self.writer.note(&event);
+        }
+        Ok(Applied {
+            catalog: Arc::new(std::mem::take(&mut self.catalog)),
+            temporary: Arc::new(std::mem::take(&mut self.temporary)),
+            tag: std::mem::take(&mut self.tag),
+            notices: std::mem::take(&mut self.notices),
+            postgres: std::mem::take(&mut self.postgres),
+        })
+    }
+
+    fn create_schema(&mut self, name: &str, if_not_exists: bool) -> Result<()> {
+        self.tag = "CREATE SCHEMA".to_owned();
+        if matches!(name, "public" | "pg_catalog" | "information_schema") {
+            let message = format!("schema \"{name}\" already exists");
+            if if_not_exists {
+                self.notice(state::DUPLICATE_SCHEMA, format!("{message}, skipping"));
+                return Ok(());
+            }
+            return Err(Error::client(state::DUPLICATE_SCHEMA, message));
+        }
+        Err(Error::unsupported("a schema other than public"))
+    }
+
+    fn create_extension(&mut self, name: &str, if_not_exists: bool) -> Result<()> {
+        self.tag = "CREATE EXTENSION".to_owned();
+        // Extensions whose functions Crossfade has built in, or that only speed things up.
+        const KNOWN: [&str; 5] = ["plpgsql", "uuid-ossp", "pgcrypto", "pg_trgm", "btree_gin"];
+        if !KNOWN.contains(&name) {
+            return Err(Error::unsupported(format!("extension \"{name}\"")));
+        }
+        if name == "plpgsql" {
+            let message = "extension \"plpgsql\" already exists";
+            if !if_not_exists {
+                return Err(Error::client(state::DUPLICATE_OBJECT, message));
+            }
+            self.notice(state::DUPLICATE_OBJECT, format!("{message}, skipping"));
+            return Ok(());
+        }
+        let exists = if if_not_exists { "IF NOT EXISTS " } else { "" };
+        self.postgres.push(format!("CREATE EXTENSION {exists}{}", super::system::quote_ident(name)));
+        Ok(())
+    }
+
+    fn notice(&mut self, state: SqlState, message: impl Into<String>) {
+        self.notices.push(Error::client(state, message.into()));
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            catalog: &self.catalog,
+            temporary: &self.temporary,
+            search_path: self.search_path,
+            param_types: &[],
+        }
+    }
+
+    /// Names in use in schema `public`.
+    fn namer(&self) -> Namer {
+        Namer::of(&self.catalog, None)
+    }
+
+    /// A relation by the name a client wrote; None when there is none.
+    fn find(&self, name: &Name) -> Result<Option<Arc<Relation>>> {
+        let in_public = || self.catalog.relations.get(&name.name);
+        let in_temporary = || self.temporary.get(&name.name);
+        let found = match name.schema.as_deref() {
+            None => in_temporary().or_else(in_public),
+            Some("public") => in_public(),
+            Some(schema) if schema.starts_with("pg_temp") => in_temporary(),
+            Some("pg_catalog") => self.catalog.system.get(&name.name),
+            Some("information_schema") => self.catalog.information.get(&name.name),
+            Some(schema) => {
+                let message = format!("schema \"{schema}\" does not exist");
+                return Err(Error::client(state::INVALID_SCHEMA_NAME, message).at(name.pos));
+            }
+        };
+        Ok(found.cloned())
+    }
+
+    /// A relation that must exist.
+    fn existing(&self, name: &Name) -> Result<Arc<Relation>> {
+        self.find(name)?.ok_or_else(|| no_relation(&name.name).at(name.pos))
+    }
+
+    /// A table that must exist and may be changed.
+    fn existing_table(&self, name: &Name) -> Result<Arc<Relation>> {
+        let relation = self.existing(name)?;
+        match relation.kind {
+            RelationKind::Table | RelationKind::Temporary => Ok(relation),
+            RelationKind::View => {
+                let message = format!("\"{}\" is not a table", name.name);
+                Err(Error::client(state::WRONG_OBJECT_TYPE, message))
+            }
+            RelationKind::System => Err(system_catalog(&name.name)),
+        }
+    }
+
+    /// Where a new object goes: true for the temporary schema.
+    fn target_schema(&self, name: &Name, temporary: bool) -> Result<bool> {
+        match name.schema.as_deref() {
+            None if temporary => Ok(true),
+            None => match self.search_path.iter().find(|s| *s != "pg_catalog").map(String::as_str) {
+                Some("public" | "\"$user\"") => Ok(false),
+                Some(schema) if schema.starts_with("pg_temp") => Ok(true),
+                Some(_) if self.search_path.iter().any(|s| s == "public") => Ok(false),
+                _ => {
+                    let message = "no schema has been selected to create in";
+                    Err(Error::client(state::INVALID_SCHEMA_NAME, message))
+                }
+            },
+            Some("public") if temporary => {
+                let message = "cannot create temporary relation in non-temporary schema";
+                Err(Error::client(state::INVALID_TABLE_DEFINITION, message))
+            }
+            Some("public") => Ok(false),
+            Some(schema) if schema.starts_with("pg_temp") => Ok(true),
+            Some("pg_catalog" | "information_schema") => Err(system_catalog(&name.name)),
+            Some(schema) => {
+                let message = format!("schema \"{schema}\" does not exist");
+                Err(Error::client(state::INVALID_SCHEMA_NAME, message).at(name.pos))
+            }
+        }
+    }
+
+    /// Whether a name is taken in its schema, by any kind of object.
+    fn is_taken(&self, name: &str, temporary: bool) -> bool {
+        if temporary {
+            let of = |r: &Arc<Relation>| {
+                r.name == name
+                    || r.uniques.iter().any(|u| u.name == name)
+                    || r.indexes.iter().any(|i| i.name == name)
+            };
+            return self.temporary.values().any(of);
+        }
+        self.namer().is_taken(name)
+    }
+
+    /// Checks that a new object's name is free: false when it is taken and IF NOT EXISTS.
+    fn check_free(&mut self, name: &str, temporary: bool, if_not_exists: bool) -> Result<bool> {
+        if name.starts_with("_crossfade_") || name.to_ascii_lowercase().starts_with("sqlite_") {
+            let message = format!("unacceptable name \"{name}\"");
+            let hint = "Names that begin with _crossfade_ or sqlite_ are reserved.";
+            return Err(Error::client(state::RESERVED_NAME, message).hint(hint));
+        }
+        if self.is_taken(name, temporary) {
+            let message = format!("relation \"{name}\" already exists");
+            if !if_not_exists {
+                return Err(Error::client(state::DUPLICATE_TABLE, message));
+            }
+            self.notice(state::DUPLICATE_TABLE, format!("{message}, skipping"));
+            return Ok(false);
+        }
+        let same = |r: &&Arc<Relation>| r.sqlite_name.eq_ignore_ascii_case(name);
+        if !temporary && self.catalog.relations.values().any(|r| same(&r)) {
+            return Err(Error::unsupported("a name that differs from another only in letter case"));
+        }
+        Ok(true)
+    }
+
+    /// Records a relation as it is now.
+    fn store(&mut self, relation: Relation) -> Result<()> {
+        self.changed = true;
+        if relation.kind == RelationKind::Temporary || relation.schema == "pg_temp" {
+            self.temporary.insert(relation.name.clone(), Arc::new(relation));
+            return Ok(());
+        }
+        save_relation(self.writer, &relation)?;
+        self.catalog.relations.insert(relation.name.clone(), Arc::new(relation));
+        Ok(())
+    }
+
+    /// Removes a relation's record.
+    fn forget(&mut self, relation: &Relation) -> Result<()> {
+        self.changed = true;
+        if relation.schema == "pg_temp" {
+            self.temporary.remove(&relation.name);
+            return Ok(());
+        }
+        self.catalog.relations.remove(&relation.name);
+        forget_relation(self.writer, relation.oid)
+    }
+
+    /// Changes are sent to PostgreSQL unless they are about a temporary object.
+    fn ship(&mut self, relation: &Relation, text: impl Into<String>) {
+        if relation.schema != "pg_temp" {
+            self.postgres.push(text.into());
+        }
+    }
+}
+
+/// 42P01 for a relation.
+fn no_relation(name: &str) -> Error {
+    Error::client(state::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+}
+
+fn system_catalog(name: &str) -> Error {
+    let message = format!("permission denied: \"{name}\" is a system catalog");
+    Error::client(state::INSUFFICIENT_PRIVILEGE, message)
+}
+
+fn no_column(column: &str, table: &str) -> Error {
+    let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
+    Error::client(state::UNDEFINED_COLUMN, message)
+}
+
+/// 2BP01 with its hint.
+fn dependents(what: &str, details: &[String]) -> Error {
+    let message = format!("cannot drop {what} because other objects depend on it");
+    Error::client(state::DEPENDENT_OBJECTS_STILL_EXIST, message)
+        .detail(details.join("\n"))
+        .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+}

@@ -1,0 +1,314 @@
+//! ALTER COLUMN TYPE, and filling a new column with a computed default.
+//!
+//! Values are converted by PostgreSQL's own rules: a second column of the new type is added,
+//! filled by an UPDATE that goes through the planner, and takes the old one's place in a
+//! rebuild.
+
+use super::alter::type_text;
+use super::column::column_type;
+use super::rebuild::{Rebuild, schema_of};
+use super::{Editor, no_column, physical, postgres, run};
+use crate::backend::sqlite::catalog::{quoted, rows};
+use crate::backend::sqlite::events::{DdlEvent, Event};
+use crate::backend::sqlite::system::quote_ident;
+use crate::error::{Error, Result, state};
+use crate::schema::{Catalog, Codec, Column, Relation};
+use crate::sql::ast::{Assignment, Expr, ExprKind, Name, Statement, TypeName, Update};
+use crate::sql::plan::FrozenSource;
+use crate::value::{Cell, Type, coerce, oid, storage};
+
+/// Name of the second column while values are converted.
+const CONVERTED: &str = "_crossfade_converted";
+
+impl Editor<'_> {
+    pub(super) fn alter_type(
+        &mut self,
+        mut relation: Relation,
+        column: &str,
+        to: &TypeName,
+        using: Option<&Expr>,
+    ) -> Result<()> {
+        let Some(position) = relation.column(column) else {
+            return Err(no_column(column, &relation.name));
+        };
+        let ty = column_type(to, column)?;
+        let current = relation.columns[position].clone();
+        if current.generated.is_some() {
+            return Err(Error::unsupported("ALTER TYPE of a generated column"));
+        }
+        self.check_unused(&relation, position)?;
+        let mut changed = Column { ty, codec: Codec::for_new(ty), ..current.clone() };
+        if using.is_none() && widens(&current, ty) {
+            changed.codec = current.codec;
+            relation.columns[position] = changed;
+            return self.retyped(relation, position, using);
+        }
+        if relation.foreign_keys.iter().any(|k| k.columns.contains(&position)) {
+            return Err(Error::unsupported("ALTER TYPE of a column of a foreign key"));
+        }
+        relation.columns[position] = changed.clone();
+        for unique in &relation.uniques {
+            if unique.columns.contains(&position) {
+                super::constraint::unique_type(&relation, position)?;
+            }
+        }
+        let mut table = self.stored_table(&relation)?;
+        let mut probe = crate::sql::stored::Table::default();
+        let default = self.default_cell(&changed);
+        let mut definition = physical::column_of(&changed, &relation, default, &mut probe)?;
+        let Some(stored) = table.columns.iter_mut().find(|c| c.name == current.sqlite_name) else {
+            return Err(Error::internal("a column is not in the stored definition"));
+        };
+        definition.primary_key = stored.primary_key.take();
+        definition.unique = std::mem::take(&mut stored.unique);
+        definition.checks = std::mem::take(&mut stored.checks);
+        let keeps_rowid = relation.rowid_alias == Some(position)
+            && definition.declared.as_deref() == Some("INTEGER");
+        if relation.rowid_alias == Some(position) && !keeps_rowid {
+            return Err(Error::unsupported("this ALTER TYPE of an integer primary key"));
+        }
+        *stored = definition;
+        self.convert(&relation, &current, &changed, using)?;
+        let sources = vec![(current.sqlite_name.clone(), quoted(CONVERTED))];
+        self.rebuild(&relation, &table, &Rebuild { sources, dropped: Vec::new() })?;
+        self.retyped(relation, position, using)
+    }
+
+    fn retyped(&mut self, relation: Relation, position: usize, using: Option<&Expr>) -> Result<()> {
+        let column = &relation.columns[position];
+        if using.is_some() && relation.schema != "pg_temp" {
+            // The rows as they are now go to the shadow with the next copy of the table; the
+            // type change itself cannot repeat an expression it has no text of.
+            return self.retyped_using(relation, position);
+        }
+        let text = format!(
+            "ALTER TABLE {} ALTER COLUMN {} TYPE {}",
+            postgres::name(&relation),
+            quote_ident(&column.name),
+            type_text(column)
+        );
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    fn retyped_using(&mut self, relation: Relation, position: usize) -> Result<()> {
+        if self.writer.recording() {
+            return Err(Error::unsupported("ALTER TYPE with USING while PostgreSQL follows"));
+        }
+        let column = &relation.columns[position];
+        let text = format!(
+            "ALTER TABLE {} ALTER COLUMN {} TYPE {}",
+            postgres::name(&relation),
+            quote_ident(&column.name),
+            type_text(column)
+        );
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    /// A column that a view uses keeps its type, as in PostgreSQL.
+    fn check_unused(&self, relation: &Relation, position: usize) -> Result<()> {
+        if relation.schema == "pg_temp" {
+            return Ok(());
+        }
+        let mut after = Catalog::clone(&self.catalog);
+        let mut without = relation.clone();
+        without.columns.remove(position);
+        without.uniques.clear();
+        without.primary_key = None;
+        after.relations.insert(without.name.clone(), without.into());
+        if self.broken_views(&after).is_empty() {
+            return Ok(());
+        }
+        let message = "cannot alter type of a column used by a view or rule";
+        Err(Error::client(state::FEATURE_NOT_SUPPORTED, message))
+    }
+
+    /// Adds the second column and fills it with the converted values.
+    fn convert(
+        &mut self,
+        relation: &Relation,
+        current: &Column,
+        changed: &Column,
+        using: Option<&Expr>,
+    ) -> Result<()> {
+        let converted = Column {
+            name: CONVERTED.to_owned(),
+            sqlite_name: CONVERTED.to_owned(),
+            attnum: i16::MAX,
+            not_null: false,
+            default: None,
+            identity: None,
+            sequence: None,
+            ..changed.clone()
+        };
+        let mut probe = crate::sql::stored::Table::default();
+        let definition = physical::column_of(&converted, relation, None, &mut probe)?;
+        let sql = format!(
+            "ALTER TABLE {}.{} ADD COLUMN {}",
+            schema_of(relation),
+            quoted(&relation.sqlite_name),
+            physical::column_sql(&definition)
+        );
+        self.writer.execute(&sql, &[])?;
+        let mut both = relation.clone();
+        let position = both.column(&current.name).unwrap_or_default();
+        both.columns[position] = current.clone();
+        both.columns.push(converted);
+        // Keys and checks are about the values before; they hold again after the rebuild.
+        both.checks.clear();
+        let own = Expr { kind: ExprKind::Column(vec![current.name.clone()]), pos: 0 };
+        let update = Update {
+            with: None,
+            table: Name { schema: Some(both.schema.clone()), name: both.name.clone(), pos: 0 },
+            alias: None,
+            assignments: vec![Assignment {
+                columns: vec![CONVERTED.to_owned()],
+                value: using.cloned().unwrap_or(own),
+                pos: 0,
+            }],
+            from: Vec::new(),
+            filter: None,
+            returning: Vec::new(),
+        };
+        self.with_relation(both, |editor| {
+            editor.muted(|e| e.execute(Statement::Update(Box::new(update))).map(|_| ()))
+        })
+        .map_err(|error| cannot_cast(error, current, changed, using.is_some()))
+    }
+
+    /// Runs with a relation replaced in the catalog, and puts the former one back.
+    fn with_relation<R>(
+        &mut self,
+        relation: Relation,
+        body: impl FnOnce(&mut Self) -> Result<R>,
+    ) -> Result<R> {
+        let name = relation.name.clone();
+        let temporary = relation.schema == "pg_temp";
+        let former = if temporary {
+            self.temporary.insert(name.clone(), relation.into())
+        } else {
+            self.catalog.relations.insert(name.clone(), relation.into())
+        };
+        let result = body(self);
+        if let Some(former) = former {
+            if temporary {
+                self.temporary.insert(name, former);
+            } else {
+                self.catalog.relations.insert(name, former);
+            }
+        }
+        result
+    }
+
+    /// Gives existing rows the computed default of a column that was added. The column's
+    /// rows travel as row images behind the DDL event that adds it.
+    pub(super) fn fill_column(&mut self, relation: &Relation, position: usize) -> Result<()> {
+        let texts = std::mem::take(&mut self.postgres);
+        if !texts.is_empty() {
+            self.writer.note(&Event::Ddl(DdlEvent { tag: self.tag.clone(), postgres: texts }));
+        }
+        let column = &relation.columns[position];
+        let default = column.default.clone().unwrap_or_default();
+        let plan = self.plan_text(&format!("SELECT ({default})::{}", type_text(column)))?;
+        let query = run::query_plan(&plan)?;
+        let codec = query.codecs.first().copied().unwrap_or(Codec::Identity);
+        let ty = plan.columns.first().map_or(column.ty, |c| c.ty);
+        let each = query.frozen.iter().any(|f| {
+            matches!(
+                f.source,
+                FrozenSource::NextValue(_)
+                    | FrozenSource::Random
+                    | FrozenSource::Uuid
+                    | FrozenSource::ClockTime
+            )
+        });
+        let table = quoted(&relation.sqlite_name);
+        let schema = schema_of(relation);
+        let name = quoted(&column.sqlite_name);
+        if !(each || query.volatile) {
+            let value = self.default_value(query, codec, ty, column)?;
+            let sql = format!("UPDATE {schema}.{table} SET {name} = ?1");
+            self.writer.execute(&sql, &[value])?;
+            return Ok(());
+        }
+        if relation.without_rowid {
+            return Err(Error::unsupported("a computed default for a table WITHOUT ROWID"));
+        }
+        let sql = format!("SELECT rowid FROM {schema}.{table} ORDER BY rowid");
+        let keys = rows(self.writer, &sql, &[])?;
+        let update = format!("UPDATE {schema}.{table} SET {name} = ?1 WHERE rowid = ?2");
+        for key in keys {
+            let value = self.default_value(query, codec, ty, column)?;
+            let rowid = key.into_iter().next().unwrap_or_default();
+            self.writer.execute(&update, &[value, rowid])?;
+        }
+        Ok(())
+    }
+
+    /// One evaluation of a default, as the column stores it.
+    fn default_value(
+        &self,
+        query: &crate::sql::plan::QueryPlan,
+        codec: Codec,
+        ty: Type,
+        column: &Column,
+    ) -> Result<Cell> {
+        let mut statement = self.bound(query, 0)?;
+        if !statement.step()? {
+            return Ok(Cell::Null);
+        }
+        let datum = storage::decode(codec, ty, statement.column(0))?;
+        let datum = coerce(datum, column.ty, false)?;
+        storage::encode(column.codec, column.ty, &datum)
+    }
+}
+
+/// Whether every value of a column stays as it is under another type.
+fn widens(current: &Column, to: Type) -> bool {
+    let from = current.ty;
+    let rank = |o: u32| match o {
+        oid::INT2 => 1,
+        oid::INT4 => 2,
+        oid::INT8 => 3,
+        _ => 0,
+    };
+    if from == to {
+        return true;
+    }
+    if rank(from.oid) > 0 && rank(to.oid) >= rank(from.oid) {
+        return true;
+    }
+    let text_like = |o: u32| matches!(o, oid::TEXT | oid::VARCHAR);
+    let codec = matches!(current.codec, Codec::Identity | Codec::TextLoose);
+    codec
+        && text_like(from.oid)
+        && text_like(to.oid)
+        && match (from.length(), to.length()) {
+            (_, None) => true,
+            (Some(from), Some(to)) => to >= from,
+            (None, Some(_)) => false,
+        }
+}
+
+/// The message of ALTER TYPE for a cast that assignment does not make.
+fn cannot_cast(error: Error, current: &Column, changed: &Column, using: bool) -> Error {
+    if error.sqlstate() != state::DATATYPE_MISMATCH {
+        return error;
+    }
+    let name = &current.name;
+    let ty = crate::sql::types::sql_name(changed.ty.oid);
+    if using {
+        let message = format!(
+            "result of USING clause for column \"{name}\" cannot be cast automatically to type {ty}"
+        );
+        return Error::client(state::DATATYPE_MISMATCH, message)
+            .hint("You might need to add an explicit cast.");
+    }
+    let message = format!("column \"{name}\" cannot be cast automatically to type {ty}");
+    Error::client(state::DATATYPE_MISMATCH, message).hint(format!(
+        "You might need to specify \"USING {}::{}\".",
+        quote_ident(name),
+        type_text(changed)
+    ))
+}
