@@ -210,6 +210,7 @@ impl Editor<'_> {
                 table: target,
                 alias: None,
                 columns: Vec::new(),
+                column_positions: Vec::new(),
                 source: Some(Box::new(query.clone())),
                 overriding: None,
                 on_conflict: None,

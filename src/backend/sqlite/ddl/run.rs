@@ -26,11 +26,7 @@ impl Editor<'_> {
         self.execute_plan(&plan)
     }
 
-    /// Runs PostgreSQL text of one INSERT, UPDATE or DELETE.
-    pub(super) fn execute_text(&self, text: &str) -> Result<u64> {
-        self.execute_plan(&self.plan_text(text)?)
-    }
-
+    /// Plans PostgreSQL text of one statement.
     pub(super) fn plan_text(&self, text: &str) -> Result<Plan> {
         plan_text(text, &self.context())
     }
