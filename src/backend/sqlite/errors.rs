@@ -6,8 +6,8 @@
 
 use rusqlite::ffi;
 
-use super::raw::Failure;
 use super::codes;
+use super::raw::Failure;
 use crate::error::{Error, Object, SqlState, state};
 use crate::schema::{Catalog, Relation};
 

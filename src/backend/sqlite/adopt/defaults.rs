@@ -78,7 +78,8 @@ fn with_affinity(cell: Cell, affinity: Affinity) -> Cell {
     match (affinity, cell) {
         (Affinity::Text, Cell::Integer(i)) => Cell::Text(i.to_string()),
         (Affinity::Text, Cell::Real(r)) => Cell::Text(real_text(r)),
-        (Affinity::Real, Cell::Integer(i)) => {
+        (Affinity::Real, Cell::Integer(i)) =>
+        {
             #[allow(clippy::cast_precision_loss)]
             Cell::Real(i as f64)
         }

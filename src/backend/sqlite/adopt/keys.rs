@@ -71,10 +71,11 @@ pub(super) fn position(relation: &Relation, name: &str) -> Option<usize> {
 /// The collation a key compares with, when it is not BINARY.
 fn collation<'a>(relation: &'a Relation, key: &'a Key) -> Option<&'a str> {
     let own = key.collation.as_deref();
-    let of_column =
-        key.column.as_deref().and_then(|n| position(relation, n)).and_then(|p| {
-            relation.columns[p].collation.as_deref()
-        });
+    let of_column = key
+        .column
+        .as_deref()
+        .and_then(|n| position(relation, n))
+        .and_then(|p| relation.columns[p].collation.as_deref());
     own.or(of_column).filter(|c| *c != "BINARY")
 }
 
@@ -163,11 +164,8 @@ fn key(
 
 fn null_rows(connection: &Connection, table: &str, columns: &[&str]) -> Result<i64> {
     let any: Vec<String> = columns.iter().map(|c| format!("{} IS NULL", quoted(c))).collect();
-    let sql = format!(
-        "SELECT count(*) FROM \"public\".{} WHERE {}",
-        quoted(table),
-        any.join(" OR ")
-    );
+    let sql =
+        format!("SELECT count(*) FROM \"public\".{} WHERE {}", quoted(table), any.join(" OR "));
     Ok(connection.query_integer(&sql, &[])?.unwrap_or_default())
 }
 
@@ -259,8 +257,16 @@ fn push_index(
     predicate: Option<String>,
     sqlite: bool,
 ) {
-    let mut index =
-        Index { name, oid, keys, unique, predicate, definition: String::new(), sqlite, absent: false };
+    let mut index = Index {
+        name,
+        oid,
+        keys,
+        unique,
+        predicate,
+        definition: String::new(),
+        sqlite,
+        absent: false,
+    };
     index.definition = definition(relation, &index);
     relation.indexes.push(index);
 }
@@ -313,7 +319,11 @@ pub(super) fn checks(
         if let ConstraintKind::Check { expression, conflict } = &constraint.kind {
             defs.push((constraint.name.as_deref(), expression, None));
             if conflict.is_some() {
-                findings.add(None, FindingKind::Conflict, "a check's ON CONFLICT acts in SQLite only");
+                findings.add(
+                    None,
+                    FindingKind::Conflict,
+                    "a check's ON CONFLICT acts in SQLite only",
+                );
             }
         }
     }
@@ -388,9 +398,9 @@ pub(super) fn foreign_keys(
             continue;
         };
         let table = parent.name.clone();
-        let former = source.former.and_then(|f| {
-            f.foreign_keys.iter().find(|k| k.columns == columns && k.table == table)
-        });
+        let former = source
+            .former
+            .and_then(|f| f.foreign_keys.iter().find(|k| k.columns == columns && k.table == table));
         let names: Vec<&str> = columns.iter().map(|c| relation.columns[*c].name.as_str()).collect();
         let name = match (former, name) {
             (Some(former), _) => former.name.clone(),

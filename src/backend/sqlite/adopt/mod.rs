@@ -9,15 +9,15 @@ mod defaults;
 mod keys;
 mod names;
 mod scan;
-mod types;
-mod views;
 #[cfg(test)]
 mod tests;
+mod types;
+mod views;
 
-pub use types::{Affinity, affinity};
 pub(crate) use keys::{constraint_name, definition as index_definition};
 pub(crate) use names::{Namer, object_name, pg_name};
 pub(crate) use types::declared_affinity;
+pub use types::{Affinity, affinity};
 pub(crate) use views::view;
 
 use std::sync::Arc;
@@ -180,9 +180,9 @@ fn columns(
         let message = format!("types were chosen from the first {} rows", scanned.rows);
         findings.add(None, FindingKind::Sampled, message);
     }
-    let mut next = source.former.map_or(1, |f| {
-        f.columns.iter().map(|c| c.attnum).max().unwrap_or_default() + 1
-    });
+    let mut next = source
+        .former
+        .map_or(1, |f| f.columns.iter().map(|c| c.attnum).max().unwrap_or_default() + 1);
     let mut taken = Vec::new();
     let mut columns = Vec::new();
     for (position, stored_column) in stored.columns.iter().enumerate() {
@@ -209,10 +209,10 @@ fn columns(
             findings.add(Some(&stored_column.name), FindingKind::Broken, message);
         }
         let collation = stored_column.collation.clone().filter(|c| c != "BINARY");
-        let generated = stored_column.generated.as_ref().map(|g| Generated {
-            expression: g.expression.clone(),
-            stored: g.stored,
-        });
+        let generated = stored_column
+            .generated
+            .as_ref()
+            .map(|g| Generated { expression: g.expression.clone(), stored: g.stored });
         columns.push(Column {
             sqlite_name: stored_column.name.clone(),
             codec,

@@ -169,7 +169,8 @@ impl<'a> Progress<'a> {
             self.scanned.chosen = self.choice.empty;
             // Without values there is no evidence for a UUID either.
             if self.choice.empty.1 == Codec::UuidHex {
-                self.scanned.chosen = self.choice.candidates.get(1).copied().unwrap_or(self.choice.empty);
+                self.scanned.chosen =
+                    self.choice.candidates.get(1).copied().unwrap_or(self.choice.empty);
             }
             self.done = true;
             return;
@@ -203,9 +204,7 @@ pub(crate) fn fits(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
         (Codec::Identity, oid::BOOL, CellRef::Integer(i)) => i == 0 || i == 1,
         (Codec::Identity, oid::FLOAT8, CellRef::Real(_)) => true,
         (Codec::Identity, oid::BYTEA, CellRef::Blob(_)) => true,
-        (Codec::Identity, oid::TEXT | oid::VARCHAR, CellRef::Text(t)) => {
-            text_fits(t, ty.length())
-        }
+        (Codec::Identity, oid::TEXT | oid::VARCHAR, CellRef::Text(t)) => text_fits(t, ty.length()),
         (Codec::Identity, _, CellRef::Text(t)) => canonical(ty, t),
         (Codec::Identity, ..) => false,
         (Codec::NumericNative, _, CellRef::Integer(_) | CellRef::Real(_)) => numeric(ty, cell),
@@ -265,7 +264,8 @@ fn has_zone(text: &str) -> bool {
 }
 
 fn numeric(ty: Type, cell: CellRef<'_>) -> bool {
-    let Ok(Datum::Numeric(number)) = storage::decode(Codec::NumericNative, Type::new(oid::NUMERIC), cell)
+    let Ok(Datum::Numeric(number)) =
+        storage::decode(Codec::NumericNative, Type::new(oid::NUMERIC), cell)
     else {
         return false;
     };

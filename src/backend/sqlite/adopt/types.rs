@@ -129,10 +129,14 @@ fn named(name: &str, args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
         "SMALLINT" | "INT2" | "TINYINT" => vec![plain(oid::INT2), plain(oid::INT8)],
         "INT4" | "MEDIUMINT" => vec![plain(oid::INT4), plain(oid::INT8)],
         "BOOLEAN" | "BOOL" => vec![plain(oid::BOOL), with(oid::BOOL, Codec::BoolLoose)],
-        "VARCHAR" | "NVARCHAR" | "VARCHAR2" | "NVARCHAR2" | "CHARACTER VARYING"
-        | "VARYING CHARACTER" | "NATIONAL VARCHAR" | "NATIONAL CHARACTER VARYING" => {
-            varchar(args, affinity)
-        }
+        "VARCHAR"
+        | "NVARCHAR"
+        | "VARCHAR2"
+        | "NVARCHAR2"
+        | "CHARACTER VARYING"
+        | "VARYING CHARACTER"
+        | "NATIONAL VARCHAR"
+        | "NATIONAL CHARACTER VARYING" => varchar(args, affinity),
         "CHAR" | "NCHAR" | "CHARACTER" | "NATIVE CHARACTER" | "NATIONAL CHARACTER" => {
             let mut found = Vec::new();
             if args == [32] {
@@ -159,7 +163,10 @@ fn named(name: &str, args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
             plain(oid::TIMESTAMP),
             with(oid::TIMESTAMP, Codec::DateTimeLoose),
         ],
-        "DATETIME" | "TIMESTAMP" | "TIMESTAMP WITHOUT TIME ZONE" | "SMALLDATETIME"
+        "DATETIME"
+        | "TIMESTAMP"
+        | "TIMESTAMP WITHOUT TIME ZONE"
+        | "SMALLDATETIME"
         | "DATETIME2" => vec![
             plain(oid::TIMESTAMP),
             with(oid::TIMESTAMP, Codec::DateTimeLoose),
@@ -190,9 +197,9 @@ fn named(name: &str, args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
 
 fn varchar(args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
     let length = args.first().and_then(|n| i32::try_from(*n).ok());
-    let sized = length.filter(|n| (1..=LENGTH_MAX).contains(n)).map(|n| {
-        (Type::with_typmod(oid::VARCHAR, n + 4), Codec::Identity)
-    });
+    let sized = length
+        .filter(|n| (1..=LENGTH_MAX).contains(n))
+        .map(|n| (Type::with_typmod(oid::VARCHAR, n + 4), Codec::Identity));
     let mut found: Vec<_> = sized.into_iter().collect();
     if args.is_empty() {
         found.push(plain(oid::VARCHAR));

@@ -1,7 +1,7 @@
 //! Views of the file: queried like tables, in SQLite's own meaning.
 
 use super::names::Namer;
-use super::{FindingKind, Findings, Finding, scan, types};
+use super::{Finding, FindingKind, Findings, scan, types};
 use crate::backend::sqlite::Connection;
 use crate::backend::sqlite::catalog::{Side, quoted};
 use crate::error::Result;
@@ -66,7 +66,8 @@ pub(crate) fn view(
 /// The view's columns with the declared types SQLite passes through.
 fn declared(connection: &Connection, name: &str) -> Result<Vec<stored::Column>> {
     let sql = "SELECT name, type FROM pragma_table_xinfo(?1) ORDER BY cid";
-    let rows = crate::backend::sqlite::catalog::rows(connection, sql, &[Cell::Text(name.to_owned())])?;
+    let rows =
+        crate::backend::sqlite::catalog::rows(connection, sql, &[Cell::Text(name.to_owned())])?;
     let mut columns = Vec::new();
     for row in rows {
         let [Cell::Text(name), declared] = row.as_slice() else { continue };

@@ -176,8 +176,18 @@ fn columns(connection: &Connection, relation: i64) -> Result<Vec<Column>> {
 }
 
 fn column(row: &[Cell]) -> Result<Column> {
-    let [attnum, name, sqlite_name, type_oid, typmod, codec, not_null, default, sqlite_default, rest @ ..] =
-        row
+    let [
+        attnum,
+        name,
+        sqlite_name,
+        type_oid,
+        typmod,
+        codec,
+        not_null,
+        default,
+        sqlite_default,
+        rest @ ..,
+    ] = row
     else {
         return Err(damaged("a column's row"));
     };
@@ -187,9 +197,7 @@ fn column(row: &[Cell]) -> Result<Column> {
     let ty = Type::with_typmod(small(type_oid), i32::try_from(int(typmod)).unwrap_or(-1));
     let codec = codec_by_name(&text(codec)).ok_or_else(|| damaged("an unknown codec"))?;
     let generated: Option<Generated> = match option(generated) {
-        Some(json) => {
-            Some(serde_json::from_str(&json).map_err(|_| damaged("a generated column"))?)
-        }
+        Some(json) => Some(serde_json::from_str(&json).map_err(|_| damaged("a generated column"))?),
         None => None,
     };
     Ok(Column {

@@ -105,10 +105,8 @@ impl Run<'_> {
             let stored = load::stored_text(self.connection, &object.name)?;
             match known {
                 Some(known) if known.stored == stored => self.insert(known.relation),
-                known => pending.push(Pending {
-                    object: object.clone(),
-                    former: known.map(|k| k.relation),
-                }),
+                known => pending
+                    .push(Pending { object: object.clone(), former: known.map(|k| k.relation) }),
             }
         }
         for lost in by_name.into_values() {
@@ -290,8 +288,9 @@ fn source<'a>(
     indexes: &'a [String],
     objects: &[SchemaObject],
 ) -> Source<'a> {
-    let triggers =
-        objects.iter().any(|o| o.kind == "trigger" && o.table.eq_ignore_ascii_case(&entry.object.name));
+    let triggers = objects
+        .iter()
+        .any(|o| o.kind == "trigger" && o.table.eq_ignore_ascii_case(&entry.object.name));
     let former = entry.former.as_ref().filter(|f| f.kind == RelationKind::Table);
     Source { sql, table, indexes, triggers, former }
 }

@@ -252,7 +252,12 @@ impl Editor<'_> {
     }
 
     /// Views, generated columns and foreign keys that need a column.
-    fn drop_dependents(&mut self, relation: &Relation, position: usize, cascade: bool) -> Result<()> {
+    fn drop_dependents(
+        &mut self,
+        relation: &Relation,
+        position: usize,
+        cascade: bool,
+    ) -> Result<()> {
         if relation.schema == "pg_temp" {
             return Ok(());
         }
@@ -316,13 +321,17 @@ impl Editor<'_> {
         };
         let changed = &relation.columns[position];
         if changed.identity.is_some() {
-            let message =
-                format!("column \"{column}\" of relation \"{}\" is an identity column", relation.name);
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is an identity column",
+                relation.name
+            );
             return Err(Error::client(state::SYNTAX_ERROR, message));
         }
         if changed.generated.is_some() {
-            let message =
-                format!("column \"{column}\" of relation \"{}\" is a generated column", relation.name);
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is a generated column",
+                relation.name
+            );
             return Err(Error::client(state::SYNTAX_ERROR, message));
         }
         let default = match text {
@@ -373,8 +382,10 @@ impl Editor<'_> {
             return Err(Error::client(state::INVALID_TABLE_DEFINITION, message));
         }
         if !on && relation.columns[position].identity.is_some() {
-            let message =
-                format!("column \"{column}\" of relation \"{}\" is an identity column", relation.name);
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is an identity column",
+                relation.name
+            );
             return Err(Error::client(state::SYNTAX_ERROR, message));
         }
         if on {
@@ -566,9 +577,14 @@ impl Editor<'_> {
         }
         let text = self.alter_text(
             &relation,
-            &format!("DROP CONSTRAINT {}{}", quote_ident(name), if cascade { " CASCADE" } else { "" }),
+            &format!(
+                "DROP CONSTRAINT {}{}",
+                quote_ident(name),
+                if cascade { " CASCADE" } else { "" }
+            ),
         );
-        if let Some(position) = relation.uniques.iter().position(|u| u.constraint && u.name == name) {
+        if let Some(position) = relation.uniques.iter().position(|u| u.constraint && u.name == name)
+        {
             self.drop_key(&mut relation, position, cascade)?;
         } else if relation.foreign_keys.iter().any(|k| k.name == name) {
             if relation.schema == "pg_temp" {
@@ -611,7 +627,10 @@ impl Editor<'_> {
             let details: Vec<String> = children
                 .iter()
                 .map(|(table, constraint)| {
-                    format!("constraint {constraint} on table {table} depends on index {}", unique.name)
+                    format!(
+                        "constraint {constraint} on table {table} depends on index {}",
+                        unique.name
+                    )
                 })
                 .collect();
             return Err(dependents(&what, &details));
@@ -650,9 +669,8 @@ impl Editor<'_> {
         let Some(position) = relation.column(column) else {
             return Err(no_column(column, &relation.name));
         };
-        let of = |what: &str| {
-            format!("column \"{column}\" of relation \"{}\" {what}", relation.name)
-        };
+        let of =
+            |what: &str| format!("column \"{column}\" of relation \"{}\" {what}", relation.name);
         let current = &relation.columns[position];
         if current.identity.is_some() {
             let message = of("is already an identity column");
@@ -694,7 +712,12 @@ impl Editor<'_> {
         self.store(relation)
     }
 
-    fn drop_identity(&mut self, mut relation: Relation, column: &str, if_exists: bool) -> Result<()> {
+    fn drop_identity(
+        &mut self,
+        mut relation: Relation,
+        column: &str,
+        if_exists: bool,
+    ) -> Result<()> {
         let Some(position) = relation.column(column) else {
             return Err(no_column(column, &relation.name));
         };
@@ -731,9 +754,8 @@ impl Editor<'_> {
         let Some(position) = relation.column(column) else {
             return Err(no_column(column, &relation.name));
         };
-        let Some(sequence) = relation.columns[position]
-            .identity
-            .and(relation.columns[position].sequence.clone())
+        let Some(sequence) =
+            relation.columns[position].identity.and(relation.columns[position].sequence.clone())
         else {
             let message = format!(
                 "column \"{column}\" of relation \"{}\" is not an identity column",
@@ -775,11 +797,7 @@ fn no_constraint(name: &str, table: &str) -> Error {
 }
 
 /// The primary key in a stored definition: on the column when it becomes the rowid.
-fn put_primary_key(
-    relation: &Relation,
-    table: &mut stored::Table,
-    unique: &crate::schema::Unique,
-) {
+fn put_primary_key(relation: &Relation, table: &mut stored::Table, unique: &crate::schema::Unique) {
     if let Some(alias) = relation.rowid_alias {
         let column = &relation.columns[alias];
         let stored = table.columns.iter_mut().find(|c| c.name == column.sqlite_name);
@@ -794,8 +812,7 @@ fn put_primary_key(
         }
     }
     let keys = unique.columns.iter().map(|c| physical::key_of(&relation.columns[*c])).collect();
-    let kind =
-        stored::ConstraintKind::PrimaryKey { keys, autoincrement: false, conflict: None };
+    let kind = stored::ConstraintKind::PrimaryKey { keys, autoincrement: false, conflict: None };
     table.constraints.push(stored::Constraint { name: Some(unique.name.clone()), kind });
 }
 

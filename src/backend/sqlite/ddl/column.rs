@@ -41,10 +41,29 @@ pub(super) fn column_type(name: &TypeName, column: &str) -> Result<Type> {
     let ty = analyze::type_name(name)?;
     let element = crate::value::element_of(ty.oid).unwrap_or(ty.oid);
     match element {
-        oid::BOOL | oid::BYTEA | oid::CHAR | oid::NAME | oid::INT8 | oid::INT2 | oid::INT4
-        | oid::TEXT | oid::OID | oid::JSON | oid::FLOAT4 | oid::FLOAT8 | oid::BPCHAR
-        | oid::VARCHAR | oid::DATE | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ
-        | oid::INTERVAL | oid::NUMERIC | oid::UUID | oid::JSONB | oid::REGCLASS
+        oid::BOOL
+        | oid::BYTEA
+        | oid::CHAR
+        | oid::NAME
+        | oid::INT8
+        | oid::INT2
+        | oid::INT4
+        | oid::TEXT
+        | oid::OID
+        | oid::JSON
+        | oid::FLOAT4
+        | oid::FLOAT8
+        | oid::BPCHAR
+        | oid::VARCHAR
+        | oid::DATE
+        | oid::TIME
+        | oid::TIMESTAMP
+        | oid::TIMESTAMPTZ
+        | oid::INTERVAL
+        | oid::NUMERIC
+        | oid::UUID
+        | oid::JSONB
+        | oid::REGCLASS
         | oid::REGTYPE => {
             if let Some((_, scale)) = ty.precision_scale()
                 && scale < 0
@@ -70,7 +89,8 @@ impl Editor<'_> {
         namer: &mut Namer,
     ) -> Result<NewColumn> {
         if SYSTEM_COLUMNS.contains(&def.name.as_str()) {
-            let message = format!("column name \"{}\" conflicts with a system column name", def.name);
+            let message =
+                format!("column name \"{}\" conflicts with a system column name", def.name);
             return Err(Error::client(state::DUPLICATE_COLUMN, message).at(def.pos));
         }
         let serial = serial(&def.ty);
@@ -85,7 +105,10 @@ impl Editor<'_> {
             constraints: Vec::new(),
         };
         if let Some(collation) = &def.collation
-            && !matches!(collation.name.as_str(), "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8")
+            && !matches!(
+                collation.name.as_str(),
+                "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8"
+            )
         {
             return Err(Error::unsupported(format!("collation \"{}\"", collation.name)));
         }
@@ -152,10 +175,9 @@ impl Editor<'_> {
                 new.column.generated = Some(Generated { expression: text.clone(), stored: true });
             }
             ConstraintKind::Exclusion => return Err(Error::unsupported("EXCLUDE")),
-            kind => new.constraints.push(Constraint {
-                kind: on_column(kind, &def.name),
-                ..constraint.clone()
-            }),
+            kind => new
+                .constraints
+                .push(Constraint { kind: on_column(kind, &def.name), ..constraint.clone() }),
         }
         Ok(())
     }
@@ -216,9 +238,8 @@ impl Editor<'_> {
     fn check_assignable(&self, expr: &Expr, column: &Column) -> Result<()> {
         let (from, to) = (expr.ty.oid, column.ty.oid);
         let text_like = |o: u32| matches!(o, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME);
-        let fits = from == to
-            || crate::sql::types::tables().cast(from, to).is_some()
-            || text_like(to);
+        let fits =
+            from == to || crate::sql::types::tables().cast(from, to).is_some() || text_like(to);
         if fits {
             return Ok(());
         }
@@ -312,8 +333,9 @@ fn convert(datum: Datum, from: Type, to: Type) -> Option<Datum> {
 }
 
 fn conflicting_nulls(column: &str, table: &str) -> Error {
-    let message =
-        format!("conflicting NULL/NOT NULL declarations for column \"{column}\" of table \"{table}\"");
+    let message = format!(
+        "conflicting NULL/NOT NULL declarations for column \"{column}\" of table \"{table}\""
+    );
     Error::client(state::SYNTAX_ERROR, message)
 }
 
@@ -326,12 +348,7 @@ fn on_column(kind: &ConstraintKind, column: &str) -> ConstraintKind {
             ConstraintKind::Unique(own(), index.clone(), *nulls)
         }
         ConstraintKind::ForeignKey {
-            table,
-            referenced,
-            on_delete,
-            on_update,
-            match_full,
-            ..
+            table, referenced, on_delete, on_update, match_full, ..
         } => ConstraintKind::ForeignKey {
             columns: own(),
             table: table.clone(),

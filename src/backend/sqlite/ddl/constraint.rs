@@ -4,9 +4,7 @@ use super::{Editor, no_relation, physical};
 use crate::backend::sqlite::adopt::{Namer, constraint_name};
 use crate::backend::sqlite::system::columns_named;
 use crate::error::{Error, Result, state};
-use crate::schema::{
-    Check, Codec, ForeignKey, Relation, RelationKind, Unique,
-};
+use crate::schema::{Check, Codec, ForeignKey, Relation, RelationKind, Unique};
 use crate::sql::analyze;
 use crate::sql::ast::{Constraint, ConstraintKind, Name};
 use crate::sql::types;
@@ -24,10 +22,8 @@ impl Editor<'_> {
         if let Some(name) = &constraint.name
             && has_constraint(relation, name)
         {
-            let message = format!(
-                "constraint \"{name}\" for relation \"{}\" already exists",
-                relation.name
-            );
+            let message =
+                format!("constraint \"{name}\" for relation \"{}\" already exists", relation.name);
             return Err(Error::client(state::DUPLICATE_OBJECT, message));
         }
         match &constraint.kind {
@@ -139,8 +135,14 @@ impl Editor<'_> {
     }
 
     fn add_foreign_key(&mut self, constraint: &Constraint, relation: &mut Relation) -> Result<()> {
-        let ConstraintKind::ForeignKey { columns, table, referenced, on_delete, on_update, match_full } =
-            &constraint.kind
+        let ConstraintKind::ForeignKey {
+            columns,
+            table,
+            referenced,
+            on_delete,
+            on_update,
+            match_full,
+        } = &constraint.kind
         else {
             return Err(Error::internal("not a foreign key"));
         };
@@ -158,8 +160,7 @@ impl Editor<'_> {
         for (child, parent_column) in own.iter().zip(&parent_columns) {
             comparable(relation, *child, &parent, *parent_column, &name)?;
         }
-        let referenced =
-            parent_columns.iter().map(|c| parent.columns[*c].name.clone()).collect();
+        let referenced = parent_columns.iter().map(|c| parent.columns[*c].name.clone()).collect();
         relation.foreign_keys.push(ForeignKey {
             name,
             oid: self.side.new_oid(),
@@ -192,13 +193,11 @@ impl Editor<'_> {
             (RelationKind::Temporary, RelationKind::Temporary)
             | (RelationKind::Table, RelationKind::Table) => Ok(Relation::clone(&found)),
             (RelationKind::Temporary, _) => {
-                let message =
-                    "constraints on permanent tables may reference only permanent tables";
+                let message = "constraints on permanent tables may reference only permanent tables";
                 Err(Error::client(state::INVALID_TABLE_DEFINITION, message))
             }
             _ => {
-                let message =
-                    "constraints on temporary tables may reference only temporary tables";
+                let message = "constraints on temporary tables may reference only temporary tables";
                 Err(Error::client(state::INVALID_TABLE_DEFINITION, message))
             }
         }
@@ -301,9 +300,10 @@ pub(super) fn unique_type(relation: &Relation, position: usize) -> Result<()> {
             "data type {} has no default operator class for access method \"btree\"",
             types::sql_name(column.ty.oid)
         );
-        return Err(Error::client(state::UNDEFINED_OBJECT, message)
-            .hint("You must specify an operator class for the index or define a default \
-                   operator class for the data type."));
+        return Err(Error::client(state::UNDEFINED_OBJECT, message).hint(
+            "You must specify an operator class for the index or define a default \
+                   operator class for the data type.",
+        ));
     }
     if !column.codec.preserves_equality(column.ty) {
         let what = match column.codec {
@@ -319,7 +319,8 @@ pub(super) fn unique_type(relation: &Relation, position: usize) -> Result<()> {
 fn parent_key(parent: &Relation, referenced: &[String], count: usize) -> Result<Vec<usize>> {
     let positions: Vec<usize> = if referenced.is_empty() {
         parent.primary_key.clone().ok_or_else(|| {
-            let message = format!("there is no primary key for referenced table \"{}\"", parent.name);
+            let message =
+                format!("there is no primary key for referenced table \"{}\"", parent.name);
             Error::client(state::UNDEFINED_OBJECT, message)
         })?
     } else {

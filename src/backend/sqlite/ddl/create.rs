@@ -38,7 +38,12 @@ impl Editor<'_> {
         let mut sequences = Vec::new();
         let mut constraints = Vec::new();
         for like in &create.like {
-            constraints.extend(self.copy_columns(like, &mut relation, &mut sequences, &mut namer)?);
+            constraints.extend(self.copy_columns(
+                like,
+                &mut relation,
+                &mut sequences,
+                &mut namer,
+            )?);
         }
         for def in &create.columns {
             if relation.column(&def.name).is_some() {
@@ -112,8 +117,7 @@ impl Editor<'_> {
                 generated: column.generated.clone().filter(|_| like.generated),
                 ..Column::new(attnum, column.name.clone(), column.ty)
             };
-            let mut new =
-                NewColumn { column: copy, sequence: None, constraints: Vec::new() };
+            let mut new = NewColumn { column: copy, sequence: None, constraints: Vec::new() };
             if column.identity.is_some() && like.identity {
                 let options = SequenceOptions::default();
                 self.owned_sequence(&mut new, relation, &options, namer)?;
@@ -149,11 +153,9 @@ impl Editor<'_> {
     /// Makes the table and its unique indexes in the file.
     pub(super) fn make_table(&mut self, relation: &Relation) -> Result<()> {
         let temporary = relation.schema == "pg_temp";
-        let stored = physical::table_of(
-            relation,
-            &|column| self.default_cell(column),
-            &|key| self.sqlite_parent(relation, key),
-        )?;
+        let stored = physical::table_of(relation, &|column| self.default_cell(column), &|key| {
+            self.sqlite_parent(relation, key)
+        })?;
         let sql = physical::table_sql(&stored, &relation.sqlite_name, temporary);
         self.writer.execute(&sql, &[])?;
         for unique in relation.uniques.iter().filter(|u| !u.primary) {
@@ -196,11 +198,8 @@ impl Editor<'_> {
         }
         check_width(&relation)?;
         self.make_table(&relation)?;
-        let target = Name {
-            schema: Some(relation.schema.clone()),
-            name: relation.name.clone(),
-            pos: 0,
-        };
+        let target =
+            Name { schema: Some(relation.schema.clone()), name: relation.name.clone(), pos: 0 };
         self.ship_created_as(&relation);
         self.store(relation)?;
         let mut rows = 0;

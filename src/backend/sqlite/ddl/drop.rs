@@ -94,9 +94,7 @@ impl Editor<'_> {
         let is_view = relation.kind == RelationKind::View;
         match relation.kind {
             RelationKind::System => Err(super::system_catalog(&relation.name)),
-            _ if is_view != (kind == ObjectKind::View) => {
-                Err(wrong_kind(&name.name, what, other))
-            }
+            _ if is_view != (kind == ObjectKind::View) => Err(wrong_kind(&name.name, what, other)),
             _ => Ok(Some(relation)),
         }
     }
@@ -138,7 +136,8 @@ impl Editor<'_> {
                 ));
             }
             let first = permanent.first().map_or("", |r| r.name.as_str());
-            details.extend(views.iter().map(|v| format!("view {} depends on {kind} {first}", v.name)));
+            details
+                .extend(views.iter().map(|v| format!("view {} depends on {kind} {first}", v.name)));
             let what = match dropped.as_slice() {
                 [one] => format!("{kind} {one}"),
                 _ => "desired object(s)".to_owned(),
@@ -211,9 +210,8 @@ impl Editor<'_> {
         let key = relation.foreign_keys.remove(position);
         let columns: Vec<String> =
             key.columns.iter().map(|c| found.columns[*c].sqlite_name.clone()).collect();
-        let parent = self
-            .sqlite_parent(&found, &key)
-            .map_or_else(|| key.table.clone(), |(table, _)| table);
+        let parent =
+            self.sqlite_parent(&found, &key).map_or_else(|| key.table.clone(), |(table, _)| table);
         let mut stored = self.stored_table(&relation)?;
         remove_stored_foreign_key(&mut stored, constraint, &columns, &parent);
         self.rebuild(&relation, &stored, &Rebuild::default())?;
@@ -270,18 +268,15 @@ impl Editor<'_> {
             .flat_map(|r| (0..r.columns.len()).map(move |c| (Arc::clone(r), c)))
             .filter(|(r, c)| uses_sequence(&r.columns[*c], &name.name))
             .collect();
-        if let Some((table, column)) =
-            users.iter().find(|(r, c)| r.columns[*c].identity.is_some())
+        if let Some((table, column)) = users.iter().find(|(r, c)| r.columns[*c].identity.is_some())
         {
             let column = &table.columns[*column].name;
             let message = format!(
                 "cannot drop sequence {} because column {column} of table {} requires it",
                 name.name, table.name
             );
-            return Err(Error::client(state::DEPENDENT_OBJECTS_STILL_EXIST, message).hint(format!(
-                "You can drop column {column} of table {} instead.",
-                table.name
-            )));
+            return Err(Error::client(state::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .hint(format!("You can drop column {column} of table {} instead.", table.name)));
         }
         if !cascade && !users.is_empty() {
             let details: Vec<String> = users

@@ -11,8 +11,8 @@ mod constraint;
 mod create;
 mod drop;
 mod index;
-pub(crate) mod plain;
 mod physical;
+pub(crate) mod plain;
 pub mod postgres;
 mod rebuild;
 mod rename;
@@ -230,7 +230,8 @@ impl<'a> Editor<'a> {
             return Ok(());
         }
         let exists = if if_not_exists { "IF NOT EXISTS " } else { "" };
-        self.postgres.push(format!("CREATE EXTENSION {exists}{}", super::system::quote_ident(name)));
+        self.postgres
+            .push(format!("CREATE EXTENSION {exists}{}", super::system::quote_ident(name)));
         Ok(())
     }
 
@@ -292,15 +293,17 @@ impl<'a> Editor<'a> {
     fn target_schema(&self, name: &Name, temporary: bool) -> Result<bool> {
         match name.schema.as_deref() {
             None if temporary => Ok(true),
-            None => match self.search_path.iter().find(|s| *s != "pg_catalog").map(String::as_str) {
-                Some("public" | "\"$user\"") => Ok(false),
-                Some(schema) if schema.starts_with("pg_temp") => Ok(true),
-                Some(_) if self.search_path.iter().any(|s| s == "public") => Ok(false),
-                _ => {
-                    let message = "no schema has been selected to create in";
-                    Err(Error::client(state::INVALID_SCHEMA_NAME, message))
+            None => {
+                match self.search_path.iter().find(|s| *s != "pg_catalog").map(String::as_str) {
+                    Some("public" | "\"$user\"") => Ok(false),
+                    Some(schema) if schema.starts_with("pg_temp") => Ok(true),
+                    Some(_) if self.search_path.iter().any(|s| s == "public") => Ok(false),
+                    _ => {
+                        let message = "no schema has been selected to create in";
+                        Err(Error::client(state::INVALID_SCHEMA_NAME, message))
+                    }
                 }
-            },
+            }
             Some("public") if temporary => {
                 let message = "cannot create temporary relation in non-temporary schema";
                 Err(Error::client(state::INVALID_TABLE_DEFINITION, message))

@@ -117,8 +117,10 @@ pub(super) fn keys_sql(keys: &[Key]) -> String {
                 Some(column) => quoted(column),
                 None => format!("({})", key.expression),
             };
-            let collation =
-                key.collation.as_ref().map_or_else(String::new, |c| format!(" COLLATE {}", quoted(c)));
+            let collation = key
+                .collation
+                .as_ref()
+                .map_or_else(String::new, |c| format!(" COLLATE {}", quoted(c)));
             format!("{what}{collation}{}", if key.descending { " DESC" } else { "" })
         })
         .collect();

@@ -123,13 +123,14 @@ fn peel(expr: &Expr) -> &Expr {
     let mut expr = expr;
     while let ExprKind::Cast(inner, kind) = &expr.kind {
         let text = |t: Type| matches!(t.oid, oid::TEXT | oid::VARCHAR | oid::UNKNOWN);
-        let widening = is_integer(inner.ty) && is_integer(expr.ty) && expr.ty.len() >= inner.ty.len();
-        let relabel = *kind == CastKind::Relabel
-            || (text(inner.ty) && text(expr.ty) && expr.ty.typmod == -1);
+        let widening =
+            is_integer(inner.ty) && is_integer(expr.ty) && expr.ty.len() >= inner.ty.len();
+        let relabel =
+            *kind == CastKind::Relabel || (text(inner.ty) && text(expr.ty) && expr.ty.typmod == -1);
         // An integer column compared with a numeric or float constant compares by value.
         let number = is_integer(inner.ty) && matches!(expr.ty.oid, oid::NUMERIC);
-        let numeric = inner.ty.oid == oid::NUMERIC && expr.ty.oid == oid::NUMERIC
-            && expr.ty.typmod == -1;
+        let numeric =
+            inner.ty.oid == oid::NUMERIC && expr.ty.oid == oid::NUMERIC && expr.ty.typmod == -1;
         if !(widening || relabel || number || numeric) {
             break;
         }

@@ -19,9 +19,7 @@ pub fn create_table(relation: &Relation, catalog: &Catalog) -> Vec<String> {
     let mut parts: Vec<String> = relation.columns.iter().map(|c| column(c, catalog)).collect();
     parts.extend(keys(relation));
     parts.extend(checks(relation));
-    parts.extend(
-        relation.foreign_keys.iter().map(|k| foreign_key(relation, k, catalog)),
-    );
+    parts.extend(relation.foreign_keys.iter().map(|k| foreign_key(relation, k, catalog)));
     let mut texts = sequences(relation, catalog);
     texts.push(format!("CREATE TABLE {} ({})", name(relation), parts.join(", ")));
     texts.extend(owners(relation, catalog));
@@ -132,8 +130,11 @@ pub fn checks(relation: &Relation) -> Vec<String> {
 
 /// A foreign key, as a table constraint.
 pub fn foreign_key(relation: &Relation, key: &ForeignKey, catalog: &Catalog) -> String {
-    let parent =
-        if key.table == relation.name { Some(relation) } else { catalog.relation(&key.table).map(|r| &**r) };
+    let parent = if key.table == relation.name {
+        Some(relation)
+    } else {
+        catalog.relation(&key.table).map(|r| &**r)
+    };
     let referenced = match (key.referenced.is_empty(), parent) {
         (true, Some(parent)) => {
             let columns = parent.primary_key.iter().flatten();

@@ -46,7 +46,8 @@ impl Editor<'_> {
     ) -> Result<R> {
         let mut former = Vec::new();
         for (setting, value) in settings {
-            let was = self.writer.with_rusqlite(|c| c.db_config(*setting)).map_err(config_failed)?;
+            let was =
+                self.writer.with_rusqlite(|c| c.db_config(*setting)).map_err(config_failed)?;
             self.set_config(*setting, *value)?;
             former.push((*setting, was));
         }
@@ -104,9 +105,7 @@ impl Editor<'_> {
         )?;
         if let Some(counter) = counter {
             self.writer.execute(
-                &format!(
-                    "UPDATE {schema}.sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1"
-                ),
+                &format!("UPDATE {schema}.sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1"),
                 &[Cell::Text(name.clone()), Cell::Integer(counter)],
             )?;
         }
@@ -206,10 +205,9 @@ fn hidden_rowid(before: &stored::Table, after: &stored::Table) -> Option<&'stati
         };
         let on_column = t.columns.iter().any(|c| c.primary_key.is_some() && integer(c));
         let on_table = t.constraints.iter().any(|k| match &k.kind {
-            stored::ConstraintKind::PrimaryKey { keys, .. } if keys.len() == 1 => t
-                .columns
-                .iter()
-                .any(|c| keys[0].column.as_deref() == Some(&c.name) && integer(c)),
+            stored::ConstraintKind::PrimaryKey { keys, .. } if keys.len() == 1 => {
+                t.columns.iter().any(|c| keys[0].column.as_deref() == Some(&c.name) && integer(c))
+            }
             _ => false,
         });
         on_column || on_table

@@ -83,11 +83,8 @@ impl Editor<'_> {
         }
         self.forget(&relation)?;
         let word = if in_file { "TABLE" } else { "VIEW" };
-        let text = format!(
-            "ALTER {word} public.{} RENAME TO {}",
-            quote_ident(&former),
-            quote_ident(to)
-        );
+        let text =
+            format!("ALTER {word} public.{} RENAME TO {}", quote_ident(&former), quote_ident(to));
         self.ship(&relation, text);
         to.clone_into(&mut relation.name);
         to.clone_into(&mut relation.sqlite_name);
@@ -241,10 +238,8 @@ impl Editor<'_> {
         to: &str,
     ) -> Result<()> {
         if super::constraint::has_constraint(&relation, to) {
-            let message = format!(
-                "constraint \"{to}\" for relation \"{}\" already exists",
-                relation.name
-            );
+            let message =
+                format!("constraint \"{to}\" for relation \"{}\" already exists", relation.name);
             return Err(Error::client(state::DUPLICATE_OBJECT, message));
         }
         let text = format!(
@@ -341,15 +336,13 @@ impl Editor<'_> {
             if in_file {
                 let sql = index::index_sql(&relation, found)
                     .ok_or_else(|| Error::unsupported("renaming this index"))?;
-                self.writer.execute(&format!("DROP INDEX \"public\".{}", quoted(&name.name)), &[])?;
+                self.writer
+                    .execute(&format!("DROP INDEX \"public\".{}", quoted(&name.name)), &[])?;
                 self.writer.execute(&sql, &[])?;
             }
         }
-        let text = format!(
-            "ALTER INDEX public.{} RENAME TO {}",
-            quote_ident(&name.name),
-            quote_ident(to)
-        );
+        let text =
+            format!("ALTER INDEX public.{} RENAME TO {}", quote_ident(&name.name), quote_ident(to));
         self.ship(&relation, text);
         self.store(relation)
     }
@@ -389,11 +382,8 @@ impl Editor<'_> {
             }
             self.store(relation)?;
         }
-        let text = format!(
-            "ALTER SEQUENCE public.{} RENAME TO {}",
-            quote_ident(name),
-            quote_ident(to)
-        );
+        let text =
+            format!("ALTER SEQUENCE public.{} RENAME TO {}", quote_ident(name), quote_ident(to));
         self.postgres.push(text);
         Ok(())
     }

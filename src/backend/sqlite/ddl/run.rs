@@ -53,9 +53,7 @@ impl Editor<'_> {
                 _ => None,
             };
             let value = match own {
-                Some(sequence) => {
-                    Cell::Integer(self.side.sequences.next(self.writer, sequence)?.0)
-                }
+                Some(sequence) => Cell::Integer(self.side.sequences.next(self.writer, sequence)?.0),
                 None => (self.freeze)(frozen)?,
             };
             statement.bind(params + position + 1, value.as_ref())?;

@@ -62,24 +62,52 @@ fn change(sequence: &mut Sequence, options: &SequenceOptions, new: bool) -> Resu
     let up = sequence.increment > 0;
     sequence.max = match options.max {
         Some(Some(max)) => max,
-        Some(None) => if up { highest } else { -1 },
-        None if new => if up { highest } else { -1 },
+        Some(None) => {
+            if up {
+                highest
+            } else {
+                -1
+            }
+        }
+        None if new => {
+            if up {
+                highest
+            } else {
+                -1
+            }
+        }
         None => sequence.max,
     };
     sequence.min = match options.min {
         Some(Some(min)) => min,
-        Some(None) => if up { 1 } else { lowest },
-        None if new => if up { 1 } else { lowest },
+        Some(None) => {
+            if up {
+                1
+            } else {
+                lowest
+            }
+        }
+        None if new => {
+            if up {
+                1
+            } else {
+                lowest
+            }
+        }
         None => sequence.min,
     };
     let kind = crate::sql::types::sql_name(sequence.ty.oid);
     if sequence.max > highest || sequence.max < lowest {
         let max = sequence.max;
-        return Err(invalid(format!("MAXVALUE ({max}) is out of range for sequence data type {kind}")));
+        return Err(invalid(format!(
+            "MAXVALUE ({max}) is out of range for sequence data type {kind}"
+        )));
     }
     if sequence.min > highest || sequence.min < lowest {
         let min = sequence.min;
-        return Err(invalid(format!("MINVALUE ({min}) is out of range for sequence data type {kind}")));
+        return Err(invalid(format!(
+            "MINVALUE ({min}) is out of range for sequence data type {kind}"
+        )));
     }
     if sequence.min >= sequence.max {
         let (min, max) = (sequence.min, sequence.max);
@@ -87,7 +115,13 @@ fn change(sequence: &mut Sequence, options: &SequenceOptions, new: bool) -> Resu
     }
     sequence.start = match options.start {
         Some(start) => start,
-        None if new => if up { sequence.min } else { sequence.max },
+        None if new => {
+            if up {
+                sequence.min
+            } else {
+                sequence.max
+            }
+        }
         None => sequence.start,
     };
     let (start, min, max) = (sequence.start, sequence.min, sequence.max);
@@ -95,7 +129,9 @@ fn change(sequence: &mut Sequence, options: &SequenceOptions, new: bool) -> Resu
         return Err(invalid(format!("START value ({start}) cannot be less than MINVALUE ({min})")));
     }
     if start > max {
-        return Err(invalid(format!("START value ({start}) cannot be greater than MAXVALUE ({max})")));
+        return Err(invalid(format!(
+            "START value ({start}) cannot be greater than MAXVALUE ({max})"
+        )));
     }
     sequence.cycle = options.cycle.unwrap_or(sequence.cycle);
     Ok(())
@@ -135,7 +171,11 @@ pub(super) fn clauses(options: &SequenceOptions) -> String {
     }
     match &options.owned_by {
         Some(Some((table, column))) => {
-            text.push_str(&format!(" OWNED BY public.{}.{}", quote_ident(table), quote_ident(column)));
+            text.push_str(&format!(
+                " OWNED BY public.{}.{}",
+                quote_ident(table),
+                quote_ident(column)
+            ));
         }
         Some(None) => text.push_str(" OWNED BY NONE"),
         None => {}
@@ -164,7 +204,8 @@ impl Editor<'_> {
         }
         self.postgres.push(postgres::create_sequence(&sequence));
         if let Some(Some(_)) = &options.owned_by {
-            let only_owner = SequenceOptions { owned_by: options.owned_by.clone(), ..Default::default() };
+            let only_owner =
+                SequenceOptions { owned_by: options.owned_by.clone(), ..Default::default() };
             let name = quote_ident(&name.name);
             self.postgres.push(format!("ALTER SEQUENCE public.{name}{}", clauses(&only_owner)));
         }
@@ -225,14 +266,22 @@ impl Editor<'_> {
     }
 
     /// RESTART [WITH value].
-    pub(super) fn restart_sequence(&mut self, sequence: &Sequence, value: Option<i64>) -> Result<()> {
+    pub(super) fn restart_sequence(
+        &mut self,
+        sequence: &Sequence,
+        value: Option<i64>,
+    ) -> Result<()> {
         let value = value.unwrap_or(sequence.start);
         let (min, max) = (sequence.min, sequence.max);
         if value < min {
-            return Err(invalid(format!("RESTART value ({value}) cannot be less than MINVALUE ({min})")));
+            return Err(invalid(format!(
+                "RESTART value ({value}) cannot be less than MINVALUE ({min})"
+            )));
         }
         if value > max {
-            return Err(invalid(format!("RESTART value ({value}) cannot be greater than MAXVALUE ({max})")));
+            return Err(invalid(format!(
+                "RESTART value ({value}) cannot be greater than MAXVALUE ({max})"
+            )));
         }
         self.changed = true;
         restart(self.writer, sequence, value, self.side.new_oid())

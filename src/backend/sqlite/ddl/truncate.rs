@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 
-use super::rebuild::schema_of;
 use super::Editor;
+use super::rebuild::schema_of;
 use crate::backend::sqlite::catalog::quoted;
 use crate::backend::sqlite::events::{Event, TruncateEvent};
 use crate::error::{Error, Result, SqlState, state};
@@ -45,8 +45,7 @@ impl Editor<'_> {
         let permanent = tables.iter().filter(|t| t.schema != "pg_temp");
         let emptied: Vec<String> = permanent.map(|t| t.sqlite_name.clone()).collect();
         if !emptied.is_empty() {
-            self.event =
-                Some(Event::Truncate(TruncateEvent { tables: emptied, restart_identity }));
+            self.event = Some(Event::Truncate(TruncateEvent { tables: emptied, restart_identity }));
         }
         Ok(())
     }
@@ -55,9 +54,10 @@ impl Editor<'_> {
     fn add_children(&mut self, tables: &mut Vec<Arc<Relation>>, cascade: bool) -> Result<()> {
         loop {
             let child = self.catalog.relations.values().find(|r| {
-                let refers = r.foreign_keys.iter().any(|k| {
-                    tables.iter().any(|t| t.name == k.table && t.schema != "pg_temp")
-                });
+                let refers = r
+                    .foreign_keys
+                    .iter()
+                    .any(|k| tables.iter().any(|t| t.name == k.table && t.schema != "pg_temp"));
                 refers && !tables.iter().any(|t| t.oid == r.oid)
             });
             let Some(child) = child.cloned() else { return Ok(()) };
@@ -87,8 +87,7 @@ impl Editor<'_> {
     }
 
     fn restart_of(&mut self, table: &Relation) -> Result<()> {
-        let names: Vec<String> =
-            table.columns.iter().filter_map(|c| c.sequence.clone()).collect();
+        let names: Vec<String> = table.columns.iter().filter_map(|c| c.sequence.clone()).collect();
         for name in names {
             if let Some(sequence) = self.catalog.sequences.get(&name).cloned() {
                 self.restart_sequence(&sequence, None)?;

@@ -78,8 +78,7 @@ impl Editor<'_> {
         if let Some(former) = &former {
             replaceable(former, &relation)?;
         }
-        let columns: Vec<String> =
-            relation.columns.iter().map(|c| quote_ident(&c.name)).collect();
+        let columns: Vec<String> = relation.columns.iter().map(|c| quote_ident(&c.name)).collect();
         let text = format!(
             "CREATE {}VIEW public.{} ({}) AS {}",
             if replace { "OR REPLACE " } else { "" },
