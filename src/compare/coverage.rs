@@ -17,6 +17,7 @@ struct Shape {
     calls: u64,
     compared: u64,
     write: bool,
+    untranslatable: bool,
 }
 
 impl Coverage {
@@ -35,6 +36,18 @@ impl Coverage {
         if let Some(shape) = self.shapes.get_mut(&fingerprint) {
             shape.compared += 1;
         }
+    }
+
+    /// A statement that has no form for PostgreSQL.
+    pub fn refused(&mut self, fingerprint: u64) {
+        if let Some(shape) = self.shapes.get_mut(&fingerprint) {
+            shape.untranslatable = true;
+        }
+    }
+
+    /// Shapes that have no form for PostgreSQL.
+    pub fn untranslatable(&self) -> usize {
+        self.shapes.values().filter(|s| s.untranslatable).count()
     }
 
     fn count(&mut self, fingerprint: u64, write: bool, compared: bool) {

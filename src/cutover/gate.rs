@@ -53,6 +53,7 @@ pub struct Gate {
     left: Notify,
     longest_wait_us: AtomicU64,
     waiting: AtomicUsize,
+    throttle_us: AtomicU64,
 }
 
 /// Leave to use a route; give it back (drop it) when no transaction is open any more.
@@ -71,6 +72,7 @@ impl Gate {
             left: Notify::new(),
             longest_wait_us: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
+            throttle_us: AtomicU64::new(0),
         })
     }
 
@@ -92,6 +94,10 @@ impl Gate {
     /// # Errors
     /// 57P03 when nobody is served or the wait passes `limit`; the statement has not started.
     pub async fn pass(self: &Arc<Self>, wish: Wish, limit: Duration) -> Result<Pass> {
+        let throttle = self.throttle_us.load(Ordering::Relaxed);
+        if throttle > 0 && wish == Wish::Write {
+            tokio::time::sleep(Duration::from_micros(throttle)).await;
+        }
         if let Some(pass) = self.try_pass(wish) {
             return pass;
         }
@@ -151,6 +157,12 @@ impl Gate {
     /// that waited for the writer meanwhile.
     pub fn still_open(&self, pass: &Pass) -> bool {
         self.state() == GateState::Open(pass.route)
+    }
+
+    /// Delays every new writing transaction by this; zero ends it.
+    pub fn throttle(&self, pause: Duration) {
+        let us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        self.throttle_us.store(us, Ordering::Relaxed);
     }
 
     /// Opens, drains, closes or pauses. Only the switch does this.

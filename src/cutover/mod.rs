@@ -5,7 +5,13 @@
 //! It must never guess: what cannot be proven is a pause with a reason. Start at
 //! [`recovery::next_step`].
 
+mod back;
+pub mod facts;
 pub mod gate;
+pub mod gates;
+mod observe;
 pub mod phase;
 pub mod recovery;
+mod sequences;
 pub mod state;
+pub mod switch;

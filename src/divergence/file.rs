@@ -70,6 +70,13 @@ pub enum Line {
         /// Highest epoch under which a client was served.
         served: u64,
     },
+    /// When this file was begun: quiet is counted from here.
+    Began {
+        /// Schema version.
+        v: u32,
+        /// RFC 3339.
+        at: String,
+    },
     /// A rehearsal or switch, with its longest pause.
     Switch {
         /// Schema version.

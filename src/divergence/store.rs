@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use metrics::{counter, gauge};
@@ -70,6 +71,7 @@ struct Inner {
     verified: BTreeMap<String, TableVerified>,
     witness: (u64, u64),
     switches: Vec<(String, u64, String)>,
+    began: Option<Timestamp>,
 }
 
 /// The divergence store. Cheap calls; one lock, never held across a wait.
@@ -79,6 +81,7 @@ pub struct Store {
     keep: usize,
     keep_values: KeepValues,
     salt: [u8; 16],
+    foreign: AtomicU64,
 }
 
 impl Store {
@@ -99,12 +102,20 @@ impl Store {
             verified: BTreeMap::new(),
             witness: (0, 0),
             switches: Vec::new(),
+            began: None,
         };
         for line in lines {
             inner.replay(line);
         }
-        let store =
-            Self { inner: Mutex::new(inner), path, keep, keep_values, salt: rand::random() };
+        inner.began.get_or_insert_with(Timestamp::now);
+        let store = Self {
+            inner: Mutex::new(inner),
+            path,
+            keep,
+            keep_values,
+            salt: rand::random(),
+            foreign: AtomicU64::new(0),
+        };
         store.inner.lock().compact()?;
         store.publish();
         Ok(store)
@@ -209,11 +220,22 @@ impl Store {
         counts
     }
 
-    /// When the last new occurrence of an open group was seen.
-    pub fn last_open_at(&self) -> Option<Timestamp> {
+    /// Since when there was no new occurrence of a group that is not accepted; the store's own
+    /// beginning when there never was one.
+    pub fn quiet_since(&self) -> Option<Timestamp> {
         let inner = self.inner.lock();
-        let open = inner.groups.values().filter(|g| g.state == GroupState::Open);
-        open.filter_map(|g| g.last_at.parse().ok()).max()
+        let counting = inner.groups.values().filter(|g| g.state != GroupState::Accepted);
+        counting.filter_map(|g| g.last_at.parse().ok()).max().or(inner.began)
+    }
+
+    /// Foreign commits on the SQLite file that the last verify of every table has covered.
+    pub fn foreign_writes_verified(&self) -> u64 {
+        self.foreign.load(Ordering::Acquire)
+    }
+
+    /// Notes how many foreign commits were seen when a verify of every table began.
+    pub fn cover_foreign_writes(&self, seen: u64) {
+        self.foreign.store(seen, Ordering::Release);
     }
 
     /// Notes what verify has proven of a table. Durable.
@@ -394,6 +416,7 @@ impl Inner {
             Line::VerifyReset { .. } => self.verified.clear(),
             Line::Witness { attempted, served, .. } => self.witness = (attempted, served),
             Line::Switch { kind, pause_ms, at, .. } => self.switches.push((kind, pause_ms, at)),
+            Line::Began { at, .. } => self.began = at.parse().ok(),
         }
     }
 
@@ -440,6 +463,9 @@ impl Inner {
             table: table.clone(),
             result: result.clone(),
         }));
+        if let Some(began) = self.began {
+            lines.push(Line::Began { v, at: began.to_string() });
+        }
         let (attempted, served) = self.witness;
         lines.push(Line::Witness { v, attempted, served });
         let keep_from = self.switches.len().saturating_sub(100);

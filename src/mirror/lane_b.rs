@@ -41,7 +41,11 @@ struct Touched {
 pub(super) fn skip_all(batch: &Batch, record: &Record, reason: &'static str) -> Tested {
     for note in notes(record) {
         batch.shared.live.skipped(Lane::Write, reason);
-        batch.shared.coverage.lock().write(note.fingerprint, false);
+        let mut coverage = batch.shared.coverage.lock();
+        coverage.write(note.fingerprint, false);
+        if note.text.is_none() {
+            coverage.refused(note.fingerprint);
+        }
     }
     Tested::NotKept
 }

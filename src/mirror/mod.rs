@@ -192,6 +192,11 @@ impl Mirror {
         self.shared.coverage.lock().read(fingerprint);
     }
 
+    /// Statement shapes that have no form for PostgreSQL.
+    pub fn untranslatable(&self) -> usize {
+        self.shared.coverage.lock().untranslatable()
+    }
+
     /// Write shapes that were never compared.
     pub fn uncovered_writes(&self) -> usize {
         self.shared.coverage.lock().uncovered_writes()

@@ -67,6 +67,20 @@ impl Live {
         })
     }
 
+    /// Age of what the shadow lacks: 0 when it lacks nothing, None when unknown. Exact to the
+    /// commit times in the journal; while nothing is applied it grows.
+    pub fn lag_ms(&self) -> Option<u64> {
+        match self.lag_commits()? {
+            0 => Some(0),
+            _ => {
+                let newest = self.applied_commit_us.load(Ordering::Acquire);
+                let now = jiff::Timestamp::now().as_microsecond();
+                // Before the first batch of this run there is nothing to measure from.
+                (newest > 0).then(|| u64::try_from((now - newest) / 1000).unwrap_or(0))
+            }
+        }
+    }
+
     /// Publishes the numbers that are gauges.
     pub fn publish(&self, lag_seconds: Option<f64>) {
         gauge!(names::JOURNAL_POSITION).set(as_f64(self.position.load(Ordering::Relaxed)));

@@ -1,0 +1,224 @@
+//! The conditions for promote, each with its number, its limit and its reason.
+
+use super::phase::Phase;
+use super::switch::Switch;
+use crate::divergence::{Severity, VerifyState};
+use crate::mirror::State;
+use crate::schema::{Catalog, RelationKind};
+use crate::telemetry::{Live, names};
+
+/// Whether a gate can be passed although it does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Never.
+    Required,
+    /// By name.
+    Override,
+    /// It never refuses.
+    Warning,
+}
+
+/// One gate as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateStatus {
+    /// Name, one of `telemetry::names::GATES`.
+    pub name: &'static str,
+    /// Holds.
+    pub ok: bool,
+    /// What was found.
+    pub actual: String,
+    /// What is needed.
+    pub limit: String,
+    /// Kind.
+    pub kind: Kind,
+    /// Why it does not hold.
+    pub reason: String,
+}
+
+/// Numbers of `[cutover]`.
+#[derive(Clone, Copy, Debug)]
+pub struct GateLimits {
+    /// Age of the last clean verify, hours.
+    pub verified_hours: u32,
+    /// Largest lag, milliseconds.
+    pub lag_ms: u64,
+    /// Hours without a new divergence.
+    pub quiet_hours: u32,
+    /// Share of calls whose shape has been compared.
+    pub coverage_ratio: f64,
+    /// Age of the last rehearsal, days.
+    pub rehearsal_days: u32,
+}
+
+impl Default for GateLimits {
+    fn default() -> Self {
+        Self {
+            verified_hours: 24,
+            lag_ms: 1000,
+            quiet_hours: 24,
+            coverage_ratio: 0.99,
+            rehearsal_days: 7,
+        }
+    }
+}
+
+fn gate(
+    name: &'static str,
+    kind: Kind,
+    ok: bool,
+    actual: impl Into<String>,
+    limit: impl Into<String>,
+    reason: impl Into<String>,
+) -> GateStatus {
+    let reason = if ok { String::new() } else { reason.into() };
+    GateStatus { name, ok, actual: actual.into(), limit: limit.into(), kind, reason }
+}
+
+/// Every gate, in the order of the contract; the metric is set too.
+pub fn evaluate(switch: &Switch, live: &Live, limits: &GateLimits) -> Vec<GateStatus> {
+    let catalog = switch.sqlite.catalog();
+    let gates = vec![
+        backfilled(switch),
+        verified(switch, &catalog, limits),
+        lag(switch, live, limits),
+        divergences(switch),
+        quiet(switch, limits),
+        coverage(switch, limits),
+        translatable(switch),
+        keys(switch, &catalog),
+        sequences(&catalog),
+        way_back(switch),
+        foreign_writer(switch),
+        rehearsal(switch, limits),
+    ];
+    for gate in &gates {
+        metrics::gauge!(names::GATE, "gate" => gate.name).set(f64::from(u8::from(gate.ok)));
+    }
+    gates
+}
+
+fn tables(catalog: &Catalog) -> Vec<String> {
+    let tables = catalog.relations.values().filter(|r| r.kind == RelationKind::Table);
+    tables.map(|r| r.name.clone()).collect()
+}
+
+fn backfilled(switch: &Switch) -> GateStatus {
+    let phase = switch.phase();
+    let ok = matches!(phase, Phase::Mirroring | Phase::Switching);
+    let reason = "run crossfade backfill";
+    gate("backfilled", Kind::Required, ok, phase.as_str(), "mirroring", reason)
+}
+
+fn verified(switch: &Switch, catalog: &Catalog, limits: &GateLimits) -> GateStatus {
+    let seconds = i64::from(limits.verified_hours) * 3600;
+    let (state, at) = switch.store.verify_state(&tables(catalog), seconds);
+    let word = match state {
+        VerifyState::Never => "never",
+        VerifyState::Fresh => "fresh",
+        VerifyState::Stale => "stale",
+        VerifyState::Differs => "differs",
+    };
+    let actual = at.map_or_else(|| word.to_owned(), |at| format!("{word} since {at}"));
+    let limit = format!("clean within {} h", limits.verified_hours);
+    let reason = "run crossfade verify";
+    gate("verified", Kind::Required, state == VerifyState::Fresh, actual, limit, reason)
+}
+
+fn lag(switch: &Switch, live: &Live, limits: &GateLimits) -> GateStatus {
+    let limit = format!("0 commits or below {} ms", limits.lag_ms);
+    let running = switch.mirror.state() == State::Running;
+    let (Some(commits), true) = (live.lag_commits(), running) else {
+        let reason = "the shadow's position is not known";
+        return gate("lag", Kind::Required, false, "unknown", limit, reason);
+    };
+    let ms = live.lag_ms().unwrap_or(u64::MAX);
+    let ok = commits == 0 || ms < limits.lag_ms;
+    let actual = format!("{commits} commits, {ms} ms");
+    gate("lag", Kind::Required, ok, actual, limit, "the shadow is behind")
+}
+
+fn divergences(switch: &Switch) -> GateStatus {
+    let counts = switch.store.open_counts();
+    let of = |s: Severity| counts.get(&s).copied().unwrap_or(0);
+    let (data, semantic) = (of(Severity::Data), of(Severity::Semantic));
+    let actual = format!("{data} data, {semantic} semantic");
+    let reason = "see crossfade divergences";
+    gate("divergences", Kind::Required, data + semantic == 0, actual, "0 open", reason)
+}
+
+fn quiet(switch: &Switch, limits: &GateLimits) -> GateStatus {
+    let since = switch.store.quiet_since();
+    let limit = format!("{} h without a new divergence", limits.quiet_hours);
+    let hours = since.map(|at| jiff::Timestamp::now().duration_since(at).as_hours());
+    let ok = hours.is_some_and(|h| h >= i64::from(limits.quiet_hours));
+    let actual = hours.map_or_else(|| "unknown".to_owned(), |h| format!("{h} h"));
+    gate("quiet", Kind::Override, ok, actual, limit, "not long enough")
+}
+
+fn coverage(switch: &Switch, limits: &GateLimits) -> GateStatus {
+    let ratio = switch.mirror.coverage();
+    let writes = switch.mirror.uncovered_writes();
+    let ok = ratio.is_some_and(|r| r >= limits.coverage_ratio) && writes == 0;
+    let percent = ratio.map_or_else(|| "unknown".to_owned(), |r| format!("{:.1} %", r * 100.0));
+    let actual = format!("{percent} of calls, {writes} write shapes not compared");
+    let limit = format!("{:.0} % of calls, every write shape", limits.coverage_ratio * 100.0);
+    gate("coverage", Kind::Override, ok, actual, limit, "statements were not compared yet")
+}
+
+fn translatable(switch: &Switch) -> GateStatus {
+    let refused = switch.mirror.untranslatable();
+    let actual = format!("{refused} statement shapes");
+    let reason = "live statements have no form for PostgreSQL";
+    gate("translatable", Kind::Override, refused == 0, actual, "0", reason)
+}
+
+fn keys(switch: &Switch, catalog: &Catalog) -> GateStatus {
+    let verified = switch.store.verified();
+    let keyless: Vec<&str> = catalog
+        .relations
+        .values()
+        .filter(|r| r.kind == RelationKind::Table && r.key().is_none())
+        .map(|r| r.name.as_str())
+        .collect();
+    let open = keyless.iter().filter(|t| verified.get(**t).is_none_or(|v| v.differing > 0)).count();
+    let actual = format!("{} tables without key, {open} not verified", keyless.len());
+    let reason = format!("not verified as multisets: {}", keyless.join(", "));
+    gate("keys", Kind::Override, open == 0, actual, "all verified as multisets", reason)
+}
+
+fn sequences(catalog: &Catalog) -> GateStatus {
+    let columns = catalog.relations.values().flat_map(|r| r.columns.iter().map(move |c| (r, c)));
+    let unmapped: Vec<String> = columns
+        .filter_map(|(r, c)| c.sequence.as_ref().map(|s| (r, c, s)))
+        .filter(|(_, _, s)| !catalog.sequences.contains_key(*s))
+        .map(|(r, c, _)| format!("{}.{}", r.name, c.name))
+        .collect();
+    let actual =
+        format!("{} of {}", catalog.sequences.len(), catalog.sequences.len() + unmapped.len());
+    let reason = format!("not mapped: {}", unmapped.join(", "));
+    gate("sequences", Kind::Required, unmapped.is_empty(), actual, "every one mapped", reason)
+}
+
+fn way_back(switch: &Switch) -> GateStatus {
+    let (ok, actual, reason) = switch.way_back_status();
+    gate("way_back", Kind::Override, ok, actual, "probe passed", reason)
+}
+
+fn foreign_writer(switch: &Switch) -> GateStatus {
+    let seen = switch.sqlite.foreign_writes();
+    let known = switch.store.foreign_writes_verified();
+    let since = seen.saturating_sub(known);
+    let actual = format!("{since} foreign commits since the last verify");
+    let reason = "somebody else writes the SQLite file; run crossfade verify";
+    gate("foreign_writer", Kind::Required, since == 0, actual, "0", reason)
+}
+
+fn rehearsal(switch: &Switch, limits: &GateLimits) -> GateStatus {
+    let last = switch.store.switches().iter().rev().find(|(k, ..)| k == "rehearsal").cloned();
+    let age = last.as_ref().and_then(|(_, _, at)| at.parse::<jiff::Timestamp>().ok());
+    let days = age.map(|at| jiff::Timestamp::now().duration_since(at).as_hours() / 24);
+    let ok = days.is_some_and(|d| d <= i64::from(limits.rehearsal_days));
+    let actual = days.map_or_else(|| "never".to_owned(), |d| format!("{d} days ago"));
+    let limit = format!("within {} days", limits.rehearsal_days);
+    gate("rehearsal", Kind::Warning, ok, actual, limit, "no rehearsal was run")
+}

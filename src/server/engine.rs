@@ -1,0 +1,324 @@
+//! The engine behind the control door: one pair of back ends, everything wired together.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::backfill;
+use crate::config::Config;
+use crate::control::{
+    BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo, Status,
+    TableInfo, VerifiedInfo,
+};
+use crate::cutover::gate::{GateState, Route};
+use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
+use crate::cutover::phase::Phase;
+use crate::cutover::switch::{Ended, Switch};
+use crate::divergence::{Accept, Group, Store, VerifyState};
+use crate::mirror::State;
+use crate::schema::RelationKind;
+use crate::session::{Doing, Shared};
+use crate::telemetry::Live;
+use crate::verify;
+
+/// One pair.
+pub(super) struct Pair {
+    pub(super) config: Arc<Config>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) switch: Arc<Switch>,
+    pub(super) store: Arc<Store>,
+    pub(super) live: Arc<Live>,
+    pub(super) limits: GateLimits,
+    pub(super) stop: CancellationToken,
+}
+
+impl Pair {
+    fn gate_statuses(&self) -> Vec<GateStatus> {
+        gates::evaluate(&self.switch, &self.live, &self.limits)
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        let catalog = self.shared.sqlite.catalog();
+        let tables = catalog.relations.values().filter(|r| r.kind == RelationKind::Table);
+        tables.map(|r| r.name.clone()).collect()
+    }
+
+    fn health(&self, phase: Phase) -> (&'static str, Option<String>) {
+        if let GateState::Paused(reason) = self.shared.gate.state() {
+            return ("stalled", Some(reason.to_owned()));
+        }
+        if let Some(trouble) = self.switch.trouble() {
+            return ("degraded", Some(trouble));
+        }
+        let follows = matches!(phase, Phase::CatchingUp | Phase::Mirroring);
+        match self.switch.mirror().state() {
+            State::Connecting(why) if follows => ("degraded", Some(why)),
+            State::Locked if follows => {
+                ("degraded", Some("another proxy serves this pair of back ends".to_owned()))
+            }
+            State::CopyAnew(why) if follows => ("degraded", Some(why)),
+            _ => ("ok", None),
+        }
+    }
+
+    fn next(&self, phase: Phase, gates: &[GateStatus]) -> Vec<String> {
+        let failing =
+            |name: &str| gates.iter().any(|g| g.name == name && !g.ok);
+        let words: &[&str] = match phase {
+            Phase::Direct | Phase::Copying => &["crossfade backfill"],
+            Phase::Mirroring if failing("verified") => &["crossfade verify"],
+            Phase::Mirroring if failing("divergences") => &["crossfade divergences"],
+            Phase::Mirroring => &["crossfade promote --dry-run"],
+            Phase::CatchingUp | Phase::Switching => &["crossfade status --watch"],
+            Phase::Promoted => &["crossfade rollback", "crossfade complete"],
+            Phase::Complete => &["point the application at PostgreSQL"],
+        };
+        words.iter().map(|w| (*w).to_owned()).collect()
+    }
+
+    async fn status_now(&self) -> Status {
+        let phase = self.switch.phase();
+        let (health, reason) = self.health(phase);
+        let gates = self.gate_statuses();
+        let live = &self.live;
+        live.position.store(self.shared.sqlite.position().0, Ordering::Release);
+        live.sessions.store(self.shared.sessions.len() as u64, Ordering::Release);
+        let promoted = matches!(phase, Phase::Promoted | Phase::Complete);
+        let has_shadow = !matches!(phase, Phase::Direct | Phase::Complete);
+        let follows = has_shadow && !promoted;
+        let lag_ms = follows.then(|| live.lag_ms()).flatten();
+        #[allow(clippy::cast_precision_loss)]
+        live.publish(lag_ms.map(|ms| ms as f64 / 1000.0));
+        let seconds = i64::from(self.limits.verified_hours) * 3600;
+        let (verified, at) = self.store.verify_state(&self.table_names(), seconds);
+        let coverage = self.switch.mirror().coverage();
+        if let Some(coverage) = coverage {
+            metrics::gauge!(crate::telemetry::names::COVERAGE_RATIO).set(coverage);
+        }
+        let (primary, shadow) = if promoted { ("postgres", "sqlite") } else { ("sqlite", "postgres") };
+        Status {
+            phase: phase.as_str().to_owned(),
+            health: health.to_owned(),
+            primary: primary.to_owned(),
+            shadow: has_shadow.then(|| shadow.to_owned()),
+            epoch: self.switch.epoch(),
+            position: live.position.load(Ordering::Acquire),
+            applied: (follows && live.applied_known.load(Ordering::Acquire))
+                .then(|| live.applied.load(Ordering::Acquire)),
+            lag_commits: follows.then(|| live.lag_commits()).flatten(),
+            lag_ms,
+            compared: live.compared.load(Ordering::Relaxed),
+            diverged_open: self.store.open_counts().values().sum(),
+            skipped: live.skipped.load(Ordering::Relaxed),
+            coverage,
+            verified: VerifiedInfo { state: word(verified).to_owned(), at },
+            gates_ok: gates.iter().filter(|g| g.ok).count() as u64,
+            gates: gates.len() as u64,
+            sessions: live.sessions.load(Ordering::Acquire),
+            journal_bytes: live.journal_bytes.load(Ordering::Relaxed),
+            reason,
+            immovable: Vec::new(),
+            next: self.next(phase, &gates),
+        }
+    }
+
+    async fn execute(&self, command: &Command, progress: &Progress) -> Outcome {
+        match command {
+            Command::Backfill(options) => self.backfill(options, progress).await,
+            Command::Verify(options) => self.verify(options, progress).await,
+            Command::Repair(options) => self.repair(options, progress).await,
+            Command::Promote(options) => self.promote(options, progress).await,
+            Command::Rollback(options) => self.rollback(options, progress).await,
+            Command::Complete(options) => self.complete(options, progress).await,
+            Command::Pause => {
+                self.shared.gate.set(GateState::Closed);
+                Outcome::Done("new statements wait".to_owned())
+            }
+            Command::Resume => match self.switch.recover().await {
+                Ok(_) => Outcome::Done("statements go on".to_owned()),
+                Err(error) => Outcome::Failed(error),
+            },
+            Command::Reload => Outcome::Refused(
+                "no key can be reloaded while running".to_owned(),
+                Some("Restart the proxy: clients reconnect, nothing is lost.".to_owned()),
+            ),
+        }
+    }
+
+    fn report<'a>(progress: &'a Progress) -> impl Fn(&str, String) + Send + Sync + 'a {
+        move |text, detail| progress.step(text, detail)
+    }
+
+    async fn promote(&self, options: &Options, progress: &Progress) -> Outcome {
+        let gates: Vec<Gate> = self.gate_statuses().iter().map(shown).collect();
+        let failing: Vec<&Gate> =
+            gates.iter().filter(|g| g.refuses(&options.overrides)).collect();
+        if options.dry_run {
+            for gate in &gates {
+                let text = format!("would check gate {}: {}", gate.name, if gate.ok { "holds" } else { "NOT MET" });
+                progress.step(text, format!("{} (needed: {})", gate.actual, gate.limit));
+            }
+            for step in [
+                "would slow writers until the lag is small",
+                "would drain writing transactions",
+                "would fence SQLite",
+                "would apply the journal to its end",
+                "would set sequences",
+                "would decide on PostgreSQL",
+                "would record the decision in SQLite",
+                "would route sessions to PostgreSQL",
+            ] {
+                progress.step(step, String::new());
+            }
+        }
+        if !failing.is_empty() {
+            let names: Vec<String> =
+                failing.iter().map(|g| format!("{} ({})", g.name, g.reason)).collect();
+            return Outcome::Refused(
+                format!("{} of {} gates are not met: {}", failing.len(), gates.len(), names.join("; ")),
+                Some("Some gates can be overridden by name: --override GATE.".to_owned()),
+            );
+        }
+        if options.dry_run {
+            return Outcome::Done("promote would go ahead".to_owned());
+        }
+        ended(
+            self.switch.promote(&Self::report(progress)).await,
+            "promoted: postgres is primary, sqlite is shadow",
+        )
+    }
+
+    async fn rollback(&self, options: &Options, progress: &Progress) -> Outcome {
+        if options.dry_run {
+            let (ok, actual, reason) = self.switch.rollback_possible();
+            progress.step("would check the way back", actual);
+            return if ok {
+                Outcome::Done("rollback would go ahead".to_owned())
+            } else {
+                Outcome::Refused(reason, None)
+            };
+        }
+        let (ok, _, reason) = self.switch.rollback_possible();
+        if !ok {
+            return Outcome::Refused(reason, None);
+        }
+        ended(
+            self.switch.rollback(&Self::report(progress)).await,
+            "rolled back: sqlite is primary, postgres is shadow",
+        )
+    }
+
+    async fn complete(&self, options: &Options, progress: &Progress) -> Outcome {
+        if self.switch.phase() != Phase::Promoted {
+            return Outcome::Refused(
+                format!("the phase is {}, not promoted", self.switch.phase().as_str()),
+                None,
+            );
+        }
+        if options.dry_run {
+            return Outcome::Done("complete would end the way back for good".to_owned());
+        }
+        match self.switch.complete(&Self::report(progress)).await {
+            Ok(()) => Outcome::Done("complete: postgres alone".to_owned()),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+}
+
+fn ended(outcome: crate::error::Result<Ended>, done: &str) -> Outcome {
+    match outcome {
+        Ok(Ended::Done(wait)) => Outcome::Done(format!(
+            "{done}. Clients waited {:.0} ms at most.",
+            wait.as_secs_f64() * 1000.0
+        )),
+        Ok(Ended::Undone(reason)) => Outcome::Undone(reason),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+fn word(state: VerifyState) -> &'static str {
+    match state {
+        VerifyState::Never => "never",
+        VerifyState::Fresh => "fresh",
+        VerifyState::Stale => "stale",
+        VerifyState::Differs => "differs",
+    }
+}
+
+fn shown(gate: &GateStatus) -> Gate {
+    Gate {
+        name: gate.name.to_owned(),
+        ok: gate.ok,
+        actual: gate.actual.clone(),
+        limit: gate.limit.clone(),
+        kind: match gate.kind {
+            Kind::Required => GateKind::Required,
+            Kind::Override => GateKind::Override,
+            Kind::Warning => GateKind::Warning,
+        },
+        reason: gate.reason.clone(),
+    }
+}
+
+impl Engine for Pair {
+    fn status(&self) -> BoxFuture<'_, Status> {
+        Box::pin(self.status_now())
+    }
+
+    fn gates(&self) -> BoxFuture<'_, Vec<Gate>> {
+        Box::pin(async { self.gate_statuses().iter().map(shown).collect() })
+    }
+
+    fn divergences(&self) -> Vec<Group> {
+        self.store.groups()
+    }
+
+    fn replay(&self, id: &str) -> Option<String> {
+        self.store.replay(id)
+    }
+
+    fn accept(&self, id: &str, accept: Accept) -> bool {
+        self.store.accept(id, accept)
+    }
+
+    fn tables(&self) -> BoxFuture<'_, Vec<TableInfo>> {
+        Box::pin(async {
+            let catalog = self.shared.sqlite.catalog();
+            let verified = self.store.verified();
+            catalog
+                .relations
+                .values()
+                .filter(|r| r.kind == RelationKind::Table)
+                .map(|r| {
+                    let proof = verified.get(&r.name);
+                    TableInfo {
+                        name: r.name.clone(),
+                        keyed: r.key().is_some(),
+                        copied: None,
+                        verified_at: proof.map(|p| p.at.clone()),
+                        verified_rows: proof.map(|p| p.rows),
+                        differing: proof.map(|p| p.differing),
+                    }
+                })
+                .collect()
+        })
+    }
+
+    fn sessions(&self) -> Vec<SessionInfo> {
+        super::sessions::list(&self.shared)
+    }
+
+    fn config(&self) -> Vec<(String, String, String)> {
+        super::sessions::config(&self.config)
+    }
+
+    fn run<'a>(&'a self, command: &'a Command, progress: &'a Progress) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.execute(command, progress))
+    }
+
+    fn shutdown(&self) {
+        self.stop.cancel();
+    }
+}
