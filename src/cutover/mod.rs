@@ -6,6 +6,7 @@
 //! [`recovery::next_step`].
 
 mod back;
+mod copy;
 pub mod facts;
 pub mod gate;
 pub mod gates;

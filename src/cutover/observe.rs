@@ -164,8 +164,7 @@ pub(super) async fn store_return(
 }
 
 /// A copy made anew ends whatever reign is open on PostgreSQL.
-pub(super) async fn close_old_reigns(connector: &Connector, epoch: Epoch) -> Result<()> {
-    let control = connect(connector).await?;
+pub(super) async fn close_old_reigns(control: &Control, epoch: Epoch) -> Result<()> {
     control
         .client()
         .execute(

@@ -177,6 +177,21 @@ impl Mirror {
         Pins::pin(&self.shared.pins, position, applied, limit).await
     }
 
+    /// The primary's file.
+    pub fn sqlite(&self) -> &Sqlite {
+        &self.shared.sqlite
+    }
+
+    /// Its journal.
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// Leads to the shadow.
+    pub fn connector(&self) -> &Connector {
+        &self.shared.connector
+    }
+
     /// Where sampled reads go.
     pub fn reads(&self) -> &Reads {
         &self.reads

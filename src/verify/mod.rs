@@ -3,5 +3,6 @@
 //! It must never compare two positions. Start at [`Cut`].
 
 mod cut;
+mod mirrored;
 
 pub use cut::{AtCut, BoxFuture, Cut, Still, postgres_snapshot, sqlite_snapshot};

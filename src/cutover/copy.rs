@@ -1,0 +1,88 @@
+//! Backfill as the phase machine sees it: copying, catching up, mirroring.
+
+use std::time::Duration;
+
+use super::facts;
+use super::observe;
+use super::phase::Phase;
+use super::switch::{Switch, failed};
+use crate::backfill::{self, Context, Summary, Tell};
+use crate::error::Result;
+
+/// How long catching up is waited for before the task ends and leaves the rest to the mirror.
+const CATCH_UP_MAX: Duration = Duration::from_secs(600);
+/// Commits behind at which the shadow counts as following.
+const SMALL_LAG: u64 = 50;
+
+impl Switch {
+    /// Copies every table (or some) and goes on to mirroring.
+    ///
+    /// # Errors
+    /// When the phase does not allow it, or a back end fails; the phase is `copying` then, and
+    /// running it again goes on.
+    pub async fn copy(&self, tables: &[String], tell: &Tell) -> Result<Summary> {
+        let _turn = self.turn.lock().await;
+        let (_, phase) = self.facts().await?;
+        if !matches!(
+            phase,
+            Phase::Direct | Phase::Copying | Phase::CatchingUp | Phase::Mirroring
+        ) {
+            return Err(failed("PostgreSQL is primary: there is nothing to copy to it"));
+        }
+        self.mirror.stop().await;
+        let control = observe::connect(&self.connector).await?;
+        if !control.lock().await? {
+            return Err(failed("another proxy serves this pair of back ends"));
+        }
+        let epoch = self.epoch();
+        let context = Context {
+            journal: self.journal.clone(),
+            control: control.clone(),
+            epoch,
+            divergences: Some(self.store.clone()),
+        };
+        control.ensure_schema().await?;
+        observe::close_old_reigns(&control, epoch).await?;
+        self.set_phase(Phase::Copying).await?;
+        let summary = backfill::run(&context, tables, tell).await?;
+        if !summary.complete {
+            return Ok(summary);
+        }
+        // The lock goes with this connection; the applier takes it next.
+        control.batch("SELECT pg_advisory_unlock_all()").await?;
+        drop(context);
+        drop(control);
+        *self.trouble.lock() = None;
+        self.set_phase(Phase::CatchingUp).await?;
+        self.mirror.start();
+        self.follow(tell).await?;
+        Ok(summary)
+    }
+
+    async fn follow(&self, tell: &Tell) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + CATCH_UP_MAX;
+        while tokio::time::Instant::now() < deadline {
+            let lag = self.sqlite.position().0.saturating_sub(self.mirror.applied().0);
+            if self.mirror.state() == crate::mirror::State::Running && lag <= SMALL_LAG {
+                self.set_phase(Phase::Mirroring).await?;
+                tell("mirroring".to_owned(), format!("{lag} commits behind"));
+                return Ok(());
+            }
+            if let crate::mirror::State::CopyAnew(why) = self.mirror.state() {
+                return Err(crate::error::Error::shadow(
+                    crate::error::state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    why,
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn set_phase(&self, phase: Phase) -> Result<()> {
+        facts::store_phase(&self.journal, phase).await?;
+        let (sqlite, phase) = self.facts().await?;
+        self.show(&sqlite, phase);
+        Ok(())
+    }
+}

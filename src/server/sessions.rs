@@ -1,0 +1,33 @@
+//! Sessions and configuration as the surfaces show them.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::control::SessionInfo;
+use crate::session::{Card, Doing, Shared};
+
+/// Client sessions now.
+pub(super) fn list(shared: &Shared) -> Vec<SessionInfo> {
+    let info = |card: &Arc<Card>| SessionInfo {
+        pid: card.pid,
+        user: card.user.clone(),
+        application: card.application.lock().clone(),
+        client: card.client.clone(),
+        state: match card.doing() {
+            Doing::Idle => "idle",
+            Doing::Active => "active",
+            Doing::InTransaction => "in_transaction",
+            Doing::Waiting => "waiting",
+        }
+        .to_owned(),
+        backend: "sqlite".to_owned(),
+        immovable: None,
+    };
+    shared.sessions.iter().map(|card| info(&card)).collect()
+}
+
+/// Effective configuration: name, value without secrets, source.
+pub(super) fn config(config: &Config) -> Vec<(String, String, String)> {
+    let entries = config.entries().into_iter();
+    entries.map(|e| (format!("{}.{}", e.section, e.name), e.value, e.source.to_string())).collect()
+}
