@@ -23,10 +23,7 @@ impl Switch {
     pub async fn copy(&self, tables: &[String], tell: &Tell) -> Result<Summary> {
         let _turn = self.turn.lock().await;
         let (_, phase) = self.facts().await?;
-        if !matches!(
-            phase,
-            Phase::Direct | Phase::Copying | Phase::CatchingUp | Phase::Mirroring
-        ) {
+        if !matches!(phase, Phase::Direct | Phase::Copying | Phase::CatchingUp | Phase::Mirroring) {
             return Err(failed("PostgreSQL is primary: there is nothing to copy to it"));
         }
         self.mirror.stop().await;

@@ -41,8 +41,7 @@ async fn attempt(mirror: &Mirror, hold: bool) -> Result<Option<AtCut>> {
     if at != position || !pin.holds() {
         return Ok(None);
     }
-    let catalog =
-        mirror.sqlite().catalog_at(position).unwrap_or_else(|| mirror.sqlite().catalog());
+    let catalog = mirror.sqlite().catalog_at(position).unwrap_or_else(|| mirror.sqlite().catalog());
     let guard: Option<Box<dyn std::any::Any + Send + Sync>> =
         if hold { Some(Box::new((pin, kept))) } else { Some(Box::new(kept)) };
     let connector = mirror.connector().clone();
