@@ -219,6 +219,7 @@ impl Analyzer<'_> {
         if proc.volatility == b'v' {
             self.volatile = true;
         }
+        self.locks |= matches!(proc.name, "nextval" | "setval");
         if result == oid::RECORD {
             return Err(Error::unsupported(format!("function {} as a value", proc.name)).at(pos));
         }
@@ -276,7 +277,10 @@ impl Analyzer<'_> {
         pos: u32,
     ) -> Result<(Resolved, Vec<Sort>, Option<Expr>)> {
         let name = &call.name.name;
-        let mut args = self.arguments(call)?;
+        let mut args = match self.counted_row(call, pos)? {
+            Some(column) => vec![column],
+            None => self.arguments(call)?,
+        };
         if args.is_empty() && !call.star && !call.within_group && call.over.is_none() {
             let message =
                 format!("{name}(*) must be used to call a parameterless aggregate function");
@@ -335,6 +339,28 @@ impl Analyzer<'_> {
             None => None,
         };
         Ok((resolved, order_by, filter))
+    }
+
+    /// `count(t)`, `count(t.*)`: counts the rows that exist, which any NOT NULL column tells.
+    fn counted_row(&mut self, call: &ast::Call, pos: u32) -> Result<Option<Expr>> {
+        if call.name.name != "count" || call.distinct {
+            return Ok(None);
+        }
+        let parts = match call.args.as_slice() {
+            [(None, ast::Expr { kind: ast::ExprKind::Star(parts), .. })] => parts,
+            [(None, ast::Expr { kind: ast::ExprKind::Column(parts), .. })] => parts,
+            _ => return Ok(None),
+        };
+        let [table] = parts.as_slice() else { return Ok(None) };
+        if matches!(call.args[0].1.kind, ast::ExprKind::Column(_))
+            && self.column(parts, pos).is_ok()
+        {
+            return Ok(None);
+        }
+        let Ok(Some(item)) = self.find_item(None, table, pos) else { return Ok(None) };
+        let Some((_, relation)) = &item.relation else { return Ok(None) };
+        let certain = relation.columns.iter().position(|c| c.not_null);
+        Ok(certain.and_then(|i| item.columns.get(i)).map(|c| super::scope::at(c.expr.clone(), pos)))
     }
 
     fn check_kind(&self, call: &ast::Call, proc: &Proc, pos: u32) -> Result<()> {

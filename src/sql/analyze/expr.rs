@@ -34,7 +34,12 @@ impl Analyzer<'_> {
             A::Literal(literal) => self.literal(literal, pos),
             A::Param(number) => self.params.reference(*number, pos),
             A::Column(parts) => self.column(parts, pos).map(|r| r.expr),
-            A::Star(_) => Err(errors::syntax(pos, "row expansion via \"*\" is not supported here")),
+            A::Star(parts) => Err(match parts.last() {
+                Some(table) => {
+                    Error::unsupported(format!("a whole-row reference to \"{table}\"")).at(pos)
+                }
+                None => errors::syntax(pos, "row expansion via \"*\" is not supported here"),
+            }),
             A::Default => Err(misplaced_default(pos)),
             A::Op { op, left, right } => self.written_operator(op, left.as_deref(), right, pos),
             A::And(list) => self.logical(list, true, pos),

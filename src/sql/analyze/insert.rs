@@ -31,6 +31,11 @@ impl Analyzer<'_> {
         let relation = self.target_relation(&insert.table, "insert into")?;
         let rel = self.new_rel();
         let named = self.named_columns(&relation, insert)?;
+        // The target is not visible to the source; it only serves PostgreSQL's hints.
+        let mut hidden = relation_item(u32::MAX, &relation, None);
+        hidden.rel_visible = false;
+        hidden.cols_visible = false;
+        self.level().items.push(hidden);
         let (columns, source) = self.insert_source(insert, &relation, named)?;
         // From here on the target's columns are visible.
         let alias = insert.alias.clone().map(|name| ast::Alias { name, columns: Vec::new() });
@@ -262,14 +267,7 @@ impl Analyzer<'_> {
         named: Option<Vec<usize>>,
         select: &ast::Select,
     ) -> Result<(Vec<u32>, InsertSource)> {
-        // The target is not visible to the query; it only serves PostgreSQL's hints.
-        let mut target = relation_item(u32::MAX, relation, None);
-        target.rel_visible = false;
-        target.cols_visible = false;
-        self.level().items.push(target);
-        let query = self.query(select, false);
-        self.level().items.clear();
-        let mut query = query?;
+        let mut query = self.query(select, false)?;
         let rel = self.new_rel();
         let width = query.columns.len();
         let pos_of = |query: &Query, i: usize| match &query.body {

@@ -21,6 +21,8 @@ impl Analyzer<'_> {
             Literal::Bool(b) => (Cell::Integer(i64::from(*b)), oid::BOOL),
             Literal::Integer(i) => (Cell::Integer(i64::from(*i)), oid::INT4),
             Literal::Number(n) => match n.parse::<i64>() {
+                // The grammar's negated 2147483648 fits after all.
+                Ok(i) if i32::try_from(i).is_ok() => (Cell::Integer(i), oid::INT4),
                 Ok(i) => (Cell::Integer(i), oid::INT8),
                 Err(_) => return self.read_literal(n, Type::new(oid::NUMERIC), pos),
             },

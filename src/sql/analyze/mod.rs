@@ -70,6 +70,9 @@ pub struct Analysis {
     pub volatile: bool,
     /// Reads pg_catalog or information_schema, or calls system functions.
     pub system: bool,
+    /// Must run on the writer though it may only read: row locks are asked for anywhere, or
+    /// a sequence moves for each row.
+    pub locks: bool,
 }
 
 impl Analysis {
@@ -101,6 +104,7 @@ pub fn analyze(statement: &ast::Statement, context: &Context<'_>) -> Result<Anal
         writes: analyzer.writes,
         volatile: analyzer.volatile,
         system: analyzer.system,
+        locks: analyzer.locks,
     })
 }
 
@@ -158,6 +162,7 @@ struct Analyzer<'a> {
     writes: Option<String>,
     volatile: bool,
     system: bool,
+    locks: bool,
     depth: u32,
 }
 
@@ -176,6 +181,7 @@ impl<'a> Analyzer<'a> {
             writes: None,
             volatile: false,
             system: false,
+            locks: false,
             depth: 0,
         }
     }

@@ -65,6 +65,7 @@ impl Analyzer<'_> {
         query.recursive = select.with.as_ref().is_some_and(|w| w.recursive);
         self.check_locking(select, &query)?;
         query.locks = !select.locking.is_empty();
+        self.locks |= query.locks;
         Ok(query)
     }
 
@@ -90,6 +91,10 @@ impl Analyzer<'_> {
             None => None,
         };
         let (limit, offset) = self.limits(outer)?;
+        for (_, window) in &simple.windows {
+            // Those that nothing uses must be valid too.
+            self.window(window, 0)?;
+        }
         if resolve {
             for entry in &mut entries {
                 entry.settle(self)?;

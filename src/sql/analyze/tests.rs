@@ -15,6 +15,11 @@ fn column(name: &str, ty: Type) -> Column {
     Column::new(0, name, ty)
 }
 
+fn certain(mut column: Column) -> Column {
+    column.not_null = true;
+    column
+}
+
 fn relation(oid_: u32, name: &str, columns: Vec<Column>, key: &[usize]) -> Relation {
     let mut relation = Relation::new(oid_, name, RelationKind::Table);
     relation.columns = columns;
@@ -59,7 +64,11 @@ fn catalog() -> Catalog {
     let p = relation(
         20_010,
         "p",
-        vec![key, column("t_id", Type::new(oid::INT4)), column("name", Type::new(oid::TEXT))],
+        vec![
+            certain(key),
+            column("t_id", Type::new(oid::INT4)),
+            column("name", Type::new(oid::TEXT)),
+        ],
         &[0],
     );
     let mut view = relation(20_020, "w", vec![column("id", Type::new(oid::INT4))], &[]);
@@ -265,6 +274,21 @@ fn using_merges_columns_and_puts_them_first() {
     assert_eq!(names, ["id", "v", "n", "at", "ok", "t_id", "name"]);
     let analysis = run("SELECT id FROM t FULL JOIN p USING (id)");
     assert!(matches!(targets(&analysis)[0].kind, ExprKind::Coalesce(_)));
+}
+
+#[test]
+fn whole_rows_are_only_counted() {
+    let analysis = run("SELECT count(p), count(p.*) FROM t LEFT JOIN p ON p.t_id = t.id");
+    let ExprKind::Call(call) = &targets(&analysis)[0].kind else { panic!() };
+    assert!(matches!(call.args[0].kind, ExprKind::Column(_, 0)));
+    assert_eq!(error("SELECT p FROM p").0, "0A000");
+}
+
+#[test]
+fn locks_are_noticed_in_subqueries() {
+    assert!(run("SELECT * FROM (SELECT id FROM t FOR UPDATE) x").locks);
+    assert!(run("SELECT nextval('t_id_seq') FROM t").locks);
+    assert!(!run("SELECT id FROM t").locks);
 }
 
 #[test]

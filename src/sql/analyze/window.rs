@@ -66,7 +66,7 @@ impl Analyzer<'_> {
         Ok(Expr { kind: ExprKind::Call(Box::new(window_call)), ty, pos })
     }
 
-    fn window(&mut self, window: &ast::Window, pos: u32) -> Result<Window> {
+    pub(super) fn window(&mut self, window: &ast::Window, pos: u32) -> Result<Window> {
         let Some(base_name) = &window.base else { return self.window_definition(window, pos) };
         let base = self.level().windows.iter().find(|(n, _)| n == base_name).cloned();
         let Some((_, base_ast)) = base else {

@@ -105,7 +105,7 @@ fn tag(statement: &ir::Statement) -> &'static str {
 fn kind(analysis: &Analysis) -> QueryKind {
     let draws = analysis.frozen.iter().any(|f| matches!(f.source, FrozenSource::NextValue(_)));
     match &analysis.statement {
-        ir::Statement::Select(query) if query.locks || draws => QueryKind::LockingRead,
+        ir::Statement::Select(_) if analysis.locks || draws => QueryKind::LockingRead,
         ir::Statement::Select(_) => QueryKind::Read,
         _ => QueryKind::Write,
     }
