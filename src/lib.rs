@@ -30,6 +30,7 @@
 //!
 //! L3, surfaces
 //! - [`control`]: the one door through which anything changes
+//! - [`admin`]: the console: virtual database `crossfade` over the PostgreSQL protocol
 //! - [`http`]: JSON API, metrics, probes, the page
 //! - [`cli`]: one file per verb, rendering
 //!
@@ -37,6 +38,7 @@
 //! - [`server`]: builds everything from the configuration, owns start and stop
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
+pub mod admin;
 pub mod backend;
 pub mod backfill;
 pub mod cli;

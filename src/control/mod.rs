@@ -108,6 +108,17 @@ impl Control {
         self.tasks.wait(&id).await
     }
 
+    /// Waits for a task's end; None when there is none of that id.
+    pub async fn wait(&self, id: &str) -> Option<Task> {
+        self.tasks.wait(id).await
+    }
+
+    /// Ends the proxy after the current statements.
+    pub fn shutdown(&self, who: &str) {
+        self.note(who, "shutdown".to_owned());
+        self.engine.shutdown();
+    }
+
     /// A task by id.
     pub fn task(&self, id: &str) -> Option<Task> {
         self.tasks.get(id)

@@ -1,9 +1,7 @@
-//! Listeners: the front end for applications, the console's hook, the HTTP interface.
+//! Listeners: the front end for applications, the console, the HTTP interface.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::direct::Direct;
+use crate::admin::{self, Console};
 use crate::config::{Address, AuthMethod, Config};
 use crate::control::Control;
 use crate::error::{Culprit, Error, Result, state};
@@ -24,17 +23,23 @@ use crate::wire::{Connection, Listener, Options, Server, Startup, Tls};
 /// The database name that reaches the console.
 const CONSOLE: &str = "crossfade";
 
-/// Serves one client of the console.
-pub(super) type Console = fn(Connection, Startup, Arc<Shared>) -> Served;
-type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The one door to the engine, for the console and the HTTP interface alike.
+pub(super) fn control(
+    config: &Arc<Config>,
+    shared: &Arc<Shared>,
+    stop: &CancellationToken,
+) -> Arc<Control> {
+    Control::new(Arc::new(Direct::new(Arc::clone(config), Arc::clone(shared), stop.clone())))
+}
 
-/// The hook for `admin`: it will answer SHOW and orders here.
-pub(super) fn console(io: Connection, _startup: Startup, _shared: Arc<Shared>) -> Served {
-    Box::pin(async move {
-        let error = Error::unsupported("the console over the PostgreSQL protocol")
-            .hint("Use the command line or the HTTP interface.")
-            .fatal();
-        io.fail(&error).await;
+/// What console sessions share.
+pub(super) fn console(control: &Arc<Control>, shared: &Shared) -> Arc<Console> {
+    Arc::new(Console {
+        control: Arc::clone(control),
+        registry: Arc::clone(&shared.registry),
+        clock: shared.clock.clone(),
+        version: shared.version.clone(),
+        stopping: shared.stopping.clone(),
     })
 }
 
@@ -44,14 +49,17 @@ pub(super) async fn client(
     io: Connection,
     startup: Startup,
     shared: Arc<Shared>,
-    console: Console,
+    console: Arc<Console>,
 ) {
-    if startup.database == CONSOLE && shared.database.as_deref() != Some(CONSOLE) {
-        console(io, startup, shared).await;
-        return;
-    }
-    let served = std::panic::AssertUnwindSafe(session::serve(io, startup, shared));
-    if served.catch_unwind().await.is_err() {
+    let to_console = startup.database == CONSOLE && shared.database.as_deref() != Some(CONSOLE);
+    let served = async {
+        if to_console {
+            admin::serve(io, startup, console).await;
+        } else {
+            session::serve(io, startup, shared).await;
+        }
+    };
+    if std::panic::AssertUnwindSafe(served).catch_unwind().await.is_err() {
         metrics::counter!(names::SESSION_PANICS).increment(1);
         tracing::error!("a session ended by a fault of Crossfade");
     }
@@ -149,8 +157,8 @@ pub(super) fn recorder() -> PrometheusHandle {
 
 /// Starts the HTTP interface and returns its address.
 pub(super) async fn http(
-    config: &Arc<Config>,
-    shared: &Arc<Shared>,
+    config: &Config,
+    control: &Arc<Control>,
     metrics: PrometheusHandle,
     stop: &CancellationToken,
 ) -> Result<Option<SocketAddr>> {
@@ -173,9 +181,8 @@ pub(super) async fn http(
             Some(Arc::from(text.trim()))
         }
     };
-    let engine = Direct::new(Arc::clone(config), Arc::clone(shared), stop.clone());
     let app = http::App {
-        control: Control::new(Arc::new(engine)),
+        control: Arc::clone(control),
         metrics,
         token,
         loopback: bound.ip().is_loopback(),

@@ -86,14 +86,16 @@ async fn serve(config: Config) -> Result<u8> {
     let shared = start::shared(&config, &stop).await?;
     let server = listen::front(&config, &shared, &stop)?;
     let listeners = listen::bind(&config).await?;
-    let http = listen::http(&config, &shared, metrics, &stop).await?;
+    let control = listen::control(&config, &shared, &stop);
+    let console = listen::console(&control, &shared);
+    let http = listen::http(&config, &control, metrics, &stop).await?;
     let mut lines = Vec::new();
     for listener in listeners {
         lines.push(format!("listening on {listener}"));
-        let (shared, console) = (Arc::clone(&shared), listen::console);
+        let (shared, console) = (Arc::clone(&shared), Arc::clone(&console));
         let server = Arc::clone(&server);
         tokio::spawn(crate::wire::serve(listener, server, move |io, startup| {
-            listen::client(io, startup, Arc::clone(&shared), console)
+            listen::client(io, startup, Arc::clone(&shared), Arc::clone(&console))
         }));
     }
     if let Some(address) = http {

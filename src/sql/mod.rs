@@ -10,7 +10,7 @@ pub mod ast;
 mod context;
 pub mod fingerprint;
 pub mod ir;
-mod lexer;
+pub(crate) mod lexer;
 pub mod pg;
 pub mod plan;
 mod planner;
