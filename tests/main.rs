@@ -4,4 +4,5 @@
 mod common;
 mod harness;
 mod switch_model;
+mod typing;
 mod wire;
