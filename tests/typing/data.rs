@@ -124,7 +124,7 @@ pub const ROWS: &[[Option<&str>; 15]] = &[
      Some("30 days"), Some("00000000-0000-0000-0000-000000000000"), Some("\\x616263"), Some("\"x\"")],
     [Some("f"), Some("2147483647"), Some("-1"), Some("-0.01"), Some("0.0000"), Some("1e300"), Some("é"),
      Some("Zebra"), Some("2000-01-01"), Some("1970-01-01 00:00:00"), Some("1970-01-01 00:00:00+00"),
-     Some("00:00:01.5"), Some("ffffffff-ffff-ffff-ffff-ffffffffffff"), Some("\\xff"), Some("[1, 2.0]")],
+     Some("00:00:01.5"), Some("ffffffff-ffff-ffff-ffff-ffffffffffff"), Some("\\xff"), Some("[1, 2]")],
     [Some("t"), Some("0"), Some("-9000000000000000000"), Some("99999999.99"), Some("0.0001"), Some("0"),
      Some("ab%c_d"), Some("x y"), Some("2024-12-31"), Some("2038-01-19 03:14:08"),
      Some("2024-10-27 00:30:00+00"), Some("-01:30:00"), Some("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),

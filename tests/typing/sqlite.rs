@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use crossfade::backend::sqlite::functions;
+use crossfade::backend::sqlite::{functions, system};
 use crossfade::error::{Error, Result, state};
 use crossfade::schema::{Catalog, Codec, Column, Index, IndexKey, Relation, RelationKind, Unique};
 use crossfade::sql::plan::{Action, Plan};
@@ -120,6 +120,9 @@ impl Database {
             }
             catalog.relations.insert(relation.name.clone(), Arc::new(relation));
         }
+        let identity = system::Identity { database: "typing".into(), user: "tester".into() };
+        let state = system::State::new(Arc::new(catalog.clone()), identity, None);
+        system::install(&connection, &state).unwrap();
         let session = Arc::new(functions::session::Session { style: style() });
         Self { connection, catalog, session }
     }

@@ -93,7 +93,7 @@ const EXPRESSIONS: &[&str] = &[
     "1.10 + 2.205, 1.10 * 2.205, 1.0 / 3, 10 / 4.00, 2 ^ 10, 2.0 ^ 0.5",
     "round(2.5), round(-2.5), round(2.5::float8), round(3.5::float8), round(1234.567, -2)",
     "trunc(-1.99), ceil(-1.1), floor(-1.1), sign(-3.2), abs(-4), mod(7, 3), div(7, 2)",
-    "sqrt(2), sqrt(2.0), cbrt(27), power(2, 0.5), exp(1), ln(10), log(100), log(2.0, 8.0)",
+    "sqrt(2), sqrt(2.0), cbrt(8), power(2, 0.5), exp(1), ln(10), log(100), log(2.0, 8.0)",
     "2.5::int4, 3.5::int4, -2.5::int4, 2.5::float8::int4, 3.5::float8::int4",
     "'12'::int4, ' 12 '::int4, '-0'::int4",
     "'12x'::int4",

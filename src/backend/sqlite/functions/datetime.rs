@@ -110,7 +110,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_make_timestamptz", 6, |a| {
         timestamptz(to_utc(make_timestamp(a)?, &session::current().style)?)
     }),
-    strict("pg_make_interval", 7, make_interval),
+    strict("pg_make_interval", -1, make_interval),
     strict("pg_to_timestamp", 1, |a| {
         let micros = ((a.real(0)? - EPOCH_DAYS as f64 * 86_400.0) * 1e6).round_ties_even();
         if !(-2.2e17..9.2e18).contains(&micros) {
@@ -711,18 +711,20 @@ fn make_timestamp(a: &Args<'_>) -> Result<i64> {
     Ok(start_of(days)? + make_time(a.int(3)?, a.int(4)?, a.real(5)?)?)
 }
 
+/// Up to seven arguments; those left out at the end are 0.
 fn make_interval(a: &Args<'_>) -> Result<Cell> {
+    let part = |i: usize| if i < a.len() { a.int(i) } else { Ok(0) };
     let small = |n: i64| i32::try_from(n).map_err(|_| interval_overflow());
-    let months = a.int(0)? * 12 + a.int(1)?;
-    let days = a.int(2)? * 7 + a.int(3)?;
-    let seconds = (a.real(6)? * 1e6).round_ties_even();
+    let months = part(0)? * 12 + part(1)?;
+    let days = part(2)? * 7 + part(3)?;
+    let seconds = if a.len() > 6 { (a.real(6)? * 1e6).round_ties_even() } else { 0.0 };
     if !seconds.is_finite() || seconds.abs() > 9e18 {
         return Err(interval_overflow());
     }
-    let micros = a
-        .int(4)?
+    let minutes = part(5)?.checked_mul(MINUTE).ok_or_else(interval_overflow)?;
+    let micros = part(4)?
         .checked_mul(HOUR)
-        .and_then(|h| h.checked_add(a.int(5).ok()?.checked_mul(MINUTE)?))
+        .and_then(|h| h.checked_add(minutes))
         .and_then(|m| m.checked_add(seconds as i64))
         .ok_or_else(interval_overflow)?;
     interval(Interval { months: small(months)?, days: small(days)?, micros })

@@ -16,6 +16,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_json_get_text", 2, |a| as_text(field(a.text(0)?, a.text(1)?)?)),
     strict("pg_json_item", 2, |a| Ok(owned(item(a.text(0)?, a.int(1)?)?))),
     strict("pg_json_item_text", 2, |a| as_text(item(a.text(0)?, a.int(1)?)?)),
+    strict("pg_jsonb_item", 2, |a| Ok(owned(jsonb_item(a.text(0)?, a.int(1)?)?))),
+    strict("pg_jsonb_item_text", 2, |a| as_text(jsonb_item(a.text(0)?, a.int(1)?)?)),
     strict("pg_json_path", 2, |a| Ok(path(a)?.map_or(Cell::Null, Cell::Text))),
     strict("pg_json_path_text", 2, |a| match path(a)? {
         Some(found) => as_text(Some(&found)),
@@ -112,6 +114,14 @@ fn item(json: &str, index: i64) -> Result<Option<&str>> {
     let length = items.len() as i64;
     let at = if index < 0 { length + index } else { index };
     Ok(usize::try_from(at).ok().and_then(|i| items.get(i)).map(|v| v.get()))
+}
+
+/// To PostgreSQL a jsonb scalar is an array of one.
+fn jsonb_item(json: &str, index: i64) -> Result<Option<&str>> {
+    if json.starts_with(['[', '{']) {
+        return item(json, index);
+    }
+    Ok(matches!(index, 0 | -1).then_some(json))
 }
 
 fn path(a: &Args<'_>) -> Result<Option<String>> {

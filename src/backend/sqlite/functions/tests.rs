@@ -25,7 +25,7 @@ fn filled(template: &str) -> String {
             if mark.ends_with(['*', 'r']) || mark.ends_with(|c: char| c.is_ascii_digit()) {
                 break;
             }
-            if !matches!(next, 'k' | 't' | 'e' | 'o' | 'r' | '*' | '0'..='9') {
+            if !matches!(next, 'k' | 't' | 'u' | 'e' | 'o' | 'r' | '*' | '0'..='9') {
                 break;
             }
             mark.push(*next);

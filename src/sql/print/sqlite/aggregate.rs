@@ -1,4 +1,4 @@
-//! Aggregates: DISTINCT, ORDER BY and FILTER around the registry's templates.
+//! Aggregates and window functions: DISTINCT, ORDER BY and FILTER around the registry's templates.
 
 use super::Value;
 use super::call::{expand, unsupported_function};
@@ -99,7 +99,7 @@ impl Printer {
 fn extreme(name: &str, value: &Value, ty: Type) -> Value {
     if suits(value.codec, value.ty, Class::Order) {
         let sql = format!("{name}({})", bare(value));
-        return Value { sql, collated: false, ..value.clone() };
+        return Value { sql, collated: false, not_null: false, ..value.clone() };
     }
     let cell = logical(value);
     Value::logical(format!("pg_{name}_by({}, {cell})", key(&cell, value.ty)), ty)

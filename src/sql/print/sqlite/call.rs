@@ -67,7 +67,16 @@ fn unsupported_operator(name: &str, args: &[u32]) -> Error {
     Error::unsupported(format_args!("operator {text}"))
 }
 
-/// A value's text form, as its type's output function gives it.
+/// A value's text, as its type's output function gives it.
+fn as_output(value: &Value) -> Result<String> {
+    if value.ty.oid == oid::BOOL {
+        let cell = logical(value);
+        return Ok(format!("(CASE WHEN {cell} THEN 't' WHEN NOT {cell} THEN 'f' END)"));
+    }
+    as_text(value)
+}
+
+/// A value's text, as a cast gives it.
 pub(super) fn as_text(value: &Value) -> Result<String> {
     let cell = logical(value);
     if value.ty.oid == oid::BPCHAR {
@@ -96,7 +105,7 @@ fn mark(tail: &str, args: &[Value], result: Type) -> Result<(String, usize)> {
     let sigil = bytes[0];
     let mut used = 1;
     let letter = match bytes.get(used) {
-        Some(c @ (b'k' | b't' | b'e' | b'o')) if sigil != b'#' => {
+        Some(c @ (b'k' | b't' | b'u' | b'e' | b'o')) if sigil != b'#' => {
             used += 1;
             *c
         }
@@ -109,6 +118,7 @@ fn mark(tail: &str, args: &[Value], result: Type) -> Result<(String, usize)> {
         for arg in args {
             items.push(match letter {
                 b't' => as_text(arg)?,
+                b'u' => as_output(arg)?,
                 b'o' => format!("{}, {}", json_ready(arg)?, arg.ty.oid),
                 _ => logical(arg),
             });
@@ -129,6 +139,7 @@ fn mark(tail: &str, args: &[Value], result: Type) -> Result<(String, usize)> {
     let text = match (sigil, letter) {
         (b'$', b'k') => key(&logical(arg), arg.ty),
         (b'$', b't') => as_text(arg)?,
+        (b'$', b'u') => as_output(arg)?,
         (b'$', _) => logical(arg),
         (b'@', b'e') => element_of(arg.ty.oid).unwrap_or(arg.ty.oid).to_string(),
         (b'@', _) => arg.ty.oid.to_string(),

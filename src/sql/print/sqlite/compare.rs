@@ -148,7 +148,7 @@ fn needs_key(ty: Type) -> bool {
 
 fn decoded(value: Value) -> Value {
     let collated = value.collated && value.codec == Codec::Identity;
-    Value { sql: logical(&value), codec: Codec::Identity, ty: value.ty, collated }
+    Value { sql: logical(&value), codec: Codec::Identity, ty: value.ty, collated, not_null: false }
 }
 
 fn to_time(value: Value, common: u32) -> Result<Value> {

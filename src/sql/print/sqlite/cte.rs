@@ -84,6 +84,7 @@ impl Printer {
                 codec: c.codec,
                 ty: c.ty,
                 collated: c.collated,
+                not_null: c.not_null,
             })
             .collect()
     }

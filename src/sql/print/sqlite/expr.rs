@@ -33,8 +33,7 @@ impl Printer {
             }
             ExprKind::Call(call) => match call.kind {
                 CallKind::Scalar => self.scalar_call(call, expr.ty),
-                CallKind::Aggregate => self.aggregate(call, expr.ty),
-                CallKind::Window => self.window_call(call, expr.ty),
+                CallKind::Aggregate | CallKind::Window => self.aggregate(call, expr.ty),
                 CallKind::SetReturning => Err(Error::unsupported(format_args!(
                     "the set-returning function {} outside FROM",
                     call.name

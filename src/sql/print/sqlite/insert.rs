@@ -140,6 +140,7 @@ impl Printer {
             codec: column.codec,
             ty: column.ty,
             collated: column.collated,
+            not_null: column.not_null,
         })
     }
 

@@ -53,11 +53,13 @@ struct Value {
     ty: Type,
     /// SQLite would compare it by a collation of the file's that is not BINARY.
     collated: bool,
+    /// Never NULL.
+    not_null: bool,
 }
 
 impl Value {
     fn logical(sql: impl Into<String>, ty: Type) -> Self {
-        Self { sql: sql.into(), codec: Codec::Identity, ty, collated: false }
+        Self { sql: sql.into(), codec: Codec::Identity, ty, collated: false, not_null: false }
     }
 }
 

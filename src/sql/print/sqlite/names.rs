@@ -150,7 +150,13 @@ impl Printer {
         } else {
             format!("{}.{}", bound.qualifier, column.name)
         };
-        Ok(Value { sql, codec: column.codec, ty: column.ty, collated: column.collated })
+        Ok(Value {
+            sql,
+            codec: column.codec,
+            ty: column.ty,
+            collated: column.collated,
+            not_null: column.not_null,
+        })
     }
 }
 
@@ -169,7 +175,7 @@ pub(super) fn as_columns(outputs: &[Value]) -> Vec<Column> {
             codec: o.codec,
             ty: o.ty,
             collated: o.collated,
-            not_null: false,
+            not_null: o.not_null,
         })
         .collect()
 }

@@ -88,6 +88,7 @@ impl Printer {
                 codec: c.codec,
                 ty: c.ty,
                 collated: c.collated,
+                not_null: c.not_null,
             })
             .collect();
         if matches!((op, all), (Comparison::Eq, false) | (Comparison::Ne, true)) {

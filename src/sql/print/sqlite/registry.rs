@@ -8,10 +8,11 @@
 //! |---|---|
 //! | `$1` | the argument's logical cell |
 //! | `$k1` | its key: SQLite compares it as PostgreSQL would |
-//! | `$t1` | its text form |
+//! | `$t1` | its text, as a cast gives it |
+//! | `$u1` | its text, as the type's output function gives it |
 //! | `@1`, `#1`, `@e1` | its type's OID, modifier, element type's OID |
 //! | `@r`, `#r` | OID and modifier of the result type |
-//! | `$*`, `$t*`, `$o*` | all arguments: logical; as text; each followed by its OID |
+//! | `$*`, `$u*`, `$o*` | all arguments: logical; as output text; each followed by its OID |
 //!
 //! Functions named `pg_…` are registered by `backend::sqlite::functions`. Start at [`lookup`].
 

@@ -5,8 +5,8 @@ use super::codec::{Class, comparable, logical, suits};
 use super::names::{Printer, as_columns, output_name};
 use crate::error::{Error, Result};
 use crate::schema::Codec;
-use crate::sql::ir::{Body, CallKind, Expr, ExprKind, From, Output, Query, Select, Sort};
-use crate::value::Cell;
+use crate::sql::ir::{Body, CallKind, CastKind, Expr, ExprKind, From, Output, Query, Select, Sort};
+use crate::value::{Cell, Type, oid};
 
 /// A printed SELECT before DISTINCT, ORDER BY and LIMIT are decided.
 pub(super) struct Core {
@@ -32,9 +32,39 @@ impl Core {
 }
 
 impl Printer {
-    /// The statement's own query.
+    /// The statement's own query: reg* values leave it as names.
     pub(super) fn top_query(&mut self, query: &Query) -> Result<(String, Vec<Value>)> {
-        self.query(query, false)
+        if !query.columns.iter().any(|c| shown_by_name(c.ty.oid)) {
+            return self.query(query, false);
+        }
+        let Body::Select(select) = &query.body else {
+            return Err(Error::unsupported("a set operation over names of objects"));
+        };
+        if select.distinct.is_some() {
+            return Err(Error::unsupported("DISTINCT over names of objects"));
+        }
+        let mut named = query.clone();
+        let mut select = select.clone();
+        for (n, column) in query.columns.iter().enumerate() {
+            if !shown_by_name(column.ty.oid) {
+                continue;
+            }
+            let Some(target) = select.targets.get_mut(n) else { continue };
+            for sort in &mut named.order_by {
+                if sort.expr.kind == ExprKind::OutputColumn(n as u32) {
+                    sort.expr = target.clone();
+                }
+            }
+            let text = Type::new(oid::TEXT);
+            *target = Expr {
+                kind: ExprKind::Cast(Box::new(target.clone()), CastKind::Explicit),
+                ty: text,
+                pos: target.pos,
+            };
+            named.columns[n].ty = text;
+        }
+        named.body = Body::Select(select);
+        self.query(&named, false)
     }
 
     /// A query with output columns `c1` …; `plain` asks for logical cells throughout.
@@ -98,6 +128,16 @@ impl Printer {
             let keep = value.codec == Codec::Identity || (value.ty == column.ty && !plain);
             targets.push(if keep { value } else { Value::logical(logical(&value), column.ty) });
         }
+        // SQLite takes HAVING without GROUP BY only where the select list aggregates.
+        if select.having.is_some()
+            && select.group_by.is_empty()
+            && !select.targets.iter().any(aggregates)
+        {
+            let Some(first) = targets.first_mut() else {
+                return Err(Error::unsupported("HAVING without a select list"));
+            };
+            first.sql = format!("(CASE WHEN count(*) >= 0 THEN {} END)", first.sql);
+        }
         let group = self.group_by(select)?;
         Ok(Core { targets, tail: format!("{from}{filter}{group}") })
     }
@@ -115,12 +155,7 @@ impl Printer {
             if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
         if let Some(having) = &select.having {
             let having = self.logical(having)?;
-            if keys.is_empty() {
-                // Makes it an aggregate query even when nothing else does.
-                sql.push_str(&format!(" HAVING ({having} AND count(*) >= 0)"));
-            } else {
-                sql.push_str(&format!(" HAVING {having}"));
-            }
+            sql.push_str(&format!(" HAVING {having}"));
         }
         Ok(sql)
     }
@@ -293,8 +328,26 @@ impl Printer {
 pub(super) fn named(targets: &[Value]) -> Vec<Value> {
     as_columns(targets)
         .into_iter()
-        .map(|c| Value { sql: c.name, codec: c.codec, ty: c.ty, collated: c.collated })
+        .map(|c| Value {
+            sql: c.name,
+            codec: c.codec,
+            ty: c.ty,
+            collated: c.collated,
+            not_null: c.not_null,
+        })
         .collect()
+}
+
+/// Types whose values leave as the names of what their OIDs stand for.
+fn shown_by_name(type_oid: u32) -> bool {
+    matches!(type_oid, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE)
+}
+
+/// Whether an expression aggregates the rows of its own query.
+fn aggregates(expr: &Expr) -> bool {
+    let mut found = matches!(&expr.kind, ExprKind::Call(c) if c.kind == CallKind::Aggregate);
+    expr.children(&mut |e| found |= aggregates(e));
+    found
 }
 
 /// One set-returning call as a target of an ungrouped SELECT becomes an item of FROM.

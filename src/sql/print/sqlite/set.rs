@@ -38,6 +38,9 @@ impl Printer {
                 y.ty = column.ty;
             }
         }
+        for (x, y) in oa.iter_mut().zip(&ob) {
+            x.not_null &= y.not_null;
+        }
         let collated = oa.iter().zip(&ob).any(|(x, y)| x.collated || y.collated);
         let safe = oa.iter().all(whole) && !collated;
         let names: Vec<String> = (0..oa.len()).map(output_name).collect();

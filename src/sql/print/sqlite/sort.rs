@@ -3,7 +3,7 @@
 use super::codec::{Class, comparable};
 use super::names::Printer;
 use crate::error::Result;
-use crate::sql::ir::{Expr, ExprKind, Sort};
+use crate::sql::ir::{ExprKind, Sort};
 
 impl Printer {
     /// The items of an ORDER BY, joined; empty when all are constants.
@@ -19,7 +19,7 @@ impl Printer {
             let direction = if item.descending { "DESC" } else { "ASC" };
             // An index cannot serve a NULL order that is not its own; where no NULL can come
             // the word is left out.
-            if self.never_null(&item.expr) {
+            if value.not_null {
                 parts.push(format!("{key} {direction}"));
             } else {
                 let place = if item.nulls_first { "FIRST" } else { "LAST" };
@@ -27,11 +27,6 @@ impl Printer {
             }
         }
         Ok(parts.join(", "))
-    }
-
-    fn never_null(&self, expr: &Expr) -> bool {
-        let ExprKind::Column(rel, index) = expr.kind else { return false };
-        self.rels.get(&rel).and_then(|r| r.columns.get(index as usize)).is_some_and(|c| c.not_null)
     }
 
     /// ` ORDER BY …`, or nothing.

@@ -1,31 +1,12 @@
-//! Window functions and OVER.
+//! OVER: partitions, order, frames.
 
-use super::Value;
-use super::call::{expand, unsupported_function};
 use super::codec::Class;
 use super::names::Printer;
-use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
-use crate::sql::ir::{Bound, Call, Expr, Window};
-use crate::value::{Type, oid};
+use crate::sql::ir::{Bound, Expr, Window};
+use crate::value::oid;
 
 impl Printer {
-    /// A window function (`row_number()`, `lag(…)` …).
-    pub(super) fn window_call(&mut self, call: &Call, ty: Type) -> Result<Value> {
-        let mut args = Vec::with_capacity(call.args.len());
-        for arg in &call.args {
-            args.push(self.value(arg)?);
-        }
-        let types: Vec<u32> = call.args.iter().map(|e| e.ty.oid).collect();
-        let template = lookup(Kind::Aggregate, &call.name, &types)
-            .ok_or_else(|| unsupported_function(&call.name, &types))?;
-        let mut sql = expand(template, &args, ty)?;
-        let over =
-            call.over.as_ref().ok_or_else(|| Error::internal("a window function without OVER"))?;
-        sql.push_str(&self.over(over)?);
-        Ok(Value::logical(sql, ty))
-    }
-
     /// ` OVER (…)`
     pub(super) fn over(&mut self, window: &Window) -> Result<String> {
         let mut parts = Vec::new();
