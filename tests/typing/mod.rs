@@ -76,9 +76,7 @@ impl Postgres {
     /// Names and type OIDs of a statement's columns.
     fn describe(&self, sql: &str) -> Option<Vec<(String, u32)>> {
         let statement = self.runtime.block_on(self.client.prepare(sql)).ok()?;
-        Some(
-            statement.columns().iter().map(|c| (c.name().to_owned(), c.type_().oid())).collect(),
-        )
+        Some(statement.columns().iter().map(|c| (c.name().to_owned(), c.type_().oid())).collect())
     }
 }
 
@@ -100,7 +98,9 @@ fn sqlite_answers_as_postgres_does() {
                 let ours: Vec<(String, u32)> =
                     plan.columns.iter().map(|c| (c.name.clone(), c.ty.oid)).collect();
                 if ours != columns {
-                    wrong.push(format!("[{habit:?}] {sql}\n  columns {ours:?}\n  expected {columns:?}"));
+                    wrong.push(format!(
+                        "[{habit:?}] {sql}\n  columns {ours:?}\n  expected {columns:?}"
+                    ));
                     continue;
                 }
             }
@@ -156,8 +156,9 @@ fn parameters_find_what_literals_find() {
                     if !column.ordered && !matches!(op, "=" | "<>") {
                         continue;
                     }
-                    let sql =
-                        |value: &str| format!("SELECT id FROM t WHERE {} {op} {value} ORDER BY id", column.name);
+                    let sql = |value: &str| {
+                        format!("SELECT id FROM t WHERE {} {op} {value} ORDER BY id", column.name)
+                    };
                     let literal = format!("'{constant}'::{}", column.cast);
                     let expected = pg.run(&sql(&literal));
                     let plan = sqlite.plan(&sql("$1")).unwrap();

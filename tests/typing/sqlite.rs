@@ -181,9 +181,17 @@ impl Database {
                     ValueRef::Blob(b) => CellRef::Blob(b),
                 };
                 let mut field = BytesMut::new();
-                wire::write(cell, *codec, column.ty, Format::Text, &self.session.style, &mut field)?;
+                wire::write(
+                    cell,
+                    *codec,
+                    column.ty,
+                    Format::Text,
+                    &self.session.style,
+                    &mut field,
+                )?;
                 let length = i32::from_be_bytes(field[..4].try_into().unwrap());
-                fields.push((length >= 0).then(|| String::from_utf8_lossy(&field[4..]).into_owned()));
+                fields
+                    .push((length >= 0).then(|| String::from_utf8_lossy(&field[4..]).into_owned()));
             }
             out.push(fields);
         }
@@ -191,8 +199,7 @@ impl Database {
     }
 
     pub fn explain(&self, sql: &str) -> String {
-        let mut statement =
-            self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut statement = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let mut rows = statement.raw_query();
         let mut steps = Vec::new();
         while let Some(row) = rows.next().unwrap() {
@@ -263,7 +270,11 @@ fn fill(
     let marks: Vec<String> = (1..=values.len()).map(|i| format!("?{i}")).collect();
     connection
         .execute(
-            &format!("INSERT INTO \"public\".\"{}\" VALUES ({})", relation.sqlite_name, marks.join(", ")),
+            &format!(
+                "INSERT INTO \"public\".\"{}\" VALUES ({})",
+                relation.sqlite_name,
+                marks.join(", ")
+            ),
             rusqlite::params_from_iter(values),
         )
         .unwrap();

@@ -59,15 +59,23 @@ fn of_column(column: &Column, out: &mut Vec<String>) {
     ]);
     if !matches!(c, "b" | "u" | "y" | "j") {
         out.push(format!("SELECT min({c}), max({c}) FROM t"));
-        out.push(format!("SELECT id % 2, max({c}) FROM t GROUP BY 1 HAVING max({c}) > {k} ORDER BY 1"));
-        out.push(format!("SELECT id, max({c}) OVER (ORDER BY id ROWS 1 PRECEDING) FROM t ORDER BY id"));
+        out.push(format!(
+            "SELECT id % 2, max({c}) FROM t GROUP BY 1 HAVING max({c}) > {k} ORDER BY 1"
+        ));
+        out.push(format!(
+            "SELECT id, max({c}) OVER (ORDER BY id ROWS 1 PRECEDING) FROM t ORDER BY id"
+        ));
     }
     if matches!(c, "i" | "l" | "n" | "w" | "f" | "iv") {
         out.push(format!("SELECT sum({c}), avg({c}) FROM t WHERE {c} < {k} OR id < 2"));
-        out.push(format!("SELECT {c}, sum({c}) OVER (ORDER BY id) FROM t WHERE abs(id) > 4 OR id = 1 ORDER BY id"));
+        out.push(format!(
+            "SELECT {c}, sum({c}) OVER (ORDER BY id) FROM t WHERE abs(id) > 4 OR id = 1 ORDER BY id"
+        ));
     }
     if matches!(c, "i" | "l" | "n" | "w" | "f") {
-        out.push(format!("SELECT id, {c} + 1, {c} * 2, - {c} FROM t WHERE id IN (1, 2, 7) ORDER BY id"));
+        out.push(format!(
+            "SELECT id, {c} + 1, {c} * 2, - {c} FROM t WHERE id IN (1, 2, 7) ORDER BY id"
+        ));
         out.push(format!("SELECT id, {c} + 1.5, {c} / 3, {c} - 0.5::float8 FROM t WHERE id IN (1, 2, 7) ORDER BY id"));
         out.push(format!("SELECT variance({c}), stddev_pop({c}) FROM t WHERE id IN (1, 2, 7)"));
         out.push(format!("SELECT id, {c}::int8, {c}::numeric, {c}::float8, round({c}::numeric, 1) FROM t WHERE id <> 5 ORDER BY id"));
