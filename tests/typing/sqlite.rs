@@ -74,6 +74,8 @@ fn relation(name: &str, number: u32, habit: Habit) -> Relation {
             unique: false,
             predicate: None,
             definition: String::new(),
+            absent: false,
+            sqlite: false,
         });
     }
     relation.primary_key = Some(vec![0]);
