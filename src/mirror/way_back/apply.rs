@@ -1,0 +1,348 @@
+//! One table's changes as SQLite's statements.
+//!
+//! Owns the reading of PostgreSQL's values by the columns' codecs, and the statements. A
+//! large value that PostgreSQL did not send is left as it is. It must never change a row
+//! that the change does not name, and never pass over a row that should be there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::backend::postgres::decode::{Old, Table, Tuple, Value};
+use crate::backend::sqlite::{Connection, owned};
+use crate::error::{Error, Result};
+use crate::schema::{Catalog, Column, Relation, RelationKind};
+use crate::value::{Cell, Datum, Style, canonical, storage, text};
+
+/// Why a change cannot be followed.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// This table must be copied anew.
+    Resync(String),
+    /// SQLite failed; trying again may help.
+    Failed(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+type Step<T> = Result<T, Trouble>;
+
+/// What the stream's table is here.
+pub(super) enum Target {
+    /// A table of the application.
+    Table(Box<Shape>),
+    /// Our own marker.
+    Marker,
+    /// Something of ours that is not followed.
+    Ignored,
+}
+
+/// A table of the stream beside SQLite's.
+pub(super) struct Shape {
+    relation: Arc<Relation>,
+    /// For each column of the stream: SQLite's column; None for one that SQLite computes.
+    columns: Vec<Option<usize>>,
+    /// The stream's columns that tell a row from others.
+    identity: Vec<usize>,
+    /// Several rows may be equal in them.
+    several: bool,
+    style: Style,
+}
+
+impl Target {
+    /// Finds the stream's table in the catalog. `known` is its shape when the way back was
+    /// prepared.
+    pub(super) fn find(
+        table: &Table,
+        catalog: &Catalog,
+        known: &HashMap<String, String>,
+    ) -> Step<Self> {
+        if table.schema == "crossfade" {
+            return Ok(if table.name == "way_back_marker" { Self::Marker } else { Self::Ignored });
+        }
+        let resync = |why: &str| Trouble::Resync(format!("table {} {why}", table.name));
+        let relation = (table.schema == "public")
+            .then(|| catalog.relation(&table.name))
+            .flatten()
+            .filter(|r| r.kind == RelationKind::Table)
+            .ok_or_else(|| resync("is not in the SQLite file"))?;
+        if known.get(&table.name).is_some_and(|known| *known != table.signature()) {
+            return Err(resync("was changed on PostgreSQL (DDL)"));
+        }
+        Shape::new(table, relation).map(Box::new).map(Self::Table)
+    }
+}
+
+impl Shape {
+    fn new(table: &Table, relation: &Arc<Relation>) -> Step<Self> {
+        let resync = |why: &str| Trouble::Resync(format!("table {} {why}", table.name));
+        let mut columns = Vec::with_capacity(table.columns.len());
+        for column in &table.columns {
+            let index = relation
+                .column(&column.name)
+                .ok_or_else(|| resync("has a column on PostgreSQL that SQLite has not"))?;
+            let ours = &relation.columns[index];
+            columns.push(ours.generated.is_none().then_some(index));
+        }
+        let plain = relation.columns.iter().filter(|c| c.generated.is_none()).count();
+        if columns.iter().flatten().count() != plain {
+            return Err(resync("has a column in SQLite that PostgreSQL does not send"));
+        }
+        let at = |index: usize| columns.iter().position(|c| *c == Some(index));
+        // The whole old row is sent: SQLite's own key is the better way to the row.
+        let own: Option<Vec<usize>> = relation
+            .key()
+            .filter(|_| table.identity == b'f')
+            .and_then(|key| key.iter().map(|index| at(*index)).collect());
+        let sent = || -> Vec<usize> {
+            (0..columns.len()).filter(|i| table.columns[*i].key && columns[*i].is_some()).collect()
+        };
+        let (identity, several) = match own {
+            Some(key) => (key, false),
+            None => (sent(), table.identity == b'f'),
+        };
+        Ok(Self {
+            relation: Arc::clone(relation),
+            columns,
+            identity,
+            several,
+            style: Style::default(),
+        })
+    }
+
+    /// Name of the table.
+    pub(super) fn name(&self) -> &str {
+        &self.relation.name
+    }
+
+    fn resync(&self, why: &str) -> Trouble {
+        Trouble::Resync(format!("table {} {why}", self.relation.name))
+    }
+
+    fn column(&self, at: usize) -> Option<&Column> {
+        self.columns.get(at).copied().flatten().map(|index| &self.relation.columns[index])
+    }
+
+    /// A value as the column stores it; None when it was not sent.
+    fn cell(&self, at: usize, value: &Value) -> Step<Option<Cell>> {
+        let Some(column) = self.column(at) else { return Ok(None) };
+        let bytes = match value {
+            Value::Null => return Ok(Some(Cell::Null)),
+            Value::Unchanged => return Ok(None),
+            Value::Text(bytes) => bytes,
+            Value::Binary(_) => return Err(self.resync("came in a form that was not asked for")),
+        };
+        let read = std::str::from_utf8(bytes)
+            .map_err(|_| Error::internal("a value is not valid UTF-8"))
+            .and_then(|text| text::parse(column.ty, text, &self.style))
+            .and_then(|datum| storage::encode(column.codec, column.ty, &datum));
+        // Without the value: it may be somebody's secret.
+        read.map(Some).map_err(|error| {
+            self.resync(&format!(
+                "has a value in column {} that SQLite cannot hold ({})",
+                column.name,
+                error.sqlstate()
+            ))
+        })
+    }
+
+    /// The columns of a row that were sent: place in the stream, cell.
+    fn row(&self, tuple: &Tuple) -> Step<Vec<(usize, Cell)>> {
+        if tuple.0.len() != self.columns.len() {
+            return Err(self.resync("came with another number of columns"));
+        }
+        let mut row = Vec::with_capacity(tuple.0.len());
+        for (at, value) in tuple.0.iter().enumerate() {
+            if let Some(cell) = self.cell(at, value)? {
+                row.push((at, cell));
+            }
+        }
+        Ok(row)
+    }
+
+    /// Reads a row as [`Shape::insert`] would and drops it: for the probe.
+    pub(super) fn check(&self, tuple: &Tuple) -> Step<()> {
+        self.row(tuple).map(drop)
+    }
+
+    /// A new row. One that is there already under the same key is overwritten: it can only
+    /// be the same row, copied before.
+    pub(super) fn insert(&self, conn: &Connection, new: &Tuple) -> Step<()> {
+        let row = self.row(new)?;
+        let names: Vec<String> = row.iter().map(|(at, _)| self.quoted(*at)).collect();
+        let mut sql = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            self.table(),
+            names.join(", "),
+            numbered(row.len())
+        );
+        if let Some(key) = self.conflict_key() {
+            let sets: Vec<String> = names.iter().map(|n| format!("{n} = excluded.{n}")).collect();
+            sql.push_str(&format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", ")));
+        }
+        let cells: Vec<Cell> = row.into_iter().map(|(_, cell)| cell).collect();
+        self.run(conn, &sql, &cells).map(drop)
+    }
+
+    /// The primary key's columns as a conflict target; None without one.
+    fn conflict_key(&self) -> Option<String> {
+        let key = self.relation.primary_key.as_ref()?;
+        let names: Vec<String> =
+            key.iter().map(|i| quoted(&self.relation.columns[*i].sqlite_name)).collect();
+        Some(names.join(", "))
+    }
+
+    /// A changed row.
+    pub(super) fn update(&self, conn: &Connection, old: Option<&Old>, new: &Tuple) -> Step<()> {
+        let row = self.row(new)?;
+        let identity = self.identity(old.map_or(new, |old| &old.tuple))?;
+        let sets: Vec<String> = row
+            .iter()
+            .enumerate()
+            .map(|(n, (at, _))| format!("{} = ?{}", self.quoted(*at), n + 1))
+            .collect();
+        let head = format!("UPDATE {} SET {}", self.table(), sets.join(", "));
+        let values: Vec<Cell> = row.into_iter().map(|(_, cell)| cell).collect();
+        self.change_one(conn, &head, values, identity)
+    }
+
+    /// A deleted row.
+    pub(super) fn delete(&self, conn: &Connection, old: &Old) -> Step<()> {
+        let identity = self.identity(&old.tuple)?;
+        let head = format!("DELETE FROM {}", self.table());
+        self.change_one(conn, &head, Vec::new(), identity)
+    }
+
+    /// TRUNCATE
+    pub(super) fn truncate(&self, conn: &Connection) -> Step<()> {
+        self.run(conn, &format!("DELETE FROM {}", self.table()), &[]).map(drop)
+    }
+
+    fn identity(&self, tuple: &Tuple) -> Step<Vec<Cell>> {
+        if self.identity.is_empty() {
+            return Err(self.resync("has no replica identity on PostgreSQL"));
+        }
+        let missing = || self.resync("came without the key of a changed row");
+        self.identity
+            .iter()
+            .map(|at| self.cell(*at, tuple.0.get(*at).ok_or_else(missing)?)?.ok_or_else(missing))
+            .collect()
+    }
+
+    fn change_one(
+        &self,
+        conn: &Connection,
+        head: &str,
+        mut params: Vec<Cell>,
+        identity: Vec<Cell>,
+    ) -> Step<()> {
+        let first = params.len();
+        let sql = format!("{head} WHERE {}", self.condition(first + 1));
+        params.extend(identity.iter().cloned());
+        let mut changed = self.run(conn, &sql, &params)?;
+        // A foreign program may have stored the same value in another form.
+        if changed == 0
+            && let Some(stored) = self.look_for(conn, &identity)?
+        {
+            params.truncate(first);
+            params.extend(stored);
+            changed = self.run(conn, &sql, &params)?;
+        }
+        match changed {
+            1 => Ok(()),
+            0 => Err(self.resync("lacks a row that PostgreSQL changed")),
+            _ => Err(self.resync("has several rows where PostgreSQL has one")),
+        }
+    }
+
+    /// Finds exactly one row by its identity; parameters from `first` on.
+    fn condition(&self, first: usize) -> String {
+        let terms: Vec<String> = self
+            .identity
+            .iter()
+            .enumerate()
+            .map(|(n, at)| {
+                let (name, parameter) = (self.quoted(*at), first + n);
+                let collated = self.column(*at).is_some_and(|c| c.collation.is_some());
+                let operator = if self.several { "IS" } else { "=" };
+                if collated {
+                    // The first term may use an index, the second decides.
+                    format!(
+                        "{name} {operator} ?{parameter} AND \
+                         {name} {operator} ?{parameter} COLLATE BINARY"
+                    )
+                } else {
+                    format!("{name} {operator} ?{parameter}")
+                }
+            })
+            .collect();
+        let terms = terms.join(" AND ");
+        if !self.several {
+            return terms;
+        }
+        // A keyless table may hold equal rows: one of them is meant, no matter which.
+        format!("rowid = (SELECT rowid FROM {} WHERE {terms} LIMIT 1)", self.table())
+    }
+
+    /// Looks through the table for a row whose identity has these values in whatever form;
+    /// the cells as they are stored. Only where a column's codec allows several forms.
+    fn look_for(&self, conn: &Connection, identity: &[Cell]) -> Step<Option<Vec<Cell>>> {
+        let columns: Vec<&Column> =
+            self.identity.iter().filter_map(|at| self.column(*at)).collect();
+        if columns.len() != identity.len()
+            || columns.iter().all(|c| c.codec.preserves_equality(c.ty) && c.collation.is_none())
+        {
+            return Ok(None);
+        }
+        let wanted: Vec<Datum> = columns
+            .iter()
+            .zip(identity)
+            .map(|(c, cell)| storage::decode(c.codec, c.ty, cell.as_ref()))
+            .collect::<Result<_>>()?;
+        let names: Vec<String> = columns.iter().map(|c| quoted(&c.sqlite_name)).collect();
+        let sql = format!("SELECT {} FROM {}", names.join(", "), self.table());
+        let mut statement = conn.prepare(&sql)?;
+        while statement.step()? {
+            let same = columns.iter().zip(&wanted).enumerate().all(|(i, (c, wanted))| {
+                storage::decode(c.codec, c.ty, statement.column(i))
+                    .is_ok_and(|found| canonical::equal(&found, wanted, c.ty))
+            });
+            if same {
+                let stored = (0..columns.len()).map(|i| owned(statement.column(i)));
+                return Ok(Some(stored.collect::<Result<_>>()?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs a change; the file's constraints cannot be met by another order or a retry.
+    fn run(&self, conn: &Connection, sql: &str, params: &[Cell]) -> Step<u64> {
+        conn.execute(sql, params).map_err(|error| match error.sqlstate().class() {
+            "22" | "23" => self.resync(&format!(
+                "does not take a change made on PostgreSQL ({} {})",
+                error.sqlstate(),
+                error.message()
+            )),
+            _ => Trouble::Failed(error),
+        })
+    }
+
+    fn table(&self) -> String {
+        format!("\"public\".{}", quoted(&self.relation.sqlite_name))
+    }
+
+    fn quoted(&self, at: usize) -> String {
+        self.column(at).map_or_else(String::new, |c| quoted(&c.sqlite_name))
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn numbered(count: usize) -> String {
+    (1..=count).map(|n| format!("?{n}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,439 @@
+//! The follower's task: the stream, its transactions, what is confirmed.
+//!
+//! Owns the order of things: rows, the stored place and the journal's record are one SQLite
+//! transaction; only what SQLite has synced is confirmed. Rows go straight into that
+//! transaction, so a large one needs no memory. It must never confirm ahead of SQLite, nor
+//! apply a commit that the stored place covers. Start at [`Follower::run`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::apply::{Shape, Target, Trouble};
+use super::{KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, PUBLICATION, State, View, setup, store_lsn};
+use crate::backend::postgres::connect::Connector;
+use crate::backend::postgres::control::Control;
+use crate::backend::postgres::decode::{Message, Packet};
+use crate::backend::postgres::replication::{Identity, Lsn, Replication};
+use crate::backend::sqlite::{Connection, Sqlite, Writer, blocking};
+use crate::clock::Clock;
+use crate::error::{Error, Result, state};
+use crate::failpoint;
+use crate::journal::{self, Journal, Origin};
+use crate::schema::Catalog;
+use crate::value::Cell;
+
+/// First and longest pause before trying again.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How often SQLite is synced and the place confirmed.
+const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+/// How often PostgreSQL's tables are looked at for what the stream does not tell.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long it may take to stop.
+const LEAVE: Duration = Duration::from_secs(2);
+/// Name of our connections, shown in pg_stat_activity; the fence spares them.
+pub(super) const NAME: &str = "crossfade way back";
+
+/// Tables that are not published but hold rows: they cannot be followed.
+const STRANGERS: &str = "\
+SELECT c.relname FROM pg_class c \
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') \
+  AND c.relpersistence <> 't' \
+  AND NOT EXISTS (SELECT FROM crossfade.way_back_tables t WHERE t.name = c.relname) \
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') \
+ORDER BY 1";
+
+/// The task's state.
+pub(super) struct Follower {
+    sqlite: Sqlite,
+    journal: Journal,
+    connector: Connector,
+    clock: Clock,
+    view: watch::Sender<View>,
+    stop: CancellationToken,
+    ask: Arc<Notify>,
+    /// Our own connection to the file: triggers and foreign keys are off.
+    conn: Connection,
+}
+
+/// Why one connection's life ended.
+enum Ended {
+    Stopped,
+    Closed { reason: String, table: Option<String> },
+    Failed(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What is known while the stream runs.
+struct Stream {
+    replication: Replication,
+    /// Shapes of the tables when the way back was prepared, by name.
+    known: HashMap<String, String>,
+    targets: HashMap<u32, Target>,
+    catalog: Arc<Catalog>,
+    /// Everything up to here is in SQLite.
+    reached: Lsn,
+    /// SQLite has synced it up to here.
+    safe: Lsn,
+    open: Option<Open>,
+}
+
+/// The transaction being received.
+struct Open {
+    commit: Lsn,
+    /// SQLite has it already.
+    skip: bool,
+    writer: Option<Writer>,
+}
+
+impl Follower {
+    pub(super) fn new(
+        sqlite: Sqlite,
+        journal: Journal,
+        connector: Connector,
+        clock: Clock,
+        view: watch::Sender<View>,
+        (stop, ask): (CancellationToken, Arc<Notify>),
+    ) -> Result<Self> {
+        let conn = sqlite.dedicated()?;
+        conn.with_rusqlite(|c| {
+            c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+            c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)
+        })
+        .map_err(|e| Error::internal(format!("a connection could not be set up: {e}")))?;
+        Ok(Self { sqlite, journal, connector, clock, view, stop, ask, conn })
+    }
+
+    pub(super) async fn run(self) {
+        let mut pause = BACK_OFF.0;
+        loop {
+            let started = Instant::now();
+            let stop = self.stop.clone();
+            // Following ends by itself when told to; what hangs elsewhere is left behind.
+            let ended = tokio::select! {
+                biased;
+                ended = self.follow() => ended,
+                () = async {
+                    stop.cancelled().await;
+                    tokio::time::sleep(LEAVE).await;
+                } => Ended::Stopped,
+            };
+            match ended {
+                Ended::Stopped => break self.tell(State::Stopped),
+                Ended::Closed { reason, table } => {
+                    tracing::error!(reason, "the way back is closed: SQLite does not follow");
+                    if let Err(error) = self.store_closed(&reason, table).await {
+                        tracing::error!(%error, "the reason could not be stored");
+                    }
+                    break self.tell(State::Closed(reason));
+                }
+                Ended::Failed(error) => {
+                    tracing::warn!(%error, "SQLite does not follow for the moment; trying again");
+                    self.tell(State::Connecting(error.to_string()));
+                }
+            }
+            if started.elapsed() > BACK_OFF.1 {
+                pause = BACK_OFF.0;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+    }
+
+    fn tell(&self, state: State) {
+        self.view.send_modify(|view| view.state = state);
+    }
+
+    async fn store_closed(&self, reason: &str, table: Option<String>) -> Result<()> {
+        if let Some(table) = table {
+            self.view.send_modify(|view| {
+                view.resync.insert(table);
+            });
+        }
+        let resync: Vec<String> = self.view.borrow().resync.iter().cloned().collect();
+        let writer = self.sqlite.writer(None).await?;
+        journal::set_state(&writer, KEY_CLOSED, Cell::Text(reason.to_owned()))?;
+        journal::set_state(&writer, KEY_RESYNC, Cell::Text(resync.join("\n")))?;
+        let committed = writer.commit()?;
+        self.sqlite.wait_committed(committed).await
+    }
+
+    /// One connection's life.
+    async fn follow(&self) -> Ended {
+        match self.follow_inner().await {
+            Ok(never) => never,
+            Err(ended) => ended,
+        }
+    }
+
+    async fn follow_inner(&self) -> Result<Ended, Ended> {
+        // The stored place, not the one in memory: a commit's fate may have been unknown.
+        let reached = super::stored_lsn(&self.conn)?
+            .ok_or_else(|| Error::internal("the way back has no stored place"))?;
+        let control = Control::connect(&self.connector).await?;
+        let slot = setup::slot(&control).await?;
+        let mut replication = Replication::connect(&self.connector, NAME).await?;
+        self.check_system(replication.identify().await?).await?;
+        let known = replication
+            .rows("SELECT name, signature FROM crossfade.way_back_tables")
+            .await?
+            .into_iter()
+            .filter_map(|row| {
+                let mut row = row.into_iter();
+                Some((row.next()??, row.next()??))
+            })
+            .collect();
+        replication.start(&slot, PUBLICATION, reached).await.map_err(final_or_not)?;
+        self.tell(State::Following);
+        let mut stream = Stream {
+            replication,
+            known,
+            targets: HashMap::new(),
+            catalog: self.sqlite.catalog(),
+            reached,
+            safe: Lsn::default(),
+            open: None,
+        };
+        let outcome = self.stream(&mut stream, &control).await;
+        // An open transaction is rolled back before anything else writes.
+        stream.open = None;
+        if matches!(outcome, Err(Ended::Stopped)) {
+            self.confirm(&mut stream, false).await?;
+            stream.replication.close().await;
+        }
+        outcome
+    }
+
+    /// Which server this is was noted when following began.
+    async fn check_system(&self, identity: Identity) -> Result<(), Ended> {
+        let now = format!("{}/{}", identity.system, identity.timeline);
+        match super::text(&self.conn, KEY_SYSTEM)? {
+            Some(before) if before == now => Ok(()),
+            Some(_) => {
+                let reason = "this is another PostgreSQL, or it was restored or failed over";
+                Err(Ended::Closed { reason: reason.to_owned(), table: None })
+            }
+            None => {
+                let writer = self.sqlite.writer(None).await?;
+                journal::set_state(&writer, KEY_SYSTEM, Cell::Text(now))?;
+                writer.commit()?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn stream(&self, stream: &mut Stream, control: &Control) -> Result<Ended, Ended> {
+        let mut confirm_at = Instant::now() + CONFIRM_EVERY;
+        let mut look_at = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(Ended::Stopped),
+                () = tokio::time::sleep_until(confirm_at) => {
+                    self.confirm(stream, false).await?;
+                    confirm_at = Instant::now() + CONFIRM_EVERY;
+                }
+                () = self.ask.notified() => {
+                    self.look(control).await?;
+                    stream.replication.confirm(stream.safe, self.now(), true).await?;
+                }
+                () = tokio::time::sleep_until(look_at) => {
+                    self.look(control).await?;
+                    look_at = Instant::now() + LOOK_EVERY;
+                }
+                packet = stream.replication.next() => {
+                    let packet = packet.map_err(final_or_not)?;
+                    self.packet(stream, packet).await?;
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.postgres_micros()
+    }
+
+    /// Syncs SQLite and tells PostgreSQL what it may forget.
+    async fn confirm(&self, stream: &mut Stream, ask: bool) -> Result<(), Ended> {
+        if stream.safe < stream.reached {
+            let reached = stream.reached;
+            blocking(|| self.sqlite.sync());
+            failpoint!("way_back.synced");
+            stream.safe = reached;
+        }
+        Ok(stream.replication.confirm(stream.safe, self.now(), ask).await?)
+    }
+
+    /// What the stream does not tell: new tables, and where the log ends.
+    async fn look(&self, control: &Control) -> Result<(), Ended> {
+        let end = control.flushed_lsn().await?;
+        let rows = control.rows(STRANGERS).await?;
+        if let Some(row) = rows.first() {
+            let name: String = row.get(0);
+            let reason = format!("table {name} was made on PostgreSQL");
+            return Err(Ended::Closed { reason, table: Some(name) });
+        }
+        self.view.send_modify(|view| view.end = Some(Lsn(end)));
+        Ok(())
+    }
+
+    async fn packet(&self, stream: &mut Stream, packet: Packet) -> Result<(), Ended> {
+        match packet {
+            Packet::Keepalive { end, reply } => {
+                // Between transactions all that was sent has arrived.
+                if stream.open.is_none() {
+                    self.reach(stream, Lsn(end));
+                }
+                if reply {
+                    self.confirm(stream, false).await?;
+                }
+                Ok(())
+            }
+            Packet::Data { body, .. } => {
+                let message = Message::decode(body)?;
+                self.message(stream, message).await
+            }
+        }
+    }
+
+    fn reach(&self, stream: &mut Stream, place: Lsn) {
+        if stream.reached < place {
+            stream.reached = place;
+            self.view.send_modify(|view| {
+                view.reached = place;
+                view.end = view.end.map(|end| end.max(place));
+            });
+        }
+    }
+
+    async fn message(&self, stream: &mut Stream, message: Message) -> Result<(), Ended> {
+        match message {
+            Message::Begin { commit_lsn, .. } => {
+                let commit = Lsn(commit_lsn);
+                // The stored place is the end of a commit record; a later record starts there
+                // or after it.
+                let skip = commit < stream.reached;
+                stream.open = Some(Open { commit, skip, writer: None });
+                Ok(())
+            }
+            Message::Commit { commit_lsn, end_lsn, committed_at } => {
+                let open = stream.open.take().filter(|open| open.commit == Lsn(commit_lsn));
+                let open = open.ok_or_else(|| Error::internal("a commit without its begin"))?;
+                if let Some(writer) = open.writer {
+                    self.commit(writer, Lsn(end_lsn), committed_at)?;
+                }
+                self.reach(stream, Lsn(end_lsn));
+                Ok(())
+            }
+            Message::Relation(table) => {
+                let catalog = self.sqlite.catalog();
+                if !Arc::ptr_eq(&stream.catalog, &catalog) {
+                    stream.catalog = catalog;
+                    stream.targets.clear();
+                }
+                match Target::find(&table, &stream.catalog, &stream.known) {
+                    Ok(target) => {
+                        stream.targets.insert(table.oid, target);
+                        Ok(())
+                    }
+                    // What SQLite has already needs no shape.
+                    Err(_) if stream.open.as_ref().is_some_and(|open| open.skip) => Ok(()),
+                    Err(trouble) => Err(ended(trouble, &table.name)),
+                }
+            }
+            Message::Insert { table, new } => {
+                self.change(stream, table, |shape, conn| shape.insert(conn, &new)).await
+            }
+            Message::Update { table, old, new } => {
+                self.change(stream, table, |shape, conn| shape.update(conn, old.as_ref(), &new))
+                    .await
+            }
+            Message::Delete { table, old } => {
+                self.change(stream, table, |shape, conn| shape.delete(conn, &old)).await
+            }
+            Message::Truncate { tables } => {
+                for table in tables {
+                    self.change(stream, table, Shape::truncate).await?;
+                }
+                Ok(())
+            }
+            Message::Origin { .. } | Message::Type { .. } | Message::Other(_) => Ok(()),
+        }
+    }
+
+    async fn change(
+        &self,
+        stream: &mut Stream,
+        table: u32,
+        change: impl FnOnce(&Shape, &Connection) -> Result<(), Trouble>,
+    ) -> Result<(), Ended> {
+        let open =
+            stream.open.as_mut().ok_or_else(|| Error::internal("a change without its begin"))?;
+        if open.skip {
+            return Ok(());
+        }
+        let shape = match stream.targets.get(&table) {
+            Some(Target::Table(shape)) => shape,
+            Some(Target::Marker | Target::Ignored) => return Ok(()),
+            None => return Err(Error::internal("a change of a table that is not known").into()),
+        };
+        if open.writer.is_none() {
+            open.writer = Some(self.begin().await?);
+        }
+        let Some(writer) = &open.writer else { return Ok(()) };
+        blocking(|| change(shape, writer)).map_err(|trouble| ended(trouble, shape.name()))
+    }
+
+    async fn begin(&self) -> Result<Writer> {
+        let writer = self.sqlite.writer_on(&self.conn, None).await?;
+        // PostgreSQL has these rows: the record carries the origin, not the images.
+        writer.mute(true);
+        Ok(writer)
+    }
+
+    fn commit(&self, writer: Writer, end: Lsn, committed_at: i64) -> Result<(), Ended> {
+        blocking(|| {
+            store_lsn(&writer, end)?;
+            self.journal.set_origin(&writer, Origin::Postgres(end.0));
+            failpoint!("way_back.before_commit");
+            writer.commit()?;
+            failpoint!("way_back.after_commit");
+            self.view.send_modify(|view| {
+                view.commits += 1;
+                view.committed_at = Some(committed_at);
+            });
+            Ok::<_, Error>(())
+        })?;
+        Ok(())
+    }
+}
+
+/// Trying again cannot help when the slot or the publication is gone, or the log it needs.
+fn final_or_not(error: Error) -> Ended {
+    let code = error.sqlstate();
+    if code == state::UNDEFINED_OBJECT || code == state::OBJECT_NOT_IN_PREREQUISITE_STATE {
+        let reason = format!("PostgreSQL cannot go on: {}", error.message());
+        return Ended::Closed { reason, table: None };
+    }
+    Ended::Failed(error)
+}
+
+fn ended(trouble: Trouble, table: &str) -> Ended {
+    match trouble {
+        Trouble::Resync(reason) => Ended::Closed { reason, table: Some(table.to_owned()) },
+        Trouble::Failed(error) => Ended::Failed(error),
+    }
+}

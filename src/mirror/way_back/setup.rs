@@ -1,0 +1,238 @@
+//! What the way back needs on PostgreSQL, made and taken down.
+//!
+//! Owns the publication, the slot's name, the replica identities and the two tables
+//! `crossfade.way_back_marker` and `crossfade.way_back_tables`. A table whose updates would
+//! fail for the application once it is published (no replica identity) is never published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::PUBLICATION;
+use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::connect::Connector;
+use crate::backend::postgres::control::Control;
+use crate::backend::postgres::replication::{Lsn, Replication};
+use crate::error::{Error, Result, state};
+use crate::schema::Relation;
+
+const TABLES: &str = "\
+CREATE SCHEMA IF NOT EXISTS crossfade;
+CREATE TABLE IF NOT EXISTS crossfade.way_back_marker (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one), token text NOT NULL
+);
+CREATE TABLE IF NOT EXISTS crossfade.way_back_tables (
+  name text PRIMARY KEY, signature text NOT NULL, identity_was \"char\" NOT NULL
+);";
+
+/// Replica identity, key, and shape of the tables of schema public.
+const SHAPES: &str = "\
+SELECT c.relname, c.relreplident::text, \
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), \
+  (SELECT coalesce(string_agg(a.attname || ':' || a.atttypid || ':' || a.atttypmod, ',' \
+     ORDER BY a.attnum), '') FROM pg_attribute a \
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), \
+  (SELECT t.identity_was::text FROM crossfade.way_back_tables t WHERE t.name = c.relname) \
+FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'";
+
+/// What [`super::WayBack::prepare`] made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// The place from which the slot sees everything.
+    pub from: Lsn,
+    /// Tables without a primary key: their whole old rows are written to the log.
+    pub keyless: Vec<String>,
+}
+
+/// The slot's name: slots are shared by all databases of a server.
+pub(super) async fn slot(control: &Control) -> Result<String> {
+    let rows = control
+        .rows("SELECT oid::text FROM pg_database WHERE datname = current_database()")
+        .await?;
+    let oid: &str = rows.first().map_or("0", |row| row.get(0));
+    Ok(format!("{PUBLICATION}_{oid}"))
+}
+
+struct Shape {
+    identity: String,
+    has_key: bool,
+    signature: String,
+    was: Option<String>,
+}
+
+pub(super) async fn prepare(
+    control: &Control,
+    connector: &Connector,
+    tables: &[Arc<Relation>],
+    limit: Duration,
+) -> Result<Prepared> {
+    let level = control.rows("SHOW wal_level").await?;
+    if level.first().is_none_or(|row| row.get::<_, &str>(0) != "logical") {
+        let message = "PostgreSQL does not write what logical decoding needs";
+        return Err(Error::shadow(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+            .hint("Set wal_level = logical and restart PostgreSQL."));
+    }
+    take_down_slot(control).await?;
+    control.batch(TABLES).await?;
+    let keyless = publish(control, tables).await?;
+    let slot = slot(control).await?;
+    let mut replication = Replication::connect(connector, "crossfade way back").await?;
+    let canceller = replication.canceller();
+    let made = tokio::time::timeout(limit, replication.create_slot(&slot)).await;
+    let from = match made {
+        Ok(made) => made?,
+        Err(_) => {
+            if let Some(canceller) = canceller {
+                canceller.cancel().await?;
+            }
+            drop(replication);
+            let message = "the replication slot could not be made in time";
+            return Err(Error::shadow(state::QUERY_CANCELED, message)
+                .detail("PostgreSQL waits for a transaction that is open there.")
+                .hint("Look for old transactions in pg_stat_activity.")
+                .retryable());
+        }
+    };
+    replication.close().await;
+    Ok(Prepared { from, keyless })
+}
+
+/// Sets replica identities, notes shapes, makes the publication: one transaction.
+async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<String>> {
+    let rows = control.rows(SHAPES).await?;
+    let shapes: BTreeMap<String, Shape> = rows
+        .iter()
+        .map(|row| {
+            let shape = Shape {
+                identity: row.get(1),
+                has_key: row.get(2),
+                signature: row.get(3),
+                was: row.get(4),
+            };
+            (row.get(0), shape)
+        })
+        .collect();
+    let mut keyless = Vec::new();
+    let mut sql = format!(
+        "BEGIN; SET LOCAL lock_timeout = '2s'; DROP PUBLICATION IF EXISTS {PUBLICATION}; \
+         DELETE FROM crossfade.way_back_tables;"
+    );
+    let mut published = vec!["crossfade.way_back_marker".to_owned()];
+    for relation in tables {
+        let Some(shape) = shapes.get(&relation.name) else {
+            let message = format!("table {} is not on PostgreSQL", relation.name);
+            return Err(Error::shadow(state::UNDEFINED_TABLE, message));
+        };
+        let table = table_name(relation);
+        let usable = match shape.identity.as_str() {
+            "d" => shape.has_key,
+            "n" => false,
+            _ => true,
+        };
+        if !usable {
+            let way = if shape.has_key { "DEFAULT" } else { "FULL" };
+            sql.push_str(&format!("ALTER TABLE {table} REPLICA IDENTITY {way};"));
+        }
+        if !shape.has_key {
+            keyless.push(relation.name.clone());
+        }
+        sql.push_str(&format!(
+            "INSERT INTO crossfade.way_back_tables VALUES ({}, {}, {});",
+            literal(&relation.name),
+            literal(&shape.signature),
+            literal(shape.was.as_ref().unwrap_or(&shape.identity))
+        ));
+        published.push(table);
+    }
+    sql.push_str(&format!(
+        "CREATE PUBLICATION {PUBLICATION} FOR TABLE {}; COMMIT;",
+        published.join(", ")
+    ));
+    if let Err(error) = control.batch(&sql).await {
+        control.batch("ROLLBACK").await?;
+        return Err(error);
+    }
+    Ok(keyless)
+}
+
+/// Drops the slot, ending whoever reads it.
+async fn take_down_slot(control: &Control) -> Result<()> {
+    let slot = slot(control).await?;
+    for _ in 0..100 {
+        let find = format!(
+            "SELECT active_pid FROM pg_replication_slots WHERE slot_name = {}",
+            literal(&slot)
+        );
+        let rows = control.rows(&find).await?;
+        let Some(row) = rows.first() else { return Ok(()) };
+        if let Some(pid) = row.get::<_, Option<i32>>(0) {
+            control.rows(&format!("SELECT pg_terminate_backend({pid})")).await?;
+        } else {
+            let drop = format!("SELECT pg_drop_replication_slot({})", literal(&slot));
+            match control.rows(&drop).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.sqlstate() == state::OBJECT_IN_USE => {}
+                Err(error) => return Err(error),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(Error::shadow(state::OBJECT_IN_USE, format!("replication slot {slot} stays in use")))
+}
+
+pub(super) async fn take_down(control: &Control) -> Result<()> {
+    take_down_slot(control).await?;
+    control.batch(&format!("DROP PUBLICATION IF EXISTS {PUBLICATION}")).await?;
+    let there = control.rows("SELECT to_regclass('crossfade.way_back_tables') IS NOT NULL").await?;
+    if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
+        return Ok(());
+    }
+    let changed = control
+        .rows(
+            "SELECT t.name, t.identity_was::text FROM crossfade.way_back_tables t \
+             JOIN pg_class c ON c.relname = t.name AND c.relnamespace = 'public'::regnamespace \
+             WHERE c.relreplident <> t.identity_was AND t.identity_was IN ('d', 'n')",
+        )
+        .await?;
+    let mut sql = String::from("BEGIN; SET LOCAL lock_timeout = '2s';");
+    for row in &changed {
+        let way = if row.get::<_, &str>(1) == "n" { "NOTHING" } else { "DEFAULT" };
+        let table = quoted(row.get(0));
+        sql.push_str(&format!("ALTER TABLE public.{table} REPLICA IDENTITY {way};"));
+    }
+    sql.push_str(
+        "DROP TABLE IF EXISTS crossfade.way_back_marker, crossfade.way_back_tables; COMMIT;",
+    );
+    if let Err(error) = control.batch(&sql).await {
+        control.batch("ROLLBACK").await?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// A marker row in a synchronous commit: everything committed before is flushed with it,
+/// those with synchronous_commit off included.
+pub(super) async fn mark(control: &Control, token: &str) -> Result<()> {
+    control
+        .batch(&format!(
+            "BEGIN; SET LOCAL synchronous_commit = on; \
+             INSERT INTO crossfade.way_back_marker (token) VALUES ({}) \
+             ON CONFLICT (one) DO UPDATE SET token = EXCLUDED.token; COMMIT",
+            literal(token)
+        ))
+        .await
+}
+
+pub(super) async fn place(control: &Control) -> Result<Lsn> {
+    mark(control, "place").await?;
+    control.flushed_lsn().await.map(Lsn)
+}
+
+/// A string literal.
+pub(super) fn literal(text: &str) -> String {
+    if text.contains('\\') {
+        format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+}
