@@ -33,8 +33,8 @@ pub struct Side {
 }
 
 impl Side {
-    pub(crate) fn new(next_oid: u32, sequences: Arc<Sequences>) -> Self {
-        Self { next_oid: AtomicU32::new(next_oid), sequences }
+    pub(crate) fn new(next_oid: u32) -> Self {
+        Self { next_oid: AtomicU32::new(next_oid), sequences: Arc::default() }
     }
 
     /// A new OID. Never given twice, also when its transaction is rolled back.

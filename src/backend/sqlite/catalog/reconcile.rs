@@ -11,7 +11,6 @@ use super::load::{self, SchemaObject};
 use super::{FIRST_OID, Side, literal, quoted, store};
 use crate::backend::sqlite::Connection;
 use crate::backend::sqlite::adopt::{self, Finding, FindingKind, Findings, Source};
-use crate::backend::sqlite::sequences::Sequences;
 use crate::error::Result;
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::stored::{self, Object};
@@ -29,16 +28,15 @@ pub struct Prepared {
 
 /// Creates the side tables, takes over tables that are not recorded yet and loads
 /// everything. To be called in a writer's transaction, which the caller commits.
-/// `sequences` are the server's counters, shared with [`crate::backend::sqlite::system::State`].
 ///
 /// # Errors
 /// XX001 when the side catalog is damaged; SQLite's own errors.
-pub fn prepare(connection: &Connection, sequences: Arc<Sequences>) -> Result<Prepared> {
+pub fn prepare(connection: &Connection) -> Result<Prepared> {
     store::create(connection)?;
     let mut catalog = Catalog { version: 1, ..Catalog::system_only() };
     load::sequences(connection, &mut catalog)?;
     let recorded = load::relations(connection)?;
-    let side = Side::new(first_free_oid(connection, &recorded, &catalog)?, sequences);
+    let side = Side::new(first_free_oid(connection, &recorded, &catalog)?);
     let mut run = Run { connection, side: &side, catalog, findings: Vec::new() };
     let objects = load::schema_objects(connection)?;
     let sources = run.keep_or_take(&objects, recorded)?;

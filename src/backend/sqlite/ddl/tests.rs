@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::*;
 use crate::backend::sqlite::catalog::prepare;
-use crate::backend::sqlite::sequences::Sequences;
 use crate::backend::sqlite::{Options, Sqlite, functions, system};
 use crate::sql::ast::Statement;
 use crate::sql::plan::{Action, FrozenSource};
@@ -32,8 +31,7 @@ impl Bench {
 
     pub(crate) async fn open(path: &std::path::Path) -> Self {
         let identity = system::Identity { database: "app".into(), user: "anna".into() };
-        let sequences = Arc::new(Sequences::default());
-        let state = system::State::new(Arc::default(), identity, Some(Arc::clone(&sequences)));
+        let state = system::State::new(Arc::default(), identity, None);
         let shown = Arc::clone(&state);
         let install: Arc<crate::backend::sqlite::Install> = Arc::new(move |connection| {
             functions::install(connection)?;
@@ -43,8 +41,9 @@ impl Bench {
         options.durability = crate::backend::sqlite::Durability::Normal;
         let sqlite = Sqlite::open(options, install).unwrap();
         let writer = sqlite.writer(None).await.unwrap();
-        let prepared = prepare(&writer, sequences).unwrap();
+        let prepared = prepare(&writer).unwrap();
         writer.commit().unwrap();
+        state.share_sequences(Arc::clone(&prepared.side.sequences));
         state.set_catalog(Arc::clone(&prepared.catalog));
         Self {
             sqlite,

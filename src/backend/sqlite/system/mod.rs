@@ -19,7 +19,7 @@ mod tests;
 mod types;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -62,7 +62,7 @@ pub struct Identity {
 /// What every connection shows unless it has been told otherwise. One per server.
 pub struct State {
     current: RwLock<Arc<Snapshot>>,
-    sequences: Option<Arc<Sequences>>,
+    sequences: OnceLock<Arc<Sequences>>,
     staged: Mutex<Staged>,
 }
 
@@ -137,7 +137,16 @@ impl State {
         sequences: Option<Arc<Sequences>>,
     ) -> Arc<Self> {
         let current = RwLock::new(Snapshot::new(catalog, Arc::default(), identity));
-        Arc::new(Self { current, sequences, staged: Mutex::default() })
+        let counters = OnceLock::new();
+        if let Some(sequences) = sequences {
+            let _ = counters.set(sequences);
+        }
+        Arc::new(Self { current, sequences: counters, staged: Mutex::default() })
+    }
+
+    /// Gives the counters whose values pg_sequences shows, when they were not known at first.
+    pub fn share_sequences(&self, sequences: Arc<Sequences>) {
+        let _ = self.sequences.set(sequences);
     }
 
     /// Replaces the shared catalog, after a commit of DDL.
@@ -179,7 +188,7 @@ impl Slot {
     }
 
     pub(crate) fn sequences(&self) -> Option<&Sequences> {
-        self.state.sequences.as_deref()
+        self.state.sequences.get().map(|s| &**s)
     }
 
     fn show(&self, ticket: i64) {
