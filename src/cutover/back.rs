@@ -22,6 +22,27 @@ impl Switch {
         }
     }
 
+    /// Whether rollback may start: holds, what was found, why not.
+    pub fn rollback_possible(&self) -> (bool, String, String) {
+        self.way_back_status()
+    }
+
+    /// Makes SQLite primary again.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub async fn rollback(&self, _: Report<'_>) -> Result<super::switch::Ended> {
+        Ok(super::switch::Ended::Undone("the way back is closed".to_owned()))
+    }
+
+    /// Ends the way back for good.
+    ///
+    /// # Errors
+    /// What either side said.
+    pub async fn complete(&self, _: Report<'_>) -> Result<()> {
+        self.set_phase(super::phase::Phase::Complete).await
+    }
+
     pub(super) async fn prepare_way_back(&self, _: &Control, _: Report<'_>) -> Result<()> {
         Ok(())
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::backfill;
 use crate::config::Config;
 use crate::control::{
     BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo, Status,
@@ -21,7 +20,6 @@ use crate::mirror::State;
 use crate::schema::RelationKind;
 use crate::session::{Doing, Shared};
 use crate::telemetry::Live;
-use crate::verify;
 
 /// One pair.
 pub(super) struct Pair {
@@ -64,8 +62,7 @@ impl Pair {
     }
 
     fn next(&self, phase: Phase, gates: &[GateStatus]) -> Vec<String> {
-        let failing =
-            |name: &str| gates.iter().any(|g| g.name == name && !g.ok);
+        let failing = |name: &str| gates.iter().any(|g| g.name == name && !g.ok);
         let words: &[&str] = match phase {
             Phase::Direct | Phase::Copying => &["crossfade backfill"],
             Phase::Mirroring if failing("verified") => &["crossfade verify"],
@@ -97,7 +94,8 @@ impl Pair {
         if let Some(coverage) = coverage {
             metrics::gauge!(crate::telemetry::names::COVERAGE_RATIO).set(coverage);
         }
-        let (primary, shadow) = if promoted { ("postgres", "sqlite") } else { ("sqlite", "postgres") };
+        let (primary, shadow) =
+            if promoted { ("postgres", "sqlite") } else { ("sqlite", "postgres") };
         Status {
             phase: phase.as_str().to_owned(),
             health: health.to_owned(),
@@ -151,13 +149,61 @@ impl Pair {
         move |text, detail| progress.step(text, detail)
     }
 
+    async fn backfill(&self, options: &Options, progress: &Progress) -> Outcome {
+        if options.dry_run {
+            return Outcome::Done("backfill would copy every table and start mirroring".to_owned());
+        }
+        let told = progress.clone();
+        let tell = move |text: String, detail: String| told.step(text, detail);
+        match self.switch.copy(&options.tables, &tell).await {
+            Ok(summary) => {
+                for finding in &summary.findings {
+                    progress.step(
+                        format!("note on {} {}", finding.table, finding.object),
+                        finding.message.clone(),
+                    );
+                }
+                let refused: Vec<&str> = summary
+                    .tables
+                    .iter()
+                    .filter(|t| t.error.is_some())
+                    .map(|t| t.table.as_str())
+                    .collect();
+                let rows: u64 = summary.tables.iter().map(|t| t.written).sum();
+                let left_out: u64 = summary.tables.iter().map(|t| t.left_out + t.nulled).sum();
+                let text = format!(
+                    "{} tables, {rows} rows, {left_out} in quarantine, {:.1} s",
+                    summary.tables.len(),
+                    summary.seconds
+                );
+                if summary.complete && refused.is_empty() {
+                    Outcome::Done(text)
+                } else {
+                    Outcome::No(format!("{text}; not copied: {}", refused.join(", ")))
+                }
+            }
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    async fn verify(&self, _: &Options, _: &Progress) -> Outcome {
+        Outcome::Refused("verify is not wired yet".to_owned(), None)
+    }
+
+    async fn repair(&self, _: &Options, _: &Progress) -> Outcome {
+        Outcome::Refused("repair is not wired yet".to_owned(), None)
+    }
+
     async fn promote(&self, options: &Options, progress: &Progress) -> Outcome {
         let gates: Vec<Gate> = self.gate_statuses().iter().map(shown).collect();
-        let failing: Vec<&Gate> =
-            gates.iter().filter(|g| g.refuses(&options.overrides)).collect();
+        let failing: Vec<&Gate> = gates.iter().filter(|g| g.refuses(&options.overrides)).collect();
         if options.dry_run {
             for gate in &gates {
-                let text = format!("would check gate {}: {}", gate.name, if gate.ok { "holds" } else { "NOT MET" });
+                let text = format!(
+                    "would check gate {}: {}",
+                    gate.name,
+                    if gate.ok { "holds" } else { "NOT MET" }
+                );
                 progress.step(text, format!("{} (needed: {})", gate.actual, gate.limit));
             }
             for step in [
@@ -177,7 +223,12 @@ impl Pair {
             let names: Vec<String> =
                 failing.iter().map(|g| format!("{} ({})", g.name, g.reason)).collect();
             return Outcome::Refused(
-                format!("{} of {} gates are not met: {}", failing.len(), gates.len(), names.join("; ")),
+                format!(
+                    "{} of {} gates are not met: {}",
+                    failing.len(),
+                    gates.len(),
+                    names.join("; ")
+                ),
                 Some("Some gates can be overridden by name: --override GATE.".to_owned()),
             );
         }

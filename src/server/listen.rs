@@ -9,7 +9,6 @@ use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::direct::Direct;
 use crate::admin::{self, Console};
 use crate::config::{Address, AuthMethod, Config};
 use crate::control::Control;
@@ -22,15 +21,6 @@ use crate::wire::{Connection, Listener, Options, Server, Startup, Tls};
 
 /// The database name that reaches the console.
 const CONSOLE: &str = "crossfade";
-
-/// The one door to the engine, for the console and the HTTP interface alike.
-pub(super) fn control(
-    config: &Arc<Config>,
-    shared: &Arc<Shared>,
-    stop: &CancellationToken,
-) -> Arc<Control> {
-    Control::new(Arc::new(Direct::new(Arc::clone(config), Arc::clone(shared), stop.clone())))
-}
 
 /// What console sessions share.
 pub(super) fn console(control: &Arc<Control>, shared: &Shared) -> Arc<Console> {

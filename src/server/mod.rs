@@ -5,9 +5,13 @@
 //! their transaction, then the rest is told to go. Start at [`run`].
 
 mod direct;
+mod engine;
 mod listen;
 mod meter;
+mod pair;
+mod sessions;
 mod start;
+mod watcher;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -18,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, LogFormat};
+use crate::control::Control;
 use crate::error::{Error, Result, state};
 use crate::session::Shared;
 use crate::telemetry::log;
@@ -83,10 +88,11 @@ async fn serve(config: Config) -> Result<u8> {
     let mut interrupt = listen_to(SignalKind::interrupt())?;
     let config = Arc::new(config);
     let metrics = listen::recorder();
-    let shared = start::shared(&config, &stop).await?;
+    let (shared, journal) = start::open(&config, &stop).await?;
+    let (shared, engine) = pair::build(&config, shared, journal, &stop).await?;
+    let control = Control::new(engine);
     let server = listen::front(&config, &shared, &stop)?;
     let listeners = listen::bind(&config).await?;
-    let control = listen::control(&config, &shared, &stop);
     let console = listen::console(&control, &shared);
     let http = listen::http(&config, &control, metrics, &stop).await?;
     let mut lines = Vec::new();

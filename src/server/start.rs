@@ -11,6 +11,7 @@ use crate::backend::sqlite::{self, Install, Sqlite, functions, system};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, TempStore};
 use crate::error::Result;
+use crate::journal::Journal;
 use crate::session::Shared;
 
 /// Opens the SQLite file and makes the sessions' handles.
@@ -18,7 +19,7 @@ use crate::session::Shared;
 /// # Errors
 /// F0000 for a configuration without a file, 55006 when another proxy serves it, SQLite's
 /// own otherwise.
-pub(super) async fn shared(config: &Config, stop: &CancellationToken) -> Result<Arc<Shared>> {
+pub(super) async fn open(config: &Config, stop: &CancellationToken) -> Result<(Shared, Journal)> {
     let clock = Clock::system();
     let options = options(config)?;
     let identity = system::Identity { database: "crossfade".into(), user: "crossfade".into() };
@@ -35,13 +36,14 @@ pub(super) async fn shared(config: &Config, stop: &CancellationToken) -> Result<
     } else if opened.switched_to_wal {
         tracing::info!(path = %sqlite.path().display(), "switched the SQLite file to WAL mode");
     }
+    let journal = Journal::open(&sqlite, clock.clone()).await?;
     let sequences = Arc::new(Sequences::default());
     let mut shared = Shared::new(sqlite, state, sequences, clock);
     shared.version = version(config);
     shared.database.clone_from(&config.listen.database);
     shared.stopping = stop.clone();
     shared.observer = Arc::new(Meter::new());
-    Ok(Arc::new(shared))
+    Ok((shared, journal))
 }
 
 fn options(config: &Config) -> Result<sqlite::Options> {

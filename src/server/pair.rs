@@ -1,0 +1,168 @@
+//! Putting a pair of back ends together: journal, mirror, switch, engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::direct::Direct;
+use super::engine::Pair;
+use super::watcher::Watcher;
+use crate::backend::postgres::connect::Connector;
+use crate::config::{CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, Secret};
+use crate::control::Engine;
+use crate::cutover::gate::{Gate, GateState};
+use crate::cutover::gates::GateLimits;
+use crate::cutover::switch::{Limits, Parts, Switch};
+use crate::divergence::{KeepValues, Store};
+use crate::error::{Culprit, Error, Result, state};
+use crate::journal::Journal;
+use crate::mirror::{Mirror, Settings};
+use crate::session::Shared;
+use crate::telemetry::Live;
+
+/// How often both sides are looked at again while nobody can be served.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The engine for this configuration, and the sessions' handles with everything wired in.
+///
+/// # Errors
+/// SQLite's own, F0000 for files that cannot be read.
+pub(super) async fn build(
+    config: &Arc<Config>,
+    mut shared: Shared,
+    journal: Journal,
+    stop: &CancellationToken,
+) -> Result<(Arc<Shared>, Arc<dyn Engine>)> {
+    let Some(endpoint) = config.control_endpoint.as_ref().or(config.endpoint.as_ref()) else {
+        let shared = Arc::new(shared);
+        let engine = Direct::new(Arc::clone(config), Arc::clone(&shared), stop.clone());
+        return Ok((shared, Arc::new(engine)));
+    };
+    let connector = connector(config, endpoint, Culprit::Shadow)?;
+    let keep = usize::try_from(config.divergence.keep.get()).unwrap_or(usize::MAX);
+    let keep_values = match *config.divergence.keep_values {
+        Keep::Full => KeepValues::Full,
+        Keep::Hashed => KeepValues::Hashed,
+        Keep::None => KeepValues::None,
+    };
+    let store = Arc::new(Store::open(shared.sqlite.path(), keep, keep_values)?);
+    let live = Arc::new(Live::default());
+    let settings = settings(config);
+    let row_limit = settings.row_limit;
+    let mirror = Mirror::new(
+        shared.sqlite.clone(),
+        journal.clone(),
+        connector.clone(),
+        Arc::clone(&live),
+        Arc::clone(&store),
+        settings,
+    );
+    shared.gate = Gate::new(GateState::Closed);
+    shared.observer = Arc::new(Watcher::new(mirror.clone(), Arc::clone(&live), row_limit));
+    let app_role = config
+        .endpoint
+        .as_ref()
+        .filter(|app| config.control_endpoint.as_ref().is_some_and(|c| c.user != app.user))
+        .map(|app| app.user.clone());
+    let switch = Switch::new(Parts {
+        sqlite: shared.sqlite.clone(),
+        journal,
+        sequences: Arc::clone(&shared.sequences),
+        mirror,
+        gate: Arc::clone(&shared.gate),
+        store: Arc::clone(&store),
+        connector,
+        app_role,
+        limits: limits(config),
+    });
+    let shared = Arc::new(shared);
+    if !switch.recover().await? {
+        tokio::spawn(settle(Arc::clone(&switch), stop.clone()));
+    }
+    let pair = Pair {
+        config: Arc::clone(config),
+        shared: Arc::clone(&shared),
+        switch,
+        store,
+        live,
+        limits: gate_limits(config),
+        stop: stop.clone(),
+    };
+    Ok((shared, Arc::new(pair)))
+}
+
+/// Looks again until somebody can be served for sure.
+async fn settle(switch: Arc<Switch>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+        match switch.recover().await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "recovery failed; looking again"),
+        }
+    }
+}
+
+/// Prepares connections to PostgreSQL.
+pub(super) fn connector(
+    config: &Config,
+    endpoint: &Endpoint,
+    culprit: Culprit,
+) -> Result<Connector> {
+    let password = match config.postgres.password_file.as_deref() {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Error::client(
+                    state::CONFIG_FILE_ERROR,
+                    format!("cannot read postgres.password_file {}: {error}", path.display()),
+                )
+            })?;
+            Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
+        }
+    };
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    Connector::new(endpoint, password, home.as_deref(), culprit)
+}
+
+fn settings(config: &Config) -> Settings {
+    let small = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    Settings {
+        batch_commits_max: small(config.mirror.batch_commits_max.get()),
+        compare_writes: *config.compare.writes && *config.mirror.mode != MirrorMode::Off,
+        read_ratio: match *config.compare.reads {
+            CompareReads::Off => 0.0,
+            CompareReads::All => 1.0,
+            CompareReads::Sampled => config.compare.sample_ratio.get(),
+        },
+        row_limit: small(config.compare.row_limit.get()),
+        timeout: Duration::from_millis(u64::from(config.compare.timeout_ms.get())),
+        ..Settings::default()
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let c = &config.cutover;
+    Limits {
+        slow: Duration::from_millis(u64::from(c.slow_ms.get())),
+        drain: Duration::from_millis(u64::from(c.drain_ms.get())),
+        catch_up: Duration::from_millis(u64::from(c.catch_up_ms.get())),
+        decide: Duration::from_millis(u64::from(c.decide_ms.get())),
+    }
+}
+
+fn gate_limits(config: &Config) -> GateLimits {
+    let c = &config.cutover;
+    GateLimits {
+        verified_hours: c.verified_hours.get(),
+        lag_ms: u64::from(*c.lag_ms),
+        quiet_hours: *c.quiet_hours,
+        coverage_ratio: c.coverage_ratio.get(),
+        rehearsal_days: *c.rehearsal_days,
+    }
+}
