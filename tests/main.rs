@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
 
 mod common;
+mod demo;
 mod harness;
 mod switch_model;
 mod typing;

@@ -231,6 +231,9 @@ pub struct DemoArgs {
     /// Leave everything running at the end
     #[arg(long)]
     pub keep: bool,
+    /// Only start the throw-away PostgreSQL and print its URL (scripts/bench)
+    #[arg(long, hide = true)]
+    pub cluster_only: bool,
 }
 
 /// Runs a verb that talks to a running proxy, or to nobody.
