@@ -94,7 +94,7 @@ impl Analyzer<'_> {
         if expressions.is_empty() && relation.uniques.iter().any(|u| set_equal(&u.columns)) {
             return Ok(());
         }
-        for index in relation.indexes.iter().filter(|i| i.unique) {
+        for index in relation.indexes.iter().filter(|i| i.unique && !i.sqlite) {
             let mut own_columns: Vec<usize> = Vec::new();
             let mut own_expressions: Vec<Expr> = Vec::new();
             for key in &index.keys {
