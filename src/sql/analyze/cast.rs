@@ -160,7 +160,12 @@ impl Analyzer<'_> {
     }
 
     /// Casts an expression to the common type chosen for its construct.
-    pub(super) fn to_common(&mut self, expr: Expr, common: u32, construct: &str) -> Result<Expr> {
+    pub(super) fn cast_to_common(
+        &mut self,
+        expr: Expr,
+        common: u32,
+        construct: &str,
+    ) -> Result<Expr> {
         let (from, pos) = (expr.ty.oid, location(&expr));
         if !can_coerce(&[from], &[common], Context::Implicit) {
             return Err(errors::cannot_convert(construct, from, common, pos));
@@ -172,7 +177,7 @@ impl Analyzer<'_> {
     pub(super) fn unify(&mut self, exprs: Vec<Expr>, construct: &str) -> Result<(Vec<Expr>, Type)> {
         let common = self.common_type(&exprs.iter().collect::<Vec<_>>(), construct)?;
         let done: Result<Vec<Expr>> =
-            exprs.into_iter().map(|e| self.to_common(e, common, construct)).collect();
+            exprs.into_iter().map(|e| self.cast_to_common(e, common, construct)).collect();
         let done = done?;
         let ty = agreed_type(common, done.iter());
         Ok((done, ty))

@@ -11,6 +11,9 @@ use crate::schema::{IndexKey, Relation};
 use crate::sql::ast;
 use crate::sql::ir::{Expr, ExprKind, OnConflict};
 
+/// What DO UPDATE sets, and its WHERE.
+type Setting = (Vec<(u32, Expr)>, Option<Expr>);
+
 impl Analyzer<'_> {
     /// Analyses the clause; the target is visible as relation `rel` on this level.
     pub(super) fn on_conflict(
@@ -49,7 +52,7 @@ impl Analyzer<'_> {
         assignments: &[ast::Assignment],
         filter: Option<&ast::Expr>,
         relation: &Relation,
-    ) -> Result<(Vec<(u32, Expr)>, Option<Expr>)> {
+    ) -> Result<Setting> {
         let (assignments, rows) = self.assignments(assignments, relation)?;
         if !rows.is_empty() {
             return Err(Error::unsupported("assigning a row subquery in ON CONFLICT DO UPDATE"));

@@ -1,7 +1,7 @@
 //! FROM: tables, subqueries, aliases, and what they make visible.
 //!
 //! Owns the namespace each item adds. Joins and table functions have files of their own.
-//! Start at [`Analyzer::from_clause`].
+//! Start at [`Analyzer::from_list`].
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct Made {
 
 impl Analyzer<'_> {
     /// The FROM clause of the current level.
-    pub(super) fn from_clause(&mut self, refs: &[TableRef]) -> Result<Vec<From>> {
+    pub(super) fn from_list(&mut self, refs: &[TableRef]) -> Result<Vec<From>> {
         let mut done = Vec::with_capacity(refs.len());
         for item in refs {
             let made = self.table_ref(item)?;
@@ -62,7 +62,7 @@ impl Analyzer<'_> {
         self.nested(|a| match item {
             TableRef::Table { name, alias } => a.table(name, alias.as_ref()),
             TableRef::Subquery { query, alias, lateral, pos } => {
-                a.from_subquery(query, alias.as_ref(), *lateral, *pos)
+                a.aliased_subquery(query, alias.as_ref(), *lateral, *pos)
             }
             TableRef::Function { call, alias, ordinality, columns, .. } => {
                 a.table_function(call, alias.as_ref(), *ordinality, columns)
@@ -136,7 +136,7 @@ impl Analyzer<'_> {
         Ok(Made { from, items: vec![item] })
     }
 
-    fn from_subquery(
+    fn aliased_subquery(
         &mut self,
         query: &ast::Select,
         alias: Option<&ast::Alias>,

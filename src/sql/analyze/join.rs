@@ -142,8 +142,8 @@ impl Analyzer<'_> {
             if matches!(expr.kind, ExprKind::Column(..)) { side.origin } else { (0, 0) }
         };
         let common = self.common_type(&[&l.expr, &r.expr], "JOIN/USING")?;
-        let left = self.to_common(l.expr.clone(), common, "JOIN/USING")?;
-        let right = self.to_common(r.expr.clone(), common, "JOIN/USING")?;
+        let left = self.cast_to_common(l.expr.clone(), common, "JOIN/USING")?;
+        let right = self.cast_to_common(r.expr.clone(), common, "JOIN/USING")?;
         let same_column = |expr: &Expr| matches!(expr.kind, ExprKind::Column(..));
         let (expr, origin) = match kind {
             JoinKind::Left => {

@@ -58,6 +58,8 @@ impl Analyzer<'_> {
             }
             _ => {}
         }
+        let with_unit = (ty.oid == oid::INTERVAL).then(|| interval_unit(s, ty.typmod)).flatten();
+        let s = with_unit.as_deref().unwrap_or(s);
         let datum = text::parse(ty, s, &Style::default()).map_err(|e| e.at(pos))?;
         typed(&datum, ty, pos)
     }
@@ -102,6 +104,26 @@ impl Analyzer<'_> {
             kind => Ok(Expr { kind, ty: Type::new(oid::TEXT), pos: expr.pos }),
         }
     }
+}
+
+/// `INTERVAL '3' HOUR`: a bare number counts the last field named.
+fn interval_unit(s: &str, typmod: i32) -> Option<String> {
+    /// Bits of the fields in an interval's modifier, the finest last.
+    const FIELDS: [(i32, &str); 6] = [
+        (1 << 12, "seconds"),
+        (1 << 11, "minutes"),
+        (1 << 10, "hours"),
+        (1 << 3, "days"),
+        (1 << 1, "months"),
+        (1 << 2, "years"),
+    ];
+    let fields = (typmod >> 16) & 0x7fff;
+    let bare = s.trim().parse::<f64>().is_ok_and(f64::is_finite);
+    if typmod < 0 || fields == 0x7fff || !bare {
+        return None;
+    }
+    let (_, unit) = FIELDS.iter().find(|(bit, _)| fields & bit != 0)?;
+    Some(format!("{s} {unit}"))
 }
 
 /// `2024-01-31…`: year first, so that DateStyle's order does not matter.

@@ -173,7 +173,7 @@ impl Analyzer<'_> {
         let expr = Box::new(self.coerce(left, target, CastKind::Implicit, -1)?);
         let mut list = Vec::with_capacity(items.len());
         for item in items {
-            let item = self.to_common(item, common, "IN")?;
+            let item = self.cast_to_common(item, common, "IN")?;
             list.push(self.coerce(item, chosen.right, CastKind::Implicit, -1)?);
         }
         let kind = ExprKind::InList { expr, list, not };

@@ -67,7 +67,7 @@ impl Params {
     pub(super) fn finish(&self) -> Result<Vec<Type>> {
         let undetermined =
             |number: u32| format!("could not determine data type of parameter ${number}");
-        for (pos, number) in self.open.keys() {
+        if let Some((pos, number)) = self.open.keys().next() {
             let known = self.types.get(*number as usize - 1).copied().unwrap_or(oid::UNKNOWN);
             let code = if known == oid::UNKNOWN {
                 state::INDETERMINATE_DATATYPE

@@ -58,7 +58,8 @@ impl Analyzer<'_> {
             let (a, b) = (place(&left, l.ty), place(&right, r.ty));
             let common = self.common_type(&[&a, &b], name)?;
             let ty = if l.ty == r.ty && l.ty.oid == common { l.ty } else { Type::new(common) };
-            if !(op == SetOp::Union && all) && !has_equality(common) {
+            let distinguishes = op != SetOp::Union || !all;
+            if distinguishes && !has_equality(common) {
                 return Err(errors::no_equality(common, a.pos));
             }
             if let Some(recursion) = recursion
@@ -109,7 +110,7 @@ impl Analyzer<'_> {
             let common = self.common_type(&exprs, "VALUES")?;
             for row in &mut analysed {
                 let expr = row[i].clone();
-                row[i] = self.to_common(expr, common, "VALUES")?;
+                row[i] = self.cast_to_common(expr, common, "VALUES")?;
             }
             let ty = agreed_type(common, analysed.iter().map(|row| &row[i]));
             columns.push(Output { name: format!("column{}", i + 1), ty, origin: (0, 0) });

@@ -261,10 +261,12 @@ fn volatile_values_are_frozen_where_they_are_taken_once() {
 fn literals_that_depend_on_the_session_stay_casts() {
     let analysis =
         run("SELECT '2024-01-31 10:00'::timestamptz, '2024-01-31 10:00+01'::timestamptz");
-    let targets = targets(&analysis);
-    assert!(matches!(targets[0].kind, ExprKind::Cast(..)));
-    assert_eq!(targets[1].kind, ExprKind::Const(Cell::Text("2024-01-31 09:00:00".to_owned())));
+    let both = targets(&analysis);
+    assert!(matches!(both[0].kind, ExprKind::Cast(..)));
+    assert_eq!(both[1].kind, ExprKind::Const(Cell::Text("2024-01-31 09:00:00".to_owned())));
     assert_eq!(error("SELECT 'junk'::timestamptz").0, "22007");
+    let hours = run("SELECT INTERVAL '3' HOUR");
+    assert_eq!(targets(&hours)[0].kind, ExprKind::Const(Cell::Text("03:00:00".into())));
 }
 
 #[test]

@@ -275,6 +275,18 @@ impl Tables {
     }
 }
 
+/// Whether an aggregate takes its ORDER BY in WITHIN GROUP (percentile_cont and its kin).
+pub fn ordered_set(name: &str, proc_oid: u32) -> bool {
+    let proc = tables().procs(name).iter().find(|p| p.oid == proc_oid);
+    proc.is_some_and(|p| matches!(p.aggregate, b'o' | b'h'))
+}
+
+/// Whether a function in FROM needs its columns defined: it returns rows of no known shape.
+pub fn needs_definitions(name: &str, proc_oid: u32) -> bool {
+    let proc = tables().procs(name).iter().find(|p| p.oid == proc_oid);
+    proc.is_some_and(|p| p.result == oid::RECORD && p.outputs().is_empty())
+}
+
 /// The base type of a domain; any other type itself.
 pub fn base(type_oid: u32) -> u32 {
     match tables().ty(type_oid) {

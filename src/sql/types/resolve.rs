@@ -129,8 +129,8 @@ fn fit(proc: &'static Proc, count: usize, names: &[&str], variadic: bool) -> Opt
     if variadic {
         return (proc.variadic != 0 && declared.len() == count).then(|| straight(declared, count));
     }
-    if proc.variadic != 0 && proc.variadic != oid::ANY || proc.variadic == oid::ANY {
-        if count + 1 < declared.len() || count < declared.len() {
+    if proc.variadic != 0 {
+        if count < declared.len() {
             return None;
         }
         let fixed = declared.len() - 1;

@@ -5,6 +5,7 @@ use super::literal::{literal, type_text};
 use crate::error::{Error, Result};
 use crate::sql::ir::{Bound, Call, CastKind, Comparison, Expr, ExprKind, Op, Query, Sort, Window};
 use crate::sql::print::quoted;
+use crate::sql::types::ordered_set;
 
 /// The operator a comparison is written with.
 fn symbol(op: Comparison) -> &'static str {
@@ -154,7 +155,11 @@ impl Printer<'_> {
     }
 
     pub(super) fn call(&mut self, call: &Call) -> Result<String> {
-        let mut sql = format!("pg_catalog.{}(", quoted(&call.name));
+        // Only the bare name takes several arrays.
+        let several = call.name == "unnest" && call.args.len() > 1;
+        let schema = if several { "" } else { "pg_catalog." };
+        let within = ordered_set(&call.name, call.oid);
+        let mut sql = format!("{schema}{}(", quoted(&call.name));
         if call.star {
             sql.push('*');
         }
@@ -163,7 +168,9 @@ impl Printer<'_> {
         }
         sql.push_str(&self.list(&call.args, ", ")?);
         if !call.order_by.is_empty() {
-            sql.push_str(&format!(" ORDER BY {}", self.sorts(&call.order_by)?));
+            let (before, after) = if within { (") WITHIN GROUP (", "") } else { ("", " ") };
+            let sorts = self.sorts(&call.order_by)?;
+            sql.push_str(&format!("{before}{after}ORDER BY {sorts}"));
         }
         sql.push(')');
         if let Some(filter) = &call.filter {

@@ -6,6 +6,7 @@ use crate::schema::Relation;
 use crate::sql::ast::JoinKind;
 use crate::sql::ir::From;
 use crate::sql::print::quoted;
+use crate::sql::types::{needs_definitions, sql_name_with_typmod};
 
 /// A relation's qualified name.
 pub(super) fn table_name(table: &Relation) -> String {
@@ -56,6 +57,12 @@ impl Printer<'_> {
                 let alias = self.bind(*rel, alias, names.clone());
                 let lateral = if *lateral { "LATERAL " } else { "" };
                 let ordinality = if *ordinality { " WITH ORDINALITY" } else { "" };
+                let names: Vec<String> = if needs_definitions(&call.name, call.oid) {
+                    let types = columns.iter().map(|c| sql_name_with_typmod(c.ty));
+                    names.iter().zip(types).map(|(name, ty)| format!("{name} {ty}")).collect()
+                } else {
+                    names
+                };
                 Ok(format!("{lateral}{sql}{ordinality} AS {alias}({})", names.join(", ")))
             }
             From::Join { kind, left, right, on } => {
