@@ -297,6 +297,11 @@ pub fn postgres_tables() -> Vec<String> {
             out.push(format!("INSERT INTO {name} VALUES ({}, {})", i + 1, values.join(", ")));
         }
     }
+    out.push(
+        "CREATE TABLE k(id int4 PRIMARY KEY, s text CHECK (length(s) > 2 OR s ~ '^a'), \
+         n numeric(10,2) CHECK (n * 2 < 100))"
+            .to_owned(),
+    );
     for column in COLUMNS.iter().filter(|c| c.unique) {
         out.push(format!("CREATE TABLE unique_{0}({0} {1} UNIQUE)", column.name, column.declared));
     }

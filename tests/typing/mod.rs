@@ -104,6 +104,16 @@ fn sqlite_answers_as_postgres_does() {
                     continue;
                 }
             }
+            // The same statement as the shadow would be sent it.
+            if let (Ok(plan), Ok(rows)) = (&planned, &expected) {
+                let sent = sqlite::postgres_text(plan);
+                let shadow = sent.as_deref().map(|s| pg.run(s));
+                if shadow.as_ref() != Some(&Ok(rows.clone())) {
+                    wrong.push(format!(
+                        "[{habit:?}] {sql}\n  sent     {sent:?}\n  got      {shadow:?}\n  expected {rows:?}"
+                    ));
+                }
+            }
             let (answer, text) = match planned {
                 Ok(plan) => (sqlite.run(&plan, &[]), sqlite::text(&plan)),
                 Err(e) => (Err(e), String::new()),
@@ -218,7 +228,15 @@ fn writes_come_back_as_they_were_meant() {
         pg.run("BEGIN").unwrap();
         for sql in statements::writes() {
             pg.run("SAVEPOINT s").unwrap();
+            let sent = sqlite.plan(sql).ok().and_then(|p| sqlite::postgres_text(&p));
+            let shadow = sent.as_deref().map(|s| pg.run(s));
+            pg.run("ROLLBACK TO s").unwrap();
             let expected = pg.run(sql);
+            if shadow.as_ref() != Some(&expected) {
+                wrong.push(format!(
+                    "[{habit:?}] {sql}\n  sent     {sent:?}\n  got      {shadow:?}\n  expected {expected:?}"
+                ));
+            }
             if expected.is_err() {
                 pg.run("ROLLBACK TO s").unwrap();
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use crossfade::backend::sqlite::{functions, system};
 use crossfade::error::{Error, Result, state};
-use crossfade::schema::{Catalog, Codec, Column, Index, IndexKey, Relation, RelationKind, Unique};
+use crossfade::schema::{Catalog, Check, Codec, Column, Index, IndexKey, Relation, RelationKind, Unique};
 use crossfade::sql::plan::{Action, Plan};
 use crossfade::sql::{self, Context};
 use crossfade::value::{Cell, CellRef, Format, Style, Type, datetime, oid, storage, wire};
@@ -115,6 +115,7 @@ impl Database {
             });
             tables.push((relation, Vec::new()));
         }
+        tables.push((guarded(), Vec::new()));
         for (relation, rows) in tables {
             create(&connection, &relation);
             for (i, row) in rows.iter().enumerate() {
@@ -217,6 +218,43 @@ pub fn text(plan: &Plan) -> String {
         Action::Query(query) => query.sqlite.clone(),
         _ => String::new(),
     }
+}
+
+/// The text for the shadow.
+pub fn postgres_text(plan: &Plan) -> Option<String> {
+    match &plan.action {
+        Action::Query(query) => query.postgres.clone(),
+        _ => None,
+    }
+}
+
+/// A table whose checks only the plan can enforce.
+fn guarded() -> Relation {
+    let mut relation = Relation::new(20_100, "k", RelationKind::Table);
+    let mut id = Column::new(1, "id", Type::new(oid::INT4));
+    id.not_null = true;
+    relation.columns.push(id);
+    relation.columns.push(Column::new(2, "s", Type::new(oid::TEXT)));
+    let n = Type::with_typmod(oid::NUMERIC, Type::numeric_typmod(10, 2));
+    relation.columns.push(Column::new(3, "n", n));
+    relation.primary_key = Some(vec![0]);
+    relation.uniques.push(Unique {
+        name: "k_pkey".to_owned(),
+        oid: 20_101,
+        columns: vec![0],
+        primary: true,
+        constraint: true,
+    });
+    for (name, expression) in [("k_s_check", "length(s) > 2 OR s ~ '^a'"), ("k_n_check", "n * 2 < 100")] {
+        relation.checks.push(Check {
+            name: name.to_owned(),
+            oid: 20_102,
+            expression: expression.to_owned(),
+            in_plan: true,
+            sqlite: false,
+        });
+    }
+    relation
 }
 
 fn create(connection: &rusqlite::Connection, relation: &Relation) {

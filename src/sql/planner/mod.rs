@@ -6,7 +6,7 @@
 mod order;
 
 use super::Context;
-use super::analyze::{Analysis, analyze};
+use super::analyze::{Analysis, analyze, expression};
 use super::ast::{Parsed, Statement};
 use super::fingerprint::fingerprint;
 use super::ir::{self, Output};
@@ -71,7 +71,8 @@ fn query(
     context: &Context<'_>,
 ) -> Result<(QueryPlan, Vec<Type>, Vec<Output>)> {
     let analysis = analyze(statement, context)?;
-    let printed = print::sqlite::print(&analysis.statement, analysis.params.len())?;
+    let checks = checks(&analysis.statement, context)?;
+    let printed = print::sqlite::print(&analysis.statement, analysis.params.len(), checks)?;
     let postgres = print::postgres::print(&analysis).ok();
     let columns = outputs(&analysis.statement).to_vec();
     let (order, unordered_limit) = order::of(&analysis.statement);
@@ -90,6 +91,27 @@ fn query(
         system: analysis.system,
     };
     Ok((plan, analysis.params, columns))
+}
+
+/// The written table's CHECK constraints that SQLite does not enforce.
+fn checks(
+    statement: &ir::Statement,
+    context: &Context<'_>,
+) -> Result<Vec<print::sqlite::Enforced>> {
+    let table = match statement {
+        ir::Statement::Insert(insert) => &insert.table.0,
+        ir::Statement::Update(update) => &update.table.0,
+        ir::Statement::Select(_) | ir::Statement::Delete(_) => return Ok(Vec::new()),
+    };
+    table
+        .checks
+        .iter()
+        .filter(|c| c.in_plan)
+        .map(|c| {
+            let condition = expression(&c.expression, table, context)?;
+            Ok(print::sqlite::Enforced { name: c.name.clone(), condition })
+        })
+        .collect()
 }
 
 fn tag(statement: &ir::Statement) -> &'static str {

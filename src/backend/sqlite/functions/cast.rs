@@ -2,7 +2,7 @@
 
 use super::args::logical;
 use super::datetime::{DAY, day_of, time_of};
-use super::{Def, lenient, session, strict};
+use super::{Def, session, strict};
 use crate::error::{Error, Result, state};
 use crate::value::numeric::Numeric;
 use crate::value::{
@@ -28,11 +28,6 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let width = Type::with_typmod(oid::BPCHAR, i32::try_from(a.int(1)?).unwrap_or(-1)).length();
         let missing = width.unwrap_or(0).saturating_sub(text.chars().count());
         Ok(Cell::Text(format!("{text}{}", " ".repeat(missing))))
-    }),
-    // The row of a scalar subquery is counted by an aggregate; see `aggregate`.
-    lenient("pg_raise", 2, |a| {
-        let state = crate::error::SqlState::from_code(a.text(0)?);
-        Err(Error::client(state, a.text(1)?.to_owned()))
     }),
 ];
 

@@ -1,11 +1,11 @@
 //! Errors of registered functions on their way through SQLite, which carries only text.
 //!
-//! The text is `\u{1}SQLSTATE\u{1}message`, then `\u{1}detail` and `\u{1}hint` when there
-//! are any. Start at [`decode`].
+//! The text is `\u{1}SQLSTATE\u{1}message`, then `\u{1}`detail, hint, table and constraint as
+//! far as there are any. Start at [`decode`].
 
 use std::fmt;
 
-use crate::error::{Error, SqlState};
+use crate::error::{Error, Object, SqlState};
 
 const MARK: char = '\u{1}';
 
@@ -17,10 +17,12 @@ impl fmt::Display for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fields = self.0.fields();
         write!(f, "{MARK}{}{MARK}{}", fields.sqlstate, fields.message)?;
-        if fields.detail.is_some() || fields.hint.is_some() {
-            write!(f, "{MARK}{}", fields.detail.as_deref().unwrap_or_default())?;
-        }
-        fields.hint.iter().try_for_each(|hint| write!(f, "{MARK}{hint}"))
+        let further =
+            [&fields.detail, &fields.hint, &fields.object.table, &fields.object.constraint];
+        let last = further.iter().rposition(|f| f.is_some()).map_or(0, |at| at + 1);
+        further[..last]
+            .iter()
+            .try_for_each(|part| write!(f, "{MARK}{}", part.as_deref().unwrap_or_default()))
     }
 }
 
@@ -37,11 +39,17 @@ pub fn decode(message: &str) -> Option<Error> {
     let mut parts = message.strip_prefix(MARK)?.split(MARK);
     let state = parts.next().filter(|code| code.len() == 5).map(SqlState::from_code)?;
     let mut error = Error::client(state, parts.next()?.to_owned());
-    if let Some(detail) = parts.next().filter(|d| !d.is_empty()) {
+    let mut further = || parts.next().filter(|p| !p.is_empty()).map(str::to_owned);
+    if let Some(detail) = further() {
         error = error.detail(detail);
     }
-    if let Some(hint) = parts.next() {
+    if let Some(hint) = further() {
         error = error.hint(hint);
+    }
+    let (table, constraint) = (further(), further());
+    if table.is_some() || constraint.is_some() {
+        let schema = table.is_some().then(|| "public".to_owned());
+        error = error.object(Object { schema, table, constraint, ..Object::default() });
     }
     Some(error)
 }

@@ -15,6 +15,7 @@ mod datetime;
 pub mod error;
 mod float;
 mod format;
+mod guard;
 mod integer;
 mod json;
 mod json_build;
@@ -73,6 +74,7 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         json_build::FUNCTIONS,
         array::FUNCTIONS,
         cast::FUNCTIONS,
+        guard::FUNCTIONS,
         codec::FUNCTIONS,
         key::FUNCTIONS,
     ]

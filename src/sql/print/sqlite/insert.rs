@@ -3,10 +3,11 @@
 use super::Value;
 use super::codec::logical;
 use super::cte::mentions_relation;
+use super::guard::once;
 use super::names::{Printer, as_columns, output_name, table_name};
 use super::select::named;
 use crate::error::{Error, Result};
-use crate::schema::{Codec, Relation};
+use crate::schema::{Codec, Column, Relation};
 use crate::sql::ir::{Expr, ExprKind, Insert, InsertSource, OnConflict, Output};
 use crate::sql::print::quoted;
 
@@ -29,36 +30,14 @@ impl Printer {
             .collect::<Result<Vec<_>>>()?;
         let mut sql = format!("{with}INSERT INTO {} AS {alias}", table_name(table));
         if targets.is_empty() {
+            if !self.checks.is_empty() {
+                return Err(Error::unsupported("DEFAULT VALUES on a table with such a CHECK"));
+            }
             sql.push_str(" DEFAULT VALUES");
         } else {
             let names: Vec<String> = targets.iter().map(|c| quoted(&c.sqlite_name)).collect();
             sql.push_str(&format!(" ({})", names.join(", ")));
-            match &insert.source {
-                InsertSource::Values(rows) => {
-                    let mut lines = Vec::with_capacity(rows.len());
-                    for row in rows {
-                        let mut items = Vec::with_capacity(row.len());
-                        for (expr, column) in row.iter().zip(&targets) {
-                            items.push(self.encoded(expr, column.codec, column.ty)?);
-                        }
-                        lines.push(format!("({})", items.join(", ")));
-                    }
-                    sql.push_str(&format!(" VALUES {}", lines.join(", ")));
-                }
-                InsertSource::Query { rel, query, exprs } => {
-                    let (inner, outputs) = self.query(query, false)?;
-                    let source = self.bind_outputs(*rel, "source", as_columns(&outputs));
-                    let mut items = Vec::with_capacity(exprs.len());
-                    for (expr, column) in exprs.iter().zip(&targets) {
-                        items.push(self.encoded(expr, column.codec, column.ty)?);
-                    }
-                    // WHERE TRUE keeps ON CONFLICT from being read as a join's ON.
-                    sql.push_str(&format!(
-                        " SELECT {} FROM ({inner}) AS {source} WHERE TRUE",
-                        items.join(", ")
-                    ));
-                }
-            }
+            sql.push_str(&self.rows(insert, &targets)?);
         }
         if let Some(conflict) = &insert.on_conflict {
             self.target = Some(insert.rel);
@@ -70,6 +49,80 @@ impl Printer {
             self.returning(insert.rel, &insert.returning, &insert.outputs)?;
         sql.push_str(&returning);
         Ok((sql, outputs))
+    }
+
+    /// ` VALUES …` or ` SELECT …`, guarded where the table or ON CONFLICT asks for it.
+    fn rows(&mut self, insert: &Insert, targets: &[&Column]) -> Result<String> {
+        let keys = second_touch(insert);
+        let (source, name) = match &insert.source {
+            InsertSource::Values(rows) => {
+                let mut lines = Vec::with_capacity(rows.len());
+                for row in rows {
+                    let mut items = Vec::with_capacity(row.len());
+                    for (expr, column) in row.iter().zip(targets) {
+                        items.push(self.encoded(expr, column.codec, column.ty)?);
+                    }
+                    lines.push(format!("({})", items.join(", ")));
+                }
+                if self.checks.is_empty() && keys.is_empty() {
+                    return Ok(format!(" VALUES {}", lines.join(", ")));
+                }
+                (format!("VALUES {}", lines.join(", ")), "column")
+            }
+            InsertSource::Query { rel, query, exprs } => {
+                let (inner, outputs) = self.query(query, false)?;
+                let source = self.bind_outputs(*rel, "source", as_columns(&outputs));
+                let mut items = Vec::with_capacity(exprs.len());
+                for (i, (expr, column)) in exprs.iter().zip(targets).enumerate() {
+                    let item = self.encoded(expr, column.codec, column.ty)?;
+                    items.push(format!("{item} AS {}", output_name(i)));
+                }
+                let select = format!("SELECT {} FROM ({inner}) AS {source}", items.join(", "));
+                if self.checks.is_empty() && keys.is_empty() {
+                    // WHERE TRUE keeps ON CONFLICT from being read as a join's ON.
+                    return Ok(format!(" {select} WHERE TRUE"));
+                }
+                (select, "c")
+            }
+        };
+        let table = &insert.table.0;
+        let alias = self.unique("proposed");
+        // Columns left out are NULL, unless SQLite fills them in by itself.
+        let mut new: Vec<Option<Value>> = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, c)| {
+                let filled = table.rowid_alias == Some(i)
+                    || c.sqlite_default.is_some()
+                    || c.generated.is_some();
+                (!filled).then(|| Value::logical("NULL", c.ty))
+            })
+            .collect();
+        let mut items = Vec::with_capacity(targets.len());
+        for (i, (index, column)) in insert.columns.iter().zip(targets).enumerate() {
+            let sql = format!("{alias}.\"{name}{}\"", i + 1);
+            if let Some(slot) = new.get_mut(*index as usize) {
+                *slot = Some(Value {
+                    sql: sql.clone(),
+                    codec: column.codec,
+                    ty: column.ty,
+                    collated: column.collation.is_some(),
+                    not_null: false,
+                });
+            }
+            items.push(sql);
+        }
+        if let Some(first) = items.first_mut() {
+            let keys: Option<Vec<Value>> =
+                keys.iter().map(|k| new.get(*k as usize).cloned().flatten()).collect();
+            let mut guarded = self.checked(table, first.clone(), &new)?;
+            if let Some(keys) = keys.filter(|k| !k.is_empty()) {
+                guarded = once(&guarded, &keys);
+            }
+            *first = guarded;
+        }
+        Ok(format!(" SELECT {} FROM ({source}) AS {alias} WHERE TRUE", items.join(", ")))
     }
 
     fn on_conflict(&mut self, insert: &Insert, conflict: &OnConflict) -> Result<String> {
@@ -99,7 +152,7 @@ impl Printer {
         let Some((assignments, filter)) = &conflict.update else {
             return Ok(sql + " DO NOTHING");
         };
-        let set = self.assignments(table, assignments)?;
+        let set = self.assignments(insert.rel, table, assignments)?;
         sql.push_str(&format!(" DO UPDATE SET {set}"));
         if let Some(filter) = filter {
             sql.push_str(&format!(" WHERE {}", self.logical(filter)?));
@@ -110,6 +163,7 @@ impl Printer {
     /// `"a" = …, "b" = …`, encoded for the columns.
     pub(super) fn assignments(
         &mut self,
+        rel: u32,
         table: &Relation,
         assignments: &[(u32, Expr)],
     ) -> Result<String> {
@@ -120,8 +174,23 @@ impl Printer {
                 .get(*index as usize)
                 .ok_or_else(|| Error::internal("column index out of range"))?;
             let value = self.encoded(expr, column.codec, column.ty)?;
-            parts.push(format!("{} = {value}", quoted(&column.sqlite_name)));
+            parts.push((*index, quoted(&column.sqlite_name), value));
         }
+        if !self.checks.is_empty() {
+            let mut new = Vec::with_capacity(table.columns.len());
+            for (i, column) in table.columns.iter().enumerate() {
+                let mut value = self.column(rel, i as u32)?;
+                if let Some((.., sql)) = parts.iter().find(|p| p.0 as usize == i) {
+                    value.sql.clone_from(sql);
+                }
+                new.push(column.generated.is_none().then_some(value));
+            }
+            if let Some((_, _, sql)) = parts.first_mut() {
+                *sql = self.checked(table, sql.clone(), &new)?;
+            }
+        }
+        let parts: Vec<String> =
+            parts.into_iter().map(|(_, name, value)| format!("{name} = {value}")).collect();
         Ok(parts.join(", "))
     }
 
@@ -175,6 +244,21 @@ impl Printer {
     }
 }
 
+/// The conflict columns whose repetition within the command PostgreSQL refuses.
+fn second_touch(insert: &Insert) -> &[u32] {
+    let several = match &insert.source {
+        InsertSource::Values(rows) => rows.len() > 1,
+        InsertSource::Query { .. } => true,
+    };
+    match &insert.on_conflict {
+        // A row that the WHERE spares may be proposed again.
+        Some(conflict) if several && matches!(conflict.update, Some((_, None))) => {
+            &conflict.columns
+        }
+        _ => &[],
+    }
+}
+
 /// Refuses tables that no plan may write.
 pub(super) fn writable(table: &Relation) -> Result<()> {
     match table.kind {
@@ -182,9 +266,6 @@ pub(super) fn writable(table: &Relation) -> Result<()> {
             crate::error::state::INSUFFICIENT_PRIVILEGE,
             format!("permission denied: \"{}\" is a system catalog", table.name),
         )),
-        _ if table.checks.iter().any(|c| c.in_plan) => {
-            Err(Error::unsupported("writing to a table with such a CHECK constraint"))
-        }
         _ => Ok(()),
     }
 }

@@ -15,6 +15,7 @@ mod cte;
 mod delete;
 mod expr;
 mod from;
+mod guard;
 mod insert;
 mod like;
 mod names;
@@ -28,7 +29,7 @@ mod window;
 
 use crate::error::Result;
 use crate::schema::Codec;
-use crate::sql::ir::Statement;
+use crate::sql::ir::{Expr, Statement};
 use crate::value::Type;
 
 use names::Printer;
@@ -63,10 +64,21 @@ impl Value {
     }
 }
 
+/// A CHECK constraint that the plan enforces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Enforced {
+    /// Constraint name.
+    pub name: String,
+    /// Condition over the target's columns, which are those of relation 0.
+    pub condition: Expr,
+}
+
 /// Prints a statement; `params` is the number of the client's parameters (frozen values
-/// are numbered after them).
-pub fn print(statement: &Statement, params: usize) -> Result<Printed> {
+/// are numbered after them), `checks` are those of the written table that SQLite does not
+/// enforce itself.
+pub fn print(statement: &Statement, params: usize, checks: Vec<Enforced>) -> Result<Printed> {
     let mut printer = Printer::new(params);
+    printer.checks = checks;
     let (text, outputs) = match statement {
         Statement::Select(query) => printer.top_query(query)?,
         Statement::Insert(insert) => printer.insert(insert)?,

@@ -49,6 +49,8 @@ pub(super) struct Printer {
     pub(super) ctes: HashMap<u32, Rel>,
     /// Expressions of the enclosing SELECT's output, for sorting by output column.
     pub(super) outputs: Vec<Value>,
+    /// CHECK constraints of the written table that the plan enforces.
+    pub(super) checks: Vec<super::Enforced>,
     /// The relation whose `excluded` row is in scope.
     pub(super) target: Option<u32>,
     taken: HashSet<String>,
@@ -62,6 +64,7 @@ impl Printer {
             tables: HashMap::new(),
             ctes: HashMap::new(),
             outputs: Vec::new(),
+            checks: Vec::new(),
             target: None,
             taken: HashSet::new(),
         }

@@ -19,7 +19,10 @@ impl Printer {
         let from = self.from_clause(&update.from)?;
         let mut sets = Vec::new();
         if !update.assignments.is_empty() {
-            sets.push(self.assignments(table, &update.assignments)?);
+            sets.push(self.assignments(update.rel, table, &update.assignments)?);
+        }
+        if !update.row_assignments.is_empty() && !self.checks.is_empty() {
+            return Err(Error::unsupported("assigning a row under such a CHECK constraint"));
         }
         for (columns, query) in &update.row_assignments {
             sets.push(self.row_assignment(table, columns, query)?);

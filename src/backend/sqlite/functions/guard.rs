@@ -1,0 +1,37 @@
+//! Guards that stand around a value on its way into a table: CHECK constraints that the
+//! stored schema cannot carry, and rows that one INSERT would touch twice.
+
+use super::args::owned;
+use super::{Def, lenient};
+use crate::error::{Error, Object, state};
+
+pub(super) const FUNCTIONS: &[Def] = &[
+    // pg_checked(value, condition, table, constraint): NULL passes, as in PostgreSQL.
+    lenient("pg_checked", 4, |a| {
+        if !a.is_null(1) && !a.bool(1)? {
+            let (table, constraint) = (a.text(2)?, a.text(3)?);
+            let message = format!(
+                "new row for relation \"{table}\" violates check constraint \"{constraint}\""
+            );
+            return Err(Error::client(state::CHECK_VIOLATION, message).object(Object {
+                schema: Some("public".to_owned()),
+                table: Some(table.to_owned()),
+                constraint: Some(constraint.to_owned()),
+                ..Object::default()
+            }));
+        }
+        Ok(owned(a.cell(0)))
+    }),
+    // pg_once(value, rows with the same key, key…): a key with a NULL conflicts with nothing.
+    lenient("pg_once", -1, |a| {
+        let keyed = (2..a.len()).all(|i| !a.is_null(i));
+        if keyed && a.int(1)? > 1 {
+            let message = "ON CONFLICT DO UPDATE command cannot affect row a second time";
+            return Err(Error::client(state::CARDINALITY_VIOLATION, message).hint(
+                "Ensure that no rows proposed for insertion within the same command have \
+                 duplicate constrained values.",
+            ));
+        }
+        Ok(owned(a.cell(0)))
+    }),
+];
