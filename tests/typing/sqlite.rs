@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use crossfade::backend::sqlite::{functions, system};
 use crossfade::error::{Error, Result, state};
-use crossfade::schema::{Catalog, Check, Codec, Column, Index, IndexKey, Relation, RelationKind, Unique};
+use crossfade::schema::{
+    Catalog, Check, Codec, Column, Index, IndexKey, Relation, RelationKind, Unique,
+};
 use crossfade::sql::plan::{Action, Plan};
 use crossfade::sql::{self, Context};
 use crossfade::value::{Cell, CellRef, Format, Style, Type, datetime, oid, storage, wire};
@@ -245,7 +247,9 @@ fn guarded() -> Relation {
         primary: true,
         constraint: true,
     });
-    for (name, expression) in [("k_s_check", "length(s) > 2 OR s ~ '^a'"), ("k_n_check", "n * 2 < 100")] {
+    for (name, expression) in
+        [("k_s_check", "length(s) > 2 OR s ~ '^a'"), ("k_n_check", "n * 2 < 100")]
+    {
         relation.checks.push(Check {
             name: name.to_owned(),
             oid: 20_102,
