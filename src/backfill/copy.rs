@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 
+use super::source::Source;
 use super::{Env, Report};
-use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::apply::table_name;
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::copy::{self, CopyIn};
 use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine::{self, Entry};
 use crate::backend::sqlite::events::Row;
-use crate::backend::sqlite::{Statement, blocking};
+use crate::backend::sqlite::blocking;
 use crate::error::{Error, Result};
 use crate::failpoint;
-use crate::schema::Relation;
 use crate::telemetry::names;
-use crate::value::{CellRef, Datum, Type};
+use crate::value::CellRef;
 
 /// Quarantine entries held before they are stored.
 const PENDING_MAX: usize = 1000;
@@ -32,75 +32,6 @@ const BATCH_ROWS: usize = 500;
 const BATCH_BYTES: usize = 256 << 10;
 /// Time between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
-
-/// Rows of a table at the cut.
-pub(super) struct Source {
-    statement: Statement,
-    projection: Projection,
-    /// Result column of each column of the projection; None for generated ones.
-    slots: Vec<Option<usize>>,
-    written: Vec<usize>,
-    rowid: Option<usize>,
-}
-
-/// SQLite's name of the rowid that no column hides; None where there is none.
-pub(crate) fn rowid_name(relation: &Relation) -> Option<&'static str> {
-    let hidden =
-        |name: &&str| !relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name));
-    ["rowid", "_rowid_", "oid"].into_iter().find(hidden).filter(|_| !relation.without_rowid)
-}
-
-impl Source {
-    fn open(env: &Env<'_>, projection: Projection) -> Result<Self> {
-        let relation = &projection.relation;
-        let written = projection.written();
-        let mut names: Vec<String> = written
-            .iter()
-            .map(|i| quoted(&relation.columns[projection.columns[*i].index].sqlite_name))
-            .collect();
-        let rowid = rowid_name(relation).map(|name| {
-            names.push(name.to_owned());
-            names.len() - 1
-        });
-        let slots =
-            (0..projection.columns.len()).map(|i| written.iter().position(|w| *w == i)).collect();
-        let sql = format!(
-            "SELECT {} FROM \"public\".{}",
-            names.join(", "),
-            quoted(&relation.sqlite_name)
-        );
-        let statement = env.cut.connection.prepare(&sql)?;
-        Ok(Self { statement, projection, slots, written, rowid })
-    }
-
-    fn cell(&self, column: usize) -> CellRef<'_> {
-        self.slots[column].map_or(CellRef::Null, |slot| self.statement.column(slot))
-    }
-
-    fn rowid(&self) -> Option<i64> {
-        match self.statement.column(self.rowid?) {
-            CellRef::Integer(i) => Some(i),
-            _ => None,
-        }
-    }
-
-    fn key(&self, projected: &Projected) -> String {
-        quarantine::row_key(&self.projection, |i| self.cell(i), projected, self.rowid())
-    }
-
-    fn entries(&self, projected: &Projected, refused: Option<&str>) -> Vec<Entry> {
-        let key = self.key(projected);
-        quarantine::entries(&self.projection, |i| self.cell(i), projected, &key, refused)
-    }
-
-    fn values<'a>(
-        &'a self,
-        projected: &'a Projected,
-    ) -> impl ExactSizeIterator<Item = (&'a Datum, Type)> {
-        let of = |i: &usize| (&projected.values[*i], self.projection.columns[*i].ty);
-        self.written.iter().map(of)
-    }
-}
 
 /// Copies one table in one transaction, its quarantine and its marker included.
 ///
@@ -141,7 +72,7 @@ async fn attempt(
     let copied = async {
         env.quiet(&projection.relation).await?;
         quarantine::clear(control, &projection.relation.name).await?;
-        let mut source = Source::open(env, projection.clone())?;
+        let mut source = Source::open(&env.cut.connection, projection, false)?;
         let mut run = Run { env, report, last: Instant::now() };
         if careful {
             run.careful(&mut source).await?
@@ -231,11 +162,11 @@ impl Run<'_, '_> {
         pending: &mut Pending,
     ) -> Result<bool> {
         while !copy.is_full() && !pending.is_full() {
-            if !source.statement.step()? {
+            if !source.step()? {
                 return Ok(true);
             }
             self.report.read += 1;
-            let projected = source.projection.project(|i| source.cell(i));
+            let projected = source.project();
             let refused =
                 if projected.left_out { None } else { copy.row(source.values(&projected)).err() };
             self.quarantined(&projected, refused.is_some());
@@ -287,17 +218,17 @@ impl Run<'_, '_> {
     fn collect(&mut self, source: &mut Source, pending: &mut Pending) -> Result<(Vec<Held>, bool)> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && !pending.is_full() {
-            if !source.statement.step()? {
+            if !source.step()? {
                 return Ok((batch, true));
             }
             self.report.read += 1;
-            let projected = source.projection.project(|i| source.cell(i));
+            let projected = source.project();
             self.quarantined(&projected, false);
             if projected.left_out {
                 pending.extend(source.entries(&projected, None));
                 continue;
             }
-            let cells = (0..source.slots.len()).map(|i| Some(source.cell(i)));
+            let cells = (0..source.projection.columns.len()).map(|i| Some(source.cell(i)));
             let row = Row::from_cells(cells);
             bytes += row.iter().flatten().map(|c| size(c)).sum::<usize>();
             batch.push(Held { key: source.key(&projected), row, projected });

@@ -12,6 +12,7 @@ mod copy;
 mod cut;
 mod finish;
 pub mod schema;
+pub(crate) mod source;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,6 @@ use crate::failpoint;
 use crate::journal::{Head, Journal};
 use crate::schema::Relation;
 
-pub(crate) use copy::rowid_name;
 use cut::Snapshot;
 use schema::{Finding, Plan, TablePlan};
 use tables::Tables;

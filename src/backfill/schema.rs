@@ -174,6 +174,11 @@ fn table(catalog: &Catalog, relation: &Relation, options: Options, plan: &mut Pl
         plan.foreign_keys.push(foreign_key(catalog, relation, key));
     }
     for index in &relation.indexes {
+        if index.sqlite {
+            let object = format!("index {:?}", index.name);
+            findings.add(&object, "SQLite's own expression; PostgreSQL needs one by hand");
+            continue;
+        }
         plan.indexes.push(self::index(relation, index));
     }
     for check in &relation.checks {
@@ -506,3 +511,6 @@ impl Findings<'_> {
         self.list.push(Finding { table, object, message, blocking });
     }
 }
+
+#[cfg(test)]
+mod tests;

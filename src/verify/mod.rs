@@ -1,8 +1,266 @@
 //! Verify and repair: both sides read at one cut and compared row by row.
 //!
-//! It must never compare two positions. Start at [`Cut`].
+//! Owns the proof that the shadow holds what the primary holds, and the repair where it does
+//! not. Values in quarantine count as accepted; a value that should be there and is not,
+//! differs. It must never compare two positions. Start at [`run`].
 
 mod cut;
+mod diff;
+mod keys;
 mod mirrored;
+mod repair;
+mod scan;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub use cut::{AtCut, BoxFuture, Cut, Still, postgres_snapshot, sqlite_snapshot};
+pub use diff::{Difference, Kind};
+pub use keys::keys;
+pub use repair::{Repaired, What, repair};
+
+use crate::backend::postgres::copied;
+use crate::backend::postgres::project::Projection;
+use crate::backend::postgres::quarantine::Known;
+use crate::backfill::actual_columns;
+use crate::divergence::{GroupState, Sample, Store, TableVerified};
+use crate::error::{Error, Result, state};
+use crate::schema::{Relation, RelationKind};
+use diff::Found;
+use scan::Pair;
+
+/// A cut older than this is given back before the next table: snapshots hold up the
+/// checkpoints of one side and the vacuum of the other.
+const CUT_AGE: Duration = Duration::from_secs(60);
+
+/// Called with what is done now, and how far it is.
+pub type Tell = dyn Fn(String, String) + Send + Sync;
+
+/// What verify found of one table.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Table.
+    pub table: String,
+    /// Position of the cut.
+    pub position: u64,
+    /// Rows of the primary.
+    pub rows: u64,
+    /// Rows that differ.
+    pub differing: u64,
+    /// There may be more than `differing`.
+    pub at_least: bool,
+    /// Rows and values in quarantine: known, and not on PostgreSQL.
+    pub accepted: u64,
+    /// Compared as a multiset.
+    pub keyless: bool,
+    /// The first rows that differ.
+    pub differences: Vec<Difference>,
+    /// Why it could not be compared.
+    pub error: Option<String>,
+}
+
+impl Report {
+    /// Whether both sides are proven equal.
+    pub fn is_clean(&self) -> bool {
+        self.differing == 0 && self.error.is_none()
+    }
+}
+
+/// Compares every table, or the given ones; what differs is recorded as divergences, what is
+/// proven as verified.
+///
+/// # Errors
+/// 42P01 for a table that is not there; what either side said about the cut itself.
+pub async fn run(
+    cuts: &dyn Cut,
+    store: &Store,
+    tables: &[String],
+    progress: &Tell,
+) -> Result<Vec<Report>> {
+    let mut at = cuts.cut(false).await?;
+    let mut since = Instant::now();
+    let mut reports = Vec::new();
+    for name in named(&at, tables)? {
+        if since.elapsed() > CUT_AGE {
+            drop(at);
+            at = cuts.cut(false).await?;
+            since = Instant::now();
+        }
+        progress(format!("verifying {name}"), format!("at position {}", at.position));
+        let report = match one(&at, &name).await {
+            Ok(report) => report,
+            Err(error) if at.postgres.is_closed() => return Err(error),
+            Err(error) => {
+                // The error has ended PostgreSQL's transaction, and the cut with it.
+                at = cuts.cut(false).await?;
+                let error = Some(error.message().to_owned());
+                Report { table: name.clone(), error, ..Report::default() }
+            }
+        };
+        let detail = format!("{} rows, {} differ", report.rows, report.differing);
+        progress(format!("verified {name}"), detail);
+        record(store, &report);
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// The tables to compare, by name.
+fn named(at: &AtCut, tables: &[String]) -> Result<Vec<String>> {
+    let is_table = |r: &Arc<Relation>| r.kind == RelationKind::Table;
+    if tables.is_empty() {
+        let all = at.catalog.relations.values().filter(|r| is_table(r));
+        return Ok(all.map(|r| r.name.clone()).collect());
+    }
+    match tables.iter().find(|t| !at.catalog.relation(t).is_some_and(is_table)) {
+        Some(missing) => {
+            let message = format!("relation \"{missing}\" does not exist");
+            Err(Error::client(state::UNDEFINED_TABLE, message))
+        }
+        None => Ok(tables.to_vec()),
+    }
+}
+
+/// Compares one table at a cut, without recording anything.
+///
+/// # Errors
+/// When a connection is lost; what concerns the table alone is in the report.
+pub async fn one(at: &AtCut, name: &str) -> Result<Report> {
+    let mut report =
+        Report { table: name.to_owned(), position: at.position.0, ..Report::default() };
+    match compare(at, name, &mut report).await {
+        Ok(()) => {}
+        Err(error) if at.postgres.is_closed() => return Err(error),
+        Err(error) => {
+            report.error = Some(error.message().to_owned());
+            // An error has ended PostgreSQL's transaction, and its snapshot with it.
+            if error.fields().culprit == crate::error::Culprit::Shadow {
+                return Err(error.context(format!("verify {name}")));
+            }
+        }
+    }
+    Ok(report)
+}
+
+async fn compare(at: &AtCut, name: &str, report: &mut Report) -> Result<()> {
+    let pair = match pair(at, name).await? {
+        Ok(pair) => pair,
+        Err(reason) => {
+            report.error = Some(reason);
+            return Ok(());
+        }
+    };
+    report.keyless = pair.projection.key.is_none();
+    let found = diff::table(&pair).await?;
+    let Found { rows, accepted, differing, at_least, differences } = found;
+    report.rows = rows;
+    report.accepted = accepted;
+    report.differing = differing;
+    report.at_least = at_least;
+    report.differences = differences;
+    Ok(())
+}
+
+/// Both sides of a table; the reason when PostgreSQL has it not.
+async fn pair<'a>(
+    at: &'a AtCut,
+    name: &str,
+) -> Result<std::result::Result<Pair<'a>, String>> {
+    let Some(relation) = at.catalog.relation(name) else {
+        return Ok(Err("the table is gone".to_owned()));
+    };
+    let copied = copied::load(&at.postgres).await?;
+    if let Some(reason) = copied.get(name).and_then(|c| c.refused.clone()) {
+        return Ok(Err(reason));
+    }
+    let actual = actual_columns(&at.postgres, relation).await?;
+    if let Some(lost) =
+        relation.columns.iter().find(|c| !actual.iter().any(|a| a.name == c.name))
+    {
+        return Ok(Err(match actual.is_empty() {
+            true => "PostgreSQL has no such table".to_owned(),
+            false => format!("PostgreSQL has no column {:?}", lost.name),
+        }));
+    }
+    let projection = Projection::over(relation, &actual);
+    let types = projection.types();
+    let known = Known::load(&at.postgres, name).await?;
+    Ok(Ok(Pair { at, projection, types, known }))
+}
+
+/// Writes what was found into the store.
+fn record(store: &Store, report: &Report) {
+    if report.error.is_some() {
+        // Neither clean nor different: it stays unverified, and its age shows.
+        return;
+    }
+    for difference in &report.differences {
+        store.record(sample(report, difference));
+    }
+    store.verify_done(
+        &report.table,
+        TableVerified {
+            position: report.position,
+            at: String::new(),
+            rows: report.rows,
+            differing: report.differing,
+            keyless: report.keyless,
+        },
+    );
+    if report.is_clean() {
+        // What an earlier pass found is proven gone.
+        for group in store.groups() {
+            let ours = group.table.as_deref() == Some(&report.table);
+            let of_verify = group.class.starts_with("verify_");
+            if ours && of_verify && group.state == GroupState::Open {
+                store.fixed(&group.id);
+            }
+        }
+    }
+}
+
+fn sample(report: &Report, difference: &Difference) -> Sample {
+    let message = match difference.kind {
+        Kind::Missing => "the shadow lacks a row of the primary",
+        Kind::Extra => "the shadow has a row the primary has not",
+        Kind::Value => "a row has other values",
+    };
+    let select = select_text(&report.table, difference);
+    // A missing or extra row is one shape, whichever columns the table has.
+    let columns = match difference.kind {
+        Kind::Value => difference.columns.clone(),
+        Kind::Missing | Kind::Extra => Vec::new(),
+    };
+    let values = |values: &[Option<String>]| match difference.kind {
+        Kind::Value => values.to_vec(),
+        Kind::Missing | Kind::Extra => Vec::new(),
+    };
+    Sample {
+        class: difference.kind.class().to_owned(),
+        table: Some(report.table.clone()),
+        columns,
+        key: difference.key.clone(),
+        primary: values(&difference.primary),
+        shadow: values(&difference.shadow),
+        sqlite_sql: Some(select.clone()),
+        postgres_sql: Some(select),
+        position_primary: report.position,
+        position_shadow: report.position,
+        message: message.to_owned(),
+        ..Sample::default()
+    }
+}
+
+/// A query that shows the row on either side.
+fn select_text(table: &str, difference: &Difference) -> String {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let terms: Vec<String> = difference
+        .key
+        .iter()
+        .map(|(name, value)| match value {
+            Some(value) => format!("{} = '{}'", quoted(name), value.replace('\'', "''")),
+            None => format!("{} IS NULL", quoted(name)),
+        })
+        .collect();
+    format!("SELECT * FROM {} WHERE {}", quoted(table), terms.join(" AND "))
+}

@@ -1,0 +1,139 @@
+//! A table's rows on SQLite, as PostgreSQL should hold them.
+//!
+//! Owns the reading query. Backfill and verify read through it, so that they see the same
+//! rows. It must never order or filter: whole tables only, or rows by their stored key.
+//! Start at [`Source::open`].
+
+use crate::backend::postgres::apply::quoted;
+use crate::backend::postgres::project::{Projected, Projection};
+use crate::backend::postgres::quarantine::{self, Entry};
+use crate::backend::sqlite::{Connection, Statement};
+use crate::error::Result;
+use crate::schema::Relation;
+use crate::value::{Cell, CellRef, Datum, Type};
+
+/// Rows of a table in a snapshot.
+pub(crate) struct Source {
+    statement: Statement,
+    pub(crate) projection: Projection,
+    /// Result column of each column of the projection; None for those not read.
+    slots: Vec<Option<usize>>,
+    written: Vec<usize>,
+    rowid: Option<usize>,
+}
+
+/// SQLite's name of the rowid that no column hides; None where there is none.
+fn rowid_name(relation: &Relation) -> Option<&'static str> {
+    let hidden = |name: &&str| {
+        !relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name))
+    };
+    ["rowid", "_rowid_", "oid"].into_iter().find(hidden).filter(|_| !relation.without_rowid)
+}
+
+impl Source {
+    /// Every row of the table; generated columns only where they are asked for.
+    pub(crate) fn open(
+        connection: &Connection,
+        projection: &Projection,
+        generated: bool,
+    ) -> Result<Self> {
+        Self::prepare(connection, projection, generated, "")
+    }
+
+    /// Rows by key: bind it with [`Source::seek`].
+    pub(crate) fn by_key(connection: &Connection, projection: &Projection) -> Result<Self> {
+        let key = projection.key.as_deref().unwrap_or_default();
+        let terms: Vec<String> = key
+            .iter()
+            .enumerate()
+            .map(|(n, i)| {
+                let column = &projection.relation.columns[projection.columns[*i].index];
+                format!("{} IS ?{} COLLATE BINARY", quoted(&column.sqlite_name), n + 1)
+            })
+            .collect();
+        let filter = format!(" WHERE {}", terms.join(" AND "));
+        Self::prepare(connection, projection, true, &filter)
+    }
+
+    fn prepare(
+        connection: &Connection,
+        projection: &Projection,
+        generated: bool,
+        filter: &str,
+    ) -> Result<Self> {
+        let relation = &projection.relation;
+        let written = projection.written();
+        let read: Vec<usize> = match generated {
+            true => (0..projection.columns.len()).collect(),
+            false => written.clone(),
+        };
+        let mut names: Vec<String> = read
+            .iter()
+            .map(|i| quoted(&relation.columns[projection.columns[*i].index].sqlite_name))
+            .collect();
+        let rowid = rowid_name(relation).map(|name| {
+            names.push(name.to_owned());
+            names.len() - 1
+        });
+        let slots =
+            (0..projection.columns.len()).map(|i| read.iter().position(|r| *r == i)).collect();
+        let sql = format!(
+            "SELECT {} FROM \"public\".{}{filter}",
+            names.join(", "),
+            quoted(&relation.sqlite_name)
+        );
+        let statement = connection.prepare(&sql)?;
+        Ok(Self { statement, projection: projection.clone(), slots, written, rowid })
+    }
+
+    /// Goes to the rows with a stored key.
+    pub(crate) fn seek(&mut self, key: &[Cell]) -> Result<()> {
+        self.statement.reset();
+        for (i, cell) in key.iter().enumerate() {
+            self.statement.bind(i + 1, cell.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// The next row; false at the end.
+    pub(crate) fn step(&mut self) -> Result<bool> {
+        self.statement.step()
+    }
+
+    /// The stored cell of a column of the projection.
+    pub(crate) fn cell(&self, column: usize) -> CellRef<'_> {
+        self.slots[column].map_or(CellRef::Null, |slot| self.statement.column(slot))
+    }
+
+    /// The row as PostgreSQL should hold it.
+    pub(crate) fn project(&self) -> Projected {
+        self.projection.project(|i| self.cell(i))
+    }
+
+    fn rowid(&self) -> Option<i64> {
+        match self.statement.column(self.rowid?) {
+            CellRef::Integer(i) => Some(i),
+            _ => None,
+        }
+    }
+
+    /// The row's name in the quarantine.
+    pub(crate) fn key(&self, projected: &Projected) -> String {
+        quarantine::row_key(&self.projection, |i| self.cell(i), projected, self.rowid())
+    }
+
+    /// The row's entries for the quarantine.
+    pub(crate) fn entries(&self, projected: &Projected, refused: Option<&str>) -> Vec<Entry> {
+        let key = self.key(projected);
+        quarantine::entries(&self.projection, |i| self.cell(i), projected, &key, refused)
+    }
+
+    /// The values that are written.
+    pub(crate) fn values<'a>(
+        &'a self,
+        projected: &'a Projected,
+    ) -> impl ExactSizeIterator<Item = (&'a Datum, Type)> {
+        let of = |i: &usize| (&projected.values[*i], self.projection.columns[*i].ty);
+        self.written.iter().map(of)
+    }
+}
