@@ -24,9 +24,8 @@ pub(crate) struct Source {
 
 /// SQLite's name of the rowid that no column hides; None where there is none.
 fn rowid_name(relation: &Relation) -> Option<&'static str> {
-    let hidden = |name: &&str| {
-        !relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name))
-    };
+    let hidden =
+        |name: &&str| !relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name));
     ["rowid", "_rowid_", "oid"].into_iter().find(hidden).filter(|_| !relation.without_rowid)
 }
 

@@ -305,10 +305,8 @@ fn difference(
             )
         })
         .collect();
-    let shadow = columns
-        .iter()
-        .map(|c| theirs.as_ref().and_then(|t| text_at(t, *c, &pair.types)))
-        .collect();
+    let shadow =
+        columns.iter().map(|c| theirs.as_ref().and_then(|t| text_at(t, *c, &pair.types))).collect();
     let name = ours.as_ref().map_or_else(String::new, |o| o.name.clone());
     let (wanted, entries) = match ours {
         Some(ours) if kind != Kind::Extra => (Some(ours.projected), ours.entries),

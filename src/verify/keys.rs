@@ -106,7 +106,6 @@ async fn lookup(
     let params =
         key.iter().zip(types).map(|(d, t)| Binary::of(d, t)).collect::<Result<Vec<_>>>()?;
     let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
-    let row =
-        control.client().query_opt(prepared, &params).await.map_err(|e| control.error(&e))?;
+    let row = control.client().query_opt(prepared, &params).await.map_err(|e| control.error(&e))?;
     row.map(|row| row_of(&row, &pair.types)).transpose()
 }

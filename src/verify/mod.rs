@@ -162,10 +162,7 @@ async fn compare(at: &AtCut, name: &str, report: &mut Report) -> Result<()> {
 }
 
 /// Both sides of a table; the reason when PostgreSQL has it not.
-async fn pair<'a>(
-    at: &'a AtCut,
-    name: &str,
-) -> Result<std::result::Result<Pair<'a>, String>> {
+async fn pair<'a>(at: &'a AtCut, name: &str) -> Result<std::result::Result<Pair<'a>, String>> {
     let Some(relation) = at.catalog.relation(name) else {
         return Ok(Err("the table is gone".to_owned()));
     };
@@ -174,9 +171,7 @@ async fn pair<'a>(
         return Ok(Err(reason));
     }
     let actual = actual_columns(&at.postgres, relation).await?;
-    if let Some(lost) =
-        relation.columns.iter().find(|c| !actual.iter().any(|a| a.name == c.name))
-    {
+    if let Some(lost) = relation.columns.iter().find(|c| !actual.iter().any(|a| a.name == c.name)) {
         return Ok(Err(match actual.is_empty() {
             true => "PostgreSQL has no such table".to_owned(),
             false => format!("PostgreSQL has no column {:?}", lost.name),

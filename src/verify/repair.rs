@@ -172,8 +172,7 @@ async fn begin(at: &AtCut, control: &Control) -> Result<bool> {
         .retryable());
     }
     control.batch("SAVEPOINT crossfade_role").await?;
-    let replica =
-        control.batch("SET LOCAL session_replication_role = replica").await.is_ok();
+    let replica = control.batch("SET LOCAL session_replication_role = replica").await.is_ok();
     if !replica {
         control.batch("ROLLBACK TO crossfade_role; SET CONSTRAINTS ALL DEFERRED").await?;
     }
@@ -224,8 +223,7 @@ async fn run(
     let pg_types: Vec<PgType> =
         types.iter().map(|t| PgType::from_oid(t.oid).unwrap_or(PgType::UNKNOWN)).collect();
     let client = control.client();
-    let statement =
-        client.prepare_typed(sql, &pg_types).await.map_err(|e| control.error(&e))?;
+    let statement = client.prepare_typed(sql, &pg_types).await.map_err(|e| control.error(&e))?;
     let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
     client.execute(&statement, &params).await.map(drop).map_err(|e| control.error(&e))
 }

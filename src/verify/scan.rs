@@ -88,8 +88,7 @@ impl Pair<'_> {
         let control = &self.at.postgres;
         let sql = self.select();
         let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
-        let stream =
-            control.client().query_raw(&sql, none).await.map_err(|e| control.error(&e))?;
+        let stream = control.client().query_raw(&sql, none).await.map_err(|e| control.error(&e))?;
         let mut stream = std::pin::pin!(stream);
         let mut rows = 0;
         while let Some(row) = stream.try_next().await.map_err(|e| control.error(&e))? {
@@ -103,8 +102,7 @@ impl Pair<'_> {
 
     /// Reads every column of the table.
     pub(super) fn select(&self) -> String {
-        let names: Vec<String> =
-            self.projection.columns.iter().map(|c| quoted(&c.name)).collect();
+        let names: Vec<String> = self.projection.columns.iter().map(|c| quoted(&c.name)).collect();
         format!("SELECT {} FROM {}", names.join(", "), table_name(&self.projection.relation))
     }
 

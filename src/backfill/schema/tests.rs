@@ -45,13 +45,28 @@ fn a_table_in_phases() {
     let mut album = relation("album", vec![id, title, artist]);
     album.primary_key = Some(vec![0]);
     album.uniques = vec![
-        Unique { name: "album_pkey".into(), oid: 2, columns: vec![0], primary: true, constraint: true },
-        Unique { name: "one".into(), oid: 3, columns: vec![1, 2], primary: false, constraint: false },
+        Unique {
+            name: "album_pkey".into(),
+            oid: 2,
+            columns: vec![0],
+            primary: true,
+            constraint: true,
+        },
+        Unique {
+            name: "one".into(),
+            oid: 3,
+            columns: vec![1, 2],
+            primary: false,
+            constraint: false,
+        },
     ];
     album.indexes = vec![Index {
         name: "by_title".into(),
         oid: 4,
-        keys: vec![IndexKey::Expression("lower(\"Title\")".into(), true), IndexKey::Column(2, false)],
+        keys: vec![
+            IndexKey::Expression("lower(\"Title\")".into(), true),
+            IndexKey::Column(2, false),
+        ],
         unique: false,
         predicate: Some("artist > 0".into()),
         definition: String::new(),
@@ -80,7 +95,8 @@ fn a_table_in_phases() {
     let mut artist = relation("artist", vec![Column::new(1, "id", Type::new(oid::INT8))]);
     artist.primary_key = Some(vec![0]);
     let mut catalog = catalog(vec![album, artist]);
-    let owned = Sequence { ty: Type::new(oid::INT8), ..sequence("album_id_seq", Some(("album", "id"))) };
+    let owned =
+        Sequence { ty: Type::new(oid::INT8), ..sequence("album_id_seq", Some(("album", "id"))) };
     catalog.sequences.insert("album_id_seq".into(), Arc::new(owned));
     let plan = plan(&catalog, Options { collate_c: true });
     let names: Vec<&str> = plan.tables.iter().map(|t| t.name.as_str()).collect();
