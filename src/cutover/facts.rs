@@ -16,7 +16,6 @@ const HASH: &str = "role_hash";
 const SYSTEM: &str = "role_system";
 const TIMELINE: &str = "role_timeline";
 const PHASE: &str = "phase";
-const LSN: &str = "way_back_from";
 
 /// Reads SQLite's part; a file that never met a switch is primary of epoch 1 in phase direct.
 ///
@@ -83,28 +82,6 @@ pub async fn store_phase(journal: &Journal, phase: Phase) -> Result<()> {
     set_state(&writer, PHASE, Cell::Text(phase.as_str().to_owned()))?;
     let committed = writer.commit()?;
     journal.sqlite().wait_committed(committed).await
-}
-
-/// The place in PostgreSQL's write-ahead log from which the way back starts.
-///
-/// # Errors
-/// SQLite's own.
-pub async fn store_way_back_from(journal: &Journal, lsn: u64) -> Result<()> {
-    let writer = journal.sqlite().writer(None).await?;
-    set_state(&writer, LSN, integer(lsn))?;
-    let committed = writer.commit()?;
-    journal.sqlite().wait_committed(committed).await
-}
-
-/// See [`store_way_back_from`]; None before the first promote.
-///
-/// # Errors
-/// SQLite's own.
-pub fn way_back_from(conn: &Connection) -> Result<Option<u64>> {
-    Ok(match get_state(conn, LSN)? {
-        Some(Cell::Integer(lsn)) => u64::try_from(lsn).ok(),
-        _ => None,
-    })
 }
 
 /// A journal's head as the switch's point.

@@ -17,13 +17,16 @@ use super::recovery::{self, Attach, Pause, Step};
 use super::state::{PostgresView, SqliteRole, SqliteState, System, Witness};
 use super::{facts, observe};
 use crate::backend::postgres::connect::Connector;
+use crate::backend::postgres::replication::Lsn;
 use crate::backend::sqlite::Sqlite;
 use crate::backend::sqlite::sequences::Sequences;
+use crate::clock::Clock;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::journal::Journal;
 use crate::mirror::Mirror;
+use crate::mirror::way_back::WayBack;
 use crate::telemetry::names;
 
 /// Recovery steps in one go; each is idempotent, more than this is a fault.
@@ -66,6 +69,7 @@ pub struct Switch {
     pub(super) sqlite: Sqlite,
     pub(super) journal: Journal,
     pub(super) sequences: Arc<Sequences>,
+    pub(super) clock: Clock,
     pub(super) mirror: Mirror,
     pub(super) gate: Arc<Gate>,
     pub(super) store: Arc<Store>,
@@ -90,6 +94,8 @@ pub struct Parts {
     pub journal: Journal,
     /// Sequences' counters.
     pub sequences: Arc<Sequences>,
+    /// Time.
+    pub clock: Clock,
     /// The mirror.
     pub mirror: Mirror,
     /// The sessions' gate.
@@ -111,6 +117,7 @@ impl Switch {
             sqlite: parts.sqlite,
             journal: parts.journal,
             sequences: parts.sequences,
+            clock: parts.clock,
             mirror: parts.mirror,
             gate: parts.gate,
             store: parts.store,
@@ -224,7 +231,7 @@ impl Switch {
                 Ok(None)
             }
             Step::RecordPromoted(epoch, system) => {
-                self.record_promoted(epoch, system).await?;
+                self.record_promoted(epoch, system, None).await?;
                 Ok(None)
             }
             Step::StoreReturn(epoch, at) => {
@@ -322,8 +329,11 @@ impl Switch {
         Ok(())
     }
 
-    async fn record_promoted(&self, epoch: u64, system: System) -> Result<()> {
+    async fn record_promoted(&self, epoch: u64, system: System, from: Option<Lsn>) -> Result<()> {
         let writer = self.sqlite.writer(None).await?;
+        if let Some(from) = from {
+            WayBack::begin(&writer, from)?;
+        }
         let to = SqliteState { epoch, role: SqliteRole::Shadow { system } };
         facts::store(&self.journal, writer, &to, Phase::Promoted)?;
         failpoint!("cutover.recorded");
@@ -381,13 +391,12 @@ impl Switch {
         let stored =
             control.stored().await?.ok_or_else(|| failed("PostgreSQL was not copied to"))?;
         let system = System { identifier: stored.system, timeline: stored.timeline };
-        self.prepare_way_back(&control, report).await?;
+        self.prepare_way_back(report).await?;
         self.slow(report).await?;
         let at = self.fence(sqlite, system, report).await?;
         self.catch_up(sqlite.epoch, at, report).await?;
         let from = self.decide(&control, sqlite.epoch + 1, at, report).await?;
-        self.record_promoted(sqlite.epoch + 1, system).await?;
-        facts::store_way_back_from(&self.journal, from).await?;
+        self.record_promoted(sqlite.epoch + 1, system, Some(from)).await?;
         report("record the decision in SQLite", format!("epoch {}", sqlite.epoch + 1));
         Ok(())
     }
@@ -465,7 +474,7 @@ impl Switch {
         epoch: u64,
         at: super::state::Point,
         report: Report<'_>,
-    ) -> Result<u64> {
+    ) -> Result<Lsn> {
         let moved = super::sequences::carry(&self.sqlite, &self.sequences, control).await;
         match moved {
             Ok(count) => report("set sequences", format!("{count} sequences")),
@@ -486,7 +495,7 @@ impl Switch {
             .unwrap_or_else(|_| Err(failed("the decision was not answered in time")))?;
         failpoint!("cutover.decided");
         report("decide", format!("epoch {epoch} belongs to PostgreSQL"));
-        control.flushed_lsn().await
+        WayBack::place(control).await
     }
 }
 

@@ -70,6 +70,7 @@ pub(super) async fn build(
         sqlite: shared.sqlite.clone(),
         journal,
         sequences: Arc::clone(&shared.sequences),
+        clock: shared.clock.clone(),
         mirror,
         gate: Arc::clone(&shared.gate),
         store: Arc::clone(&store),
