@@ -12,6 +12,7 @@ use super::PUBLICATION;
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
+use crate::backend::postgres::handover::literal;
 use crate::backend::postgres::replication::{Lsn, Replication};
 use crate::error::{Error, Result, state};
 use crate::schema::Relation;
@@ -226,13 +227,4 @@ pub(super) async fn mark(control: &Control, token: &str) -> Result<()> {
 pub(super) async fn place(control: &Control) -> Result<Lsn> {
     mark(control, "place").await?;
     control.flushed_lsn().await.map(Lsn)
-}
-
-/// A string literal.
-pub(super) fn literal(text: &str) -> String {
-    if text.contains('\\') {
-        format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-    } else {
-        format!("'{}'", text.replace('\'', "''"))
-    }
 }

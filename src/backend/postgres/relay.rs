@@ -1,0 +1,743 @@
+//! The relay: frames between one client and one server session, copied as they are.
+//!
+//! Owns [`Relay`], which knows at every moment what the client still waits for, and
+//! [`exchange`], which moves bytes in both directions at once. Frames are scanned by type
+//! and length; looked into are only ReadyForQuery, errors, changed settings, and the names
+//! of prepared statements. It must never change a byte, never wait for one side while the
+//! other could go on, and never let unsent bytes grow without bound. Start at
+//! [`Relay::from_client`].
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::server::parse_error;
+use crate::error::{Culprit, Error, Result};
+use crate::wire::{Raw, frame, frontend};
+
+/// Larger query texts are not looked into.
+const LOOK_MAX: usize = 64 << 10;
+/// Unsent bytes for one side above which the other is not read.
+const HIGH: usize = 256 << 10;
+/// Room for reading.
+const READ_STEP: usize = 8 << 10;
+/// Empty buffers above this are given back.
+const KEEP: usize = 64 << 10;
+/// Bytes of prepared statements remembered for one session.
+const STATEMENTS_MAX: usize = 16 << 20;
+/// Largest frame of a server that is looked into.
+const ANSWER_MAX: usize = 1 << 20;
+/// Largest frame of a server: PostgreSQL's own limit.
+const FRAME_MAX: usize = 0x3fff_ffff;
+
+/// Words in a query text after which the session may hold something that cannot move.
+const SUSPECT: [&str; 4] = ["temp", "temporary", "hold", "advisory_lock"];
+
+/// What the client waits for, in order.
+#[derive(Debug)]
+enum Expected {
+    /// ParseComplete; name and body of a named statement's Parse.
+    Parse(Option<(Bytes, Bytes)>),
+    /// CloseComplete of a statement.
+    Close(Bytes),
+    /// ReadyForQuery after Sync.
+    Sync,
+    /// ReadyForQuery after Query or FunctionCall.
+    Query,
+}
+
+/// What passes between one client and one server session.
+#[derive(Debug)]
+pub struct Relay {
+    expected: VecDeque<Expected>,
+    /// Extended messages were sent since the last Sync.
+    in_batch: bool,
+    copying_in: bool,
+    status: u8,
+    client_left: usize,
+    server_left: usize,
+    /// Bodies of the Parse messages of named statements, by name.
+    statements: HashMap<Bytes, Bytes>,
+    statement_bytes: usize,
+    /// Body of the unnamed statement's Parse.
+    unnamed: Option<BytesMut>,
+    suspect: bool,
+    terminated: bool,
+    fatal: Option<Error>,
+    settings: Vec<(String, String)>,
+    /// Statements passed, for the metrics: sent, failed.
+    counts: (u64, u64),
+}
+
+/// What [`exchange`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// Bytes went in some direction.
+    Bytes,
+    /// The client is gone.
+    ClientGone,
+    /// The server is gone.
+    ServerGone,
+}
+
+/// What a lost server session leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Debt {
+    /// ReadyForQuery messages the client waits for.
+    pub ready: usize,
+    /// The client has sent part of a batch: the rest up to Sync is to be skipped.
+    pub in_batch: bool,
+    /// A transaction block was open.
+    pub in_transaction: bool,
+    /// A frame was cut in the middle: the client cannot be told anything any more.
+    pub cut: bool,
+}
+
+impl Relay {
+    /// A relay over a fresh server session with this transaction status.
+    pub fn new(status: u8) -> Self {
+        Self {
+            expected: VecDeque::new(),
+            in_batch: false,
+            copying_in: false,
+            status,
+            client_left: 0,
+            server_left: 0,
+            statements: HashMap::new(),
+            statement_bytes: 0,
+            unnamed: None,
+            suspect: false,
+            terminated: false,
+            fatal: None,
+            settings: Vec::new(),
+            counts: (0, 0),
+        }
+    }
+
+    /// Passes whole messages (and the pieces of long ones) from the client. With `hold`
+    /// nothing new begins: only what was begun, or belongs to an open transaction, passes.
+    ///
+    /// # Errors
+    /// 08P01, fatal, for a frame that no client may send.
+    pub fn from_client(
+        &mut self,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+        max_message: usize,
+        hold: bool,
+    ) -> Result<()> {
+        let mut at = 0;
+        let outcome = self.scan_client(input, &mut at, max_message, hold);
+        pass(input, output, at);
+        outcome
+    }
+
+    fn scan_client(
+        &mut self,
+        input: &[u8],
+        at: &mut usize,
+        max_message: usize,
+        hold: bool,
+    ) -> Result<()> {
+        loop {
+            if self.client_left > 0 {
+                let n = self.client_left.min(input.len() - *at);
+                *at += n;
+                self.client_left -= n;
+                if self.client_left > 0 {
+                    return Ok(());
+                }
+            }
+            let rest = input.get(*at..).unwrap_or_default();
+            let Some(kind) = rest.first().copied() else { return Ok(()) };
+            let max = frontend::limit(kind, max_message)?;
+            let Some((_, total)) = frame::scan(rest, max)? else { return Ok(()) };
+            if self.terminated || (hold && !self.is_begun()) {
+                return Ok(());
+            }
+            let body = rest.get(5..total);
+            let wanted = matches!(kind, b'P' | b'C') || (kind == b'Q' && total <= LOOK_MAX);
+            if wanted && body.is_none() {
+                return Ok(());
+            }
+            match kind {
+                b'X' => {
+                    self.terminated = true;
+                    return Ok(());
+                }
+                b'P' => self.parse(body.unwrap_or_default()),
+                b'C' => self.close(body.unwrap_or_default()),
+                b'B' | b'D' => self.in_batch = true,
+                b'E' => {
+                    self.in_batch = true;
+                    self.counts.0 += 1;
+                }
+                b'S' if !self.copying_in => {
+                    self.in_batch = false;
+                    self.expected.push_back(Expected::Sync);
+                }
+                b'Q' | b'F' => {
+                    self.look(body);
+                    self.counts.0 += 1;
+                    self.expected.push_back(Expected::Query);
+                }
+                b'c' | b'f' => self.copying_in = false,
+                _ => {}
+            }
+            self.client_left = total;
+        }
+    }
+
+    fn parse(&mut self, body: &[u8]) {
+        self.in_batch = true;
+        let name = c_string(body);
+        self.look(body.get(name.len() + 1..));
+        if name.is_empty() {
+            let unnamed = self.unnamed.get_or_insert_default();
+            unnamed.clear();
+            unnamed.extend_from_slice(body);
+            self.expected.push_back(Expected::Parse(None));
+            return;
+        }
+        let entry = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(body));
+        self.expected.push_back(Expected::Parse(Some(entry)));
+    }
+
+    fn close(&mut self, body: &[u8]) {
+        self.in_batch = true;
+        if let [b'S', name @ ..] = body {
+            let name = c_string(name);
+            self.expected.push_back(Expected::Close(Bytes::copy_from_slice(name)));
+        }
+    }
+
+    /// Looks for words after which the session may hold something that cannot move.
+    fn look(&mut self, text: Option<&[u8]>) {
+        let Some(text) = text.filter(|t| t.len() <= LOOK_MAX) else {
+            self.suspect = true;
+            return;
+        };
+        if !self.suspect {
+            self.suspect = is_suspect(text);
+        }
+    }
+
+    /// Passes frames from the server.
+    ///
+    /// # Errors
+    /// 08P01 when a frame's length is out of bounds: the server cannot be trusted any more.
+    pub fn from_server(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<()> {
+        let mut at = 0;
+        let outcome = self.scan_server(input, &mut at);
+        pass(input, output, at);
+        outcome
+    }
+
+    fn scan_server(&mut self, input: &[u8], at: &mut usize) -> Result<()> {
+        loop {
+            if self.server_left > 0 {
+                let n = self.server_left.min(input.len() - *at);
+                *at += n;
+                self.server_left -= n;
+                if self.server_left > 0 {
+                    return Ok(());
+                }
+            }
+            let rest = input.get(*at..).unwrap_or_default();
+            let Some((kind, total)) = frame::scan(rest, FRAME_MAX)? else { return Ok(()) };
+            if matches!(kind, b'Z' | b'S' | b'E') && total <= ANSWER_MAX {
+                let Some(body) = rest.get(5..total) else { return Ok(()) };
+                match kind {
+                    b'Z' => self.ready(body.first().copied().unwrap_or(b'I')),
+                    b'S' => self.changed(body),
+                    _ if self.failed(body) => return Ok(()),
+                    _ => {}
+                }
+            }
+            match kind {
+                b'1' => self.parsed(),
+                b'3' => self.closed(),
+                b'G' => self.copy_begins(),
+                _ => {}
+            }
+            self.server_left = total;
+        }
+    }
+
+    fn ready(&mut self, status: u8) {
+        self.status = status;
+        self.copying_in = false;
+        while let Some(expected) = self.expected.pop_front() {
+            if matches!(expected, Expected::Sync | Expected::Query) {
+                return;
+            }
+        }
+    }
+
+    fn changed(&mut self, body: &[u8]) {
+        let mut parts = body.split(|b| *b == 0);
+        if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            self.settings.push((text(name), text(value)));
+        }
+    }
+
+    /// Whether it was the session's last word, which does not pass.
+    fn failed(&mut self, body: &[u8]) -> bool {
+        self.copying_in = false;
+        self.counts.1 += 1;
+        let error = parse_error(body, Culprit::Primary);
+        let fatal = error.fields().fatal;
+        if fatal {
+            self.fatal = Some(error);
+        }
+        fatal
+    }
+
+    fn parsed(&mut self) {
+        while let Some(expected) = self.expected.front() {
+            if matches!(expected, Expected::Sync | Expected::Query) {
+                return;
+            }
+            match self.expected.pop_front() {
+                Some(Expected::Parse(Some((name, body)))) => return self.remember(name, body),
+                Some(Expected::Parse(None)) => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn closed(&mut self) {
+        // A portal's CloseComplete has no entry.
+        if let Some(Expected::Close(_)) = self.expected.front()
+            && let Some(Expected::Close(name)) = self.expected.pop_front()
+        {
+            self.forget(&name);
+        }
+    }
+
+    /// Syncs that were sent before the client knew that it was a COPY are not answered.
+    fn copy_begins(&mut self) {
+        self.copying_in = true;
+        let simple = self
+            .expected
+            .iter()
+            .find(|e| matches!(e, Expected::Sync | Expected::Query))
+            .is_some_and(|e| matches!(e, Expected::Query));
+        if !simple {
+            self.expected.retain(|e| !matches!(e, Expected::Sync));
+            self.in_batch = true;
+        }
+    }
+
+    /// Notes a named statement of the server session.
+    pub fn remember(&mut self, name: Bytes, body: Bytes) {
+        if name.is_empty() {
+            self.unnamed = Some(BytesMut::from(&body[..]));
+            return;
+        }
+        self.forget(&name.clone());
+        if self.statement_bytes + body.len() <= STATEMENTS_MAX {
+            self.statement_bytes += body.len();
+            self.statements.insert(name, body);
+        }
+    }
+
+    fn forget(&mut self, name: &Bytes) {
+        if name.is_empty() {
+            self.unnamed = None;
+        } else if let Some(old) = self.statements.remove(name) {
+            self.statement_bytes -= old.len();
+        }
+    }
+
+    /// Bodies of the Parse messages by which the known statements can be made anew.
+    pub fn statements(&self) -> impl Iterator<Item = &[u8]> {
+        let unnamed = self.unnamed.as_deref().into_iter();
+        self.statements.values().map(|body| &body[..]).chain(unnamed)
+    }
+
+    /// Notes that a message of ours went to the server whose ReadyForQuery is the client's.
+    pub fn sent_query(&mut self) {
+        self.counts.0 += 1;
+        self.expected.push_back(Expected::Query);
+    }
+
+    /// Notes that extended messages of the client's batch went to the server already.
+    pub fn sent_part_of_batch(&mut self) {
+        self.counts.0 += 1;
+        self.in_batch = true;
+    }
+
+    /// Whether a message now passed would belong to something begun before.
+    fn is_begun(&self) -> bool {
+        self.in_batch || self.copying_in || (self.expected.is_empty() && self.status != b'I')
+    }
+
+    /// Between transactions: nothing is under way in either direction.
+    pub fn is_idle(&self) -> bool {
+        self.status == b'I'
+            && self.expected.is_empty()
+            && !self.in_batch
+            && !self.copying_in
+            && self.client_left == 0
+            && self.server_left == 0
+    }
+
+    /// The transaction status last told: `I`, `T` or `E`.
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// Whether an answer is on its way to the client.
+    pub fn is_waiting(&self) -> bool {
+        !self.expected.is_empty() || self.in_batch
+    }
+
+    /// Whether the client has said good-bye.
+    pub fn is_terminated(&self) -> bool {
+        self.terminated
+    }
+
+    /// The error with which the server ended the session, once.
+    pub fn take_fatal(&mut self) -> Option<Error> {
+        self.fatal.take()
+    }
+
+    /// Whether the server has ended the session.
+    pub fn has_ended(&self) -> bool {
+        self.fatal.is_some()
+    }
+
+    /// Whether something passed since the last call after which the session may hold what
+    /// cannot move.
+    pub fn take_suspect(&mut self) -> bool {
+        std::mem::take(&mut self.suspect)
+    }
+
+    /// Changes of settings that were told to the client since the last call.
+    pub fn take_settings(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.settings)
+    }
+
+    /// Statements sent, and failed, since the last call.
+    pub fn take_counts(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// What the client is owed when the server session is lost now.
+    pub fn debt(&self) -> Debt {
+        let waited = |e: &&Expected| matches!(e, Expected::Sync | Expected::Query);
+        Debt {
+            ready: self.expected.iter().filter(waited).count(),
+            in_batch: self.in_batch,
+            in_transaction: self.status != b'I',
+            cut: self.server_left > 0,
+        }
+    }
+}
+
+/// Moves the first `n` bytes from one buffer to the other, without copying when it can.
+fn pass(input: &mut BytesMut, output: &mut BytesMut, n: usize) {
+    if n == 0 {
+        return;
+    }
+    if n == input.len() && output.is_empty() {
+        std::mem::swap(input, output);
+        input.clear();
+    } else {
+        output.extend_from_slice(&input[..n]);
+        input.advance(n);
+    }
+}
+
+/// The bytes before the first NUL, or all.
+fn c_string(bytes: &[u8]) -> &[u8] {
+    bytes.split(|b| *b == 0).next().unwrap_or_default()
+}
+
+fn is_suspect(text: &[u8]) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let lower = String::from_utf8_lossy(&lower);
+    let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    SUSPECT.iter().any(|wanted| {
+        lower.match_indices(wanted).any(|(at, found)| {
+            let after = lower.get(at + found.len()..).and_then(|t| t.chars().next());
+            let before = lower.get(..at).and_then(|t| t.chars().next_back());
+            // pg_advisory_lock, pg_try_advisory_lock_shared; but not "temperature".
+            found == "advisory_lock" || (!word(before) && !word(after))
+        })
+    })
+}
+
+/// Sends and reads in both directions until something has moved. Reads from a side only
+/// while little waits for the other; with `hold` (nothing new begins) only a little from the
+/// client. Safe to cancel.
+pub async fn exchange(client: Raw<'_>, server: Raw<'_>, hold: bool) -> Moved {
+    for (input, output) in [(&mut *client.input, &mut *client.output)]
+        .into_iter()
+        .chain([(&mut *server.input, &mut *server.output)])
+    {
+        for buffer in [input, output] {
+            if buffer.is_empty() && buffer.capacity() > KEEP {
+                *buffer = BytesMut::new();
+            }
+        }
+    }
+    poll_fn(|cx| {
+        let mut moved = false;
+        match send(cx, server.stream, server.output) {
+            Poll::Ready(Ok(n)) => moved |= n > 0,
+            // What the server said last is still to be read.
+            Poll::Ready(Err(_)) => {
+                server.output.clear();
+                moved = true;
+            }
+            Poll::Pending => {}
+        }
+        match send(cx, client.stream, client.output) {
+            Poll::Ready(Ok(n)) => moved |= n > 0,
+            Poll::Ready(Err(_)) => return Poll::Ready(Moved::ClientGone),
+            Poll::Pending => {}
+        }
+        if server.output.len() < HIGH && (!hold || client.input.len() < HIGH) {
+            match receive(cx, client.stream, client.input) {
+                Poll::Ready(Ok(n)) if n > 0 => moved = true,
+                Poll::Ready(_) => return Poll::Ready(Moved::ClientGone),
+                Poll::Pending => {}
+            }
+        }
+        if client.output.len() < HIGH {
+            match receive(cx, server.stream, server.input) {
+                Poll::Ready(Ok(n)) if n > 0 => moved = true,
+                Poll::Ready(_) => return Poll::Ready(Moved::ServerGone),
+                Poll::Pending => {}
+            }
+        }
+        if moved { Poll::Ready(Moved::Bytes) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Writes what is there in one call if the socket takes it; bytes written.
+fn send(
+    cx: &mut Context<'_>,
+    stream: &mut (impl AsyncWrite + Unpin),
+    output: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut sent = 0;
+    while !output.is_empty() {
+        let n = match pin!(stream.write(output)).poll(cx) {
+            Poll::Ready(n) => n?,
+            Poll::Pending if sent > 0 => return Poll::Ready(Ok(sent)),
+            Poll::Pending => return Poll::Pending,
+        };
+        if n == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        output.advance(n);
+        sent += n;
+    }
+    // TLS keeps a record until it is flushed; a plain socket does nothing here.
+    match pin!(stream.flush()).poll(cx) {
+        Poll::Ready(flushed) => Poll::Ready(flushed.map(|()| sent)),
+        Poll::Pending if sent > 0 => Poll::Ready(Ok(sent)),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Reads what is there; bytes read, 0 at the end of the stream.
+fn receive(
+    cx: &mut Context<'_>,
+    stream: &mut (impl tokio::io::AsyncRead + Unpin),
+    input: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    // Grows with what has arrived, never with what a header promises.
+    input.reserve(READ_STEP.max(input.len().min(1 << 20)));
+    pin!(stream.read_buf(input)).poll(cx)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BufMut;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut out = vec![kind];
+        out.put_u32(u32::try_from(body.len()).unwrap() + 4);
+        out.extend_from_slice(body);
+        out
+    }
+
+    fn client(relay: &mut Relay, bytes: &[u8]) -> Vec<u8> {
+        let (mut input, mut output) = (BytesMut::from(bytes), BytesMut::new());
+        relay.from_client(&mut input, &mut output, 1 << 20, false).expect("frames");
+        output.to_vec()
+    }
+
+    fn server(relay: &mut Relay, frames: &[(u8, &[u8])]) {
+        let bytes: Vec<u8> = frames.iter().flat_map(|(k, b)| frame(*k, b)).collect();
+        let (mut input, mut output) = (BytesMut::from(&bytes[..]), BytesMut::new());
+        relay.from_server(&mut input, &mut output).expect("frames");
+        assert_eq!(output, bytes);
+    }
+
+    #[test]
+    fn what_is_outstanding_is_counted() {
+        let mut relay = Relay::new(b'I');
+        let batch = [
+            frame(b'P', b"s1\0SELECT 1\0\0\0"),
+            frame(b'B', b"\0s1\0\0\0\0\0\0\0"),
+            frame(b'E', b"\0\0\0\0\0"),
+        ]
+        .concat();
+        assert_eq!(client(&mut relay, &batch), batch);
+        assert!(!relay.is_idle() && relay.debt().in_batch);
+        client(&mut relay, &frame(b'S', b""));
+        client(&mut relay, &frame(b'Q', b"BEGIN\0"));
+        assert_eq!(relay.debt().ready, 2);
+        server(&mut relay, &[(b'1', b""), (b'2', b""), (b'C', b"SELECT 1\0"), (b'Z', b"I")]);
+        assert!(!relay.is_idle());
+        assert_eq!(relay.statements().collect::<Vec<_>>(), [b"s1\0SELECT 1\0\0\0"]);
+        server(&mut relay, &[(b'C', b"BEGIN\0"), (b'Z', b"T")]);
+        assert!(!relay.is_idle() && relay.debt().in_transaction);
+        client(&mut relay, &frame(b'Q', b"COMMIT\0"));
+        server(&mut relay, &[(b'C', b"COMMIT\0"), (b'Z', b"I")]);
+        assert!(relay.is_idle());
+    }
+
+    #[test]
+    fn only_statements_that_were_made_are_remembered() {
+        let mut relay = Relay::new(b'I');
+        let batch = [
+            frame(b'P', b"bad\0SELEC\0\0\0"),
+            frame(b'P', b"skipped\0SELECT 1\0\0\0"),
+            frame(b'S', b""),
+            frame(b'P', b"good\0SELECT 2\0\0\0"),
+            frame(b'C', b"Sgone\0"),
+            frame(b'S', b""),
+        ];
+        client(&mut relay, &batch.concat());
+        relay.remember(Bytes::from_static(b"gone"), Bytes::from_static(b"gone\0x\0\0\0"));
+        let error = b"SERROR\0VERROR\0C42601\0Mno\0\0";
+        server(&mut relay, &[(b'E', error), (b'Z', b"I"), (b'1', b""), (b'3', b""), (b'Z', b"I")]);
+        assert_eq!(relay.statements().collect::<Vec<_>>(), [b"good\0SELECT 2\0\0\0"]);
+        assert!(relay.is_idle());
+    }
+
+    #[test]
+    fn a_sync_sent_ahead_of_copy_is_not_waited_for() {
+        let mut relay = Relay::new(b'I');
+        client(
+            &mut relay,
+            &[frame(b'B', b"\0\0\0\0\0\0\0\0"), frame(b'E', b"\0\0\0\0\0"), frame(b'S', b"")]
+                .concat(),
+        );
+        server(&mut relay, &[(b'2', b""), (b'G', b"\0\0\0")]);
+        client(&mut relay, &frame(b'd', b"1\n"));
+        assert!(!relay.is_idle());
+        client(&mut relay, &[frame(b'c', b""), frame(b'S', b"")].concat());
+        server(&mut relay, &[(b'C', b"COPY 1\0"), (b'Z', b"I")]);
+        assert!(relay.is_idle());
+        // In the simple protocol the one ReadyForQuery comes at the end.
+        client(&mut relay, &frame(b'Q', b"COPY t FROM STDIN\0"));
+        server(&mut relay, &[(b'G', b"\0\0\0")]);
+        client(&mut relay, &frame(b'c', b""));
+        assert!(!relay.is_idle());
+        server(&mut relay, &[(b'C', b"COPY 0\0"), (b'Z', b"I")]);
+        assert!(relay.is_idle());
+    }
+
+    #[test]
+    fn nothing_begins_while_held() {
+        let mut relay = Relay::new(b'I');
+        let bytes = [frame(b'Q', b"SELECT 1\0"), frame(b'S', b"")].concat();
+        let (mut input, mut output) = (BytesMut::from(&bytes[..]), BytesMut::new());
+        relay.from_client(&mut input, &mut output, 1 << 20, true).expect("frames");
+        assert!(output.is_empty() && input == bytes && relay.is_idle());
+        let mut relay = Relay::new(b'T');
+        relay.from_client(&mut input, &mut output, 1 << 20, true).expect("frames");
+        // The next one waits until it is known whether the transaction goes on.
+        assert_eq!(output, bytes[..bytes.len() - 5]);
+    }
+
+    #[test]
+    fn the_last_word_of_a_server_does_not_pass() {
+        let mut relay = Relay::new(b'I');
+        let last = frame(b'E', b"SFATAL\0VFATAL\0C57P01\0Mterminating\0\0");
+        let (mut input, mut output) = (BytesMut::from(&last[..]), BytesMut::new());
+        relay.from_server(&mut input, &mut output).expect("frames");
+        assert!(output.is_empty() && relay.has_ended());
+        assert_eq!(relay.take_fatal().map(|e| e.sqlstate().to_string()).as_deref(), Some("57P01"));
+    }
+
+    #[test]
+    fn suspicious_words_are_whole_words() {
+        for (text, suspect) in [
+            ("SELECT temperature FROM t", false),
+            ("CREATE TEMP TABLE x()", true),
+            ("create temporary table x()", true),
+            ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", true),
+            ("SELECT threshold, holdings", false),
+            ("SELECT pg_try_advisory_lock(1)", true),
+            ("SELECT pg_advisory_xact_lock(1)", false),
+        ] {
+            assert_eq!(is_suspect(text.as_bytes()), suspect, "{text}");
+        }
+    }
+
+    proptest! {
+        /// However the bytes are cut, the same bytes come out and the same is known.
+        #[test]
+        fn cuts_change_nothing(cuts in proptest::collection::vec(1_usize..40, 1..30)) {
+            let sent = [
+                frame(b'P', b"a\0SELECT 1\0\0\0"), frame(b'D', b"Sa\0"), frame(b'S', b""),
+                frame(b'Q', b"COPY t FROM STDIN\0"), frame(b'd', &[b'x'; 90]), frame(b'c', b""),
+                frame(b'C', b"Sa\0"), frame(b'S', b""),
+            ].concat();
+            let answers = [
+                frame(b'1', b""), frame(b't', b"\0\0"), frame(b'n', b""), frame(b'Z', b"I"),
+                frame(b'G', b"\0\0\0"), frame(b'C', b"COPY 9\0"), frame(b'S', b"TimeZone\0UTC\0"),
+                frame(b'Z', b"I"), frame(b'3', b""), frame(b'Z', b"I"),
+            ].concat();
+            let mut relay = Relay::new(b'I');
+            let mut passed = BytesMut::new();
+            let mut feed = |bytes: &[u8], relay: &mut Relay, up: bool| {
+                let (mut input, mut rest) = (BytesMut::new(), bytes);
+                let mut cuts = cuts.iter().cycle();
+                passed.clear();
+                while !rest.is_empty() {
+                    let n = (*cuts.next().unwrap()).min(rest.len());
+                    input.extend_from_slice(&rest[..n]);
+                    rest = &rest[n..];
+                    if up {
+                        relay.from_client(&mut input, &mut passed, 1 << 20, false).unwrap();
+                    } else {
+                        relay.from_server(&mut input, &mut passed).unwrap();
+                    }
+                }
+                assert_eq!(&passed[..], bytes);
+            };
+            feed(&sent, &mut relay, true);
+            prop_assert_eq!(relay.debt().ready, 3);
+            feed(&answers, &mut relay, false);
+            prop_assert!(relay.is_idle() && relay.statements().next().is_none());
+            prop_assert_eq!(relay.take_settings(), vec![("TimeZone".to_owned(), "UTC".to_owned())]);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let mut relay = Relay::new(b'I');
+            let mut output = BytesMut::new();
+            let _ = relay.from_client(&mut BytesMut::from(&bytes[..]), &mut output, 1 << 20, false);
+            let _ = relay.from_server(&mut BytesMut::from(&bytes[..]), &mut output);
+        }
+    }
+}
