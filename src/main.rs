@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use crossfade::cli::{self, Cli, Verb};
-use crossfade::server;
+use crossfade::{demo, server};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
                 ExitCode::from(cli::exit::USAGE)
             }
         },
+        Verb::Demo(args) => ExitCode::from(demo::run(args)),
         verb => cli::execute(verb),
     }
 }

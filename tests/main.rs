@@ -3,6 +3,7 @@
 
 mod common;
 mod demo;
+mod docs;
 mod harness;
 mod switch_model;
 mod typing;

@@ -55,6 +55,14 @@ impl Trouble {
             other => other,
         }
     }
+
+    /// The same, for an act that everything after it needs.
+    fn fatal(self) -> Self {
+        match self {
+            Self::NotHeld(text) | Self::Skipped(text) => Self::Broken(text),
+            other => other,
+        }
+    }
 }
 
 impl From<io::Error> for Trouble {

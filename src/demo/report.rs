@@ -11,6 +11,7 @@ use super::Trouble;
 pub(super) struct Report {
     acts: usize,
     failed: Vec<String>,
+    not_played: Vec<String>,
     interrupted: bool,
 }
 
@@ -47,6 +48,12 @@ impl Report {
         }
     }
 
+    /// Counts an act that could not be played any more.
+    pub(super) fn not_played(&mut self, name: &str) {
+        self.acts += 1;
+        self.not_played.push(name.to_owned());
+    }
+
     /// The last lines, and the exit code.
     pub(super) fn end(&self, took: Duration) -> u8 {
         let seconds = took.as_secs_f64();
@@ -58,9 +65,12 @@ impl Report {
             Self::say(&format!("\nall {} acts held in {seconds:.1} s", self.acts));
             return crate::cli::exit::DONE;
         }
-        let (failed, acts) = (self.failed.len(), self.acts);
+        let (failed, acts) = (self.failed.len() + self.not_played.len(), self.acts);
         Self::say(&format!("\n{failed} of {acts} acts did not hold, after {seconds:.1} s:"));
         self.failed.iter().for_each(|line| Self::say(&format!("  {line}")));
+        if !self.not_played.is_empty() {
+            Self::say(&format!("  not played any more: {}", self.not_played.join(", ")));
+        }
         crate::cli::exit::NO
     }
 }

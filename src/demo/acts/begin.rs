@@ -47,7 +47,9 @@ pub(in crate::demo) fn proxy(journey: &mut Journey) -> Outcome {
     let found = journey.run(async {
         let client = clients::connect(&config).await?;
         check::sums(&client).await
-    })?;
+    });
+    // A proxy that cannot serve the file at all has nothing to show afterwards.
+    let found = found.map_err(Trouble::fatal)?;
     let problems = found.problems(&shop);
     if !problems.is_empty() {
         return Err(Trouble::Broken(format!("through the proxy: {}", problems.join(", "))));
@@ -84,12 +86,8 @@ pub(in crate::demo) fn backfill(journey: &mut Journey) -> Outcome {
     let load = journey.load()?;
     load.interval();
     let task = journey.proxy()?.order("backfill", &json!({}), &journey.stop)?;
-    let task = match task.done("backfill") {
-        Ok(task) => task,
-        // Without a copy there is nothing to mirror, compare or switch to.
-        Err(Trouble::NotHeld(text) | Trouble::Skipped(text)) => return Err(Trouble::Broken(text)),
-        Err(other) => return Err(other),
-    };
+    // Without a copy there is nothing to mirror, compare or switch to.
+    let task = task.done("backfill").map_err(Trouble::fatal)?;
     let interval = load.interval();
     Journey::undisturbed(&interval)?;
     let result = if task.result().is_empty() { "done" } else { task.result() };
@@ -104,10 +102,7 @@ pub(in crate::demo) fn backfill(journey: &mut Journey) -> Outcome {
 /// The shadow follows; at rest both sides hold the same rows.
 pub(in crate::demo) fn mirroring(journey: &mut Journey) -> Outcome {
     let (stop, load) = (&journey.stop, journey.load()?);
-    match journey.await_phase("mirroring", Duration::from_secs(60)) {
-        Err(Trouble::NotHeld(text)) => return Err(Trouble::Broken(text)),
-        other => other?,
-    };
+    journey.await_phase("mirroring", Duration::from_secs(60)).map_err(Trouble::fatal)?;
     load.interval();
     let mut worst: Option<(u64, u64)> = None;
     for _ in 0..10 {

@@ -1,0 +1,256 @@
+//! The documents say what the code says: generated, or checked name by name.
+//!
+//! `UPDATE_DOCS=1 cargo test --test it docs` writes the generated ones anew.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, Command, CommandFactory as _};
+use crossfade::cli::Cli;
+use crossfade::telemetry::names::{CLASSES, GATES, Kind, METRICS, SKIP_REASONS, VERDICTS};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Compares a generated document with the file, or writes it.
+fn generated(path: &str, text: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join(path), text).unwrap();
+    }
+    let hint = "run: UPDATE_DOCS=1 cargo test --test it docs";
+    assert!(read(path) == text, "{path} is not what the code says; {hint}");
+}
+
+fn flag(arg: &Arg) -> String {
+    let values: Vec<&str> =
+        arg.get_value_names().unwrap_or(&[]).iter().map(|n| n.as_str()).collect();
+    let value = values.join(" ");
+    let takes = arg.get_action().takes_values();
+    match arg.get_long() {
+        Some(long) if takes => format!("--{long} {value}"),
+        Some(long) => format!("--{long}"),
+        None => value,
+    }
+}
+
+fn flags(command: &Command) -> String {
+    let mut out = String::new();
+    for arg in command.get_arguments() {
+        if arg.is_hide_set() || ["help", "version"].contains(&arg.get_id().as_str()) {
+            continue;
+        }
+        if out.is_empty() {
+            out.push_str("\n| flag | meaning |\n|---|---|\n");
+        }
+        let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        if let Some(env) = arg.get_env().and_then(|e| e.to_str()) {
+            let _ = write!(help, " (environment: `{env}`)");
+        }
+        let _ =
+            writeln!(out, "| `{}` | {} |", flag(arg).replace('|', "\\|"), help.replace('|', "\\|"));
+    }
+    out
+}
+
+fn about(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
+}
+
+const CLI_HEAD: &str = "# Command line
+
+Made from the code by `UPDATE_DOCS=1 cargo test --test it docs`; a test keeps it so.
+
+Data goes to stdout, talk to stderr. Verbs other than `run`, `check`, `translate`, `demo`,
+`completions` and `version` ask the running proxy over its HTTP interface: `--admin-url`, else
+`CROSSFADE_ADMIN_URL`, else `http://127.0.0.1:9433`; the token of an interface that wants one is
+taken from `CROSSFADE_TOKEN`.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | ran, and the answer is no: divergences are open, verify found differences |
+| 2 | usage or configuration |
+| 3 | the proxy or a back end cannot be reached |
+| 4 | refused by a gate; nothing was changed |
+| 5 | a switch was attempted and undone |
+| 70 | a fault of Crossfade |
+| 130 | interrupted |
+
+With `--json` the answer is the JSON of the [HTTP interface](http-api.md); fields are only ever
+added. `promote`, `rollback` and `complete` ask before they act, and need `--yes` without a
+terminal.
+";
+
+#[test]
+fn cli_md_is_the_command_line() {
+    let mut text = CLI_HEAD.to_owned();
+    for verb in Cli::command().get_subcommands() {
+        if verb.get_name() == "help" || verb.is_hide_set() {
+            continue;
+        }
+        let _ =
+            write!(text, "\n## crossfade {}\n\n{}.\n{}", verb.get_name(), about(verb), flags(verb));
+        for action in verb.get_subcommands().filter(|c| c.get_name() != "help") {
+            let name = format!("{} {}", verb.get_name(), action.get_name());
+            let _ = write!(text, "\n### crossfade {name}\n\n{}.\n{}", about(action), flags(action));
+        }
+    }
+    generated("docs/cli.md", &text);
+}
+
+const METRICS_HEAD: &str = "# Metrics
+
+Made from the code by `UPDATE_DOCS=1 cargo test --test it docs`; a test keeps it so.
+
+`GET /metrics` answers in Prometheus' text format. Units are base units (seconds, bytes); only
+counters end in `_total`. Labels are bounded: never a row, never SQL text. Every bounded label set
+starts at 0, so rates and alerts work from the first scrape. NaN means unknown; it is never
+written as 0.
+
+| metric | kind | meaning | labels |
+|---|---|---|---|
+";
+
+const METRICS_TAIL: &str = "
+## Alerts worth having
+
+| alert | expression | do |
+|---|---|---|
+| the proxy is gone | `up{job=\"crossfade\"} == 0` | start it again; nothing acknowledged is lost |
+| the shadow falls behind | `crossfade_mirror_lag_seconds > 60` for 10 min | [runbook](runbook.md#the-shadow-falls-behind) |
+| the lag is unknown | `crossfade_mirror_lag_seconds != crossfade_mirror_lag_seconds` for 5 min | [runbook](runbook.md#the-shadow-does-not-answer) |
+| the journal fills | `crossfade_journal_bytes > 0.8 * crossfade_config_limit{name=\"mirror.journal_bytes_max\"}` | [runbook](runbook.md#the-journal-fills) |
+| a divergence opened | `increase(crossfade_divergences_total[5m]) > 0` | [runbook](runbook.md#a-divergence-opened) |
+| verify is old | `crossfade_verify_age_seconds > 86400` | `crossfade verify` |
+| a switch hangs | `crossfade_phase{phase=\"switching\"} == 1` for 1 min | [runbook](runbook.md#after-a-crash-in-the-switch) |
+| sessions end by our fault | `increase(crossfade_session_panics_total[1h]) > 0` | report it, with the log |
+";
+
+#[test]
+fn metrics_md_is_every_metric() {
+    let mut text = METRICS_HEAD.to_owned();
+    for metric in METRICS {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let labels: Vec<String> = metric
+            .labels
+            .iter()
+            .map(|(name, values)| match *name {
+                "version" => "`version`".to_owned(),
+                _ if values.is_empty() => format!("`{name}` (open)"),
+                _ => {
+                    let values: Vec<String> = values.iter().map(|v| format!("`{v}`")).collect();
+                    format!("`{name}`: {}", values.join(" "))
+                }
+            })
+            .collect();
+        let _ = writeln!(
+            text,
+            "| `{}` | {kind} | {} | {} |",
+            metric.name,
+            metric.help,
+            labels.join("; ")
+        );
+    }
+    text.push_str(METRICS_TAIL);
+    generated("docs/metrics.md", &text);
+}
+
+/// The paths in `.route("…", …)` of a source file.
+fn routes(source: &str) -> Vec<String> {
+    source
+        .split(".route(")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').nth(1).map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn http_api_md_names_every_route() {
+    let document = read("docs/http-api.md");
+    let mut found = routes(&read("src/http/mod.rs"));
+    found.extend(routes(&read("src/http/api.rs")));
+    assert!(found.len() > 10, "the routes were found");
+    for verb in [
+        "backfill", "verify", "repair", "pause", "resume", "promote", "rollback", "complete",
+        "reload",
+    ] {
+        let command = crossfade::control::Command::from_verb(verb, Default::default());
+        assert!(command.is_some(), "{verb} is a verb");
+        found.push(format!("/api/v1/{verb}"));
+    }
+    let missing: Vec<_> = found.iter().filter(|r| !document.contains(&format!("`{r}"))).collect();
+    assert!(missing.is_empty(), "docs/http-api.md does not name {missing:?}");
+}
+
+#[test]
+fn words_of_the_contract_are_explained() {
+    let document = read("docs/consistency.md");
+    for word in CLASSES.iter().chain(VERDICTS).chain(SKIP_REASONS) {
+        assert!(document.contains(&format!("`{word}`")), "docs/consistency.md: {word}");
+    }
+    let runbook = read("docs/runbook.md");
+    for gate in GATES {
+        assert!(runbook.contains(&format!("`{gate}`")), "docs/runbook.md: gate {gate}");
+    }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut files: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+            .map(|f| root().join(f))
+            .into();
+    files.extend(fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().path()));
+    let mut problems = Vec::new();
+    for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "md")) {
+        let text = fs::read_to_string(file).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => file.clone(),
+                _ => file.parent().unwrap().join(path),
+            };
+            let Ok(content) = fs::read_to_string(&target)
+                .or_else(|e| if target.is_dir() { Ok(String::new()) } else { Err(e) })
+            else {
+                problems.push(format!("{}: {link}", file.display()));
+                continue;
+            };
+            let anchors = content.lines().filter(|l| l.starts_with('#')).map(anchor_of);
+            if !anchor.is_empty() && !anchors.into_iter().any(|a| a == anchor) {
+                problems.push(format!("{}: no heading for {link}", file.display()));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+/// A heading's anchor, as the usual renderers make it.
+fn anchor_of(heading: &str) -> String {
+    heading
+        .trim_start_matches('#')
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}
+
+#[test]
+fn the_readme_is_short() {
+    assert!(read("README.md").lines().count() < 250);
+}
