@@ -24,7 +24,7 @@ impl Analyzer<'_> {
         item.lateral_ok = false;
         item.target = true;
         self.level().items.push(item);
-        let using = self.from_list(&delete.using)?;
+        let using = self.make_from(&delete.using)?;
         self.level().per_row = true;
         let filter = match &delete.filter {
             Some(e) => Some(self.at_place(Place::Where, |a| a.condition(e, "WHERE"))?),

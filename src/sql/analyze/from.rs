@@ -1,7 +1,7 @@
 //! FROM: tables, subqueries, aliases, and what they make visible.
 //!
 //! Owns the namespace each item adds. Joins and table functions have files of their own.
-//! Start at [`Analyzer::from_list`].
+//! Start at [`Analyzer::make_from`].
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct Made {
 
 impl Analyzer<'_> {
     /// The FROM clause of the current level.
-    pub(super) fn from_list(&mut self, refs: &[TableRef]) -> Result<Vec<From>> {
+    pub(super) fn make_from(&mut self, refs: &[TableRef]) -> Result<Vec<From>> {
         let mut done = Vec::with_capacity(refs.len());
         for item in refs {
             let made = self.table_ref(item)?;

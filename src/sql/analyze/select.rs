@@ -77,7 +77,7 @@ impl Analyzer<'_> {
         resolve: bool,
     ) -> Result<Query> {
         self.level().windows = simple.windows.clone();
-        let mut from = self.from_list(&simple.from)?;
+        let mut from = self.make_from(&simple.from)?;
         self.level().per_row = !from.is_empty();
         let mut entries = self.at_place(Place::Target, |a| a.targets(&simple.targets))?;
         let filter = self.clause(simple.filter.as_ref(), Place::Where, "WHERE")?;

@@ -32,7 +32,7 @@ impl Analyzer<'_> {
         item.lateral_ok = false;
         item.target = true;
         self.level().items.push(item);
-        let from = self.from_list(&update.from)?;
+        let from = self.make_from(&update.from)?;
         self.level().per_row = true;
         // PostgreSQL looks at WHERE and RETURNING before SET: parameter types depend on it.
         let filter = match &update.filter {
