@@ -20,7 +20,7 @@ use crate::wire::auth::{Auth, Method, Users};
 use crate::wire::{Connection, Listener, Options, Server, Startup, Tls};
 
 /// The database name that reaches the console.
-const CONSOLE: &str = "crossfade";
+const CONSOLE: &str = admin::DATABASE;
 
 /// What console sessions share.
 pub(super) fn console(control: &Arc<Control>, shared: &Shared) -> Arc<Console> {

@@ -1,0 +1,296 @@
+//! The rows of the console's tables, asked of the engine at query time.
+//!
+//! Each function fills one table of `tables`, column by column in that order. It must never
+//! show a password: settings come redacted. Start at [`rows`].
+
+use super::Console;
+use super::tables::{ORDERS, TABLES};
+use crate::control::{Event, Gate, SessionInfo, Status, TableInfo, Task};
+use crate::divergence::Group;
+use crate::value::{Cell, Codec, Style, Type, oid, storage, text};
+
+/// One row of cells in logical form.
+pub(super) type Row = Vec<Cell>;
+
+/// The rows of a table now.
+pub(super) async fn rows(table: &str, console: &Console) -> Vec<Row> {
+    let control = &console.control;
+    let engine = control.engine();
+    match table {
+        "status" => vec![status(&engine.status().await)],
+        "phase" => vec![phase(&engine.status().await)],
+        "journal" => vec![journal(&engine.status().await)],
+        "stats" => vec![stats(&engine.status().await)],
+        "gates" => engine.gates().await.iter().map(gate).collect(),
+        "divergences" => engine.divergences().iter().map(divergence).collect(),
+        "tables" => engine.tables().await.iter().map(table_row).collect(),
+        "sessions" => engine.sessions().iter().map(session).collect(),
+        "clients" => engine.sessions().iter().map(client).collect(),
+        "pools" => pools(&engine.status().await, &engine.sessions()),
+        "databases" => databases(&engine.status().await, &engine.config()),
+        "servers" => servers(&engine.status().await, &engine.config()),
+        "tasks" => control.tasks().iter().map(task).collect(),
+        "events" => control.events().iter().map(event).collect(),
+        "config" => engine
+            .config()
+            .iter()
+            .map(|(name, value, source)| vec![word(name), word(value), word(source)])
+            .collect(),
+        "version" => vec![vec![
+            word(env!("CARGO_PKG_VERSION")),
+            word(&console.version),
+            word(super::store::sqlite_version()),
+        ]],
+        "help" => help(),
+        // SHOW STATEMENTS: the engine tells none yet.
+        _ => Vec::new(),
+    }
+}
+
+fn word(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}
+
+fn words(text: Option<&str>) -> Cell {
+    text.map_or(Cell::Null, word)
+}
+
+fn count(number: u64) -> Cell {
+    Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn counts(number: Option<u64>) -> Cell {
+    number.map_or(Cell::Null, count)
+}
+
+fn flag(value: bool) -> Cell {
+    Cell::Integer(i64::from(value))
+}
+
+/// An RFC 3339 time as a timestamptz.
+fn moment(time: Option<&str>) -> Cell {
+    let ty = Type::new(oid::TIMESTAMPTZ);
+    let cell = |time: &str| {
+        let datum = text::parse(ty, time, &Style::default()).ok()?;
+        storage::encode(Codec::Identity, ty, &datum).ok()
+    };
+    time.and_then(cell).unwrap_or(Cell::Null)
+}
+
+/// The word by which JSON names an enum's value.
+fn name_of(value: impl serde::Serialize) -> Cell {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(word)).unwrap_or(Cell::Null)
+}
+
+fn status(s: &Status) -> Row {
+    vec![
+        word(&s.phase),
+        word(&s.health),
+        words(s.reason.as_deref()),
+        word(&s.primary),
+        words(s.shadow.as_deref()),
+        count(s.epoch),
+        count(s.position),
+        counts(s.applied),
+        counts(s.lag_commits),
+        counts(s.lag_ms),
+        count(s.compared),
+        count(s.diverged_open),
+        count(s.skipped),
+        s.coverage.map_or(Cell::Null, Cell::Real),
+        word(&s.verified.state),
+        moment(s.verified.at.as_deref()),
+        count(s.gates_ok),
+        count(s.gates),
+        count(s.sessions),
+        count(s.journal_bytes),
+        word(&s.next.join("; ")),
+    ]
+}
+
+fn phase(s: &Status) -> Row {
+    vec![word(&s.phase), count(s.epoch), word(&s.primary), words(s.shadow.as_deref())]
+}
+
+fn journal(s: &Status) -> Row {
+    vec![
+        count(s.position),
+        counts(s.applied),
+        counts(s.lag_commits),
+        counts(s.lag_ms),
+        count(s.journal_bytes),
+    ]
+}
+
+fn gate(g: &Gate) -> Row {
+    vec![
+        word(&g.name),
+        flag(g.ok),
+        word(&g.actual),
+        word(&g.limit),
+        name_of(g.kind),
+        word(&g.reason),
+    ]
+}
+
+fn divergence(g: &Group) -> Row {
+    vec![
+        word(&g.id),
+        word(&g.class),
+        name_of(g.severity),
+        name_of(g.state),
+        count(g.count),
+        words(g.table.as_deref()),
+        word(&g.columns.join(", ")),
+        word(&g.fingerprint),
+        moment(Some(&g.first_at)),
+        moment(Some(&g.last_at)),
+        words(g.caused_by.as_deref()),
+        words(g.samples.first().map(|s| s.message.as_str())),
+    ]
+}
+
+fn table_row(t: &TableInfo) -> Row {
+    vec![
+        word(&t.name),
+        flag(t.keyed),
+        counts(t.copied),
+        moment(t.verified_at.as_deref()),
+        counts(t.verified_rows),
+        counts(t.differing),
+    ]
+}
+
+fn session(s: &SessionInfo) -> Row {
+    vec![
+        Cell::Integer(i64::from(s.pid)),
+        word(&s.user),
+        word(&s.application),
+        word(&s.client),
+        word(&s.state),
+        word(&s.backend),
+        words(s.immovable.as_deref()),
+    ]
+}
+
+fn task(t: &Task) -> Row {
+    vec![
+        word(&t.id),
+        word(&t.kind),
+        name_of(t.state),
+        count(t.steps.len() as u64),
+        words(t.steps.last().map(|s| s.text.as_str())),
+        words(t.result.as_deref()),
+        words(t.error.as_ref().map(|e| e.message.as_str())),
+        moment(Some(&t.started_at)),
+        moment(t.ended_at.as_deref()),
+    ]
+}
+
+fn event(e: &Event) -> Row {
+    vec![moment(Some(&e.at)), word(&e.who), word(&e.what)]
+}
+
+fn help() -> Vec<Row> {
+    let shows = TABLES
+        .iter()
+        .map(|t| vec![word(&format!("SHOW {}", t.name.to_ascii_uppercase())), word(t.about)]);
+    let select = vec![
+        word("SELECT … FROM status"),
+        word("every SHOW is a table: filter, join, group; quote \"primary\", \"table\", \"limit\""),
+    ];
+    let orders = ORDERS.iter().map(|(command, about)| vec![word(command), word(about)]);
+    shows.chain(std::iter::once(select)).chain(orders).collect()
+}
+
+/// `127.0.0.1:5432` as address and port; a Unix socket has no port.
+fn address(client: &str) -> (Cell, Cell) {
+    match client.rsplit_once(':').map(|(host, port)| (host, port.parse::<i64>())) {
+        Some((host, Ok(port))) => {
+            (word(host.trim_start_matches('[').trim_end_matches(']')), Cell::Integer(port))
+        }
+        _ => (word(client), Cell::Null),
+    }
+}
+
+fn client(s: &SessionInfo) -> Row {
+    let (host, port) = address(&s.client);
+    let state = match s.state.as_str() {
+        "in_transaction" => "active",
+        other => other,
+    };
+    let mut row = vec![word("C"), word(&s.user), Cell::Null, word(state), host, port];
+    // Not measured: local address, times, waits, pointers, link, remote pid, tls.
+    row.extend(std::iter::repeat_n(Cell::Null, 11));
+    row.extend([word(&s.application), Cell::Integer(i64::from(s.pid)), word(&s.backend)]);
+    row
+}
+
+fn stats(s: &Status) -> Row {
+    let mut row = vec![Cell::Null; 15];
+    row.extend([count(s.position), count(s.compared), count(s.skipped)]);
+    row
+}
+
+fn pools(s: &Status, sessions: &[SessionInfo]) -> Vec<Row> {
+    let number = |states: &[&str]| {
+        count(sessions.iter().filter(|x| states.contains(&x.state.as_str())).count() as u64)
+    };
+    let mut row =
+        vec![Cell::Null, Cell::Null, number(&["active", "in_transaction"]), number(&["waiting"])];
+    // Not measured: cancel requests, connections to the back ends, waits.
+    row.extend(std::iter::repeat_n(Cell::Null, 11));
+    row.extend([word("session"), number(&["idle"]), word(&s.primary)]);
+    vec![row]
+}
+
+type Entries = [(String, String, String)];
+
+fn setting<'a>(config: &'a Entries, name: &str) -> Option<&'a str> {
+    let found = config.iter().find(|(n, _, _)| n == name);
+    found.map(|(_, value, _)| value.as_str()).filter(|v| !v.is_empty())
+}
+
+fn databases(s: &Status, config: &Entries) -> Vec<Row> {
+    let number = |text: Option<&str>| {
+        text.and_then(|t| t.parse().ok()).map_or(Cell::Null, Cell::Integer)
+    };
+    let place = match s.primary.as_str() {
+        "postgres" => setting(config, "postgres.url"),
+        _ => setting(config, "sqlite.path"),
+    };
+    let paused = s.health == "stalled" || s.phase == "switching";
+    vec![vec![
+        word(setting(config, "listen.database").unwrap_or("*")),
+        words(place),
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+        word("session"),
+        number(setting(config, "listen.max_sessions")),
+        count(s.sessions),
+        flag(paused),
+        Cell::Integer(0),
+        word(&s.primary),
+    ]]
+}
+
+fn servers(s: &Status, config: &Entries) -> Vec<Row> {
+    let server = |backend: &str, role: &str| {
+        let place = match backend {
+            "postgres" => setting(config, "postgres.url"),
+            _ => setting(config, "sqlite.path"),
+        };
+        let state = if role == "primary" { "active" } else { "idle" };
+        let mut row = vec![word("S"), Cell::Null, Cell::Null, word(state), words(place)];
+        row.extend(std::iter::repeat_n(Cell::Null, 13));
+        row.extend([word(backend), word(role)]);
+        row
+    };
+    let primary = server(&s.primary, "primary");
+    let shadow = s.shadow.as_deref().map(|backend| server(backend, "shadow"));
+    std::iter::once(primary).chain(shadow).collect()
+}
