@@ -4,6 +4,7 @@
 mod common;
 mod demo;
 mod docs;
+mod console;
 mod harness;
 mod switch_model;
 mod typing;

@@ -1,0 +1,115 @@
+//! The console over both query protocols, with psql and psycopg, against the real binary.
+
+use crate::common::{Proxy, run_python};
+
+/// psql on the console; (exit code, stdout, stderr), unaligned, tuples only.
+fn ask(proxy: &Proxy, sql: &str) -> (i32, String, String) {
+    let output = crate::common::Pg::shared()
+        .tool("psql")
+        .args(["-X", "-A", "-t", "-q", "-v", "VERBOSITY=verbose", "-d"])
+        .arg(format!("postgres://anna@127.0.0.1:{}/crossfade", proxy.port))
+        .args(["-c", sql])
+        .output()
+        .expect("psql runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+fn answer(proxy: &Proxy, sql: &str) -> String {
+    let (code, stdout, stderr) = ask(proxy, sql);
+    assert_eq!(code, 0, "{sql}: {stderr}\n{}", proxy.log());
+    stdout
+}
+
+fn refusal(proxy: &Proxy, sql: &str, sqlstate: &str) -> String {
+    let (code, _, stderr) = ask(proxy, sql);
+    assert_ne!(code, 0, "{sql} was accepted");
+    assert!(stderr.contains(sqlstate), "{sql}: {stderr}");
+    stderr
+}
+
+#[test]
+fn every_show_answers_and_is_a_table() {
+    let proxy = Proxy::direct();
+    let names = [
+        "status", "phase", "gates", "divergences", "statements", "tables", "journal", "sessions",
+        "events", "config", "version", "pools", "stats", "clients", "servers", "databases", "tasks",
+        "help",
+    ];
+    for name in names {
+        let shown = answer(&proxy, &format!("SHOW {name}"));
+        let selected = answer(&proxy, &format!("select * from {name}"));
+        assert_eq!(shown, selected, "{name}");
+        answer(&proxy, &format!("SELECT count(*) FROM public.{name};"));
+    }
+    assert!(answer(&proxy, "SHOW STATUS").starts_with("direct|ok|"));
+    assert_eq!(answer(&proxy, "SHOW PHASE"), "direct|1|sqlite|");
+    let joined = "SELECT s.phase, count(c.name) > 10 FROM status s, config c GROUP BY 1";
+    assert_eq!(answer(&proxy, joined), "direct|t");
+    let filtered = "SELECT name FROM config WHERE name LIKE 'listen.%' ORDER BY name LIMIT 1";
+    assert_eq!(answer(&proxy, filtered), "listen.addr");
+    assert!(answer(&proxy, "SHOW HELP").contains("PROMOTE [DRY RUN]"));
+}
+
+#[test]
+fn what_drivers_send_is_harmless() {
+    let proxy = Proxy::direct();
+    assert_eq!(answer(&proxy, "SELECT 1"), "1");
+    assert!(answer(&proxy, "SELECT version()").starts_with("PostgreSQL 15"));
+    assert!(answer(&proxy, "SHOW ALL").contains("server_version"));
+    assert_eq!(answer(&proxy, "SET application_name = 'x'; SHOW application_name"), "x");
+    assert_eq!(answer(&proxy, "BEGIN; SELECT current_database(); COMMIT"), "crossfade");
+    assert_eq!(answer(&proxy, "SELECT current_user, current_schema()"), "anna|public");
+    let catalog = "SELECT count(*) FROM pg_class WHERE relname = 'gates'";
+    assert_eq!(answer(&proxy, catalog), "1");
+    assert!(answer(&proxy, "\\d").contains("divergences"));
+    assert!(answer(&proxy, "\\d gates").contains("boolean"));
+}
+
+#[test]
+fn orders_run_to_their_end() {
+    let proxy = Proxy::direct();
+    assert!(answer(&proxy, "PAUSE").contains("|done|"));
+    // The proxy holds statements, the console answers.
+    let asked = std::time::Instant::now();
+    assert_eq!(answer(&proxy, "SELECT state FROM tasks WHERE kind = 'pause'"), "done");
+    assert!(asked.elapsed().as_secs() < 20);
+    assert!(answer(&proxy, "resume;").contains("|done|"));
+    assert_eq!(proxy.sql("SELECT 1"), "1");
+    let events = answer(&proxy, "SELECT DISTINCT who FROM events");
+    assert_eq!(events, "console:anna");
+    for order in ["PROMOTE", "PROMOTE DRY RUN", "VERIFY", "BACKFILL a, b", "REPAIR d1", "COMPLETE"]
+    {
+        let stderr = refusal(&proxy, order, "55000");
+        assert!(stderr.contains("no PostgreSQL is attached"), "{stderr}");
+    }
+    refusal(&proxy, "ROLLBACK TO SQLITE", "55000");
+    refusal(&proxy, "PROMOTE NOW", "42601");
+}
+
+#[test]
+fn mistakes_are_told_as_postgresql_tells_them() {
+    let proxy = Proxy::direct();
+    refusal(&proxy, "SELEKT 1", "42601");
+    refusal(&proxy, "SHOW nothing_of_that_name", "42704");
+    refusal(&proxy, "SELECT * FROM orders", "42P01");
+    refusal(&proxy, "SELECT nope FROM status", "42703");
+    refusal(&proxy, "DELETE FROM events", "25006");
+    refusal(&proxy, "SELECT 1/0", "22012");
+    refusal(&proxy, "COPY status TO STDOUT", "0A000");
+    refusal(&proxy, "SELECT count(*) FROM generate_series(1, 1000000000)", "57014");
+}
+
+#[test]
+fn shutdown_ends_the_proxy() {
+    let mut proxy = Proxy::direct();
+    let _ = ask(&proxy, "SHUTDOWN");
+    crate::common::eventually("the proxy ends", || !proxy.is_running());
+}
+
+#[test]
+fn psycopg_speaks_the_extended_protocol() {
+    let proxy = Proxy::direct();
+    let url = format!("postgres://anna@127.0.0.1:{}/crossfade", proxy.port);
+    run_python("console.py", &url);
+}
