@@ -22,6 +22,8 @@ fn main() -> ExitCode {
             }
         },
         Verb::Demo(args) => ExitCode::from(demo::run(args)),
+        Verb::Check(args) => server::check(args),
+        Verb::Translate(args) => server::translate(args),
         verb => cli::execute(verb),
     }
 }

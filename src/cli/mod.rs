@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 pub use load::load;
+pub use render::table;
 
 /// Exit codes of the contract.
 pub mod exit {
@@ -218,6 +219,9 @@ pub struct TranslateArgs {
     /// The SQLite file whose tables the statement names
     #[arg(long, value_name = "FILE")]
     pub sqlite: Option<PathBuf>,
+    /// Print data as JSON
+    #[arg(long)]
+    pub json: bool,
     /// The statement
     pub sql: String,
 }

@@ -4,7 +4,7 @@ use crate::control::{Gate, Status, Task};
 use crate::divergence::Group;
 
 /// Columns padded to their widest cell.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         rows.iter()
             .filter_map(|r| r.get(column))

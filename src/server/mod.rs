@@ -4,6 +4,7 @@
 //! interface; then the addresses are printed. Stop: no new clients, sessions end after
 //! their transaction, then the rest is told to go. Start at [`run`].
 
+mod check;
 mod direct;
 mod engine;
 mod listen;
@@ -11,7 +12,11 @@ mod meter;
 mod pair;
 mod sessions;
 mod start;
+mod translate;
 mod watcher;
+
+pub use check::check;
+pub use translate::translate;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -29,6 +29,7 @@ pub mod errors;
 pub mod events;
 pub mod functions;
 mod hooks;
+pub mod inspect;
 mod lock;
 mod maintain;
 mod pool;

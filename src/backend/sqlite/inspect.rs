@@ -1,0 +1,177 @@
+//! Looking at a SQLite file that is not being served by this process.
+//!
+//! Owns [`look`] (what `crossfade check` asks) and [`Copy`] (a private copy, for what needs
+//! to write). It must never change the file, nor be used on a file that this process serves:
+//! closing it would drop SQLite's own locks. Start at [`look`].
+
+use std::fs::{DirBuilder, File};
+use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{AccessFlags, access};
+use rusqlite::OpenFlags;
+use rusqlite::backup::Backup;
+
+use super::{codes, lock};
+use crate::error::{Error, Result, state};
+
+/// Pages copied between two pauses.
+const PAGES: i32 = 4096;
+
+/// What a file is like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// User tables.
+    pub tables: u64,
+    /// `wal`, `delete` …
+    pub journal_mode: String,
+    /// `UTF-8` …
+    pub encoding: String,
+    /// Bytes.
+    pub size: u64,
+    /// Process that serves it now (0 when it does not say).
+    pub served_by: Option<u32>,
+    /// Whether file and folder may be written.
+    pub writable: bool,
+}
+
+/// Opens the file for reading and looks; None when it does not exist.
+///
+/// # Errors
+/// SQLite's own: not a database, unreadable.
+pub fn look(path: &Path) -> Result<Option<Look>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let connection = open(path)?;
+    let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
+    let tables = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' \
+         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_crossfade\\_%' ESCAPE '\\'",
+        [],
+        |row| row.get::<_, i64>(0),
+    );
+    Ok(Some(Look {
+        tables: u64::try_from(tables.map_err(codes::opening)?).unwrap_or_default(),
+        journal_mode: text("PRAGMA journal_mode").map_err(codes::opening)?,
+        encoding: text("PRAGMA encoding").map_err(codes::opening)?,
+        size: path.metadata().map_or(0, |m| m.len()),
+        served_by: served_by(path),
+        writable: access(path, AccessFlags::W_OK).is_ok() && may_create_beside(path),
+    }))
+}
+
+/// Whether files can be made in the folder of `path`: the WAL, and the file itself.
+pub fn may_create_beside(path: &Path) -> bool {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
+}
+
+fn open(path: &Path) -> Result<rusqlite::Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        rusqlite::Connection::open_with_flags(path, flags).map_err(codes::opening)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(codes::opening)?;
+    Ok(connection)
+}
+
+/// The process that holds the lock on the side file.
+fn served_by(path: &Path) -> Option<u32> {
+    let path = path.canonicalize().ok()?;
+    let file = File::open(lock::beside(&path, "-crossfade.lock")).ok()?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_) => None,
+        Err((mut file, _)) => {
+            let mut text = String::new();
+            // Who holds it is a help for people; that somebody does is certain.
+            let _ = file.read_to_string(&mut text);
+            Some(text.trim().parse().unwrap_or(0))
+        }
+    }
+}
+
+/// A private copy of a file; removed when dropped.
+#[derive(Debug)]
+pub struct Copy {
+    folder: PathBuf,
+}
+
+impl Copy {
+    /// Copies the file at one moment, whoever writes to it meanwhile.
+    ///
+    /// # Errors
+    /// 58030 when it cannot be read or there is no room.
+    pub fn of(path: &Path) -> Result<Self> {
+        let failed = |e: std::io::Error| {
+            Error::primary(state::IO_ERROR, "could not make a folder for a copy").detail(e.to_string())
+        };
+        let copy = Self { folder: folder().map_err(failed)? };
+        let source = open(path)?;
+        let mut target = rusqlite::Connection::open(copy.path()).map_err(codes::opening)?;
+        let backup = Backup::new(&source, &mut target).map_err(codes::opening)?;
+        backup.run_to_completion(PAGES, Duration::ZERO, None).map_err(codes::opening)?;
+        Ok(copy)
+    }
+
+    /// The copy.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join("copy.db")
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            tracing::warn!(%error, folder = %self.folder.display(), "a copy was left behind");
+        }
+    }
+}
+
+/// A new folder that only this user can read: the copy holds the application's rows.
+fn folder() -> std::io::Result<PathBuf> {
+    let mut last = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+    for n in 0..1000 {
+        let name = format!("crossfade-{}-{n}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_without_changing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        assert_eq!(look(&path).unwrap(), None);
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let found = look(&path).unwrap().unwrap();
+        assert_eq!((found.tables, found.journal_mode.as_str()), (1, "delete"));
+        assert_eq!((found.served_by, found.writable), (None, true));
+        let held = super::lock::FileLock::take(&path.canonicalize().unwrap()).unwrap();
+        assert_eq!(look(&path).unwrap().unwrap().served_by, Some(std::process::id()));
+        drop(held);
+        let copy = Copy::of(&path).unwrap();
+        let kept = copy.path();
+        let copied = rusqlite::Connection::open(&kept).unwrap();
+        let rows: i64 = copied.query_row("SELECT count(*) FROM t", [], |r| r.get(0)).unwrap();
+        assert_eq!(rows, 1);
+        drop((copied, copy));
+        assert!(!kept.exists());
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        std::fs::write(&path, b"this is not a database, and long enough to be told apart").unwrap();
+        assert!(look(&path).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! `crossfade check` and `crossfade translate`: the real binary, exit codes and answers.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::common::{Pg, Proxy};
+
+/// Runs the binary without any inherited configuration; (exit code, stdout, stderr).
+fn crossfade(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_crossfade"))
+        .args(arguments)
+        .env_remove("DATABASE_URL")
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::null())
+        .output()
+        .expect("crossfade runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// The state of one check of `check --json`.
+fn state(body: &Value, area: &str, check: &str) -> String {
+    let all = body["checks"].as_array().unwrap();
+    let found = all.iter().find(|c| c["area"] == area && c["check"] == check);
+    found.unwrap_or_else(|| panic!("no {area}/{check} in {body}"))["state"].as_str().unwrap().into()
+}
+
+fn check(arguments: &[&str]) -> (i32, Value) {
+    let mut all = vec!["check", "--json", "--auth", "trust"];
+    all.extend(arguments);
+    let (code, stdout, stderr) = crossfade(&all);
+    let body = serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{e}: {stdout}{stderr}"));
+    (code, body)
+}
+
+fn sqlite3(file: &Path, sql: &str) {
+    rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn check_says_what_is_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let path = file.to_str().unwrap();
+
+    let (code, body) = check(&["--sqlite", path]);
+    assert_eq!((code, state(&body, "sqlite", "open").as_str()), (0, "ok"), "{body}");
+    assert!(!file.exists(), "check makes no file");
+
+    sqlite3(&file, "CREATE TABLE t (a)");
+    let before = std::fs::read(&file).unwrap();
+    let url = Pg::shared().database_url("check");
+    let (code, body) = check(&["--sqlite", path, "--postgres", &url]);
+    assert_eq!(code, 0, "{body}");
+    for name in ["connect", "version", "wal_level", "create_schema", "replication", "constraints"] {
+        assert_eq!(state(&body, "postgres", name), "ok", "{body}");
+    }
+    assert_eq!(state(&body, "sqlite", "journal_mode"), "warning");
+    assert_eq!(std::fs::read(&file).unwrap(), before, "check changes nothing");
+
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = format!("postgres://postgres@127.0.0.1:{closed}/x");
+    let (code, body) = check(&["--sqlite", path, "--postgres", &nobody]);
+    assert_eq!((code, state(&body, "postgres", "connect").as_str()), (3, "unreachable"), "{body}");
+
+    let (code, body) = check(&["--sqlite", path, "--set", "sqlite.durability=sometimes"]);
+    assert_eq!((code, state(&body, "config", "read").as_str()), (2, "problem"), "{body}");
+
+    std::fs::write(&file, vec![b'x'; 4096]).unwrap();
+    let (code, body) = check(&["--sqlite", path]);
+    assert_eq!((code, state(&body, "sqlite", "open").as_str()), (3, "unreachable"), "{body}");
+    let (_, stdout, _) = crossfade(&["check", "--auth", "trust", "--sqlite", path]);
+    assert!(stdout.starts_with("AREA"), "{stdout}");
+}
+
+#[test]
+fn check_tells_missing_rights() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let pg = Pg::shared();
+    let database = pg.database("check");
+    pg.cluster
+        .psql(
+            &database,
+            &format!(
+                "DROP ROLE IF EXISTS weak_{database}; CREATE ROLE weak_{database} LOGIN; \
+                 REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+            ),
+        )
+        .unwrap();
+    let url = pg.cluster.url(&database).replace("postgres@", &format!("weak_{database}@"));
+    let (code, body) = check(&["--sqlite", file.to_str().unwrap(), "--postgres", &url]);
+    assert_eq!(code, 1, "{body}");
+    assert_eq!(state(&body, "postgres", "create_schema"), "problem");
+    assert_eq!(state(&body, "postgres", "create_table"), "problem");
+    assert_eq!(state(&body, "postgres", "replication"), "warning");
+    assert_eq!(state(&body, "postgres", "constraints"), "warning");
+}
+
+#[test]
+fn check_sees_a_running_proxy() {
+    let proxy = Proxy::direct();
+    let (code, body) = check(&["--sqlite", proxy.file.to_str().unwrap()]);
+    assert_eq!((code, state(&body, "sqlite", "lock").as_str()), (0, "warning"), "{body}");
+    assert_eq!(proxy.sql("SELECT 1"), "1");
+}
+
+#[test]
+fn translate_prints_text_and_types() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    sqlite3(
+        &file,
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, total numeric(10,2) NOT NULL, at timestamptz)",
+    );
+    let before = std::fs::read(&file).unwrap();
+    let path = file.to_str().unwrap();
+    let sql = "SELECT id, total FROM orders WHERE total > $1 AND at < now()";
+    let (code, stdout, stderr) = crossfade(&["translate", "--sqlite", path, sql]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("-- parameters: $1 numeric"), "{stdout}");
+    assert!(stdout.contains("-- columns: id "), "{stdout}");
+    assert!(stdout.contains("= now()"), "{stdout}");
+
+    let arguments = ["translate", "--json", "--to", "postgres", "--sqlite", path, sql];
+    let (code, stdout, _) = crossfade(&arguments);
+    assert_eq!(code, 0);
+    let body: Value = serde_json::from_str(&stdout).unwrap();
+    let one = &body["statements"][0];
+    assert_eq!(one["columns"][1]["type"], "numeric(10,2)", "{body}");
+    assert!(one["text"].as_str().unwrap().contains("$2"), "{body}");
+    assert_eq!(std::fs::read(&file).unwrap(), before, "translate changes nothing");
+
+    let (code, stdout, _) = crossfade(&["translate", "SELECT 1 + $1"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("$1 integer"), "{stdout}");
+}
+
+#[test]
+fn translate_refuses_with_the_sqlstate() {
+    let refused = |sql: &str, sqlstate: &str| {
+        let (code, stdout, stderr) = crossfade(&["translate", sql]);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{sql}: {stderr}");
+        assert!(stderr.contains(sqlstate), "{sql}: {stderr}");
+        stderr
+    };
+    let text = refused("SELECT *\nFORM t", "42601");
+    assert!(text.contains("LINE 2: FORM t"), "{text}");
+    refused("SELECT * FROM nowhere", "42P01");
+    refused("CREATE TABLE t (a int)", "0A000");
+    assert_eq!(crossfade(&["translate", "--to", "oracle", "SELECT 1"]).0, 2);
+    assert_eq!(crossfade(&["translate", "--sqlite", "/nonexistent.db", "SELECT 1"]).0, 3);
+}
