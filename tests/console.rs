@@ -32,8 +32,23 @@ fn refusal(proxy: &Proxy, sql: &str, sqlstate: &str) -> String {
 fn every_show_answers_and_is_a_table() {
     let proxy = Proxy::direct();
     let names = [
-        "status", "phase", "gates", "divergences", "statements", "tables", "journal", "sessions",
-        "events", "config", "version", "pools", "stats", "clients", "servers", "databases", "tasks",
+        "status",
+        "phase",
+        "gates",
+        "divergences",
+        "statements",
+        "tables",
+        "journal",
+        "sessions",
+        "events",
+        "config",
+        "version",
+        "pools",
+        "stats",
+        "clients",
+        "servers",
+        "databases",
+        "tasks",
         "help",
     ];
     for name in names {

@@ -3,9 +3,9 @@
 
 mod check;
 mod common;
+mod console;
 mod demo;
 mod docs;
-mod console;
 mod harness;
 mod switch_model;
 mod typing;

@@ -162,9 +162,9 @@ impl Session {
             let outcome = match message {
                 Ok(None | Some(Frontend::Terminate)) => return Stop::Gone,
                 Ok(Some(Frontend::Query(sql))) => self.simple(&sql).await,
-                Ok(Some(
-                    Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_),
-                )) => Ok(()),
+                Ok(Some(Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_))) => {
+                    Ok(())
+                }
                 Ok(Some(other)) => self.extended(other).await,
                 Err(error) => return Stop::Error(error),
             };

@@ -145,8 +145,7 @@ fn options(text: &str, verb: &str, mut rest: &[Word<'_>]) -> Result<Options> {
 
 /// `d7`: a divergence, not a table.
 fn is_id(name: &str) -> bool {
-    name.strip_prefix('d')
-        .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    name.strip_prefix('d').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Names between commas, after `skip` words.

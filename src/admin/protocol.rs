@@ -158,9 +158,7 @@ impl Session {
 
     fn statement(&self, name: &str) -> Result<Arc<Prepared>> {
         let found = self.statements.get(name).cloned();
-        found.ok_or_else(|| {
-            missing("prepared statement", name, state::INVALID_SQL_STATEMENT_NAME)
-        })
+        found.ok_or_else(|| missing("prepared statement", name, state::INVALID_SQL_STATEMENT_NAME))
     }
 
     fn bind(&mut self, bind: &Bind) -> Result<()> {

@@ -252,9 +252,8 @@ fn setting<'a>(config: &'a Entries, name: &str) -> Option<&'a str> {
 }
 
 fn databases(s: &Status, config: &Entries) -> Vec<Row> {
-    let number = |text: Option<&str>| {
-        text.and_then(|t| t.parse().ok()).map_or(Cell::Null, Cell::Integer)
-    };
+    let number =
+        |text: Option<&str>| text.and_then(|t| t.parse().ok()).map_or(Cell::Null, Cell::Integer);
     let place = match s.primary.as_str() {
         "postgres" => setting(config, "postgres.url"),
         _ => setting(config, "sqlite.path"),

@@ -135,7 +135,8 @@ impl Session {
             return Ok(Answer { rows, codecs: Vec::new(), tag });
         };
         for step in &task.steps {
-            let text = format!("{}. {} ({:.1} ms) {}", step.number, step.text, step.ms, step.detail);
+            let text =
+                format!("{}. {} ({:.1} ms) {}", step.number, step.text, step.ms, step.detail);
             let notice = Error::client(SqlState(*b"00000"), text.trim_end().to_owned());
             write::notice(self.io.out(), Severity::Info, &notice);
         }

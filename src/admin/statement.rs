@@ -52,11 +52,7 @@ impl What {
 
 fn columns(list: &[(&str, u32)]) -> Vec<Output> {
     list.iter()
-        .map(|(name, ty)| Output {
-            name: (*name).to_owned(),
-            ty: Type::new(*ty),
-            origin: (0, 0),
-        })
+        .map(|(name, ty)| Output { name: (*name).to_owned(), ty: Type::new(*ty), origin: (0, 0) })
         .collect()
 }
 

@@ -292,11 +292,7 @@ pub(super) const TABLES: &[Table] = &[
             ("role", TEXT),
         ],
     },
-    Table {
-        name: "help",
-        about: "this list",
-        columns: &[("command", TEXT), ("about", TEXT)],
-    },
+    Table { name: "help", about: "this list", columns: &[("command", TEXT), ("about", TEXT)] },
 ];
 
 /// Orders, for SHOW HELP.

@@ -41,7 +41,8 @@ pub fn translate(args: &TranslateArgs) -> ExitCode {
         Ok(list) => {
             let mut out = std::io::stdout().lock();
             let text = if args.json {
-                serde_json::to_string_pretty(&json!({"statements": list})).unwrap_or_default() + "\n"
+                serde_json::to_string_pretty(&json!({"statements": list})).unwrap_or_default()
+                    + "\n"
             } else {
                 list.iter().map(shown).collect::<Vec<_>>().join("\n")
             };
@@ -120,12 +121,8 @@ fn catalog_of(path: &Path) -> Result<Arc<Catalog>> {
 
 fn statements(text: &str, catalog: &Catalog, to_sqlite: bool) -> Result<Vec<Value>> {
     let path = ["public".to_owned()];
-    let context = Context {
-        catalog,
-        temporary: &BTreeMap::new(),
-        search_path: &path,
-        param_types: &[],
-    };
+    let context =
+        Context { catalog, temporary: &BTreeMap::new(), search_path: &path, param_types: &[] };
     let mut list = Vec::new();
     for parsed in sql::parse(text)? {
         let one = sql::plan(&parsed, &context).and_then(|plan| statement(&plan, to_sqlite));
@@ -144,9 +141,10 @@ fn statement(plan: &Plan, to_sqlite: bool) -> Result<Value> {
             let text = if to_sqlite {
                 query.sqlite.clone()
             } else {
-                query.postgres.clone().ok_or_else(|| {
-                    Error::unsupported("printing this statement for PostgreSQL")
-                })?
+                query
+                    .postgres
+                    .clone()
+                    .ok_or_else(|| Error::unsupported("printing this statement for PostgreSQL"))?
             };
             (text, None, Some(query))
         }

@@ -72,8 +72,7 @@ pub fn may_create_beside(path: &Path) -> bool {
 
 fn open(path: &Path) -> Result<rusqlite::Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
-        rusqlite::Connection::open_with_flags(path, flags).map_err(codes::opening)?;
+    let connection = rusqlite::Connection::open_with_flags(path, flags).map_err(codes::opening)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(codes::opening)?;
     Ok(connection)
 }
@@ -106,7 +105,8 @@ impl Copy {
     /// 58030 when it cannot be read or there is no room.
     pub fn of(path: &Path) -> Result<Self> {
         let failed = |e: std::io::Error| {
-            Error::primary(state::IO_ERROR, "could not make a folder for a copy").detail(e.to_string())
+            Error::primary(state::IO_ERROR, "could not make a folder for a copy")
+                .detail(e.to_string())
         };
         let copy = Self { folder: folder().map_err(failed)? };
         let source = open(path)?;
