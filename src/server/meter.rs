@@ -3,6 +3,7 @@
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::session::observer::{Finished, Observer};
+use crate::sql::ast::Statement;
 use crate::sql::plan::{Action, Plan, QueryKind};
 use crate::telemetry::names;
 
@@ -28,6 +29,10 @@ impl Kind {
 pub(super) struct Meter {
     read: Kind,
     write: Kind,
+    ddl: Kind,
+    transaction: Kind,
+    session: Kind,
+    copy: Kind,
     wait: Histogram,
 }
 
@@ -37,6 +42,10 @@ impl Meter {
         Self {
             read: Kind::new("read"),
             write: Kind::new("write"),
+            ddl: Kind::new("ddl"),
+            transaction: Kind::new("transaction"),
+            session: Kind::new("session"),
+            copy: Kind::new("copy"),
             wait: histogram!(names::WRITER_WAIT),
         }
     }
@@ -44,7 +53,13 @@ impl Meter {
     fn kind(&self, plan: &Plan) -> &Kind {
         match &plan.action {
             Action::Query(query) if query.kind == QueryKind::Write => &self.write,
-            _ => &self.read,
+            Action::Query(_) | Action::Explain(_) => &self.read,
+            Action::Ddl(_) => &self.ddl,
+            Action::Copy(_) => &self.copy,
+            Action::Session(statement) if matches!(**statement, Statement::Transaction(_)) => {
+                &self.transaction
+            }
+            Action::Session(_) | Action::Empty => &self.session,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::copy::options::{Layout, Options};
 use super::reply::{self, Tag};
 use super::{Session, Step, Stop, query};
 use crate::backend::sqlite::Statement as Prepared;
+use crate::backend::sqlite::events::Event;
 use crate::backend::sqlite::functions::session::Scope;
 use crate::error::{Error, Result, state};
 use crate::schema::{Relation, RelationKind};
@@ -72,7 +73,10 @@ impl Session {
         write::copy_in_response(self.io.out(), format, &vec![format; columns.len()]);
         self.flush().await?;
         let writer = self.transaction.writer().ok_or_else(|| Error::internal("no writer"))?;
-        let statement = block_in_place(|| writer.prepare(&insert.sqlite))?;
+        let statement = block_in_place(|| {
+            writer.mark()?;
+            writer.prepare(&insert.sqlite)
+        })?;
         let loading = Loading {
             table: relation.name.clone(),
             input: Input::new(options, columns),
@@ -93,7 +97,13 @@ impl Session {
         let outcome = self.receive_all(&mut loading, insert).await;
         self.cancel.stopped();
         outcome?;
-        Ok(reply::counted("COPY", loading.rows))
+        let Loading { statement, plan, rows, .. } = loading;
+        drop(statement);
+        if let Some(writer) = self.transaction.writer().filter(|w| w.recording()) {
+            let note = super::watch::copy_note(&plan, insert, rows);
+            writer.note(&Event::Statement(Box::new(note)));
+        }
+        Ok(reply::counted("COPY", rows))
     }
 
     async fn receive_all(&mut self, loading: &mut Loading, insert: &QueryPlan) -> Step<()> {

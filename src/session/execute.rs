@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
+use super::observer::Finished;
 use super::query::Call;
 use super::reply::{self, Tag};
-use super::{Session, Step};
+use super::{Session, Step, Stop};
 use crate::backend::sqlite::functions::session::Session as Scope;
 use crate::error::{Error, Result};
 use crate::sql::ast::Statement;
@@ -33,6 +34,23 @@ pub(super) fn is_control(statement: &Statement) -> bool {
 impl Session {
     /// Runs a statement to its end, rows included; the tag is for the caller to send.
     pub(super) async fn execute(&mut self, request: Request) -> Step<Tag> {
+        let plan = Arc::clone(&request.plan);
+        if matches!(plan.action, Action::Query(_)) {
+            // Queries tell the observer themselves: portals run them in pieces.
+            return self.execute_action(request).await;
+        }
+        let began = self.shared.clock.instant();
+        let outcome = self.execute_action(request).await;
+        let took = self.shared.clock.instant().duration_since(began);
+        let error = match &outcome {
+            Err(Stop::Error(error)) => Some(error),
+            _ => None,
+        };
+        self.shared.observer.finished(Finished { plan: &plan, rows: 0, took, error });
+        outcome
+    }
+
+    async fn execute_action(&mut self, request: Request) -> Step<Tag> {
         let plan = Arc::clone(&request.plan);
         match &plan.action {
             Action::Empty => Err(Error::internal("an empty statement was run").into()),

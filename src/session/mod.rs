@@ -19,7 +19,7 @@
 //! | plans | the plan cache |
 //! | cancel, wait | requests from outside, timeouts, a vanished client |
 //! | notify, advisory | LISTEN/NOTIFY and advisory locks inside the proxy |
-//! | observer | what the engine learns from sessions |
+//! | observer, watch | what the engine learns from sessions; notes for the journal |
 
 mod advisory;
 mod cancel;
@@ -46,6 +46,7 @@ mod simple;
 mod spool;
 mod transaction;
 mod wait;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

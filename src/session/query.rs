@@ -4,6 +4,7 @@
 //! reader goes back as soon as its rows are out. Start at [`Session::query`].
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::task::block_in_place;
 
@@ -11,10 +12,13 @@ use super::observer::{Failure, Finished};
 use super::reply::{self, Tag};
 use super::spool::Spool;
 use super::transaction::Isolation;
+use super::watch::{self, Watch};
 use super::{OUTPUT_BYTES, Session, Step, Stop};
 use crate::backend::sqlite::functions::session::Scope;
+use crate::backend::sqlite::events::Event;
 use crate::backend::sqlite::{Connection, Reader, Statement};
 use crate::error::{Error, Result, state};
+use crate::journal;
 use crate::sql::plan::{Plan, QueryKind, QueryPlan};
 use crate::value::{Cell, Format};
 
@@ -22,6 +26,16 @@ use crate::value::{Cell, Format};
 pub(super) struct Running {
     statement: Statement,
     reader: Option<Reader>,
+    /// What is learnt on the way; boxed, as most statements have none.
+    watch: Option<Box<Watch>>,
+    /// What the journal needs of a write.
+    record: Option<Box<Record>>,
+    began: Instant,
+}
+
+/// A write that is recorded: the frozen values that were bound.
+struct Record {
+    frozen: Vec<Cell>,
 }
 
 /// One execution of a query.
@@ -55,11 +69,15 @@ impl Running {
     }
 
     /// Puts the rest of the rows aside and gives the connection back.
-    pub(super) fn spool(mut self, into: &mut Spool) -> Result<()> {
+    pub(super) fn spool(&mut self, into: &mut Spool) -> Result<()> {
         block_in_place(|| {
             let columns = self.statement.column_count();
             while self.statement.step()? {
-                into.push((0..columns).map(|i| self.statement.column(i)))?;
+                let statement = &self.statement;
+                into.push((0..columns).map(|i| statement.column(i)))?;
+                if let Some(watch) = &mut self.watch {
+                    watch.row(|i| statement.column(i))?;
+                }
             }
             Ok(())
         })
@@ -121,17 +139,41 @@ impl Session {
     async fn query_inner(&mut self, call: &Call, max_rows: u64) -> Step<Ended> {
         let query = query_of(&call.plan)?;
         let mut running = self.start(call, query).await?;
-        self.continue_rows(call, query, &mut running, max_rows).await.and_then(|(rows, done)| {
-            if !done {
-                return Ok(Ended::Suspended(rows, running));
-            }
-            let changed = match query.kind {
-                QueryKind::Write => self.connection_of(&running)?.changes(),
-                _ => rows,
-            };
-            running.statement.reset();
-            Ok(Ended::Done(rows, changed))
-        })
+        match self.continue_rows(call, query, &mut running, max_rows).await {
+            Ok((rows, true)) => Ok(Ended::Done(rows, self.finish(call, query, running, rows)?)),
+            Ok((rows, false)) => Ok(Ended::Suspended(rows, running)),
+            // What it did is undone with its transaction or savepoint.
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// The statement has ended well: the rows it changed, its note, its sample.
+    fn finish(
+        &mut self,
+        call: &Call,
+        query: &QueryPlan,
+        mut running: Running,
+        rows: u64,
+    ) -> Result<u64> {
+        running.statement.reset();
+        let Running { statement, reader, watch, record, began } = running;
+        let changed = match (query.kind, self.transaction.writer()) {
+            (QueryKind::Write, Some(writer)) => writer.changes(),
+            _ => rows,
+        };
+        drop(statement);
+        if let (Some(record), Some(writer)) = (record, self.transaction.writer()) {
+            let digest = watch.filter(|_| !call.plan.columns.is_empty()).map(|w| w.digest());
+            let note = watch::note(&call.plan, query, &call.params, record.frozen, changed, digest);
+            writer.note(&Event::Statement(Box::new(note)));
+            return Ok(changed);
+        }
+        if let (Some(watch), Some(reader)) = (watch, &reader) {
+            block_in_place(|| reader.execute("COMMIT", &[]))?;
+            let took = self.shared.clock.instant().duration_since(began);
+            self.shared.observer.read(watch.sample(call, took));
+        }
+        Ok(changed)
     }
 
     /// Picks the lane, computes frozen values, prepares and binds.
@@ -152,18 +194,40 @@ impl Session {
         };
         self.cancel.running(connection.interrupter());
         connection.set_deadline(self.deadline);
-        let statement = block_in_place(|| prepare(connection, query, &call.params, &frozen));
-        self.transaction.queried = true;
-        match statement {
-            Ok(statement) => {
-                if query.kind == QueryKind::Write {
-                    self.note(call, query, &frozen)?;
+        let began = self.shared.clock.instant();
+        let wanted = match (&reader, query.kind) {
+            (Some(_), QueryKind::Read) if !query.system => self.shared.observer.wants(&call.plan),
+            _ => None,
+        };
+        let writer = self.transaction.writer().filter(|w| w.recording());
+        let prepared = block_in_place(|| {
+            let record = match writer.filter(|_| query.kind == QueryKind::Write) {
+                None => None,
+                Some(writer) => {
+                    writer.mark()?;
+                    Some(Box::new(Record { frozen: frozen.clone() }))
                 }
-                Ok(Running { statement, reader })
+            };
+            let watch = match (wanted, &reader) {
+                (Some(limits), Some(reader)) => {
+                    // One snapshot for the position and the rows.
+                    reader.execute("BEGIN", &[])?;
+                    let position = journal::position(reader)?;
+                    Some(Box::new(Watch::read(call, query, frozen.clone(), limits, position)))
+                }
+                _ if record.is_some() => Some(Box::new(Watch::returning(call, query))),
+                _ => None,
+            };
+            Ok((prepare(connection, query, &call.params, &frozen)?, watch, record))
+        });
+        self.transaction.queried = true;
+        match prepared {
+            Ok((statement, watch, record)) => {
+                Ok(Running { statement, reader, watch, record, began })
             }
             Err(error) => {
                 self.cancel.stopped();
-                Err(error.into())
+                Err(Error::into(error))
             }
         }
     }
@@ -233,6 +297,9 @@ impl Session {
                         &derived.style,
                         |i| statement.column(i),
                     )?;
+                    if let Some(watch) = &mut running.watch {
+                        watch.row(|i| statement.column(i))?;
+                    }
                     sent += 1;
                 }
             });
@@ -268,7 +335,7 @@ impl Session {
     /// Returns the rows changed.
     pub(super) async fn query_into(&mut self, call: &Call, spool: &mut Spool) -> Step<u64> {
         let query = query_of(&call.plan)?;
-        let running = self.start(call, query).await?;
+        let mut running = self.start(call, query).await?;
         let scope = self.scope();
         let outcome = {
             let _scope = Scope::enter(scope);
@@ -276,7 +343,7 @@ impl Session {
         };
         self.cancel.stopped();
         outcome.map_err(|e| self.describe(e))?;
-        Ok(self.transaction.writer().map_or(0, |w| w.changes()))
+        Ok(self.finish(call, query, running, spool.len())?)
     }
 
     /// Puts the deadline of a new Execute on a statement that is resumed.
@@ -297,11 +364,6 @@ impl Session {
             QueryKind::Write => query.tag.split(' ').next().unwrap_or(query.tag),
         };
         Err(read_only(what))
-    }
-
-    /// Leaves a statement's note for the journal.
-    fn note(&mut self, _call: &Call, _query: &QueryPlan, _frozen: &[Cell]) -> Result<()> {
-        Ok(())
     }
 }
 
