@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::meter::Meter;
-use crate::backend::sqlite::sequences::Sequences;
-use crate::backend::sqlite::{self, Install, Sqlite, functions, system};
+use crate::backend::sqlite::catalog::{Side, prepare};
+use crate::backend::sqlite::{self, Install, Sqlite, errors, functions, system};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, TempStore};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::session::Shared;
 
@@ -37,13 +37,38 @@ pub(super) async fn open(config: &Config, stop: &CancellationToken) -> Result<(S
         tracing::info!(path = %sqlite.path().display(), "switched the SQLite file to WAL mode");
     }
     let journal = Journal::open(&sqlite, clock.clone()).await?;
-    let sequences = Arc::new(Sequences::default());
-    let mut shared = Shared::new(sqlite, state, sequences, clock);
+    let side = catalog(&sqlite, &state).await?;
+    let mut shared = Shared::new(sqlite, state, side, clock);
     shared.version = version(config);
     shared.database.clone_from(&config.listen.database);
     shared.stopping = stop.clone();
     shared.observer = Arc::new(Meter::new());
     Ok((shared, journal))
+}
+
+/// Loads the catalog of the file, taking over tables that are not recorded yet.
+async fn catalog(sqlite: &Sqlite, state: &Arc<system::State>) -> Result<Arc<Side>> {
+    let writer = sqlite.writer(None).await?;
+    let prepared = tokio::task::block_in_place(|| {
+        let prepared = prepare(&writer)?;
+        writer.commit()?;
+        Ok::<_, Error>(prepared)
+    })?;
+    for finding in &prepared.findings {
+        tracing::info!(table = finding.table, "{}", finding.message);
+    }
+    state.set_catalog(Arc::clone(&prepared.catalog));
+    sqlite.set_catalog(prepared.catalog);
+    let shared = Arc::clone(state);
+    sqlite.set_error_map(Arc::new(move |failure| {
+        // A session's uncommitted DDL knows names the shared catalog does not.
+        let current = functions::session::current();
+        match &current.catalog {
+            Some(catalog) => errors::from_sqlite(failure, catalog),
+            None => errors::from_sqlite(failure, &shared.snapshot().catalog),
+        }
+    }));
+    Ok(prepared.side)
 }
 
 fn options(config: &Config) -> Result<sqlite::Options> {

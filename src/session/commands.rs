@@ -316,23 +316,17 @@ impl Session {
                 self.inbox.unlisten(None);
                 self.transaction.listens.clear();
                 self.held.release_session(&self.shared.locks, self.pid);
-                self.sequences.clear();
+                self.sequences.discard();
+                self.discard_temporary();
             }
-            "SEQUENCES" => self.sequences.clear(),
+            "SEQUENCES" => self.sequences.discard(),
+            "TEMP" | "TEMPORARY" => {
+                self.outside_block("DISCARD TEMP")?;
+                self.discard_temporary();
+            }
             _ => {}
         }
         Ok(format!("DISCARD {what}").into())
-    }
-
-    /// 25001 inside a block or a multi-statement query.
-    fn outside_block(&self, what: &str) -> Result<()> {
-        if self.transaction.block == Block::Open || self.many {
-            return Err(Error::client(
-                state::ACTIVE_SQL_TRANSACTION,
-                format!("{what} cannot run inside a transaction block"),
-            ));
-        }
-        Ok(())
     }
 
     fn maintenance(&mut self, tag: &'static str) -> Step<Tag> {

@@ -7,12 +7,12 @@ use tokio::task::block_in_place;
 use super::copy::input::{Input, Next};
 use super::copy::options::{Layout, Options};
 use super::reply::{self, Tag};
-use super::{Session, Step, Stop, query};
+use super::{Session, Step, Stop, frozen, query};
 use crate::backend::sqlite::Statement as Prepared;
 use crate::backend::sqlite::events::Event;
 use crate::backend::sqlite::functions::session::Scope;
 use crate::error::{Error, Result, state};
-use crate::schema::{Relation, RelationKind};
+use crate::schema::{Relation, RelationKind, Sequence};
 use crate::sql::ast::{
     Copy, Expr, ExprKind, Insert, Name, Overriding, Select, SelectBody, Statement,
 };
@@ -163,7 +163,8 @@ impl Session {
         let Some(writer) = self.transaction.writer() else {
             return Err(Error::internal("no writer"));
         };
-        let mut drawn: Vec<(String, i64)> = Vec::new();
+        let catalog = self.catalog();
+        let mut drawn: Vec<(&Sequence, i64)> = Vec::new();
         let outcome = block_in_place(|| {
             let _scope = Scope::enter(scope);
             loop {
@@ -176,16 +177,18 @@ impl Session {
                 }
                 for (i, frozen) in insert.frozen.iter().enumerate() {
                     if let FrozenSource::NextValue(name) = &frozen.source {
-                        let value = shared.next_value(writer, name)?;
-                        drawn.push((name.clone(), value));
+                        let sequence = frozen::sequence_of(&catalog, name)?;
+                        let value = frozen::draw(&shared, writer, sequence)?;
+                        drawn.clear();
+                        drawn.push((sequence, value));
                         loading.frozen[i] = Cell::Integer(value);
                     }
                 }
                 loading.insert_row()?;
             }
         });
-        if let Some((name, value)) = drawn.last() {
-            self.sequences.set(name, *value, true);
+        if let Some((sequence, value)) = drawn.last() {
+            self.sequences.gave(sequence, *value);
         }
         outcome
     }
@@ -194,7 +197,7 @@ impl Session {
     pub(super) fn copy_relation(&self, name: &Name) -> Result<Arc<Relation>> {
         let catalog = self.catalog();
         let found = match name.schema.as_deref() {
-            None => self.temporary.get(&name.name).or_else(|| catalog.relation(&name.name)),
+            None => self.temporary().get(&name.name).or_else(|| catalog.relation(&name.name)),
             Some("public") => catalog.relation(&name.name),
             Some(_) => None,
         };

@@ -94,7 +94,7 @@ impl Session {
         let sql = format!("EXPLAIN QUERY PLAN {}", query.sqlite);
         let sqlite = self.shared.sqlite.clone();
         let reader;
-        let connection = match self.transaction.connection() {
+        let connection = match self.connection() {
             Some(connection) => connection,
             None => {
                 reader = sqlite.reader(self.deadline).await?;
@@ -136,7 +136,7 @@ impl Session {
     pub(super) fn scope(&self) -> Arc<Scope> {
         let mut style = self.settings.derived().style.clone();
         style.now = Some(self.transaction.started);
-        Arc::new(Scope { style })
+        Arc::new(Scope { style, catalog: self.transaction.catalog.clone() })
     }
 
     /// Appends CommandComplete.

@@ -4,55 +4,16 @@
 //! Owns turning a plan's [`Frozen`] list into cells. It must never ask the system for time
 //! or randomness except through the clock handle.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use tokio::task::block_in_place;
 
-use super::{Session, Step};
+use super::{Session, Shared, Step};
+use crate::backend::sqlite::Writer;
+use crate::backend::sqlite::events::{Event, SequenceEvent};
+use crate::backend::sqlite::sequences::Moved;
 use crate::error::{Error, Result, state};
-use crate::schema::Codec;
+use crate::schema::{Catalog, Codec, Sequence};
 use crate::sql::plan::{Frozen, FrozenSource};
 use crate::value::{Cell, Datum, Style, Type, coerce, datetime, oid, storage};
-
-/// What currval() and lastval() remember.
-#[derive(Debug, Default)]
-pub(super) struct SequenceMemory {
-    last: Option<String>,
-    values: HashMap<String, i64>,
-}
-
-impl SequenceMemory {
-    /// nextval() or setval() gave this session a value.
-    pub(super) fn set(&mut self, name: &str, value: i64, counts_as_last: bool) {
-        self.values.insert(name.to_owned(), value);
-        if counts_as_last {
-            self.last = Some(name.to_owned());
-        }
-    }
-
-    /// DISCARD SEQUENCES
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    fn current(&self, name: &str) -> Result<i64> {
-        self.values.get(name).copied().ok_or_else(|| {
-            Error::client(
-                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                format!("currval of sequence \"{name}\" is not yet defined in this session"),
-            )
-        })
-    }
-
-    fn last(&self) -> Result<i64> {
-        let name = self.last.as_ref().ok_or_else(|| {
-            Error::client(
-                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "lastval is not yet defined in this session",
-            )
-        })?;
-        self.current(name)
-    }
-}
 
 impl Session {
     /// Computes the frozen values of a plan, in order.
@@ -78,7 +39,10 @@ impl Session {
             FrozenSource::Random => Cell::Real(self.shared.clock.random_unit()),
             FrozenSource::Uuid => Cell::Text(self.uuid()),
             FrozenSource::NextValue(name) => Cell::Integer(self.next_value(name).await?),
-            FrozenSource::CurrentValue(name) => Cell::Integer(self.sequences.current(name)?),
+            FrozenSource::CurrentValue(name) => {
+                let catalog = self.catalog();
+                Cell::Integer(self.sequences.current(sequence_of(&catalog, name)?)?)
+            },
             FrozenSource::LastValue => Cell::Integer(self.sequences.last()?),
             FrozenSource::Session(name, arguments) => {
                 self.session_function(name, arguments, params, types).await?
@@ -91,27 +55,37 @@ impl Session {
 
     /// nextval(): needs the writer, for what is persisted ahead.
     pub(super) async fn next_value(&mut self, name: &str) -> Step<i64> {
+        if self.transaction.read_only {
+            return Err(super::query::read_only("nextval()").into());
+        }
         self.take_writer().await?;
-        let shared = Arc::clone(&self.shared);
+        let catalog = self.catalog();
+        let sequence = sequence_of(&catalog, name)?;
         let writer = self.transaction.writer().ok_or_else(|| Error::internal("no writer"))?;
-        let value = tokio::task::block_in_place(|| shared.next_value(writer, name))?;
-        self.sequences.set(name, value, true);
+        let value = block_in_place(|| draw(&self.shared, writer, sequence))?;
+        self.sequences.gave(sequence, value);
         Ok(value)
     }
 
     /// setval()
     pub(super) async fn set_sequence(&mut self, name: &str, value: i64, called: bool) -> Step<()> {
+        if self.transaction.read_only {
+            return Err(super::query::read_only("setval()").into());
+        }
         self.take_writer().await?;
-        let shared = Arc::clone(&self.shared);
+        let catalog = self.catalog();
+        let sequence = sequence_of(&catalog, name)?;
         let writer = self.transaction.writer().ok_or_else(|| Error::internal("no writer"))?;
-        tokio::task::block_in_place(|| shared.set_value(writer, name, value, called))?;
+        let sequences = &self.shared.side.sequences;
+        let moved = block_in_place(|| sequences.set(writer, sequence, value, called))?;
+        note(writer, moved);
         if called {
-            self.sequences.set(name, value, false);
+            self.sequences.was_set(sequence, value);
         }
         Ok(())
     }
 
-    fn uuid(&self) -> String {
+    pub(super) fn uuid(&self) -> String {
         let mut bytes = [0; 16];
         self.shared.clock.random_bytes(&mut bytes);
         bytes[6] = bytes[6] & 0x0f | 0x40;
@@ -119,6 +93,27 @@ impl Session {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
     }
+}
+
+/// The sequence of this name, or 42P01.
+pub(super) fn sequence_of<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Sequence> {
+    catalog.sequences.get(name).map(AsRef::as_ref).ok_or_else(|| {
+        Error::client(state::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+    })
+}
+
+/// Draws the next value on the writer and notes it for the journal.
+pub(super) fn draw(shared: &Shared, writer: &Writer, sequence: &Sequence) -> Result<i64> {
+    let (value, moved) = shared.side.sequences.next(writer, sequence)?;
+    if let Some(moved) = moved {
+        note(writer, moved);
+    }
+    Ok(value)
+}
+
+fn note(writer: &Writer, moved: Moved) {
+    let Moved { name, value, called } = moved;
+    writer.note(&Event::Sequence(SequenceEvent { name, value, called }));
 }
 
 /// A moment as a cell of the wanted type, in the session's zone.

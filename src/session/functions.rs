@@ -126,6 +126,16 @@ impl Session {
         }
     }
 
+    /// A function whose value does not change within a statement, without waiting.
+    pub(super) fn steady(&self, name: &str, arguments: &[FrozenArgument]) -> Result<Cell> {
+        let arguments = self.arguments(name, arguments, &[], &[])?;
+        match self.identity_function(name, &arguments)? {
+            Some(cell) => Ok(cell),
+            None if name == "current_setting" => self.current_setting(&arguments),
+            None => Err(Error::unsupported(format_args!("function {name} here"))),
+        }
+    }
+
     fn identity_function(&self, name: &str, arguments: &Arguments<'_>) -> Result<Option<Cell>> {
         let exists =
             |schema: &str| matches!(schema, "public" | "pg_catalog" | "information_schema");

@@ -48,12 +48,14 @@ mod transaction;
 mod wait;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::backend::sqlite::Connection as SqliteConnection;
+use crate::backend::sqlite::ddl::Temporary;
+use crate::backend::sqlite::sequences::SessionValues;
+use crate::backend::sqlite::system::Snapshot;
 use crate::error::{Error, state};
-use crate::schema::Relation;
 use crate::wire::cancel::Signal;
 use crate::wire::{Connection, Frontend, Startup, Status, write};
 
@@ -61,7 +63,6 @@ pub use shared::{Card, Doing, Shared};
 
 use advisory::Held;
 use cancel::Cancel;
-use frozen::SequenceMemory;
 use notify::Inbox;
 use portal::Portals;
 use prepared::Statements;
@@ -103,9 +104,13 @@ struct Session {
     cancel: Arc<Cancel>,
     inbox: Inbox,
     held: Held,
-    sequences: SequenceMemory,
-    /// Temporary tables, by name.
-    temporary: Arc<BTreeMap<String, Arc<Relation>>>,
+    sequences: SessionValues,
+    /// Temporary tables, by name, as of the last commit.
+    temporary: Arc<Temporary>,
+    /// Own connection, while there are temporary tables.
+    own: Option<SqliteConnection>,
+    /// The system tables as this session sees them, and what they were made from.
+    seen: Option<(Arc<Snapshot>, Arc<Snapshot>)>,
     /// The running simple query has several statements.
     many: bool,
     /// When the client's message arrived: statement_timestamp(), PostgreSQL microseconds.
@@ -155,8 +160,10 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         portals: Portals::default(),
         cancel,
         held: Held::default(),
-        sequences: SequenceMemory::default(),
+        sequences: SessionValues::default(),
         temporary: Arc::default(),
+        own: None,
+        seen: None,
         many: false,
         message_at: 0,
         deadline: None,

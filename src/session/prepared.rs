@@ -125,7 +125,7 @@ impl Session {
         let derived = self.settings.derived();
         let plan = entry.plan(For {
             catalog: &catalog,
-            temporary: &self.temporary,
+            temporary: self.temporary(),
             search_path: &derived.search_path,
             types,
         });
@@ -188,7 +188,7 @@ impl Session {
         // Looking the plan up again is cheap, and right whatever changed.
         let current = match old.action {
             Action::Query(_) | Action::Explain(_) => {
-                if old.catalog_version == self.catalog().version && self.temporary.is_empty() {
+                if old.catalog_version == self.catalog().version && self.temporary().is_empty() {
                     return Ok(Arc::clone(prepared));
                 }
                 let entry = prepared.entry().ok_or_else(|| missing(name))?;

@@ -15,6 +15,7 @@ use super::transaction::Isolation;
 use super::watch::{self, Watch};
 use super::{OUTPUT_BYTES, Session, Step, Stop};
 use crate::backend::sqlite::functions::session::Scope;
+use crate::backend::sqlite::errors;
 use crate::backend::sqlite::events::Event;
 use crate::backend::sqlite::{Connection, Reader, Statement};
 use crate::error::{Error, Result, state};
@@ -115,7 +116,7 @@ impl Session {
                 Ok(ended)
             }
             Err(Stop::Error(error)) => {
-                let error = self.describe(error);
+                let error = self.name_key(self.describe(error), &call.plan);
                 let finished = Finished { plan: &call.plan, rows: 0, took, error: Some(&error) };
                 observer.finished(finished);
                 if observer.wants_failures() {
@@ -156,6 +157,11 @@ impl Session {
         rows: u64,
     ) -> Result<u64> {
         running.statement.reset();
+        if query.system
+            && let Some(reader) = &running.reader
+        {
+            self.show_again(reader)?;
+        }
         let Running { statement, reader, watch, record, began } = running;
         let changed = match (query.kind, self.transaction.writer()) {
             (QueryKind::Write, Some(writer)) => writer.changes(),
@@ -186,10 +192,13 @@ impl Session {
             self.freeze(&query.frozen, &call.params, &call.plan.params).await?
         };
         let reader = self.lane(query.kind).await?;
+        if query.system {
+            self.show_to(reader.as_ref())?;
+        }
         let connection = match &reader {
             Some(reader) => reader,
             None => {
-                self.transaction.connection().ok_or_else(|| Error::internal("no connection"))?
+                self.connection().ok_or_else(|| Error::internal("no connection"))?
             }
         };
         self.cancel.running(connection.interrupter());
@@ -246,6 +255,9 @@ impl Session {
         if self.transaction.connection().is_some() {
             return Ok(None);
         }
+        if self.own.is_some() && self.transaction.isolation == Isolation::ReadCommitted {
+            return Ok(None);
+        }
         if self.transaction.isolation != Isolation::ReadCommitted {
             self.take_snapshot().await?;
             return Ok(None);
@@ -258,7 +270,7 @@ impl Session {
     fn connection_of<'a>(&'a self, running: &'a Running) -> Result<&'a Connection> {
         match &running.reader {
             Some(reader) => Ok(reader),
-            None => self.transaction.connection().ok_or_else(|| Error::internal("no connection")),
+            None => self.connection().ok_or_else(|| Error::internal("no connection")),
         }
     }
 
@@ -352,6 +364,18 @@ impl Session {
         connection.set_deadline(self.deadline);
         self.cancel.running(connection.interrupter());
         Ok(())
+    }
+
+    /// Names the foreign key a statement has violated, when only one can be meant.
+    fn name_key(&self, error: Error, plan: &Plan) -> Error {
+        match query_of(plan) {
+            Ok(QueryPlan { writes: Some(table), tag, .. })
+                if error.sqlstate() == state::FOREIGN_KEY_VIOLATION =>
+            {
+                errors::name_foreign_key(error, &self.catalog(), table, *tag == "DELETE")
+            }
+            _ => error,
+        }
     }
 
     fn check_read_only(&self, query: &QueryPlan) -> Result<()> {

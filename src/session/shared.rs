@@ -1,7 +1,7 @@
 //! What all sessions share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -11,11 +11,10 @@ use super::advisory::Locks;
 use super::notify::Hub;
 use super::observer::{Observer, Quiet};
 use super::plans::Plans;
-use crate::backend::sqlite::sequences::Sequences;
-use crate::backend::sqlite::{Sqlite, Writer, system};
+use crate::backend::sqlite::catalog::Side;
+use crate::backend::sqlite::{Sqlite, system};
 use crate::clock::Clock;
 use crate::cutover::gate::{Gate, GateState, Route};
-use crate::error::{Error, Result};
 use crate::schema::Catalog;
 use crate::wire::cancel::Registry;
 
@@ -84,12 +83,14 @@ pub struct Shared {
     pub sqlite: Sqlite,
     /// What the system tables show.
     pub system: Arc<system::State>,
-    /// Sequences' counters.
-    pub sequences: Arc<Sequences>,
+    /// The side catalog: OIDs and sequences.
+    pub side: Arc<Side>,
     /// Time and randomness.
     pub clock: Clock,
     /// Parsed texts and plans.
     pub(super) plans: Plans,
+    /// The highest version of a catalog so far.
+    versions: AtomicU64,
     /// All sessions.
     pub sessions: DashMap<i32, Arc<Card>>,
     /// Cancel keys.
@@ -124,27 +125,24 @@ impl Shared {
         self.locks.has_writer() || self.sqlite.figures().writers_waiting > 0
     }
 
-    /// nextval() on the writer.
-    pub fn next_value(&self, _writer: &Writer, _name: &str) -> Result<i64> {
-        Err(Error::unsupported("nextval"))
-    }
-
-    /// setval() on the writer.
-    pub fn set_value(&self, _w: &Writer, _name: &str, _value: i64, _called: bool) -> Result<()> {
-        Err(Error::unsupported("setval"))
+    /// A number no catalog has had.
+    pub fn new_version(&self) -> u64 {
+        self.versions.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Handles for phase direct, to be refined by the server.
     pub fn new(
         sqlite: Sqlite,
         system: Arc<system::State>,
-        sequences: Arc<Sequences>,
+        side: Arc<Side>,
         clock: Clock,
     ) -> Self {
+        let sqlite_version = sqlite.catalog().version;
         Self {
             sqlite,
             system,
-            sequences,
+            side,
+            versions: AtomicU64::new(sqlite_version),
             sessions: DashMap::new(),
             plans: Plans::new(PLAN_CACHE_BYTES),
             registry: Registry::new(clock.clone()),

@@ -12,6 +12,7 @@ use tokio::task::block_in_place;
 use super::settings::Snapshot;
 use super::{Session, Step};
 use crate::backend::Position;
+use crate::backend::sqlite::ddl::Temporary;
 use crate::backend::sqlite::{Connection, Mark, Reader, Writer};
 use crate::cutover::gate::{Pass, Route, Wish};
 use crate::error::{Error, Result, state};
@@ -64,6 +65,7 @@ struct Savepoint {
     mark: Option<Mark>,
     settings: Snapshot,
     catalog: Option<Arc<Catalog>>,
+    temporary: Option<Arc<Temporary>>,
     notifications: usize,
 }
 
@@ -93,6 +95,10 @@ pub(super) struct Transaction {
     begin: Option<Snapshot>,
     /// The catalog as changed by this transaction's DDL.
     pub(super) catalog: Option<Arc<Catalog>>,
+    /// The temporary tables, likewise.
+    pub(super) temporary: Option<Arc<Temporary>>,
+    /// The connection's system tables show this transaction's catalog.
+    pub(super) shown: bool,
     pub(super) notifications: Vec<(String, String)>,
     /// LISTEN (true) and UNLISTEN of this transaction, done when it commits.
     pub(super) listens: Vec<(bool, Option<String>)>,
@@ -115,6 +121,11 @@ impl Transaction {
             (None, Some((reader, _))) => Some(reader),
             (None, None) => None,
         }
+    }
+
+    /// Whether a snapshot of REPEATABLE READ or above is held.
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.snapshot.is_some()
     }
 
     /// Nesting depth, for the lifetime of cursors.
@@ -255,6 +266,16 @@ impl Session {
         self.transaction.catalog.clone().unwrap_or_else(|| self.shared.sqlite.catalog())
     }
 
+    /// The temporary tables this session sees.
+    pub(super) fn temporary(&self) -> &Arc<Temporary> {
+        self.transaction.temporary.as_ref().unwrap_or(&self.temporary)
+    }
+
+    /// The connection of the transaction, or the session's own.
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        self.transaction.connection().or(self.own.as_ref())
+    }
+
     /// Takes the writer for this transaction, if it is not held yet: the fair queue, then
     /// BEGIN IMMEDIATE, then the client's savepoints again.
     pub(super) async fn take_writer(&mut self) -> Step<()> {
@@ -275,6 +296,8 @@ impl Session {
         // A drain waits for those who are inside: who waits for it must not be.
         self.transaction.pass = None;
         let (gate, sqlite) = (Arc::clone(&shared.gate), shared.sqlite.clone());
+        let own = self.own.take();
+        let own_connection = own.as_ref();
         let taken = self
             .wait_for_lock(async move {
                 let pass = gate.pass(Wish::Write, GATE_WAIT).await?;
@@ -284,9 +307,14 @@ impl Session {
                         .hint("Repeat the transaction.")
                         .retryable());
                 }
-                Ok(Held { writer: sqlite.writer(None).await?, _pass: pass })
+                let writer = match own_connection {
+                    Some(own) => sqlite.writer_on(own, None).await?,
+                    None => sqlite.writer(None).await?,
+                };
+                Ok(Held { writer, _pass: pass })
             })
             .await;
+        self.own = own;
         drop(waiting);
         let held = taken?;
         shared.observer.waited(shared.clock.instant().duration_since(began));
@@ -321,6 +349,9 @@ impl Session {
 
     /// The snapshot of REPEATABLE READ and above, taken at the first query.
     pub(super) async fn take_snapshot(&mut self) -> Step<()> {
+        if self.own.is_some() {
+            return Err(Error::unsupported("temporary tables above READ COMMITTED").into());
+        }
         if self.transaction.snapshot.is_some() || self.transaction.held.is_some() {
             return Ok(());
         }
@@ -356,6 +387,7 @@ impl Session {
             mark,
             settings,
             catalog: t.catalog.clone(),
+            temporary: t.temporary.clone(),
             notifications: t.notifications.len(),
         });
         Ok(())
@@ -399,9 +431,13 @@ impl Session {
             block_in_place(|| held.writer.rollback_to(&name_of(index), *mark))?;
         }
         t.catalog.clone_from(&savepoint.catalog);
+        t.temporary.clone_from(&savepoint.temporary);
         t.notifications.truncate(savepoint.notifications);
         self.settings.restore(&savepoint.settings);
         t.block = Block::Open;
+        if t.shown {
+            self.show_own()?;
+        }
         Ok(())
     }
 
@@ -483,9 +519,18 @@ impl Session {
         }
         self.portals.end_transaction();
         self.transaction.snapshot = None;
+        if let Err(error) = self.on_commit() {
+            self.roll_back();
+            return Err(self.describe(error).into());
+        }
+        self.show_shared();
+        let mut pending_temporary = None;
         if let Some(held) = self.transaction.held.take() {
             let Held { writer, _pass } = held;
             let catalog = self.transaction.catalog.take();
+            if let Some(temporary) = self.transaction.temporary.take() {
+                pending_temporary = Some(temporary);
+            }
             let shared = Arc::clone(&self.shared);
             let committed = block_in_place(|| {
                 writer.commit_with(|_| {
@@ -497,7 +542,15 @@ impl Session {
             });
             shared.locks.writer(self.pid, false);
             match committed {
-                Ok(committed) => shared.sqlite.wait_committed(committed).await?,
+                Ok(committed) => {
+                    if let Some(temporary) = pending_temporary {
+                        self.temporary = temporary;
+                        if self.temporary.is_empty() {
+                            self.own = None;
+                        }
+                    }
+                    shared.sqlite.wait_committed(committed).await?;
+                }
                 Err(error) => {
                     self.roll_back();
                     return Err(self.describe(error).into());
@@ -534,6 +587,8 @@ impl Session {
     }
 
     fn release_writer(&mut self) {
+        self.show_shared();
+        self.transaction.temporary = None;
         self.transaction.snapshot = None;
         self.transaction.catalog = None;
         if let Some(held) = self.transaction.held.take() {
@@ -550,6 +605,7 @@ impl Session {
         t.savepoints.clear();
         t.begin = None;
         t.catalog = None;
+        t.temporary = None;
         t.lost = false;
         t.pass = None;
         t.listens.clear();

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::schema::Catalog;
 use crate::value::Style;
 
 /// What a running function may ask about its session.
@@ -15,6 +16,8 @@ use crate::value::Style;
 pub struct Session {
     /// How text is read and written.
     pub style: Style,
+    /// The catalog of a transaction that has changed it: names in errors come from it.
+    pub catalog: Option<Arc<Catalog>>,
 }
 
 thread_local! {
