@@ -121,6 +121,11 @@ async fn serve(config: Config) -> Result<u8> {
     tracing::info!("stopping: no new clients; sessions end after their transaction");
     stop.cancel();
     drain(&server, &shared, &mut terminate, &mut interrupt).await;
+    if server.sessions() == 0
+        && let Err(error) = start::settle(&shared).await
+    {
+        tracing::warn!(%error, "sequence counters were not written; some values are skipped");
+    }
     Ok(code)
 }
 

@@ -69,7 +69,7 @@ pub(super) async fn build(
     let switch = Switch::new(Parts {
         sqlite: shared.sqlite.clone(),
         journal,
-        sequences: Arc::clone(&shared.sequences),
+        sequences: Arc::clone(&shared.side.sequences),
         clock: shared.clock.clone(),
         mirror,
         gate: Arc::clone(&shared.gate),

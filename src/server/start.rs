@@ -57,6 +57,7 @@ async fn catalog(sqlite: &Sqlite, state: &Arc<system::State>) -> Result<Arc<Side
     for finding in &prepared.findings {
         tracing::info!(table = finding.table, "{}", finding.message);
     }
+    state.share_sequences(Arc::clone(&prepared.side.sequences));
     state.set_catalog(Arc::clone(&prepared.catalog));
     sqlite.set_catalog(prepared.catalog);
     let shared = Arc::clone(state);
@@ -69,6 +70,16 @@ async fn catalog(sqlite: &Sqlite, state: &Arc<system::State>) -> Result<Arc<Side
         }
     }));
     Ok(prepared.side)
+}
+
+/// Leaves exact sequence counters behind at a clean stop.
+pub(super) async fn settle(shared: &Shared) -> Result<()> {
+    let writer = shared.sqlite.writer(None).await?;
+    tokio::task::block_in_place(|| {
+        shared.side.sequences.settle(&writer)?;
+        writer.commit()
+    })?;
+    Ok(())
 }
 
 fn options(config: &Config) -> Result<sqlite::Options> {
