@@ -147,11 +147,7 @@ impl Session {
 
     /// Makes the transaction's connection show the transaction's own catalog.
     pub(super) fn show_own(&mut self) -> Result<()> {
-        let snapshot = Snapshot::new(
-            self.catalog(),
-            Arc::clone(self.temporary()),
-            self.identity(),
-        );
+        let snapshot = Snapshot::new(self.catalog(), Arc::clone(self.temporary()), self.identity());
         let Some(connection) = self.connection() else { return Ok(()) };
         show(connection, self.shared.system.stage(Some(snapshot)))?;
         self.transaction.shown = true;

@@ -42,7 +42,7 @@ impl Session {
             FrozenSource::CurrentValue(name) => {
                 let catalog = self.catalog();
                 Cell::Integer(self.sequences.current(sequence_of(&catalog, name)?)?)
-            },
+            }
             FrozenSource::LastValue => Cell::Integer(self.sequences.last()?),
             FrozenSource::Session(name, arguments) => {
                 self.session_function(name, arguments, params, types).await?

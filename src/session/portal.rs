@@ -246,7 +246,9 @@ impl Session {
     pub(super) fn set_aside_live(&mut self) -> Step<()> {
         let Some(name) = self.portals.live.take() else { return Ok(()) };
         let Some(portal) = self.portals.portals.get_mut(&name) else { return Ok(()) };
-        if let Progress::Live(mut running) = std::mem::replace(&mut portal.progress, Progress::Broken) {
+        if let Progress::Live(mut running) =
+            std::mem::replace(&mut portal.progress, Progress::Broken)
+        {
             let mut spool = Spool::default();
             running.spool(&mut spool)?;
             portal.progress = Progress::Aside(Box::new(spool), 0, None);

@@ -14,9 +14,9 @@ use super::spool::Spool;
 use super::transaction::Isolation;
 use super::watch::{self, Watch};
 use super::{OUTPUT_BYTES, Session, Step, Stop};
-use crate::backend::sqlite::functions::session::Scope;
 use crate::backend::sqlite::errors;
 use crate::backend::sqlite::events::Event;
+use crate::backend::sqlite::functions::session::Scope;
 use crate::backend::sqlite::{Connection, Reader, Statement};
 use crate::error::{Error, Result, state};
 use crate::journal;
@@ -197,9 +197,7 @@ impl Session {
         }
         let connection = match &reader {
             Some(reader) => reader,
-            None => {
-                self.connection().ok_or_else(|| Error::internal("no connection"))?
-            }
+            None => self.connection().ok_or_else(|| Error::internal("no connection"))?,
         };
         self.cancel.running(connection.interrupter());
         connection.set_deadline(self.deadline);

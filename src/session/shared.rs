@@ -131,12 +131,7 @@ impl Shared {
     }
 
     /// Handles for phase direct, to be refined by the server.
-    pub fn new(
-        sqlite: Sqlite,
-        system: Arc<system::State>,
-        side: Arc<Side>,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(sqlite: Sqlite, system: Arc<system::State>, side: Arc<Side>, clock: Clock) -> Self {
         let sqlite_version = sqlite.catalog().version;
         Self {
             sqlite,
