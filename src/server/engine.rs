@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,15 +10,16 @@ use crate::control::{
     BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo, Status,
     TableInfo, VerifiedInfo,
 };
-use crate::cutover::gate::{GateState, Route};
+use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
 use crate::cutover::phase::Phase;
 use crate::cutover::switch::{Ended, Switch};
 use crate::divergence::{Accept, Group, Store, VerifyState};
 use crate::mirror::State;
 use crate::schema::RelationKind;
-use crate::session::{Doing, Shared};
+use crate::session::Shared;
 use crate::telemetry::Live;
+use crate::verify;
 
 /// One pair.
 pub(super) struct Pair {
@@ -186,12 +186,82 @@ impl Pair {
         }
     }
 
-    async fn verify(&self, _: &Options, _: &Progress) -> Outcome {
-        Outcome::Refused("verify is not wired yet".to_owned(), None)
+    async fn verify(&self, options: &Options, progress: &Progress) -> Outcome {
+        if let Some(refusal) = self.not_following() {
+            return refusal;
+        }
+        if options.dry_run {
+            return Outcome::Done("verify only reads: run it without --dry-run".to_owned());
+        }
+        let foreign = self.shared.sqlite.foreign_writes();
+        let told = progress.clone();
+        let tell = move |text: String, detail: String| told.step(text, detail);
+        let mirror = self.switch.mirror();
+        match verify::run(mirror, &self.store, &options.tables, &tell).await {
+            Ok(reports) => {
+                let rows: u64 = reports.iter().map(|r| r.rows).sum();
+                let differing: u64 = reports.iter().map(|r| r.differing).sum();
+                let bad: Vec<&str> =
+                    reports.iter().filter(|r| !r.is_clean()).map(|r| r.table.as_str()).collect();
+                if bad.is_empty() {
+                    if options.tables.is_empty() {
+                        self.store.cover_foreign_writes(foreign);
+                    }
+                    // Verify is when an operator gets ready: the path back is proven too.
+                    let probed = self.switch.probe_way_back().await;
+                    let text = match probed {
+                        Ok(took) => format!("passed in {} ms", took.as_millis()),
+                        Err(error) => error.to_string(),
+                    };
+                    progress.step("probe the way back", text);
+                    Outcome::Done(format!("{} tables, {rows} rows: clean", reports.len()))
+                } else {
+                    Outcome::No(format!("{differing} of {rows} rows differ in {}", bad.join(", ")))
+                }
+            }
+            Err(error) => Outcome::Failed(error),
+        }
     }
 
-    async fn repair(&self, _: &Options, _: &Progress) -> Outcome {
-        Outcome::Refused("repair is not wired yet".to_owned(), None)
+    async fn repair(&self, options: &Options, progress: &Progress) -> Outcome {
+        if let Some(refusal) = self.not_following() {
+            return refusal;
+        }
+        let told = progress.clone();
+        let tell = move |text: String, detail: String| told.step(text, detail);
+        let what = verify::What {
+            tables: options.tables.clone(),
+            divergence: options.divergence.clone(),
+            dry_run: options.dry_run,
+        };
+        match verify::repair(self.switch.mirror(), &self.store, &what, &tell).await {
+            Ok(repaired) => {
+                let sum = |f: fn(&verify::Repaired) -> u64| repaired.iter().map(f).sum::<u64>();
+                let (inserted, updated, deleted) =
+                    (sum(|r| r.inserted), sum(|r| r.updated), sum(|r| r.deleted));
+                let total = inserted + updated + deleted;
+                if !options.dry_run {
+                    metrics::counter!(crate::telemetry::names::REPAIRS).increment(total);
+                }
+                let would = if options.dry_run { "would write " } else { "" };
+                Outcome::Done(format!(
+                    "{would}{inserted} missing, {updated} changed, {deleted} extra rows"
+                ))
+            }
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    /// Verify and repair need a shadow that follows.
+    fn not_following(&self) -> Option<Outcome> {
+        let phase = self.switch.phase();
+        let follows = matches!(phase, Phase::CatchingUp | Phase::Mirroring);
+        (!follows).then(|| {
+            Outcome::Refused(
+                format!("the phase is {}: there is no shadow that follows", phase.as_str()),
+                Some("Run crossfade backfill first.".to_owned()),
+            )
+        })
     }
 
     async fn promote(&self, options: &Options, progress: &Progress) -> Outcome {
