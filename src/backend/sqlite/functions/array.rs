@@ -81,8 +81,26 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let null = if a.is_null(2) { None } else { Some(a.text(2)?) };
         string_to_array(a, null)
     }),
-    strict("pg_series", 3, |a| series(a)),
-    strict("pg_series_numeric", 3, |a| series_numeric(a)),
+    // Rows of several arrays side by side, as a JSON array of arrays.
+    lenient("pg_zip", -1, |a| {
+        let mut lists = Vec::with_capacity(a.len());
+        for i in 0..a.len() {
+            let list: Vec<serde_json::Value> = if a.is_null(i) {
+                Vec::new()
+            } else {
+                serde_json::from_str(a.text(i)?)
+                    .map_err(|_| Error::internal("an array that is not JSON"))?
+            };
+            lists.push(list);
+        }
+        let rows = lists.iter().map(Vec::len).max().unwrap_or(0);
+        let zipped: Vec<Vec<serde_json::Value>> = (0..rows)
+            .map(|r| lists.iter().map(|l| l.get(r).cloned().unwrap_or_default()).collect())
+            .collect();
+        text(serde_json::Value::from(zipped).to_string())
+    }),
+    strict("pg_series", 3, series),
+    strict("pg_series_numeric", 3, series_numeric),
     strict("pg_series_timestamp", 3, |a| series_time(a, oid::TIMESTAMP)),
     strict("pg_series_timestamptz", 3, |a| series_time(a, oid::TIMESTAMPTZ)),
     strict("pg_subscripts", 2, |a| {

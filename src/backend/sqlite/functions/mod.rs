@@ -21,6 +21,7 @@ mod json;
 mod json_build;
 mod key;
 mod math;
+mod parts;
 mod pattern;
 pub mod session;
 mod statistics;
@@ -69,6 +70,7 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         format::FUNCTIONS,
         pattern::FUNCTIONS,
         datetime::FUNCTIONS,
+        parts::FUNCTIONS,
         to_char::FUNCTIONS,
         json::FUNCTIONS,
         json_build::FUNCTIONS,

@@ -351,7 +351,7 @@ fn translate(pattern: &str, mut flags: Flags) -> Result<(String, Flags)> {
             '[' if in_class => {
                 // A class such as [:alpha:].
                 out.push('[');
-                while let Some(c) = chars.next() {
+                for c in chars.by_ref() {
                     out.push(c);
                     if c == ']' {
                         break;

@@ -59,11 +59,14 @@ fn every_template_names_functions_that_exist() {
         if system {
             continue;
         }
-        let template = template.split_once(") ").map_or(template, |(t, _)| {
-            if kind == Kind::Table { &template[..=t.len()] } else { template }
-        });
         let sql = match kind {
-            Kind::Table => format!("SELECT * FROM {}", filled(template)),
+            Kind::Table => {
+                let mut words = template.split(' ');
+                let table = filled(words.next().unwrap());
+                let columns: Vec<String> = words.map(|w| filled(&w.replace('%', "f"))).collect();
+                let columns = if columns.is_empty() { "*".into() } else { columns.join(", ") };
+                format!("SELECT {columns} FROM {table} AS f")
+            }
             Kind::Aggregate if matches!(name, "count" | "sum") || template.starts_with("pg_") => {
                 format!("SELECT {}", filled(template))
             }

@@ -2,7 +2,8 @@
 
 use super::args::{Args, logical, number, text};
 use super::cast::{to_local, to_utc};
-use super::datetime::{DAY, iso_week, iso_weekday, time_of};
+use super::datetime::{DAY, time_of};
+use super::parts::{iso_week, iso_weekday};
 use super::{Def, session, strict};
 use crate::error::{Error, Result, state};
 use crate::value::numeric::Numeric;

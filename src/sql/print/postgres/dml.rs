@@ -104,7 +104,7 @@ impl Printer<'_> {
         let table = &update.table.0;
         let with = self.with(update.recursive, &update.ctes)?;
         let alias = self.bind(update.rel, &update.alias, column_names(table));
-        let from = self.from_clause("FROM", &update.from)?;
+        let from = self.tables_clause("FROM", &update.from)?;
         let mut sets = update
             .assignments
             .iter()
@@ -127,7 +127,7 @@ impl Printer<'_> {
         let table = &delete.table.0;
         let with = self.with(delete.recursive, &delete.ctes)?;
         let alias = self.bind(delete.rel, &delete.alias, column_names(table));
-        let using = self.from_clause("USING", &delete.using)?;
+        let using = self.tables_clause("USING", &delete.using)?;
         let mut sql = format!("{with}DELETE FROM {} AS {alias}{using}", table_name(table));
         if let Some(filter) = &delete.filter {
             sql.push_str(&format!(" WHERE {}", self.expr(filter)?));

@@ -20,15 +20,15 @@ pub(super) fn column_names(table: &Relation) -> Vec<String> {
 
 impl Printer<'_> {
     /// ` FROM …` by the given word, or nothing.
-    pub(super) fn from_clause(&mut self, word: &str, items: &[From]) -> Result<String> {
+    pub(super) fn tables_clause(&mut self, word: &str, items: &[From]) -> Result<String> {
         if items.is_empty() {
             return Ok(String::new());
         }
-        let items = items.iter().map(|i| self.from_item(i)).collect::<Result<Vec<_>>>()?;
+        let items = items.iter().map(|i| self.table_item(i)).collect::<Result<Vec<_>>>()?;
         Ok(format!(" {word} {}", items.join(", ")))
     }
 
-    fn from_item(&mut self, item: &From) -> Result<String> {
+    fn table_item(&mut self, item: &From) -> Result<String> {
         match item {
             From::Table { rel, table, alias } => {
                 let alias = self.bind(*rel, alias, column_names(&table.0));
@@ -66,7 +66,7 @@ impl Printer<'_> {
                 Ok(format!("{lateral}{sql}{ordinality} AS {alias}({})", names.join(", ")))
             }
             From::Join { kind, left, right, on } => {
-                let (a, b) = (self.from_item(left)?, self.from_item(right)?);
+                let (a, b) = (self.table_item(left)?, self.table_item(right)?);
                 let word = match kind {
                     JoinKind::Inner => "INNER JOIN",
                     JoinKind::Cross => "CROSS JOIN",

@@ -80,7 +80,7 @@ impl Printer<'_> {
     }
 
     fn select(&mut self, query: &Query, select: &Select, top: bool) -> Result<String> {
-        let from = self.from_clause("FROM", &select.from)?;
+        let from = self.tables_clause("FROM", &select.from)?;
         let distinct = match &select.distinct {
             None => String::new(),
             Some(on) if on.is_empty() => "DISTINCT ".to_owned(),

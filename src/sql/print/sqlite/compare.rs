@@ -134,7 +134,7 @@ pub(super) fn align(
         let left = encode_for(&b, &logical(&a), flip(round));
         return Ok((left, bare(&b)));
     }
-    let (la, lb) = (decoded(a), decoded(b));
+    let (la, lb) = (decoded(&a), decoded(&b));
     if needs_key(la.ty) || needs_key(lb.ty) {
         return Ok((key(&la.sql, la.ty), key(&lb.sql, lb.ty)));
     }
@@ -146,9 +146,9 @@ fn needs_key(ty: Type) -> bool {
         || crate::value::element_of(ty.oid).is_some()
 }
 
-fn decoded(value: Value) -> Value {
+fn decoded(value: &Value) -> Value {
     let collated = value.collated && value.codec == Codec::Identity;
-    Value { sql: logical(&value), codec: Codec::Identity, ty: value.ty, collated, not_null: false }
+    Value { sql: logical(value), codec: Codec::Identity, ty: value.ty, collated, not_null: false }
 }
 
 fn to_time(value: Value, common: u32) -> Result<Value> {

@@ -29,7 +29,7 @@ impl Printer {
         } else {
             // The join happens over a second look at the table, under a name of its own.
             let inner = self.bind_table(delete.rel, table, &delete.alias);
-            let using = self.from_items(&delete.using)?;
+            let using = self.tables(&delete.using)?;
             let filter = match &delete.filter {
                 Some(filter) => self.logical(filter)?,
                 None => "TRUE".to_owned(),

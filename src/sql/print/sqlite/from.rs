@@ -7,15 +7,15 @@ use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
 use crate::schema::Codec;
 use crate::sql::ast::JoinKind;
-use crate::sql::ir::{Call, Expr, From, Output};
-use crate::value::Type;
+use crate::sql::ir::{Body, Call, Expr, ExprKind, From, Output, Query};
+use crate::value::{Cell, Type};
 
 impl Printer {
     /// The items of a FROM clause, cross-joined; empty when there are none.
-    pub(super) fn from_items(&mut self, items: &[From]) -> Result<String> {
+    pub(super) fn tables(&mut self, items: &[From]) -> Result<String> {
         let mut sql = String::new();
         for (i, item) in items.iter().enumerate() {
-            let text = self.from_item(item)?;
+            let text = self.table_item(item)?;
             // SQLite joins strictly left to right: a join right of a comma needs parentheses.
             if i > 0 && matches!(item, From::Join { .. }) {
                 sql.push_str(&format!(" JOIN ({text})"));
@@ -29,12 +29,12 @@ impl Printer {
     }
 
     /// ` FROM …`, or nothing.
-    pub(super) fn from_clause(&mut self, items: &[From]) -> Result<String> {
-        let items = self.from_items(items)?;
+    pub(super) fn tables_clause(&mut self, items: &[From]) -> Result<String> {
+        let items = self.tables(items)?;
         Ok(if items.is_empty() { items } else { format!(" FROM {items}") })
     }
 
-    fn from_item(&mut self, item: &From) -> Result<String> {
+    fn table_item(&mut self, item: &From) -> Result<String> {
         match item {
             From::Table { rel, table, alias } => {
                 let name = table_name(&table.0);
@@ -52,7 +52,10 @@ impl Printer {
             }
             From::Subquery { rel, query, alias, lateral, .. } => {
                 if *lateral && !super::cte::self_contained(query) {
-                    return Err(Error::unsupported("LATERAL that refers to its neighbours"));
+                    if !always_one_row(query) {
+                        return Err(Error::unsupported("LATERAL over several rows"));
+                    }
+                    return self.lateral(*rel, query, alias);
                 }
                 let (sql, outputs) = self.query(query, false)?;
                 let alias = self.bind_outputs(*rel, alias, as_columns(&outputs));
@@ -72,7 +75,26 @@ impl Printer {
         right: &From,
         on: Option<&Expr>,
     ) -> Result<String> {
-        let (a, mut b) = (self.from_item(left)?, self.from_item(right)?);
+        let a = self.table_item(left)?;
+        let mut b = match right {
+            // One row or none: NULLs where there is none, as LEFT JOIN wants them.
+            From::Subquery { rel, query, alias, lateral: true, .. }
+                if kind == JoinKind::Left
+                    && on.is_none_or(is_true)
+                    && query.offset.is_none()
+                    && super::quantified::yields_one_row(query)
+                    && !super::cte::self_contained(query) =>
+            {
+                self.lateral(*rel, query, alias)?
+            }
+            From::Subquery { query, lateral: true, .. }
+                if !matches!(kind, JoinKind::Inner | JoinKind::Cross)
+                    && !super::cte::self_contained(query) =>
+            {
+                return Err(Error::unsupported("this join with LATERAL"));
+            }
+            _ => self.table_item(right)?,
+        };
         if matches!(right, From::Join { .. }) {
             b = format!("({b})");
         }
@@ -94,6 +116,27 @@ impl Printer {
             None if matches!(kind, JoinKind::Inner | JoinKind::Cross) => format!("{a} {word} {b}"),
             None => format!("{a} {word} {b} ON TRUE"),
         })
+    }
+
+    /// A correlated subquery of one row: SQLite has no LATERAL, so each of its columns
+    /// becomes a scalar subquery where it is used.
+    fn lateral(&mut self, rel: u32, query: &Query, alias: &str) -> Result<String> {
+        let (sql, outputs) = self.query(query, true)?;
+        let alias = self.unique(alias);
+        let inner = self.unique("one");
+        let columns = outputs
+            .iter()
+            .zip(&query.columns)
+            .map(|(output, column)| Column {
+                name: format!("(SELECT {inner}.{} FROM ({sql}) AS {inner})", output.sql),
+                codec: Codec::Identity,
+                ty: column.ty,
+                collated: false,
+                not_null: false,
+            })
+            .collect();
+        self.rels.insert(rel, Rel { qualifier: String::new(), columns });
+        Ok(format!("(SELECT 1) AS {alias}"))
     }
 
     /// Columns of an outer join's inner side may be NULL whatever their tables say.
@@ -131,14 +174,21 @@ impl Printer {
         let result = columns.first().map_or(Type::new(0), |c| c.ty);
         if let Some(template) = lookup(Kind::Table, &call.name, &types) {
             let values = columns.len() - usize::from(ordinality);
-            if values != template_columns(template) {
+            // No blank inside a table's call: what follows the first are its columns.
+            let mut words = template.split(' ');
+            let table = expand(words.next().unwrap_or_default(), &args, result)?;
+            let mut specs: Vec<&str> = words.collect();
+            if specs.is_empty() {
+                specs.push("%.\"value\"");
+            }
+            if values != specs.len() {
                 return Err(unsupported_function(&call.name, &types));
             }
-            let (table, names) = template.split_once(' ').unwrap_or((template, "value"));
-            let table = expand(table, &args, result)?;
             let alias = self.unique(alias);
-            let mut names: Vec<String> =
-                names.split(' ').map(|n| format!("{alias}.\"{n}\"")).collect();
+            let mut names = specs
+                .into_iter()
+                .map(|s| Ok(expand(s, &args, result)?.replace('%', &alias)))
+                .collect::<Result<Vec<_>>>()?;
             if ordinality {
                 names.push(format!("({alias}.\"key\" + 1)"));
             }
@@ -165,7 +215,16 @@ impl Printer {
     }
 }
 
-/// How many value columns a table template offers.
-fn template_columns(template: &str) -> usize {
-    template.split_once(' ').map_or(1, |(_, names)| names.split(' ').count())
+/// Whether a condition is the constant TRUE.
+fn is_true(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Const(Cell::Integer(1)))
+}
+
+/// Whether a query returns exactly one row.
+fn always_one_row(query: &Query) -> bool {
+    let Body::Select(select) = &query.body else { return false };
+    let whole = query.limit.is_none() && query.offset.is_none() && select.having.is_none();
+    let aggregated = select.grouped && select.group_by.is_empty();
+    let bare = select.from.is_empty() && select.filter.is_none() && !select.grouped;
+    whole && select.distinct.is_none() && (aggregated || bare)
 }

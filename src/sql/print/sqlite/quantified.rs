@@ -156,7 +156,7 @@ fn fold(results: &str, all: bool) -> String {
 }
 
 /// Whether a query cannot return a second row.
-fn yields_one_row(query: &Query) -> bool {
+pub(super) fn yields_one_row(query: &Query) -> bool {
     if let Some(limit) = &query.limit
         && matches!(limit.kind, ExprKind::Const(Cell::Integer(0 | 1)))
     {

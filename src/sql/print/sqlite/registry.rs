@@ -33,7 +33,7 @@ pub enum Kind {
     Cast,
     /// Aggregates.
     Aggregate,
-    /// Functions of FROM: the template is a table, its value column is `value`.
+    /// Functions of FROM: the template is a table and its value columns.
     Table,
 }
 

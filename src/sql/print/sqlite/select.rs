@@ -116,7 +116,7 @@ impl Printer {
         columns: &[Output],
         plain: bool,
     ) -> Result<Core> {
-        let from = self.from_clause(&select.from)?;
+        let from = self.tables_clause(&select.from)?;
         let filter = match &select.filter {
             Some(filter) => format!(" WHERE {}", self.logical(filter)?),
             None => String::new(),

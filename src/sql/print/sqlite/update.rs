@@ -16,7 +16,7 @@ impl Printer {
         writable(table)?;
         let with = self.with(update.recursive, &update.ctes)?;
         let alias = self.bind_table(update.rel, table, &update.alias);
-        let from = self.from_clause(&update.from)?;
+        let from = self.tables_clause(&update.from)?;
         let mut sets = Vec::new();
         if !update.assignments.is_empty() {
             sets.push(self.assignments(update.rel, table, &update.assignments)?);
