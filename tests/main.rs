@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
 
 mod check;
+mod backfill;
 mod common;
 mod console;
 mod demo;
@@ -9,4 +10,5 @@ mod docs;
 mod harness;
 mod switch_model;
 mod typing;
+mod verify;
 mod wire;

@@ -31,6 +31,7 @@ use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::journal::{Head, Journal};
 use crate::schema::Relation;
+use crate::value::CellRef;
 
 use cut::Snapshot;
 use schema::{Finding, Plan, TablePlan};
@@ -155,7 +156,8 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         return Err(Error::client(state::UNDEFINED_TABLE, message));
     }
     forget(context).await?;
-    let plan = schema::plan(&cut.catalog, options(control).await?);
+    let mut plan = schema::plan(&cut.catalog, options(control).await?);
+    plan.findings.extend(blocking(|| unserved(&cut))?);
     let mut copied = copied::load(control).await?;
     let kept = kept(&cut, &copied);
     let mut findings = plan.findings.clone();
@@ -353,7 +355,10 @@ async fn prepare(
             if control.is_closed() || error.sqlstate() == state::OBJECT_NOT_IN_PREREQUISITE_STATE {
                 return Err(error);
             }
-            let message = format!("PostgreSQL refuses the table: {}", error.message());
+            let message = format!(
+                "PostgreSQL refuses the table: {}; made there by hand it would be used",
+                error.message()
+            );
             let (table, object) = (table.name.clone(), String::new());
             tables.findings.push(Finding { table, object, message, blocking: true });
         }
@@ -375,8 +380,8 @@ async fn refuse(
 ) -> Result<Report> {
     let mut report = Report::new(&finding.table);
     report.error = Some(finding.message.clone());
-    let Some(relation) = cut.catalog.relation(&finding.table) else { return Ok(report) };
-    let sql = format!("SELECT count(*) FROM \"public\".{}", quoted(&relation.sqlite_name));
+    let name = cut.catalog.relation(&finding.table).map_or(&finding.table, |r| &r.sqlite_name);
+    let sql = format!("SELECT count(*) FROM \"public\".{}", quoted(name));
     let rows = blocking(|| cut.connection.query_integer(&sql, &[]))?.unwrap_or(0);
     report.read = u64::try_from(rows).unwrap_or(0);
     report.left_out = report.read;
@@ -394,6 +399,35 @@ async fn refuse(
     copied::save(control, &finding.table, &mark).await?;
     copied.insert(finding.table.clone(), mark);
     Ok(report)
+}
+
+/// Tables of the file that the catalog has not: they cannot be served, nor copied.
+fn unserved(cut: &Snapshot) -> Result<Vec<Finding>> {
+    let sql = "SELECT name, type FROM pragma_table_list WHERE schema = 'public' \
+               AND type IN ('table', 'virtual', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+               AND name NOT LIKE '\\_crossfade\\_%' ESCAPE '\\' ORDER BY name";
+    let mut statement = cut.connection.prepare(sql)?;
+    let mut found = Vec::new();
+    while statement.step()? {
+        let (CellRef::Text(name), CellRef::Text(kind)) = (statement.column(0), statement.column(1))
+        else {
+            continue;
+        };
+        let name = String::from_utf8_lossy(name).into_owned();
+        let served = |r: &Arc<Relation>| r.sqlite_name.eq_ignore_ascii_case(&name);
+        if cut.catalog.relations.values().any(served) {
+            continue;
+        }
+        let (object, message) = match kind {
+            b"virtual" => ("virtual table", "it is SQLite's own; its rows stay in the file"),
+            b"view" => ("view", "SQLite itself cannot read it"),
+            _ => ("", "the table cannot be served; its rows stay in the file"),
+        };
+        let blocking = object.is_empty();
+        let (object, message) = (object.to_owned(), message.to_owned());
+        found.push(Finding { table: name, object, message, blocking });
+    }
+    Ok(found)
 }
 
 /// Empties the tables that are copied anew. Our own foreign keys go first: they come back

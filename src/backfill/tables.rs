@@ -77,7 +77,8 @@ impl Tables<'_> {
     /// 55000 when a table that is there cannot take the rows; what PostgreSQL said.
     pub(super) async fn ready(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
         let there = columns(self.control, relation).await?;
-        let known = self.copied.get(&relation.name).cloned();
+        // A table that was refused may have been made by hand since.
+        let known = self.copied.get(&relation.name).filter(|c| c.refused.is_none()).cloned();
         match known {
             _ if there.is_empty() => self.make(relation, plan).await,
             Some(known) if known.made && !same_columns(relation, &there) => {

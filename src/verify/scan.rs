@@ -71,6 +71,9 @@ impl Pair<'_> {
                     if standing == Standing::Unnamed {
                         // Never equal to anything on the other side.
                         mark.row = !mark.row;
+                        if self.projection.key.is_none() {
+                            mark.key = !mark.key;
+                        }
                     }
                     each(&source, projected, mark, standing);
                 }

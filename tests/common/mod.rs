@@ -2,10 +2,12 @@
 #![allow(dead_code)]
 
 mod clients;
+mod pair;
 mod pg;
 mod proxy;
 
 pub use clients::{node, python, run_python};
+pub use pair::{Pair, sample};
 pub use pg::Pg;
 pub use proxy::Proxy;
 

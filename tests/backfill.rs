@@ -1,0 +1,254 @@
+//! Backfill: real files, odd values, crashes, tables that are there already.
+
+use std::process::Command;
+
+use crate::common::{Pair, sample};
+use crossfade::backfill::Summary;
+use crossfade::verify;
+
+/// A file with something of everything, for machines without the collection.
+const SMALL: &str = "
+    CREATE TABLE artist(id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(120) NOT NULL UNIQUE);
+    CREATE TABLE album(id INTEGER PRIMARY KEY, title TEXT DEFAULT 'none', price NUMERIC(10,2),
+      at DATETIME, artist_id INTEGER NOT NULL REFERENCES artist(id) ON DELETE CASCADE, cover BLOB,
+      CHECK (price >= 0));
+    CREATE INDEX by_title ON album(title);
+    CREATE TABLE tag(album INTEGER, word TEXT, PRIMARY KEY(album, word)) WITHOUT ROWID;
+    CREATE TABLE log(line TEXT, n REAL);
+    INSERT INTO artist VALUES (1, 'Ärger'), (2, 'b'), (900, 'gone');
+    DELETE FROM artist WHERE id = 900;
+    INSERT INTO album VALUES (1, 'one', 9.99, '2021-03-04 05:06:07', 1, x'00ff'),
+      (2, NULL, NULL, NULL, 2, NULL);
+    INSERT INTO tag VALUES (1, 'x'), (1, 'Y'), (2, 'x');
+    INSERT INTO log VALUES ('same', 0.1), ('same', 0.1), (NULL, -1e300);
+";
+
+async fn file(name: &str) -> Pair {
+    match sample(name) {
+        Some(path) => Pair::of_copy(&path).await,
+        None => Pair::of_sql(SMALL).await,
+    }
+}
+
+fn assert_whole(summary: &Summary) {
+    assert!(summary.complete, "{summary:#?}");
+    for table in &summary.tables {
+        assert_eq!(table.error, None, "{table:?}");
+        assert_eq!(table.read, table.written + table.left_out, "{table:?}");
+    }
+}
+
+async fn assert_clean(pair: &Pair) {
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap();
+    assert!(!reports.is_empty());
+    for report in &reports {
+        assert!(report.is_clean(), "{report:#?}");
+    }
+}
+
+async fn copies_cleanly(name: &str) {
+    let pair = file(name).await;
+    let summary = pair.backfill().await;
+    assert_whole(&summary);
+    let left_out: u64 = summary.tables.iter().map(|t| t.left_out + t.nulled).sum();
+    assert_eq!(left_out, 0, "{summary:#?}");
+    let blocking: Vec<_> = summary.findings.iter().filter(|f| f.blocking).collect();
+    assert!(blocking.is_empty(), "{blocking:#?}");
+    assert_clean(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chinook() {
+    copies_cleanly("chinook.sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chinook_snake() {
+    copies_cleanly("chinook_snake.db").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jupyterhub() {
+    copies_cleanly("jupyterhub.sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mlflow() {
+    copies_cleanly("mlflow.sqlite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_small_file_in_detail() {
+    let pair = Pair::of_sql(SMALL).await;
+    let summary = pair.backfill().await;
+    assert_whole(&summary);
+    assert_clean(&pair).await;
+    // The highest value ever issued, not the highest there is.
+    assert_eq!(pair.psql("INSERT INTO artist(name) VALUES ('new') RETURNING id"), "901");
+    assert_eq!(
+        pair.psql("INSERT INTO album(artist_id) VALUES (1) RETURNING id, title"),
+        "3|none"
+    );
+    let constraints = pair.psql(
+        "SELECT contype::text || ':' || convalidated FROM pg_constraint \
+         WHERE conrelid = 'album'::regclass ORDER BY 1",
+    );
+    assert_eq!(constraints, "c:true\nf:true\np:true");
+    assert_eq!(pair.psql("SELECT count(*) FROM pg_indexes WHERE indexname = 'by_title'"), "1");
+    assert_eq!(pair.psql("SELECT length(cover) FROM album WHERE id = 1"), "2");
+    let state = pair.psql("SELECT position, length(lineage), length(hash) FROM crossfade.state");
+    assert_eq!(state, format!("{}|16|32", summary.head.position));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_in_quarantine() {
+    let pair = Pair::of_sql(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT NOT NULL);
+         CREATE TABLE keyless(a TEXT);",
+    )
+    .await;
+    // Written after the types were chosen, as a foreign program might.
+    pair.write("INSERT INTO t VALUES (1, 'good', 'good')").await;
+    pair.write("INSERT INTO t VALUES (2, 'a' || char(0) || 'b', 'good')").await;
+    pair.write("INSERT INTO t VALUES (3, 'good', CAST(x'ff' AS TEXT))").await;
+    pair.write("INSERT INTO keyless VALUES ('x'), ('x'), (CAST(x'c3' AS TEXT))").await;
+    let summary = pair.backfill().await;
+    assert_whole(&summary);
+    let of = |name: &str| summary.tables.iter().find(|t| t.table == name).unwrap().clone();
+    assert_eq!((of("t").written, of("t").nulled, of("t").left_out), (2, 1, 1));
+    assert_eq!((of("keyless").written, of("keyless").nulled), (3, 1));
+    assert_eq!(pair.psql("SELECT id, a IS NULL FROM t ORDER BY id"), "1|f\n2|t");
+    assert_eq!(
+        pair.psql(
+            "SELECT row_key, column_name, class, encode(bytes, 'hex') FROM crossfade.quarantine \
+             WHERE table_name = 't' ORDER BY row_key, column_name"
+        ),
+        "{\"id\":\"2\"}|a|text|610062\n{\"id\":\"3\"}||row|\n\
+         {\"id\":\"3\"}|a|text|676f6f64\n{\"id\":\"3\"}|b|text|ff\n{\"id\":\"3\"}|id|integer|33"
+    );
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap();
+    for report in &reports {
+        assert!(report.is_clean() && report.accepted > 0, "{report:#?}");
+    }
+    // Not named any more, it differs.
+    pair.psql("DELETE FROM crossfade.quarantine");
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap();
+    let differing: u64 = reports.iter().map(|r| r.differing).sum();
+    assert_eq!(differing, 4, "{reports:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_postgresql_refuses_does_not_take_others_along() {
+    let pair = Pair::of_sql(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER);
+         WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 2000)
+         INSERT INTO t SELECT i, i FROM c;",
+    )
+    .await;
+    pair.psql("CREATE TABLE t(id bigint PRIMARY KEY, n bigint CHECK (n % 500 <> 7))");
+    let summary = pair.backfill().await;
+    assert_whole(&summary);
+    assert_eq!((summary.tables[0].written, summary.tables[0].left_out), (1996, 4));
+    assert_eq!(pair.psql("SELECT count(*), count(*) FILTER (WHERE n % 500 = 7) FROM t"), "1996|0");
+    let named = pair.psql(
+        "SELECT string_agg(row_key, ',' ORDER BY id) FROM crossfade.quarantine \
+         WHERE column_name = ''",
+    );
+    assert_eq!(named, "{\"id\":\"7\"},{\"id\":\"507\"},{\"id\":\"1007\"},{\"id\":\"1507\"}");
+    assert_clean(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_the_application() {
+    let sql = "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, at TEXT);
+               INSERT INTO t VALUES (1, 7, 'x')";
+    // Rows of others are never touched.
+    let pair = Pair::of_sql(sql).await;
+    pair.psql("CREATE TABLE t(id int PRIMARY KEY, n int, at text); INSERT INTO t VALUES (5, 5, '')");
+    let error = pair.try_backfill(&[]).await.unwrap_err();
+    assert_eq!(error.sqlstate().as_str(), "55000");
+    assert_eq!(pair.psql("SELECT id FROM t"), "5");
+    // A column is missing.
+    let pair = Pair::of_sql(sql).await;
+    pair.psql("CREATE TABLE t(id int PRIMARY KEY, n int)");
+    let error = pair.try_backfill(&[]).await.unwrap_err();
+    assert!(error.message().contains("no column \"at\""), "{error}");
+    // A type that our values cannot be assigned to.
+    let pair = Pair::of_sql(sql).await;
+    pair.psql("CREATE TABLE t(id int PRIMARY KEY, n int, at timestamptz)");
+    assert!(pair.try_backfill(&[]).await.is_err());
+    // Narrower types, other order, a column of its own: accepted.
+    let pair = Pair::of_sql(sql).await;
+    pair.psql(
+        "CREATE TABLE t(at varchar(10), id int GENERATED ALWAYS AS IDENTITY, n smallint, \
+         own int DEFAULT 3)",
+    );
+    let summary = pair.backfill().await;
+    assert_whole(&summary);
+    assert_eq!(pair.psql("SELECT * FROM t"), "x|1|7|3");
+    assert_eq!(pair.psql("INSERT INTO t(n) VALUES (1) RETURNING id"), "2");
+    assert_eq!(pair.psql("DELETE FROM t WHERE id = 2 RETURNING id"), "2");
+    assert_clean(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_run_keeps_what_has_not_changed() {
+    let pair = Pair::of_sql(SMALL).await;
+    let some = ["artist".to_owned(), "log".to_owned()];
+    let first = pair.try_backfill(&some).await.unwrap();
+    assert!(!first.complete);
+    assert_eq!(pair.psql("SELECT lineage IS NULL FROM crossfade.state"), "t");
+    pair.write("INSERT INTO log VALUES ('later', 1)").await;
+    let second = pair.backfill().await;
+    assert!(second.complete, "{second:#?}");
+    let kept: Vec<(&str, bool)> =
+        second.tables.iter().map(|t| (t.table.as_str(), t.kept)).collect();
+    for (table, kept) in kept {
+        assert_eq!(kept, table == "artist", "{table}");
+    }
+    assert_clean(&pair).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgresql_that_was_primary_is_not_overwritten() {
+    let pair = Pair::of_sql(SMALL).await;
+    pair.backfill().await;
+    pair.psql("INSERT INTO crossfade.epochs(epoch, record) VALUES (2, 'decided')");
+    let error = pair.try_backfill(&[]).await.unwrap_err();
+    assert!(error.message().contains("made primary"), "{error}");
+    pair.psql("INSERT INTO crossfade.epochs(epoch, record) VALUES (3, 'returned')");
+    assert!(pair.backfill().await.complete);
+}
+
+/// Every row is on the other side or named in the quarantine, whatever is stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn anomalies() {
+    let Some(script) = sample("make_anomalies.py") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anomalies.db");
+    let made = Command::new("python3").arg(script).arg(&path).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let pair = Pair::of_copy(&path).await;
+    let summary = pair.backfill().await;
+    let refused: Vec<&str> =
+        summary.tables.iter().filter(|t| t.error.is_some()).map(|t| t.table.as_str()).collect();
+    assert_eq!(refused, ["a39_wide"], "{summary:#?}");
+    assert!(summary.complete, "{summary:#?}");
+    for table in &summary.tables {
+        assert_eq!(table.read, table.written + table.left_out, "{table:?}");
+        let named = pair.psql(&format!(
+            "SELECT count(*) FROM crossfade.quarantine WHERE table_name = '{}' \
+             AND column_name = ''",
+            table.table.replace('\'', "''")
+        ));
+        if table.error.is_none() {
+            assert_eq!(named, table.left_out.to_string(), "{table:?}");
+        }
+    }
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap();
+    for report in &reports {
+        let refused = report.table == "a39_wide";
+        assert_eq!(report.error.is_some(), refused, "{report:#?}");
+        assert_eq!(report.differing, 0, "{report:#?}");
+    }
+}

@@ -1,0 +1,141 @@
+//! Verify and repair: planted differences are found, shown and repaired.
+
+use crate::common::Pair;
+use crossfade::divergence::GroupState;
+use crossfade::value::Cell;
+use crossfade::verify::{self, Cut, Kind, What};
+
+const FILE: &str = "
+    CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT UNIQUE, price NUMERIC(10,2), data JSON,
+      loud TEXT GENERATED ALWAYS AS (name || '!') VIRTUAL);
+    CREATE TABLE word(word TEXT PRIMARY KEY COLLATE NOCASE, n INTEGER) WITHOUT ROWID;
+    CREATE TABLE log(line TEXT, n REAL);
+    WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 3000)
+      INSERT INTO item(id, name, price, data) SELECT i, 'item ' || i, i / 4.0, '{\"a\":1}' FROM c;
+    INSERT INTO word VALUES ('a', 1), ('B', 2), ('ä', 3), ('_', 4);
+    INSERT INTO log VALUES ('x', 1), ('x', 1), ('x', 1), ('y', NULL);
+";
+
+async fn copied() -> Pair {
+    let pair = Pair::of_sql(FILE).await;
+    assert!(pair.backfill().await.complete);
+    pair
+}
+
+async fn verify(pair: &Pair) -> Vec<verify::Report> {
+    verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap()
+}
+
+fn of<'a>(reports: &'a [verify::Report], table: &str) -> &'a verify::Report {
+    reports.iter().find(|r| r.table == table).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn planted_differences_are_found_and_repaired() {
+    let pair = copied().await;
+    assert!(verify(&pair).await.iter().all(verify::Report::is_clean));
+    pair.psql(
+        "UPDATE item SET price = 1.01 WHERE id = 2; DELETE FROM item WHERE id = 3; \
+         INSERT INTO item(id, name) VALUES (9000, 'extra'); \
+         UPDATE item SET data = '{\"a\": 2}' WHERE id = 4; \
+         UPDATE word SET n = 9 WHERE word = 'ä'; \
+         DELETE FROM log WHERE ctid = (SELECT ctid FROM log WHERE line = 'x' LIMIT 1); \
+         INSERT INTO log VALUES ('z', 0)",
+    );
+    let reports = verify(&pair).await;
+    let item = of(&reports, "item");
+    assert_eq!((item.rows, item.differing, item.at_least), (3000, 4, false));
+    let shown: Vec<(Kind, &str, &[String])> = item
+        .differences
+        .iter()
+        .map(|d| (d.kind, d.key[0].1.as_deref().unwrap(), d.columns.as_slice()))
+        .collect();
+    assert_eq!(shown.len(), 4);
+    assert!(shown.contains(&(Kind::Value, "2", &["price".to_owned()])), "{shown:?}");
+    assert!(shown.contains(&(Kind::Value, "4", &["data".to_owned()])), "{shown:?}");
+    assert!(shown.iter().any(|s| (s.0, s.1) == (Kind::Missing, "3")));
+    assert!(shown.iter().any(|s| (s.0, s.1) == (Kind::Extra, "9000")));
+    assert_eq!(of(&reports, "word").differing, 1);
+    let log = of(&reports, "log");
+    assert!(log.keyless);
+    assert_eq!(log.differing, 2);
+    let groups = pair.store.groups();
+    let classes: Vec<(&str, &str)> =
+        groups.iter().map(|g| (g.table.as_deref().unwrap(), g.class.as_str())).collect();
+    assert!(classes.contains(&("item", "verify_value")), "{classes:?}");
+    assert!(classes.contains(&("log", "verify_extra")), "{classes:?}");
+    let sample = groups
+        .iter()
+        .flat_map(|g| &g.samples)
+        .find(|s| s.columns == ["price"])
+        .unwrap();
+    assert_eq!((&sample.primary[0], &sample.shadow[0]), (&Some("0.50".into()), &Some("1.01".into())));
+    repairs(&pair).await;
+}
+
+async fn repairs(pair: &Pair) {
+    let dry = What { dry_run: true, ..What::default() };
+    let listed = verify::repair(&pair.cuts(), &pair.store, &dry, &|_, _| {}).await.unwrap();
+    assert_eq!(listed.iter().map(|r| r.differences.len()).sum::<usize>(), 7);
+    assert_eq!(pair.psql("SELECT price FROM item WHERE id = 2"), "1.01");
+    let done =
+        verify::repair(&pair.cuts(), &pair.store, &What::default(), &|_, _| {}).await.unwrap();
+    let item = done.iter().find(|r| r.table == "item").unwrap();
+    assert_eq!((item.inserted, item.updated, item.deleted), (1, 2, 1));
+    assert!(done.iter().all(|r| r.after.is_clean()), "{done:#?}");
+    assert!(pair.store.groups().iter().all(|g| g.state == GroupState::Fixed));
+    assert_eq!(pair.psql("SELECT price FROM item WHERE id = 2"), "0.50");
+    assert_eq!(pair.psql("SELECT count(*) FROM log WHERE line = 'x'"), "3");
+    assert!(verify(pair).await.iter().all(verify::Report::is_clean));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exchanged_unique_values_are_repaired() {
+    let pair = copied().await;
+    pair.psql(
+        "UPDATE item SET name = 't' WHERE id = 1; UPDATE item SET name = 'item 1' WHERE id = 2; \
+         UPDATE item SET name = 'item 2' WHERE id = 1",
+    );
+    verify(&pair).await;
+    let id = pair.store.groups()[0].id.clone();
+    let what = What { divergence: Some(id.clone()), ..What::default() };
+    let done = verify::repair(&pair.cuts(), &pair.store, &what, &|_, _| {}).await.unwrap();
+    assert_eq!((done.len(), done[0].updated), (1, 2));
+    assert!(done[0].after.is_clean());
+    assert_eq!(pair.store.group(&id).unwrap().state, GroupState::Fixed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_differs() {
+    let pair = copied().await;
+    pair.psql("UPDATE item SET price = price + 1");
+    let reports = verify(&pair).await;
+    let item = of(&reports, "item");
+    assert_eq!(item.differing, 3000);
+    let done =
+        verify::repair(&pair.cuts(), &pair.store, &What::default(), &|_, _| {}).await.unwrap();
+    let item = done.iter().find(|r| r.table == "item").unwrap();
+    assert_eq!(item.updated, 3000);
+    assert!(item.after.is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_keys() {
+    let pair = copied().await;
+    pair.psql("UPDATE item SET price = 0 WHERE id IN (5, 6); DELETE FROM item WHERE id = 7");
+    let at = pair.cuts().cut(false).await.unwrap();
+    let keys: Vec<Vec<Cell>> = (4..100).map(|i| vec![Cell::Integer(i)]).collect();
+    let found = verify::keys(&at, "item", &keys).await.unwrap();
+    let kinds: Vec<Kind> = found.iter().map(|d| d.kind).collect();
+    assert_eq!(kinds, [Kind::Value, Kind::Value, Kind::Missing]);
+    assert!(verify::keys(&at, "log", &keys).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_position_is_never_compared() {
+    let pair = copied().await;
+    pair.write("DELETE FROM item WHERE id = 1").await;
+    let error = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap_err();
+    assert!(error.message().contains("position"), "{error}");
+    assert!(pair.store.groups().is_empty());
+}
