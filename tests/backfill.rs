@@ -85,10 +85,7 @@ async fn the_small_file_in_detail() {
     assert_clean(&pair).await;
     // The highest value ever issued, not the highest there is.
     assert_eq!(pair.psql("INSERT INTO artist(name) VALUES ('new') RETURNING id"), "901");
-    assert_eq!(
-        pair.psql("INSERT INTO album(artist_id) VALUES (1) RETURNING id, title"),
-        "3|none"
-    );
+    assert_eq!(pair.psql("INSERT INTO album(artist_id) VALUES (1) RETURNING id, title"), "3|none");
     let constraints = pair.psql(
         "SELECT contype::text || ':' || convalidated FROM pg_constraint \
          WHERE conrelid = 'album'::regclass ORDER BY 1",
@@ -164,7 +161,9 @@ async fn tables_of_the_application() {
                INSERT INTO t VALUES (1, 7, 'x')";
     // Rows of others are never touched.
     let pair = Pair::of_sql(sql).await;
-    pair.psql("CREATE TABLE t(id int PRIMARY KEY, n int, at text); INSERT INTO t VALUES (5, 5, '')");
+    pair.psql(
+        "CREATE TABLE t(id int PRIMARY KEY, n int, at text); INSERT INTO t VALUES (5, 5, '')",
+    );
     let error = pair.try_backfill(&[]).await.unwrap_err();
     assert_eq!(error.sqlstate().as_str(), "55000");
     assert_eq!(pair.psql("SELECT id FROM t"), "5");

@@ -1,8 +1,8 @@
 //! Every integration test in one binary, so that it is linked once.
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
 
-mod check;
 mod backfill;
+mod check;
 mod common;
 mod console;
 mod demo;

@@ -64,12 +64,11 @@ async fn planted_differences_are_found_and_repaired() {
         groups.iter().map(|g| (g.table.as_deref().unwrap(), g.class.as_str())).collect();
     assert!(classes.contains(&("item", "verify_value")), "{classes:?}");
     assert!(classes.contains(&("log", "verify_extra")), "{classes:?}");
-    let sample = groups
-        .iter()
-        .flat_map(|g| &g.samples)
-        .find(|s| s.columns == ["price"])
-        .unwrap();
-    assert_eq!((&sample.primary[0], &sample.shadow[0]), (&Some("0.50".into()), &Some("1.01".into())));
+    let sample = groups.iter().flat_map(|g| &g.samples).find(|s| s.columns == ["price"]).unwrap();
+    assert_eq!(
+        (&sample.primary[0], &sample.shadow[0]),
+        (&Some("0.50".into()), &Some("1.01".into()))
+    );
     repairs(&pair).await;
 }
 
