@@ -23,7 +23,8 @@ pub(super) struct Snapshot {
     pub(super) lineage: Lineage,
     pub(super) head: Head,
     pub(super) catalog: Arc<Catalog>,
-    pub(super) hold: Hold,
+    /// Nothing from the cut on is trimmed.
+    _hold: Hold,
 }
 
 impl Snapshot {
@@ -44,7 +45,8 @@ impl Snapshot {
         writer.rollback();
         let lineage = journal.lineage().ok_or_else(detached)?;
         let hash = blocking(|| journal::find(&connection, position))?.ok_or_else(detached)?;
-        Ok(Self { connection, lineage, head: Head { position, hash }, catalog, hold })
+        let head = Head { position, hash };
+        Ok(Self { connection, lineage, head, catalog, _hold: hold })
     }
 
     /// Tables (SQLite's names) changed after `since`, up to the snapshot. None when that
