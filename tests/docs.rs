@@ -180,6 +180,8 @@ fn http_api_md_names_every_route() {
     let mut found = routes(&read("src/http/mod.rs"));
     found.extend(routes(&read("src/http/api.rs")));
     assert!(found.len() > 10, "the routes were found");
+    // One route for all orders; each is looked for by name.
+    found.retain(|route| route != "/api/v1/{verb}");
     for verb in [
         "backfill", "verify", "repair", "pause", "resume", "promote", "rollback", "complete",
         "reload",
