@@ -19,7 +19,7 @@ use crate::divergence::{KeepValues, Store};
 use crate::error::{Culprit, Error, Result, state};
 use crate::journal::Journal;
 use crate::mirror::{Mirror, Settings};
-use crate::session::Shared;
+use crate::session::{Shared, Upstreams};
 use crate::telemetry::Live;
 
 /// How often both sides are looked at again while nobody can be served.
@@ -60,6 +60,10 @@ pub(super) async fn build(
         settings,
     );
     shared.gate = Gate::new(GateState::Closed);
+    // Sessions log in as the application does; with one URL that is the only role there is.
+    let application = config.endpoint.as_ref().unwrap_or(endpoint);
+    let sessions = self::connector(config, application, Culprit::Primary)?;
+    shared.upstreams = Some(Arc::new(Upstreams::new(&sessions)));
     shared.observer = Arc::new(Watcher::new(mirror.clone(), Arc::clone(&live), row_limit));
     let app_role = config
         .endpoint

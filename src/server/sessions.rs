@@ -20,8 +20,8 @@ pub(super) fn list(shared: &Shared) -> Vec<SessionInfo> {
             Doing::Waiting => "waiting",
         }
         .to_owned(),
-        backend: "sqlite".to_owned(),
-        immovable: None,
+        backend: if card.is_on_postgres() { "postgres" } else { "sqlite" }.to_owned(),
+        immovable: card.immovable().map(str::to_owned),
     };
     shared.sessions.iter().map(|card| info(&card)).collect()
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::backend::postgres::connect::Canceller;
 use crate::backend::sqlite::Interrupter;
 use crate::error::{Error, state};
 
@@ -22,12 +23,22 @@ pub(crate) struct Cancel {
     flags: AtomicU8,
     wake: Notify,
     running: Mutex<Option<Interrupter>>,
+    /// The session's statements run on PostgreSQL.
+    relayed: Mutex<Option<Canceller>>,
 }
 
 impl Cancel {
     /// Ends the running statement, if any (57014).
     pub(crate) fn cancel(&self) {
         self.raise(CANCEL);
+        if let Some(canceller) = self.relayed.lock().clone() {
+            // The requester waits until PostgreSQL has the request, and no longer.
+            tokio::spawn(async move {
+                if let Err(error) = canceller.cancel().await {
+                    tracing::warn!(%error, "a cancel request did not reach PostgreSQL");
+                }
+            });
+        }
     }
 
     /// Ends the session (57P01): at once when it is idle or waits, else with its statement.
@@ -56,6 +67,11 @@ impl Cancel {
     /// SQLite no longer runs this session's statement.
     pub(crate) fn stopped(&self) {
         *self.running.lock() = None;
+    }
+
+    /// From here on statements run on PostgreSQL, or (None) no longer.
+    pub(crate) fn relayed(&self, canceller: Option<Canceller>) {
+        *self.relayed.lock() = canceller;
     }
 
     /// Whether the session has been told to end.

@@ -54,7 +54,7 @@ impl Session {
             Statement::Transaction(control) => self.transaction_control(control, &plan.text).await,
             Statement::Session(command) => self.session_command(command).await,
             Statement::Prepare { name, types, statement, text } => {
-                self.sql_prepare(name, types, statement, text)
+                Ok(self.sql_prepare(name, types, statement, text)?)
             }
             Statement::Execute { name, arguments } => {
                 self.sql_execute(name, arguments, request).await
@@ -394,16 +394,16 @@ impl Session {
         Ok("LOCK TABLE".into())
     }
 
-    fn sql_prepare(
+    pub(super) fn sql_prepare(
         &mut self,
         name: &str,
         types: &[TypeName],
         statement: &Statement,
         text: &str,
-    ) -> Step<Tag> {
+    ) -> Result<Tag> {
         let types = types.iter().map(type_oid).collect::<Result<Vec<u32>>>()?;
         if self.statements.contains(name) {
-            return Err(super::prepared::duplicate(name).into());
+            return Err(super::prepared::duplicate(name));
         }
         let parsed = Parsed { statement: statement.clone(), text: text.to_owned(), offset: 0 };
         let prepared = self.prepare_statement(parsed, types)?;

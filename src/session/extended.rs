@@ -31,9 +31,20 @@ impl Session {
             message,
             Frontend::FunctionCall | Frontend::Malformed { kind: b'Q' | b'F', .. }
         );
-        match self.extended_message(message).await {
+        let execute = match &message {
+            Frontend::Execute { portal, max_rows } => Some((portal.clone(), *max_rows)),
+            _ => None,
+        };
+        let mut outcome = self.extended_message(message).await;
+        if let (Err(Stop::Move), Some((portal, max_rows))) = (&outcome, &execute) {
+            outcome = match self.move_execute(portal, *max_rows).await {
+                Ok(()) => return Ok(()),
+                Err(stop) => Err(stop),
+            };
+        }
+        match outcome {
             Ok(()) => Ok(()),
-            Err(Stop::Gone) => Err(Stop::Gone),
+            Err(stop @ (Stop::Gone | Stop::Move)) => Err(stop),
             Err(Stop::Error(error)) => {
                 let error = self.describe(error);
                 self.fail();
@@ -152,7 +163,7 @@ impl Session {
             _ => None,
         };
         let depth = self.transaction.depth();
-        let portal = Portal::new(prepared, call, params, formats, depth);
+        let portal = Portal::new(prepared, call, params, formats, depth, bind.body().clone());
         self.portals.insert(&bind.portal, portal)?;
         write::bind_complete(self.io.out());
         Ok(())
@@ -173,6 +184,7 @@ impl Session {
                 self.check_block(&prepared)?;
                 let prepared = self.fresh(name, &prepared)?;
                 let columns = self.result_columns(&prepared)?;
+                prepared.described();
                 let types = prepared.params().iter().map(|t| t.oid);
                 write::parameter_description(self.io.out(), types);
                 self.columns_or_none(columns.as_deref(), &[]);
@@ -234,6 +246,12 @@ impl Session {
                     self.portals.put(name, portal);
                 }
                 Ok(())
+            }
+            Err(Stop::Move) => {
+                // Nothing has run: it runs on PostgreSQL.
+                portal.progress = Progress::Ready;
+                self.portals.put(name, portal);
+                Err(Stop::Move)
             }
             Err(stop) => {
                 if self.transaction.block == Block::Open {

@@ -12,6 +12,7 @@
 //! | execute | a plan's action → the code that does it |
 //! | query | SELECT and DML: lane, frozen values, stepping, rows |
 //! | transaction | virtual BEGIN, the writer, savepoints, isolation, commit |
+//! | relay | the session on PostgreSQL: there, passing frames, back |
 //! | settings, commands | SET, SHOW …, and other statements the session does itself |
 //! | prepared, portal, cursor, spool | statements and portals, SQL and wire; rows set aside |
 //! | frozen, functions | values computed once per execution; functions of the session |
@@ -39,6 +40,7 @@ mod plans;
 mod portal;
 mod prepared;
 mod query;
+mod relay;
 mod reply;
 pub mod settings;
 mod shared;
@@ -55,10 +57,12 @@ use crate::backend::sqlite::Connection as SqliteConnection;
 use crate::backend::sqlite::ddl::Temporary;
 use crate::backend::sqlite::sequences::SessionValues;
 use crate::backend::sqlite::system::Snapshot;
+use crate::cutover::gate::Pass;
 use crate::error::{Error, state};
 use crate::wire::cancel::Signal;
 use crate::wire::{Connection, Frontend, Startup, Status, write};
 
+pub use relay::Upstreams;
 pub use shared::{Card, Doing, Shared};
 
 use advisory::Held;
@@ -68,6 +72,7 @@ use portal::Portals;
 use prepared::Statements;
 use settings::Settings;
 use transaction::{Block, Transaction};
+use wait::Awaited;
 
 /// Output beyond this is sent before more is made.
 const OUTPUT_BYTES: usize = 64 << 10;
@@ -79,6 +84,8 @@ enum Stop {
     Error(Error),
     /// The client is gone.
     Gone,
+    /// PostgreSQL is primary: what was asked for has not begun and is to be done there.
+    Move,
 }
 
 impl From<Error> for Stop {
@@ -119,6 +126,12 @@ struct Session {
     deadline: Option<Instant>,
     /// After an error in the extended protocol: skip to Sync.
     skipping: bool,
+    /// Leave to run on PostgreSQL, until the session has moved there.
+    moving: Option<Pass>,
+    /// What keeps the session from moving, as its card tells.
+    immovable: Option<&'static str>,
+    /// How a transaction's server session was lost, until the client has been told.
+    lost: Option<Error>,
 }
 
 /// Serves one authenticated client until it leaves.
@@ -168,6 +181,9 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         message_at: 0,
         deadline: None,
         skipping: false,
+        moving: None,
+        immovable: None,
+        lost: None,
         io,
         shared,
     };
@@ -181,7 +197,8 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
     session.leave();
     match last {
         Stop::Error(error) => session.io.fail(&error.fatal()).await,
-        Stop::Gone => session.io.finish().await,
+        // Moving is done with where it is asked for.
+        Stop::Gone | Stop::Move => session.io.finish().await,
     }
 }
 
@@ -189,19 +206,7 @@ impl Session {
     /// Handles messages until the session ends.
     async fn run(&mut self) -> Stop {
         loop {
-            let message = match self.next_message().await {
-                Ok(Some(message)) => message,
-                Ok(None) => return Stop::Gone,
-                Err(stop) => return stop,
-            };
-            let outcome = match message {
-                Frontend::Terminate => return Stop::Gone,
-                Frontend::Query(sql) => self.simple_query(&sql).await,
-                // COPY has ended already: PostgreSQL ignores the rest of its messages.
-                Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
-                other => self.extended(other).await,
-            };
-            match outcome {
+            match self.step().await {
                 Ok(()) if self.cancel.terminated() => return Stop::Error(cancel::terminated()),
                 Ok(()) => {}
                 Err(stop) => return stop,
@@ -209,6 +214,32 @@ impl Session {
             if self.io.out().len() >= OUTPUT_BYTES && self.flush().await.is_err() {
                 return Stop::Gone;
             }
+        }
+    }
+
+    /// Waits for one message and handles it, on the back end that is primary then.
+    async fn step(&mut self) -> Step<()> {
+        match self.wait_message().await? {
+            Awaited::Gone => return Err(Stop::Gone),
+            Awaited::Route if self.transaction.block != Block::Idle => return Ok(()),
+            Awaited::Message if !self.is_at_border() => {}
+            Awaited::Route | Awaited::Message => match self.pass_gate().await {
+                Ok(()) => {}
+                Err(Stop::Move) => return self.move_between().await,
+                Err(Stop::Error(error)) => return self.refuse(error).await,
+                Err(Stop::Gone) => return Err(Stop::Gone),
+            },
+        }
+        let Some(message) = self.io.read_buffered()? else { return Ok(()) };
+        if let Some(error) = self.why_lost(&message) {
+            return self.refuse_taken(&message, &error).await;
+        }
+        match message {
+            Frontend::Terminate => Err(Stop::Gone),
+            Frontend::Query(sql) => self.simple_query(&sql).await,
+            // COPY has ended already: PostgreSQL ignores the rest of its messages.
+            Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => Ok(()),
+            other => self.extended(other).await,
         }
     }
 

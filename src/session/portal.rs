@@ -8,6 +8,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::prepared::Prepared;
 use super::query::{Call, Running};
 use super::reply::Tag;
@@ -42,6 +44,8 @@ pub(super) struct Portal {
     pub(super) progress: Progress,
     /// Number of savepoints when it was made.
     depth: usize,
+    /// The Bind's body: by it the portal can be made anew on PostgreSQL.
+    bind: Bytes,
 }
 
 /// A cursor: DECLARE … CURSOR.
@@ -80,8 +84,9 @@ impl Portal {
         params: Arc<[Cell]>,
         formats: Arc<[Format]>,
         depth: usize,
+        bind: Bytes,
     ) -> Self {
-        Self { prepared, call, params, formats, progress: Progress::Ready, depth }
+        Self { prepared, call, params, formats, progress: Progress::Ready, depth, bind }
     }
 }
 
@@ -112,9 +117,23 @@ impl Portals {
         self.live.is_some()
     }
 
-    /// Whether there is neither portal nor cursor.
-    pub(super) fn is_empty(&self) -> bool {
-        self.portals.is_empty() && self.cursors.is_empty()
+    /// Whether nothing here keeps the session from moving between two messages: there is no
+    /// cursor, and every portal has run to its end.
+    pub(super) fn are_done(&self) -> bool {
+        let ended = |p: &Portal| matches!(p.progress, Progress::Done(_) | Progress::Broken);
+        self.cursors.is_empty() && self.portals.values().all(ended)
+    }
+
+    /// Whether something half read keeps the session from moving even before a statement.
+    pub(super) fn has_rows_left(&self) -> bool {
+        let half = |p: &Portal| matches!(p.progress, Progress::Live(_) | Progress::Aside(..));
+        !self.cursors.is_empty() || self.portals.values().any(half)
+    }
+
+    /// The Bind messages of portals that have not run.
+    pub(super) fn ready(&self) -> Vec<Bytes> {
+        let ready = |p: &&Portal| matches!(p.progress, Progress::Ready);
+        self.portals.values().filter(ready).map(|p| p.bind.clone()).collect()
     }
 
     /// Adds a portal; 42P03 when a named one exists.

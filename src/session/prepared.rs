@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::plans::{Entry, For, Text};
 use super::{Session, transaction};
@@ -24,6 +25,8 @@ pub(super) struct Prepared {
     pub(super) inner: Option<Arc<Plan>>,
     /// Made by SQL's PREPARE.
     pub(super) from_sql: bool,
+    /// The client was told the parameters' types.
+    described: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,26 @@ impl Prepared {
     /// The statement's tree.
     pub(super) fn statement(&self) -> Option<&Statement> {
         self.entry().map(|e| &e.parsed.statement)
+    }
+
+    /// The statement's own text; empty for an empty one.
+    pub(super) fn text(&self) -> &str {
+        self.entry().map_or("", |e| e.parsed.text.as_str())
+    }
+
+    /// The client is told the parameters' types.
+    pub(super) fn described(&self) {
+        self.described.store(true, Ordering::Relaxed);
+    }
+
+    /// Parameter types as the client knows them: what it said itself, else what it was told,
+    /// else 0.
+    pub(super) fn told_types(&self) -> Vec<u32> {
+        let params = self.params();
+        let told = self.described.load(Ordering::Relaxed) || self.from_sql;
+        let own = |i: usize| self.types.get(i).copied().filter(|t| *t != 0);
+        let of = |i: usize| params.get(i).filter(|_| told).map_or(0, |t| t.oid);
+        (0..params.len().max(self.types.len())).map(|i| own(i).unwrap_or_else(|| of(i))).collect()
     }
 
     /// Types of its parameters.
@@ -81,6 +104,16 @@ impl Statements {
     /// Removes a statement; whether it was there.
     pub(super) fn remove(&mut self, name: &str) -> bool {
         self.0.remove(name).is_some()
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &Arc<Prepared>)> {
+        self.0.iter().map(|(name, prepared)| (name.as_str(), prepared))
+    }
+
+    /// Keeps only some.
+    pub(super) fn retain(&mut self, keep: impl Fn(&str, &Prepared) -> bool) {
+        self.0.retain(|name, prepared| keep(name, prepared));
     }
 
     /// Removes all (DEALLOCATE ALL keeps none).
@@ -156,13 +189,30 @@ impl Session {
         self.prepare(Source::Text(text), types.to_vec(), false)
     }
 
+    /// Does a whole PREPARE again, from its text.
+    pub(super) fn prepare_again(&mut self, text: &str) -> Result<()> {
+        let parsed = crate::sql::parse(text)?;
+        let statement = parsed.into_iter().next().map(|p| p.statement);
+        let Some(Statement::Prepare { name, types, statement, text }) = statement else {
+            return Err(Error::internal("not a PREPARE"));
+        };
+        self.sql_prepare(&name, &types, &statement, &text).map(drop)
+    }
+
     /// SQL's PREPARE.
     pub(super) fn prepare_statement(&self, parsed: Parsed, types: Vec<u32>) -> Result<Prepared> {
         self.prepare(Source::Own(Box::new(Entry::new(parsed))), types, true)
     }
 
     fn prepare(&self, source: Source, types: Vec<u32>, from_sql: bool) -> Result<Prepared> {
-        let mut prepared = Prepared { source, types, plan: None, inner: None, from_sql };
+        let mut prepared = Prepared {
+            source,
+            types,
+            plan: None,
+            inner: None,
+            from_sql,
+            described: AtomicBool::new(false),
+        };
         let Some(entry) = prepared.entry() else { return Ok(prepared) };
         let failed = self.transaction.block == transaction::Block::Failed;
         if failed && !ends_transaction(&entry.parsed.statement) {
@@ -212,6 +262,7 @@ impl Session {
             plan: Some(current),
             inner: prepared.inner.clone(),
             from_sql: prepared.from_sql,
+            described: AtomicBool::new(prepared.described.load(Ordering::Relaxed)),
         });
         self.statements.renew(name, Arc::clone(&renewed));
         Ok(renewed)

@@ -1,7 +1,7 @@
 //! What all sessions share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -11,6 +11,7 @@ use super::advisory::Locks;
 use super::notify::Hub;
 use super::observer::{Observer, Quiet};
 use super::plans::Plans;
+use super::relay::Upstreams;
 use crate::backend::sqlite::catalog::Side;
 use crate::backend::sqlite::{Sqlite, system};
 use crate::clock::Clock;
@@ -35,6 +36,8 @@ pub struct Card {
     /// application_name
     pub application: Mutex<String>,
     state: AtomicU8,
+    postgres: AtomicBool,
+    immovable: Mutex<Option<&'static str>>,
 }
 
 /// What a session is doing.
@@ -59,11 +62,31 @@ impl Card {
             client: startup.peer.to_string(),
             application: Mutex::default(),
             state: AtomicU8::new(Doing::Active as u8),
+            postgres: AtomicBool::new(false),
+            immovable: Mutex::new(None),
         }
     }
 
     pub(super) fn set(&self, doing: Doing) {
         self.state.store(doing as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn on_postgres(&self, on: bool) {
+        self.postgres.store(on, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_immovable(&self, why: Option<&'static str>) {
+        *self.immovable.lock() = why;
+    }
+
+    /// Whether its statements run on PostgreSQL.
+    pub fn is_on_postgres(&self) -> bool {
+        self.postgres.load(Ordering::Relaxed)
+    }
+
+    /// What keeps the session from moving to the other back end, if anything does.
+    pub fn immovable(&self) -> Option<&'static str> {
+        *self.immovable.lock()
     }
 
     /// What the session is doing.
@@ -97,6 +120,8 @@ pub struct Shared {
     pub registry: Arc<Registry>,
     /// Where statements go, and whether they may.
     pub gate: Arc<Gate>,
+    /// PostgreSQL, when one is attached: where statements go after promote.
+    pub upstreams: Option<Arc<Upstreams>>,
     /// Who compares and counts.
     pub observer: Arc<dyn Observer>,
     /// LISTEN and NOTIFY.
@@ -144,6 +169,7 @@ impl Shared {
             started: clock.postgres_micros(),
             clock,
             gate: Gate::new(GateState::Open(Route::Sqlite(1))),
+            upstreams: None,
             observer: Arc::new(Quiet),
             hub: Arc::default(),
             locks: Arc::default(),

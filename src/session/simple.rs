@@ -15,9 +15,16 @@ impl Session {
         // A new simple query ends the unnamed statement and portal.
         self.statements.remove("");
         self.portals.remove("");
-        let outcome = self.statements_of(sql).await;
+        let mut begun = 0;
+        let mut outcome = self.statements_of(sql, &mut begun).await;
         self.many = false;
-        self.leave_gate();
+        if matches!(outcome, Err(Stop::Move)) {
+            let rest = sql.char_indices().nth(begun).map_or("", |(at, _)| &sql[at..]);
+            outcome = match self.move_query(rest).await {
+                Ok(()) => return Ok(()),
+                Err(stop) => Err(stop),
+            };
+        }
         match outcome {
             Ok(()) => {}
             Err(Stop::Error(error)) => {
@@ -28,14 +35,16 @@ impl Session {
                 }
                 self.io.error(&error);
             }
-            Err(Stop::Gone) => return Err(Stop::Gone),
+            Err(other) => return Err(other),
         }
+        self.leave_gate();
         self.deadline = None;
         self.ready();
         self.flush().await
     }
 
-    async fn statements_of(&mut self, sql: &str) -> Step<()> {
+    /// Runs the statements; `begun` is where the current one begins, in characters.
+    async fn statements_of(&mut self, sql: &str, begun: &mut usize) -> Step<()> {
         let text = self.shared.plans.text(sql)?;
         let count = text.statements.len();
         if count == 0 {
@@ -45,6 +54,7 @@ impl Session {
         self.many = count > 1;
         for (i, entry) in text.statements.iter().enumerate() {
             let statement = &entry.parsed.statement;
+            *begun = entry.parsed.offset as usize;
             if self.transaction.block == Block::Failed && !ends_transaction(statement) {
                 return Err(aborted().into());
             }
@@ -60,7 +70,15 @@ impl Session {
                 formats: Arc::from([]),
                 describe: true,
             };
-            let tag = self.execute(request).await?;
+            let written = self.io.out().len();
+            let tag = match self.execute(request).await {
+                Err(Stop::Move) => {
+                    // The description of rows that PostgreSQL will describe.
+                    self.io.out().truncate(written);
+                    return Err(Stop::Move);
+                }
+                other => other?,
+            };
             if i + 1 == count && self.transaction.block == Block::Implicit {
                 // Committed before it is announced.
                 self.commit().await?;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
-use super::settings::Snapshot;
-use super::{Session, Step};
+use super::settings::{Settings, Snapshot};
+use super::{Session, Step, Stop};
 use crate::backend::Position;
+use crate::backend::postgres::handover;
 use crate::backend::sqlite::ddl::Temporary;
 use crate::backend::sqlite::{Connection, Mark, Reader, Writer};
 use crate::cutover::gate::{Pass, Route, Wish};
@@ -72,7 +73,8 @@ struct Savepoint {
 /// The writer while a transaction holds it.
 pub(super) struct Held {
     writer: Writer,
-    _pass: Pass,
+    /// None when the session keeps a pass of its own: it holds what cannot move.
+    pass: Option<Pass>,
 }
 
 /// One session's transaction.
@@ -106,6 +108,13 @@ pub(super) struct Transaction {
     pass: Option<Pass>,
     /// SQLite has rolled everything back (an interrupted write): no savepoint is left.
     lost: bool,
+}
+
+/// Where a transaction's first write goes.
+enum Taken {
+    Here(Held),
+    /// PostgreSQL is primary.
+    Elsewhere(Pass),
 }
 
 impl Transaction {
@@ -165,7 +174,7 @@ impl Session {
     }
 
     /// Leave to run one statement. A transaction that has written holds its own.
-    async fn pass_gate(&mut self) -> Step<()> {
+    pub(super) async fn pass_gate(&mut self) -> Step<()> {
         if self.transaction.pass.is_some() || self.transaction.held.is_some() {
             return Ok(());
         }
@@ -176,22 +185,101 @@ impl Session {
             _ => self.wait_for(async move { gate.pass(Wish::Read, GATE_WAIT).await }).await?,
         };
         if let Route::Postgres(_) = pass.route() {
-            // The seam for the relay: from here on the session passes frames through.
-            return Err(Error::client(
-                state::ADMIN_SHUTDOWN,
-                "terminating connection because PostgreSQL has become the primary",
-            )
-            .fatal()
-            .into());
+            self.moving = Some(pass);
+            return Err(Stop::Move);
         }
         self.transaction.pass = Some(pass);
         Ok(())
     }
 
+    /// Whether the next message must pass the gate before it is taken: nothing of the client
+    /// is under way on SQLite.
+    pub(super) fn is_at_border(&self) -> bool {
+        let t = &self.transaction;
+        t.pass.is_none()
+            && t.held.is_none()
+            && t.block != Block::Failed
+            && !self.skipping
+            && matches!(self.io.next_kind(), Some(b'Q' | b'P' | b'B' | b'D' | b'E' | b'F'))
+    }
+
+    /// What the session holds on SQLite that cannot move to PostgreSQL, beside writes.
+    fn holds_fast(&self) -> Option<&'static str> {
+        let t = &self.transaction;
+        if t.snapshot.is_some() {
+            Some("a snapshot")
+        } else if self.portals.has_rows_left() {
+            Some("an open cursor")
+        } else if !self.temporary().is_empty() || self.own.is_some() {
+            Some("temporary tables")
+        } else if !self.held.is_empty() {
+            Some("advisory locks")
+        } else if !t.notifications.is_empty() || !t.listens.is_empty() {
+            Some("a pending NOTIFY or LISTEN")
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn set_immovable(&mut self, why: Option<&'static str>) {
+        if self.immovable != why {
+            self.immovable = why;
+            self.card.set_immovable(why);
+        }
+    }
+
+    /// The session is on PostgreSQL now: nothing is left of its transaction here.
+    pub(super) fn moved_away(&mut self) {
+        self.transaction = Transaction::default();
+        self.settings.end_local();
+        self.set_immovable(None);
+        self.skipping = false;
+        self.lost = None;
+        self.deadline = None;
+    }
+
+    /// How the transaction without writes that is open here is made anew: the settings it
+    /// began with, and its statements in order. Nothing when none is open.
+    pub(super) fn replay(&self) -> (Snapshot, Vec<String>) {
+        let now = self.settings.snapshot();
+        let t = &self.transaction;
+        let (Block::Open, Some(begin)) = (t.block, &t.begin) else { return (now, Vec::new()) };
+        let mut all = vec![format!(
+            "BEGIN ISOLATION LEVEL {}, {}{}",
+            t.isolation_name.to_ascii_uppercase(),
+            if t.read_only { "READ ONLY" } else { "READ WRITE" },
+            if t.deferrable { ", DEFERRABLE" } else { "" }
+        )];
+        let settle = |from: &Snapshot, to: &Snapshot, all: &mut Vec<String>| {
+            for (name, value, local) in Settings::changes(from, to) {
+                all.push(match value {
+                    Some(value) => handover::set_config(&name, &value, local),
+                    None => format!("RESET {}", handover::quoted(&name)),
+                });
+            }
+        };
+        let mut at = begin;
+        for savepoint in &t.savepoints {
+            settle(at, &savepoint.settings, &mut all);
+            all.push(format!("SAVEPOINT {}", handover::quoted(&savepoint.name)));
+            at = &savepoint.settings;
+        }
+        settle(at, &now, &mut all);
+        (begin.clone(), all)
+    }
+
     /// A statement has ended: a transaction without writes may move before its next one,
     /// unless it holds something that cannot.
     pub(super) fn leave_gate(&mut self) {
-        if self.transaction.snapshot.is_none() && self.portals.is_empty() {
+        let t = &self.transaction;
+        let why = match self.holds_fast() {
+            None if t.held.is_some() => Some("a transaction that has written"),
+            None if t.block == Block::Failed => Some("a failed transaction"),
+            None if !self.portals.are_done() => Some("an open portal"),
+            why => why,
+        };
+        self.set_immovable(why);
+        if why.is_none() {
             self.transaction.pass = None;
         }
     }
@@ -293,30 +381,48 @@ impl Session {
             true => None,
             false => Some(shared.locks.wait_for_writer(self.pid)?),
         };
-        // A drain waits for those who are inside: who waits for it must not be.
-        self.transaction.pass = None;
+        // A drain waits for those who are inside: who waits for it must not be, unless it
+        // holds what the drain waits for anyway.
+        let inside = self.holds_fast().is_some() && self.transaction.pass.is_some();
+        if !inside {
+            self.transaction.pass = None;
+        }
         let (gate, sqlite) = (Arc::clone(&shared.gate), shared.sqlite.clone());
         let own = self.own.take();
         let own_connection = own.as_ref();
         let taken = self
             .wait_for_lock(async move {
-                let pass = gate.pass(Wish::Write, GATE_WAIT).await?;
-                if let Route::Postgres(_) = pass.route() {
-                    let message = "the primary has changed";
-                    return Err(Error::primary(state::SERIALIZATION_FAILURE, message)
-                        .hint("Repeat the transaction.")
-                        .retryable());
+                loop {
+                    let pass = match inside {
+                        true => None,
+                        false => Some(gate.pass(Wish::Write, GATE_WAIT).await?),
+                    };
+                    let pass = match pass {
+                        Some(pass) if matches!(pass.route(), Route::Postgres(_)) => {
+                            return Ok(Taken::Elsewhere(pass));
+                        }
+                        pass => pass,
+                    };
+                    let writer = match own_connection {
+                        Some(own) => sqlite.writer_on(own, None).await?,
+                        None => sqlite.writer(None).await?,
+                    };
+                    // The drain may have begun while the writer was waited for.
+                    if pass.as_ref().is_none_or(|pass| gate.still_open(pass)) {
+                        return Ok(Taken::Here(Held { writer, pass }));
+                    }
                 }
-                let writer = match own_connection {
-                    Some(own) => sqlite.writer_on(own, None).await?,
-                    None => sqlite.writer(None).await?,
-                };
-                Ok(Held { writer, _pass: pass })
             })
             .await;
         self.own = own;
         drop(waiting);
-        let held = taken?;
+        let held = match taken? {
+            Taken::Here(held) => held,
+            Taken::Elsewhere(pass) => {
+                self.moving = Some(pass);
+                return Err(Stop::Move);
+            }
+        };
         shared.observer.waited(shared.clock.instant().duration_since(began));
         shared.locks.writer(self.pid, true);
         let snapshot = self.transaction.snapshot.take();
@@ -526,7 +632,11 @@ impl Session {
         self.show_shared();
         let mut pending_temporary = None;
         if let Some(held) = self.transaction.held.take() {
-            let Held { writer, _pass } = held;
+            let Held { writer, pass } = held;
+            // Until the statement ends: it may leave behind what cannot move.
+            if pass.is_some() {
+                self.transaction.pass = pass;
+            }
             let catalog = self.transaction.catalog.take();
             if let Some(temporary) = self.transaction.temporary.take() {
                 pending_temporary = Some(temporary);
@@ -592,7 +702,10 @@ impl Session {
         self.transaction.snapshot = None;
         self.transaction.catalog = None;
         if let Some(held) = self.transaction.held.take() {
-            let Held { writer, _pass } = held;
+            let Held { writer, pass } = held;
+            if pass.is_some() {
+                self.transaction.pass = pass;
+            }
             block_in_place(|| writer.rollback());
             self.shared.locks.writer(self.pid, false);
         }
@@ -607,7 +720,6 @@ impl Session {
         t.catalog = None;
         t.temporary = None;
         t.lost = false;
-        t.pass = None;
         t.listens.clear();
     }
 

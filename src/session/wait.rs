@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::transaction::Block;
 use super::{Doing, Session, Step, Stop, cancel};
+use crate::cutover::gate::{GateState, Route};
 use crate::error::{Error, Result, state};
 use crate::wire::{Frontend, write};
 
@@ -20,22 +21,47 @@ pub(super) async fn until(deadline: Option<Instant>) {
     }
 }
 
+/// What a session waited for.
+pub(super) enum Awaited {
+    /// A message is buffered.
+    Message,
+    /// The client is gone.
+    Gone,
+    /// The route has changed, and the session has a reason to follow at once.
+    Route,
+}
+
 /// What happened instead of a message.
 enum Event {
-    Message(Result<Option<Frontend>>),
+    Message(bool),
     Notification(std::sync::Arc<super::notify::Notification>),
     Idle,
+    Route,
     Terminated,
     TimedOut,
 }
 
 impl Session {
-    /// The next message of the client; None when it is gone. What is pending stays: it goes
-    /// with the next Sync or Flush. FATAL errors: timeouts of idle sessions, the server's end.
+    /// The next message of the client; None when it is gone. See [`Session::wait_message`].
     pub(super) async fn next_message(&mut self) -> Step<Option<Frontend>> {
-        if let Some(message) = self.io.read_buffered()? {
-            return Ok(Some(message));
+        loop {
+            match self.wait_message().await? {
+                Awaited::Message => return Ok(self.io.read_buffered()?),
+                Awaited::Gone => return Ok(None),
+                Awaited::Route => {}
+            }
         }
+    }
+
+    /// Waits until a message of the client is buffered. What is pending is sent before
+    /// waiting. FATAL errors: timeouts of idle sessions, the server's end.
+    pub(super) async fn wait_message(&mut self) -> Step<Awaited> {
+        if self.io.has_buffered() {
+            return Ok(Awaited::Message);
+        }
+        // Who listens must hear of notifications on PostgreSQL without asking.
+        let listens = self.inbox.listening().next().is_some();
+        let mut route = listens.then(|| self.shared.gate.changes());
         loop {
             let idle = matches!(self.transaction.block, Block::Idle);
             self.card.set(if idle { Doing::Idle } else { Doing::InTransaction });
@@ -43,10 +69,13 @@ impl Session {
             let deadline = limit.map(|limit| self.shared.clock.instant() + limit);
             let live = self.portals.has_live().then(|| self.shared.clock.instant() + LIVE_PORTAL);
             let stopping = idle.then(|| self.shared.stopping.clone());
+            if idle && listens && self.leads_to_postgres() {
+                return Ok(Awaited::Route);
+            }
             let Self { io, cancel, inbox, .. } = self;
             let event = tokio::select! {
                 biased;
-                message = io.read() => Event::Message(message),
+                here = io.wait_message() => Event::Message(here),
                 () = cancel.ended() => Event::Terminated,
                 () = async {
                     match stopping {
@@ -55,23 +84,35 @@ impl Session {
                     }
                 } => Event::Terminated,
                 notification = inbox.next(), if idle => Event::Notification(notification),
+                () = async {
+                    match &mut route {
+                        // The gate lives as long as the proxy.
+                        Some(route) => drop(route.changed().await),
+                        None => std::future::pending().await,
+                    }
+                } => Event::Route,
                 () = until(live) => Event::Idle,
                 () = until(deadline) => Event::TimedOut,
             };
             match event {
-                Event::Message(message) => {
+                Event::Message(here) => {
                     self.card.set(Doing::Active);
-                    return Ok(message?);
+                    return Ok(if here { Awaited::Message } else { Awaited::Gone });
                 }
                 Event::Notification(n) => {
                     write::notification(self.io.out(), n.pid, &n.channel, &n.payload);
                     self.flush().await?;
                 }
+                Event::Route => {}
                 Event::Idle => self.set_aside_live()?,
                 Event::Terminated => return Err(cancel::terminated().into()),
                 Event::TimedOut => return Err(self.idle_error().into()),
             }
         }
+    }
+
+    fn leads_to_postgres(&self) -> bool {
+        matches!(self.shared.gate.state(), GateState::Open(Route::Postgres(_)))
     }
 
     fn idle_limit(&self) -> Option<Duration> {

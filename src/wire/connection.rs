@@ -95,6 +95,22 @@ impl Connection {
         frame::take(&mut self.input, max)
     }
 
+    /// Waits until a whole message (or a broken one) is buffered; false when the peer is
+    /// gone. Safe to cancel.
+    pub async fn wait_message(&mut self) -> bool {
+        while !self.has_buffered() {
+            if self.eof || !self.fill().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The type of the next message, if its first byte is here.
+    pub fn next_kind(&self) -> Option<u8> {
+        self.input.first().copied()
+    }
+
     /// Whether a whole message (or a broken one) is buffered: more work without reading.
     pub fn has_buffered(&self) -> bool {
         let Some(kind) = self.input.first() else { return false };

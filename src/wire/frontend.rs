@@ -140,6 +140,11 @@ pub struct Bind {
 const NULL: u32 = u32::MAX;
 
 impl Bind {
+    /// The message's body, as it came.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     /// Number of parameter values.
     pub fn len(&self) -> usize {
         self.values.len()

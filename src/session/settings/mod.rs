@@ -253,13 +253,62 @@ impl Settings {
             .map(|d| (d, self.show(d.name).unwrap_or_default()))
     }
 
-    /// Settings this session changed, as (name, value): what a move to the other back end
-    /// replays.
-    pub fn changed(&self) -> Vec<(String, String)> {
+    /// What a session on the other back end starts with: the reported settings the client
+    /// was told, and what its start-up packet named. RESET returns to these.
+    pub fn at_start(&self) -> Vec<(String, String)> {
+        let told = ["timezone", "datestyle", "intervalstyle", "application_name"];
         let mut all = self.start.clone();
-        all.extend(self.values.session.clone());
-        all.retain(|k, _| find(k).is_none_or(|d| matches!(d.context, "user" | "superuser")));
+        for name in told {
+            let default = || find(name).map_or_else(String::new, |d| d.default.to_owned());
+            all.entry(name.to_owned()).or_insert_with(default);
+        }
+        // Who the client is, PostgreSQL knows by the role that the proxy logs in with.
+        all.retain(|k, _| {
+            find(k).is_none_or(|d| d.context == "user")
+                && !matches!(k.as_str(), "session_authorization" | "role")
+        });
         all.into_iter().collect()
+    }
+
+    /// What SET has changed up to a point: name and value.
+    pub fn changed(&self, at: &Snapshot) -> Vec<(String, String)> {
+        let kept = |k: &str| !matches!(k, "session_authorization" | "role");
+        let all = at.0.session.iter().filter(|(k, _)| kept(k));
+        all.map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    /// What SET and SET LOCAL did between two points: name, value (None: RESET), LOCAL.
+    pub fn changes(from: &Snapshot, to: &Snapshot) -> Vec<(String, Option<String>, bool)> {
+        let mut all = Vec::new();
+        for (local, from, to) in
+            [(false, &from.0.session, &to.0.session), (true, &from.0.local, &to.0.local)]
+        {
+            let changed = to.iter().filter(|(k, v)| from.get(*k) != Some(*v));
+            all.extend(changed.map(|(k, v)| (k.clone(), Some(v.clone()), local)));
+            let gone = from.keys().filter(|k| !local && !to.contains_key(*k));
+            all.extend(gone.map(|k| (k.clone(), None, local)));
+        }
+        all
+    }
+
+    /// Takes over what the session has become on the other back end. Values that only
+    /// PostgreSQL knows are left out.
+    pub fn adopt(&mut self, values: &[(String, String)]) {
+        // Nothing can fail that PostgreSQL has accepted, except what is refused here.
+        let _ = self.reset(None);
+        for (name, value) in values {
+            if let Err(error) = self.set(name, Some(std::slice::from_ref(value)), false) {
+                tracing::info!(name, %error, "a setting stays behind on PostgreSQL");
+            }
+        }
+    }
+
+    /// Notes that the client was told this value.
+    pub fn told(&mut self, name: &str, value: &str) {
+        if let Some(i) = REPORTED.iter().position(|n| *n == name) {
+            self.reported[i] = Some(value.to_owned());
+            self.reported_for = None;
+        }
     }
 
     fn replace(&mut self, next: Arc<Values>) -> Result<()> {

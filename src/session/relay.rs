@@ -1,0 +1,538 @@
+//! A session on PostgreSQL: frames pass through, and the way there and back.
+//!
+//! Owns a client's server session: opened when the route leads to PostgreSQL, set up as the
+//! client knows its session, left again between two transactions. It must never keep its
+//! pass between transactions unless it holds what cannot move, and never let the loss of the
+//! server session look like a commit. Start at [`Session::move_between`], then
+//! [`Session::pump`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+use tokio::sync::Semaphore;
+
+use super::prepared::ends_transaction;
+use super::transaction::Block;
+use super::{Doing, Session, Step, Stop, cancel};
+use crate::backend::postgres::connect::Connector;
+use crate::backend::postgres::handover::{self, Inventory, Report, SetUp, Statement};
+use crate::backend::postgres::relay::{Moved, Relay, exchange};
+use crate::backend::postgres::server::{Server, parse_error};
+use crate::cutover::gate::{GateState, Pass, Route, Wish};
+use crate::error::{Culprit, Error, Result, state};
+use crate::wire::{Frontend, write};
+
+/// Server sessions opened at the same time.
+const OPENING: usize = 16;
+/// How long an idle server session may take to say what it has become.
+const INVENTORY_MAX: Duration = Duration::from_secs(2);
+/// How long the server may take to answer to a Bind that is done anew.
+const BIND_MAX: Duration = Duration::from_secs(10);
+
+/// PostgreSQL as sessions reach it.
+#[derive(Debug)]
+pub struct Upstreams {
+    connector: Connector,
+    opening: Semaphore,
+    open: AtomicUsize,
+    differing: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Upstreams {
+    /// Sessions log in through this connector: the application's role.
+    pub fn new(connector: &Connector) -> Self {
+        Self {
+            // Clients read these errors: PostgreSQL is primary when sessions come here.
+            connector: connector.as_culprit(Culprit::Primary),
+            opening: Semaphore::new(OPENING),
+            open: AtomicUsize::new(0),
+            differing: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Server sessions open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Prepared statements whose result columns were others on PostgreSQL.
+    pub fn differing(&self) -> u64 {
+        self.differing.load(Ordering::Relaxed)
+    }
+
+    /// Prepared statements that PostgreSQL refused.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// One client's server session.
+pub(super) struct Upstream {
+    server: Server,
+    relay: Relay,
+    route: Route,
+    channels: Vec<String>,
+    all: Arc<Upstreams>,
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.all.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What woke the relay.
+enum Event {
+    Moved(Moved),
+    Gate,
+    Terminated,
+}
+
+impl Session {
+    /// Passes the gate again between two messages of the client found the route to be
+    /// PostgreSQL: moves there, and passes frames until the route leads back.
+    pub(super) async fn move_between(&mut self) -> Step<()> {
+        let Some(pass) = self.moving.take() else { return Ok(()) };
+        match self.enter_postgres(pass.route()).await {
+            Ok(upstream) => self.pump(upstream, Some(pass)).await,
+            Err(Stop::Error(error)) => {
+                drop(pass);
+                self.refuse(error).await
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// A simple query's statement met the switch before it began: the rest of the text goes
+    /// to PostgreSQL.
+    pub(super) async fn move_query(&mut self, rest: &str) -> Step<()> {
+        let Some(pass) = self.moving.take() else {
+            return Err(Error::internal("moving without a pass").into());
+        };
+        let mut upstream = self.enter_postgres(pass.route()).await?;
+        let out = upstream.server.out();
+        let mark = write::begin(out, b'Q');
+        out.extend(rest.bytes().filter(|b| *b != 0));
+        out.put_u8(0);
+        write::end(out, &mark);
+        upstream.relay.sent_query();
+        self.pump(upstream, Some(pass)).await
+    }
+
+    /// An Execute met the switch before its statement began: it goes to PostgreSQL, where its
+    /// portal has been made anew.
+    pub(super) async fn move_execute(&mut self, portal: &str, max_rows: u32) -> Step<()> {
+        let Some(pass) = self.moving.take() else {
+            return Err(Error::internal("moving without a pass").into());
+        };
+        let mut upstream = self.enter_postgres(pass.route()).await?;
+        let out = upstream.server.out();
+        let mark = write::begin(out, b'E');
+        out.extend(portal.bytes().filter(|b| *b != 0));
+        out.put_u8(0);
+        out.put_u32(max_rows);
+        write::end(out, &mark);
+        upstream.relay.sent_part_of_batch();
+        self.pump(upstream, Some(pass)).await
+    }
+
+    /// Opens a server session that is what the client's session is; what SQLite's side held
+    /// is let go.
+    async fn enter_postgres(&mut self, route: Route) -> Step<Upstream> {
+        let Some(all) = self.shared.upstreams.clone() else {
+            return Err(Error::client(
+                state::ADMIN_SHUTDOWN,
+                "terminating connection because PostgreSQL has become the primary",
+            )
+            .fatal()
+            .into());
+        };
+        let set_up = self.set_up();
+        let channels = set_up.channels.clone();
+        let opener = Arc::clone(&all);
+        let opened = self.wait_for(async move {
+            let _turn = opener.opening.acquire().await;
+            handover::open(&opener.connector, &set_up).await.map_err(soften)
+        });
+        let (server, report) = opened.await?;
+        all.open.fetch_add(1, Ordering::Relaxed);
+        let mut relay = Relay::new(server.status());
+        self.account(&report, &mut relay, &all);
+        let mut upstream = Upstream { server, relay, route, channels, all };
+        self.bind_anew(&mut upstream).await?;
+        self.cancel.relayed(upstream.server.canceller());
+        self.card.on_postgres(true);
+        self.inbox.unlisten(None);
+        self.portals.clear();
+        self.sequences.discard();
+        self.moved_away();
+        Ok(upstream)
+    }
+
+    fn set_up(&self) -> SetUp {
+        let (at, transaction) = self.replay();
+        SetUp {
+            parameters: self.settings.at_start(),
+            settings: self.settings.changed(&at),
+            statements: self.known_statements(),
+            channels: self.inbox.listening().map(str::to_owned).collect(),
+            transaction,
+        }
+    }
+
+    fn account(&self, report: &Report, relay: &mut Relay, all: &Upstreams) {
+        for (name, body) in &report.made {
+            relay.remember(name.clone(), body.clone());
+        }
+        for (name, error) in &report.settings {
+            tracing::warn!(pid = self.pid, name, %error, "PostgreSQL does not take a setting");
+        }
+        for (name, error) in &report.refused {
+            all.refused.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(pid = self.pid, name, %error, "PostgreSQL refuses a prepared statement");
+        }
+        for (name, how) in &report.differing {
+            all.differing.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(pid = self.pid, name, how, "a prepared statement returns other columns");
+        }
+    }
+
+    /// Portals that have not run are bound anew, with the client's own Bind.
+    async fn bind_anew(&mut self, upstream: &mut Upstream) -> Step<()> {
+        let binds = self.portals.ready();
+        if binds.is_empty() {
+            return Ok(());
+        }
+        let out = upstream.server.out();
+        for bind in &binds {
+            let mark = write::begin(out, b'B');
+            out.extend_from_slice(bind);
+            write::end(out, &mark);
+        }
+        let mark = write::begin(out, b'H');
+        write::end(out, &mark);
+        upstream.relay.sent_part_of_batch();
+        let server = &mut upstream.server;
+        let answers = async {
+            server.flush().await?;
+            let mut left = binds.len();
+            while left > 0 {
+                let Some(frame) = server.read_frame().await? else { return Err(gone()) };
+                server.note(&frame);
+                match frame.kind {
+                    b'2' => left -= 1,
+                    b'E' => return Err(parse_error(&frame.body, Culprit::Primary)),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let answered =
+            tokio::time::timeout(BIND_MAX, answers).await.unwrap_or_else(|_| Err(gone()));
+        answered.map_err(|error| soften(error).into())
+    }
+
+    /// Passes frames in both directions until the client leaves or the route leads away.
+    async fn pump(&mut self, mut upstream: Upstream, mut pass: Option<Pass>) -> Step<()> {
+        let gate = Arc::clone(&self.shared.gate);
+        let mut changes = gate.changes();
+        let max_message = self.io.max_message();
+        loop {
+            let hold = !pass.as_ref().is_some_and(|pass| gate.still_open(pass));
+            self.transfer(&mut upstream, max_message, hold)?;
+            if upstream.relay.is_terminated() {
+                self.cancel.relayed(None);
+                drop_server(upstream).await;
+                return Err(Stop::Gone);
+            }
+            if upstream.relay.has_ended() {
+                return self.server_lost(upstream, pass).await;
+            }
+            let idle = upstream.relay.is_idle();
+            if idle && pass.is_some() {
+                self.let_go(&mut upstream, &mut pass).await?;
+            }
+            if idle && pass.is_none() {
+                if gate.state() != GateState::Open(upstream.route) {
+                    return self.leave_postgres(upstream).await;
+                }
+                if self.io.next_kind().is_some() {
+                    // Open a moment ago: this waits only if that has just changed.
+                    if let Ok(got) = gate.pass(Wish::Write, Duration::ZERO).await {
+                        if got.route() == upstream.route {
+                            pass = Some(got);
+                        }
+                        continue;
+                    }
+                    return self.leave_postgres(upstream).await;
+                }
+            }
+            self.card.set(match (idle, upstream.relay.is_waiting()) {
+                (true, _) => Doing::Idle,
+                (false, true) => Doing::Active,
+                (false, false) => Doing::InTransaction,
+            });
+            let Self { io, cancel, shared, .. } = self;
+            let event = tokio::select! {
+                biased;
+                moved = exchange(io.raw(), upstream.server.raw(), hold) => Event::Moved(moved),
+                () = cancel.ended() => Event::Terminated,
+                _ = changes.changed(), if pass.is_none() => Event::Gate,
+                () = shared.stopping.cancelled(), if idle => Event::Terminated,
+            };
+            match event {
+                Event::Moved(Moved::Bytes) | Event::Gate => {}
+                Event::Moved(Moved::ClientGone) => {
+                    self.cancel.relayed(None);
+                    return Err(Stop::Gone);
+                }
+                Event::Moved(Moved::ServerGone) => return self.server_lost(upstream, pass).await,
+                Event::Terminated => {
+                    self.cancel.relayed(None);
+                    drop_server(upstream).await;
+                    return Err(cancel::terminated().into());
+                }
+            }
+        }
+    }
+
+    fn transfer(&mut self, upstream: &mut Upstream, max: usize, hold: bool) -> Result<()> {
+        let Upstream { server, relay, .. } = upstream;
+        let (client, server) = (self.io.raw(), server.raw());
+        relay.from_server(server.input, client.output)?;
+        relay.from_client(client.input, server.output, max, hold)?;
+        for (name, value) in relay.take_settings() {
+            if name == "application_name" {
+                value.clone_into(&mut self.card.application.lock());
+            }
+            self.settings.told(&name, &value);
+        }
+        Ok(())
+    }
+
+    /// Between two transactions: gives the pass back, unless the session now holds something
+    /// that cannot move.
+    async fn let_go(&mut self, upstream: &mut Upstream, pass: &mut Option<Pass>) -> Step<()> {
+        let had = self.immovable.is_some();
+        if upstream.relay.take_suspect() || had {
+            // What the client waits for goes first.
+            self.flush().await?;
+            let asked = handover::inventory(&mut upstream.server);
+            match tokio::time::timeout(INVENTORY_MAX, asked).await {
+                Ok(Ok(found)) => {
+                    self.set_immovable(found.immovable);
+                    if found.immovable.is_some() {
+                        return Ok(());
+                    }
+                }
+                // The loss shows when frames are exchanged.
+                Ok(Err(error)) => tracing::debug!(%error, "a server session gave no answer"),
+                Err(_) => return Err(gone().fatal().into()),
+            }
+        }
+        *pass = None;
+        Ok(())
+    }
+
+    /// The route leads away: what the session has become is taken along.
+    async fn leave_postgres(&mut self, mut upstream: Upstream) -> Step<()> {
+        self.cancel.relayed(None);
+        self.card.on_postgres(false);
+        self.flush().await?;
+        let asked = handover::inventory(&mut upstream.server);
+        let found =
+            tokio::time::timeout(INVENTORY_MAX, asked).await.unwrap_or_else(|_| Err(gone()));
+        match found {
+            Ok(Inventory { immovable: Some(what), .. }) => {
+                let message = "terminating connection because its session cannot move";
+                return Err(Error::client(state::ADMIN_SHUTDOWN, message)
+                    .detail(format!("It holds {what} while the primary changes."))
+                    .fatal()
+                    .into());
+            }
+            Ok(found) => {
+                self.settings.adopt(&found.settings);
+                let unnamed = upstream.relay.statements().filter(|body| body.starts_with(&[0]));
+                let unnamed = unnamed.filter_map(handover::parse_body).map(|s| (s, false));
+                let statements: Vec<_> = found.statements.into_iter().chain(unnamed).collect();
+                self.adopt_statements(&statements);
+                found.channels.iter().for_each(|channel| self.inbox.listen(channel));
+                drop_server(upstream).await;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a server session was lost while the primary changes");
+                self.adopt_what_is_known(&upstream);
+            }
+        }
+        Ok(())
+    }
+
+    /// Without the server's own answer: what passed through the relay.
+    fn adopt_what_is_known(&mut self, upstream: &Upstream) {
+        let bodies = upstream.relay.statements().filter_map(handover::parse_body);
+        let statements: Vec<_> = bodies.map(|s| (s, false)).collect();
+        self.adopt_statements(&statements);
+        upstream.channels.iter().for_each(|channel| self.inbox.listen(channel));
+    }
+
+    /// The server session has ended: the client is told what it waits for, an open
+    /// transaction has failed, and the next statement opens another one.
+    async fn server_lost(&mut self, mut upstream: Upstream, pass: Option<Pass>) -> Step<()> {
+        self.cancel.relayed(None);
+        self.card.on_postgres(false);
+        self.set_immovable(None);
+        let debt = upstream.relay.debt();
+        let said = upstream.relay.take_fatal();
+        if debt.cut {
+            return Err(Stop::Gone);
+        }
+        let error = said.unwrap_or_else(gone);
+        if matches!(error.sqlstate().as_str(), "57P05" | "25P03") {
+            // The client's own time limits, kept by PostgreSQL.
+            return Err(error.fatal().into());
+        }
+        let error = soften(error);
+        self.adopt_what_is_known(&upstream);
+        drop(pass);
+        if debt.in_transaction {
+            self.transaction.block = Block::Failed;
+        }
+        if debt.ready == 0 && !debt.in_batch {
+            tracing::info!(pid = self.pid, %error, "an idle server session has ended");
+            self.lost = debt.in_transaction.then_some(error);
+            return Ok(());
+        }
+        let error = error.detail("Whether the statement took effect is not known.");
+        for _ in 0..debt.ready {
+            self.io.error(&error);
+            self.ready();
+        }
+        if debt.in_batch {
+            if debt.ready == 0 {
+                self.io.error(&error);
+            }
+            self.skipping = true;
+        }
+        self.flush().await
+    }
+
+    /// Answers the next message of the client with an error.
+    pub(super) async fn refuse(&mut self, error: Error) -> Step<()> {
+        let error = self.describe(error);
+        if error.fields().fatal {
+            return Err(error.into());
+        }
+        let Some(message) = self.io.read_buffered()? else {
+            tracing::info!(pid = self.pid, %error, "a session could not move yet");
+            return Ok(());
+        };
+        self.refuse_taken(&message, &error).await
+    }
+
+    /// Answers a message with an error.
+    pub(super) async fn refuse_taken(&mut self, message: &Frontend, error: &Error) -> Step<()> {
+        self.fail();
+        match message {
+            Frontend::Terminate => return Err(Stop::Gone),
+            Frontend::Query(_) | Frontend::FunctionCall => {
+                self.io.error(error);
+                self.deadline = None;
+                self.leave_gate();
+                self.ready();
+            }
+            _ => {
+                self.io.error(error);
+                self.skipping = true;
+            }
+        }
+        self.flush().await
+    }
+
+    /// The first statement after a server session was lost in the middle of a transaction
+    /// learns why; those that end the transaction just do.
+    pub(super) fn why_lost(&mut self, message: &Frontend) -> Option<Error> {
+        self.lost.as_ref()?;
+        let text = match message {
+            Frontend::Query(sql) => sql.as_str(),
+            Frontend::Parse(parse) => parse.sql.as_str(),
+            _ => return None,
+        };
+        let error = self.lost.take();
+        let parsed = self.shared.plans.text(text).ok()?;
+        let ends = parsed.statements.iter().all(|s| ends_transaction(&s.parsed.statement));
+        error.filter(|_| !ends)
+    }
+
+    /// Prepared statements as PostgreSQL must know them.
+    fn known_statements(&self) -> Vec<Statement> {
+        let known = self.statements.all().map(|(name, prepared)| {
+            let columns = self.result_columns(prepared).ok().flatten();
+            Statement {
+                name: name.to_owned(),
+                text: prepared.text().to_owned(),
+                types: prepared.told_types(),
+                columns: columns.map(|c| c.into_iter().map(|c| (c.name, c.ty.oid)).collect()),
+            }
+        });
+        known.collect()
+    }
+
+    /// Prepared statements as they are on PostgreSQL now.
+    fn adopt_statements(&mut self, all: &[(Statement, bool)]) {
+        self.statements.retain(|name, prepared| {
+            all.iter().any(|(s, from_sql)| {
+                s.name == name
+                    && (*from_sql || s.text.trim_end_matches([';', ' ']) == prepared.text())
+            })
+        });
+        for (statement, from_sql) in all {
+            if self.statements.contains(&statement.name) {
+                continue;
+            }
+            let adopted = if *from_sql {
+                self.prepare_again(&statement.text)
+            } else {
+                self.prepare_text(&statement.text, &statement.types)
+                    .and_then(|prepared| self.statements.insert(&statement.name, prepared))
+            };
+            if let Err(error) = adopted {
+                let name = &statement.name;
+                tracing::info!(pid = self.pid, name, %error, "SQLite refuses a prepared statement");
+            }
+        }
+    }
+}
+
+/// Closes without holding the session up: the server may be slow to take leave.
+async fn drop_server(upstream: Upstream) {
+    let mut upstream = upstream;
+    let mut farewell = BytesMut::new();
+    let mark = write::begin(&mut farewell, b'X');
+    write::end(&mut farewell, &mark);
+    upstream.server.out().extend_from_slice(&farewell);
+    let _ = tokio::time::timeout(Duration::from_millis(200), upstream.server.flush()).await;
+}
+
+fn gone() -> Error {
+    Error::primary(state::CONNECTION_FAILURE, "the connection to PostgreSQL was lost").retryable()
+}
+
+/// The end of a server session is not the end of the client's.
+fn soften(error: Error) -> Error {
+    if !error.fields().fatal {
+        return error;
+    }
+    let fields = error.fields();
+    let mut soft = Error::primary(fields.sqlstate, fields.message.clone()).retryable();
+    if let Some(detail) = &fields.detail {
+        soft = soft.detail(detail.clone());
+    }
+    if let Some(hint) = &fields.hint {
+        soft = soft.hint(hint.clone());
+    }
+    soft
+}
