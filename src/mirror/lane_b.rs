@@ -14,7 +14,7 @@ use crate::backend::postgres::binary::{Binary, row_of};
 use crate::compare;
 use crate::divergence::Sample;
 use crate::error::{Error, Result};
-use crate::journal::{Event, Events, Image, Note, Op, Record, Row};
+use crate::journal::{Event, Events, Image, Note, Record, Row};
 use crate::schema::{Catalog, Relation};
 use crate::telemetry::live::Lane;
 use crate::value::{Datum, Type, storage};
@@ -40,14 +40,22 @@ struct Touched {
 /// Counts every statement of the record as not compared.
 pub(super) fn skip_all(batch: &Batch, record: &Record, reason: &'static str) -> Tested {
     for note in notes(record) {
-        batch.shared.live.skipped(Lane::Write, reason);
-        let mut coverage = batch.shared.coverage.lock();
-        coverage.write(note.fingerprint, false);
-        if note.text.is_none() {
-            coverage.refused(note.fingerprint);
-        }
+        skip(batch, note, reason);
     }
     Tested::NotKept
+}
+
+fn skip(batch: &Batch, note: &Note, reason: &'static str) {
+    batch.shared.live.skipped(Lane::Write, reason);
+    let mut coverage = batch.shared.coverage.lock();
+    coverage.write(note.fingerprint, false);
+    if note.text.is_none() {
+        coverage.refused(note.fingerprint);
+    }
+    // A keyless table is verified as a multiset: its gate is `keys`, not `coverage`.
+    if reason == "no_key" {
+        coverage.excuse(note.fingerprint);
+    }
 }
 
 fn notes(record: &Record) -> Vec<&Note> {
@@ -61,31 +69,66 @@ fn notes(record: &Record) -> Vec<&Note> {
         .collect()
 }
 
-/// Why a record cannot be tested.
-fn obstacle(batch: &Batch, record: &Record, catalog: &Catalog) -> Option<&'static str> {
+/// Why a record cannot be tested at all.
+fn obstacle(batch: &Batch, record: &Record) -> Option<&'static str> {
     let Events::Loaded(events) = &record.events else { return Some("too_large") };
-    let mut rows = 0;
+    let other = |e: &Event| !matches!(e, Event::Row(_) | Event::Statement(_));
+    if events.iter().any(other) {
+        return Some("unsupported");
+    }
+    let rows = events.iter().filter(|e| matches!(e, Event::Row(_))).count();
+    (rows > batch.shared.settings.lane_b_keys_max).then_some("too_large")
+}
+
+/// Why one statement cannot be tested; its images are applied in its place.
+fn note_obstacle(note: &Note, catalog: &Catalog) -> Option<&'static str> {
+    if let Some(skip) = &note.skip {
+        return Some(reason_word(skip));
+    }
+    if note.text.is_none() {
+        return Some("unsupported");
+    }
+    let table = note.table.as_ref().and_then(|t| catalog.relations.get(t));
+    table.is_some_and(|r| r.key().is_none()).then_some("no_key")
+}
+
+/// A record as the shadow does it in lane B: statements where they can be tested, images where
+/// they cannot, in order.
+enum Step<'a> {
+    Statement(&'a Note),
+    Image(&'a Image),
+}
+
+/// The record's steps and the statements left out, with their reasons.
+fn steps<'a>(
+    record: &'a Record,
+    catalog: &Catalog,
+) -> Result<(Vec<Step<'a>>, Vec<(&'a Note, &'static str)>)> {
+    let (mut ops, mut left_out, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    let Events::Loaded(events) = &record.events else { return Ok((ops, left_out)) };
     for event in events {
         match event {
-            Event::Row(image) => {
-                rows += 1;
-                let relation = relation_of(catalog, &image.table).ok()?;
-                if relation.key().is_none() {
-                    return Some("no_key");
+            Event::Row(image) => rows.push(image),
+            Event::Statement(note) => match note_obstacle(note, catalog) {
+                Some(reason) => {
+                    left_out.push((note.as_ref(), reason));
+                    ops.extend(rows.drain(..).map(Step::Image));
                 }
-            }
-            Event::Statement(note) => {
-                if let Some(skip) = &note.skip {
-                    return Some(reason_word(skip));
+                None => {
+                    ops.push(Step::Statement(note));
+                    for image in rows.drain(..) {
+                        // A keyless table cannot be looked up by key: its rows come as images.
+                        if relation_of(catalog, &image.table)?.key().is_none() {
+                            ops.push(Step::Image(image));
+                        }
+                    }
                 }
-                if note.text.is_none() {
-                    return Some("unsupported");
-                }
-            }
-            _ => return Some("unsupported"),
+            },
+            _ => {}
         }
     }
-    (rows > batch.shared.settings.lane_b_keys_max).then_some("too_large")
+    ops.extend(rows.into_iter().map(Step::Image));
+    Ok((ops, left_out))
 }
 
 /// The contract's word for a noted reason.
@@ -102,12 +145,25 @@ fn reason_word(skip: &str) -> &'static str {
 /// # Errors
 /// Only when the connection or the transaction is lost: a difference is not an error.
 pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) -> Result<Tested> {
-    let notes = notes(record);
-    if notes.is_empty() {
+    if notes(record).is_empty() {
         return Ok(Tested::NotKept);
     }
-    if let Some(reason) = obstacle(batch, record, catalog) {
+    if let Some(reason) = obstacle(batch, record) {
         return Ok(skip_all(batch, record, reason));
+    }
+    let (ops, left_out) = steps(record, catalog)?;
+    let notes: Vec<&Note> = ops
+        .iter()
+        .filter_map(|op| match op {
+            Step::Statement(note) => Some(*note),
+            Step::Image(_) => None,
+        })
+        .collect();
+    for (note, reason) in &left_out {
+        skip(batch, note, reason);
+    }
+    if notes.is_empty() {
+        return Ok(Tested::NotKept);
     }
     let expected = expected(record, catalog)?;
     let mut keep = true;
@@ -122,7 +178,7 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
         "SAVEPOINT crossfade_test".to_owned()
     };
     control.batch(&begin).await?;
-    let outcome = run(batch, &notes, &expected).await;
+    let outcome = run(batch, &ops, &expected, catalog).await;
     let verdict = match outcome {
         Ok(found) => judge(&notes, &expected, &found),
         Err(error) if matches!(error.sqlstate().class(), "08" | "57" | "XX") => return Err(error),
@@ -159,6 +215,9 @@ fn expected(record: &Record, catalog: &Catalog) -> Result<Expected> {
     for event in events {
         let Event::Row(image) = event else { continue };
         let relation = relation_of(catalog, &image.table)?;
+        if relation.key().is_none() {
+            continue;
+        }
         if !image.old.is_empty() {
             let key = key_values(&relation, &image.old)?;
             put(&mut expected, &relation, key, None);
@@ -210,12 +269,22 @@ async fn guarded(batch: &mut Batch, relation: &Relation) -> Result<bool> {
     Ok(found)
 }
 
-/// Runs the statements and reads the touched keys, in one pipeline.
-async fn run(batch: &mut Batch, notes: &[&Note], expected: &Expected) -> Result<Found> {
-    let mut statements = Vec::with_capacity(notes.len());
-    for note in notes {
-        statements.push(prepare(batch, note).await?);
-    }
+/// One step ready to be sent.
+enum Ready {
+    Statement(Statement, Vec<Binary>),
+    Image(Statement, Apply),
+    /// Triggers and foreign keys act for statements, and are off for images.
+    Role(&'static str),
+}
+
+/// Runs the steps and reads the touched keys, in one pipeline.
+async fn run(
+    batch: &mut Batch,
+    ops: &[Step<'_>],
+    expected: &Expected,
+    catalog: &Catalog,
+) -> Result<Found> {
+    let ready = ready(batch, ops, catalog).await?;
     let mut selects: Vec<(Statement, Apply, Vec<Type>)> = Vec::with_capacity(expected.len());
     for touched in expected.values() {
         let apply = batch.shapes.select_by_key(&touched.relation, &touched.key)?;
@@ -225,24 +294,64 @@ async fn run(batch: &mut Batch, notes: &[&Note], expected: &Expected) -> Result<
     }
     let control = batch.control();
     let client = control.client();
-    let executed = join_all(statements.iter().map(|(statement, params)| {
-        let params: Vec<&(dyn ToSql + Sync)> =
-            params.iter().map(|p| p as &(dyn ToSql + Sync)).collect();
-        async move { client.execute(statement, &params).await }
+    let executed = join_all(ready.iter().map(|step| async move {
+        match step {
+            Ready::Statement(statement, params) => {
+                client.execute(statement, &borrowed(params)).await.map(Some)
+            }
+            Ready::Image(statement, apply) => {
+                client.query(statement, &borrowed(&apply.params)).await.map(|_| None)
+            }
+            Ready::Role(sql) => client.batch_execute(sql).await.map(|()| None),
+        }
     }));
     let selected = join_all(selects.iter().map(|(statement, apply, types)| {
         let control = &control;
         async move {
-            let params: Vec<&(dyn ToSql + Sync)> =
-                apply.params.iter().map(|p| p as &(dyn ToSql + Sync)).collect();
-            let row = client.query_opt(statement, &params).await;
+            let row = client.query_opt(statement, &borrowed(&apply.params)).await;
             let row = row.map_err(|e| control.error(&e))?;
             row.map(|row| row_of(&row, types)).transpose()
         }
     }));
     let (executed, selected) = join(executed, selected).await;
-    let affected = executed.into_iter().collect::<Result<_, _>>().map_err(|e| control.error(&e))?;
+    let mut affected = Vec::new();
+    for outcome in executed {
+        affected.extend(outcome.map_err(|e| control.error(&e))?);
+    }
     Ok(Found { affected, rows: selected.into_iter().collect::<Result<_>>()? })
+}
+
+fn borrowed(params: &[Binary]) -> Vec<&(dyn ToSql + Sync)> {
+    params.iter().map(|p| p as &(dyn ToSql + Sync)).collect()
+}
+
+async fn ready(batch: &mut Batch, ops: &[Step<'_>], catalog: &Catalog) -> Result<Vec<Ready>> {
+    let mut ready = Vec::with_capacity(ops.len());
+    let mut as_replica = false;
+    for op in ops {
+        let wants_replica = batch.replica && matches!(op, Step::Image(_));
+        if wants_replica != as_replica {
+            ready.push(Ready::Role(if wants_replica {
+                "SET LOCAL session_replication_role = replica"
+            } else {
+                "SET LOCAL session_replication_role = origin"
+            }));
+            as_replica = wants_replica;
+        }
+        match op {
+            Step::Statement(note) => {
+                let (statement, params) = prepare(batch, note).await?;
+                ready.push(Ready::Statement(statement, params));
+            }
+            Step::Image(image) => {
+                let relation = relation_of(catalog, &image.table)?;
+                let apply = batch.shapes.statement(&relation, image)?;
+                let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
+                ready.push(Ready::Image(statement, apply));
+            }
+        }
+    }
+    Ok(ready)
 }
 
 async fn prepare(batch: &mut Batch, note: &Note) -> Result<(Statement, Vec<Binary>)> {
@@ -387,9 +496,7 @@ pub(super) fn tables_of(record: &Record) -> Vec<&str> {
     let mut tables: Vec<&str> = events
         .iter()
         .filter_map(|e| match e {
-            Event::Row(Image { table, op: Op::Insert | Op::Update | Op::Delete, .. }) => {
-                Some(table.as_str())
-            }
+            Event::Row(image) => Some(image.table.as_str()),
             _ => None,
         })
         .collect();
