@@ -33,6 +33,8 @@ pub(super) struct Batch {
     pub(super) replica: bool,
     /// Tables whose statements may have effects that the images do not account for.
     pub(super) guarded: HashMap<String, bool>,
+    /// The release of a kept savepoint that was not sent yet.
+    pub(super) release: Option<String>,
 }
 
 impl Batch {
@@ -43,7 +45,14 @@ impl Batch {
             tracing::warn!("no right to set session_replication_role: constraint order applies");
         }
         let prepared = Prepared::new(control);
-        Ok(Self { shared, prepared, shapes: Shapes::default(), replica, guarded: HashMap::new() })
+        Ok(Self {
+            shared,
+            prepared,
+            shapes: Shapes::default(),
+            replica,
+            guarded: HashMap::new(),
+            release: None,
+        })
     }
 
     pub(super) fn control(&self) -> Control {
@@ -67,7 +76,16 @@ impl Batch {
         }
     }
 
+    /// Sends a release that is still owed.
+    async fn settle(&mut self) -> Result<()> {
+        match self.release.take() {
+            Some(release) => self.control().batch(&release).await,
+            None => Ok(()),
+        }
+    }
+
     async fn rollback(&mut self) -> Result<()> {
+        self.release = None;
         self.control().batch("ROLLBACK").await
     }
 
@@ -114,6 +132,7 @@ impl Batch {
 
     /// Stores the new position if PostgreSQL still stands where we believe it does.
     async fn position(&mut self, last: &Record, before: (Position, [u8; 32])) -> Result<()> {
+        self.settle().await?;
         let control = self.control();
         let number = |p: Position| i64::try_from(p.0).unwrap_or(i64::MAX);
         let changed = control
@@ -143,6 +162,7 @@ impl Batch {
 
     /// Lane A: the images and the other events, in order.
     async fn images(&mut self, record: &Record, catalog: &Catalog, careful: bool) -> Result<()> {
+        self.settle().await?;
         match &record.events {
             Events::Loaded(events) => {
                 let mut images = Vec::new();

@@ -172,10 +172,11 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
     }
     let control = batch.control();
     let role = |name: &str| format!("SET LOCAL session_replication_role = {name}");
+    let release = batch.release.take().unwrap_or_default();
     let begin = if batch.replica {
-        format!("SAVEPOINT crossfade_test; {}", role("origin"))
+        format!("{release}SAVEPOINT crossfade_test; {}", role("origin"))
     } else {
-        "SAVEPOINT crossfade_test".to_owned()
+        format!("{release}SAVEPOINT crossfade_test")
     };
     control.batch(&begin).await?;
     let outcome = run(batch, &ops, &expected, catalog).await;
@@ -185,13 +186,14 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
         Err(error) => Judged::Failed(error),
     };
     let kept = keep && matches!(verdict, Judged::Equal);
-    let end = match (kept, batch.replica) {
-        (true, true) => format!("RELEASE crossfade_test; {}", role("replica")),
-        (true, false) => "RELEASE crossfade_test".to_owned(),
+    if kept {
+        // Sent with whatever comes next: one round trip less for each transaction.
+        let role = if batch.replica { role("replica") } else { String::new() };
+        batch.release = Some(format!("RELEASE crossfade_test; {role}; "));
+    } else {
         // Going back also puts the role back.
-        (false, _) => "ROLLBACK TO crossfade_test; RELEASE crossfade_test".to_owned(),
-    };
-    control.batch(&end).await?;
+        control.batch("ROLLBACK TO crossfade_test; RELEASE crossfade_test").await?;
+    }
     report(batch, record, &notes, verdict);
     Ok(if kept { Tested::Kept } else { Tested::NotKept })
 }
