@@ -33,7 +33,8 @@ pub enum Codec {
     UuidHex,
     /// uuid as a 16-byte BLOB.
     UuidBlob,
-    /// bytea column in which a foreign program also stored TEXT: its UTF-8 bytes.
+    /// bytea column in which a foreign program also stored TEXT or numbers: the bytes of the
+    /// text.
     BytesLoose,
     /// text column in which a foreign program also stored numbers: SQLite's text form of them.
     TextLoose,

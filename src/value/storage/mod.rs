@@ -48,7 +48,11 @@ pub fn decode(codec: Codec, ty: Type, cell: CellRef<'_>) -> Result<Datum> {
         Codec::BytesLoose => match cell {
             CellRef::Text(t) => Some(Datum::Bytea(t.to_vec())),
             CellRef::Blob(b) => Some(Datum::Bytea(b.to_vec())),
-            _ => None,
+            // A number's text: every stored value has bytes.
+            number => match loose::text(Type::new(oid::TEXT), number)? {
+                Some(Datum::Text(t)) => Some(Datum::Bytea(t.into_bytes())),
+                other => other,
+            },
         },
         Codec::TextLoose => loose::text(ty, cell)?,
     };

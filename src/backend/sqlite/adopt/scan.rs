@@ -9,7 +9,7 @@ use crate::backend::sqlite::Connection;
 use crate::backend::sqlite::catalog::quoted;
 use crate::error::Result;
 use crate::schema::Codec;
-use crate::value::{CellRef, Datum, Type, oid, storage};
+use crate::value::{CellRef, Datum, Style, Type, oid, storage, text};
 
 /// Rows looked at in one table; a larger one is reported as sampled.
 const ROWS_MAX: u64 = 2_000_000;
@@ -205,8 +205,10 @@ pub(crate) fn fits(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
         (Codec::Identity, oid::FLOAT8, CellRef::Real(_)) => true,
         (Codec::Identity, oid::BYTEA, CellRef::Blob(_)) => true,
         (Codec::Identity, oid::TEXT | oid::VARCHAR, CellRef::Text(t)) => text_fits(t, ty.length()),
+        (Codec::Identity | Codec::TextLoose, oid::JSON, CellRef::Text(t)) => json(t),
         (Codec::Identity, _, CellRef::Text(t)) => canonical(ty, t),
         (Codec::Identity, ..) => false,
+        (Codec::TextLoose, oid::JSON, CellRef::Real(r)) => r.is_finite(),
         (Codec::NumericNative, _, CellRef::Integer(_) | CellRef::Real(_)) => numeric(ty, cell),
         (Codec::NumericNative, ..) => false,
         (Codec::TextLoose, _, CellRef::Text(t)) => text_fits(t, None),
@@ -220,6 +222,11 @@ pub(crate) fn fits(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
 fn text_fits(bytes: &[u8], length: Option<usize>) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     !text.contains('\0') && length.is_none_or(|n| text.len() <= n || text.chars().count() <= n)
+}
+
+fn json(bytes: &[u8]) -> bool {
+    let Ok(document) = std::str::from_utf8(bytes) else { return false };
+    text::parse(Type::new(oid::JSON), document, &Style::default()).is_ok()
 }
 
 /// Whether text is exactly the logical cell of a type.
@@ -241,8 +248,15 @@ fn is_moment(type_oid: u32) -> bool {
 /// timestamptz and must not be for timestamp: none is invented, none is dropped.
 fn moment(ty: Type, bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    // Words such as `now` are never evaluated.
-    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+    // ISO order only: other spellings are ambiguous, and words such as `now` are never
+    // evaluated.
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let after = text.as_bytes().get(digits).copied();
+    let iso = match ty.oid {
+        oid::TIME => digits <= 2 && after == Some(b':') && !text.contains(char::is_alphabetic),
+        _ => digits == 4 && matches!(after, Some(b'-' | b'/')),
+    };
+    if !iso {
         return false;
     }
     let zoned = has_zone(text);

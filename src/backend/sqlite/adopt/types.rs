@@ -189,6 +189,10 @@ fn named(name: &str, args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
             found.push(with(oid::UUID, Codec::UuidBlob));
             found
         }
+        // JSON has numeric affinity: SQLite makes a number of a document that is one.
+        "JSON" | "JSONB" if affinity == Affinity::Numeric => {
+            vec![with(oid::JSON, Codec::TextLoose)]
+        }
         "JSON" => vec![plain(oid::JSON)],
         "JSONB" => vec![plain(oid::JSONB), plain(oid::JSON)],
         _ => Vec::new(),
@@ -236,13 +240,15 @@ pub(super) fn report(
     let declared = column.declared.as_deref().unwrap_or("no type");
     let wanted = choice.candidates.first().copied().unwrap_or(choice.empty);
     let sized_away = wanted.0.oid != ty.oid && wanted.1 != Codec::UuidHex;
-    let loose = matches!(codec, Codec::TextLoose | Codec::BytesLoose) && scanned.values > 0;
+    let loose = codec != wanted.1
+        && matches!(codec, Codec::TextLoose | Codec::BytesLoose)
+        && scanned.values > 0;
     if !column.type_name.is_empty() && (sized_away || wanted.0.typmod != ty.typmod || loose) {
         let name = crate::backend::sqlite::system::format_type(ty.oid, ty.typmod);
         let message = format!("declared {declared}, served as {name}: {}", scanned.classes());
         findings.add(Some(&column.name), FindingKind::Type, message);
     }
-    let texts = matches!(ty.oid, oid::TEXT | oid::VARCHAR | oid::JSON);
+    let texts = matches!(ty.oid, oid::TEXT | oid::VARCHAR);
     let numbers = !matches!(choice.affinity, Affinity::Text | Affinity::Blob);
     if texts && numbers {
         let message = format!("SQLite turns number-like text into numbers under {declared}");

@@ -20,7 +20,7 @@ mod retype;
 mod run;
 mod sequence;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod truncate;
 mod view;
 
