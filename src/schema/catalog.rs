@@ -154,6 +154,9 @@ pub struct Generated {
     pub expression: String,
     /// STORED (otherwise VIRTUAL).
     pub stored: bool,
+    /// `expression` is SQLite text that PostgreSQL's dialect may not say the same way.
+    #[serde(default)]
+    pub sqlite: bool,
 }
 
 /// A unique constraint or unique index over plain columns.
@@ -224,6 +227,9 @@ pub struct ForeignKey {
     pub deferrable: bool,
     /// INITIALLY DEFERRED.
     pub deferred: bool,
+    /// Some rows may break it (NOT VALID); new rows may not.
+    #[serde(default)]
+    pub not_valid: bool,
 }
 
 /// A foreign key's action.
@@ -255,6 +261,9 @@ pub struct Check {
     pub in_plan: bool,
     /// `expression` is SQLite text that PostgreSQL's dialect cannot say; SQLite enforces it.
     pub sqlite: bool,
+    /// Some rows may break it (NOT VALID); new rows may not.
+    #[serde(default)]
+    pub not_valid: bool,
 }
 
 /// A sequence; its state lives in `_crossfade_sequences`.

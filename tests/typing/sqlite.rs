@@ -256,6 +256,7 @@ fn guarded() -> Relation {
             expression: expression.to_owned(),
             in_plan: true,
             sqlite: false,
+            not_valid: false,
         });
     }
     relation

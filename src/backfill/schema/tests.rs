@@ -83,6 +83,7 @@ fn a_table_in_phases() {
         on_update: Action::NoAction,
         deferrable: true,
         deferred: true,
+        not_valid: false,
     }];
     let check = |name: &str, expression: &str, sqlite| Check {
         name: name.into(),
@@ -90,6 +91,7 @@ fn a_table_in_phases() {
         expression: expression.into(),
         in_plan: false,
         sqlite,
+        not_valid: false,
     };
     album.checks = vec![check("ok", "artist > 0", false), check("odd", "typeof(x) = 'y'", true)];
     let mut artist = relation("artist", vec![Column::new(1, "id", Type::new(oid::INT8))]);
@@ -165,7 +167,7 @@ fn serial_columns_have_their_sequence_first() {
 #[test]
 fn generated_columns_are_written_out() {
     let generated = |attnum, name: &str, expression: &str| Column {
-        generated: Some(Generated { expression: expression.into(), stored: false }),
+        generated: Some(Generated { expression: expression.into(), stored: false, sqlite: false }),
         ..Column::new(attnum, name, Type::new(oid::TEXT))
     };
     let t = relation(

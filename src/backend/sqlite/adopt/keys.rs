@@ -9,7 +9,7 @@ use crate::backend::sqlite::system::quote_ident;
 use crate::error::Result;
 use crate::schema::{Catalog, Check, ForeignKey, Index, IndexKey, Relation, Unique};
 use crate::sql::stored::{self, ConstraintKind, Key, Object};
-use crate::value::Cell;
+use crate::value::{Cell, oid};
 
 /// A key of the CREATE TABLE text, in one form for column and table constraints.
 struct KeyDef<'a> {
@@ -158,8 +158,36 @@ fn key(
         push_index(relation, name, oid, keys, true, None, false);
         return Ok(());
     }
+    if !primary && !unique_as_served(connection, relation, &columns)? {
+        let message = format!("{name:?} is unique only by storage class, not as served");
+        findings.add(None, FindingKind::Broken, message);
+        return Ok(());
+    }
     relation.uniques.push(Unique { name, oid, columns, primary, constraint: true });
     Ok(())
+}
+
+/// Whether rows that differ for SQLite also differ as they are served: 1 and '1' do not in a
+/// column of text.
+fn unique_as_served(
+    connection: &Connection,
+    relation: &Relation,
+    columns: &[usize],
+) -> Result<bool> {
+    let columns: Vec<_> = columns.iter().map(|c| &relation.columns[*c]).collect();
+    if columns.iter().all(|c| c.codec.preserves_equality(c.ty)) {
+        return Ok(true);
+    }
+    let names: Vec<String> = columns.iter().map(|c| quoted(&c.sqlite_name)).collect();
+    let texts: Vec<String> = names.iter().map(|n| format!("CAST({n} AS TEXT)")).collect();
+    let known: Vec<String> = names.iter().map(|n| format!("{n} IS NOT NULL")).collect();
+    let sql = format!(
+        "SELECT 1 FROM \"public\".{} WHERE {} GROUP BY {} HAVING count(*) > 1 LIMIT 1",
+        quoted(&relation.sqlite_name),
+        known.join(" AND "),
+        texts.join(", ")
+    );
+    Ok(connection.query_integer(&sql, &[])?.is_none())
 }
 
 fn null_rows(connection: &Connection, table: &str, columns: &[&str]) -> Result<i64> {
@@ -303,6 +331,7 @@ pub(crate) fn definition(relation: &Relation, index: &Index) -> String {
 /// Takes over the checks: as PostgreSQL text where that says exactly the same, else as
 /// SQLite's own.
 pub(super) fn checks(
+    connection: &Connection,
     side: &Side,
     source: &Source<'_>,
     relation: &mut Relation,
@@ -346,18 +375,31 @@ pub(super) fn checks(
             let message = format!("check {name:?} is SQLite's own; PostgreSQL needs one by hand");
             findings.add(column, FindingKind::Check, message);
         }
+        let broken = broken_rows(connection, &relation.sqlite_name, expression);
+        if broken > 0 {
+            let message = format!("{broken} rows break check {name:?}");
+            findings.add(column, FindingKind::Broken, message);
+        }
         relation.checks.push(Check {
             name,
             oid: side.new_oid(),
             expression: converted.unwrap_or_else(|| expression.to_owned()),
             in_plan: false,
             sqlite,
+            not_valid: broken > 0,
         });
     }
     // Checks that only our plan enforces are not in the file.
     if let Some(former) = source.former {
         relation.checks.extend(former.checks.iter().filter(|c| c.in_plan).cloned());
     }
+}
+
+/// Rows that break a check of the file; none when SQLite cannot evaluate it here (it may
+/// call a function of the application).
+fn broken_rows(connection: &Connection, table: &str, expression: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM \"public\".{} WHERE NOT ({expression})", quoted(table));
+    connection.query_integer(&sql, &[]).ok().flatten().unwrap_or_default()
 }
 
 /// Takes over the foreign keys whose parents exist.
@@ -397,6 +439,11 @@ pub(super) fn foreign_keys(
             findings.add(key.columns.first().map(String::as_str), FindingKind::ForeignKey, message);
             continue;
         };
+        if !same_types(relation, &columns, parent, &referenced) {
+            let message = format!("a foreign key to {:?} joins different types", key.table);
+            findings.add(key.columns.first().map(String::as_str), FindingKind::ForeignKey, message);
+            continue;
+        }
         let table = parent.name.clone();
         let former = source
             .former
@@ -417,9 +464,28 @@ pub(super) fn foreign_keys(
             on_update: key.on_update,
             deferrable: key.deferrable,
             deferred: key.deferred,
+            not_valid: false,
         });
     }
     orphans(connection, relation, findings)
+}
+
+/// Whether PostgreSQL could compare child and parent.
+fn same_types(
+    relation: &Relation,
+    columns: &[usize],
+    parent: &Relation,
+    referenced: &[String],
+) -> bool {
+    let family = |type_oid: u32| match type_oid {
+        oid::INT2 | oid::INT4 | oid::INT8 | oid::NUMERIC => 1,
+        oid::TEXT | oid::VARCHAR => 2,
+        other => other,
+    };
+    columns.iter().zip(referenced).all(|(child, parent_column)| {
+        let parent_type = parent.column(parent_column).map(|c| parent.columns[c].ty.oid);
+        parent_type.is_some_and(|p| family(p) == family(relation.columns[*child].ty.oid))
+    })
 }
 
 /// A constraint name that is free within its table (PostgreSQL asks for no more of foreign
@@ -462,22 +528,31 @@ const ORPHANS_MAX: i64 = 1000;
 
 fn orphans(
     connection: &Connection,
-    relation: &Relation,
+    relation: &mut Relation,
     findings: &mut Findings<'_>,
 ) -> Result<()> {
-    if relation.foreign_keys.is_empty() {
-        return Ok(());
-    }
-    let sql = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM pragma_foreign_key_check(?1) LIMIT {ORPHANS_MAX})"
-    );
-    // A foreign key whose parent is gone makes the check itself fail: that is reported above.
-    let name = [Cell::Text(relation.sqlite_name.clone())];
-    let count = connection.query_integer(&sql, &name).ok().flatten().unwrap_or_default();
-    if count > 0 {
-        let more = if count == ORPHANS_MAX { " or more" } else { "" };
-        let message = format!("{count}{more} rows have no parent");
-        findings.add(None, FindingKind::Broken, message);
+    let keys = std::mem::take(&mut relation.foreign_keys);
+    for mut key in keys {
+        let parent = key.table.clone();
+        let own: Vec<String> =
+            key.columns.iter().map(|c| quoted(&relation.columns[*c].sqlite_name)).collect();
+        let sql = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM pragma_foreign_key_check(?1) AS f \
+             JOIN pragma_foreign_key_list(?1) AS l ON l.id = f.fkid AND l.seq = 0 \
+             WHERE l.\"from\" = ?2 COLLATE NOCASE LIMIT {ORPHANS_MAX})"
+        );
+        let first = relation.columns[key.columns[0]].sqlite_name.clone();
+        let arguments = [Cell::Text(relation.sqlite_name.clone()), Cell::Text(first)];
+        // A foreign key whose parent is gone makes the check itself fail: reported above.
+        let count = connection.query_integer(&sql, &arguments).ok().flatten().unwrap_or_default();
+        if count > 0 {
+            let more = if count == ORPHANS_MAX { " or more" } else { "" };
+            let message =
+                format!("{count}{more} rows have no parent in {parent:?} by {}", own.join(", "));
+            findings.add(None, FindingKind::Broken, message);
+            key.not_valid = true;
+        }
+        relation.foreign_keys.push(key);
     }
     Ok(())
 }

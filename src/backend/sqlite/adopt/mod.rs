@@ -65,6 +65,8 @@ pub enum FindingKind {
     Index,
     /// The view is SQLite's own; PostgreSQL needs one written by hand.
     View,
+    /// The generated column is SQLite's own; PostgreSQL needs one written by hand.
+    Generated,
     /// Triggers are run by SQLite only.
     Trigger,
     /// The foreign key's parent does not exist, or its columns do not.
@@ -141,9 +143,10 @@ pub(crate) fn table(
     }
     relation.columns = columns(connection, source, &mut findings)?;
     keys::keys(connection, side, source, &mut relation, &mut namer, &mut findings)?;
+    generated(&mut relation, &mut findings);
     defaults::defaults(stored, &mut relation, &mut findings);
     identity(side, &mut relation, catalog, &mut namer);
-    keys::checks(side, source, &mut relation, &mut namer, &mut findings);
+    keys::checks(connection, side, source, &mut relation, &mut namer, &mut findings);
     Ok(relation)
 }
 
@@ -209,10 +212,11 @@ fn columns(
             findings.add(Some(&stored_column.name), FindingKind::Broken, message);
         }
         let collation = stored_column.collation.clone().filter(|c| c != "BINARY");
-        let generated = stored_column
-            .generated
-            .as_ref()
-            .map(|g| Generated { expression: g.expression.clone(), stored: g.stored });
+        let generated = stored_column.generated.as_ref().map(|g| Generated {
+            expression: g.expression.clone(),
+            stored: g.stored,
+            sqlite: true,
+        });
         columns.push(Column {
             sqlite_name: stored_column.name.clone(),
             codec,
@@ -226,6 +230,24 @@ fn columns(
         });
     }
     Ok(columns)
+}
+
+/// Marks the generated columns that PostgreSQL computes the same way.
+fn generated(relation: &mut Relation, findings: &mut Findings<'_>) {
+    let snapshot = relation.clone();
+    for column in &mut relation.columns {
+        let Some(generated) = &mut column.generated else { continue };
+        match crate::backend::sqlite::ddl::plain::generated_from_sqlite(
+            &generated.expression,
+            &snapshot,
+        ) {
+            Some(_) => generated.sqlite = false,
+            None => {
+                let message = "the generated column is SQLite's own; PostgreSQL needs one by hand";
+                findings.add(Some(&column.sqlite_name), FindingKind::Generated, message);
+            }
+        }
+    }
 }
 
 fn former_column<'a>(former: &'a Relation, name: &str) -> Option<&'a Column> {

@@ -238,8 +238,11 @@ pub(super) fn report(
 ) {
     let (ty, codec) = scanned.chosen;
     let declared = column.declared.as_deref().unwrap_or("no type");
-    let wanted = choice.candidates.first().copied().unwrap_or(choice.empty);
-    let sized_away = wanted.0.oid != ty.oid && wanted.1 != Codec::UuidHex;
+    // Of char(32) only the evidence makes a UUID: without it nothing was broken.
+    let mut wanted = choice.candidates.iter().copied();
+    let wanted =
+        wanted.find(|w| w.1 != Codec::UuidHex || codec == Codec::UuidHex).unwrap_or(choice.empty);
+    let sized_away = wanted.0.oid != ty.oid;
     let loose = codec != wanted.1
         && matches!(codec, Codec::TextLoose | Codec::BytesLoose)
         && scanned.values > 0;

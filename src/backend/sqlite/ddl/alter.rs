@@ -71,12 +71,7 @@ impl Editor<'_> {
             AlterAction::DropConstraint(name, if_exists, cascade) => {
                 self.drop_constraint(relation, name, *if_exists, *cascade)
             }
-            AlterAction::ValidateConstraint(name) => {
-                if has_constraint(&relation, name) {
-                    return Ok(());
-                }
-                Err(no_constraint(name, &relation.name))
-            }
+            AlterAction::ValidateConstraint(name) => self.validate(relation, name),
             AlterAction::AddIdentity(column, always, options) => {
                 self.add_identity(relation, column, *always, options)
             }
@@ -438,8 +433,7 @@ impl Editor<'_> {
             ConstraintKind::Check(..) => self.put_check(&relation, constraint.not_valid)?,
             _ => self.put_foreign_key(&relation, constraint.not_valid)?,
         };
-        let valid = if constraint.not_valid { " NOT VALID" } else { "" };
-        let text = self.alter_text(&relation, &format!("ADD {text}{valid}"));
+        let text = self.alter_text(&relation, &format!("ADD {text}"));
         self.ship(&relation, text);
         self.store(relation)
     }
@@ -482,24 +476,73 @@ impl Editor<'_> {
         Ok(postgres::key(relation, &unique))
     }
 
+    /// VALIDATE CONSTRAINT
+    fn validate(&mut self, mut relation: Relation, name: &str) -> Result<()> {
+        if !has_constraint(&relation, name) {
+            return Err(no_constraint(name, &relation.name));
+        }
+        if let Some(position) = relation.checks.iter().position(|c| c.name == name && c.not_valid) {
+            self.check_rows(&relation, &relation.checks[position].clone())?;
+            relation.checks[position].not_valid = false;
+        } else if let Some(position) =
+            relation.foreign_keys.iter().position(|k| k.name == name && k.not_valid)
+        {
+            self.check_parents(&relation, &relation.foreign_keys[position].clone())?;
+            relation.foreign_keys[position].not_valid = false;
+        } else {
+            return Ok(());
+        }
+        let what = format!("VALIDATE CONSTRAINT {}", quote_ident(name));
+        let text = self.alter_text(&relation, &what);
+        self.ship(&relation, text);
+        self.store(relation)
+    }
+
+    fn check_rows(&self, relation: &Relation, check: &crate::schema::Check) -> Result<()> {
+        let text = format!(
+            "SELECT 1 FROM {}.{} WHERE NOT ({}) LIMIT 1",
+            if relation.schema == "pg_temp" { "pg_temp" } else { "public" },
+            quote_ident(&relation.name),
+            check.expression
+        );
+        if self.has_row(&text)? {
+            let message = format!(
+                "check constraint \"{}\" of relation \"{}\" is violated by some row",
+                check.name, relation.name
+            );
+            return Err(Error::client(state::CHECK_VIOLATION, message));
+        }
+        Ok(())
+    }
+
+    fn check_parents(&self, relation: &Relation, key: &crate::schema::ForeignKey) -> Result<()> {
+        let sql = "SELECT 1 FROM pragma_foreign_key_check(?1, ?2) AS f \
+                   JOIN pragma_foreign_key_list(?1, ?2) AS l ON l.id = f.fkid AND l.seq = 0 \
+                   WHERE l.\"from\" = ?3 COLLATE NOCASE AND f.parent = ?4 COLLATE NOCASE LIMIT 1";
+        let schema = if relation.schema == "pg_temp" { "temp" } else { "public" };
+        let parent = self.sqlite_parent(relation, key).map(|(table, _)| table);
+        let arguments = [
+            Cell::Text(relation.sqlite_name.clone()),
+            Cell::Text(schema.to_owned()),
+            Cell::Text(relation.columns[key.columns[0]].sqlite_name.clone()),
+            Cell::Text(parent.unwrap_or_default()),
+        ];
+        if self.writer.query_integer(sql, &arguments)?.is_some() {
+            let message = format!(
+                "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+                relation.name, key.name
+            );
+            return Err(Error::client(state::FOREIGN_KEY_VIOLATION, message));
+        }
+        Ok(())
+    }
+
     fn put_check(&mut self, relation: &Relation, not_valid: bool) -> Result<String> {
         let Some(check) = relation.checks.last() else {
             return Err(Error::internal("no check was added"));
         };
         if !not_valid {
-            let text = format!(
-                "SELECT 1 FROM {}.{} WHERE NOT ({}) LIMIT 1",
-                if relation.schema == "pg_temp" { "pg_temp" } else { "public" },
-                quote_ident(&relation.name),
-                check.expression
-            );
-            if self.has_row(&text)? {
-                let message = format!(
-                    "check constraint \"{}\" of relation \"{}\" is violated by some row",
-                    check.name, relation.name
-                );
-                return Err(Error::client(state::CHECK_VIOLATION, message));
-            }
+            self.check_rows(relation, check)?;
         }
         if let Some(stored) = physical::check_of(check, relation) {
             let mut table = self.stored_table(relation)?;
@@ -535,27 +578,10 @@ impl Editor<'_> {
         let stored = physical::foreign_key_of(key, relation, &|k| self.sqlite_parent(relation, k))
             .ok_or_else(|| Error::internal("a foreign key without parent"))?;
         let mut table = self.stored_table(relation)?;
-        let parent = match &stored.kind {
-            stored::ConstraintKind::ForeignKey(key) => key.table.clone(),
-            _ => String::new(),
-        };
         table.constraints.push(stored);
         self.rebuild(relation, &table, &Rebuild::default())?;
         if !not_valid {
-            let sql = "SELECT 1 FROM pragma_foreign_key_check(?1, ?2) WHERE parent = ?3 COLLATE NOCASE LIMIT 1";
-            let schema = if relation.schema == "pg_temp" { "temp" } else { "public" };
-            let arguments = [
-                Cell::Text(relation.sqlite_name.clone()),
-                Cell::Text(schema.to_owned()),
-                Cell::Text(parent),
-            ];
-            if self.writer.query_integer(sql, &arguments)?.is_some() {
-                let message = format!(
-                    "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
-                    relation.name, key.name
-                );
-                return Err(Error::client(state::FOREIGN_KEY_VIOLATION, message));
-            }
+            self.check_parents(relation, key)?;
         }
         Ok(postgres::foreign_key(relation, key, &self.catalog))
     }

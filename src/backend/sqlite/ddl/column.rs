@@ -172,7 +172,8 @@ impl Editor<'_> {
                 new.column.not_null = true;
             }
             ConstraintKind::Generated(_, text) => {
-                new.column.generated = Some(Generated { expression: text.clone(), stored: true });
+                new.column.generated =
+                    Some(Generated { expression: text.clone(), stored: true, sqlite: false });
             }
             ConstraintKind::Exclusion => return Err(Error::unsupported("EXCLUDE")),
             kind => new

@@ -130,6 +130,7 @@ impl Editor<'_> {
             expression: text.to_owned(),
             in_plan,
             sqlite: false,
+            not_valid: constraint.not_valid,
         });
         Ok(())
     }
@@ -171,6 +172,7 @@ impl Editor<'_> {
             on_update: *on_update,
             deferrable: constraint.deferrable || constraint.deferred,
             deferred: constraint.deferred,
+            not_valid: constraint.not_valid,
         });
         Ok(())
     }

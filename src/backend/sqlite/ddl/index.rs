@@ -182,7 +182,7 @@ pub(super) fn index_sql(relation: &Relation, index: &Index) -> Option<String> {
             }
             IndexKey::Expression(text, descending) => {
                 let expr = analyze::expression(text, relation, &plain::bare_context()).ok()?;
-                let printed = plain::value(&expr, relation, false)?;
+                let printed = plain::value(&expr, relation, plain::Integers::Compared)?;
                 keys.push(Key {
                     column: None,
                     expression: printed,

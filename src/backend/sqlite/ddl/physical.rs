@@ -258,6 +258,7 @@ fn range(ty: Type) -> Option<(i64, i64)> {
 fn generated_sql(text: &str, column: &Column, relation: &Relation) -> Result<(String, bool)> {
     let expr = analyze::expression(text, relation, &plain::bare_context())?;
     let ranged = range(column.ty).is_some();
+    let integers = if ranged { plain::Integers::Ranged } else { plain::Integers::Compared };
     let plain_codec = column.codec == crate::schema::Codec::Identity;
     // The expression must have the column's own type: no cast on the way in.
     let small = |oid: u32| matches!(oid, oid::INT2 | oid::INT4 | oid::INT8);
@@ -265,7 +266,7 @@ fn generated_sql(text: &str, column: &Column, relation: &Relation) -> Result<(St
     let same = expr.ty.oid == column.ty.oid
         || (small(expr.ty.oid) && small(column.ty.oid))
         || (text_like(expr.ty.oid) && text_like(column.ty.oid) && column.ty.typmod == -1);
-    let printed = if plain_codec && same { plain::value(&expr, relation, ranged) } else { None };
+    let printed = if plain_codec && same { plain::value(&expr, relation, integers) } else { None };
     printed.map(|p| (p, ranged)).ok_or_else(|| Error::unsupported("this generated column"))
 }
 

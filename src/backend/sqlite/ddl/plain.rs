@@ -28,9 +28,28 @@ pub(crate) fn from_sqlite(text: &str, relation: &Relation) -> Option<String> {
     let same = if expr.ty.oid == oid::BOOL {
         condition(&expr, relation).is_some()
     } else {
-        value(&expr, relation, false).is_some()
+        value(&expr, relation, Integers::Compared).is_some()
     };
     same.then(|| text.trim().to_owned())
+}
+
+/// PostgreSQL's text for a generated column of the file. Integer arithmetic counts as the
+/// same although SQLite goes on in REAL where PostgreSQL refuses: the data shows that no
+/// stored value has.
+pub(crate) fn generated_from_sqlite(text: &str, relation: &Relation) -> Option<String> {
+    let expr = analyze::expression(text, relation, &bare_context()).ok()?;
+    value(&expr, relation, Integers::Any).map(|_| text.trim().to_owned())
+}
+
+/// Which integer arithmetic may be printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Integers {
+    /// None: values are only compared.
+    Compared,
+    /// int2 and int4: the caller checks the result's range.
+    Ranged,
+    /// Any: the caller knows that nothing overflows.
+    Any,
 }
 
 /// A condition on stored values.
@@ -44,7 +63,8 @@ pub(crate) fn condition(expr: &Expr, relation: &Relation) -> Option<String> {
         ExprKind::Or(items) => each(items, " OR "),
         ExprKind::Not(inner) => Some(format!("(NOT {})", condition(inner, relation)?)),
         ExprKind::IsNull(inner, not) => {
-            let what = value(inner, relation, false).or_else(|| any_column(inner, relation))?;
+            let what = value(inner, relation, Integers::Compared)
+                .or_else(|| any_column(inner, relation))?;
             Some(format!("({what} IS {}NULL)", if *not { "NOT " } else { "" }))
         }
         ExprKind::IsBool(inner, wanted, not) => {
@@ -109,7 +129,10 @@ fn pair(left: &Expr, right: &Expr, relation: &Relation, ordered: bool) -> Option
     // Integers compare as they are, whatever they are made of.
     let integer = |e: &Expr| is_integer(e.ty);
     if integer(left) && integer(right) {
-        return Some((value(left, relation, false)?, value(right, relation, false)?));
+        return Some((
+            value(left, relation, Integers::Compared)?,
+            value(right, relation, Integers::Compared)?,
+        ));
     }
     None
 }
@@ -251,9 +274,8 @@ fn any_column(expr: &Expr, relation: &Relation) -> Option<String> {
     column_of(peel(expr), relation).map(|c| quoted(&c.sqlite_name))
 }
 
-/// A value computed from stored values. `ranged` says that the caller checks an integer
-/// result against its type's range.
-pub(crate) fn value(expr: &Expr, relation: &Relation, ranged: bool) -> Option<String> {
+/// A value computed from stored values.
+pub(crate) fn value(expr: &Expr, relation: &Relation, integers: Integers) -> Option<String> {
     let expr = match &expr.kind {
         ExprKind::Cast(..) if is_integer(expr.ty) || kind(expr.ty) == Kind::Text => peel(expr),
         _ => expr,
@@ -264,43 +286,47 @@ pub(crate) fn value(expr: &Expr, relation: &Relation, ranged: bool) -> Option<St
         ExprKind::Call(call) => function(call, relation),
         ExprKind::Coalesce(items) => {
             let parts: Option<Vec<String>> =
-                items.iter().map(|e| value(e, relation, ranged)).collect();
+                items.iter().map(|e| value(e, relation, integers)).collect();
             parts.filter(|p| p.len() > 1).map(|p| format!("coalesce({})", p.join(", ")))
         }
         ExprKind::Case { branches, otherwise } => {
             let mut text = "(CASE".to_owned();
             for (when, then) in branches {
                 let when = condition(when, relation)?;
-                let then = value(then, relation, ranged)?;
+                let then = value(then, relation, integers)?;
                 text.push_str(&format!(" WHEN {when} THEN {then}"));
             }
             if let Some(otherwise) = otherwise {
-                text.push_str(&format!(" ELSE {}", value(otherwise, relation, ranged)?));
+                text.push_str(&format!(" ELSE {}", value(otherwise, relation, integers)?));
             }
             Some(text + " END)")
         }
-        ExprKind::Op(op) => operation(op, relation, ranged),
+        ExprKind::Op(op) => operation(op, relation, integers),
         _ if expr.ty.oid == oid::BOOL => condition(expr, relation),
         _ => None,
     }
 }
 
-fn operation(op: &Op, relation: &Relation, ranged: bool) -> Option<String> {
+fn operation(op: &Op, relation: &Relation, integers: Integers) -> Option<String> {
     let left = op.left.as_deref()?;
     let right = &*op.right;
-    let small = |e: &Expr| matches!(peel(e).ty.oid, oid::INT2 | oid::INT4);
+    let allowed = |e: &Expr| match integers {
+        Integers::Compared => false,
+        Integers::Ranged => matches!(peel(e).ty.oid, oid::INT2 | oid::INT4),
+        Integers::Any => is_integer(peel(e).ty),
+    };
     match op.name.as_str() {
         "||" if kind(left.ty) == Kind::Text && kind(right.ty) == Kind::Text => Some(format!(
             "({} || {})",
-            value(left, relation, false)?,
-            value(right, relation, false)?
+            value(left, relation, Integers::Compared)?,
+            value(right, relation, Integers::Compared)?
         )),
         // 64 bits hold any result of two int4 values; the caller checks the range.
-        "+" | "-" | "*" if ranged && small(left) && small(right) => Some(format!(
+        "+" | "-" | "*" if allowed(left) && allowed(right) => Some(format!(
             "({} {} {})",
-            value(left, relation, false)?,
+            value(left, relation, integers)?,
             op.name,
-            value(right, relation, false)?
+            value(right, relation, integers)?
         )),
         "=" | "<>" | "<" | "<=" | ">" | ">=" => comparison(op, relation),
         _ => None,
@@ -316,7 +342,7 @@ fn function(call: &Call, relation: &Relation) -> Option<String> {
             let inner = peel(text);
             let of_column = column_of(inner, relation)?;
             (of_column.ty.oid != oid::BPCHAR).then_some(())?;
-            Some(format!("length({})", value(inner, relation, false)?))
+            Some(format!("length({})", value(inner, relation, Integers::Compared)?))
         }
         _ => None,
     }

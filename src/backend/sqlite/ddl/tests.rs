@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::backend::sqlite::catalog::prepare;
-use crate::backend::sqlite::{Options, Sqlite, functions, system};
+use crate::backend::sqlite::{Options, Sqlite, errors, functions, system};
 use crate::sql::ast::Statement;
 use crate::sql::plan::{Action, FrozenSource};
 use crate::sql::{parse, plan};
@@ -19,6 +19,11 @@ pub(crate) struct Bench {
     pub(crate) temporary: Arc<Temporary>,
     pub(crate) findings: Vec<crate::backend::sqlite::adopt::Finding>,
     _folder: Option<tempfile::TempDir>,
+}
+
+fn name_errors(sqlite: &Sqlite, catalog: &Arc<Catalog>) {
+    let catalog = Arc::clone(catalog);
+    sqlite.set_error_map(Arc::new(move |failure| errors::from_sqlite(failure, &catalog)));
 }
 
 impl Bench {
@@ -45,6 +50,7 @@ impl Bench {
         writer.commit().unwrap();
         state.share_sequences(Arc::clone(&prepared.side.sequences));
         state.set_catalog(Arc::clone(&prepared.catalog));
+        name_errors(&sqlite, &prepared.catalog);
         Self {
             sqlite,
             side: prepared.side,
@@ -81,6 +87,7 @@ impl Bench {
             };
             let applied = apply(writer, ddl, &environment)?;
             self.catalog = applied.catalog;
+            name_errors(&self.sqlite, &self.catalog);
             self.temporary = applied.temporary;
             let notices = applied.notices.iter().map(|n| format!("NOTICE {}", n.message()));
             let mut lines: Vec<String> = notices.collect();

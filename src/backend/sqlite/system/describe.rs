@@ -56,7 +56,8 @@ pub fn unique_text(relation: &Relation, unique: &Unique) -> String {
 
 /// `CHECK ((expression))`
 pub fn check_text(check: &Check) -> String {
-    format!("CHECK (({}))", check.expression)
+    let valid = if check.not_valid { " NOT VALID" } else { "" };
+    format!("CHECK (({})){valid}", check.expression)
 }
 
 /// `FOREIGN KEY (a) REFERENCES t(b) ON DELETE CASCADE …`; `referenced` are the parent's
@@ -79,6 +80,9 @@ pub fn foreign_key_text(relation: &Relation, key: &ForeignKey, referenced: &[Str
     }
     if key.deferred {
         text.push_str(" INITIALLY DEFERRED");
+    }
+    if key.not_valid {
+        text.push_str(" NOT VALID");
     }
     text
 }
