@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::common::{Pair, sample};
+use crate::common::{Pair, Pg, Proxy, eventually, sample};
 use crossfade::backfill::Summary;
 use crossfade::verify;
 
@@ -249,5 +249,35 @@ async fn anomalies() {
         let refused = report.table == "a39_wide";
         assert_eq!(report.error.is_some(), refused, "{report:#?}");
         assert_eq!(report.differing, 0, "{report:#?}");
+    }
+}
+
+/// Killed at any step of a backfill under writes, a restart and a second run end whole.
+#[test]
+fn killed_at_every_step() {
+    for failpoint in crossfade::failpoint::ALL.iter().filter(|f| f.starts_with("backfill.")) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("app.db");
+        rusqlite::Connection::open(&file).unwrap().execute_batch(SMALL).unwrap();
+        let database = Pg::shared().database("killed");
+        let url = Pg::shared().cluster.url(&database);
+        let arguments = ["--postgres", &url];
+        let envs = [("CROSSFADE_FAILPOINT", *failpoint)];
+        let mut proxy = Proxy::on_file_with(&file, &arguments, &envs);
+        let (code, _, _) = proxy.cli(&["backfill"]);
+        assert_ne!(code, 0, "{failpoint}");
+        eventually("the proxy was killed", || !proxy.is_running());
+        proxy.restart();
+        proxy.sql("INSERT INTO log VALUES ('after the crash', 2)");
+        let (code, out, err) = proxy.cli(&["backfill"]);
+        assert_eq!(code, 0, "{failpoint}: {out}{err}\n{}", proxy.log());
+        proxy.sql("INSERT INTO artist(name) VALUES ('after the copy')");
+        let (code, out, err) = proxy.cli(&["verify"]);
+        assert_eq!(code, 0, "{failpoint}: {out}{err}\n{}", proxy.log());
+        let there = Pg::shared().cluster.psql(
+            &database,
+            "SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM artist)",
+        );
+        assert_eq!(there.unwrap(), "4|3", "{failpoint}");
     }
 }

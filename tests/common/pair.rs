@@ -32,7 +32,7 @@ pub struct Pair {
 
 /// A database of the collection beside the repository; None where there is none.
 pub fn sample(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("CROSSFADE_TEST_DATABASES").map_or_else(
+    let folder = std::env::var_os("SAMPLE_DATABASES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/databases"),
         PathBuf::from,
     );
