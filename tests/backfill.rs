@@ -274,10 +274,9 @@ fn killed_at_every_step() {
         proxy.sql("INSERT INTO artist(name) VALUES ('after the copy')");
         let (code, out, err) = proxy.cli(&["verify"]);
         assert_eq!(code, 0, "{failpoint}: {out}{err}\n{}", proxy.log());
-        let there = Pg::shared().cluster.psql(
-            &database,
-            "SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM artist)",
-        );
+        let there = Pg::shared()
+            .cluster
+            .psql(&database, "SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM artist)");
         assert_eq!(there.unwrap(), "4|3", "{failpoint}");
     }
 }
