@@ -29,7 +29,7 @@ fn generated(path: &str, text: &str) {
 
 fn flag(arg: &Arg) -> String {
     let values: Vec<&str> =
-        arg.get_value_names().unwrap_or(&[]).iter().map(|n| n.as_str()).collect();
+        arg.get_value_names().unwrap_or(&[]).iter().map(clap::builder::Str::as_str).collect();
     let value = values.join(" ");
     let takes = arg.get_action().takes_values();
     match arg.get_long() {

@@ -145,7 +145,9 @@ fn only_the_sqlite_back_end_opens_sqlite() {
 
 #[test]
 fn unsafe_code_stays_in_its_room() {
-    let allowed = ["src/backend/sqlite/raw.rs"];
+    // SQLite's statements, its virtual tables, and PostgreSQL's parser: each a foreign interface.
+    let allowed =
+        ["src/backend/sqlite/raw.rs", "src/backend/sqlite/system/table.rs", "src/sql/pg/raw.rs"];
     let mut problems = Vec::new();
     for (path, text) in sources().iter().filter(|(p, _)| p.starts_with("src/")) {
         let used = text.lines().any(|l| {

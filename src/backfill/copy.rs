@@ -75,9 +75,9 @@ async fn attempt(
         let mut source = Source::open(&env.cut.connection, projection, false)?;
         let mut run = Run { env, report, last: Instant::now() };
         if careful {
-            run.careful(&mut source).await?
+            run.careful(&mut source).await?;
         } else {
-            run.fast(&mut source).await?
+            run.fast(&mut source).await?;
         }
         env.loud(&projection.relation).await?;
         let made = env.made(&projection.relation.name);

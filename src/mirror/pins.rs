@@ -1,6 +1,6 @@
 //! Pins: a reader holds the applier at a position for the time of one look.
 //!
-//! Bounded: at most [`PINS_MAX`] at once, each for at most [`HOLD_MAX`]; an applier that finds a
+//! Bounded: at most [`PINS_MAX`] at once, each for a time its reader names; an applier that finds a
 //! pin older than that goes on without it. Start at [`Pins::pin`].
 
 use std::collections::BTreeMap;
@@ -14,8 +14,6 @@ use crate::backend::Position;
 
 /// Readers that may hold or await a pin at once.
 const PINS_MAX: usize = 4;
-/// How long a pin may hold the applier. Verify asks for its own, longer time.
-pub const HOLD_MAX: Duration = Duration::from_secs(2);
 
 /// The pins of one applier.
 #[derive(Debug)]

@@ -100,9 +100,9 @@ impl Locks {
         }
         let holder = state.locks.entry(key).or_default().holders.entry(session).or_default();
         if shared {
-            holder.1 += 1
+            holder.1 += 1;
         } else {
-            holder.0 += 1
+            holder.0 += 1;
         }
         true
     }

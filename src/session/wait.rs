@@ -42,17 +42,6 @@ enum Event {
 }
 
 impl Session {
-    /// The next message of the client; None when it is gone. See [`Session::wait_message`].
-    pub(super) async fn next_message(&mut self) -> Step<Option<Frontend>> {
-        loop {
-            match self.wait_message().await? {
-                Awaited::Message => return Ok(self.io.read_buffered()?),
-                Awaited::Gone => return Ok(None),
-                Awaited::Route => {}
-            }
-        }
-    }
-
     /// Waits until a message of the client is buffered. What is pending is sent before
     /// waiting. FATAL errors: timeouts of idle sessions, the server's end.
     pub(super) async fn wait_message(&mut self) -> Step<Awaited> {

@@ -35,14 +35,18 @@ fn loosened(codec: Codec, ty: Type, cell: Cell, row: usize) -> Cell {
             Cell::Text(words[row % 3].to_owned())
         }
         (Codec::DateTimeLoose, Cell::Text(t)) if ty.oid != oid::DATE => {
-            let zone = if ty.oid == oid::TIMESTAMPTZ && row % 2 == 0 { "Z" } else { "" };
-            Cell::Text(if row % 3 == 0 { format!("{}{zone}", t.replace(' ', "T")) } else { t })
+            let zone = if ty.oid == oid::TIMESTAMPTZ && row.is_multiple_of(2) { "Z" } else { "" };
+            Cell::Text(if row.is_multiple_of(3) {
+                format!("{}{zone}", t.replace(' ', "T"))
+            } else {
+                t
+            })
         }
         (Codec::TextLoose, Cell::Text(t)) => match t.parse() {
             Ok(n) => Cell::Integer(n),
             Err(_) => Cell::Text(t),
         },
-        (Codec::NumericAny, Cell::Text(t)) if row % 2 == 0 => {
+        (Codec::NumericAny, Cell::Text(t)) if row.is_multiple_of(2) => {
             Cell::Text(t.trim_end_matches('0').trim_end_matches('.').to_owned())
         }
         (Codec::BytesLoose, Cell::Blob(b)) if b == b"abc" => Cell::Text("abc".to_owned()),

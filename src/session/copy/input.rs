@@ -150,9 +150,9 @@ impl Input {
             self.fields.clear();
             self.values.clear();
             if self.options.layout == Layout::Csv {
-                self.split_csv()?
+                self.split_csv()?;
             } else {
-                self.split_text()?
+                self.split_text()?;
             }
             if !self.header_seen {
                 self.header_seen = true;

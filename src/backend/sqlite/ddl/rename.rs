@@ -276,7 +276,7 @@ impl Editor<'_> {
             }
         }
         for column in &mut stored.columns {
-            for (name, _) in column.checks.iter_mut() {
+            for (name, _) in &mut column.checks {
                 if name.as_deref() == Some(constraint) {
                     *name = Some(to.to_owned());
                     in_file = true;

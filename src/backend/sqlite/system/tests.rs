@@ -1,3 +1,5 @@
+//! The system tables as SQLite sees them.
+
 use super::*;
 use crate::schema::{Column, RelationKind, Unique};
 use crate::value::{Type, oid};

@@ -1,0 +1,259 @@
+//! Schema changes as written: tables, columns, constraints, indexes, sequences.
+
+use super::{Expr, Name, OrderItem, Select, TypeName};
+
+/// Schema changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ddl {
+    /// CREATE TABLE
+    CreateTable(CreateTable),
+    /// CREATE TABLE AS, SELECT INTO
+    CreateTableAs {
+        name: Name,
+        columns: Vec<String>,
+        query: Box<Select>,
+        temporary: bool,
+        if_not_exists: bool,
+        with_data: bool,
+    },
+    /// CREATE INDEX
+    CreateIndex(CreateIndex),
+    /// CREATE VIEW
+    CreateView {
+        name: Name,
+        columns: Vec<String>,
+        query: Box<Select>,
+        text: String,
+        replace: bool,
+        temporary: bool,
+    },
+    /// CREATE SEQUENCE
+    CreateSequence { name: Name, options: SequenceOptions, if_not_exists: bool },
+    /// ALTER SEQUENCE
+    AlterSequence { name: Name, options: SequenceOptions, if_exists: bool },
+    /// CREATE SCHEMA
+    CreateSchema { name: String, if_not_exists: bool },
+    /// CREATE EXTENSION
+    CreateExtension { name: String, if_not_exists: bool },
+    /// DROP kind names
+    Drop { kind: ObjectKind, names: Vec<Name>, if_exists: bool, cascade: bool },
+    /// TRUNCATE
+    Truncate { tables: Vec<Name>, restart_identity: bool, cascade: bool },
+    /// ALTER TABLE with its actions.
+    AlterTable { name: Name, actions: Vec<AlterAction>, if_exists: bool },
+    /// ALTER … RENAME
+    Rename { kind: ObjectKind, name: Name, what: RenameWhat, to: String, if_exists: bool },
+    /// COMMENT ON: accepted, kept nowhere yet.
+    Comment,
+    /// GRANT, REVOKE: accepted; the flag says GRANT.
+    Grant(bool),
+    /// Accepted, changes nothing a client can see (owners, default privileges): the command
+    /// tag.
+    NoEffect(&'static str),
+}
+
+/// What a DDL statement names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ObjectKind {
+    Table,
+    Index,
+    View,
+    Sequence,
+    Schema,
+    Extension,
+    Type,
+    Function,
+    Trigger,
+    Other,
+}
+
+/// What is renamed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenameWhat {
+    /// The object itself.
+    Object,
+    /// A column.
+    Column(String),
+    /// A constraint.
+    Constraint(String),
+}
+
+/// CREATE TABLE
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct CreateTable {
+    /// Name.
+    pub name: Name,
+    /// Columns.
+    pub columns: Vec<ColumnDef>,
+    /// Table constraints (column constraints are in the columns).
+    pub constraints: Vec<Constraint>,
+    /// LIKE tables.
+    pub like: Vec<Like>,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// TEMPORARY
+    pub temporary: bool,
+    /// UNLOGGED
+    pub unlogged: bool,
+    /// ON COMMIT DELETE ROWS | DROP, when written.
+    pub on_commit: Option<&'static str>,
+}
+
+/// LIKE table INCLUDING …; NOT NULL is always copied.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Like {
+    /// The table to copy from.
+    pub table: Name,
+    /// INCLUDING DEFAULTS
+    pub defaults: bool,
+    /// INCLUDING CONSTRAINTS (checks)
+    pub constraints: bool,
+    /// INCLUDING INDEXES (keys included)
+    pub indexes: bool,
+    /// INCLUDING IDENTITY
+    pub identity: bool,
+    /// INCLUDING GENERATED
+    pub generated: bool,
+}
+
+/// A column definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDef {
+    /// Name.
+    pub name: String,
+    /// Type (`serial`, `bigserial`, `smallserial` by these names).
+    pub ty: TypeName,
+    /// Collation, when written.
+    pub collation: Option<Name>,
+    /// Column constraints.
+    pub constraints: Vec<Constraint>,
+    /// Position.
+    pub pos: u32,
+}
+
+/// A constraint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constraint {
+    /// Name, when written.
+    pub name: Option<String>,
+    /// Kind.
+    pub kind: ConstraintKind,
+    /// DEFERRABLE
+    pub deferrable: bool,
+    /// INITIALLY DEFERRED
+    pub deferred: bool,
+    /// NOT VALID
+    pub not_valid: bool,
+}
+
+/// Constraint kinds. Column lists are empty for column constraints.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConstraintKind {
+    /// NOT NULL
+    NotNull,
+    /// NULL
+    Null,
+    /// DEFAULT expression, and its text as PostgreSQL prints it.
+    Default(Expr, String),
+    /// GENERATED … AS IDENTITY; the flag says ALWAYS.
+    Identity(bool, SequenceOptions),
+    /// GENERATED ALWAYS AS (expression) STORED, and its text.
+    Generated(Expr, String),
+    /// CHECK (expression), and its text.
+    Check(Expr, String),
+    /// PRIMARY KEY; `USING INDEX` when named.
+    PrimaryKey(Vec<String>, Option<String>),
+    /// UNIQUE; `USING INDEX` when named; NULLS NOT DISTINCT.
+    Unique(Vec<String>, Option<String>, bool),
+    /// REFERENCES table (columns)
+    ForeignKey {
+        columns: Vec<String>,
+        table: Name,
+        referenced: Vec<String>,
+        on_delete: crate::schema::Action,
+        on_update: crate::schema::Action,
+        match_full: bool,
+    },
+    /// EXCLUDE: refused.
+    Exclusion,
+}
+
+/// CREATE INDEX
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct CreateIndex {
+    /// Name, when written.
+    pub name: Option<String>,
+    /// Table.
+    pub table: Name,
+    /// UNIQUE
+    pub unique: bool,
+    /// Access method (`btree` when not written).
+    pub method: String,
+    /// Keys: expression (a column is `ExprKind::Column`), its text, order.
+    pub keys: Vec<(OrderItem, String)>,
+    /// INCLUDE columns
+    pub include: Vec<String>,
+    /// WHERE, and its text.
+    pub filter: Option<(Expr, String)>,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// CONCURRENTLY
+    pub concurrently: bool,
+    /// NULLS NOT DISTINCT
+    pub nulls_not_distinct: bool,
+}
+
+/// Options of a sequence, when written.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct SequenceOptions {
+    /// AS type
+    pub ty: Option<String>,
+    /// START
+    pub start: Option<i64>,
+    /// INCREMENT
+    pub increment: Option<i64>,
+    /// MINVALUE; Some(None) is NO MINVALUE.
+    pub min: Option<Option<i64>>,
+    /// MAXVALUE; Some(None) is NO MAXVALUE.
+    pub max: Option<Option<i64>>,
+    /// CYCLE
+    pub cycle: Option<bool>,
+    /// RESTART; Some(None) is RESTART without a value.
+    pub restart: Option<Option<i64>>,
+    /// OWNED BY table.column; Some(None) is NONE.
+    pub owned_by: Option<Option<(String, String)>>,
+    /// SEQUENCE NAME
+    pub name: Option<String>,
+}
+
+/// One action of ALTER TABLE.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterAction {
+    /// ADD COLUMN [IF NOT EXISTS]
+    AddColumn(ColumnDef, bool),
+    /// DROP COLUMN name [IF EXISTS] [CASCADE]
+    DropColumn(String, bool, bool),
+    /// ALTER COLUMN … TYPE type [USING expression]
+    AlterType(String, TypeName, Option<Expr>),
+    /// SET DEFAULT (expression and its text) or DROP DEFAULT
+    SetDefault(String, Option<(Expr, String)>),
+    /// SET NOT NULL (true) or DROP NOT NULL
+    SetNotNull(String, bool),
+    /// ADD constraint
+    AddConstraint(Constraint),
+    /// DROP CONSTRAINT name [IF EXISTS] [CASCADE]
+    DropConstraint(String, bool, bool),
+    /// VALIDATE CONSTRAINT name
+    ValidateConstraint(String),
+    /// ADD GENERATED … AS IDENTITY: column, ALWAYS, options
+    AddIdentity(String, bool, SequenceOptions),
+    /// DROP IDENTITY [IF EXISTS]
+    DropIdentity(String, bool),
+    /// SET GENERATED …/RESTART: column, ALWAYS when written, options
+    SetIdentity(String, Option<bool>, SequenceOptions),
+    /// Storage parameters, statistics, owner, replica identity: accepted, no effect.
+    NoEffect(&'static str),
+    /// Refused, by name.
+    Unsupported(&'static str),
+}
