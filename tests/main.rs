@@ -3,6 +3,7 @@
 
 mod backfill;
 mod check;
+mod clients;
 mod common;
 mod console;
 mod demo;

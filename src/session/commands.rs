@@ -447,7 +447,7 @@ impl Session {
                 Some(text) => text,
             },
         };
-        Ok(codec::read(ty, Format::Text, text.as_bytes(), &style)?)
+        self.parameter(ty, Format::Text, text.as_bytes(), &style).await
     }
 
     /// Computes any other expression with a query of its own; its text form.

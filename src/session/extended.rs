@@ -14,7 +14,7 @@ use super::transaction::{Block, aborted};
 use super::{OUTPUT_BYTES, Session, Step, Stop, reply};
 use crate::error::{Error, state};
 use crate::sql::plan::{Action, QueryKind};
-use crate::value::{Cell, Format, wire as codec};
+use crate::value::{Cell, Format};
 use crate::wire::{Bind, Frontend, Parse, Target, write};
 
 impl Session {
@@ -144,8 +144,11 @@ impl Session {
         for (i, ty) in types.iter().enumerate() {
             let cell = match bind.value(i) {
                 None => Cell::Null,
-                Some(bytes) => codec::read(*ty, bind.parameter_format(i), bytes, &derived.style)
-                    .map_err(|e| e.context(parameter_context(&bind.portal, i)))?,
+                Some(bytes) => {
+                    let format = bind.parameter_format(i);
+                    let read = self.parameter(*ty, format, bytes, &derived.style).await;
+                    read.map_err(|stop| stop.context(|| parameter_context(&bind.portal, i)))?
+                }
             };
             params.push(cell);
         }

@@ -36,6 +36,7 @@ mod frozen;
 mod functions;
 mod notify;
 pub mod observer;
+mod parameter;
 mod plans;
 mod portal;
 mod prepared;
@@ -91,6 +92,16 @@ enum Stop {
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Self::Error(error)
+    }
+}
+
+impl Stop {
+    /// Says where in the client's request an error arose.
+    fn context(self, context: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Error(error) => Self::Error(error.context(context())),
+            other => other,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::transaction::Block;
 use super::{Doing, Session, Step, Stop, cancel};
 use crate::cutover::gate::{GateState, Route};
 use crate::error::{Error, Result, state};
-use crate::wire::{Frontend, write};
+use crate::wire::write;
 
 /// A suspended portal keeps its reader this long while the client is silent.
 const LIVE_PORTAL: Duration = Duration::from_millis(100);
