@@ -98,7 +98,7 @@ impl Pace {
             return Self {
                 size: Size { customers: 400, products: 200, orders: 900 },
                 clients: 8,
-                think: Duration::from_millis(16),
+                think: Duration::from_millis(40),
                 watch: Duration::from_millis(1_500),
                 comparisons: 1_000,
                 kills: 1,
