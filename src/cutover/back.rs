@@ -171,13 +171,16 @@ impl Switch {
         }
         drop(slot);
         report("SQLite has caught up", format!("{} in {} ms", place, began.elapsed().as_millis()));
+        let sequences = super::sequences::read(&self.sqlite, &control).await?;
         let (attempted, served) = self.store.witness();
         let writer = self.sqlite.writer(Some(Instant::now() + self.limits.drain)).await?;
         let at = facts::point_of(self.journal.head());
         let to = SqliteState { epoch, role: SqliteRole::Returned(at) };
         self.store.set_witness(attempted.max(epoch), served)?;
+        super::sequences::bring_back(&self.sequences, &writer, &sequences)?;
         facts::store(&self.journal, writer, &to, Phase::Switching)?;
         failpoint!("cutover.returned");
+        report("set sequences", format!("{} sequences", sequences.len()));
         report("decide", format!("epoch {epoch} belongs to SQLite"));
         Ok(())
     }
