@@ -4,6 +4,8 @@
 //! is `print`). Start at [`plan`].
 
 mod order;
+#[cfg(test)]
+mod tests;
 
 use super::Context;
 use super::analyze::{Analysis, analyze, expression};

@@ -43,13 +43,14 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
     strict("pg_float8_cbrt", 1, |a| real(a.real(0)?.cbrt())),
     strict("pg_float8_exp", 1, |a| unary(a, f64::exp)),
-    strict("pg_float8_ln", 1, |a| unary(a, |x| logarithm(x).map_or(f64::NAN, f64::ln))),
-    strict("pg_float8_log10", 1, |a| unary(a, |x| logarithm(x).map_or(f64::NAN, f64::log10))),
+    strict("pg_float8_ln", 1, |a| logarithm(a, f64::ln)),
+    strict("pg_float8_log10", 1, |a| logarithm(a, f64::log10)),
     strict("pg_float8_power", 2, power),
     strict("pg_float8_sin", 1, |a| unary(a, f64::sin)),
     strict("pg_float8_cos", 1, |a| unary(a, f64::cos)),
-    strict("pg_float8_tan", 1, |a| unary(a, f64::tan)),
-    strict("pg_float8_cot", 1, |a| unary(a, |x| 1.0 / x.tan())),
+    // The poles of tan and cot are infinite, not errors.
+    strict("pg_float8_tan", 1, |a| periodic(a, f64::tan)),
+    strict("pg_float8_cot", 1, |a| periodic(a, |x| 1.0 / x.tan())),
     strict("pg_float8_asin", 1, |a| unary(a, f64::asin)),
     strict("pg_float8_acos", 1, |a| unary(a, f64::acos)),
     strict("pg_float8_atan", 1, |a| unary(a, f64::atan)),
@@ -127,22 +128,31 @@ fn finite4(a: &Args<'_>, f: impl Fn(f32, f32) -> f32) -> Result<Cell> {
     real(f64::from(z))
 }
 
-/// The argument of a logarithm, when it has one.
-fn logarithm(x: f64) -> Option<f64> {
-    (x > 0.0).then_some(x)
+fn logarithm(a: &Args<'_>, f: impl Fn(f64) -> f64) -> Result<Cell> {
+    let x = a.real(0)?;
+    if x == 0.0 {
+        return Err(argument("2201E", "cannot take logarithm of zero"));
+    }
+    if x < 0.0 {
+        return Err(argument("2201E", "cannot take logarithm of a negative number"));
+    }
+    real(f(x))
+}
+
+fn out_of_domain() -> Error {
+    Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, "input is out of range")
+}
+
+fn periodic(a: &Args<'_>, f: impl Fn(f64) -> f64) -> Result<Cell> {
+    let x = a.real(0)?;
+    if x.is_infinite() { Err(out_of_domain()) } else { real(f(x)) }
 }
 
 fn unary(a: &Args<'_>, f: impl Fn(f64) -> f64) -> Result<Cell> {
     let x = a.real(0)?;
     let y = f(x);
     if y.is_nan() {
-        return Err(if x == 0.0 {
-            argument("2201E", "cannot take logarithm of zero")
-        } else if x < 0.0 && f(1.0) == 0.0 {
-            argument("2201E", "cannot take logarithm of a negative number")
-        } else {
-            Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, "input is out of range")
-        });
+        return Err(out_of_domain());
     }
     if y.is_infinite() && !x.is_infinite() {
         return Err(overflow());

@@ -21,6 +21,16 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let n = a.int(0)?;
         text(if a.int(1)? == 32 { format!("{:x}", n as i32) } else { format!("{n:x}") })
     }),
+    // Sixteen random bytes as a version 4 uuid.
+    strict("pg_uuid_v4", 1, |a| {
+        let mut bytes: [u8; 16] = a
+            .bytes(0)?
+            .try_into()
+            .map_err(|_| Error::internal("a uuid of other than 16 bytes"))?;
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        super::args::logical(&crate::value::Datum::Uuid(bytes), crate::value::oid::UUID)
+    }),
     strict("pg_encode", 2, encode),
     strict("pg_decode", 2, decode),
     strict("pg_convert_to", 2, |a| {

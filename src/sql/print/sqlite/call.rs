@@ -133,8 +133,14 @@ fn mark(tail: &str, args: &[Value], result: Type) -> Result<(String, usize)> {
         // Not a mark: `@>` and the like.
         return Ok((tail[..1].to_owned(), 1));
     }
-    let arg = args
-        .get(usize::from(nth - b'1'))
+    let mut number = usize::from(nth - b'0');
+    while let Some(digit) = bytes.get(used).filter(|b| b.is_ascii_digit()) {
+        number = number * 10 + usize::from(digit - b'0');
+        used += 1;
+    }
+    let arg = number
+        .checked_sub(1)
+        .and_then(|n| args.get(n))
         .ok_or_else(|| Error::internal("a template names an argument that is not there"))?;
     let text = match (sigil, letter) {
         (b'$', b'k') => key(&logical(arg), arg.ty),

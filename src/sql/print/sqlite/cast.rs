@@ -75,6 +75,8 @@ pub(super) fn short_name(type_oid: u32) -> Option<&'static str> {
         oid::JSONB => "jsonb",
         oid::XID => "xid",
         oid::PG_NODE_TREE => "pg_node_tree",
+        // cstring
+        2275 => "cstring",
         _ => return None,
     })
 }

@@ -172,7 +172,15 @@ impl Printer {
         }
         let types: Vec<u32> = args.iter().map(|v: &Value| v.ty.oid).collect();
         let result = columns.first().map_or(Type::new(0), |c| c.ty);
-        if let Some(template) = lookup(Kind::Table, &call.name, &types) {
+        // Several arrays at once are zipped, short ones end in NULLs.
+        let zipped = (call.name == "unnest" && args.len() > 1).then(|| {
+            let columns: Vec<String> = (1..=args.len())
+                .map(|i| format!("pg_array_get(%.\"value\",{i},@e{i})"))
+                .collect();
+            format!("json_each(pg_zip($*)) {}", columns.join(" "))
+        });
+        let listed = lookup(Kind::Table, &call.name, &types);
+        if let Some(template) = zipped.as_deref().or(listed) {
             let values = columns.len() - usize::from(ordinality);
             // No blank inside a table's call: what follows the first are its columns.
             let mut words = template.split(' ');
