@@ -34,12 +34,8 @@ fn planned(sql: &str) -> QueryPlan {
     let catalog = catalog();
     let temporary = BTreeMap::new();
     let path = ["public".to_owned()];
-    let context = Context {
-        catalog: &catalog,
-        temporary: &temporary,
-        search_path: &path,
-        param_types: &[],
-    };
+    let context =
+        Context { catalog: &catalog, temporary: &temporary, search_path: &path, param_types: &[] };
     let parsed = crate::sql::parse(sql).unwrap();
     match plan(&parsed[0], &context).unwrap().action {
         Action::Query(query) => *query,

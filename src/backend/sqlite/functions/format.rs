@@ -23,10 +23,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
     // Sixteen random bytes as a version 4 uuid.
     strict("pg_uuid_v4", 1, |a| {
-        let mut bytes: [u8; 16] = a
-            .bytes(0)?
-            .try_into()
-            .map_err(|_| Error::internal("a uuid of other than 16 bytes"))?;
+        let mut bytes: [u8; 16] =
+            a.bytes(0)?.try_into().map_err(|_| Error::internal("a uuid of other than 16 bytes"))?;
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         super::args::logical(&crate::value::Datum::Uuid(bytes), crate::value::oid::UUID)

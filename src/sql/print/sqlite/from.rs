@@ -174,9 +174,8 @@ impl Printer {
         let result = columns.first().map_or(Type::new(0), |c| c.ty);
         // Several arrays at once are zipped, short ones end in NULLs.
         let zipped = (call.name == "unnest" && args.len() > 1).then(|| {
-            let columns: Vec<String> = (1..=args.len())
-                .map(|i| format!("pg_array_get(%.\"value\",{i},@e{i})"))
-                .collect();
+            let columns: Vec<String> =
+                (1..=args.len()).map(|i| format!("pg_array_get(%.\"value\",{i},@e{i})")).collect();
             format!("json_each(pg_zip($*)) {}", columns.join(" "))
         });
         let listed = lookup(Kind::Table, &call.name, &types);
