@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -24,6 +25,8 @@ pub use tasks::{Outcome, Progress, Step, Task, TaskState};
 use crate::divergence::{Accept, Group};
 use tasks::Registry;
 
+/// How long a promote waits for a lag that is known but too large.
+const LAG_PATIENCE: Duration = Duration::from_secs(10);
 /// Events kept for `/api/v1/events` and SHOW EVENTS.
 const EVENTS_MAX: usize = 1000;
 
@@ -117,6 +120,22 @@ impl Control {
     pub fn shutdown(&self, who: &str) {
         self.note(who, "shutdown".to_owned());
         self.engine.shutdown();
+    }
+
+    /// Gates that refuse a promote with these options. A lag that is known but a moment too
+    /// large is waited for: under load it comes and goes, and the switch slows writers anyway.
+    pub async fn refusing_gates(&self, options: &Options) -> Vec<Gate> {
+        let began = Instant::now();
+        loop {
+            let gates = self.engine.gates().await;
+            let refusing: Vec<Gate> =
+                gates.into_iter().filter(|g| g.refuses(&options.overrides)).collect();
+            let passing = refusing.iter().all(|g| g.name == "lag" && g.actual != "unknown");
+            if refusing.is_empty() || !passing || began.elapsed() > LAG_PATIENCE {
+                return refusing;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// A task by id.

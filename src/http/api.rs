@@ -181,8 +181,7 @@ async fn order(State(app): State<App>, Path(verb): Path<String>, body: Bytes) ->
 
 /// 409 when a gate refuses already now, with the gates that do.
 async fn refused(app: &App, options: &Options) -> Option<Response> {
-    let gates = app.control.engine().gates().await;
-    let failing: Vec<_> = gates.into_iter().filter(|g| g.refuses(&options.overrides)).collect();
+    let failing = app.control.refusing_gates(options).await;
     if failing.is_empty() {
         return None;
     }

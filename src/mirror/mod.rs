@@ -69,7 +69,7 @@ impl Default for Settings {
         Self {
             batch_commits_max: 256,
             compare_writes: true,
-            lane_b_lag_max: 20_000,
+            lane_b_lag_max: 500,
             lane_b_keys_max: 500,
             read_ratio: 0.1,
             row_limit: 10_000,

@@ -247,9 +247,10 @@ async fn a_vanished_client_is_noticed_while_its_session_waits() {
 }
 
 async fn vanished(mini: &Mini) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(1);
+    // Within a second on an idle machine; the limit here only tells a hang from a slow machine.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while !mini.seen.vanished.load(Ordering::SeqCst) {
-        assert!(std::time::Instant::now() < deadline, "not noticed within a second");
+        assert!(std::time::Instant::now() < deadline, "never noticed");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
