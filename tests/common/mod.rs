@@ -6,7 +6,7 @@ mod pair;
 mod pg;
 mod proxy;
 
-pub use clients::{node, python, run_python};
+pub use clients::{node, run_python};
 pub use pair::{Pair, sample};
 pub use pg::Pg;
 pub use proxy::Proxy;

@@ -33,6 +33,7 @@ fn sequence(name: &str, owned_by: Option<(&str, &str)>) -> Sequence {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)]
 fn a_table_in_phases() {
     let mut id = Column::new(1, "id", Type::new(oid::INT8));
     id.not_null = true;

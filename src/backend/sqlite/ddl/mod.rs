@@ -6,6 +6,7 @@
 //! leaves nothing behind. Start at [`apply`].
 
 mod alter;
+mod alter_constraint;
 mod column;
 mod constraint;
 mod create;
