@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Codec;
-use crate::value::Type;
+use crate::value::{Type, oid};
 
 /// Everything that names resolve to. Cheap to clone through `Arc`.
 #[derive(Clone, Debug, Default)]
@@ -299,6 +299,25 @@ impl Catalog {
     /// A user relation (table, view) of schema `public`.
     pub fn relation(&self, name: &str) -> Option<&Arc<Relation>> {
         self.relations.get(name)
+    }
+}
+
+impl Sequence {
+    /// The sequence as a relation of one row, as PostgreSQL lets one read it.
+    pub fn relation(&self) -> Relation {
+        let name = self.name.replace('\'', "''");
+        let text = format!(
+            "SELECT coalesce(last_value, start_value) AS last_value, 0::bigint AS log_cnt, \
+             last_value IS NOT NULL AS is_called FROM pg_catalog.pg_sequences \
+             WHERE schemaname = 'public' AND sequencename = '{name}'"
+        );
+        let columns = [("last_value", oid::INT8), ("log_cnt", oid::INT8), ("is_called", oid::BOOL)];
+        let numbered = (1_i16..).zip(columns);
+        Relation {
+            columns: numbered.map(|(n, (name, ty))| Column::new(n, name, Type::new(ty))).collect(),
+            view_sql: Some(text),
+            ..Relation::new(self.oid, self.name.clone(), RelationKind::View)
+        }
     }
 }
 

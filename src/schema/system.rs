@@ -22,7 +22,7 @@ pub fn relations() -> (&'static Relations, &'static Relations) {
 
 /// Whether PostgreSQL calls this system relation a table (otherwise a view).
 pub fn is_table(relation: &Relation) -> bool {
-    relation.schema == "pg_catalog" && relation.view_sql.is_none()
+    relation.kind == RelationKind::System && relation.view_sql.is_none()
 }
 
 fn parse() -> (Relations, Relations) {

@@ -9,13 +9,13 @@ use super::reply::Tag;
 use super::{Session, Step, frozen, query};
 use crate::backend::sqlite::ddl::{self, Environment};
 use crate::backend::sqlite::functions::session::Scope;
-use crate::backend::sqlite::system::{Identity, SHOW_SQL, Snapshot};
+use crate::backend::sqlite::system::{self, Identity, SHOW_SQL, Snapshot};
 use crate::backend::sqlite::{Connection, Reader};
 use crate::error::{Error, Result, state};
 use crate::schema::OnCommit;
 use crate::sql::ast::Ddl;
 use crate::sql::plan::{Frozen, FrozenSource, Plan};
-use crate::value::Cell;
+use crate::value::{Cell, Format, Type, oid};
 use crate::wire::Severity;
 
 impl Session {
@@ -196,6 +196,23 @@ impl Session {
     /// The end of [`Session::show_to`] for a pooled reader.
     pub(super) fn show_again(&self, reader: &Reader) -> Result<()> {
         show(reader, self.shared.system.stage(None))
+    }
+
+    /// A parameter of a reg* type given as a name: only the catalog knows its OID.
+    pub(super) fn named_object(
+        &self,
+        ty: Type,
+        format: Format,
+        bytes: &[u8],
+    ) -> Option<Result<Cell>> {
+        let reg = matches!(ty.oid, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE);
+        if !reg || format != Format::Text {
+            return None;
+        }
+        let name = std::str::from_utf8(bytes).ok()?;
+        let temporary = Arc::clone(self.temporary());
+        let snapshot = Snapshot::new(self.catalog(), temporary, self.identity());
+        system::reg_value(&snapshot, ty.oid, name)
     }
 
     /// 25001 inside a block or a multi-statement query.

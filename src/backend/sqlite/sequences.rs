@@ -56,9 +56,30 @@ pub struct Moved {
 }
 
 impl Sequences {
-    /// The last value given, for `pg_sequences`; None before the first use in this process.
+    /// The last value given, for `pg_sequences`; None before the first use.
     pub fn last_value(&self, oid: u32) -> Option<i64> {
         self.counters.lock().get(&oid).filter(|c| c.called).map(|c| c.last)
+    }
+
+    /// Takes up the counters as the file has them, at start.
+    pub(crate) fn load(&self, connection: &Connection) -> Result<()> {
+        let sql = "SELECT oid, last_value, is_called, generation FROM \"_crossfade_sequences\"";
+        let mut counters = self.counters.lock();
+        for row in super::catalog::rows(connection, sql, &[])? {
+            if let [
+                Cell::Integer(oid),
+                Cell::Integer(last),
+                Cell::Integer(called),
+                Cell::Integer(generation),
+            ] = row.as_slice()
+                && let Ok(oid) = u32::try_from(*oid)
+            {
+                let counter =
+                    Counter { generation: *generation, last: *last, called: *called == 1 };
+                counters.insert(oid, counter);
+            }
+        }
+        Ok(())
     }
 
     /// nextval. To be called in a writer's transaction; the second value is to be noted in

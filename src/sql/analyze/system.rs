@@ -44,7 +44,13 @@ impl Analyzer<'_> {
     fn in_schema(&self, schema: &str, name: &str) -> Option<Arc<Relation>> {
         let catalog = self.context.catalog;
         match schema {
-            "public" => catalog.relations.get(name),
+            "public" => match catalog.relations.get(name) {
+                Some(relation) => Some(relation),
+                // A sequence can be read like a table.
+                None => {
+                    return catalog.sequences.get(name).map(|s| Arc::new(s.relation()));
+                }
+            },
             "pg_catalog" => catalog.system.get(name),
             "information_schema" => catalog.information.get(name),
             schema if schema == "pg_temp" || schema.starts_with("pg_temp_") => {

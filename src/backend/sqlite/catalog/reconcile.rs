@@ -48,6 +48,7 @@ pub fn prepare(connection: &Connection) -> Result<Prepared> {
         Findings::new(&name, &mut run.findings).add(None, FindingKind::Skipped, message);
     }
     side.save_oids(connection)?;
+    side.sequences.load(connection)?;
     let Run { catalog, findings, .. } = run;
     Ok(Prepared { catalog: Arc::new(catalog), findings, side: Arc::new(side) })
 }

@@ -103,9 +103,11 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_series_numeric", 3, series_numeric),
     strict("pg_series_timestamp", 3, |a| series_time(a, oid::TIMESTAMP)),
     strict("pg_series_timestamptz", 3, |a| series_time(a, oid::TIMESTAMPTZ)),
-    strict("pg_subscripts", 2, |a| {
+    // The last argument is the array's own type: vectors of the catalog begin at 0.
+    strict("pg_subscripts", 3, |a| {
         let n = if a.int(1)? == 1 { a.array(0, oid::TEXT)?.len() } else { 0 };
-        text(numbers((1..=n as i64).map(Some)))
+        let first = i64::from(!matches!(a.oid(2)?, oid::INT2VECTOR | oid::OIDVECTOR));
+        text(numbers((first..first + n as i64).map(Some)))
     }),
 ];
 

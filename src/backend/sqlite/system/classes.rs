@@ -232,6 +232,20 @@ fn attribute(maker: &Maker, relation: u32, number: i64, column: &Column) -> Row 
     ])
 }
 
+/// Columns of system tables collate as "C".
+fn system_attribute(maker: &Maker, relation: u32, column: &Column) -> Row {
+    const DEFAULT: Cell = Cell::Integer(100);
+    const C: Cell = Cell::Integer(950);
+    let row = attribute(maker, relation, i64::from(column.attnum), column);
+    let Some(at) = shape("pg_attribute").column("attcollation") else { return row };
+    if row.get(at) != Some(&DEFAULT) {
+        return row;
+    }
+    let mut cells = row.to_vec();
+    cells[at] = C;
+    cells.into()
+}
+
 fn has_default(column: &Column) -> bool {
     (column.default.is_some() && column.identity.is_none())
         || column.sqlite_default.is_some()
@@ -274,7 +288,7 @@ pub(super) fn pg_attribute(core: &Core) -> Vec<Row> {
         let shape = shape("pg_attribute");
         let maker = Maker::new(&shape, &ATTRIBUTE_COLUMNS);
         let columns = system_relations().flat_map(|r| r.columns.iter().map(|c| (r.oid, c)));
-        columns.map(|(r, c)| attribute(&maker, r, i64::from(c.attnum), c)).collect()
+        columns.map(|(r, c)| system_attribute(&maker, r, c)).collect()
     });
     let shape = shape("pg_attribute");
     let maker = Maker::new(&shape, &ATTRIBUTE_COLUMNS);

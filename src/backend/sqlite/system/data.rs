@@ -70,6 +70,8 @@ pub(crate) fn is_number(type_oid: u32) -> bool {
             | oid::INT4
             | oid::INT8
             | oid::OID
+            | oid::XID
+            | oid::CID
             | oid::REGPROC
             | oid::REGCLASS
             | oid::REGTYPE

@@ -19,7 +19,8 @@ use super::describe::{
 use super::named::{PAGE_BYTES, class_name, class_oid, is_view, split_name, view_text};
 use super::types::{builtin_name, format_type, type_by_name};
 use super::{Core, Slot, Snapshot, fixed};
-use crate::schema::{Relation, RelationKind, system};
+use crate::error::{Error, Result as Outcomes, SqlState};
+use crate::schema::{Index, Relation, RelationKind, system};
 use crate::value::Cell;
 
 /// Arguments as SQLite gives them.
@@ -59,7 +60,9 @@ const LOOSE: bool = false;
 const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("format_type", LOOSE, |_, s, a| Ok(described_type(s, a))),
     ("pg_get_expr", STRICT, |_, _, a| Ok(a.text(0).map_or(Cell::Null, text))),
-    ("pg_get_constraintdef", STRICT, |_, s, a| Ok(constraint_def(s, a.int(0)))),
+    ("pg_get_constraintdef", STRICT, |_, s, a| {
+        Ok(constraint_def(s, a.int(0), a.int(1) == Some(1)))
+    }),
     ("pg_get_indexdef", STRICT, |_, s, a| Ok(index_definition(s, a))),
     ("pg_get_viewdef", STRICT, |_, s, a| Ok(view_definition(s, a))),
     ("pg_get_serial_sequence", STRICT, |_, s, a| serial_sequence(s, a)),
@@ -90,9 +93,9 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("obj_description", STRICT, |_, _, a| Ok(description(a, 0))),
     ("col_description", STRICT, |_, _, _| Ok(Cell::Null)),
     ("shobj_description", STRICT, |_, _, _| Ok(Cell::Null)),
-    ("pg_relation_size", STRICT, |_, _, _| Ok(Cell::Integer(PAGE_BYTES))),
-    ("pg_table_size", STRICT, |_, _, _| Ok(Cell::Integer(PAGE_BYTES))),
-    ("pg_total_relation_size", STRICT, |_, _, _| Ok(Cell::Integer(PAGE_BYTES))),
+    ("pg_relation_size", STRICT, |_, s, a| Ok(Cell::Integer(table_bytes(s, a.int(0))))),
+    ("pg_table_size", STRICT, |_, s, a| Ok(Cell::Integer(table_bytes(s, a.int(0))))),
+    ("pg_total_relation_size", STRICT, |_, s, a| Ok(Cell::Integer(table_bytes(s, a.int(0))))),
     ("pg_indexes_size", STRICT, |_, _, _| Ok(Cell::Integer(0))),
     ("pg_database_size", STRICT, |_, _, _| Ok(Cell::Integer(PAGE_BYTES))),
     ("pg_tablespace_size", STRICT, |_, _, _| Ok(Cell::Integer(PAGE_BYTES))),
@@ -272,7 +275,7 @@ fn described_type(core: &Core, args: &Args<'_>) -> Cell {
     text(format_type(type_oid, typmod.unwrap_or(-1)))
 }
 
-fn constraint_def(core: &Core, wanted: Option<i64>) -> Cell {
+fn constraint_def(core: &Core, wanted: Option<i64>, pretty: bool) -> Cell {
     let Some(wanted) = wanted else { return Cell::Null };
     for relation in core.user_relations() {
         let mut uniques = relation.uniques.iter().filter(|u| u.constraint);
@@ -290,7 +293,12 @@ fn constraint_def(core: &Core, wanted: Option<i64>) -> Cell {
             return text(foreign_key_text(relation, key, &referenced));
         }
         if let Some(check) = relation.checks.iter().find(|c| i64::from(c.oid) == wanted) {
-            return text(check_text(check));
+            let valid = if check.not_valid { " NOT VALID" } else { "" };
+            return text(if pretty {
+                format!("CHECK ({}){valid}", check.expression)
+            } else {
+                check_text(check)
+            });
         }
     }
     Cell::Null
@@ -306,12 +314,27 @@ fn find_index(core: &Core, wanted: i64) -> Option<(&Relation, IndexRef<'_>)> {
 fn index_definition(core: &Core, args: &Args<'_>) -> Cell {
     let key = args.int(1).and_then(|k| usize::try_from(k).ok()).unwrap_or_default();
     let found = args.int(0).and_then(|o| find_index(core, o));
-    let definition = found.and_then(|(relation, index)| index_def(relation, index, key));
+    let definition = found.and_then(|(relation, index)| {
+        let definition = index_def(relation, index, key)?;
+        let pretty = key == 0 && args.int(2) == Some(1);
+        Some(if pretty { prettier(&definition, index) } else { definition })
+    });
     match definition {
         Some(definition) => text(definition),
         // An existing index without such a key answers the empty string.
         None if found.is_some() => text(""),
         None => Cell::Null,
+    }
+}
+
+/// An index definition as PostgreSQL pretty-prints it: no schema, no outer parentheses.
+fn prettier(definition: &str, index: IndexRef<'_>) -> String {
+    let text = definition.replacen(" ON public.", " ON ", 1);
+    match index {
+        IndexRef::Plain(Index { predicate: Some(predicate), .. }) => {
+            text.replacen(&format!(" WHERE ({predicate})"), &format!(" WHERE {predicate}"), 1)
+        }
+        _ => text,
     }
 }
 
@@ -482,6 +505,30 @@ fn description(args: &Args<'_>, sub: i64) -> Cell {
             && class.is_none_or(|c| *table.get(row, "classoid") == Cell::Integer(i64::from(c)))
     };
     rows.iter().find(fits).map_or(Cell::Null, |row| table.get(row, "description").clone())
+}
+
+/// A view takes no room; what a table takes is not known per object.
+fn table_bytes(core: &Core, wanted: Option<i64>) -> i64 {
+    let view = wanted.and_then(|o| core.relation_by_oid(o)).is_some_and(|r| is_view(r));
+    if view { 0 } else { PAGE_BYTES }
+}
+
+/// The OID that a client's text means as a value of a reg* type; None for other types.
+///
+/// # Errors
+/// As the type's input function: 42P01, 42704, 42883, 3F000.
+pub fn reg_value(snapshot: &Snapshot, type_oid: u32, name: &str) -> Option<Outcomes<Cell>> {
+    use crate::value::oid;
+    let args = [ValueRef::Text(name.as_bytes())];
+    let args = Args(args.to_vec());
+    let found = match type_oid {
+        oid::REGCLASS => reg_in(&args, |n| class_oid(snapshot, n), "42P01", "relation"),
+        oid::REGTYPE => reg_in(&args, type_by_name, "42704", "type"),
+        oid::REGNAMESPACE => reg_in(&args, |n| namespace(snapshot, Some(n)), "3F000", "schema"),
+        oid::REGPROC => reg_in(&args, |n| proc_oid(Some(n)), "42883", "function"),
+        _ => return None,
+    };
+    Some(found.map_err(|Raised(state, message)| Error::client(SqlState::from_code(state), message)))
 }
 
 fn size_pretty(bytes: Option<i64>) -> Cell {

@@ -29,7 +29,7 @@ use crate::schema::{Catalog, Relation};
 pub(crate) use constraints::columns_named;
 pub(crate) use describe::{action_text, is_call};
 pub use describe::{check_text, foreign_key_text, index_text, quote_ident, unique_text};
-pub use functions::is_catalog_function;
+pub use functions::{is_catalog_function, reg_value};
 pub use types::format_type;
 
 use super::sequences::Sequences;

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::data::{builtin, is_number};
 use super::{Core, Slot, classes, constraints, information, named, types};
 use crate::schema::{Relation, system};
-use crate::value::{Cell, oid};
+use crate::value::Cell;
 
 /// One row. Shared: built-in rows appear in many snapshots.
 pub(crate) type Row = Arc<[Cell]>;
@@ -91,7 +91,6 @@ impl Maker {
             .iter()
             .map(|c| match (c.not_null, c.ty.oid) {
                 (false, _) => Cell::Null,
-                (true, oid::XID) => Cell::Text("0".to_owned()),
                 (true, number) if is_number(number) => Cell::Integer(0),
                 (true, _) => Cell::Text(String::new()),
             })

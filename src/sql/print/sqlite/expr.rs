@@ -99,6 +99,9 @@ impl Printer {
             ExprKind::RowCompare(left, op, right) => self.row_compare(left, *op, right)?,
             ExprKind::Subscript(array, index) => {
                 let (items, index) = (self.logical(array)?, self.logical(index)?);
+                // Vectors of the catalog begin at 0.
+                let vector = matches!(array.ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
+                let index = if vector { format!("({index} + 1)") } else { index };
                 format!("pg_array_get({items}, {index}, {})", expr.ty.oid)
             }
             ExprKind::Column(..)
