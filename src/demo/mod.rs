@@ -107,7 +107,7 @@ impl Pace {
         Self {
             size: Size { customers: 2_000, products: 500, orders: 6_000 },
             clients: 8,
-            think: Duration::from_millis(8),
+            think: Duration::from_millis(20),
             watch: Duration::from_secs(5),
             comparisons: 10_000,
             kills: 3,
