@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::state::{Epoch, Point, PostgresState, PostgresView, Record, System};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::{Control, Stored};
+use crate::backend::postgres::replication::Lsn;
 use crate::error::{Error, Result, state};
 use crate::journal::{self, Journal};
+use crate::mirror::{Standing, standing};
 
 /// How long one look may take.
 pub(super) const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -71,10 +73,12 @@ fn number(n: u64) -> i64 {
 }
 
 /// The decision: position and hash are the final ones, and this epoch has no record yet.
+/// The place in the write-ahead log from which the way back begins: after everything the
+/// mirror wrote, before everything a client writes there.
 ///
 /// # Errors
 /// Anything but a sure "no" leaves the outcome unknown: ask recovery.
-pub(super) async fn decide(control: &Control, epoch: Epoch, at: Point, open: &str) -> Result<()> {
+pub(super) async fn decide(control: &Control, epoch: Epoch, at: Point, open: &str) -> Result<Lsn> {
     let client = control.client();
     control.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
     let outcome = async {
@@ -92,11 +96,12 @@ pub(super) async fn decide(control: &Control, epoch: Epoch, at: Point, open: &st
                 "PostgreSQL does not stand at the final position",
             ));
         }
-        insert(control, epoch, "decided", at).await?;
+        let place = insert(control, epoch, at).await?;
         if !open.is_empty() {
             control.batch(open).await?;
         }
-        control.batch("COMMIT").await
+        control.batch("COMMIT").await?;
+        Ok(place)
     }
     .await;
     if outcome.is_err() && !control.is_closed() {
@@ -106,16 +111,41 @@ pub(super) async fn decide(control: &Control, epoch: Epoch, at: Point, open: &st
     outcome
 }
 
-async fn insert(control: &Control, epoch: Epoch, record: &str, at: Point) -> Result<()> {
-    control
+async fn insert(control: &Control, epoch: Epoch, at: Point) -> Result<Lsn> {
+    let row = control
         .client()
-        .execute(
-            "INSERT INTO crossfade.epochs (epoch, record, position, hash) VALUES ($1, $2, $3, $4)",
-            &[&number(epoch), &record, &number(at.position), &at.hash.as_slice()],
+        .query_one(
+            "INSERT INTO crossfade.epochs (epoch, record, position, hash, place) \
+             VALUES ($1, 'decided', $2, $3, pg_current_wal_insert_lsn()) RETURNING place::text",
+            &[&number(epoch), &number(at.position), &at.hash.as_slice()],
         )
         .await
-        .map(drop)
-        .map_err(|e| control.error(&e))
+        .map_err(|e| control.error(&e))?;
+    Lsn::parse(row.get(0)).ok_or_else(|| Error::internal("PostgreSQL names no place in its log"))
+}
+
+/// The place stored with a decision: what was decided before a crash must not be followed
+/// from anywhere else.
+pub(super) async fn decided_place(connector: &Connector, epoch: Epoch) -> Result<Option<Lsn>> {
+    let control = connect(connector).await?;
+    let row = control
+        .client()
+        .query_opt(
+            "SELECT place::text FROM crossfade.epochs WHERE epoch = $1 AND place IS NOT NULL",
+            &[&number(epoch)],
+        )
+        .await
+        .map_err(|e| control.error(&e))?;
+    Ok(row.and_then(|row| Lsn::parse(row.get(0))))
+}
+
+/// Why PostgreSQL does not stand on SQLite's history; None when it does, or cannot be asked.
+pub(super) async fn foreign_history(connector: &Connector, journal: &Journal) -> Option<String> {
+    let stored = async { connect(connector).await?.stored().await }.await.ok()?;
+    match standing(journal, stored.as_ref()).await {
+        Ok(Standing::Foreign(reason)) => Some(reason),
+        _ => None,
+    }
 }
 
 /// Burns an epoch, unless it has a record already: then that one counts.

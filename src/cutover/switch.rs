@@ -147,6 +147,11 @@ impl Switch {
         self.trouble.lock().clone()
     }
 
+    /// Whether nobody is served until both sides have been looked at again.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.gate.state(), GateState::Paused(_))
+    }
+
     /// The mirror.
     pub fn mirror(&self) -> &Mirror {
         &self.mirror
@@ -216,7 +221,9 @@ impl Switch {
             Step::ServeSqlite(attach) => self.serve_sqlite(attach, sqlite, phase).await.map(Some),
             Step::ServePostgres(way_back) => {
                 let phase = if phase == Phase::Complete { phase } else { Phase::Promoted };
+                *self.trouble.lock() = None;
                 self.serve(sqlite, phase, Route::Postgres(sqlite.epoch))?;
+                failpoint!("cutover.routed");
                 if phase == Phase::Promoted {
                     self.open_way_back(way_back).await;
                 }
@@ -231,7 +238,8 @@ impl Switch {
                 Ok(None)
             }
             Step::RecordPromoted(epoch, system) => {
-                self.record_promoted(epoch, system, None).await?;
+                let from = observe::decided_place(&self.connector, epoch).await?;
+                self.record_promoted(epoch, system, from).await?;
                 Ok(None)
             }
             Step::StoreReturn(epoch, at) => {
@@ -264,10 +272,12 @@ impl Switch {
         self.serve(sqlite, phase, Route::Sqlite(sqlite.epoch))?;
         if matches!(phase, Phase::Mirroring | Phase::CatchingUp) {
             if attach == Attach::CopyAnew {
-                self.copy_anew(
-                    "PostgreSQL holds another history: one side was restored from a backup",
-                )
-                .await?;
+                let why = observe::foreign_history(&self.connector, &self.journal).await;
+                let why = why.as_deref().unwrap_or(
+                    "PostgreSQL still believes in a switch that SQLite has undone since: \
+                     PostgreSQL was restored from a backup",
+                );
+                self.copy_anew(why).await?;
             } else {
                 self.mirror.start();
             }
@@ -490,12 +500,12 @@ impl Switch {
         });
         failpoint!("cutover.before_decide");
         let decided = observe::decide(control, epoch, at, &open);
-        tokio::time::timeout(self.limits.decide, decided)
+        let place = tokio::time::timeout(self.limits.decide, decided)
             .await
             .unwrap_or_else(|_| Err(failed("the decision was not answered in time")))?;
         failpoint!("cutover.decided");
         report("decide", format!("epoch {epoch} belongs to PostgreSQL"));
-        WayBack::place(control).await
+        Ok(place)
     }
 }
 

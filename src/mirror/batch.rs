@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio_postgres::types::ToSql;
@@ -23,6 +24,8 @@ use crate::schema::{Catalog, Relation};
 
 /// Statements in flight at once.
 const PIPELINE: usize = 200;
+/// How long it is believed that a table has no trigger, rule or row security.
+const GUARDED_FOR: Duration = Duration::from_secs(1);
 
 /// The applier's connection with its prepared statements.
 pub(super) struct Batch {
@@ -33,6 +36,8 @@ pub(super) struct Batch {
     pub(super) replica: bool,
     /// Tables whose statements may have effects that the images do not account for.
     pub(super) guarded: HashMap<String, bool>,
+    /// When that was asked for the first of them.
+    guarded_since: Instant,
     /// The release of a kept savepoint that was not sent yet.
     pub(super) release: Option<String>,
 }
@@ -51,6 +56,7 @@ impl Batch {
             shapes: Shapes::default(),
             replica,
             guarded: HashMap::new(),
+            guarded_since: Instant::now(),
             release: None,
         })
     }
@@ -98,6 +104,10 @@ impl Batch {
         let control = self.control();
         control.batch("BEGIN").await?;
         failpoint!("mirror.begun");
+        if self.guarded_since.elapsed() > GUARDED_FOR {
+            self.guarded.clear();
+            self.guarded_since = Instant::now();
+        }
         let lag = self.shared.sqlite.position().0.saturating_sub(before.0.0);
         for record in records {
             let catalog = self.catalog(record.position)?;

@@ -38,13 +38,20 @@ pub(crate) async fn standing(journal: &Journal, stored: Option<&Stored>) -> Resu
     match found {
         Some(hash) if Some(hash.0) == stored.hash => Ok(Standing::At(stored.position)),
         Some(_) => Ok(Standing::Foreign(format!(
-            "the record at position {} differs from the one PostgreSQL has applied; SQLite ends \
-             at {head_text}: SQLite was restored from a backup",
+            "PostgreSQL has applied another commit {} than SQLite's, which ends at {head_text}: \
+             the SQLite file was restored from a backup and written since",
             stored.position
         ))),
+        None if head.is_none_or(|h| h.position < stored.position) => {
+            Ok(Standing::Foreign(format!(
+                "PostgreSQL has applied commit {}, and SQLite ends at {head_text}: the SQLite file \
+                 was restored from a backup or lost its end",
+                stored.position
+            )))
+        }
         None => Ok(Standing::Foreign(format!(
-            "PostgreSQL has applied position {}, which SQLite's journal (up to {head_text}) does \
-             not hold: one side was restored from a backup or lost its end",
+            "PostgreSQL stands at commit {}, which it had left behind (SQLite ends at \
+             {head_text}, and its journal starts later): PostgreSQL was restored from a backup",
             stored.position
         ))),
     }

@@ -27,6 +27,7 @@ use crate::divergence::Store;
 use crate::journal::Journal;
 use crate::telemetry::Live;
 
+pub(crate) use history::{Standing, standing};
 pub use pins::{Pin, Pins};
 pub use reads::{ReadSample, Reads};
 

@@ -83,9 +83,8 @@ pub(super) async fn build(
         limits: limits(config),
     });
     let shared = Arc::new(shared);
-    if !switch.recover().await? {
-        tokio::spawn(settle(Arc::clone(&switch), stop.clone()));
-    }
+    let settled = switch.recover().await?;
+    tokio::spawn(settle(Arc::clone(&switch), settled, stop.clone()));
     let pair = Pair {
         config: Arc::clone(config),
         shared: Arc::clone(&shared),
@@ -98,16 +97,19 @@ pub(super) async fn build(
     Ok((shared, Arc::new(pair)))
 }
 
-/// Looks again until somebody can be served for sure.
-async fn settle(switch: Arc<Switch>, stop: CancellationToken) {
+/// Looks again while nobody can be served for sure: after a start, and after a switch that lost
+/// PostgreSQL on the way.
+async fn settle(switch: Arc<Switch>, mut settled: bool, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
+        if settled && !switch.is_paused() {
+            continue;
+        }
         match switch.recover().await {
-            Ok(true) => return,
-            Ok(false) => {}
+            Ok(found) => settled = found,
             Err(error) => tracing::error!(%error, "recovery failed; looking again"),
         }
     }

@@ -2,11 +2,15 @@
 #![allow(dead_code)]
 
 mod clients;
+mod journey;
+mod load;
 mod pair;
 mod pg;
 mod proxy;
 
 pub use clients::{node, run_python};
+pub use journey::Journey;
+pub use load::{Load, TABLES};
 pub use pair::{Pair, sample};
 pub use pg::Pg;
 pub use proxy::Proxy;

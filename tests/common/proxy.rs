@@ -91,6 +91,18 @@ impl Proxy {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits until the process has ended by itself; false after half a minute.
+    pub fn ended(&mut self) -> bool {
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while self.is_running() {
+            if std::time::Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -98,8 +110,14 @@ impl Proxy {
 
     /// Starts again on the same file after [`Proxy::kill`], without extra environment.
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// Starts again on the same file after [`Proxy::kill`] with these environment variables
+    /// instead of the earlier ones.
+    pub fn restart_with(&mut self, envs: &[(&str, &str)]) {
         self.kill();
-        self.envs.clear();
+        self.envs = envs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let (child, port, http_port) = spawn(&self.arguments, &self.envs, &self.log)
             .unwrap_or_else(|e| panic!("{e}\n{}", self.log()));
         self.child = child;

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS crossfade.epochs (
   record text NOT NULL CHECK (record IN ('decided', 'abandoned', 'returned')),
   position bigint, hash bytea, at timestamptz NOT NULL DEFAULT now()
 );
+ALTER TABLE crossfade.epochs ADD COLUMN IF NOT EXISTS place pg_lsn;
 CREATE TABLE IF NOT EXISTS crossfade.quarantine (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   table_name text NOT NULL, row_key text NOT NULL, column_name text NOT NULL,

@@ -1,0 +1,209 @@
+//! Clients that keep a ledger of their own: what was acknowledged, what may have happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::{Client, NoTls};
+
+/// Tables of the load: a key, counters, and one without a key, where a row applied twice shows.
+pub const TABLES: &str = "
+    CREATE TABLE ledger (id bigint PRIMARY KEY, client integer NOT NULL, body text);
+    CREATE TABLE counter (id integer PRIMARY KEY, n bigint NOT NULL);
+    CREATE TABLE trail (id bigint NOT NULL, body text);
+    CREATE TABLE bulk (id bigint PRIMARY KEY, body text);
+    INSERT INTO counter VALUES (0, 0), (1, 0), (2, 0), (3, 0);";
+
+#[derive(Default)]
+struct Book {
+    /// Commits the clients were told of.
+    acknowledged: BTreeSet<i64>,
+    /// Commits whose answer never came.
+    unknown: BTreeSet<i64>,
+    /// Errors that a client was told, by SQLSTATE (or what the driver says).
+    errors: BTreeMap<String, u64>,
+}
+
+struct Shared {
+    port: AtomicU16,
+    stop: AtomicBool,
+    hold: AtomicBool,
+    next: AtomicU64,
+    commits: AtomicU64,
+    connects: AtomicU64,
+    book: Mutex<Book>,
+}
+
+/// Running clients.
+pub struct Load {
+    shared: Arc<Shared>,
+    runtime: Option<tokio::runtime::Runtime>,
+    clients: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    /// Starts clients against a port of this machine.
+    pub fn start(port: u16, clients: usize) -> Self {
+        let shared = Arc::new(Shared {
+            port: AtomicU16::new(port),
+            stop: AtomicBool::new(false),
+            hold: AtomicBool::new(false),
+            next: AtomicU64::new(1),
+            commits: AtomicU64::new(0),
+            connects: AtomicU64::new(0),
+            book: Mutex::default(),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let clients = (0..clients).map(|n| runtime.spawn(client(Arc::clone(&shared), n))).collect();
+        Self { shared, runtime: Some(runtime), clients }
+    }
+
+    /// The proxy listens elsewhere now.
+    pub fn moved(&self, port: u16) {
+        self.shared.port.store(port, Ordering::SeqCst);
+    }
+
+    /// Commits acknowledged so far.
+    pub fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::SeqCst)
+    }
+
+    /// Waits for some more commits.
+    pub fn more(&self, commits: u64, why: &str) {
+        let from = self.commits();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.commits() < from + commits {
+            assert!(
+                Instant::now() < deadline,
+                "the clients do not commit: {why}; {:?}",
+                self.shared.book.lock().unwrap().errors
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Lets the clients rest: none is in a transaction when this returns.
+    pub fn rest(&self) {
+        self.shared.hold.store(true, Ordering::SeqCst);
+        // A transaction takes milliseconds; an answer that never comes ends with its connection.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    /// Lets them go on.
+    pub fn go_on(&self) {
+        self.shared.hold.store(false, Ordering::SeqCst);
+    }
+
+    /// Ends the clients.
+    pub fn stop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(runtime) = self.runtime.take() {
+            for client in self.clients.drain(..) {
+                let ended = async { tokio::time::timeout(Duration::from_secs(30), client).await };
+                runtime.block_on(ended).expect("a client ends").expect("a client does not panic");
+            }
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+
+    /// Connections made so far.
+    pub fn connects(&self) -> u64 {
+        self.shared.connects.load(Ordering::SeqCst)
+    }
+
+    /// Compares a side with the ledger; `rows` are the ids of `ledger`, `trail` those of `trail`
+    /// as they are, `counted` the sum of the counters.
+    pub fn check(&self, side: &str, rows: &[i64], trail: &[i64], counted: i64) {
+        let book = self.shared.book.lock().unwrap();
+        let there: BTreeSet<i64> = rows.iter().copied().collect();
+        let lost: Vec<_> = book.acknowledged.difference(&there).take(10).collect();
+        assert!(lost.is_empty(), "{side}: acknowledged and lost: {lost:?}");
+        assert_eq!(there.len(), rows.len(), "{side}: a key is there twice");
+        let strange: Vec<_> = there
+            .iter()
+            .filter(|id| !book.acknowledged.contains(id) && !book.unknown.contains(id))
+            .take(10)
+            .collect();
+        assert!(strange.is_empty(), "{side}: nobody wrote {strange:?}");
+        let once: BTreeSet<i64> = trail.iter().copied().collect();
+        assert_eq!(once.len(), trail.len(), "{side}: a commit was applied twice (keyless table)");
+        let expected: BTreeSet<i64> = there.iter().copied().filter(|id| in_block(*id)).collect();
+        assert_eq!(once, expected, "{side}: a transaction is there in part");
+        assert_eq!(counted, i64::try_from(expected.len()).unwrap(), "{side}: counters");
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Two of three commits are transactions of several statements.
+fn in_block(id: i64) -> bool {
+    id % 3 != 0
+}
+
+async fn client(shared: Arc<Shared>, number: usize) {
+    while !shared.stop.load(Ordering::SeqCst) {
+        let port = shared.port.load(Ordering::SeqCst);
+        let text = format!("host=127.0.0.1 port={port} user=app dbname=app connect_timeout=5");
+        let Ok((mut client, driver)) = tokio_postgres::connect(&text, NoTls).await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        shared.connects.fetch_add(1, Ordering::SeqCst);
+        let driver = tokio::spawn(driver);
+        while !shared.stop.load(Ordering::SeqCst) {
+            if shared.hold.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+            let id = i64::try_from(shared.next.fetch_add(1, Ordering::SeqCst)).unwrap();
+            // Noted before it is sent: whatever happens, it is somebody's.
+            shared.book.lock().unwrap().unknown.insert(id);
+            match commit(&mut client, number, id).await {
+                Ok(()) => {
+                    let mut book = shared.book.lock().unwrap();
+                    book.unknown.remove(&id);
+                    book.acknowledged.insert(id);
+                    shared.commits.fetch_add(1, Ordering::SeqCst);
+                }
+                Err(error) => {
+                    let what = error.code().map_or_else(|| "lost".to_owned(), |c| c.code().into());
+                    *shared.book.lock().unwrap().errors.entry(what).or_default() += 1;
+                    if client.is_closed() || error.code().is_none() {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        drop(client);
+        // A server that hangs is left behind.
+        let _ = tokio::time::timeout(Duration::from_secs(2), driver).await;
+    }
+}
+
+async fn commit(client: &mut Client, number: usize, id: i64) -> Result<(), tokio_postgres::Error> {
+    let number = i32::try_from(number).unwrap();
+    let body = format!("row {id} of client {number}");
+    let insert = "INSERT INTO ledger (id, client, body) VALUES ($1, $2, $3)";
+    if !in_block(id) {
+        return client.execute(insert, &[&id, &number, &body]).await.map(drop);
+    }
+    let transaction = client.transaction().await?;
+    transaction.execute(insert, &[&id, &number, &body]).await?;
+    let update = "UPDATE counter SET n = n + 1 WHERE id = $1";
+    transaction.execute(update, &[&(i32::try_from(id % 4).unwrap())]).await?;
+    transaction.execute("INSERT INTO trail (id, body) VALUES ($1, $2)", &[&id, &body]).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,362 @@
+//! kill -9 of the proxy, at random and at every failpoint, and immediate stops of PostgreSQL,
+//! all under load: what was acknowledged is there exactly once, on both sides.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crossfade::failpoint;
+
+use crate::common::{Journey, Load, Pg, TABLES, eventually};
+
+/// Failpoints that any load reaches, and at which hit: late enough to be under load.
+const UNDER_LOAD: &[(&str, u32)] = &[
+    ("writer.begun", 150),
+    ("writer.before_commit", 150),
+    ("writer.after_commit", 150),
+    ("durable.before_sync", 50),
+    ("durable.after_sync", 50),
+    ("journal.closed", 150),
+    ("journal.part_written", 2),
+    ("journal.before_trim", 2),
+    ("journal.after_trim", 2),
+    ("mirror.begun", 20),
+    ("mirror.before_commit", 20),
+    ("mirror.after_commit", 20),
+];
+
+/// Failpoints of a copy.
+const COPYING: &[&str] = &[
+    "journal.attached",
+    "backfill.emptied",
+    "backfill.table_copied",
+    "backfill.keys_built",
+    "backfill.before_state",
+    "backfill.after_state",
+];
+
+/// What leads to a failpoint of the switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Promote,
+    Rollback,
+    /// SQLite follows PostgreSQL.
+    Following,
+}
+
+/// Failpoints of the switch, in an order in which each can follow the one before; who must be
+/// primary after the crash.
+const SWITCHING: &[(&str, By, &str)] = &[
+    ("cutover.fenced", By::Promote, "sqlite"),
+    ("cutover.witnessed", By::Promote, "sqlite"),
+    ("cutover.caught_up", By::Promote, "sqlite"),
+    ("cutover.before_decide", By::Promote, "sqlite"),
+    ("cutover.decided", By::Promote, "postgres"),
+    ("cutover.postgres_fenced", By::Rollback, "postgres"),
+    ("way_back.before_commit", By::Following, "postgres"),
+    ("cutover.returned", By::Rollback, "sqlite"),
+    ("cutover.recorded", By::Promote, "postgres"),
+    ("way_back.after_commit", By::Following, "postgres"),
+    ("cutover.return_stored", By::Rollback, "sqlite"),
+    ("cutover.routed", By::Promote, "postgres"),
+    ("way_back.synced", By::Following, "postgres"),
+    ("cutover.unfenced", By::Rollback, "sqlite"),
+];
+
+#[test]
+fn every_failpoint_is_exercised() {
+    let mut here: Vec<&str> = UNDER_LOAD.iter().map(|(name, _)| *name).collect();
+    here.extend(COPYING);
+    here.extend(SWITCHING.iter().map(|(name, ..)| *name));
+    let once: BTreeSet<&str> = here.iter().copied().collect();
+    assert_eq!(once.len(), here.len(), "a failpoint is listed twice");
+    assert_eq!(once, failpoint::ALL.iter().copied().collect::<BTreeSet<_>>());
+}
+
+/// The pair under load.
+struct Trial {
+    journey: Journey,
+    load: Load,
+    folder: tempfile::TempDir,
+}
+
+impl Trial {
+    fn start(pg: &Pg) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journey = Journey::start(&folder.path().join("app.db"), pg, &[]);
+        journey.proxy.sql(TABLES);
+        let load = Load::start(journey.proxy.port, 4);
+        load.more(20, "at the start");
+        Self { journey, load, folder }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("app.db")
+    }
+
+    fn restart(&mut self, failpoint: Option<(&str, u32)>) {
+        match failpoint {
+            Some((name, n)) => {
+                let text = format!("{name}:{n}");
+                self.journey.restart_with(&[("CROSSFADE_FAILPOINT", &text)]);
+            }
+            None => self.journey.restart_with(&[]),
+        }
+        self.load.moved(self.journey.proxy.port);
+    }
+
+    /// The proxy must have ended by itself at this failpoint.
+    fn died_at(&mut self, name: &str) {
+        assert!(self.journey.proxy.ended(), "{name} was never hit\n{}", self.journey.proxy.log());
+    }
+
+    fn check_postgres(&self, pg: &Pg) {
+        let (rows, trail, counted) = on_postgres(pg, &self.journey.database);
+        self.load.check("PostgreSQL", &rows, &trail, counted);
+    }
+
+    fn check_sqlite(&self) {
+        let (rows, trail, counted) = in_file(&self.file());
+        self.load.check("SQLite", &rows, &trail, counted);
+    }
+
+    /// Both sides hold the same, and what the ledger says. The clients must rest.
+    fn check_both(&self, pg: &Pg) {
+        eventually("both sides hold the same", || {
+            on_postgres(pg, &self.journey.database) == in_file(&self.file())
+        });
+        self.check_postgres(pg);
+        self.check_sqlite();
+    }
+
+    /// The end of a trial: everything carried, counted, and proven equal.
+    fn conclude(mut self, pg: &Pg) {
+        self.load.stop();
+        self.journey.await_status("phase", "mirroring");
+        self.journey.level();
+        self.check_both(pg);
+        self.journey.done(&["verify"]);
+        assert_eq!(self.journey.status("diverged_open"), "0");
+        println!(
+            "{} acknowledged commits, {} connections",
+            self.load.commits(),
+            self.load.connects()
+        );
+    }
+}
+
+const ROWS: &str = "SELECT id FROM ledger ORDER BY id";
+const TRAIL: &str = "SELECT id FROM trail ORDER BY id";
+const COUNTED: &str = "SELECT sum(n) FROM counter";
+
+type Held = (Vec<i64>, Vec<i64>, i64);
+
+fn on_postgres(pg: &Pg, database: &str) -> Held {
+    let ask = |sql: &str| pg.cluster.psql(database, sql).unwrap();
+    let ids = |sql: &str| ask(sql).lines().map(|l| l.parse().unwrap()).collect();
+    (ids(ROWS), ids(TRAIL), ask(COUNTED).parse().unwrap())
+}
+
+fn in_file(file: &Path) -> Held {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let mut conn = rusqlite::Connection::open_with_flags(file, flags).unwrap();
+    conn.busy_timeout(Duration::from_secs(5)).unwrap();
+    let snapshot = conn.transaction().unwrap();
+    let ids = |sql: &str| {
+        let mut statement = snapshot.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<Vec<i64>, _>>().unwrap()
+    };
+    let counted = snapshot.query_row(COUNTED, [], |row| row.get(0)).unwrap();
+    (ids(ROWS), ids(TRAIL), counted)
+}
+
+/// A statement whose record has several parts.
+fn large(trial: &Trial, from: u32) -> (i32, String, String) {
+    trial.journey.proxy.psql(&format!(
+        "INSERT INTO bulk SELECT g, repeat('x', 3000) FROM generate_series({from}, {}) g",
+        from + 999
+    ))
+}
+
+#[test]
+fn killed_at_every_failpoint_of_writing_and_mirroring() {
+    let pg = Pg::shared();
+    let mut trial = Trial::start(pg);
+    trial.journey.mirror();
+    for (name, n) in UNDER_LOAD {
+        let began = Instant::now();
+        trial.restart(Some((name, *n)));
+        if *name == "journal.part_written" {
+            assert_ne!(large(&trial, 1).0, 0, "the statement was acknowledged");
+        }
+        trial.died_at(name);
+        trial.restart(None);
+        trial.load.more(20, name);
+        println!("{name}: {} ms", began.elapsed().as_millis());
+    }
+    let (code, _, stderr) = large(&trial, 1);
+    assert_eq!(code, 0, "{stderr}");
+    let bulk = "SELECT count(*), sum(length(body)) FROM bulk";
+    assert_eq!(trial.journey.proxy.sql(bulk), "1000|3000000");
+    eventually("the large transaction is mirrored", || {
+        pg.cluster.psql(&trial.journey.database, bulk).unwrap() == "1000|3000000"
+    });
+    trial.conclude(pg);
+}
+
+#[test]
+fn killed_at_every_failpoint_of_a_copy() {
+    let pg = Pg::shared();
+    let mut trial = Trial::start(pg);
+    for name in COPYING {
+        trial.restart(Some((name, 1)));
+        trial.load.more(10, name);
+        let (code, ..) = trial.journey.order(&["backfill"]);
+        assert_ne!(code, 0, "{name}: backfill says it is done");
+        trial.died_at(name);
+        trial.restart(None);
+        trial.load.more(10, name);
+        assert_eq!(trial.journey.status("primary"), "sqlite");
+    }
+    trial.journey.mirror();
+    trial.load.more(50, "after the copy");
+    trial.conclude(pg);
+}
+
+#[test]
+fn killed_at_every_failpoint_of_the_switch() {
+    let pg = Pg::shared();
+    let mut trial = Trial::start(pg);
+    trial.journey.mirror();
+    let mut epoch = 1;
+    for (name, by, primary) in SWITCHING {
+        let began = Instant::now();
+        trial.restart(Some((name, 1)));
+        match by {
+            By::Promote => {
+                trial.journey.await_status("phase", "mirroring");
+                let (code, task, stderr) = trial.journey.try_promote();
+                assert_ne!(code, 0, "{name}: {task}");
+                assert_ne!(code, 4, "{name}: {stderr}");
+            }
+            By::Rollback => {
+                trial.journey.await_status("phase", "promoted");
+                let (code, task, stderr) = trial.journey.order(&["rollback", "--yes"]);
+                assert_ne!(code, 0, "{name}: {task}");
+                assert_ne!(code, 4, "{name}: {stderr}");
+            }
+            By::Following => {}
+        }
+        trial.died_at(name);
+        trial.restart(None);
+        let phase = if *primary == "sqlite" { "mirroring" } else { "promoted" };
+        trial.journey.await_status("phase", phase);
+        trial.journey.await_status("primary", primary);
+        trial.load.more(20, name);
+        let sql = "SELECT record FROM crossfade.epochs ORDER BY epoch DESC LIMIT 1";
+        let record = pg.cluster.psql(&trial.journey.database, sql).unwrap();
+        assert_eq!(record == "decided", *primary == "postgres", "{name}: {record}");
+        let now: u64 = trial.journey.status("epoch").parse().unwrap();
+        assert!(now >= epoch, "{name}: the epoch went from {epoch} to {now}");
+        epoch = now;
+        trial.load.rest();
+        match *primary {
+            "postgres" => trial.check_postgres(pg),
+            _ => trial.check_sqlite(),
+        }
+        trial.check_both(pg);
+        trial.load.go_on();
+        println!("{name}: {primary} serves, {} ms", began.elapsed().as_millis());
+    }
+    trial.conclude(pg);
+}
+
+/// Reproducible numbers: xorshift64*.
+struct Dice(u64);
+
+impl Dice {
+    fn new() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let given = std::env::var("CROSSFADE_TEST_SEED").ok().and_then(|s| s.parse().ok());
+        let seed = given.unwrap_or_else(|| u64::from(now.subsec_nanos()) | 1);
+        println!("CROSSFADE_TEST_SEED={seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
+    }
+
+    fn sleep(&mut self, from: u64, to: u64) {
+        std::thread::sleep(Duration::from_millis(from + self.below(to - from)));
+    }
+}
+
+fn rounds() -> u64 {
+    std::env::var("CROSSFADE_SOAK_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
+}
+
+/// One round: something ends at a moment nobody chose.
+fn disturb(trial: &mut Trial, pg: &mut Pg, dice: &mut Dice, promoted: bool) {
+    dice.sleep(200, 1200);
+    let what = dice.below(10);
+    if what < 5 {
+        trial.journey.proxy.kill();
+        dice.sleep(0, 200);
+        trial.restart(None);
+        trial.load.more(20, "after kill -9 of the proxy");
+    } else if what < 8 {
+        pg.cluster.stop(true).unwrap();
+        if !promoted {
+            trial.load.more(20, "while PostgreSQL is down: SQLite is primary");
+        }
+        dice.sleep(0, 500);
+        pg.cluster.resume().unwrap();
+        trial.load.more(20, "after an immediate stop of PostgreSQL");
+    } else {
+        pg.cluster.stop(true).unwrap();
+        trial.journey.proxy.kill();
+        dice.sleep(0, 200);
+        if what == 8 {
+            pg.cluster.resume().unwrap();
+            trial.restart(None);
+        } else {
+            trial.restart(None);
+            dice.sleep(0, 500);
+            pg.cluster.resume().unwrap();
+        }
+        trial.load.more(20, "after the end of both");
+    }
+}
+
+#[test]
+fn killed_and_stopped_at_random() {
+    let mut pg = Pg::start();
+    let mut dice = Dice::new();
+    let mut trial = Trial::start(&pg);
+    trial.journey.mirror();
+    let rounds = rounds();
+    for round in 0..rounds {
+        // The last third is spent with PostgreSQL as primary.
+        let promoted = round >= rounds - rounds / 3;
+        if promoted && trial.journey.status("phase") == "mirroring" {
+            trial.journey.promote();
+        }
+        disturb(&mut trial, &mut pg, &mut dice, promoted);
+        if round % 3 == 2 {
+            trial.load.rest();
+            trial.check_both(&pg);
+            trial.load.go_on();
+        }
+    }
+    if trial.journey.status("phase") == "promoted" {
+        eventually("SQLite follows", || trial.journey.order(&["rollback", "--dry-run"]).0 == 0);
+        trial.journey.rollback();
+    }
+    trial.load.more(20, "at the end");
+    trial.conclude(&pg);
+}

@@ -1,0 +1,165 @@
+//! Comparing: nothing is reported where nothing differs, and what differs is found, named with
+//! both values, and repaired.
+
+use serde_json::Value;
+use tokio_postgres::{Client, NoTls};
+
+use crate::common::{Journey, Pg, eventually};
+
+const TABLES: &str = "
+    CREATE TABLE item (id integer PRIMARY KEY, name text NOT NULL UNIQUE, qty integer NOT NULL,
+      price numeric(10,2), at timestamp, data jsonb);
+    CREATE TABLE place (room text, shelf integer, item_id integer, PRIMARY KEY (room, shelf));
+    INSERT INTO item SELECT g, 'item ' || g, g % 7, g / 4.0, '2024-05-06 07:08:09', '{\"a\": [1]}'
+      FROM generate_series(1, 200) g;
+    INSERT INTO place SELECT 'room ' || (g % 5), g, g FROM generate_series(1, 100) g;";
+
+const READS: &[&str] = &[
+    "SELECT * FROM item WHERE id = $1",
+    "SELECT name, price FROM item WHERE qty = $1 % 7 ORDER BY id",
+    "SELECT count(*), sum(price), min(at), max(name) FROM item WHERE id > $1",
+    "SELECT qty, count(*) FROM item WHERE id <> $1 GROUP BY qty ORDER BY qty",
+    "SELECT data, upper(name) FROM item WHERE id BETWEEN $1 AND $1 + 5",
+    "SELECT room, shelf FROM place WHERE item_id < $1 ORDER BY room DESC, shelf LIMIT 5",
+];
+
+fn start() -> (Journey, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let journey = Journey::start(&file, Pg::shared(), &[("CROSSFADE_COMPARE_READS", "all")]);
+    journey.proxy.sql(TABLES);
+    journey.mirror();
+    (journey, folder)
+}
+
+async fn connect(journey: &Journey) -> Client {
+    let (client, driver) = tokio_postgres::connect(&journey.proxy.url(), NoTls).await.unwrap();
+    tokio::spawn(driver);
+    client
+}
+
+async fn work(client: &mut Client, n: i32) {
+    let id = n % 150 + 1;
+    let update = "UPDATE item SET qty = qty + 1, price = price * 1.01 WHERE id = $1";
+    client.execute(update, &[&id]).await.unwrap();
+    let insert = "INSERT INTO item (id, name, qty) VALUES ($1, $2, 0)";
+    client.execute(insert, &[&(1000 + n), &format!("new {n}")]).await.unwrap();
+    let transaction = client.transaction().await.unwrap();
+    let moved = "UPDATE place SET item_id = $2 WHERE room = $1";
+    transaction.execute(moved, &[&format!("room {}", n % 5), &id]).await.unwrap();
+    let delete = "DELETE FROM item WHERE id = $1";
+    transaction.execute(delete, &[&(1000 + n - 3)]).await.unwrap();
+    let upsert = "INSERT INTO place VALUES ('cellar', $1, $2) \
+                  ON CONFLICT (room, shelf) DO UPDATE SET item_id = excluded.item_id";
+    transaction.execute(upsert, &[&(n % 10), &id]).await.unwrap();
+    transaction.commit().await.unwrap();
+    for sql in READS {
+        client.query(*sql, &[&id]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identical_workload_has_no_divergence() {
+    let (journey, _folder) = start();
+    let mut client = connect(&journey).await;
+    let mut n = 0;
+    let figure = |field: &str| journey.status(field).parse::<u64>().unwrap();
+    while figure("compared") < 1000 {
+        for _ in 0..20 {
+            n += 1;
+            work(&mut client, n).await;
+        }
+        assert!(n < 2000, "{n} rounds and {} comparisons", figure("compared"));
+    }
+    journey.level();
+    println!(
+        "{n} rounds: {} comparisons, {} skipped, {} diverged, coverage {}",
+        figure("compared"),
+        figure("skipped"),
+        figure("diverged_open"),
+        journey.status("coverage")
+    );
+    let found = journey.get("/api/v1/divergences");
+    assert_eq!(found["divergences"].as_array().unwrap().len(), 0, "{found}");
+    journey.done(&["verify"]);
+}
+
+/// Open groups of a class, with their samples.
+fn groups(journey: &Journey, class: &str) -> Vec<Value> {
+    let list = journey.get("/api/v1/divergences");
+    let groups = list["divergences"].as_array().unwrap();
+    let wanted = groups.iter().filter(|g| g["class"] == class && g["state"] == "open");
+    wanted
+        .map(|g| journey.get(&format!("/api/v1/divergences/{}", g["id"].as_str().unwrap())))
+        .collect()
+}
+
+/// The values a sample gives for a column: the primary's and the shadow's.
+fn values<'a>(sample: &'a Value, column: &str) -> Option<(&'a Value, &'a Value)> {
+    let at = sample["columns"].as_array()?.iter().position(|c| c == column)?;
+    Some((&sample["primary"][at], &sample["shadow"][at]))
+}
+
+#[test]
+fn a_row_changed_behind_its_back_is_found_and_repaired() {
+    let (journey, _folder) = start();
+    let pg = Pg::shared();
+    let behind = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    behind("UPDATE item SET price = 99.95 WHERE id = 42");
+    let (code, task, stderr) = journey.order(&["verify"]);
+    assert_eq!(code, 1, "{stderr}{task}");
+    let found = groups(&journey, "verify_value");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let (group, sample) = (&found[0], &found[0]["samples"][0]);
+    assert_eq!(group["table"], "item");
+    assert_eq!(group["severity"], "data");
+    assert_eq!(sample["key"][0], serde_json::json!(["id", "42"]));
+    assert_eq!(values(sample, "price"), Some((&"10.50".into(), &"99.95".into())), "{sample}");
+    assert!(group["replay"].as_str().is_some_and(|r| r.contains("item")), "{group}");
+    let (code, ..) = journey.try_promote();
+    assert_eq!(code, 4, "promoted with an open divergence");
+    journey.done(&["repair"]);
+    assert_eq!(behind("SELECT price FROM item WHERE id = 42"), "10.50");
+    journey.done(&["verify"]);
+    let id = group["id"].as_str().unwrap();
+    assert_eq!(journey.get(&format!("/api/v1/divergences/{id}"))["state"], "fixed");
+    assert_eq!(journey.status("diverged_open"), "0");
+}
+
+#[test]
+fn a_statement_with_another_effect_is_found_where_it_ran() {
+    let (journey, _folder) = start();
+    let pg = Pg::shared();
+    let behind = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    journey.proxy.sql("UPDATE item SET qty = 1 WHERE id = 7");
+    journey.level();
+    // The row is another one there.
+    behind("UPDATE item SET qty = 50 WHERE id = 7");
+    journey.proxy.sql("UPDATE item SET qty = qty + 1 WHERE id = 7");
+    eventually("lane B finds the other value", || !groups(&journey, "effect_value").is_empty());
+    let found = groups(&journey, "effect_value");
+    let sample = &found[0]["samples"][0];
+    assert_eq!(found[0]["table"], "item");
+    assert_eq!(sample["key"][0], serde_json::json!(["id", "7"]));
+    assert_eq!(values(sample, "qty"), Some((&"2".into(), &"51".into())), "{sample}");
+    assert!(sample["postgres_sql"].as_str().is_some_and(|s| s.contains("UPDATE")), "{sample}");
+    // The image decides what the shadow holds.
+    assert_eq!(behind("SELECT qty FROM item WHERE id = 7"), "2");
+    // A trigger that only PostgreSQL has.
+    behind(
+        "CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN NEW.name := NEW.name || '!'; RETURN NEW; END $$; \
+         CREATE TRIGGER meddle BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION meddle()",
+    );
+    journey.proxy.sql("INSERT INTO item (id, name, qty) VALUES (900, 'plain', 1)");
+    let named = |group: &Value| {
+        let samples = group["samples"].as_array().unwrap();
+        samples.iter().any(|s| values(s, "name") == Some((&"plain".into(), &"plain!".into())))
+    };
+    eventually("the trigger's effect is found", || {
+        groups(&journey, "effect_value").iter().any(named)
+    });
+    assert_eq!(behind("SELECT name FROM item WHERE id = 900"), "plain");
+    let (code, task, stderr) = journey.order(&["verify"]);
+    assert_eq!(code, 0, "the rows are the same: {stderr}{task}");
+}

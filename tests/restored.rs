@@ -1,0 +1,209 @@
+//! Either side comes back from a backup: nothing is applied or promoted, and the reason says
+//! which history is which.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::{Journey, Pg, eventually};
+
+const TABLE: &str = "CREATE TABLE note (id integer PRIMARY KEY, body text)";
+const COUNT: &str = "SELECT count(*) FROM note";
+
+fn write(journey: &Journey, from: u32, to: u32) {
+    // One commit each.
+    let rows: Vec<String> =
+        (from..=to).map(|id| format!("INSERT INTO note VALUES ({id}, 'note {id}')")).collect();
+    for row in rows {
+        journey.proxy.sql(&row);
+    }
+}
+
+/// The SQLite file as somebody would copy it while nobody serves it.
+struct Backup(PathBuf);
+
+impl Backup {
+    fn of(file: &Path) -> Self {
+        let to = file.with_extension("backup");
+        let source = rusqlite::Connection::open(file).unwrap();
+        source.execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
+        Self(to)
+    }
+
+    fn restore(&self, file: &Path) {
+        for end in ["-wal", "-shm"] {
+            let mut name = file.as_os_str().to_owned();
+            name.push(end);
+            let _ = std::fs::remove_file(PathBuf::from(name));
+        }
+        std::fs::copy(&self.0, file).unwrap();
+    }
+}
+
+/// Copies or puts back PostgreSQL's data folder; owner and modes stay.
+fn copy_folder(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
+/// Mirroring between a file and a server of its own.
+fn start(pg: &Pg) -> (Journey, tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let journey = Journey::start(&file, pg, &[]);
+    journey.proxy.sql(TABLE);
+    write(&journey, 1, 5);
+    journey.mirror();
+    (journey, folder, file)
+}
+
+fn assert_reason(journey: &Journey, health: &str, words: &[&str]) {
+    journey.await_status("health", health);
+    let reason = journey.status("reason");
+    println!("{health}: {reason}");
+    for word in words {
+        assert!(reason.contains(word), "the reason lacks {word:?}: {reason}");
+    }
+}
+
+/// Nobody is served, and clients read why.
+fn assert_paused(journey: &Journey, words: &[&str]) {
+    assert_reason(journey, "stalled", words);
+    let (code, _, stderr) = journey.proxy.psql("INSERT INTO note VALUES (7777, 'nobody')");
+    assert_ne!(code, 0, "a write was taken");
+    assert!(words.iter().all(|w| stderr.contains(w)), "{stderr}");
+    let (code, ..) = journey.try_promote();
+    assert_eq!(code, 4);
+    let (code, ..) = journey.order(&["rollback", "--yes"]);
+    assert_ne!(code, 0);
+}
+
+#[test]
+fn sqlite_restored_while_mirroring() {
+    let pg = Pg::shared();
+    let (mut journey, _folder, file) = start(pg);
+    journey.proxy.terminate();
+    let backup = Backup::of(&file);
+    journey.restart_with(&[]);
+    write(&journey, 6, 10);
+    journey.level();
+    let there = || pg.cluster.psql(&journey.database, COUNT).unwrap();
+    assert_eq!(there(), "10");
+    journey.proxy.kill();
+    backup.restore(&file);
+    let mut journey = journey;
+    journey.restart_with(&[]);
+    // SQLite is primary and serves; PostgreSQL has what SQLite has lost.
+    assert_reason(&journey, "degraded", &["PostgreSQL has applied commit", "SQLite", "backup"]);
+    assert_eq!(journey.status("phase"), "copying");
+    assert_eq!(journey.proxy.sql(COUNT), "5");
+    write(&journey, 100, 120);
+    let (code, ..) = journey.try_promote();
+    assert_eq!(code, 4, "promoted onto another history");
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "10", "something was applied");
+    // A restart does not forget it, also when SQLite has overtaken PostgreSQL's position.
+    journey.restart_with(&[]);
+    assert_eq!(journey.status("phase"), "copying");
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "10");
+    journey.mirror();
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "26");
+}
+
+#[test]
+fn sqlite_restored_and_written_elsewhere() {
+    let pg = Pg::shared();
+    let (mut journey, _folder, file) = start(pg);
+    journey.proxy.terminate();
+    let backup = Backup::of(&file);
+    journey.restart_with(&[]);
+    write(&journey, 6, 10);
+    journey.level();
+    journey.proxy.kill();
+    backup.restore(&file);
+    // A proxy without PostgreSQL writes the restored file past PostgreSQL's position.
+    let alone = crate::common::Proxy::on_file(&file, &[]);
+    for id in 200..230 {
+        alone.sql(&format!("INSERT INTO note VALUES ({id}, 'other')"));
+    }
+    drop(alone);
+    journey.restart_with(&[]);
+    assert_reason(&journey, "degraded", &["SQLite", "restored from a backup"]);
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "10", "something was applied");
+    let (code, ..) = journey.try_promote();
+    assert_eq!(code, 4);
+}
+
+#[test]
+fn sqlite_restored_after_promote() {
+    let pg = Pg::shared();
+    let (mut journey, _folder, file) = start(pg);
+    journey.proxy.terminate();
+    let backup = Backup::of(&file);
+    journey.restart_with(&[]);
+    journey.promote();
+    write(&journey, 6, 8);
+    journey.proxy.kill();
+    backup.restore(&file);
+    journey.restart_with(&[]);
+    assert_paused(&journey, &["SQLite file is older than the last switch", "backup"]);
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "8");
+}
+
+#[test]
+fn postgres_restored_while_mirroring() {
+    let mut pg = Pg::start();
+    let (mut journey, folder, _) = start(&pg);
+    let old = folder.path().join("data.old");
+    pg.cluster.stop(false).unwrap();
+    copy_folder(&pg.cluster.data(), &old);
+    pg.cluster.resume().unwrap();
+    write(&journey, 6, 10);
+    journey.level();
+    // Until the journal has forgotten where the copy stands: it is trimmed every second.
+    let position: i64 = journey.status("position").parse().unwrap();
+    let oldest = "SELECT min(position) FROM _crossfade_journal";
+    let conn = rusqlite::Connection::open_with_flags(
+        &journey.proxy.file,
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+    )
+    .unwrap();
+    eventually("the journal is trimmed", || {
+        let first: Option<i64> = conn.query_row(oldest, [], |row| row.get(0)).unwrap();
+        first.is_none_or(|first| first >= position - 1)
+    });
+    drop(conn);
+    pg.cluster.stop(true).unwrap();
+    copy_folder(&old, &pg.cluster.data());
+    pg.cluster.resume().unwrap();
+    let words = &["PostgreSQL stands at commit", "PostgreSQL was restored from a backup"];
+    assert_reason(&journey, "degraded", words);
+    write(&journey, 11, 12);
+    let (code, ..) = journey.try_promote();
+    assert_eq!(code, 4, "promoted an old copy");
+    let there = |journey: &Journey| pg.cluster.psql(&journey.database, COUNT).unwrap();
+    assert_eq!(there(&journey), "5", "something was applied");
+    journey.restart_with(&[]);
+    assert_reason(&journey, "degraded", words);
+    assert_eq!(there(&journey), "5", "something was applied");
+    journey.mirror();
+    assert_eq!(there(&journey), "12");
+}
+
+#[test]
+fn postgres_restored_after_promote() {
+    let mut pg = Pg::start();
+    let (mut journey, folder, _) = start(&pg);
+    let old = folder.path().join("data.old");
+    pg.cluster.stop(false).unwrap();
+    copy_folder(&pg.cluster.data(), &old);
+    pg.cluster.resume().unwrap();
+    journey.promote();
+    write(&journey, 6, 8);
+    journey.proxy.kill();
+    pg.cluster.stop(true).unwrap();
+    copy_folder(&old, &pg.cluster.data());
+    pg.cluster.resume().unwrap();
+    journey.restart_with(&[]);
+    assert_paused(&journey, &["PostgreSQL lacks the last switch", "backup"]);
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "5");
+}
