@@ -58,11 +58,19 @@ fn start(pg: &Pg) -> (Journey, tempfile::TempDir, PathBuf) {
 }
 
 fn assert_reason(journey: &Journey, health: &str, words: &[&str]) {
-    journey.await_status("health", health);
-    let reason = journey.status("reason");
-    println!("{health}: {reason}");
-    for word in words {
-        assert!(reason.contains(word), "the reason lacks {word:?}: {reason}");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let (found, reason) = (journey.status("health"), journey.status("reason"));
+        if found == health && words.iter().all(|word| reason.contains(word)) {
+            println!("{health}: {reason}");
+            return;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{found}, not {health} with {words:?}: {reason}\n{}",
+            journey.proxy.log()
+        );
+        std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }
 

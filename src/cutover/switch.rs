@@ -31,6 +31,8 @@ use crate::telemetry::names;
 
 /// Recovery steps in one go; each is idempotent, more than this is a fault.
 const STEPS_MAX: usize = 20;
+/// The longest pause before a client's next writing transaction while the shadow catches up.
+const THROTTLE_MAX: Duration = Duration::from_millis(100);
 
 /// Limits of the steps, from `[cutover]`.
 #[derive(Clone, Copy, Debug)]
@@ -364,6 +366,7 @@ impl Switch {
         self.phase.send_replace(Phase::Switching);
         let outcome = self.promote_in_turn(&sqlite, report).await;
         self.gate.throttle(Duration::ZERO);
+        self.mirror.hurry(false);
         let ended = match outcome {
             Ok(()) => {
                 self.recover_in_turn().await?;
@@ -416,6 +419,7 @@ impl Switch {
         const SMALL: u64 = 20;
         let deadline = Instant::now() + self.limits.slow;
         let mut pause = Duration::from_micros(200);
+        self.mirror.hurry(true);
         loop {
             let lag = self.sqlite.position().0.saturating_sub(self.mirror.applied().0);
             if lag <= SMALL {
@@ -426,7 +430,7 @@ impl Switch {
                 return Err(failed("the shadow does not catch up with the writers"));
             }
             self.gate.throttle(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
+            pause = (pause * 2).min(THROTTLE_MAX);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -109,10 +110,30 @@ impl Batch {
             self.guarded_since = Instant::now();
         }
         let lag = self.shared.sqlite.position().0.saturating_sub(before.0.0);
-        for record in records {
+        let settings = &self.shared.settings;
+        let compares = settings.compare_writes && !careful;
+        let behind =
+            lag > settings.lane_b_lag_max || self.shared.hurry.load(Ordering::Relaxed);
+        let mut rest = records;
+        while let Some(record) = rest.first() {
             let catalog = self.catalog(record.position)?;
-            if self.shared.settings.compare_writes && !careful {
-                let tested = if lag > self.shared.settings.lane_b_lag_max {
+            if !careful && (behind || !compares) {
+                // Nothing is looked at between these transactions: one pipeline for all.
+                let plain = rest.iter().take_while(|r| is_plain(r)).count();
+                if plain > 0 {
+                    if compares {
+                        for record in &rest[..plain] {
+                            lane_b::skip_all(self, record, "sampled_out");
+                        }
+                    }
+                    self.stretch(&rest[..plain], &catalog).await?;
+                    rest = &rest[plain..];
+                    continue;
+                }
+            }
+            rest = &rest[1..];
+            if compares {
+                let tested = if behind {
                     lane_b::skip_all(self, record, "sampled_out")
                 } else {
                     lane_b::test(self, record, &catalog).await?
@@ -168,6 +189,26 @@ impl Batch {
             "somebody else moved the applied position",
         )
         .retryable())
+    }
+
+    /// Lane A for transactions that hold nothing but rows: under one catalog, because only
+    /// DDL changes it.
+    async fn stretch(&mut self, records: &[Record], catalog: &Catalog) -> Result<()> {
+        self.settle().await?;
+        let mut images = Vec::new();
+        for record in records {
+            let Events::Loaded(events) = &record.events else { continue };
+            for event in events {
+                let Event::Row(image) = event else { continue };
+                images.push(image);
+                if images.len() >= PIPELINE {
+                    self.rows(&images, catalog, record.position, false).await?;
+                    images.clear();
+                }
+            }
+        }
+        let position = records.last().map_or(Position(0), |r| r.position);
+        self.rows(&images, catalog, position, false).await
     }
 
     /// Lane A: the images and the other events, in order.
@@ -386,6 +427,12 @@ pub(super) fn relation_of(catalog: &Catalog, sqlite_name: &str) -> Result<Arc<Re
         .or_else(|| catalog.relations.values().find(|r| r.sqlite_name == sqlite_name))
         .cloned()
         .ok_or_else(|| Error::internal("the journal names a table the catalog does not know"))
+}
+
+/// Whether a record holds rows and notes only.
+fn is_plain(record: &Record) -> bool {
+    let Events::Loaded(events) = &record.events else { return false };
+    events.iter().all(|e| matches!(e, Event::Row(_) | Event::Statement(_)))
 }
 
 /// Whether an error is about the data, so that the careful way may help.

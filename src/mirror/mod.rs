@@ -14,6 +14,7 @@ mod reads;
 pub mod way_back;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -70,6 +71,7 @@ impl Default for Settings {
         Self {
             batch_commits_max: 256,
             compare_writes: true,
+            // Twice a batch: comparing must not be what keeps the shadow behind.
             lane_b_lag_max: 500,
             lane_b_keys_max: 500,
             read_ratio: 0.1,
@@ -91,6 +93,8 @@ pub(crate) struct Shared {
     pub(crate) applied: watch::Sender<Position>,
     pub(crate) pins: Arc<Pins>,
     pub(crate) coverage: Mutex<crate::compare::Coverage>,
+    /// A switch waits for the end of the journal: nothing is compared meanwhile.
+    pub(crate) hurry: AtomicBool,
 }
 
 /// The mirror of one pair. Cheap to clone.
@@ -122,6 +126,7 @@ impl Mirror {
             applied: watch::Sender::new(Position(0)),
             pins: Arc::new(Pins::default()),
             coverage: Mutex::default(),
+            hurry: AtomicBool::new(false),
         });
         let (send, receive) = mpsc::channel(reads::QUEUE_MAX);
         let reads = Reads::new(send, shared.settings.read_ratio);
@@ -171,6 +176,11 @@ impl Mirror {
         let mut applied = self.shared.applied.subscribe();
         let reached = applied.wait_for(|at| *at >= position);
         matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
+    }
+
+    /// Leaves comparing out while a switch waits for the lag to be small.
+    pub fn hurry(&self, on: bool) {
+        self.shared.hurry.store(on, Ordering::Relaxed);
     }
 
     /// Holds the applier at a position: see [`Pins::pin`]. None when the cut is missed.

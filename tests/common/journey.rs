@@ -95,7 +95,7 @@ impl Journey {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let (code, task, stderr) = self.order(&arguments);
-            let only_lag = code == 4 && stderr.contains("error: 1 of") && stderr.contains("lag (");
+            let only_lag = code == 4 && stderr.contains("refused: lag not met");
             if !only_lag || Instant::now() > deadline {
                 return (code, task, stderr);
             }

@@ -176,6 +176,9 @@ async fn client(shared: Arc<Shared>, number: usize) {
                     book.unknown.remove(&id);
                     book.acknowledged.insert(id);
                     shared.commits.fetch_add(1, Ordering::SeqCst);
+                    drop(book);
+                    // An application thinks now and then; the other side needs the processor too.
+                    tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 Err(error) => {
                     let what = error.code().map_or_else(|| "lost".to_owned(), |c| c.code().into());
