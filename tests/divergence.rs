@@ -116,7 +116,7 @@ fn a_row_changed_behind_its_back_is_found_and_repaired() {
     assert_eq!(sample["key"][0], serde_json::json!(["id", "42"]));
     assert_eq!(values(sample, "price"), Some((&"10.50".into(), &"99.95".into())), "{sample}");
     assert!(group["replay"].as_str().is_some_and(|r| r.contains("item")), "{group}");
-    let (code, ..) = journey.try_promote();
+    let (code, ..) = journey.promote_once();
     assert_eq!(code, 4, "promoted with an open divergence");
     journey.done(&["repair"]);
     assert_eq!(behind("SELECT price FROM item WHERE id = 42"), "10.50");

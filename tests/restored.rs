@@ -80,7 +80,7 @@ fn assert_paused(journey: &Journey, words: &[&str]) {
     let (code, _, stderr) = journey.proxy.psql("INSERT INTO note VALUES (7777, 'nobody')");
     assert_ne!(code, 0, "a write was taken");
     assert!(words.iter().all(|w| stderr.contains(w)), "{stderr}");
-    let (code, ..) = journey.try_promote();
+    let (code, ..) = journey.promote_once();
     assert_eq!(code, 4);
     let (code, ..) = journey.order(&["rollback", "--yes"]);
     assert_ne!(code, 0);
@@ -106,7 +106,7 @@ fn sqlite_restored_while_mirroring() {
     assert_eq!(journey.status("phase"), "copying");
     assert_eq!(journey.proxy.sql(COUNT), "5");
     write(&journey, 100, 120);
-    let (code, ..) = journey.try_promote();
+    let (code, ..) = journey.promote_once();
     assert_eq!(code, 4, "promoted onto another history");
     assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "10", "something was applied");
     // A restart does not forget it, also when SQLite has overtaken PostgreSQL's position.
@@ -137,7 +137,7 @@ fn sqlite_restored_and_written_elsewhere() {
     journey.restart_with(&[]);
     assert_reason(&journey, "degraded", &["SQLite", "restored from a backup"]);
     assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "10", "something was applied");
-    let (code, ..) = journey.try_promote();
+    let (code, ..) = journey.promote_once();
     assert_eq!(code, 4);
 }
 
@@ -186,7 +186,7 @@ fn postgres_restored_while_mirroring() {
     let words = &["PostgreSQL stands at commit", "PostgreSQL was restored from a backup"];
     assert_reason(&journey, "degraded", words);
     write(&journey, 11, 12);
-    let (code, ..) = journey.try_promote();
+    let (code, ..) = journey.promote_once();
     assert_eq!(code, 4, "promoted an old copy");
     let there = |journey: &Journey| pg.cluster.psql(&journey.database, COUNT).unwrap();
     assert_eq!(there(&journey), "5", "something was applied");

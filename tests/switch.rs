@@ -50,7 +50,11 @@ impl Running {
     /// Ends the run as its own alarm would: every client finishes its transaction.
     fn finish(mut self) -> String {
         let mut child = self.0.take().unwrap();
-        assert!(child.try_wait().unwrap().is_none(), "the load ended before the switches");
+        if child.try_wait().unwrap().is_some() {
+            let output = child.wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            panic!("the load ended before the switches: {}\n{text}", output.status);
+        }
         let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGALRM).unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -112,8 +112,7 @@ impl Batch {
         let lag = self.shared.sqlite.position().0.saturating_sub(before.0.0);
         let settings = &self.shared.settings;
         let compares = settings.compare_writes && !careful;
-        let behind =
-            lag > settings.lane_b_lag_max || self.shared.hurry.load(Ordering::Relaxed);
+        let behind = lag > settings.lane_b_lag_max || self.shared.hurry.load(Ordering::Relaxed);
         let mut rest = records;
         while let Some(record) = rest.first() {
             let catalog = self.catalog(record.position)?;

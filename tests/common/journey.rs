@@ -86,15 +86,20 @@ impl Journey {
         self.done(&["verify"]);
     }
 
-    /// Promotes as soon as the gates that a minute can open hold; exit code and task.
-    pub fn try_promote(&self) -> (i32, Value, String) {
+    /// Tries to promote, once; exit code and task.
+    pub fn promote_once(&self) -> (i32, Value, String) {
         let mut arguments = vec!["promote", "--yes"];
         for gate in BY_NAME {
             arguments.extend(["--override", gate]);
         }
+        self.order(&arguments)
+    }
+
+    /// Promotes as soon as the gates that a minute can open hold; exit code and task.
+    pub fn try_promote(&self) -> (i32, Value, String) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let (code, task, stderr) = self.order(&arguments);
+            let (code, task, stderr) = self.promote_once();
             let only_lag = code == 4 && stderr.contains("refused: lag not met");
             if !only_lag || Instant::now() > deadline {
                 return (code, task, stderr);
@@ -112,7 +117,15 @@ impl Journey {
 
     /// Rolls back; the longest wait of a client.
     pub fn rollback(&self) -> Duration {
+        self.await_way_back();
         longest_wait(&self.done(&["rollback", "--yes"]))
+    }
+
+    /// Waits until SQLite follows PostgreSQL: after a start it has to connect first.
+    pub fn await_way_back(&self) {
+        super::eventually("SQLite follows PostgreSQL", || {
+            self.order(&["rollback", "--dry-run"]).0 == 0
+        });
     }
 
     /// Waits until the mirror has carried everything.

@@ -172,11 +172,7 @@ async fn client(shared: Arc<Shared>, number: usize) {
             shared.book.lock().unwrap().unknown.insert(id);
             match commit(&mut client, number, id).await {
                 Ok(()) => {
-                    let mut book = shared.book.lock().unwrap();
-                    book.unknown.remove(&id);
-                    book.acknowledged.insert(id);
-                    shared.commits.fetch_add(1, Ordering::SeqCst);
-                    drop(book);
+                    acknowledge(&shared, id);
                     // An application thinks now and then; the other side needs the processor too.
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
@@ -194,6 +190,13 @@ async fn client(shared: Arc<Shared>, number: usize) {
         // A server that hangs is left behind.
         let _ = tokio::time::timeout(Duration::from_secs(2), driver).await;
     }
+}
+
+fn acknowledge(shared: &Shared, id: i64) {
+    let mut book = shared.book.lock().unwrap();
+    book.unknown.remove(&id);
+    book.acknowledged.insert(id);
+    shared.commits.fetch_add(1, Ordering::SeqCst);
 }
 
 async fn commit(client: &mut Client, number: usize, id: i64) -> Result<(), tokio_postgres::Error> {
