@@ -13,6 +13,7 @@ mod docs;
 mod harness;
 mod restored;
 mod switch;
+mod quarantine;
 mod switch_model;
 mod typing;
 mod verify;
