@@ -447,7 +447,7 @@ impl Session {
                 Some(text) => text,
             },
         };
-        self.parameter(ty, Format::Text, text.as_bytes(), &style).await
+        Ok(self.parameter(ty, Format::Text, text.as_bytes(), &style)?)
     }
 
     /// Computes any other expression with a query of its own; its text form.

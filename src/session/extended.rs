@@ -146,8 +146,8 @@ impl Session {
                 None => Cell::Null,
                 Some(bytes) => {
                     let format = bind.parameter_format(i);
-                    let read = self.parameter(*ty, format, bytes, &derived.style).await;
-                    read.map_err(|stop| stop.context(|| parameter_context(&bind.portal, i)))?
+                    let read = self.parameter(*ty, format, bytes, &derived.style);
+                    read.map_err(|e| e.context(parameter_context(&bind.portal, i)))?
                 }
             };
             params.push(cell);

@@ -95,16 +95,6 @@ impl From<Error> for Stop {
     }
 }
 
-impl Stop {
-    /// Says where in the client's request an error arose.
-    fn context(self, context: impl FnOnce() -> String) -> Self {
-        match self {
-            Self::Error(error) => Self::Error(error.context(context())),
-            other => other,
-        }
-    }
-}
-
 type Step<T> = Result<T, Stop>;
 
 /// One client's session.
