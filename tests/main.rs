@@ -9,6 +9,7 @@ mod console;
 mod demo;
 mod docs;
 mod harness;
+mod quarantine;
 mod switch_model;
 mod typing;
 mod verify;

@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use crate::backend::Position;
 use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::project::Projection;
@@ -36,7 +37,6 @@ use crate::value::CellRef;
 use cut::Snapshot;
 use schema::{Finding, Plan, TablePlan};
 use tables::Tables;
-pub use tables::actual_columns;
 
 /// What a backfill works with. No applier may run meanwhile.
 pub struct Context {

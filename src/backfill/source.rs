@@ -9,7 +9,6 @@ use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine::{self, Entry};
 use crate::backend::sqlite::{Connection, Statement};
 use crate::error::Result;
-use crate::schema::Relation;
 use crate::value::{Cell, CellRef, Datum, Type};
 
 /// Rows of a table in a snapshot.
@@ -20,13 +19,6 @@ pub(crate) struct Source {
     slots: Vec<Option<usize>>,
     written: Vec<usize>,
     rowid: Option<usize>,
-}
-
-/// SQLite's name of the rowid that no column hides; None where there is none.
-fn rowid_name(relation: &Relation) -> Option<&'static str> {
-    let hidden =
-        |name: &&str| !relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name));
-    ["rowid", "_rowid_", "oid"].into_iter().find(hidden).filter(|_| !relation.without_rowid)
 }
 
 impl Source {
@@ -70,7 +62,7 @@ impl Source {
             .iter()
             .map(|i| quoted(&relation.columns[projection.columns[*i].index].sqlite_name))
             .collect();
-        let rowid = rowid_name(relation).map(|name| {
+        let rowid = relation.rowid_name().map(|name| {
             names.push(name.to_owned());
             names.len() - 1
         });

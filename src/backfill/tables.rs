@@ -9,61 +9,17 @@ use tokio_postgres::types::Type as PgType;
 
 use super::schema::{Finding, Step, TablePlan};
 use crate::backend::postgres::apply::{plain_columns, quoted, table_name};
+use crate::backend::postgres::columns::{There, columns};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
-use crate::backend::postgres::project::Actual;
 use crate::error::{Error, Result, state};
 use crate::schema::Relation;
-use crate::value::Type;
 
 /// The tables on PostgreSQL while they are made ready.
 pub(super) struct Tables<'a> {
     pub(super) control: &'a Control,
     pub(super) copied: BTreeMap<String, Copied>,
     pub(super) findings: Vec<Finding>,
-}
-
-/// A column as PostgreSQL's catalog has it.
-struct There {
-    actual: Actual,
-    generated: bool,
-    always: bool,
-    filled: bool,
-}
-
-/// The columns of a table as PostgreSQL has them; empty when there is no such table.
-///
-/// # Errors
-/// What PostgreSQL said.
-pub async fn actual_columns(control: &Control, relation: &Relation) -> Result<Vec<Actual>> {
-    Ok(columns(control, relation).await?.into_iter().map(|c| c.actual).collect())
-}
-
-async fn columns(control: &Control, relation: &Relation) -> Result<Vec<There>> {
-    let rows = control
-        .client()
-        .query(
-            "SELECT attname::text, atttypid, atttypmod, attnotnull, attgenerated <> '', \
-             attidentity = 'a', attidentity <> '' OR atthasdef FROM pg_attribute \
-             WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
-             ORDER BY attnum",
-            &[&table_name(relation)],
-        )
-        .await
-        .map_err(|e| control.error(&e))?;
-    Ok(rows
-        .iter()
-        .map(|row| There {
-            actual: Actual {
-                name: row.get(0),
-                ty: Type::with_typmod(row.get(1), row.get(2)),
-                not_null: row.get(3),
-            },
-            generated: row.get(4),
-            always: row.get(5),
-            filled: row.get(6),
-        })
-        .collect())
 }
 
 fn refused(message: String) -> Error {

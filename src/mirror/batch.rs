@@ -2,7 +2,7 @@
 //!
 //! The fast way pipelines everything and gives up on the first error; then the same records are
 //! applied again the careful way, each image behind a savepoint, and what PostgreSQL cannot
-//! hold goes to the quarantine.
+//! hold goes to the quarantine. A row that has something in quarantine always goes that way.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use tokio_postgres::types::ToSql;
 
 use super::Shared;
 use super::lane_b::{self, Tested};
+use super::shadow::{Change, Shadow};
 use crate::backend::Position;
-use crate::backend::postgres::apply::{Apply, Prepared, Shapes, quoted};
+use crate::backend::postgres::apply::{Apply, Prepared, quoted};
 use crate::backend::postgres::control::Control;
 use crate::divergence::Sample;
 use crate::error::{Error, Result, state};
@@ -28,7 +29,8 @@ const PIPELINE: usize = 200;
 pub(super) struct Batch {
     pub(super) shared: Arc<Shared>,
     pub(super) prepared: Prepared,
-    pub(super) shapes: Shapes,
+    /// What is known of its tables.
+    pub(super) shadow: Shadow,
     /// The role may switch triggers and foreign keys off for itself.
     pub(super) replica: bool,
     /// Tables whose statements may have effects that the images do not account for.
@@ -44,15 +46,9 @@ impl Batch {
         if !replica {
             tracing::warn!("no right to set session_replication_role: constraint order applies");
         }
+        let shadow = Shadow::load(&control).await?;
         let prepared = Prepared::new(control);
-        Ok(Self {
-            shared,
-            prepared,
-            shapes: Shapes::default(),
-            replica,
-            guarded: HashMap::new(),
-            release: None,
-        })
+        Ok(Self { shared, prepared, shadow, replica, guarded: HashMap::new(), release: None })
     }
 
     pub(super) fn control(&self) -> Control {
@@ -86,6 +82,7 @@ impl Batch {
 
     async fn rollback(&mut self) -> Result<()> {
         self.release = None;
+        self.shadow.rolled_back();
         self.control().batch("ROLLBACK").await
     }
 
@@ -96,7 +93,7 @@ impl Batch {
         careful: bool,
     ) -> Result<()> {
         let control = self.control();
-        control.batch("BEGIN").await?;
+        self.shadow.begin(&control).await?;
         failpoint!("mirror.begun");
         let lag = self.shared.sqlite.position().0.saturating_sub(before.0.0);
         for record in records {
@@ -137,9 +134,10 @@ impl Batch {
         let number = |p: Position| i64::try_from(p.0).unwrap_or(i64::MAX);
         let changed = control
             .client()
-            .execute(
+            .query_opt(
                 "UPDATE crossfade.state SET position = $1, hash = $2, updated_at = now() \
-                 WHERE position = $3 AND hash = $4 AND lineage = $5",
+                 WHERE position = $3 AND hash = $4 AND lineage = $5 \
+                 RETURNING (SELECT max(id) FROM crossfade.quarantine)",
                 &[
                     &number(last.position),
                     &last.hash.0.as_slice(),
@@ -150,7 +148,8 @@ impl Batch {
             )
             .await
             .map_err(|e| control.error(&e))?;
-        if changed == 1 {
+        if let Some(row) = changed {
+            self.shadow.settled(row.get(0));
             return Ok(());
         }
         Err(Error::shadow(
@@ -177,7 +176,7 @@ impl Batch {
                         self.rows(&images, catalog, record.position, careful).await?;
                         images.clear();
                     }
-                    self.other(event).await?;
+                    self.other(event, record.position, catalog).await?;
                 }
                 self.rows(&images, catalog, record.position, careful).await
             }
@@ -199,14 +198,14 @@ impl Batch {
             }
             match event {
                 Event::Row(image) => images.push(image),
-                other => self.other(&other).await?,
+                other => self.other(&other, record.position, catalog).await?,
             }
         }
         let borrowed: Vec<&Image> = images.iter().collect();
         self.rows(&borrowed, catalog, record.position, careful).await
     }
 
-    async fn other(&mut self, event: &Event) -> Result<()> {
+    async fn other(&mut self, event: &Event, position: Position, catalog: &Catalog) -> Result<()> {
         let control = self.control();
         match event {
             Event::Row(_) | Event::Statement(_) => Ok(()),
@@ -215,19 +214,29 @@ impl Batch {
                     control.batch("SET LOCAL session_replication_role = origin").await?;
                 }
                 for sql in &ddl.postgres {
-                    control.batch(sql).await.map_err(|e| e.detail(format!("Running {sql}")))?;
+                    self.change_schema(sql).await?;
                 }
                 if self.replica {
                     control.batch("SET LOCAL session_replication_role = replica").await?;
                 }
                 self.prepared.clear();
-                self.shapes.clear();
                 self.guarded.clear();
-                Ok(())
+                let after = self.shared.sqlite.catalog_at(position);
+                let after = after.as_deref().unwrap_or(catalog);
+                self.shadow.schema_changed(&control, catalog, after).await
             }
             Event::Truncate(truncate) => {
-                let tables: Vec<String> =
-                    truncate.tables.iter().map(|t| format!("\"public\".{}", quoted(t))).collect();
+                let mut tables = Vec::with_capacity(truncate.tables.len());
+                for table in &truncate.tables {
+                    let name = &relation_of(catalog, table)?.name;
+                    if !self.shadow.is_refused(name) {
+                        self.shadow.emptied(&control, name).await?;
+                        tables.push(format!("\"public\".{}", quoted(name)));
+                    }
+                }
+                if tables.is_empty() {
+                    return Ok(());
+                }
                 let restart = if truncate.restart_identity { " RESTART IDENTITY" } else { "" };
                 control.batch(&format!("TRUNCATE {}{restart}", tables.join(", "))).await
             }
@@ -247,6 +256,24 @@ impl Batch {
         }
     }
 
+    /// Runs one schema change; one of a table that is refused may fail.
+    async fn change_schema(&mut self, sql: &str) -> Result<()> {
+        let control = self.control();
+        let said = |e: Error| e.detail(format!("Running {sql}"));
+        if !self.shadow.names_refused(sql) {
+            return control.batch(sql).await.map_err(said);
+        }
+        control.batch("SAVEPOINT crossfade_schema").await?;
+        match control.batch(sql).await {
+            Ok(()) => control.batch("RELEASE crossfade_schema").await,
+            Err(error) if error.sqlstate().class() == "42" => {
+                tracing::warn!(%error, sql, "left out: the table is not on PostgreSQL");
+                control.batch("ROLLBACK TO crossfade_schema; RELEASE crossfade_schema").await
+            }
+            Err(error) => Err(said(error)),
+        }
+    }
+
     async fn rows(
         &mut self,
         images: &[&Image],
@@ -254,111 +281,150 @@ impl Batch {
         position: Position,
         careful: bool,
     ) -> Result<()> {
-        if careful {
-            for image in images {
-                self.row_carefully(image, catalog, position).await?;
-            }
-            return Ok(());
-        }
-        let mut applies = Vec::with_capacity(images.len());
+        let control = self.control();
+        let mut plain = Vec::with_capacity(images.len());
         for image in images {
-            let relation = relation_of(catalog, &image.table)?;
-            applies.push((self.shapes.statement(&relation, image)?, relation, *image));
+            let Some(change) = self.shadow.look(&control, image, catalog).await? else { continue };
+            if change.is_plain() && !careful {
+                plain.push(change);
+                continue;
+            }
+            self.pipeline(&plain, position).await?;
+            plain.clear();
+            self.row_carefully(&change, position).await?;
         }
-        let mut ready = Vec::with_capacity(applies.len());
-        for (apply, _, _) in &applies {
-            ready.push(self.prepared.get(&apply.sql, &apply.types).await?);
+        self.pipeline(&plain, position).await
+    }
+
+    /// Changes that nothing of is in quarantine, all in flight at once.
+    async fn pipeline(&mut self, changes: &[Change<'_>], position: Position) -> Result<()> {
+        let mut ready = Vec::with_capacity(changes.len());
+        for change in changes {
+            let apply = change.statement(change.image.op)?;
+            ready.push((self.prepared.get(&apply.sql, &apply.types).await?, apply));
         }
         let control = self.control();
-        let sent = applies
+        let sent = changes
             .iter()
             .zip(&ready)
-            .map(|((apply, _, image), statement)| send(&control, statement, apply, image.op));
-        for (outcome, (_, relation, image)) in join_all(sent).await.into_iter().zip(&applies) {
+            .map(|(change, (statement, apply))| send(&control, statement, apply, change.image.op));
+        for (outcome, change) in join_all(sent).await.into_iter().zip(changes) {
             if !outcome? {
-                self.unexpected(relation, image, position);
+                self.unexpected(change, position);
             }
         }
         Ok(())
     }
 
-    /// One image behind a savepoint; what PostgreSQL refuses goes to the quarantine.
-    async fn row_carefully(
+    /// One change, with what PostgreSQL cannot hold of its row put in quarantine.
+    async fn row_carefully(&mut self, change: &Change<'_>, position: Position) -> Result<()> {
+        let control = self.control();
+        self.shadow.release(&control, change).await?;
+        let was_out = change.was_out();
+        let op = match (change.image.op, change.is_out()) {
+            // A row that is there under its key must go.
+            (Op::Insert, true) => change.new_key_fits().then_some(Op::Delete),
+            (Op::Update, true) | (Op::Delete, _) => (!was_out).then_some(Op::Delete),
+            (Op::Update, false) if was_out => Some(Op::Insert),
+            (op, false) => Some(op),
+        };
+        let mut refused = None;
+        if let Some(op) = op {
+            match self.try_one(change, op).await? {
+                Ok(true) => {}
+                Ok(false) if was_out || (change.image.op == Op::Insert && op == Op::Delete) => {}
+                Ok(false) => self.unexpected(change, position),
+                Err(error) => {
+                    let there = match change.image.op {
+                        Op::Insert => change.new_key_fits(),
+                        Op::Update => !was_out,
+                        Op::Delete => false,
+                    };
+                    let removed = !there || self.try_one(change, Op::Delete).await?.is_ok();
+                    if op == Op::Delete || !removed {
+                        self.not_removed(change, position, &error);
+                    }
+                    refused = (op != Op::Delete).then_some(error);
+                }
+            }
+        }
+        let reason =
+            refused.as_ref().map(|e| format!("PostgreSQL refuses the row: {}", e.message()));
+        let entries = change.entries(reason.as_deref());
+        self.shadow.hold(&control, change, position, &entries).await?;
+        if change.has_news(&entries) {
+            self.shared.store.record(Sample {
+                class: "untranslatable".to_owned(),
+                table: Some(change.table.name().to_owned()),
+                columns: entries
+                    .iter()
+                    .map(|e| e.column.clone())
+                    .filter(|c| !c.is_empty())
+                    .collect(),
+                key: change.key_text(),
+                shadow_sqlstate: refused.as_ref().map(|e| e.sqlstate().to_string()),
+                position_primary: position.0,
+                position_shadow: position.0,
+                message: "PostgreSQL cannot hold a row of the primary, or a value of it; it is in \
+                          crossfade.quarantine"
+                    .to_owned(),
+                ..Sample::default()
+            });
+        }
+        Ok(())
+    }
+
+    /// One statement behind a savepoint; the inner error is PostgreSQL's about the row.
+    async fn try_one(
         &mut self,
-        image: &Image,
-        catalog: &Catalog,
-        position: Position,
-    ) -> Result<()> {
-        let relation = relation_of(catalog, &image.table)?;
+        change: &Change<'_>,
+        op: Op,
+    ) -> Result<std::result::Result<bool, Error>> {
         let control = self.control();
         control.batch("SAVEPOINT crossfade_row").await?;
         let outcome = async {
-            let apply = self.shapes.statement(&relation, image)?;
+            let apply = change.statement(op)?;
             let statement = self.prepared.get(&apply.sql, &apply.types).await?;
-            send(&control, &statement, &apply, image.op).await
+            send(&control, &statement, &apply, op).await
         }
         .await;
         match outcome {
             Ok(as_expected) => {
-                if !as_expected {
-                    self.unexpected(&relation, image, position);
-                }
-                control.batch("RELEASE crossfade_row").await
+                control.batch("RELEASE crossfade_row").await?;
+                Ok(Ok(as_expected))
             }
-            Err(error) if is_about_data(&error) => {
+            Err(error) if refuses_a_row(&error) => {
                 control.batch("ROLLBACK TO crossfade_row; RELEASE crossfade_row").await?;
-                self.quarantine(&relation, image, position, &error).await
+                Ok(Err(error))
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn quarantine(
-        &mut self,
-        relation: &Relation,
-        image: &Image,
-        position: Position,
-        error: &Error,
-    ) -> Result<()> {
-        let control = self.control();
-        let row = if image.new.is_empty() { &image.old } else { &image.new };
-        let key = format!("{:?}", image.rowid);
-        let bytes = format!("{row:?}").into_bytes();
-        let number = i64::try_from(position.0).unwrap_or(i64::MAX);
-        control
-            .client()
-            .execute(
-                "INSERT INTO crossfade.quarantine \
-                 (table_name, row_key, column_name, class, bytes, reason, position) \
-                 VALUES ($1, $2, '*', 'row', $3, $4, $5)",
-                &[&relation.name, &key, &bytes, &error.to_string(), &number],
-            )
-            .await
-            .map_err(|e| control.error(&e))?;
+    /// The shadow keeps a row that must go: verify finds it, too.
+    fn not_removed(&self, change: &Change<'_>, position: Position, error: &Error) {
         self.shared.store.record(Sample {
-            class: "untranslatable".to_owned(),
-            table: Some(relation.name.clone()),
+            class: "error_shadow_only".to_owned(),
+            table: Some(change.table.name().to_owned()),
+            key: change.key_text(),
             shadow_sqlstate: Some(error.sqlstate().to_string()),
             position_primary: position.0,
             position_shadow: position.0,
-            message: "PostgreSQL cannot hold a row of the primary; it is in crossfade.quarantine"
-                .to_owned(),
+            message: format!("PostgreSQL refuses to delete a row: {}", error.message()),
             ..Sample::default()
         });
-        Ok(())
     }
 
     /// The shadow did not hold what the image says it held: somebody else wrote it.
-    fn unexpected(&self, relation: &Relation, image: &Image, position: Position) {
-        let row = if image.old.is_empty() { &image.new } else { &image.old };
-        let what = match image.op {
+    fn unexpected(&self, change: &Change<'_>, position: Position) {
+        let what = match change.image.op {
             Op::Insert => "a new row was there already",
             Op::Update | Op::Delete => "a row to change was not there",
         };
         self.shared.store.record(Sample {
             class: "foreign_write".to_owned(),
-            table: Some(relation.name.clone()),
-            key: lane_b::key_text(relation, row),
+            table: Some(change.table.name().to_owned()),
+            key: change.key_text(),
             position_primary: position.0,
             position_shadow: position.0,
             message: format!("{what}: somebody else wrote to PostgreSQL"),
@@ -381,6 +447,12 @@ pub(super) fn relation_of(catalog: &Catalog, sqlite_name: &str) -> Result<Arc<Re
 /// Whether an error is about the data, so that the careful way may help.
 fn is_about_data(error: &Error) -> bool {
     matches!(error.sqlstate().class(), "22" | "23" | "0A" | "42" | "54")
+}
+
+/// Whether PostgreSQL refuses this row, and not everything that is sent.
+fn refuses_a_row(error: &Error) -> bool {
+    // No right, no table, no column: no row is taken before that is put right.
+    is_about_data(error) && !matches!(error.sqlstate().as_str(), "42501" | "42P01" | "42703")
 }
 
 /// Sends one image; whether the row was as the image says.

@@ -8,14 +8,16 @@ use futures_util::future::{join, join_all};
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
-use super::batch::{Batch, relation_of};
-use crate::backend::postgres::apply::{Apply, key_values, plain_columns, plain_values};
+use super::batch::Batch;
+use super::shadow::{Change, Table};
+use crate::backend::postgres::apply::Apply;
 use crate::backend::postgres::binary::{Binary, row_of};
+use crate::backend::postgres::project::Projected;
 use crate::compare;
 use crate::divergence::Sample;
 use crate::error::{Error, Result};
-use crate::journal::{Event, Events, Image, Note, Record, Row};
-use crate::schema::{Catalog, Relation};
+use crate::journal::{Event, Events, Note, Record};
+use crate::schema::Catalog;
 use crate::telemetry::live::Lane;
 use crate::value::{Datum, Type, storage};
 
@@ -32,7 +34,7 @@ pub(super) enum Tested {
 type Expected = BTreeMap<(String, Vec<Option<String>>), Touched>;
 
 struct Touched {
-    relation: Arc<Relation>,
+    table: Arc<Table>,
     key: Vec<Datum>,
     row: Option<Vec<Datum>>,
 }
@@ -96,19 +98,45 @@ fn note_obstacle(note: &Note, catalog: &Catalog) -> Option<&'static str> {
 /// they cannot, in order.
 enum Step<'a> {
     Statement(&'a Note),
-    Image(&'a Image),
+    Image(&'a Change<'a>),
+}
+
+/// The record's rows as the shadow should take them; None when something of them is in
+/// quarantine, so that statements cannot do the same there.
+async fn changes<'a>(
+    batch: &mut Batch,
+    record: &'a Record,
+    catalog: &Catalog,
+) -> Result<Option<Vec<Change<'a>>>> {
+    let control = batch.control();
+    let refused = |note: &&Note| note.table.as_ref().is_some_and(|t| batch.shadow.is_refused(t));
+    if notes(record).iter().any(refused) {
+        return Ok(None);
+    }
+    let Events::Loaded(events) = &record.events else { return Ok(None) };
+    let mut changes = Vec::new();
+    for event in events {
+        let Event::Row(image) = event else { continue };
+        match batch.shadow.look(&control, image, catalog).await? {
+            Some(change) if !change.was_held() => changes.push(change),
+            _ => return Ok(None),
+        }
+    }
+    Ok(Some(changes))
 }
 
 /// The record's steps and the statements left out, with their reasons.
 fn steps<'a>(
     record: &'a Record,
+    changes: &'a [Change<'a>],
     catalog: &Catalog,
-) -> Result<(Vec<Step<'a>>, Vec<(&'a Note, &'static str)>)> {
+) -> (Vec<Step<'a>>, Vec<(&'a Note, &'static str)>) {
     let (mut ops, mut left_out, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-    let Events::Loaded(events) = &record.events else { return Ok((ops, left_out)) };
+    let Events::Loaded(events) = &record.events else { return (ops, left_out) };
+    let mut changes = changes.iter();
     for event in events {
         match event {
-            Event::Row(image) => rows.push(image),
+            Event::Row(_) => rows.extend(changes.next()),
             Event::Statement(note) => match note_obstacle(note, catalog) {
                 Some(reason) => {
                     left_out.push((note.as_ref(), reason));
@@ -116,19 +144,16 @@ fn steps<'a>(
                 }
                 None => {
                     ops.push(Step::Statement(note));
-                    for image in rows.drain(..) {
-                        // A keyless table cannot be looked up by key: its rows come as images.
-                        if relation_of(catalog, &image.table)?.key().is_none() {
-                            ops.push(Step::Image(image));
-                        }
-                    }
+                    // A keyless table cannot be looked up by key: its rows come as images.
+                    let keyless = |c: &&Change<'_>| c.table.projection.key.is_none();
+                    ops.extend(rows.drain(..).filter(keyless).map(Step::Image));
                 }
             },
             _ => {}
         }
     }
     ops.extend(rows.into_iter().map(Step::Image));
-    Ok((ops, left_out))
+    (ops, left_out)
 }
 
 /// The contract's word for a noted reason.
@@ -151,7 +176,13 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
     if let Some(reason) = obstacle(batch, record) {
         return Ok(skip_all(batch, record, reason));
     }
-    let (ops, left_out) = steps(record, catalog)?;
+    let Some(changes) = changes(batch, record, catalog).await? else {
+        return Ok(skip_all(batch, record, "unsupported"));
+    };
+    let (ops, left_out) = steps(record, &changes, catalog);
+    if ops.iter().any(|op| matches!(op, Step::Image(change) if !change.is_plain())) {
+        return Ok(skip_all(batch, record, "unsupported"));
+    }
     let notes: Vec<&Note> = ops
         .iter()
         .filter_map(|op| match op {
@@ -165,10 +196,11 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
     if notes.is_empty() {
         return Ok(Tested::NotKept);
     }
-    let expected = expected(record, catalog)?;
-    let mut keep = true;
+    let expected = expected(&changes);
+    // A value that does not fit needs its entry in the quarantine, which images bring.
+    let mut keep = changes.iter().all(Change::is_plain);
     for touched in expected.values() {
-        keep &= !guarded(batch, &touched.relation).await?;
+        keep &= !guarded(batch, &touched.table).await?;
     }
     let control = batch.control();
     let role = |name: &str| format!("SET LOCAL session_replication_role = {name}");
@@ -179,7 +211,7 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
         format!("{release}SAVEPOINT crossfade_test")
     };
     control.batch(&begin).await?;
-    let outcome = run(batch, &ops, &expected, catalog).await;
+    let outcome = run(batch, &ops, &expected).await;
     let verdict = match outcome {
         Ok(found) => judge(&notes, &expected, &found),
         Err(error) if matches!(error.sqlstate().class(), "08" | "57" | "XX") => return Err(error),
@@ -211,50 +243,35 @@ enum Judged {
 }
 
 /// The net effect of a record's images.
-fn expected(record: &Record, catalog: &Catalog) -> Result<Expected> {
+fn expected(changes: &[Change<'_>]) -> Expected {
     let mut expected = Expected::new();
-    let Events::Loaded(events) = &record.events else { return Ok(expected) };
-    for event in events {
-        let Event::Row(image) = event else { continue };
-        let relation = relation_of(catalog, &image.table)?;
-        if relation.key().is_none() {
-            continue;
+    for change in changes.iter().filter(|c| c.table.projection.key.is_some()) {
+        let mut put = |side: &Projected, row: Option<Vec<Datum>>| {
+            let key = change.table.key_of(side);
+            let text = change.table.key_text(side).into_iter().map(|(_, text)| text).collect();
+            let touched = Touched { table: Arc::clone(&change.table), key, row };
+            expected.insert((change.table.name().to_owned(), text), touched);
+        };
+        if let Some(old) = &change.old {
+            put(&old.row, None);
         }
-        if !image.old.is_empty() {
-            let key = key_values(&relation, &image.old)?;
-            put(&mut expected, &relation, key, None);
-        }
-        if !image.new.is_empty() {
-            let key = key_values(&relation, &image.new)?;
-            let row = plain_values(&relation, &image.new)?;
-            put(&mut expected, &relation, key, Some(row));
+        // Without its key a row is not there, and cannot be asked for.
+        if let Some(new) = change.new.as_ref().filter(|_| change.new_key_fits()) {
+            let written = change.table.projection.written();
+            let row = written.iter().map(|i| new.row.values[*i].clone()).collect();
+            put(&new.row, (!new.row.left_out).then_some(row));
         }
     }
-    Ok(expected)
-}
-
-fn put(
-    expected: &mut Expected,
-    relation: &Arc<Relation>,
-    key: Vec<Datum>,
-    row: Option<Vec<Datum>>,
-) {
-    let text = key.iter().zip(key_types(relation)).map(|(d, t)| compare::text(d, t)).collect();
-    let touched = Touched { relation: Arc::clone(relation), key, row };
-    expected.insert((relation.name.clone(), text), touched);
-}
-
-fn key_types(relation: &Relation) -> Vec<Type> {
-    relation.key().unwrap_or_default().iter().map(|i| relation.columns[*i].ty).collect()
+    expected
 }
 
 /// Whether the shadow's table has triggers, rules or row security of its own.
-async fn guarded(batch: &mut Batch, relation: &Relation) -> Result<bool> {
-    if let Some(known) = batch.guarded.get(&relation.name) {
+async fn guarded(batch: &mut Batch, table: &Table) -> Result<bool> {
+    if let Some(known) = batch.guarded.get(table.name()) {
         return Ok(*known);
     }
     let control = batch.control();
-    let name = crate::backend::postgres::apply::table_name(relation);
+    let name = crate::backend::postgres::apply::table_name(&table.projection.relation);
     let row = control
         .client()
         .query_opt(
@@ -267,7 +284,7 @@ async fn guarded(batch: &mut Batch, relation: &Relation) -> Result<bool> {
         .await
         .map_err(|e| control.error(&e))?;
     let found = row.is_none_or(|row| row.get(0));
-    batch.guarded.insert(relation.name.clone(), found);
+    batch.guarded.insert(table.name().to_owned(), found);
     Ok(found)
 }
 
@@ -280,19 +297,13 @@ enum Ready {
 }
 
 /// Runs the steps and reads the touched keys, in one pipeline.
-async fn run(
-    batch: &mut Batch,
-    ops: &[Step<'_>],
-    expected: &Expected,
-    catalog: &Catalog,
-) -> Result<Found> {
-    let ready = ready(batch, ops, catalog).await?;
+async fn run(batch: &mut Batch, ops: &[Step<'_>], expected: &Expected) -> Result<Found> {
+    let ready = ready(batch, ops).await?;
     let mut selects: Vec<(Statement, Apply, Vec<Type>)> = Vec::with_capacity(expected.len());
     for touched in expected.values() {
-        let apply = batch.shapes.select_by_key(&touched.relation, &touched.key)?;
+        let apply = touched.table.shape.select_by_key(&touched.key)?;
         let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
-        let (_, types) = plain_columns(&touched.relation);
-        selects.push((statement, apply, types));
+        selects.push((statement, apply, touched.table.written_types()));
     }
     let control = batch.control();
     let client = control.client();
@@ -327,7 +338,7 @@ fn borrowed(params: &[Binary]) -> Vec<&(dyn ToSql + Sync)> {
     params.iter().map(|p| p as &(dyn ToSql + Sync)).collect()
 }
 
-async fn ready(batch: &mut Batch, ops: &[Step<'_>], catalog: &Catalog) -> Result<Vec<Ready>> {
+async fn ready(batch: &mut Batch, ops: &[Step<'_>]) -> Result<Vec<Ready>> {
     let mut ready = Vec::with_capacity(ops.len());
     let mut as_replica = false;
     for op in ops {
@@ -345,9 +356,8 @@ async fn ready(batch: &mut Batch, ops: &[Step<'_>], catalog: &Catalog) -> Result
                 let (statement, params) = prepare(batch, note).await?;
                 ready.push(Ready::Statement(statement, params));
             }
-            Step::Image(image) => {
-                let relation = relation_of(catalog, &image.table)?;
-                let apply = batch.shapes.statement(&relation, image)?;
+            Step::Image(change) => {
+                let apply = change.statement(change.image.op)?;
                 let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
                 ready.push(Ready::Image(statement, apply));
             }
@@ -389,7 +399,9 @@ fn judge(notes: &[&Note], expected: &Expected, found: &Found) -> Judged {
 }
 
 fn difference(touched: &Touched, found: Option<&Vec<Datum>>) -> Option<Sample> {
-    let (names, types) = plain_columns(&touched.relation);
+    let (table, types) = (&touched.table.projection, touched.table.written_types());
+    let names: Vec<&str> =
+        table.written().iter().map(|i| table.columns[*i].name.as_str()).collect();
     let all: Vec<usize> = (0..names.len()).collect();
     let (class, columns, message) = match (&touched.row, found) {
         (None, None) => return None,
@@ -407,18 +419,16 @@ fn difference(touched: &Touched, found: Option<&Vec<Datum>>) -> Option<Sample> {
         row.map(|r| columns.iter().map(|c| compare::text(&r[*c], types[*c])).collect())
             .unwrap_or_default()
     };
-    let key_names = touched.relation.key().unwrap_or_default();
     Some(Sample {
         class: class.to_owned(),
-        table: Some(touched.relation.name.clone()),
-        columns: columns.iter().map(|c| names[*c].clone()).collect(),
-        key: key_names
+        table: Some(touched.table.name().to_owned()),
+        columns: columns.iter().map(|c| names[*c].to_owned()).collect(),
+        key: table
+            .key
             .iter()
+            .flatten()
             .zip(&touched.key)
-            .map(|(i, d)| {
-                let column = &touched.relation.columns[*i];
-                (column.name.clone(), compare::text(d, column.ty))
-            })
+            .map(|(i, d)| (table.columns[*i].name.clone(), compare::text(d, table.columns[*i].ty)))
             .collect(),
         primary: side(touched.row.as_ref()),
         shadow: side(found),
@@ -475,21 +485,6 @@ fn report(batch: &Batch, record: &Record, notes: &[&Note], verdict: Judged) {
 /// Serialisation failures, deadlocks, lock and statement time-outs prove nothing.
 fn is_passing(error: &Error) -> bool {
     matches!(error.sqlstate().as_str(), "40001" | "40P01" | "55P03" | "57014")
-}
-
-/// A row's key in text form, for evidence.
-pub(super) fn key_text(relation: &Relation, row: &Row) -> Vec<(String, Option<String>)> {
-    let Ok(values) = key_values(relation, row) else { return Vec::new() };
-    relation
-        .key()
-        .unwrap_or_default()
-        .iter()
-        .zip(&values)
-        .map(|(i, d)| {
-            let column = &relation.columns[*i];
-            (column.name.clone(), compare::text(d, column.ty))
-        })
-        .collect()
 }
 
 /// Kept for the journal's reader: which tables a record touches.

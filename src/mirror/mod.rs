@@ -11,6 +11,7 @@ mod history;
 mod lane_b;
 mod pins;
 mod reads;
+mod shadow;
 pub mod way_back;
 
 use std::sync::Arc;

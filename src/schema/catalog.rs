@@ -331,6 +331,13 @@ impl Relation {
         self.columns.iter().position(|c| c.name == name)
     }
 
+    /// SQLite's name of the rowid that no column hides; None where there is none.
+    pub fn rowid_name(&self) -> Option<&'static str> {
+        let hidden =
+            |name: &&str| !self.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(name));
+        ["rowid", "_rowid_", "oid"].into_iter().find(hidden).filter(|_| !self.without_rowid)
+    }
+
     /// Whether rows can be told apart by key: primary key first, else a unique constraint
     /// over NOT NULL columns.
     pub fn key(&self) -> Option<&[usize]> {

@@ -19,10 +19,10 @@ pub use diff::{Difference, Kind};
 pub use keys::keys;
 pub use repair::{Repaired, What, repair};
 
+use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::copied;
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine::Known;
-use crate::backfill::actual_columns;
 use crate::divergence::{GroupState, Sample, Store, TableVerified};
 use crate::error::{Error, Result, state};
 use crate::schema::{Relation, RelationKind};

@@ -1,7 +1,7 @@
 //! Applying row images to PostgreSQL, by key where there is one.
 //!
 //! Owns the statements of lane A and their preparation. It must never change a row that the
-//! image does not name. Start at [`Shapes::statement`].
+//! image does not name. Start at [`Shape::statement`].
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,10 +12,11 @@ use tokio_postgres::types::Type as PgType;
 
 use super::binary::Binary;
 use super::control::Control;
-use crate::backend::sqlite::events::{Image, Op, Row};
-use crate::error::{Error, Result, state};
+use super::project::Projection;
+use crate::backend::sqlite::events::Op;
+use crate::error::{Error, Result};
 use crate::schema::Relation;
-use crate::value::{Datum, Type, oid, storage};
+use crate::value::{Datum, Type, oid};
 
 /// Prepared statements kept; beyond that all are dropped and made anew.
 const STATEMENTS_MAX: usize = 2000;
@@ -97,96 +98,14 @@ fn plain(relation: &Relation) -> impl Iterator<Item = usize> + '_ {
     (0..relation.columns.len()).filter(|i| relation.columns[*i].generated.is_none())
 }
 
-/// Statements by table, built once.
-#[derive(Default)]
-pub struct Shapes {
-    by_table: HashMap<u32, Arc<Shape>>,
-}
-
-struct Shape {
+/// The statements of one table, built once.
+pub struct Shape {
     insert: (Arc<str>, Arc<[Type]>),
     update: (Arc<str>, Arc<[Type]>),
     delete: (Arc<str>, Arc<[Type]>),
     select: (Arc<str>, Arc<[Type]>),
-    plain: Vec<usize>,
+    written: Vec<usize>,
     identity: Vec<usize>,
-}
-
-impl Shapes {
-    /// Forgets everything (after DDL).
-    pub fn clear(&mut self) {
-        self.by_table.clear();
-    }
-
-    fn shape(&mut self, relation: &Relation) -> Arc<Shape> {
-        let made = || Arc::new(Shape::new(relation));
-        Arc::clone(self.by_table.entry(relation.oid).or_insert_with(made))
-    }
-
-    /// The statement that does to PostgreSQL what the image says. An inserted row that is
-    /// there already is overwritten (and its statement's row tells: `true` for inserted).
-    ///
-    /// # Errors
-    /// When a value cannot be held by PostgreSQL's type: the caller quarantines it.
-    pub fn statement(&mut self, relation: &Relation, image: &Image) -> Result<Apply> {
-        let shape = self.shape(relation);
-        let width = relation.columns.len();
-        for row in [&image.old, &image.new] {
-            if !row.is_empty() && row.len() != width {
-                return Err(Error::shadow(
-                    state::DATA_CORRUPTED,
-                    format!("a journalled row of {} has another shape", relation.name),
-                ));
-            }
-        }
-        let ((sql, types), params) = match image.op {
-            Op::Insert => (&shape.insert, encode(relation, &image.new, &shape.plain)?),
-            Op::Update => {
-                let mut params = encode(relation, &image.new, &shape.plain)?;
-                params.extend(encode(relation, &image.old, &shape.identity)?);
-                (&shape.update, params)
-            }
-            Op::Delete => (&shape.delete, encode(relation, &image.old, &shape.identity)?),
-        };
-        Ok(Apply { sql: Arc::clone(sql), types: Arc::clone(types), params })
-    }
-
-    /// Reads one row by key: every plain column. Only for tables with a key.
-    ///
-    /// # Errors
-    /// When the key cannot be encoded.
-    pub fn select_by_key(&mut self, relation: &Relation, key: &[Datum]) -> Result<Apply> {
-        let shape = self.shape(relation);
-        let (sql, types) = &shape.select;
-        let params = key.iter().zip(types.iter()).map(|(d, t)| Binary::of(d, *t));
-        let params = params.collect::<Result<_>>()?;
-        Ok(Apply { sql: Arc::clone(sql), types: Arc::clone(types), params })
-    }
-}
-
-fn encode(relation: &Relation, row: &Row, columns: &[usize]) -> Result<Vec<Binary>> {
-    columns
-        .iter()
-        .map(|i| {
-            let column = &relation.columns[*i];
-            let cell = row.get(*i).unwrap_or(crate::value::CellRef::Null);
-            Binary::stored(cell, column.codec, column.ty)
-        })
-        .collect()
-}
-
-/// The plain columns of a row as logical values.
-///
-/// # Errors
-/// When a cell does not decode.
-pub fn plain_values(relation: &Relation, row: &Row) -> Result<Vec<Datum>> {
-    plain(relation)
-        .map(|i| {
-            let column = &relation.columns[i];
-            let cell = row.get(i).unwrap_or(crate::value::CellRef::Null);
-            storage::decode(column.codec, column.ty, cell)
-        })
-        .collect()
 }
 
 /// Names and types of the plain columns.
@@ -194,37 +113,21 @@ pub fn plain_columns(relation: &Relation) -> (Vec<String>, Vec<Type>) {
     plain(relation).map(|i| (relation.columns[i].name.clone(), relation.columns[i].ty)).unzip()
 }
 
-/// The key's values in a row.
-///
-/// # Errors
-/// When a cell does not decode.
-pub fn key_values(relation: &Relation, row: &Row) -> Result<Vec<Datum>> {
-    relation
-        .key()
-        .unwrap_or_default()
-        .iter()
-        .map(|i| {
-            let column = &relation.columns[*i];
-            let cell = row.get(*i).unwrap_or(crate::value::CellRef::Null);
-            storage::decode(column.codec, column.ty, cell)
-        })
-        .collect()
-}
-
 impl Shape {
-    fn new(relation: &Relation) -> Self {
-        let table = table_name(relation);
-        let plain: Vec<usize> = plain(relation).collect();
-        let key: Option<Vec<usize>> = relation.key().map(<[usize]>::to_vec);
+    /// For a table as PostgreSQL has it.
+    pub fn new(projection: &Projection) -> Self {
+        let table = table_name(&projection.relation);
+        let plain = projection.written();
+        let key = projection.key.clone();
         let identity = key.clone().unwrap_or_else(|| plain.clone());
-        let name = |i: usize| quoted(&relation.columns[i].name);
+        let name = |i: usize| quoted(&projection.columns[i].name);
         let types = |columns: &[usize]| -> Vec<Type> {
-            columns.iter().map(|i| relation.columns[*i].ty).collect()
+            columns.iter().map(|i| projection.columns[*i].ty).collect()
         };
         let names: Vec<String> = plain.iter().map(|i| name(*i)).collect();
         let (condition, from_update) = (
-            condition(relation, &identity, key.is_some(), 1),
-            condition(relation, &identity, key.is_some(), plain.len() + 1),
+            condition(projection, &identity, key.is_some(), 1),
+            condition(projection, &identity, key.is_some(), plain.len() + 1),
         );
         // A keyless table may hold equal rows: exactly one of them is meant.
         let one = |condition: &str| match key {
@@ -257,10 +160,49 @@ impl Shape {
             update: (update.into(), update_types.into()),
             delete: (delete.into(), types(&identity).into()),
             select: (select.into(), types(&identity).into()),
-            plain,
+            written: plain,
             identity,
         }
     }
+
+    /// The statement that does to PostgreSQL what an image says; `old` and `new` are the rows
+    /// as PostgreSQL should hold them. An inserted row that is there already is overwritten
+    /// (and its statement's row tells: `true` for inserted).
+    ///
+    /// # Errors
+    /// When a value has no binary form.
+    pub fn statement(&self, op: Op, old: &[Datum], new: &[Datum]) -> Result<Apply> {
+        match op {
+            Op::Insert => encode(&self.insert, pick(new, &self.written)),
+            Op::Update => {
+                encode(&self.update, pick(new, &self.written).chain(pick(old, &self.identity)))
+            }
+            Op::Delete => encode(&self.delete, pick(old, &self.identity)),
+        }
+    }
+
+    /// Reads one row by key: every written column. Only for tables with a key.
+    ///
+    /// # Errors
+    /// When the key has no binary form.
+    pub fn select_by_key(&self, key: &[Datum]) -> Result<Apply> {
+        encode(&self.select, key.iter())
+    }
+}
+
+/// Some columns of a row; NULL beyond its end.
+fn pick<'a>(row: &'a [Datum], columns: &'a [usize]) -> impl Iterator<Item = &'a Datum> {
+    static NULL: Datum = Datum::Null;
+    columns.iter().map(|i| row.get(*i).unwrap_or(&NULL))
+}
+
+fn encode<'a>(
+    (sql, types): &(Arc<str>, Arc<[Type]>),
+    values: impl Iterator<Item = &'a Datum>,
+) -> Result<Apply> {
+    let params = values.zip(types.iter()).map(|(d, t)| Binary::of(d, *t));
+    let params = params.collect::<Result<_>>()?;
+    Ok(Apply { sql: Arc::clone(sql), types: Arc::clone(types), params })
 }
 
 fn numbered(count: usize) -> String {
@@ -268,12 +210,12 @@ fn numbered(count: usize) -> String {
 }
 
 /// Finds a row by key, or by all its values. json has no equality of its own: by its text.
-fn condition(relation: &Relation, columns: &[usize], keyed: bool, first: usize) -> String {
+fn condition(projection: &Projection, columns: &[usize], keyed: bool, first: usize) -> String {
     let terms: Vec<String> = columns
         .iter()
         .enumerate()
         .map(|(n, i)| {
-            let column = &relation.columns[*i];
+            let column = &projection.columns[*i];
             let name = quoted(&column.name);
             let parameter = first + n;
             match (keyed, column.ty.oid) {

@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod binary;
+pub mod columns;
 pub mod connect;
 pub mod control;
 pub mod copied;

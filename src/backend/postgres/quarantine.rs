@@ -16,6 +16,9 @@ use crate::value::{CellRef, Datum, Style, text};
 /// Column name that stands for the whole row: it is not on PostgreSQL.
 pub const ROW: &str = "";
 
+/// Stands for any column of a row in [`Known`]; no column has this name.
+const ANY: &str = "\0";
+
 /// Entries of one table that are looked at together; beyond that they must be decided first.
 const KNOWN_MAX: usize = 1_000_000;
 
@@ -206,10 +209,35 @@ impl Known {
         let mut known = Self::default();
         for row in &rows {
             let column: &str = row.get(1);
-            known.rows |= column == ROW;
-            known.values.insert(digest(row.get(0), column));
+            known.put(row.get(0), column);
         }
         Ok(known)
+    }
+
+    fn put(&mut self, key: &str, column: &str) {
+        self.rows |= column == ROW;
+        self.values.insert(digest(key, column));
+        self.values.insert(digest(key, ANY));
+    }
+
+    /// Takes in entries that were stored since.
+    pub fn add(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.put(&entry.key, &entry.column);
+        }
+    }
+
+    /// Forgets a row whose entries were dropped.
+    pub fn remove(&mut self, key: &str, projection: &Projection) {
+        let columns = projection.columns.iter().map(|c| c.name.as_str());
+        for column in columns.chain([ROW, ANY]) {
+            self.values.remove(&digest(key, column));
+        }
+    }
+
+    /// Whether a row has any entry.
+    pub fn has_any(&self, key: &str) -> bool {
+        self.has(key, ANY)
     }
 
     /// Whether nothing is in quarantine.

@@ -1,0 +1,150 @@
+//! Rows that PostgreSQL cannot hold, changed while they are mirrored.
+
+use std::path::Path;
+
+use crate::common::{Pg, Proxy, eventually};
+
+/// A running proxy that mirrors a file, and its database. The rows are written after the
+/// columns' types were chosen, as a foreign program might.
+fn mirrored(folder: &Path, tables: &str, rows: &str, prepare: &str) -> (Proxy, String) {
+    let file = folder.join("app.db");
+    let write = |sql| rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+    write(tables);
+    assert_eq!(Proxy::on_file(&file, &[]).terminate(), Some(0));
+    write(rows);
+    let database = Pg::shared().database("held");
+    if !prepare.is_empty() {
+        Pg::shared().cluster.psql(&database, prepare).unwrap();
+    }
+    let proxy = Proxy::on_file(&file, &["--postgres", &Pg::shared().cluster.url(&database)]);
+    let (_, out, err) = proxy.cli(&["backfill"]);
+    assert!(!out.is_empty(), "{err}{}", proxy.log());
+    (proxy, database)
+}
+
+fn status(proxy: &Proxy) -> serde_json::Value {
+    let (code, out, err) = proxy.cli(&["status", "--json"]);
+    assert_eq!(code, 0, "{out}{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// Waits until everything is applied; the proxy must be well.
+fn settled(proxy: &Proxy) {
+    eventually("everything is applied", || {
+        let now = status(proxy);
+        now["applied"] == now["position"] && now["phase"] == "mirroring"
+    });
+    let now = status(proxy);
+    assert_eq!(now["health"], "ok", "{now}\n{}", proxy.log());
+}
+
+fn shadow(database: &str, sql: &str) -> String {
+    Pg::shared().cluster.psql(database, sql).unwrap()
+}
+
+fn divergences(proxy: &Proxy) -> String {
+    let (_, out, _) = proxy.cli(&["divergences", "--json"]);
+    out
+}
+
+fn verify(proxy: &Proxy) {
+    let (code, out, err) = proxy.cli(&["verify"]);
+    assert_eq!(code, 0, "{out}{err}\n{}", proxy.log());
+}
+
+const ENTRIES: &str = "SELECT row_key, column_name, encode(bytes, 'hex') \
+                       FROM crossfade.quarantine ORDER BY row_key, column_name";
+
+#[test]
+fn a_value_with_nul_stays_in_quarantine_while_its_row_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (proxy, database) = mirrored(
+        folder.path(),
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT NOT NULL, n INTEGER);
+         CREATE TABLE keyless(a TEXT, n INTEGER);",
+        "INSERT INTO t VALUES (1, 'good', 'good', 0), (2, 'a' || char(0) || 'b', 'good', 0),
+           (3, 'good', 'c' || char(0), 0);
+         INSERT INTO keyless VALUES ('x', 0), ('y' || char(0), 0);",
+        "",
+    );
+    settled(&proxy);
+    // The row is there without the value; the row of id 3 is not there at all.
+    let left_out = "{\"id\":\"3\"}||\n{\"id\":\"3\"}|a|676f6f64\n{\"id\":\"3\"}|b|6300\n\
+                    {\"id\":\"3\"}|id|33\n{\"id\":\"3\"}|n|";
+    let value = "{\"id\":\"2\"}|a|610062";
+    let keyless = "{\"rowid\":\"2\"}|a|7900";
+    assert_eq!(shadow(&database, ENTRIES), format!("{value}\n{left_out}30\n{keyless}"));
+    proxy.sql("UPDATE t SET n = n + 1");
+    proxy.sql("UPDATE keyless SET n = n + 1");
+    settled(&proxy);
+    assert_eq!(shadow(&database, ENTRIES), format!("{value}\n{left_out}31\n{keyless}"));
+    assert_eq!(shadow(&database, "SELECT id, a, n FROM t ORDER BY id"), "1|good|1\n2||1");
+    assert_eq!(shadow(&database, "SELECT a, n FROM keyless ORDER BY a"), "x|1\n|1");
+    verify(&proxy);
+    // What comes to fit leaves the quarantine; what is deleted leaves it, too.
+    proxy.sql("UPDATE t SET b = 'fits' WHERE id = 3");
+    proxy.sql("DELETE FROM keyless WHERE n = 1");
+    settled(&proxy);
+    assert_eq!(shadow(&database, ENTRIES), value);
+    assert_eq!(shadow(&database, "SELECT b, n FROM t WHERE id = 3"), "fits|1");
+    proxy.sql("DELETE FROM t WHERE id = 2");
+    settled(&proxy);
+    assert_eq!(shadow(&database, ENTRIES), "");
+    verify(&proxy);
+    assert_eq!(status(&proxy)["diverged_open"], 0, "{}", divergences(&proxy));
+}
+
+#[test]
+fn a_row_that_postgresql_refuses_is_held_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (proxy, database) = mirrored(
+        folder.path(),
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, word TEXT);",
+        "INSERT INTO t VALUES (1, 1, 'a'), (2, 100, 'b');",
+        "CREATE TABLE t(id bigint PRIMARY KEY, n bigint CHECK (n < 50), word varchar(5))",
+    );
+    settled(&proxy);
+    let marked = "SELECT row_key, column_name FROM crossfade.quarantine \
+                  WHERE column_name IN ('', 'word') ORDER BY row_key, column_name";
+    assert_eq!(shadow(&database, marked), "{\"id\":\"2\"}|\n{\"id\":\"2\"}|word");
+    proxy.sql("UPDATE t SET word = 'c' WHERE id = 2");
+    settled(&proxy);
+    assert_eq!(status(&proxy)["diverged_open"], 0, "{}", divergences(&proxy));
+    // A row there becomes one that is refused, a new one has a value that does not fit.
+    proxy.sql("UPDATE t SET n = 70 WHERE id = 1; INSERT INTO t VALUES (3, 3, 'too long')");
+    settled(&proxy);
+    assert_eq!(shadow(&database, "SELECT id, n, word FROM t"), "3|3|");
+    verify(&proxy);
+    proxy.sql("UPDATE t SET n = 7, word = 'fits'");
+    settled(&proxy);
+    assert_eq!(shadow(&database, "SELECT count(*) FROM t WHERE n = 7 AND word = 'fits'"), "3");
+    assert_eq!(shadow(&database, "SELECT count(*) FROM crossfade.quarantine"), "0");
+    verify(&proxy);
+    assert!(!divergences(&proxy).contains("foreign_write"), "{}", divergences(&proxy));
+}
+
+#[test]
+fn a_refused_table_does_not_stop_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (proxy, database) = mirrored(
+        folder.path(),
+        "CREATE TABLE taken(id INTEGER PRIMARY KEY, n INTEGER);
+         CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER);",
+        "INSERT INTO taken VALUES (1, 1)",
+        // The name cannot be a table's any more.
+        "CREATE TYPE taken AS ENUM ('x')",
+    );
+    let marked = "SELECT table_name, row_key FROM crossfade.quarantine";
+    assert_eq!(shadow(&database, marked), "taken|*");
+    settled(&proxy);
+    proxy.sql("INSERT INTO taken VALUES (2, 2); INSERT INTO t VALUES (1, 1)");
+    proxy.sql("UPDATE taken SET n = 1");
+    settled(&proxy);
+    assert_eq!(shadow(&database, "SELECT n FROM t"), "1");
+    proxy.sql("ALTER TABLE taken RENAME COLUMN n TO m");
+    proxy.sql("DROP TABLE taken");
+    settled(&proxy);
+    assert_eq!(shadow(&database, "SELECT count(*) FROM crossfade.quarantine"), "0");
+    verify(&proxy);
+    assert_eq!(status(&proxy)["diverged_open"], 0, "{}", divergences(&proxy));
+}
