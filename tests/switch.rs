@@ -44,6 +44,21 @@ fn in_file(file: &Path) -> Vec<i64> {
     conn.query_row(SUMS, [], |row| (0..5).map(|i| row.get(i)).collect()).unwrap()
 }
 
+/// The longest transaction and the 99th percentile, milliseconds, from pgbench's own log.
+fn latencies(folder: &Path) -> (u64, u64) {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("latency.") {
+            let text = std::fs::read_to_string(path).unwrap();
+            let micros = text.lines().map(|l| l.split(' ').nth(2).unwrap().parse::<u64>().unwrap());
+            found.extend(micros.map(|us| us / 1000));
+        }
+    }
+    found.sort_unstable();
+    (found[found.len() - 1], found[found.len() * 99 / 100])
+}
+
 struct Running(Option<Child>);
 
 impl Running {
@@ -99,11 +114,14 @@ fn under_load(mode: &str, switches: &[Switch]) {
     let made = pgbench(&["-i", "-q", "-s", "1"], &url).output().unwrap();
     assert!(made.status.success(), "pgbench -i: {}", String::from_utf8_lossy(&made.stderr));
     journey.mirror();
-    let child = pgbench(&["-n", "-c", "8", "-j", "1", "-T", "600", "-M", mode], &url)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let log = folder.path().join("latency");
+    let prefix = format!("--log-prefix={}", log.display());
+    let child =
+        pgbench(&["-n", "-c", "8", "-j", "1", "-T", "600", "-M", mode, "-l", &prefix], &url)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
     let running = Running(Some(child));
     let stretch = Duration::from_millis(1500);
     std::thread::sleep(stretch);
@@ -120,7 +138,11 @@ fn under_load(mode: &str, switches: &[Switch]) {
     let report = running.finish();
     let done = figure(&report, "number of transactions actually processed");
     assert_eq!(figure(&report, "number of failed transactions"), 0, "{report}");
-    println!("{mode}: {done} transactions, 0 failed");
+    let (longest, p99) = latencies(folder.path());
+    println!(
+        "{mode}: {done} transactions, 0 failed; the longest took {longest} ms as pgbench saw it, \
+         p99 {p99} ms"
+    );
     let sums = numbers(&journey.proxy.sql(SUMS));
     assert_eq!(sums[4], i64::try_from(done).unwrap(), "history rows and transactions");
     assert!(sums[..4].iter().all(|s| *s == sums[0]), "through the proxy: {sums:?}");

@@ -4,10 +4,12 @@
 //! makes the session wait, in bounded number (there is one waiter for each session) and for a
 //! bounded time. Only the switch opens and closes it. Start at [`Gate::pass`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::state::Epoch;
@@ -53,6 +55,9 @@ pub struct Gate {
     left: Notify,
     longest_wait_us: AtomicU64,
     waiting: AtomicUsize,
+    /// When those that wait began to; the number tells equal times apart.
+    since: Mutex<BTreeSet<(Instant, u64)>>,
+    next: AtomicU64,
     throttle_us: AtomicU64,
 }
 
@@ -72,6 +77,8 @@ impl Gate {
             left: Notify::new(),
             longest_wait_us: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
+            since: Mutex::default(),
+            next: AtomicU64::new(0),
             throttle_us: AtomicU64::new(0),
         })
     }
@@ -103,6 +110,8 @@ impl Gate {
         }
         let started = Instant::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        let began = Began { gate: self, at: (started, self.next.fetch_add(1, Ordering::Relaxed)) };
+        self.since.lock().insert(began.at);
         let mut changes = self.state.subscribe();
         let waited = tokio::time::timeout(limit, async {
             loop {
@@ -118,6 +127,7 @@ impl Gate {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.longest_wait_us.fetch_max(us, Ordering::Relaxed);
+        drop(began);
         waited.unwrap_or_else(|_| {
             Err(Error::client(state::CANNOT_CONNECT_NOW, "the switch of back ends takes too long")
                 .hint("The statement has not started; try it again.")
@@ -199,7 +209,9 @@ impl Gate {
 
     /// The longest wait since the last call, and starts over.
     pub fn take_longest_wait(&self) -> Duration {
-        Duration::from_micros(self.longest_wait_us.swap(0, Ordering::Relaxed))
+        // Those that have been released but have not run since count as well.
+        let now = self.since.lock().first().map(|(at, _)| at.elapsed()).unwrap_or_default();
+        now.max(Duration::from_micros(self.longest_wait_us.swap(0, Ordering::Relaxed)))
     }
 
     /// Resolves at the next change of state.
@@ -212,6 +224,18 @@ impl Pass {
     /// The back end to use.
     pub fn route(&self) -> Route {
         self.route
+    }
+}
+
+/// A wait that is under way, also when it is given up.
+struct Began<'a> {
+    gate: &'a Gate,
+    at: (Instant, u64),
+}
+
+impl Drop for Began<'_> {
+    fn drop(&mut self) {
+        self.gate.since.lock().remove(&self.at);
     }
 }
 

@@ -114,7 +114,28 @@ pub async fn open(connector: &Connector, set_up: &SetUp) -> Result<(Server, Repo
     for sql in &set_up.transaction {
         server.batch(sql).await?;
     }
+    if !(set_up.channels.is_empty() && set_up.transaction.is_empty()) {
+        unnamed(&mut server, &report).await?;
+    }
     Ok((server, report))
+}
+
+/// Makes the unnamed statement once more: every simple query ends it.
+async fn unnamed(server: &mut Server, report: &Report) -> Result<()> {
+    let Some((_, body)) = report.made.iter().rev().find(|(name, _)| name.is_empty()) else {
+        return Ok(());
+    };
+    let out = server.out();
+    let mark = write::begin(out, b'P');
+    out.extend_from_slice(body);
+    write::end(out, &mark);
+    let mark = write::begin(out, b'S');
+    write::end(out, &mark);
+    server.flush().await?;
+    match answer(server).await? {
+        Made::As(_) => Ok(()),
+        Made::Refused(error) => Err(error),
+    }
 }
 
 /// Asks an idle session what it has become.
