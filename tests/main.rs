@@ -14,6 +14,7 @@ mod harness;
 mod quarantine;
 mod restored;
 mod switch;
+mod session;
 mod switch_model;
 mod typing;
 mod verify;

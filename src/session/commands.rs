@@ -11,6 +11,7 @@ use super::reply::{self, Tag};
 use super::settings::{Settings, table};
 use super::transaction::Block;
 use super::{Session, Step, query};
+use crate::backend::sqlite::violation;
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{
     Expr, ExprKind, Literal, Parsed, Select, SelectBody, SessionCommand, SimpleSelect, Statement,
@@ -44,15 +45,9 @@ impl Session {
         plan: &Plan,
         request: Request,
     ) -> Step<Tag> {
-        if request.describe
-            && !matches!(statement, Statement::Execute { .. })
-            && let Some(columns) = self.columns_of(statement)?
-        {
-            reply::describe_columns(self.io.out(), &columns, &request.formats);
-        }
         match statement {
             Statement::Transaction(control) => self.transaction_control(control, &plan.text).await,
-            Statement::Session(command) => self.session_command(command).await,
+            Statement::Session(command) => self.session_command(command, request.describe).await,
             Statement::Prepare { name, types, statement, text } => {
                 Ok(self.sql_prepare(name, types, statement, text)?)
             }
@@ -66,7 +61,7 @@ impl Session {
                 self.declare(declaration, query, &plan.text, request.inner, request.params).await
             }
             Statement::Fetch { cursor, direction, is_move } => {
-                self.fetch(cursor, *direction, *is_move, &request.formats).await
+                self.fetch(cursor, *direction, *is_move, &request).await
             }
             Statement::Close(None) => {
                 self.portals.close_cursors();
@@ -208,31 +203,15 @@ impl Session {
         // What is pending is checked now, as PostgreSQL does.
         let broken = block_in_place(|| {
             writer.batch("PRAGMA defer_foreign_keys = OFF")?;
-            writer.query_row(
-                "SELECT \"table\", \"parent\" FROM pragma_foreign_key_check LIMIT 1",
-                &[],
-            )
+            violation::find(writer, &catalog)
         })?;
-        let Some(row) = broken else { return Ok(()) };
-        let text = |i: usize| match row.get(i) {
-            Some(Cell::Text(t)) => t.clone(),
-            _ => String::new(),
-        };
-        let relation = catalog.relations.values().find(|r| r.sqlite_name == text(0));
-        let key = relation
-            .and_then(|r| r.foreign_keys.iter().find(|k| k.table.eq_ignore_ascii_case(&text(1))));
-        let name = key.map_or("", |k| k.name.as_str());
-        Err(Error::client(
-            state::FOREIGN_KEY_VIOLATION,
-            format!(
-                "insert or update on table \"{}\" violates foreign key constraint \"{name}\"",
-                text(0)
-            ),
-        )
-        .into())
+        match broken {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 
-    async fn session_command(&mut self, command: &SessionCommand) -> Step<Tag> {
+    async fn session_command(&mut self, command: &SessionCommand, describe: bool) -> Step<Tag> {
         match command {
             SessionCommand::Set { name, values, local } => {
                 self.set_setting(name, values.as_deref(), *local)?;
@@ -243,6 +222,9 @@ impl Session {
                 Ok("RESET".into())
             }
             SessionCommand::Show(None) => {
+                if describe {
+                    reply::describe_columns(self.io.out(), &show_columns(None), &[]);
+                }
                 let all: Vec<_> =
                     self.settings.all().map(|(d, v)| (d.name, v, d.description)).collect();
                 for (name, value, description) in &all {
@@ -253,6 +235,9 @@ impl Session {
             }
             SessionCommand::Show(Some(name)) => {
                 let value = self.setting(name).ok_or_else(|| Settings::unknown(name))?;
+                if describe {
+                    reply::describe_columns(self.io.out(), &show_columns(Some(name)), &[]);
+                }
                 reply::text_row(self.io.out(), &[Some(&value)]);
                 Ok("SHOW".into())
             }
@@ -369,7 +354,6 @@ impl Session {
                     state::UNDEFINED_TABLE,
                     format!("relation \"{}\" does not exist", table.name),
                 )
-                .at(table.pos)
                 .into());
             }
         }

@@ -46,14 +46,15 @@ impl Session {
             Call { plan: Arc::clone(&plan), params: Arc::from([]), formats: Arc::from([format]) };
         let mut running = self.start(&call, query).await?;
         write::copy_out_response(self.io.out(), format, &vec![format; names.len()]);
+        // The binary signature goes with the first row, a header line by itself.
         let mut piece = BytesMut::new();
-        if output.head(&names, &mut piece) {
+        if output.head(&names, &mut piece) && !output.binary() {
             write::copy_data(self.io.out(), &piece);
+            piece.clear();
         }
-        let rows = self.send_rows(&call, query, &mut running, &output, format).await;
+        let rows = self.send_rows(&call, query, &mut running, &output, &mut piece).await;
         self.cancel.stopped();
         let rows = rows?;
-        piece.clear();
         if output.tail(&mut piece) {
             write::copy_data(self.io.out(), &piece);
         }
@@ -67,12 +68,12 @@ impl Session {
         query: &QueryPlan,
         running: &mut Running,
         output: &Output,
-        format: Format,
+        piece: &mut BytesMut,
     ) -> Step<u64> {
+        let format = if output.binary() { Format::Binary } else { Format::Text };
         let style = self.settings.derived().style.clone();
         let columns = &call.plan.columns;
         let mut fields = BytesMut::new();
-        let mut piece = BytesMut::new();
         let mut rows = 0;
         loop {
             let scope = self.scope();
@@ -84,7 +85,6 @@ impl Session {
                         return Ok(true);
                     }
                     fields.clear();
-                    piece.clear();
                     for (i, column) in columns.iter().enumerate() {
                         let stored =
                             query.codecs.get(i).copied().unwrap_or(crate::schema::Codec::Identity);
@@ -97,8 +97,9 @@ impl Session {
                             &mut fields,
                         )?;
                     }
-                    output.row(columns.len(), &fields, &mut piece);
-                    write::copy_data(out, &piece);
+                    output.row(columns.len(), &fields, piece);
+                    write::copy_data(out, piece);
+                    piece.clear();
                     rows += 1;
                 }
                 Ok(false)

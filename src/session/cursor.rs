@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::execute::Request;
 use super::portal::{self, Cursor};
 use super::query::Call;
 use super::reply::{self, Tag};
@@ -62,15 +63,19 @@ impl Session {
         name: &str,
         direction: FetchDirection,
         is_move: bool,
-        formats: &[Format],
+        request: &Request,
     ) -> Step<Tag> {
         let cursor = self.portals.cursor_mut(name)?;
         let rows = walk(cursor, direction)?;
         let binary = [Format::Binary];
+        let formats = &request.formats[..];
         let formats = if cursor.binary && formats.is_empty() { &binary[..] } else { formats };
         let plan = Arc::clone(&cursor.plan);
         if is_move {
             return Ok(reply::counted("MOVE", rows.count()));
+        }
+        if request.describe {
+            reply::describe_columns(self.io.out(), &plan.columns, formats);
         }
         let codecs = match &plan.action {
             Action::Query(query) => query.codecs.as_slice(),

@@ -56,11 +56,19 @@ impl Session {
             Action::Empty => Err(Error::internal("an empty statement was run").into()),
             Action::Query(query) => {
                 self.enter().await?;
-                if request.describe && (!plan.columns.is_empty() || query.tag == "SELECT") {
-                    reply::describe_columns(self.io.out(), &plan.columns, &request.formats);
-                }
+                let describe =
+                    request.describe && (!plan.columns.is_empty() || query.tag == "SELECT");
                 let Request { params, formats, .. } = request;
-                self.query(&Call { plan: Arc::clone(&plan), params, formats }).await
+                let call = Call { plan: Arc::clone(&plan), params, formats };
+                self.describe_next = describe;
+                // PostgreSQL computes constants when it plans: their errors come before the
+                // description.
+                if describe && !query.reads.is_empty() {
+                    self.describe_rows(&call);
+                }
+                let outcome = self.query(&call).await;
+                self.describe_next = false;
+                outcome
             }
             Action::Explain(query) => {
                 self.enter().await?;
@@ -85,6 +93,13 @@ impl Session {
                 // Boxed: EXECUTE comes back here.
                 Box::pin(self.command(statement, &plan, request)).await
             }
+        }
+    }
+
+    /// Appends RowDescription, once for a statement that asked for it.
+    pub(super) fn describe_rows(&mut self, call: &Call) {
+        if std::mem::take(&mut self.describe_next) {
+            reply::describe_columns(self.io.out(), &call.plan.columns, &call.formats);
         }
     }
 

@@ -147,7 +147,7 @@ impl Session {
                 Some(bytes) => {
                     let format = bind.parameter_format(i);
                     let read = self.parameter(*ty, format, bytes, &derived.style);
-                    read.map_err(|e| e.context(parameter_context(&bind.portal, i)))?
+                    read.map_err(|e| e.context(parameter_context(&bind.portal, i, format)))?
                 }
             };
             params.push(cell);
@@ -227,9 +227,7 @@ impl Session {
         let outcome = match progress {
             Progress::Ready => self.first_execute(&portal, plan, max_rows).await,
             Progress::Live(running) => self.resume(&portal, running, max_rows).await,
-            Progress::Aside(spool, next, tag) => {
-                self.from_spool(&portal, spool, next, tag, max_rows).await
-            }
+            Progress::Aside(spool, next) => self.from_spool(&portal, spool, next, max_rows).await,
             Progress::Done(tag) => self.again(name, tag),
             Progress::Broken => Err(Error::client(
                 state::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -291,9 +289,8 @@ impl Session {
         if query.kind == QueryKind::Write && !call.plan.columns.is_empty() {
             // RETURNING: all changes first, as in PostgreSQL; the rows are handed out.
             let mut spool = Box::<Spool>::default();
-            let changed = self.query_into(call, &mut spool).await?;
-            let tag = query::tag(query, 0, changed);
-            return self.from_spool(portal, spool, 0, Some(tag), max_rows).await;
+            self.query_into(call, &mut spool).await?;
+            return self.from_spool(portal, spool, 0, max_rows).await;
         }
         match self.query_rows(call, max_rows).await? {
             Ended::Done(rows, changed) => Ok(Progress::Done(query::tag(query, rows, changed))),
@@ -325,7 +322,6 @@ impl Session {
         portal: &Portal,
         mut spool: Box<Spool>,
         mut next: u64,
-        tag: Option<reply::Tag>,
         max_rows: u64,
     ) -> Step<Progress> {
         let Some(call) = &portal.call else { return Err(Error::internal("no call").into()) };
@@ -353,9 +349,9 @@ impl Session {
         }
         let sent = next - first;
         if next < spool.len() || (max_rows > 0 && sent == max_rows) {
-            return Ok(Progress::Aside(spool, next, tag));
+            return Ok(Progress::Aside(spool, next));
         }
-        Ok(Progress::Done(tag.unwrap_or_else(|| reply::counted(query.tag, sent))))
+        Ok(Progress::Done(reply::counted(query.tag, sent)))
     }
 
     /// Execute on a portal that has ended: no more rows; what is not a query cannot run twice.
@@ -371,10 +367,12 @@ impl Session {
     }
 }
 
-fn parameter_context(portal: &str, index: usize) -> String {
+/// As PostgreSQL says it; values are not shown.
+fn parameter_context(portal: &str, index: usize, format: Format) -> String {
+    let value = if format == Format::Text { " = '...'" } else { "" };
     if portal.is_empty() {
-        format!("unnamed portal parameter ${}", index + 1)
+        format!("unnamed portal parameter ${}{value}", index + 1)
     } else {
-        format!("portal \"{portal}\" parameter ${}", index + 1)
+        format!("portal \"{portal}\" parameter ${}{value}", index + 1)
     }
 }

@@ -119,6 +119,8 @@ struct Session {
     own: Option<SqliteConnection>,
     /// The system tables as this session sees them, and what they were made from.
     seen: Option<(Arc<Snapshot>, Arc<Snapshot>)>,
+    /// RowDescription is to precede the first row.
+    describe_next: bool,
     /// The running simple query has several statements.
     many: bool,
     /// When the client's message arrived: statement_timestamp(), PostgreSQL microseconds.
@@ -178,6 +180,7 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         temporary: Arc::default(),
         own: None,
         seen: None,
+        describe_next: false,
         many: false,
         message_at: 0,
         deadline: None,

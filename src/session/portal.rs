@@ -25,8 +25,8 @@ pub(super) enum Progress {
     Ready,
     /// Suspended with its statement open.
     Live(Box<Running>),
-    /// Suspended, the rest of the rows set aside; the next row; the tag when it is known.
-    Aside(Box<Spool>, u64, Option<Tag>),
+    /// Suspended, the rest of the rows set aside; the next row.
+    Aside(Box<Spool>, u64),
     /// Ran to its end, with this tag.
     Done(Tag),
     /// Its transaction failed.
@@ -270,7 +270,7 @@ impl Session {
         {
             let mut spool = Spool::default();
             running.spool(&mut spool)?;
-            portal.progress = Progress::Aside(Box::new(spool), 0, None);
+            portal.progress = Progress::Aside(Box::new(spool), 0);
         }
         Ok(())
     }

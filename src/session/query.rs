@@ -284,6 +284,7 @@ impl Session {
         loop {
             let derived = Arc::clone(self.settings.derived());
             let scope = self.scope();
+            let mut describe = std::mem::take(&mut self.describe_next);
             let out = self.io.out();
             let filled = block_in_place(|| -> Result<Filled> {
                 let _scope = Scope::enter(scope);
@@ -294,7 +295,11 @@ impl Session {
                     if out.len() >= OUTPUT_BYTES {
                         return Ok(Filled::Buffer);
                     }
-                    if !running.statement.step()? {
+                    let row = running.statement.step()?;
+                    if std::mem::take(&mut describe) {
+                        reply::describe_columns(out, &call.plan.columns, &call.formats);
+                    }
+                    if !row {
                         return Ok(Filled::End);
                     }
                     // DML without RETURNING has no columns, hence no rows.

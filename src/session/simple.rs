@@ -55,6 +55,8 @@ impl Session {
         for (i, entry) in text.statements.iter().enumerate() {
             let statement = &entry.parsed.statement;
             *begun = entry.parsed.offset as usize;
+            // statement_timeout is for each statement of the text.
+            self.start_deadline();
             if self.transaction.block == Block::Failed && !ends_transaction(statement) {
                 return Err(aborted().into());
             }

@@ -130,6 +130,11 @@ impl Session {
     pub(super) fn start_clock(&mut self) {
         self.cancel.begin();
         self.message_at = self.shared.clock.postgres_micros();
+        self.start_deadline();
+    }
+
+    /// Begins the clock of a statement: statement_timeout.
+    pub(super) fn start_deadline(&mut self) {
         let limit = self.settings.derived().statement_timeout;
         self.deadline = limit.map(|limit| self.shared.clock.instant() + limit);
     }

@@ -7,6 +7,7 @@ mod load;
 mod pair;
 mod pg;
 mod proxy;
+pub mod raw;
 
 pub use clients::{node, run_python};
 pub use journey::Journey;
@@ -14,6 +15,7 @@ pub use load::{Load, TABLES};
 pub use pair::{Pair, sample};
 pub use pg::Pg;
 pub use proxy::Proxy;
+pub use raw::{Raw, same};
 
 use std::time::{Duration, Instant};
 

@@ -39,6 +39,7 @@ mod recorder;
 pub mod sequences;
 mod stream;
 pub mod system;
+pub mod violation;
 mod writer;
 
 pub use connection::{Connection, Interrupter, owned};

@@ -286,6 +286,11 @@ impl Writer {
         let recorded = self.close_record()?;
         failpoint!("writer.before_commit");
         if let Err(error) = self.conn.execute("COMMIT", &[]) {
+            if error.sqlstate() == state::FOREIGN_KEY_VIOLATION {
+                // The transaction is still open: what is broken can be seen.
+                let found = super::violation::find(&self.conn, &self.core.catalog.read().clone());
+                return Err(found.ok().flatten().unwrap_or(error));
+            }
             if error.sqlstate() == state::IO_ERROR
                 && self.core.options.durability == Durability::Full
             {

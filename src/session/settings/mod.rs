@@ -222,7 +222,13 @@ impl Settings {
     pub fn end_local(&mut self) {
         if !self.values.local.is_empty() {
             let mut next = Arc::clone(&self.values);
-            Arc::make_mut(&mut next).local.clear();
+            let v = Arc::make_mut(&mut next);
+            for key in std::mem::take(&mut v.local).into_keys() {
+                // A name that exists only since then stays, empty, as in PostgreSQL.
+                if find(&key).is_none() {
+                    v.session.entry(key).or_default();
+                }
+            }
             let _ = self.replace(next);
         }
     }

@@ -1,0 +1,8 @@
+//! Sessions through the real binary, most of them as scripts that PostgreSQL answers, too.
+
+mod clients;
+mod copy;
+mod pgbench;
+mod settings;
+mod transactions;
+mod wire_session;
