@@ -62,8 +62,8 @@ impl Session {
                 let call = Call { plan: Arc::clone(&plan), params, formats };
                 self.describe_next = describe;
                 // PostgreSQL computes constants when it plans: their errors come before the
-                // description.
-                if describe && !query.reads.is_empty() {
+                // description, those of functions of the session after it.
+                if describe && !(query.reads.is_empty() && query.frozen.is_empty()) {
                     self.describe_rows(&call);
                 }
                 let outcome = self.query(&call).await;
