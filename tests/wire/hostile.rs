@@ -229,11 +229,10 @@ async fn a_vanished_client_is_noticed_while_its_session_waits() {
                 client.send(&query(&"x".repeat(pipelined))).await;
                 client
             });
-            let client = tokio::time::timeout(Duration::from_millis(300), &mut sender).await;
+            let client = tokio::time::timeout(Duration::from_secs(5), &mut sender).await;
             let Ok(client) = client else {
-                // The kernel's buffers are full: the task holds the socket. Drop both.
+                // The kernel's buffers are full: the end cannot overtake what is on its way.
                 sender.abort();
-                vanished(&mini).await;
                 continue;
             };
             let stream = client.unwrap().0;
