@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
-#[ignore = "needs server, mirror, backfill and cutover"]
+#[ignore = "plays half a minute on every core: run it by name"]
 fn the_fast_demo_holds() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_crossfade"))
         .args(["demo", "--fast"])
