@@ -27,6 +27,12 @@ const TRIM_EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut pause = BACK_OFF.0;
     while !stop.is_cancelled() {
+        if let Some(reason) = overfull(&shared).await {
+            shared.live.applied_known.store(false, Ordering::Release);
+            tracing::error!(reason, "mirroring stopped");
+            shared.state.send_replace(State::CopyAnew(reason));
+            return;
+        }
         let started = Instant::now();
         let outcome = tokio::select! {
             biased;
@@ -59,6 +65,21 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         }
         pause = (pause * 2).min(BACK_OFF.1);
     }
+}
+
+/// Ends the lineage when the journal is larger than it may be: SQLite goes on without a shadow,
+/// and PostgreSQL is copied anew later. Looked at before each try, so at least once for each
+/// longest pause; a shadow that takes the journal trims it instead.
+async fn overfull(shared: &Shared) -> Option<String> {
+    let (bytes, max) = (shared.journal.bytes(), shared.settings.journal_bytes_max);
+    if bytes <= max {
+        return None;
+    }
+    if let Err(error) = shared.journal.detach().await {
+        tracing::error!(%error, "the journal is full and cannot be ended; trying again");
+        return None;
+    }
+    Some(format!("the journal reached {bytes} bytes of {max} while PostgreSQL did not take it"))
 }
 
 /// Why carrying ended.

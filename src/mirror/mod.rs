@@ -59,6 +59,8 @@ pub struct Settings {
     pub lane_b_lag_max: u64,
     /// Largest number of touched keys lane B compares in one transaction.
     pub lane_b_keys_max: usize,
+    /// Size of the journal beyond which mirroring ends.
+    pub journal_bytes_max: u64,
     /// Share of reads compared: 0 to 1.
     pub read_ratio: f64,
     /// Largest number of rows compared.
@@ -75,6 +77,7 @@ impl Default for Settings {
             // Twice a batch: comparing must not be what keeps the shadow behind.
             lane_b_lag_max: 500,
             lane_b_keys_max: 500,
+            journal_bytes_max: 1 << 30,
             read_ratio: 0.1,
             row_limit: 10_000,
             timeout: Duration::from_secs(5),

@@ -147,6 +147,7 @@ fn settings(config: &Config) -> Settings {
             CompareReads::All => 1.0,
             CompareReads::Sampled => config.compare.sample_ratio.get(),
         },
+        journal_bytes_max: config.mirror.journal_bytes_max.get(),
         row_limit: small(config.compare.row_limit.get()),
         timeout: Duration::from_millis(u64::from(config.compare.timeout_ms.get())),
         ..Settings::default()
