@@ -44,6 +44,7 @@ mod query;
 mod relay;
 mod reply;
 pub mod settings;
+mod shapes;
 mod shared;
 mod simple;
 mod spool;

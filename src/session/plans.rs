@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::shapes::Shapes;
 use crate::error::Result;
 use crate::schema::{Catalog, Relation};
 use crate::sql::plan::Plan;
@@ -113,13 +114,17 @@ impl Weighter<Box<str>, Arc<Text>> for Weight {
 /// Parsed texts, shared by all sessions.
 pub(crate) struct Plans {
     texts: Cache<Box<str>, Arc<Text>, Weight>,
+    /// Plans of texts that differ only in literals.
+    pub(crate) shapes: Shapes,
 }
 
 impl Plans {
     /// A cache of about `bytes`.
     pub(crate) fn new(bytes: u64) -> Self {
+        let bytes = bytes / 2;
         let items = usize::try_from(bytes / 8192).unwrap_or(1024);
-        Self { texts: Cache::with_weighter(items, bytes, Weight) }
+        let texts = Cache::with_weighter(items, bytes, Weight);
+        Self { texts, shapes: Shapes::new(bytes) }
     }
 
     /// Parses a query string, or finds it parsed.
@@ -127,14 +132,32 @@ impl Plans {
     /// # Errors
     /// PostgreSQL's own 42601 with its position.
     pub(crate) fn text(&self, sql: &str) -> Result<Arc<Text>> {
-        if let Some(text) = self.texts.get(sql) {
+        if let Some(text) = self.found(sql) {
             return Ok(text);
         }
-        let statements = sql::parse(sql)?.into_iter().map(Entry::new).collect();
-        let text = Arc::new(Text { statements });
-        if sql.len() <= TEXT_BYTES_MAX {
-            self.texts.insert(sql.into(), Arc::clone(&text));
-        }
+        let text = Self::parsed(sql)?;
+        self.keep(sql, &text);
         Ok(text)
+    }
+
+    /// A query string that is kept parsed.
+    pub(crate) fn found(&self, sql: &str) -> Option<Arc<Text>> {
+        self.texts.get(sql)
+    }
+
+    /// Parses a query string without keeping it.
+    ///
+    /// # Errors
+    /// PostgreSQL's own 42601 with its position.
+    pub(crate) fn parsed(sql: &str) -> Result<Arc<Text>> {
+        let statements = sql::parse(sql)?.into_iter().map(Entry::new).collect();
+        Ok(Arc::new(Text { statements }))
+    }
+
+    /// Keeps a parsed query string, unless it is long.
+    pub(crate) fn keep(&self, sql: &str, text: &Arc<Text>) {
+        if sql.len() <= TEXT_BYTES_MAX {
+            self.texts.insert(sql.into(), Arc::clone(text));
+        }
     }
 }

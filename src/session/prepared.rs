@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::plans::{Entry, For, Text};
 use super::{Session, transaction};
 use crate::error::{Error, Result, state};
+use crate::schema::Catalog;
 use crate::sql::ast::{Parsed, Statement};
 use crate::sql::ir::Output;
 use crate::sql::plan::{Action, Plan};
@@ -155,15 +156,19 @@ impl Session {
     /// Plans an entry for what this session sees now.
     pub(super) fn plan(&self, entry: &Entry, types: &[u32]) -> Result<Arc<Plan>> {
         let catalog = self.catalog();
-        let derived = self.settings.derived();
-        let plan = entry.plan(For {
-            catalog: &catalog,
-            temporary: self.temporary(),
-            search_path: &derived.search_path,
-            types,
-        });
+        let plan = entry.plan(For { types, ..self.sees(&catalog) });
         // Analysis counts from the start of the statement, the client from that of its text.
         plan.map_err(|e| e.shifted(entry.parsed.offset))
+    }
+
+    /// What a plan for this session is made for, without parameters.
+    pub(super) fn sees<'a>(&'a self, catalog: &'a Catalog) -> For<'a> {
+        For {
+            catalog,
+            temporary: self.temporary(),
+            search_path: &self.settings.derived().search_path,
+            types: &[],
+        }
     }
 
     /// Plans a statement that is part of another one.

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use super::execute::{Request, is_control};
+use super::plans::{Entry, Plans, Text};
 use super::prepared::ends_transaction;
 use super::transaction::{Block, aborted};
 use super::{Session, Step, Stop};
+use crate::sql::plan::Plan;
+use crate::sql::shape::Skeleton;
+use crate::value::Cell;
 use crate::wire::write;
 
 impl Session {
@@ -45,7 +49,62 @@ impl Session {
 
     /// Runs the statements; `begun` is where the current one begins, in characters.
     async fn statements_of(&mut self, sql: &str, begun: &mut usize) -> Step<()> {
-        let text = self.shared.plans.text(sql)?;
+        let shared = Arc::clone(&self.shared);
+        let text = match shared.plans.found(sql) {
+            Some(text) => text,
+            None => {
+                let skeleton = Skeleton::of(sql);
+                if let Some(skeleton) = &skeleton
+                    && self.known_shape(skeleton).await?
+                {
+                    return Ok(());
+                }
+                let text = Plans::parsed(sql)?;
+                if let (Some(skeleton), [entry]) = (&skeleton, text.statements.as_slice())
+                    && self.new_shape(skeleton, entry).await?
+                {
+                    return Ok(());
+                }
+                shared.plans.keep(sql, &text);
+                text
+            }
+        };
+        self.each_statement(&text, begun).await
+    }
+
+    /// Runs a text whose shape has a plan; whether it has.
+    async fn known_shape(&mut self, skeleton: &Skeleton<'_>) -> Step<bool> {
+        let shared = Arc::clone(&self.shared);
+        if !shared.plans.shapes.knows(skeleton) {
+            return Ok(false);
+        }
+        self.start_deadline();
+        if self.transaction.block == Block::Failed {
+            return Err(aborted().into());
+        }
+        self.enter().await?;
+        let found = shared.plans.shapes.find(skeleton, self.sees(&self.catalog()));
+        let Some(shaped) = found else { return Ok(false) };
+        self.one(shaped.plan, shaped.params, true).await?;
+        Ok(true)
+    }
+
+    /// Runs a statement by a plan for its shape, made now; whether there can be one.
+    async fn new_shape(&mut self, skeleton: &Skeleton<'_>, entry: &Entry) -> Step<bool> {
+        let parsed = &entry.parsed;
+        if self.transaction.block == Block::Failed || is_control(&parsed.statement) {
+            return Ok(false);
+        }
+        self.start_deadline();
+        self.enter().await?;
+        let shared = Arc::clone(&self.shared);
+        let made = shared.plans.shapes.make(skeleton, parsed, self.sees(&self.catalog()));
+        let Some(shaped) = made.map_err(|e| e.shifted(parsed.offset))? else { return Ok(false) };
+        self.one(shaped.plan, shaped.params, true).await?;
+        Ok(true)
+    }
+
+    async fn each_statement(&mut self, text: &Text, begun: &mut usize) -> Step<()> {
         let count = text.statements.len();
         if count == 0 {
             write::empty_query(self.io.out());
@@ -65,28 +124,29 @@ impl Session {
                 self.enter().await?;
             }
             let plan = self.plan(entry, &[])?;
-            let request = Request {
-                plan,
-                inner: None,
-                params: Arc::from([]),
-                formats: Arc::from([]),
-                describe: true,
-            };
-            let written = self.io.out().len();
-            let tag = match self.execute(request).await {
-                Err(Stop::Move) => {
-                    // The description of rows that PostgreSQL will describe.
-                    self.io.out().truncate(written);
-                    return Err(Stop::Move);
-                }
-                other => other?,
-            };
-            if i + 1 == count && self.transaction.block == Block::Implicit {
-                // Committed before it is announced.
-                self.commit().await?;
-            }
-            self.complete(&tag);
+            self.one(plan, Arc::from([]), i + 1 == count).await?;
         }
+        Ok(())
+    }
+
+    /// Runs one statement and completes it; the last one of a text commits.
+    async fn one(&mut self, plan: Arc<Plan>, params: Arc<[Cell]>, last: bool) -> Step<()> {
+        let formats = Arc::from([]);
+        let request = Request { plan, inner: None, params, formats, describe: true };
+        let written = self.io.out().len();
+        let tag = match self.execute(request).await {
+            Err(Stop::Move) => {
+                // The description of rows that PostgreSQL will describe.
+                self.io.out().truncate(written);
+                return Err(Stop::Move);
+            }
+            other => other?,
+        };
+        if last && self.transaction.block == Block::Implicit {
+            // Committed before it is announced.
+            self.commit().await?;
+        }
+        self.complete(&tag);
         Ok(())
     }
 }

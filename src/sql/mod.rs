@@ -15,10 +15,11 @@ pub mod pg;
 pub mod plan;
 mod planner;
 pub mod print;
+pub mod shape;
 pub mod stored;
 pub mod types;
 
 pub use analyze::Analysis;
 pub use context::Context;
 pub use pg::parse;
-pub use planner::plan;
+pub use planner::{plan, plan_shape};

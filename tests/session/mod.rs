@@ -4,5 +4,6 @@ mod clients;
 mod copy;
 mod pgbench;
 mod settings;
+mod shapes;
 mod transactions;
 mod wire_session;

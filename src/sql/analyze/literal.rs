@@ -16,6 +16,8 @@ use crate::value::{Cell, Datum, Style, Type, oid, storage, text};
 impl Analyzer<'_> {
     /// A constant as written.
     pub(super) fn literal(&mut self, literal: &Literal, pos: u32) -> Result<Expr> {
+        // Positions in stored texts (views, defaults) mean nothing in the client's.
+        let pos = if self.levels.iter().any(|level| level.sealed) { 0 } else { pos };
         let (cell, ty) = match literal {
             Literal::Null => (Cell::Null, oid::UNKNOWN),
             Literal::Bool(b) => (Cell::Integer(i64::from(*b)), oid::BOOL),
@@ -72,11 +74,7 @@ impl Analyzer<'_> {
             return Ok(Some(self.frozen(ty, FrozenSource::TransactionTime, pos)));
         }
         let relative = matches!(word.as_str(), "now" | "today" | "tomorrow" | "yesterday");
-        let zoned = matches!(ty.oid, oid::TIMESTAMPTZ | oid::TIMETZ);
-        let settled = !relative
-            && (!zoned || has_offset(&word) || word.ends_with("infinity") || word == "epoch")
-            && (ty.oid == oid::TIME || iso_date(&word));
-        if settled {
+        if settled(&word, ty.oid) {
             return Ok(None);
         }
         // Junk is told at once; what another setting might accept is left to run time.
@@ -104,6 +102,50 @@ impl Analyzer<'_> {
             kind => Ok(Expr { kind, ty: Type::new(oid::TEXT), pos: expr.pos }),
         }
     }
+}
+
+/// Whether a date or time literal (in lower case) means the same in every session.
+fn settled(word: &str, ty: u32) -> bool {
+    let relative = matches!(word, "now" | "today" | "tomorrow" | "yesterday");
+    let zoned = matches!(ty, oid::TIMESTAMPTZ | oid::TIMETZ);
+    !relative
+        && (!zoned || has_offset(word) || word.ends_with("infinity") || word == "epoch")
+        && (ty == oid::TIME || iso_date(word))
+}
+
+/// The constant that [`Analyzer::read_literal`] makes of a string in every session and with
+/// every catalog; None for strings and types of which that cannot be said.
+pub(in crate::sql) fn plain_literal(s: &str, ty: Type) -> Option<Cell> {
+    match ty.oid {
+        oid::TEXT => return Some(Cell::Text(s.to_owned())),
+        oid::DATE | oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ => {
+            if !settled(&s.trim().to_ascii_lowercase(), ty.oid) {
+                return None;
+            }
+        }
+        oid::VARCHAR
+        | oid::BPCHAR
+        | oid::INT2
+        | oid::INT4
+        | oid::INT8
+        | oid::NUMERIC
+        | oid::FLOAT4
+        | oid::FLOAT8
+        | oid::BOOL
+        | oid::UUID
+        | oid::BYTEA
+        | oid::JSON
+        | oid::JSONB => {}
+        _ => return None,
+    }
+    let datum = text::parse(ty, s, &Style::default()).ok()?;
+    storage::encode(Codec::Identity, ty, &datum).ok()
+}
+
+/// A constant cut or checked by its type's modifier as an assignment does; None when that
+/// is for run time.
+pub(in crate::sql) fn with_length(cell: Cell, ty: Type) -> Option<Cell> {
+    if ty.typmod < 0 { Some(cell) } else { apply_typmod(&cell, ty, false) }
 }
 
 /// `INTERVAL '3' HOUR`: a bare number counts the last field named.
@@ -157,7 +199,7 @@ pub(super) fn typed(datum: &Datum, ty: Type, pos: u32) -> Result<Expr> {
 }
 
 /// Converts a constant between types where that is exact and cannot fail; None otherwise.
-pub(super) fn fold(cell: &Cell, from: u32, to: u32) -> Option<Cell> {
+pub(in crate::sql) fn fold(cell: &Cell, from: u32, to: u32) -> Option<Cell> {
     let integer = |t: u32| matches!(t, oid::INT2 | oid::INT4 | oid::INT8);
     match cell {
         Cell::Null => Some(Cell::Null),

@@ -17,7 +17,7 @@ mod from;
 mod group;
 mod insert;
 mod join;
-mod literal;
+pub(super) mod literal;
 mod names;
 mod operator;
 mod order;
@@ -36,7 +36,7 @@ mod tests;
 mod typename;
 mod update;
 mod views;
-mod walk;
+pub(super) mod walk;
 mod window;
 
 use std::collections::HashMap;

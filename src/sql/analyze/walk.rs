@@ -4,12 +4,13 @@
 //! without regard to positions. Start at [`visit`].
 
 use crate::sql::ir::{
-    Body, Bound, Call, CallKind, CastKind, Expr, ExprKind, From, Op, Query, Select, Sort, Window,
+    Body, Bound, Call, CallKind, CastKind, Expr, ExprKind, From, Insert, InsertSource, Op, Query,
+    Select, Sort, Statement, Window,
 };
 
 /// Visits `expr` and everything in it, subqueries included, parents first. `f` returns
 /// whether to descend.
-pub(super) fn visit(expr: &Expr, f: &mut dyn FnMut(&Expr) -> bool) {
+pub(in crate::sql) fn visit(expr: &Expr, f: &mut dyn FnMut(&Expr) -> bool) {
     if !f(expr) {
         return;
     }
@@ -108,7 +109,7 @@ fn visit_window(window: &Window, f: &mut dyn FnMut(&Expr) -> bool) {
 }
 
 /// Visits every expression of a query.
-pub(super) fn visit_query(query: &Query, f: &mut dyn FnMut(&Expr) -> bool) {
+pub(in crate::sql) fn visit_query(query: &Query, f: &mut dyn FnMut(&Expr) -> bool) {
     for cte in &query.ctes {
         visit_query(&cte.query, f);
     }
@@ -152,6 +153,46 @@ fn visit_from(from: &From, f: &mut dyn FnMut(&Expr) -> bool) {
             }
         }
     }
+}
+
+/// Visits every expression of a statement.
+pub(in crate::sql) fn visit_statement(statement: &Statement, f: &mut dyn FnMut(&Expr) -> bool) {
+    match statement {
+        Statement::Select(query) => visit_query(query, f),
+        Statement::Insert(insert) => visit_insert(insert, f),
+        Statement::Update(update) => {
+            update.ctes.iter().for_each(|c| visit_query(&c.query, f));
+            update.assignments.iter().for_each(|(_, e)| visit(e, f));
+            update.row_assignments.iter().for_each(|(_, q)| visit_query(q, f));
+            update.from.iter().for_each(|i| visit_from(i, f));
+            update.filter.iter().chain(&update.returning).for_each(|e| visit(e, f));
+        }
+        Statement::Delete(delete) => {
+            delete.ctes.iter().for_each(|c| visit_query(&c.query, f));
+            delete.using.iter().for_each(|i| visit_from(i, f));
+            delete.filter.iter().chain(&delete.returning).for_each(|e| visit(e, f));
+        }
+    }
+}
+
+fn visit_insert(insert: &Insert, f: &mut dyn FnMut(&Expr) -> bool) {
+    insert.ctes.iter().for_each(|c| visit_query(&c.query, f));
+    match &insert.source {
+        InsertSource::Values(rows) => rows.iter().for_each(|row| visit_all(row, f)),
+        InsertSource::Query { query, exprs, .. } => {
+            visit_query(query, f);
+            visit_all(exprs, f);
+        }
+    }
+    if let Some(conflict) = &insert.on_conflict {
+        visit_all(&conflict.expressions, f);
+        conflict.index_filter.iter().for_each(|e| visit(e, f));
+        if let Some((assignments, filter)) = &conflict.update {
+            assignments.iter().for_each(|(_, e)| visit(e, f));
+            filter.iter().for_each(|e| visit(e, f));
+        }
+    }
+    visit_all(&insert.returning, f);
 }
 
 /// The expression below casts that resolution added.

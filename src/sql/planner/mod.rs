@@ -3,6 +3,7 @@
 //! Owns [`plan`]. It decides nothing about types (that is `analyze`) nor about text (that
 //! is `print`). Start at [`plan`].
 
+mod lift;
 mod order;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use super::ir::{self, Output};
 use super::pg::deep::with_stack;
 use super::plan::{Action, FrozenSource, Plan, QueryKind, QueryPlan};
 use super::print;
+use super::shape::{Skeleton, Slot};
 use crate::error::{Error, Result};
 use crate::value::{Type, oid};
 
@@ -67,12 +69,77 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
     Ok(plan)
 }
 
+/// Plans a query or DML statement that is a text of its own, its literals as parameters: the
+/// plan, and which literal is which parameter. None when it is another kind of statement or
+/// none of its literals can be one.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_shape(
+    parsed: &Parsed,
+    skeleton: &Skeleton<'_>,
+    context: &Context<'_>,
+) -> Result<Option<(Plan, Vec<Slot>)>> {
+    if !matches!(
+        parsed.statement,
+        Statement::Select(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
+    ) {
+        return Ok(None);
+    }
+    let at = |pos: u32| {
+        let character = pos.checked_sub(1)?.checked_add(parsed.offset)?;
+        Some(skeleton.byte(usize::try_from(character).ok()?))
+    };
+    let start = at(1).unwrap_or_default();
+    let (slots, made) = with_stack(&parsed.text, || {
+        let mut analysis = analyze(&parsed.statement, context)?;
+        let slots = lift::lift(&mut analysis, skeleton, &at);
+        if slots.is_empty() {
+            Ok((slots, None))
+        } else {
+            Ok((slots, Some(printed(analysis, context)?)))
+        }
+    })?;
+    let Some((query, params, columns)) = made else { return Ok(None) };
+    let plan = Plan {
+        action: Action::Query(Box::new(query)),
+        text: numbered(parsed, skeleton, &slots, start),
+        params,
+        columns,
+        catalog_version: context.catalog.version,
+        fingerprint: fingerprint(&parsed.text),
+    };
+    Ok(Some((plan, slots)))
+}
+
+/// The statement's text with its lifted literals as `$1` …
+fn numbered(parsed: &Parsed, skeleton: &Skeleton<'_>, slots: &[Slot], start: usize) -> String {
+    let mut text = String::with_capacity(parsed.text.len());
+    let mut copied = 0;
+    for (number, literal) in skeleton.literals.iter().enumerate() {
+        let Some(param) = slots.iter().position(|s| s.literal == number) else { continue };
+        let from = slots[param].start(literal).saturating_sub(start);
+        let Some(before) = parsed.text.get(copied..from) else { break };
+        text.push_str(before);
+        text.push_str(&format!("${}", param + 1));
+        copied = (literal.start + literal.text.len()).saturating_sub(start);
+    }
+    text.push_str(parsed.text.get(copied..).unwrap_or_default());
+    text
+}
+
 /// Analyses and prints a query or DML statement.
 fn query(
     statement: &Statement,
     context: &Context<'_>,
 ) -> Result<(QueryPlan, Vec<Type>, Vec<Output>)> {
-    let analysis = analyze(statement, context)?;
+    printed(analyze(statement, context)?, context)
+}
+
+fn printed(
+    analysis: Analysis,
+    context: &Context<'_>,
+) -> Result<(QueryPlan, Vec<Type>, Vec<Output>)> {
     let checks = checks(&analysis.statement, context)?;
     let printed = print::sqlite::print(&analysis.statement, analysis.params.len(), checks)?;
     let postgres = print::postgres::print(&analysis).ok();
