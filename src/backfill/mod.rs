@@ -334,6 +334,17 @@ async fn prepare(
     findings: &mut Vec<Finding>,
     reports: &mut Vec<Report>,
 ) -> Result<()> {
+    for (name, sql) in &plan.types {
+        let there = "SELECT to_regtype($1) IS NOT NULL";
+        let rows = control
+            .client()
+            .query(there, &[&format!("\"public\".{}", quoted(name))])
+            .await
+            .map_err(|e| control.error(&e))?;
+        if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
+            control.batch(sql).await?;
+        }
+    }
     for (name, sql) in &plan.sequences {
         let there = "SELECT to_regclass($1) IS NOT NULL";
         let rows = control

@@ -10,6 +10,7 @@ use crate::schema::{
     Action, Catalog, Column, ForeignKey, Identity, Index, IndexKey, Relation, RelationKind,
     Sequence, Unique,
 };
+use crate::value::enums::EnumType;
 use crate::value::oid;
 
 /// Columns a table of PostgreSQL may have.
@@ -61,6 +62,8 @@ pub struct TablePlan {
 /// Everything, in the order in which it is run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
+    /// Enum types: name and CREATE TYPE.
+    pub types: Vec<(String, String)>,
     /// Sequences that no table owns.
     pub sequences: Vec<(String, String)>,
     /// Tables, parents before children.
@@ -90,6 +93,7 @@ pub struct Options {
 /// The DDL for every table, view and sequence of a catalog.
 pub fn plan(catalog: &Catalog, options: Options) -> Plan {
     let mut plan = Plan::default();
+    plan.types.extend(catalog.enums.iter().map(|ty| (ty.name.clone(), create_enum(ty))));
     for sequence in catalog.sequences.values().filter(|s| s.owned_by.is_none()) {
         plan.sequences.push((sequence.name.clone(), create_sequence(sequence)));
     }
@@ -343,6 +347,12 @@ fn sequence_options(sequence: &Sequence) -> String {
         sequence.max,
         if sequence.cycle { " CYCLE" } else { "" }
     )
+}
+
+fn create_enum(ty: &EnumType) -> String {
+    let labels: Vec<String> =
+        ty.labels.iter().map(|l| format!("'{}'", l.text.replace('\'', "''"))).collect();
+    format!("CREATE TYPE \"public\".{} AS ENUM ({})", quoted(&ty.name), labels.join(", "))
 }
 
 fn create_sequence(sequence: &Sequence) -> String {

@@ -13,7 +13,7 @@ use super::{Shared, State};
 use crate::backend::Position;
 use crate::backend::postgres::control::{Control, Stored};
 use crate::error::{Error, Result, state};
-use crate::journal::{self, Limits, Record};
+use crate::journal::{self, Event, Events, Limits, Record};
 use crate::telemetry::names;
 
 /// First and longest pause before trying again.
@@ -134,7 +134,8 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
             wait(shared, stop, &mut durable, floor.is_some()).await;
             continue;
         }
-        let records = read(shared, at.next(), until).await?;
+        let mut records = read(shared, at.next(), until).await?;
+        end_at_new_label(&mut records);
         let Some(last) = records.last() else { continue };
         let (position, new_hash, committed) = (last.position, last.hash.0, last.committed_at_us);
         batch.apply(&records, (at, hash)).await?;
@@ -143,6 +144,23 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         hash = new_hash;
         publish(shared, at, Some(committed));
         trim.step(shared, &control, at).await?;
+    }
+}
+
+/// PostgreSQL takes a new enum label only in a later transaction than the one that adds it.
+fn end_at_new_label(records: &mut Vec<Record>) {
+    let adds = |event: &Event| match event {
+        Event::Ddl(ddl) => {
+            ddl.postgres.iter().any(|t| t.starts_with("ALTER TYPE") && t.contains(" ADD VALUE "))
+        }
+        _ => false,
+    };
+    let found = records.iter().position(|record| match &record.events {
+        Events::Loaded(events) => events.iter().any(adds),
+        Events::Large => false,
+    });
+    if let Some(at) = found {
+        records.truncate(at + 1);
     }
 }
 

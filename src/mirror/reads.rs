@@ -13,6 +13,7 @@ use tokio_postgres::types::{ToSql, Type as PgType};
 use super::lane_b::tables_of;
 use super::{Pins, Shared, State};
 use crate::backend::Position;
+use crate::backend::postgres::apply::pg_type;
 use crate::backend::postgres::binary::{Binary, row_of};
 use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::blocking;
@@ -21,7 +22,9 @@ use crate::divergence::Sample;
 use crate::error::{Error, Result};
 use crate::journal::{self, Event, Events, Limits};
 use crate::sql::plan::{Action, Plan, QueryKind, QueryPlan};
+use crate::sql::types::category;
 use crate::telemetry::live::Lane;
+use crate::value::enums::enum_of_array;
 use crate::value::{Cell, Type, storage};
 
 /// Samples waiting to be compared; further ones are counted as `queue_full`.
@@ -246,9 +249,7 @@ async fn ask(
     let text = query.postgres.as_deref().unwrap_or_default();
     let types: Vec<Type> =
         sample.plan.params.iter().copied().chain(query.frozen.iter().map(|f| f.ty)).collect();
-    let Some(pg_types) =
-        types.iter().map(|t| PgType::from_oid(t.oid)).collect::<Option<Vec<PgType>>>()
-    else {
+    let Some(pg_types) = types.iter().map(|t| pg_type(*t)).collect::<Option<Vec<PgType>>>() else {
         return Ok(Answer::Failed(Error::unsupported("a parameter's type")));
     };
     let client = control.client();
@@ -299,7 +300,9 @@ fn shape(plan: &Plan, statement: &tokio_postgres::Statement) -> Option<String> {
     }
     plan.columns.iter().zip(theirs).find_map(|(ours, theirs)| {
         let oid = theirs.type_().oid();
-        (ours.ty.oid != oid)
+        // Enum types have OIDs of their own on each side.
+        let own = category(ours.ty.oid) == b'E' || enum_of_array(ours.ty.oid).is_some();
+        (ours.ty.oid != oid && !own)
             .then(|| format!("column {} is of type {oid} instead of {}", ours.name, ours.ty.oid))
     })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Codec;
+use crate::value::enums::Enums;
 use crate::value::{Type, oid};
 
 /// Everything that names resolve to. Cheap to clone through `Arc`.
@@ -17,6 +18,8 @@ pub struct Catalog {
     pub relations: BTreeMap<String, Arc<Relation>>,
     /// Sequences of schema `public`, by name.
     pub sequences: BTreeMap<String, Arc<Sequence>>,
+    /// Enum types of schema `public`.
+    pub enums: Arc<Enums>,
     /// Virtual tables of schema `pg_catalog`, by name.
     pub system: BTreeMap<String, Arc<Relation>>,
     /// Virtual tables of schema `information_schema`, by name.

@@ -13,13 +13,13 @@ use super::transaction::Block;
 use super::{Session, Step, query};
 use crate::backend::sqlite::violation;
 use crate::error::{Error, Result, state};
+use crate::sql::analyze;
 use crate::sql::ast::{
     Expr, ExprKind, Literal, Parsed, Select, SelectBody, SessionCommand, SimpleSelect, Statement,
     Target, Transaction, TypeName,
 };
 use crate::sql::ir::Output;
 use crate::sql::plan::{Action, Plan};
-use crate::sql::types;
 use crate::value::{Cell, Format, Style, Type, oid, wire as codec};
 
 impl Session {
@@ -385,7 +385,9 @@ impl Session {
         statement: &Statement,
         text: &str,
     ) -> Result<Tag> {
-        let types = types.iter().map(type_oid).collect::<Result<Vec<u32>>>()?;
+        let catalog = self.catalog();
+        let named = |ty: &TypeName| analyze::type_name(ty, &catalog).map(|ty| ty.oid);
+        let types = types.iter().map(named).collect::<Result<Vec<u32>>>()?;
         if self.statements.contains(name) {
             return Err(super::prepared::duplicate(name));
         }
@@ -494,14 +496,4 @@ fn show_columns(name: Option<&str>) -> Vec<Output> {
             vec![reply::text_column(table::find(name).map_or(name, |d| d.name))]
         }
     }
-}
-
-/// The OID of a type as written in PREPARE.
-fn type_oid(name: &TypeName) -> Result<u32> {
-    let missing = || {
-        Error::client(state::UNDEFINED_OBJECT, format!("type \"{}\" does not exist", name.name))
-            .at(name.pos)
-    };
-    let plain = types::tables().type_oid(&name.name).ok_or_else(missing)?;
-    if name.array { types::array_of(plain).ok_or_else(missing) } else { Ok(plain) }
 }

@@ -84,7 +84,7 @@ impl Session {
             statement,
             format,
             frozen,
-            style: self.settings.derived().style.clone(),
+            style: self.labelled(&self.settings.derived().style),
             rows: 0,
         };
         self.receive(loading, insert).await

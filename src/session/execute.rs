@@ -149,7 +149,7 @@ impl Session {
 
     /// The session as SQL functions see it while a statement is stepped.
     pub(super) fn scope(&self) -> Arc<Scope> {
-        let mut style = self.settings.derived().style.clone();
+        let mut style = self.labelled(&self.settings.derived().style);
         style.now = Some(self.transaction.started);
         Arc::new(Scope { style, catalog: self.transaction.catalog.clone() })
     }

@@ -13,7 +13,7 @@ use super::observer::{Observer, Quiet};
 use super::plans::Plans;
 use super::relay::Upstreams;
 use crate::backend::sqlite::catalog::Side;
-use crate::backend::sqlite::{Sqlite, system};
+use crate::backend::sqlite::{Sqlite, ddl, system};
 use crate::clock::Clock;
 use crate::cutover::gate::{Gate, GateState, Route};
 use crate::schema::Catalog;
@@ -140,7 +140,8 @@ pub struct Shared {
 
 impl Shared {
     /// Makes a catalog what everyone sees; called inside the commit that made it.
-    pub fn publish(&self, catalog: Arc<Catalog>) {
+    pub fn publish(&self, mut catalog: Arc<Catalog>) {
+        ddl::enums::settle(&mut catalog);
         self.system.set_catalog(Arc::clone(&catalog));
         self.sqlite.set_catalog(catalog);
     }

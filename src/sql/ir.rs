@@ -150,6 +150,20 @@ pub struct Expr {
     pub pos: u32,
 }
 
+/// What [`ExprKind::ArrayPart`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArrayPart {
+    /// `a[lower:upper]`: the array, then the bounds that are written.
+    Slice {
+        /// The lower bound is written.
+        lower: bool,
+        /// The upper bound is written.
+        upper: bool,
+    },
+    /// The array with one element replaced: the array, the subscript, the element.
+    Set,
+}
+
 /// Kinds of typed expressions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
@@ -212,6 +226,8 @@ pub enum ExprKind {
     RowCompare(Vec<Expr>, Comparison, Vec<Expr>),
     /// x[i] of an array.
     Subscript(Box<Expr>, Box<Expr>),
+    /// A part of an array taken or put, with its operands.
+    ArrayPart(ArrayPart, Vec<Expr>),
 }
 
 /// Comparison operators that SQL defines for any ordered type.
@@ -432,6 +448,7 @@ impl Expr {
             | ExprKind::Coalesce(items)
             | ExprKind::MinMax(_, items)
             | ExprKind::Array(items)
+            | ExprKind::ArrayPart(_, items)
             | ExprKind::SubqueryCompare { row: items, .. } => items.iter().for_each(f),
             ExprKind::Not(e)
             | ExprKind::IsNull(e, _)

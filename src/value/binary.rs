@@ -6,8 +6,8 @@ use num_bigint::BigInt;
 use num_traits::Zero;
 
 use super::numeric::{Numeric, pow10};
-use super::text::{char_byte, char_text, push_padding, utf8};
-use super::{Datum, Interval, Type, datetime, element_of, json, oid};
+use super::text::{char_byte, char_text, is_plain, push_padding, utf8};
+use super::{Datum, Interval, Type, bits, datetime, element_of, json, network, oid};
 use crate::error::{Error, Result, state};
 
 /// jsonb's only binary version.
@@ -113,12 +113,23 @@ fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
         }
         oid::CHAR => Datum::Text(char_text(reader.array::<1>()?[0])),
         oid::BPCHAR => Datum::Text(utf8(reader.rest())?.trim_end_matches(' ').to_owned()),
-        oid::TIMETZ | oid::BIT | oid::VARBIT | oid::INET | oid::TID | oid::RECORD => {
-            return Err(super::text::unsupported_type(ty));
+        oid::TIMETZ => {
+            let (micros, west) = (reader.i64()?, reader.i32()?);
+            Datum::Text(datetime::TimeTz::from_parts(micros, west)?.text())
         }
+        oid::INET | oid::CIDR => {
+            let cidr = ty.oid == oid::CIDR;
+            Datum::Text(network::Network::from_binary(reader.rest(), cidr)?.text(cidr))
+        }
+        oid::MACADDR => Datum::Text(network::mac_text(&reader.array()?)),
+        oid::BIT | oid::VARBIT => Datum::Text(bits::from_binary(reader.rest())?),
+        oid::NAME => Datum::Text(utf8(reader.rest())?.to_owned()),
         other => match element_of(other) {
             Some(element) => array(Type::with_typmod(element, ty.typmod), reader)?,
-            None => Datum::Text(utf8(reader.rest())?.to_owned()),
+            None if is_plain(other) || super::is_enum(other) => {
+                Datum::Text(utf8(reader.rest())?.to_owned())
+            }
+            None => return Err(super::text::unsupported_type(ty)),
         },
     })
 }
@@ -189,7 +200,8 @@ fn array(element: Type, reader: &mut Reader<'_>) -> Result<Datum> {
     if !(0..=1).contains(&flags) {
         return Err(invalid("invalid array flags"));
     }
-    if sent != element.oid {
+    // An enum type has another OID on PostgreSQL.
+    if sent != element.oid && !super::is_enum(element.oid) {
         return Err(Error::client(state::DATATYPE_MISMATCH, "wrong element type"));
     }
     let mut elements = Vec::new();
@@ -225,20 +237,21 @@ pub fn encode(datum: &Datum, ty: Type, out: &mut Vec<u8>) -> Result<()> {
         Datum::Text(_)
             if matches!(
                 ty.oid,
-                oid::INET
-                    | oid::TID
-                    | oid::BIT
-                    | oid::VARBIT
-                    | oid::REGCLASS
-                    | oid::REGTYPE
-                    | oid::REGPROC
-                    | oid::REGNAMESPACE
+                oid::TID | oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE
             ) =>
         {
             return Err(super::text::unsupported_type(ty));
         }
         Datum::Text(t) if ty.oid == oid::CHAR => {
             out.push(char_byte(t));
+        }
+        Datum::Text(t)
+            if matches!(
+                ty.oid,
+                oid::INET | oid::CIDR | oid::MACADDR | oid::TIMETZ | oid::BIT | oid::VARBIT
+            ) =>
+        {
+            out.extend_from_slice(&canonical_text(t, ty)?);
         }
         Datum::Text(t) => {
             out.extend_from_slice(t.as_bytes());
@@ -263,6 +276,26 @@ pub fn encode(datum: &Datum, ty: Type, out: &mut Vec<u8>) -> Result<()> {
         Datum::Array(element, elements) => push_array(*element, elements, ty, out)?,
     }
     Ok(())
+}
+
+/// The binary form of a type whose value is its canonical text.
+fn canonical_text(text: &str, ty: Type) -> Result<Vec<u8>> {
+    let damaged =
+        || invalid(format!("stored value does not fit type {}", super::type_name(ty.oid)));
+    match ty.oid {
+        oid::INET | oid::CIDR => {
+            let network = network::read(text).ok_or_else(damaged)?;
+            Ok(network.to_binary(ty.oid == oid::CIDR))
+        }
+        oid::MACADDR => network::parse_mac(text).map(|mac| mac.to_vec()),
+        oid::TIMETZ => {
+            let time = datetime::TimeTz::read(text).ok_or_else(damaged)?;
+            let mut out = time.micros.to_be_bytes().to_vec();
+            out.extend_from_slice(&(-time.east).to_be_bytes());
+            Ok(out)
+        }
+        _ => bits::to_binary(text),
+    }
 }
 
 fn integer(value: i64, ty: Type, out: &mut Vec<u8>) -> Result<()> {
@@ -329,11 +362,16 @@ fn push_numeric(value: &Numeric, out: &mut Vec<u8>) {
 fn push_array(element: u32, elements: &[Datum], ty: Type, out: &mut Vec<u8>) -> Result<()> {
     let inner = Type::with_typmod(element, ty.typmod);
     let vector = matches!(ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
+    // What the shadow calls an enum type: see the projection of its columns.
+    let named = match u32::try_from(ty.typmod) {
+        Ok(there) if super::is_enum(element) && there > 0 => there,
+        _ => element,
+    };
     let has_null = elements.iter().any(Datum::is_null);
     let dimensions = i32::from(!elements.is_empty() || vector);
     out.extend_from_slice(&dimensions.to_be_bytes());
     out.extend_from_slice(&i32::from(has_null).to_be_bytes());
-    out.extend_from_slice(&element.to_be_bytes());
+    out.extend_from_slice(&named.to_be_bytes());
     if dimensions == 0 {
         return Ok(());
     }

@@ -73,7 +73,16 @@ impl Codec {
     pub fn preserves_order(self, ty: Type) -> bool {
         match self {
             Self::Identity => {
-                !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL | oid::JSON | oid::JSONB)
+                !matches!(
+                    ty.oid,
+                    oid::NUMERIC
+                        | oid::INTERVAL
+                        | oid::JSON
+                        | oid::JSONB
+                        | oid::INET
+                        | oid::CIDR
+                        | oid::TIMETZ
+                ) && !super::is_enum(ty.oid)
             }
             Self::NumericNative
             | Self::NumericScaled

@@ -4,7 +4,7 @@
 //! The value must be of the type's family already; this is no cast between types.
 
 use super::text::{cut, integer_range};
-use super::{Datum, Interval, Type, datetime, oid, type_name};
+use super::{Datum, Interval, Type, bits, datetime, oid, type_name};
 use crate::error::{Error, Result, state};
 
 /// Longest name PostgreSQL keeps, in bytes.
@@ -26,7 +26,17 @@ pub fn coerce(datum: Datum, ty: Type, explicit: bool) -> Result<Datum> {
             }
             datum
         }
-        Datum::Text(text) => Datum::Text(string(text, ty, explicit)?),
+        Datum::Text(text) => Datum::Text(match ty.oid {
+            oid::BIT | oid::VARBIT => bits::fit(text, ty, explicit)?,
+            oid::TIMETZ => match datetime::TimeTz::read(&text) {
+                Some(time) => {
+                    let micros = round(time.micros, precision(ty));
+                    datetime::TimeTz { micros, ..time }.text()
+                }
+                None => text,
+            },
+            _ => string(text, ty, explicit)?,
+        }),
         Datum::Numeric(value) => match ty.precision_scale() {
             Some((precision, scale)) => Datum::Numeric(value.with_typmod(precision, scale)?),
             None => Datum::Numeric(value),
@@ -75,7 +85,7 @@ fn string(mut text: String, ty: Type, explicit: bool) -> Result<String> {
 /// Digits of a fraction of a second: 0 to 6.
 fn precision(ty: Type) -> u32 {
     match ty.oid {
-        oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ => {
+        oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ => {
             u32::try_from(ty.typmod).map_or(6, |p| p.min(6))
         }
         _ => 6,

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | bool | INTEGER 0 or 1 |
 //! | int2, int4, int8, oid, reg* | INTEGER |
-//! | float4, float8 | REAL (float4 rounded to f32; NaN cannot be held: 22003) |
+//! | float4, float8 | REAL (float4 rounded to f32), the TEXT `NaN` |
 //! | numeric | TEXT, PostgreSQL's output (scale kept), `NaN`, `Infinity`, `-Infinity` |
 //! | text, varchar, name, "char", json, unknown, enum | TEXT |
 //! | bpchar | TEXT without trailing blanks; padded on the wire from the typmod |
@@ -20,6 +20,9 @@
 //! | bytea | BLOB |
 //! | date, time, timestamp | TEXT, ISO, blank between, no trailing zeros of a fraction |
 //! | timestamptz | TEXT like timestamp, in UTC, without a zone |
+//! | timetz | TEXT, `hh:mm:ss+zz`, the zone as given |
+//! | inet, cidr, macaddr | TEXT, canonical output |
+//! | bit, varbit | TEXT of zeros and ones |
 //! | interval | TEXT, PostgreSQL's `postgres` output style |
 //! | uuid | TEXT, lower case with hyphens |
 //! | arrays | TEXT, JSON array of the elements' logical cells |
@@ -28,13 +31,16 @@
 
 pub mod array;
 pub mod binary;
+pub mod bits;
 pub mod canonical;
 mod cell;
 mod codec;
 mod coerce;
 pub mod datetime;
 mod datum;
+pub mod enums;
 pub mod json;
+pub mod network;
 pub mod numeric;
 pub mod sort_key;
 pub mod storage;
@@ -47,5 +53,6 @@ pub use cell::{Cell, CellRef};
 pub use codec::Codec;
 pub use coerce::coerce;
 pub use datum::{Datum, Interval};
+pub use enums::is_enum;
 pub use style::{DateStyle, Format, IntervalStyle, Style};
 pub use types::{Type, array_of, element_of, oid, type_name};

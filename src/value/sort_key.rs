@@ -4,7 +4,7 @@
 //! Equal values have equal keys, so a key also serves `=`, DISTINCT and GROUP BY.
 
 use super::numeric::Numeric;
-use super::{Interval, json};
+use super::{Interval, datetime, json, network, oid};
 use crate::error::Result;
 
 /// Key of an interval: 16 bytes. A month counts 30 days, a day 24 hours, as PostgreSQL
@@ -28,6 +28,15 @@ pub fn numeric(value: &Numeric) -> Vec<u8> {
 /// Key of a jsonb's text; 22P02 when it is not JSON.
 pub fn jsonb(text: &str) -> Result<Vec<u8>> {
     Ok(json::parse(text)?.sort_key())
+}
+
+/// Key of the text of an inet, cidr or timetz; None when it is none.
+pub fn of_text(type_oid: u32, text: &str) -> Option<Vec<u8>> {
+    match type_oid {
+        oid::INET | oid::CIDR => Some(network::read(text)?.sort_key()),
+        oid::TIMETZ => Some(datetime::TimeTz::read(text)?.sort_key()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

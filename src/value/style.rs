@@ -1,7 +1,10 @@
 //! The session settings that text forms depend on.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 
+use super::enums::Enums;
 use crate::error::{Error, Result, state};
 
 /// Text or binary, as Bind and RowDescription number them.
@@ -139,6 +142,8 @@ pub struct Style {
     /// since 2000-01-01 UTC. Without it such words are refused, as they must be in stored
     /// data.
     pub now: Option<i64>,
+    /// The labels of the database's enum types.
+    pub enums: Arc<Enums>,
 }
 
 impl Default for Style {
@@ -150,6 +155,7 @@ impl Default for Style {
             extra_float_digits: 1,
             bytea_hex: true,
             now: None,
+            enums: Arc::default(),
         }
     }
 }

@@ -33,6 +33,9 @@ pub mod oid {
     pub const FLOAT4: u32 = 700;
     pub const FLOAT8: u32 = 701;
     pub const UNKNOWN: u32 = 705;
+    pub const CIDR: u32 = 650;
+    pub const CIDR_ARRAY: u32 = 651;
+    pub const MACADDR: u32 = 829;
     pub const INET: u32 = 869;
     pub const BOOL_ARRAY: u32 = 1000;
     pub const BYTEA_ARRAY: u32 = 1001;
@@ -58,13 +61,16 @@ pub mod oid {
     pub const TIME_ARRAY: u32 = 1183;
     pub const TIMESTAMPTZ: u32 = 1184;
     pub const TIMESTAMPTZ_ARRAY: u32 = 1185;
+    pub const ACLITEM: u32 = 1033;
     pub const INTERVAL: u32 = 1186;
     pub const INTERVAL_ARRAY: u32 = 1187;
     pub const NUMERIC_ARRAY: u32 = 1231;
     pub const TIMETZ: u32 = 1266;
+    pub const TIMETZ_ARRAY: u32 = 1270;
     pub const BIT: u32 = 1560;
     pub const VARBIT: u32 = 1562;
     pub const NUMERIC: u32 = 1700;
+    pub const REFCURSOR: u32 = 1790;
     pub const REGCLASS: u32 = 2205;
     pub const REGTYPE: u32 = 2206;
     pub const UUID: u32 = 2950;
@@ -75,6 +81,7 @@ pub mod oid {
     pub const RECORD: u32 = 2249;
     pub const VOID: u32 = 2278;
     // Pseudo-types that appear in signatures.
+    pub const CSTRING: u32 = 2275;
     pub const ANY: u32 = 2276;
     pub const ANYARRAY: u32 = 2277;
     pub const ANYELEMENT: u32 = 2283;
@@ -127,11 +134,12 @@ impl Type {
             oid::INT2 => 2,
             oid::INT4 | oid::OID | oid::FLOAT4 | oid::DATE | oid::XID | oid::CID => 4,
             oid::REGPROC | oid::REGCLASS | oid::REGTYPE | oid::REGNAMESPACE | oid::VOID => 4,
-            oid::TID => 6,
+            oid::TID | oid::MACADDR => 6,
             oid::INT8 | oid::FLOAT8 | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ => 8,
             oid::TIMETZ => 12,
             oid::UUID | oid::INTERVAL => 16,
             oid::NAME => 64,
+            ty if super::is_enum(ty) => 4,
             oid::UNKNOWN => -2,
             _ => -1,
         }
@@ -166,8 +174,13 @@ const ARRAYS: &[(u32, u32)] = &[
     (oid::NAME_ARRAY, oid::NAME),
     (oid::OID_ARRAY, oid::OID),
     (oid::CHAR_ARRAY, oid::CHAR),
-    // aclitem, regclass, regtype, inet have no constants of their own as arrays.
-    (oid::ACLITEM_ARRAY, 1033),
+    (oid::ACLITEM_ARRAY, oid::ACLITEM),
+    (oid::CIDR_ARRAY, oid::CIDR),
+    (oid::TIMETZ_ARRAY, oid::TIMETZ),
+    // The others have no constants of their own as arrays.
+    (1040, oid::MACADDR),
+    (1561, oid::BIT),
+    (1563, oid::VARBIT),
     (2210, oid::REGCLASS),
     (2211, oid::REGTYPE),
     (1008, oid::REGPROC),
@@ -182,13 +195,15 @@ pub fn element_of(array: u32) -> Option<u32> {
     match array {
         oid::INT2VECTOR => Some(oid::INT2),
         oid::OIDVECTOR => Some(oid::OID),
+        _ if super::enums::enum_of_array(array).is_some() => super::enums::enum_of_array(array),
         _ => ARRAYS.iter().find(|(a, _)| *a == array).map(|(_, e)| *e),
     }
 }
 
 /// The array type over an element type.
 pub fn array_of(element: u32) -> Option<u32> {
-    ARRAYS.iter().find(|(_, e)| *e == element).map(|(a, _)| *a)
+    let built_in = ARRAYS.iter().find(|(_, e)| *e == element).map(|(a, _)| *a);
+    built_in.or_else(|| super::enums::array_of_enum(element))
 }
 
 /// The SQL name of a built-in type, as `format_type(oid, NULL)` gives it; `???` when unknown.
@@ -225,8 +240,25 @@ pub fn type_name(type_oid: u32) -> &'static str {
         oid::VOID => "void",
         oid::RECORD => "record",
         oid::INET => "inet",
+        oid::CIDR => "cidr",
+        oid::MACADDR => "macaddr",
         oid::INT2VECTOR => "int2vector",
         oid::OIDVECTOR => "oidvector",
+        142 => "xml",
+        600 => "point",
+        601 => "lseg",
+        602 => "path",
+        603 => "box",
+        604 => "polygon",
+        628 => "line",
+        718 => "circle",
+        774 => "macaddr8",
+        790 => "money",
+        3220 => "pg_lsn",
+        3614 => "tsvector",
+        3615 => "tsquery",
+        4072 => "jsonpath",
+        5069 => "xid8",
         oid::TID => "tid",
         oid::XID => "xid",
         oid::CID => "cid",
@@ -258,6 +290,8 @@ pub fn type_name(type_oid: u32) -> &'static str {
         oid::TIMESTAMP_ARRAY => "timestamp without time zone[]",
         oid::TIMESTAMPTZ_ARRAY => "timestamp with time zone[]",
         oid::INTERVAL_ARRAY => "interval[]",
+        oid::TIMETZ_ARRAY => "time with time zone[]",
+        oid::CIDR_ARRAY => "cidr[]",
         oid::ACLITEM_ARRAY => "aclitem[]",
         _ => "???",
     }

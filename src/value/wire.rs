@@ -162,14 +162,10 @@ fn write_text(cell: CellRef<'_>, ty: Type, style: &Style, out: &mut BytesMut) ->
     Ok(true)
 }
 
-/// Types whose logical text cell is their text and binary form as it is.
+/// Types whose logical text cell is their text form as it is.
 fn copies(type_oid: u32) -> bool {
     matches!(type_oid, oid::TEXT | oid::VARCHAR | oid::NAME | oid::JSON | oid::UNKNOWN)
-        || (storage::is_text(type_oid)
-            && !matches!(
-                type_oid,
-                oid::BPCHAR | oid::CHAR | oid::INET | oid::TID | oid::BIT | oid::VARBIT
-            ))
+        || (storage::is_text(type_oid) && !matches!(type_oid, oid::BPCHAR | oid::CHAR | oid::TID))
 }
 
 /// Writes the binary form of a logical cell without a `Datum`; `false` when it cannot.
@@ -196,10 +192,17 @@ fn write_binary(cell: CellRef<'_>, ty: Type, out: &mut BytesMut) -> Result<bool>
             // Years 1 to 9999 fit.
             put(&(micros.div_euclid(MICROS_PER_DAY) as i32).to_be_bytes(), out)?;
         }
-        (CellRef::Text(bytes), type_oid) if copies(type_oid) => put(utf8(bytes)?.as_bytes(), out)?,
+        (CellRef::Text(bytes), type_oid) if copies(type_oid) && !packed(type_oid) => {
+            put(utf8(bytes)?.as_bytes(), out)?;
+        }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Types whose binary form is not their text.
+fn packed(type_oid: u32) -> bool {
+    matches!(type_oid, oid::INET | oid::CIDR | oid::MACADDR | oid::TIMETZ | oid::BIT | oid::VARBIT)
 }
 
 /// Reads a Bind parameter that is not NULL into its logical cell.
@@ -222,7 +225,11 @@ pub fn read(ty: Type, format: Format, bytes: &[u8], style: &Style) -> Result<Cel
 pub fn read_datum(ty: Type, format: Format, bytes: &[u8], style: &Style) -> Result<Datum> {
     match format {
         Format::Text => text::parse(ty, utf8(bytes)?, style),
-        Format::Binary => binary::decode(ty, bytes),
+        Format::Binary => {
+            let datum = binary::decode(ty, bytes)?;
+            style.enums.check_value(ty.oid, &datum)?;
+            Ok(datum)
+        }
     }
 }
 

@@ -6,8 +6,10 @@
 //! type or a wrong error code fails the test; what is refused with 0A000 is counted.
 
 mod data;
+mod live;
 mod sqlite;
 mod statements;
+mod values;
 
 use crate::common::Pg;
 use tokio_postgres::{NoTls, SimpleQueryMessage};

@@ -16,7 +16,8 @@ use super::project::Projection;
 use crate::backend::sqlite::events::Op;
 use crate::error::{Error, Result};
 use crate::schema::Relation;
-use crate::value::{Datum, Type, oid};
+use crate::value::enums::enum_of_array;
+use crate::value::{Datum, Type, is_enum, oid};
 
 /// Prepared statements kept; beyond that all are dropped and made anew.
 const STATEMENTS_MAX: usize = 2000;
@@ -49,7 +50,7 @@ impl Prepared {
         let pg_types: Vec<PgType> = types
             .iter()
             .map(|ty| {
-                PgType::from_oid(ty.oid)
+                pg_type(*ty)
                     .ok_or_else(|| Error::unsupported(format!("a parameter of type {}", ty.oid)))
             })
             .collect::<Result<_>>()?;
@@ -69,6 +70,16 @@ impl Prepared {
     /// Forgets every statement (after DDL).
     pub fn clear(&mut self) {
         self.statements.clear();
+    }
+}
+
+/// The type a parameter is prepared with. PostgreSQL finds an enum type by itself: its OID is
+/// not ours. An array of one is known only with the column it is for.
+pub fn pg_type(ty: Type) -> Option<PgType> {
+    match enum_of_array(ty.oid) {
+        _ if is_enum(ty.oid) => Some(PgType::UNKNOWN),
+        Some(_) => (ty.typmod > 0).then_some(PgType::UNKNOWN),
+        None => PgType::from_oid(ty.oid),
     }
 }
 

@@ -38,9 +38,12 @@ pub async fn columns(control: &Control, relation: &Relation) -> Result<Vec<There
     let rows = control
         .client()
         .query(
-            "SELECT attname::text, atttypid, atttypmod, attnotnull, attgenerated <> '', \
-             attidentity = 'a', attidentity <> '' OR atthasdef FROM pg_attribute \
-             WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
+            "SELECT attname::text, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, \
+             CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE atttypmod END, attnotnull, \
+             attgenerated <> '', attidentity = 'a', attidentity <> '' OR atthasdef, \
+             CASE WHEN t.typtype = 'e' THEN t.oid WHEN e.typtype = 'e' THEN e.oid END \
+             FROM pg_attribute JOIN pg_type t ON t.oid = atttypid \
+             LEFT JOIN pg_type e ON e.oid = t.typelem WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
              ORDER BY attnum",
             &[&table_name(relation)],
         )
@@ -53,6 +56,7 @@ pub async fn columns(control: &Control, relation: &Relation) -> Result<Vec<There
                 name: row.get(0),
                 ty: Type::with_typmod(row.get(1), row.get(2)),
                 not_null: row.get(3),
+                enumerated: row.get(7),
             },
             generated: row.get(4),
             always: row.get(5),

@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::schema::{Codec, Relation};
-use crate::value::{CellRef, Datum, Style, Type, canonical, coerce, json, oid, storage, text};
+use crate::value::enums::{Enums, enum_of_array};
+use crate::value::{
+    CellRef, Datum, Style, Type, canonical, coerce, is_enum, json, oid, storage, text,
+};
 
 /// One column on PostgreSQL.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Actual {
     pub ty: Type,
     /// NOT NULL.
     pub not_null: bool,
+    /// The OID PostgreSQL gave the enum type, of the column or of its elements.
+    pub enumerated: Option<u32>,
 }
 
 /// How the rows of one table become PostgreSQL's.
@@ -89,7 +94,7 @@ impl Projection {
                 Target {
                     index,
                     name: column.name.clone(),
-                    ty: there.map_or(column.ty, |a| a.ty),
+                    ty: there.map_or(column.ty, |a| a.of(column.ty)),
                     not_null: there.map_or(column.not_null, |a| a.not_null),
                     generated: column.generated.is_some(),
                     codec: column.codec,
@@ -136,6 +141,21 @@ impl Projection {
     }
 }
 
+impl Actual {
+    /// The type that values for this column are written as. Enum types have OIDs of their own
+    /// on each side: ours stands for both, and over an array the modifier carries the element
+    /// type's OID there, which the binary form names.
+    fn of(&self, ours: Type) -> Type {
+        match self.enumerated {
+            Some(_) if is_enum(ours.oid) => ours,
+            Some(element) if enum_of_array(ours.oid).is_some() => {
+                Type::with_typmod(ours.oid, i32::try_from(element).unwrap_or(-1))
+            }
+            _ => self.ty,
+        }
+    }
+}
+
 impl Target {
     fn value(&self, cell: CellRef<'_>) -> std::result::Result<Datum, Cow<'static, str>> {
         let said = |e: crate::error::Error| Cow::Owned(e.message().to_owned());
@@ -166,7 +186,7 @@ fn convert(datum: Datum, from: Type, to: Type) -> Result<Datum> {
     if family(from.oid) == family(to.oid) {
         return Ok(datum);
     }
-    let style = Style::default();
+    let style = Style { enums: Arc::new(Enums::trusting()), ..Style::default() };
     let mut out = Vec::new();
     text::format(&datum, from, &style, &mut out);
     text::parse(Type::new(to.oid), &String::from_utf8_lossy(&out), &style)
@@ -291,7 +311,12 @@ mod tests {
     #[test]
     fn another_type_is_reached_through_text() {
         let column = Column::new(1, "at", Type::new(oid::TEXT));
-        let actual = [Actual { name: "at".into(), ty: Type::new(oid::DATE), not_null: false }];
+        let actual = [Actual {
+            name: "at".into(),
+            ty: Type::new(oid::DATE),
+            not_null: false,
+            enumerated: None,
+        }];
         let projection = Projection::over(&table(vec![column], None), &actual);
         let of = |t: &'static [u8]| projection.project(move |_| CellRef::Text(t));
         assert_eq!(of(b"2000-01-03").values, [Datum::Date(2)]);

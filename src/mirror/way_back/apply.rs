@@ -11,6 +11,7 @@ use crate::backend::postgres::decode::{Old, Table, Tuple, Value};
 use crate::backend::sqlite::{Connection, owned};
 use crate::error::{Error, Result};
 use crate::schema::{Catalog, Column, Relation, RelationKind};
+use crate::value::enums::Enums;
 use crate::value::{Cell, Datum, Style, canonical, storage, text};
 
 /// Why a change cannot be followed.
@@ -109,7 +110,8 @@ impl Shape {
             columns,
             identity,
             several,
-            style: Style::default(),
+            // PostgreSQL has judged its labels already.
+            style: Style { enums: Arc::new(Enums::trusting()), ..Style::default() },
         })
     }
 

@@ -484,6 +484,8 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
             extra_float_digits: get("extra_float_digits").parse().unwrap_or(1),
             bytea_hex: get("bytea_output") != "escape",
             now: None,
+            // The session adds those of its catalog where text is read.
+            enums: std::sync::Arc::default(),
         },
         search_path,
         statement_timeout: duration(values, start, "statement_timeout"),

@@ -83,6 +83,15 @@ impl Analyzer<'_> {
             .ok_or_else(|| errors::cannot_cast(from, target, expr.pos))?;
         let pos = expr.pos;
         if let ExprKind::Const(cell) = &expr.kind {
+            if let (Cell::Integer(i), oid::INT4, oid::OID) = (cell, from, target) {
+                // The bits of an int4 are taken as an unsigned number.
+                let wrapped = Cell::Integer(i & 0xffff_ffff);
+                return Ok(constant(wrapped, Type::new(target), pos));
+            }
+            if (from, target) == (oid::CIDR, oid::INET) {
+                let kind = ExprKind::Cast(Box::new(expr), kind);
+                return Ok(Expr { kind, ty: Type::new(target), pos });
+            }
             if path == Path::Relabel {
                 return Ok(constant(cell.clone(), Type::new(target), pos));
             }

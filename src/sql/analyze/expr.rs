@@ -9,7 +9,7 @@ use super::walk::location;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, ExprKind as A};
-use crate::sql::ir::{CastKind, Expr, ExprKind};
+use crate::sql::ir::{ArrayPart, CastKind, Expr, ExprKind};
 use crate::sql::types;
 use crate::sql::types::coerce::Context;
 use crate::value::{Cell, Type, oid};
@@ -92,8 +92,11 @@ impl Analyzer<'_> {
             A::Array(items) => self.array(items, pos, None),
             A::Row(_) => Err(Error::unsupported("a row as a value").at(pos)),
             A::Subscript { expr, lower, upper, slice } => {
+                if matches!(expr.kind, A::Subscript { .. }) && self.is_array_part(expr)? {
+                    return Err(Error::unsupported("an array of more than one dimension").at(pos));
+                }
                 if *slice {
-                    return Err(Error::unsupported("an array slice").at(pos));
+                    return self.slice(expr, lower.as_deref(), upper.as_deref(), pos);
                 }
                 let index = lower.as_deref().or(upper.as_deref());
                 self.subscript(expr, index, pos)
@@ -248,6 +251,47 @@ impl Analyzer<'_> {
         let ty = Type::with_typmod(item, base.ty.typmod);
         let kind = ExprKind::Subscript(Box::new(base), Box::new(index_expr));
         Ok(Expr { kind, ty, pos })
+    }
+
+    /// Whether a subscripted expression is itself a part of an array, so that another
+    /// subscript means another dimension.
+    fn is_array_part(&mut self, expr: &ast::Expr) -> Result<bool> {
+        let A::Subscript { expr: inner, .. } = &expr.kind else { return Ok(false) };
+        let frozen = self.frozen.len();
+        let ty = self.expr(inner)?.ty.oid;
+        self.frozen.truncate(frozen);
+        Ok(types::element(ty).is_some())
+    }
+
+    /// `a[lower:upper]`
+    fn slice(
+        &mut self,
+        base: &ast::Expr,
+        lower: Option<&ast::Expr>,
+        upper: Option<&ast::Expr>,
+        pos: u32,
+    ) -> Result<Expr> {
+        let base = self.expr(base)?;
+        if types::element(base.ty.oid).is_none() {
+            return Err(Error::unsupported("a slice of this type").at(pos));
+        }
+        let (ty, part) =
+            (base.ty, ArrayPart::Slice { lower: lower.is_some(), upper: upper.is_some() });
+        let mut items = vec![base];
+        for bound in [lower, upper].into_iter().flatten() {
+            items.push(self.array_index(bound)?);
+        }
+        Ok(Expr { kind: ExprKind::ArrayPart(part, items), ty, pos })
+    }
+
+    /// A subscript of an array: an integer.
+    pub(super) fn array_index(&mut self, index: &ast::Expr) -> Result<Expr> {
+        let expr = self.expr(index)?;
+        let int4 = Type::new(oid::INT4);
+        self.coerce_to(expr, int4, Context::Assignment)?.ok_or_else(|| {
+            let message = "array subscript must have type integer";
+            errors::client(state::DATATYPE_MISMATCH, index.pos, message)
+        })
     }
 
     /// `name[i]`: the letter at i, counted from 0.

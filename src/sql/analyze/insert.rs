@@ -256,7 +256,7 @@ impl Analyzer<'_> {
     ) -> Result<Vec<usize>> {
         Ok((0..relation.columns.len())
             .filter(|i| !given.contains(i))
-            .filter(|i| has_default(&relation.columns[*i]))
+            .filter(|i| must_fill(relation, *i))
             .collect())
     }
 
@@ -297,7 +297,7 @@ impl Analyzer<'_> {
         // Defaults are taken for each row of the query.
         let before = std::mem::replace(&mut self.level().per_row, true);
         for index in 0..relation.columns.len() {
-            if !columns.contains(&index) && has_default(&relation.columns[index]) {
+            if !columns.contains(&index) && must_fill(relation, index) {
                 exprs.push(self.column_default(relation, index, &mut defaults)?);
                 columns.push(index);
             }
@@ -389,6 +389,13 @@ fn has_default(column: &Column) -> bool {
     column.generated.is_none()
         && (column.sequence.is_some() || column.identity.is_some() || column.default.is_some())
         && (column.sequence.is_some() || column.default.is_some())
+}
+
+/// Whether a column that is not given must stand in the statement: it has a default, or
+/// SQLite would number it where PostgreSQL has NULL.
+fn must_fill(relation: &Relation, index: usize) -> bool {
+    let column = &relation.columns[index];
+    has_default(column) || (relation.rowid_alias == Some(index) && column.generated.is_none())
 }
 
 /// VALUES and nothing else.

@@ -11,7 +11,7 @@ use crate::sql::ast::Literal;
 use crate::sql::ir::{CastKind, Expr, ExprKind};
 use crate::sql::plan::FrozenSource;
 use crate::sql::types::pseudo;
-use crate::value::{Cell, Datum, Style, Type, oid, storage, text};
+use crate::value::{Cell, Datum, Style, Type, bits, oid, storage, text};
 
 impl Analyzer<'_> {
     /// A constant as written.
@@ -29,7 +29,10 @@ impl Analyzer<'_> {
                 Err(_) => return self.read_literal(n, Type::new(oid::NUMERIC), pos),
             },
             Literal::String(s) => (Cell::Text(s.clone()), oid::UNKNOWN),
-            Literal::Bits(_) => return Err(Error::unsupported("a bit string").at(pos)),
+            Literal::Bits(bits) => {
+                let bits = bits::parse(bits).map_err(|e| e.at(pos))?;
+                return Ok(constant(Cell::Text(bits), Type::new(oid::BIT), pos));
+            }
         };
         Ok(constant(cell, Type::new(ty), pos))
     }
@@ -62,7 +65,9 @@ impl Analyzer<'_> {
         }
         let with_unit = (ty.oid == oid::INTERVAL).then(|| interval_unit(s, ty.typmod)).flatten();
         let s = with_unit.as_deref().unwrap_or(s);
-        let datum = text::parse(ty, s, &Style::default()).map_err(|e| e.at(pos))?;
+        let enums = std::sync::Arc::clone(&self.context.catalog.enums);
+        let style = Style { enums, ..Style::default() };
+        let datum = text::parse(ty, s, &style).map_err(|e| e.at(pos))?;
         typed(&datum, ty, pos)
     }
 

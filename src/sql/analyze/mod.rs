@@ -129,8 +129,8 @@ pub fn expression(text: &str, relation: &Relation, context: &Context<'_>) -> Res
 ///
 /// # Errors
 /// 42704 for an unknown type, 22023 for a modifier out of range.
-pub fn type_name(name: &ast::TypeName) -> Result<Type> {
-    typename::resolve(name)
+pub fn type_name(name: &ast::TypeName, catalog: &crate::schema::Catalog) -> Result<Type> {
+    typename::resolve(name, catalog)
 }
 
 /// The tree of an expression's text.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Analyzer, errors, typename};
 use crate::error::{Error, Result, state};
-use crate::schema::{Relation, Sequence};
+use crate::schema::{Catalog, Relation, Sequence};
 use crate::sql::ast;
 use crate::sql::types::{pseudo, tables};
 use crate::value::oid;
@@ -71,7 +71,7 @@ impl Analyzer<'_> {
             return Ok(number);
         }
         if type_oid == pseudo::REGPROCEDURE {
-            return procedure_literal(text);
+            return procedure_literal(text, self.context.catalog);
         }
         let parts = identifier_parts(text)?;
         let (schema, name) = match parts.as_slice() {
@@ -90,7 +90,7 @@ impl Analyzer<'_> {
                 .find(|(n, _)| *n == name)
                 .map(|(_, o)| *o)
                 .ok_or_else(|| missing("schema", state::INVALID_SCHEMA_NAME)),
-            oid::REGTYPE => type_literal(text),
+            oid::REGTYPE => type_literal(text, self.context.catalog),
             oid::REGPROC => match tables().procs(name) {
                 [] => Err(missing("function", state::UNDEFINED_FUNCTION)),
                 [one] => Ok(one.oid),
@@ -131,7 +131,7 @@ impl Analyzer<'_> {
 }
 
 /// The OID of `name(type, …)`.
-fn procedure_literal(text: &str) -> Result<u32> {
+fn procedure_literal(text: &str, catalog: &Catalog) -> Result<u32> {
     let missing =
         || Error::client(state::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"));
     let (name, rest) = text.split_once('(').ok_or_else(missing)?;
@@ -142,14 +142,14 @@ fn procedure_literal(text: &str) -> Result<u32> {
         .split(',')
         .map(str::trim)
         .filter(|t| !t.is_empty())
-        .map(type_literal)
+        .map(|ty| type_literal(ty, catalog))
         .collect::<Result<_>>()?;
     let found = tables().procs(name).iter().find(|p| *p.arguments == *types);
     found.map(|p| p.oid).ok_or_else(missing)
 }
 
 /// The OID of a type's name, spelled as in SQL.
-fn type_literal(text: &str) -> Result<u32> {
+fn type_literal(text: &str, catalog: &Catalog) -> Result<u32> {
     let missing =
         || Error::client(state::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"));
     let parsed = super::super::parse(&format!("SELECT NULL::{text}")).map_err(|_| missing())?;
@@ -158,7 +158,7 @@ fn type_literal(text: &str) -> Result<u32> {
         && let [target] = simple.targets.as_slice()
         && let ast::ExprKind::Cast(_, name) = &target.expr.kind
     {
-        return typename::resolve(name).map(|t| t.oid).map_err(|_| missing());
+        return typename::resolve(name, catalog).map(|t| t.oid).map_err(|_| missing());
     }
     Err(missing())
 }

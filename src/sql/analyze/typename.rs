@@ -5,6 +5,7 @@
 
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
+use crate::schema::Catalog;
 use crate::sql::ast::TypeName;
 use crate::sql::types::{self, tables};
 use crate::value::{Type, oid};
@@ -12,12 +13,12 @@ use crate::value::{Type, oid};
 impl Analyzer<'_> {
     /// The type a name means.
     pub(super) fn type_name(&self, name: &TypeName) -> Result<Type> {
-        resolve(name)
+        resolve(name, self.context.catalog)
     }
 }
 
 /// The type a name means; domains of information_schema are their base types.
-pub(super) fn resolve(name: &TypeName) -> Result<Type> {
+pub(super) fn resolve(name: &TypeName, catalog: &Catalog) -> Result<Type> {
     let spelled = || match &name.schema {
         Some(schema) if schema != "pg_catalog" => format!("{schema}.{}", name.name),
         _ => format!("{}{}", name.name, if name.array { "[]" } else { "" }),
@@ -28,13 +29,16 @@ pub(super) fn resolve(name: &TypeName) -> Result<Type> {
     };
     match name.schema.as_deref() {
         None | Some("pg_catalog" | "information_schema") => {}
-        Some("public") => return Err(missing()),
+        Some("public") => return user_type(name, catalog)?.ok_or_else(missing),
         Some(schema) => {
             let message = format!("schema \"{schema}\" does not exist");
             return Err(errors::client(state::INVALID_SCHEMA_NAME, name.pos, message));
         }
     }
-    let found = tables().type_oid(&name.name).ok_or_else(missing)?;
+    let Some(found) = tables().type_oid(&name.name) else {
+        let user = if name.schema.is_none() { user_type(name, catalog)? } else { None };
+        return user.ok_or_else(missing);
+    };
     let base = types::base(found);
     let typmod = modifier(base, &name.modifiers).map_err(|e| e.at(name.pos))?;
     if name.array {
@@ -42,6 +46,26 @@ pub(super) fn resolve(name: &TypeName) -> Result<Type> {
         return Ok(Type::with_typmod(array, typmod));
     }
     Ok(Type::with_typmod(base, typmod))
+}
+
+/// A type of schema `public`; an array type also by its own name, `_name`.
+fn user_type(name: &TypeName, catalog: &Catalog) -> Result<Option<Type>> {
+    let element = catalog.enums.named(&name.name).map(|e| e.oid);
+    let array = name.name.strip_prefix('_').and_then(|n| catalog.enums.named(n));
+    let found = match (element, array) {
+        (Some(element), _) if name.array => types::array_of(element),
+        (Some(element), _) => Some(element),
+        (None, Some(element)) if !name.array => types::array_of(element.oid),
+        _ => None,
+    };
+    match found {
+        Some(found) if !name.modifiers.is_empty() => {
+            let shown = types::sql_name(found);
+            let message = format!("type modifier is not allowed for type \"{shown}\"");
+            Err(errors::syntax(name.pos, message))
+        }
+        found => Ok(found.map(Type::new)),
+    }
 }
 
 /// The typmod of a type's modifiers in parentheses.
@@ -85,7 +109,13 @@ fn modifier(type_oid: u32, modifiers: &[i64]) -> Result<i32> {
             let precision = if precision == 0xffff { 0xffff } else { precision.clamp(0, 6) };
             Ok((range << 16) | small(precision)?)
         }
-        oid::BIT | oid::VARBIT => small(first),
+        oid::BIT | oid::VARBIT => {
+            let label = if type_oid == oid::BIT { "bit" } else { "varbit" };
+            if first < 1 {
+                return Err(invalid(format!("length for type {label} must be at least 1")));
+            }
+            small(first)
+        }
         _ => {
             let name = types::sql_name(type_oid);
             Err(errors::syntax(0, format!("type modifier is not allowed for type \"{name}\"")))

@@ -10,9 +10,10 @@ use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::schema::{Column, Identity, Relation};
 use crate::sql::ast::{self, ExprKind as A};
-use crate::sql::ir::{Expr, Query, Table, Update};
+use crate::sql::ir::{ArrayPart, Expr, ExprKind, Query, Table, Update};
 use crate::sql::types::coerce::Context;
 use crate::sql::types::sql_name;
+use crate::value::{Type, oid};
 
 /// Single assignments, and those of a whole row from a subquery.
 pub(super) type Assigned = (Vec<(u32, Expr)>, Vec<(Vec<u32>, Query)>);
@@ -65,12 +66,19 @@ impl Analyzer<'_> {
         let (mut single, mut rows): Assigned = (Vec::new(), Vec::new());
         let mut seen: Vec<usize> = Vec::new();
         for assignment in list {
+            if let ([name], Some(element)) = (assignment.columns.as_slice(), &assignment.element) {
+                let index = relation.column(name).ok_or_else(|| {
+                    errors::undefined_column_of(name, &relation.name, assignment.pos)
+                })?;
+                self.set_element(&mut single, &seen, relation, index, (element, assignment))?;
+                continue;
+            }
             let mut columns = Vec::with_capacity(assignment.columns.len());
             for name in &assignment.columns {
                 let index = relation.column(name).ok_or_else(|| {
                     errors::undefined_column_of(name, &relation.name, assignment.pos)
                 })?;
-                if seen.contains(&index) {
+                if seen.contains(&index) || single.iter().any(|(c, _)| *c == number(index)) {
                     let message = format!("multiple assignments to same column \"{name}\"");
                     return Err(errors::syntax(0, message));
                 }
@@ -111,6 +119,57 @@ impl Analyzer<'_> {
             }
         }
         Ok((single, rows))
+    }
+
+    /// `SET a[i] = value`: the whole array with one element replaced; several elements of one
+    /// array go on from each other.
+    fn set_element(
+        &mut self,
+        single: &mut Vec<(u32, Expr)>,
+        seen: &[usize],
+        relation: &Relation,
+        index: usize,
+        (element, assignment): (&ast::Expr, &ast::Assignment),
+    ) -> Result<()> {
+        let column = &relation.columns[index];
+        let pos = assignment.pos;
+        if seen.contains(&index) {
+            let message = format!("multiple assignments to same column \"{}\"", column.name);
+            return Err(errors::syntax(0, message));
+        }
+        check_generated(column)?;
+        let Some(item) = crate::sql::types::element(column.ty.oid) else {
+            if column.ty.oid == oid::JSONB {
+                return Err(Error::unsupported("assignment to a subscript of jsonb").at(pos));
+            }
+            let name = sql_name(column.ty.oid);
+            let message =
+                format!("cannot subscript type {name} because it does not support subscripting");
+            return Err(errors::client(state::DATATYPE_MISMATCH, pos, message));
+        };
+        let subscript = self.at_place(Place::UpdateSource, |a| a.array_index(element))?;
+        let value = match assignment.value.kind {
+            A::Default => {
+                let message = "cannot set an array element to DEFAULT";
+                return Err(errors::client(state::FEATURE_NOT_SUPPORTED, pos, message));
+            }
+            _ => self.at_place(Place::UpdateSource, |a| a.expr(&assignment.value))?,
+        };
+        let element = Column { ty: Type::with_typmod(item, column.ty.typmod), ..column.clone() };
+        let value = self.assign(value, &element)?;
+        let former = single.iter().position(|(c, _)| *c == number(index));
+        let whole = match former {
+            Some(at) => single.remove(at).1,
+            None => {
+                let items = &self.level().items;
+                let target = items.iter().find(|i| i.target).or(items.first());
+                let own = target.and_then(|t| t.columns.get(index)).map(|c| c.expr.clone());
+                own.ok_or_else(|| Error::internal("an assignment without its table"))?
+            }
+        };
+        let kind = ExprKind::ArrayPart(ArrayPart::Set, vec![whole, subscript, value]);
+        single.push((number(index), Expr { kind, ty: column.ty, pos }));
+        Ok(())
     }
 
     fn assigned(&mut self, value: &ast::Expr, relation: &Relation, index: usize) -> Result<Expr> {

@@ -32,7 +32,8 @@ pub(in crate::sql) fn visit(expr: &Expr, f: &mut dyn FnMut(&Expr) -> bool) {
         | ExprKind::Or(list)
         | ExprKind::Coalesce(list)
         | ExprKind::MinMax(_, list)
-        | ExprKind::Array(list) => visit_all(list, f),
+        | ExprKind::Array(list)
+        | ExprKind::ArrayPart(_, list) => visit_all(list, f),
         ExprKind::Not(e)
         | ExprKind::IsNull(e, _)
         | ExprKind::IsBool(e, _, _)
@@ -290,6 +291,7 @@ pub(super) fn same(a: &Expr, b: &Expr) -> bool {
         | (ExprKind::Coalesce(x), ExprKind::Coalesce(y))
         | (ExprKind::Array(x), ExprKind::Array(y)) => all(x, y),
         (ExprKind::MinMax(g, x), ExprKind::MinMax(h, y)) => g == h && all(x, y),
+        (ExprKind::ArrayPart(p, x), ExprKind::ArrayPart(q, y)) => p == q && all(x, y),
         (ExprKind::Not(x), ExprKind::Not(y)) => same(x, y),
         (ExprKind::IsNull(x, n), ExprKind::IsNull(y, m)) => n == m && same(x, y),
         (ExprKind::IsBool(x, v, n), ExprKind::IsBool(y, w, m)) => v == w && n == m && same(x, y),

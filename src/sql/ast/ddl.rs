@@ -35,6 +35,10 @@ pub enum Ddl {
     CreateSchema { name: String, if_not_exists: bool },
     /// CREATE EXTENSION
     CreateExtension { name: String, if_not_exists: bool },
+    /// CREATE TYPE … AS ENUM
+    CreateEnum { name: Name, labels: Vec<String> },
+    /// ALTER TYPE … ADD VALUE, RENAME VALUE
+    AlterEnum { name: Name, change: EnumChange },
     /// DROP kind names
     Drop { kind: ObjectKind, names: Vec<Name>, if_exists: bool, cascade: bool },
     /// TRUNCATE
@@ -50,6 +54,15 @@ pub enum Ddl {
     /// Accepted, changes nothing a client can see (owners, default privileges): the command
     /// tag.
     NoEffect(&'static str),
+}
+
+/// A change of an enum type's labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnumChange {
+    /// ADD VALUE label [BEFORE | AFTER neighbour]
+    Add { label: String, neighbour: Option<String>, after: bool, if_not_exists: bool },
+    /// RENAME VALUE from TO to
+    Rename { from: String, to: String },
 }
 
 /// What a DDL statement names.

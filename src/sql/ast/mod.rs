@@ -8,8 +8,8 @@
 mod ddl;
 
 pub use ddl::{
-    AlterAction, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable, Ddl, Like,
-    ObjectKind, RenameWhat, SequenceOptions,
+    AlterAction, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable, Ddl, EnumChange,
+    Like, ObjectKind, RenameWhat, SequenceOptions,
 };
 
 /// One statement of a query string.
@@ -324,6 +324,8 @@ pub struct OnConflict {
 pub struct Assignment {
     /// Target columns; one unless a row is assigned.
     pub columns: Vec<String>,
+    /// Subscript of the array element that is set, instead of the whole column.
+    pub element: Option<Box<Expr>>,
     /// The value (`Expr::Default` allowed); a row or subquery when several columns.
     pub value: Expr,
     /// Position.

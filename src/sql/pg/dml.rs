@@ -129,9 +129,7 @@ impl Lower<'_> {
         for node in nodes {
             let Some(N::ResTarget(target)) = node.node else { return Err(missing()) };
             let target = *target;
-            if !target.indirection.is_empty() {
-                return Err(Stop::Unsupported("assignment to an array element or a field"));
-            }
+            let element = self.element(target.indirection)?;
             let pos = self.pos(target.location);
             let value = target.val.ok_or_else(missing)?;
             let value = match value.node {
@@ -143,9 +141,24 @@ impl Lower<'_> {
                 Some(N::MultiAssignRef(reference)) => self.some(reference.source)?,
                 node => self.expr(Node { node })?,
             };
-            assignments.push(Assignment { columns: vec![target.name], value, pos });
+            assignments.push(Assignment { columns: vec![target.name], element, value, pos });
         }
         Ok(assignments)
+    }
+}
+
+impl Lower<'_> {
+    /// The subscript of an assigned array element; slices, fields and further dimensions are
+    /// refused.
+    fn element(&mut self, mut indirection: Vec<Node>) -> Lowered<Option<Box<Expr>>> {
+        let refused = Stop::Unsupported("assignment to a slice, a field or an inner array");
+        let Some(step) = indirection.pop() else { return Ok(None) };
+        match step.node {
+            Some(N::AIndices(indices)) if indirection.is_empty() && !indices.is_slice => {
+                self.boxed(indices.uidx).map(Some)
+            }
+            _ => Err(refused),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod ddl;
 pub mod deep;
 mod deparse;
 mod dml;
+mod enums;
 mod expr;
 mod function;
 mod newer;

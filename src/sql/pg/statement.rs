@@ -2,7 +2,7 @@
 
 use pg_query::protobuf::{self, SelectStmt, node::Node as N};
 
-use super::{Lower, Lowered, Stop, missing, text_of, utility};
+use super::{Lower, Lowered, Stop, enums, missing, text_of, utility};
 use crate::sql::ast::{Ddl, Statement};
 
 type Node = protobuf::Node;
@@ -70,6 +70,8 @@ impl Lower<'_> {
             N::CreateExtensionStmt(s) => {
                 Ok(Ddl::CreateExtension { name: s.extname, if_not_exists: s.if_not_exists })
             }
+            N::CreateEnumStmt(s) => enums::create(s),
+            N::AlterEnumStmt(s) => enums::alter(s),
             N::DropStmt(s) => self.drop(s),
             N::TruncateStmt(s) => self.truncate(s),
             N::AlterTableStmt(s) => self.alter_table(s),
@@ -129,8 +131,6 @@ fn refused(node: &N) -> &'static str {
         N::CreateTrigStmt(_) => "CREATE TRIGGER",
         N::CreateEventTrigStmt(_) | N::AlterEventTrigStmt(_) => "an event trigger",
         N::RuleStmt(_) => "CREATE RULE",
-        N::CreateEnumStmt(_) => "CREATE TYPE … AS ENUM",
-        N::AlterEnumStmt(_) => "ALTER TYPE",
         N::CompositeTypeStmt(_) => "CREATE TYPE",
         N::CreateRangeStmt(_) => "CREATE TYPE … AS RANGE",
         N::AlterTypeStmt(_) => "ALTER TYPE",

@@ -3,7 +3,7 @@
 //! Owns the decision whether a cast exists and how it is done, and the rules for polymorphic
 //! signatures. It must never build an expression. Start at [`pathway`].
 
-use super::{array_of, base, category, element, preferred, pseudo, tables};
+use super::{array_of, base, category, element, kind, preferred, pseudo, tables};
 use crate::error::{Error, Result, state};
 use crate::value::oid;
 
@@ -78,13 +78,10 @@ pub fn binary_coercible(source: u32, target: u32) -> bool {
         oid::ANYARRAY | oid::ANYCOMPATIBLEARRAY if element(source).is_some() => return true,
         oid::ANYNONARRAY | oid::ANYCOMPATIBLENONARRAY if element(source).is_none() => return true,
         pseudo::ANYRANGE | pseudo::ANYCOMPATIBLERANGE if kind(source) == b'r' => return true,
+        oid::ANYENUM if kind(source) == b'e' => return true,
         _ => {}
     }
     tables().cast(source, target).is_some_and(|c| c.method == b'b' && c.context == b'i')
-}
-
-fn kind(type_oid: u32) -> u8 {
-    tables().ty(type_oid).map_or(0, |t| t.kind)
 }
 
 /// Whether a signature's type is polymorphic.

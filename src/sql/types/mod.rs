@@ -11,7 +11,8 @@ pub mod resolve;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::value::{Type, oid, type_name};
+use crate::value::enums::{array_of_enum, enum_of_array, printed_name};
+use crate::value::{Type, is_enum, oid, type_name};
 
 /// Kinds of pseudo-types that stand for "any type" in signatures, beyond those in [`oid`].
 pub mod pseudo {
@@ -297,7 +298,22 @@ pub fn base(type_oid: u32) -> u32 {
 
 /// typcategory of a type; `X` for unknown ones.
 pub fn category(type_oid: u32) -> u8 {
-    tables().ty(type_oid).map_or(b'X', |t| t.category)
+    match tables().ty(type_oid) {
+        Some(info) => info.category,
+        None if is_enum(type_oid) => b'E',
+        None if enum_of_array(type_oid).is_some() => b'A',
+        None => b'X',
+    }
+}
+
+/// typtype of a type; 0 for unknown ones.
+pub fn kind(type_oid: u32) -> u8 {
+    match tables().ty(type_oid) {
+        Some(info) => info.kind,
+        None if is_enum(type_oid) => b'e',
+        None if enum_of_array(type_oid).is_some() => b'b',
+        None => 0,
+    }
 }
 
 /// Whether a type is its category's preferred one.
@@ -307,12 +323,14 @@ pub fn preferred(type_oid: u32) -> bool {
 
 /// Element type of an array type.
 pub fn element(type_oid: u32) -> Option<u32> {
-    tables().ty(base(type_oid)).map(|t| t.element).filter(|e| *e != 0)
+    let built_in = tables().ty(base(type_oid)).map(|t| t.element).filter(|e| *e != 0);
+    built_in.or_else(|| enum_of_array(type_oid))
 }
 
 /// Array type over a type.
 pub fn array_of(type_oid: u32) -> Option<u32> {
-    tables().ty(type_oid).map(|t| t.array).filter(|a| *a != 0)
+    let built_in = tables().ty(type_oid).map(|t| t.array).filter(|a| *a != 0);
+    built_in.or_else(|| array_of_enum(type_oid))
 }
 
 /// Whether values of the type can be compared for equality (DISTINCT, GROUP BY).
@@ -326,6 +344,9 @@ pub fn has_order(type_oid: u32) -> bool {
 }
 
 fn has_class(type_oid: u32, flag: fn(&TypeInfo) -> bool) -> bool {
+    if category(type_oid) == b'E' || enum_of_array(type_oid).is_some() {
+        return true;
+    }
     let Some(info) = tables().ty(base(type_oid)) else { return false };
     if flag(info) || matches!(info.kind, b'r' | b'm') || info.oid == oid::RECORD {
         return true;
@@ -351,7 +372,10 @@ pub fn sql_name(type_oid: u32) -> String {
         "???" => match type_oid {
             oid::BIT => "bit".to_owned(),
             oid::VARBIT => "bit varying".to_owned(),
-            _ => tables().ty(type_oid).map_or_else(|| "???".to_owned(), |t| t.name.to_owned()),
+            _ => match tables().ty(type_oid) {
+                Some(info) => info.name.to_owned(),
+                None => printed_name(type_oid).unwrap_or_else(|| "???".to_owned()),
+            },
         },
         name => name.to_owned(),
     }

@@ -12,6 +12,7 @@ mod interval;
 mod interval_output;
 mod output;
 mod parts;
+mod timetz;
 mod words;
 mod zone;
 
@@ -22,6 +23,7 @@ pub use arith::{
 pub use interval::parse_interval;
 pub use interval_output::format_interval;
 pub use output::{format_date, format_time, format_timestamp, format_timestamptz, parse_canonical};
+pub use timetz::{TimeTz, parse_timetz};
 pub use zone::{local_to_utc, offset_at, utc_to_local, zone};
 
 use crate::error::{Error, Result, state};

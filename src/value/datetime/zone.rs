@@ -56,6 +56,13 @@ pub fn zone(name: &str) -> Option<TimeZone> {
         let offset = Offset::from_seconds((hours * 3600.0) as i32).ok()?;
         return Some(TimeZone::fixed(offset));
     }
+    if let Some(offset) = name.strip_prefix(['+', '-'])
+        && offset.contains(':')
+    {
+        // A POSIX rule without a name: its offset counts west.
+        let sign = if name.starts_with('-') { "-" } else { "" };
+        return TimeZone::posix(&format!("AAA{sign}{offset}")).ok();
+    }
     if let Some(zone) = named_zone(name) {
         return Some(zone);
     }

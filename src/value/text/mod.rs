@@ -14,7 +14,7 @@ pub use scalar::{
 };
 
 use super::numeric::Numeric;
-use super::{Datum, Style, Type, datetime, element_of, json, oid};
+use super::{Datum, Style, Type, bits, datetime, element_of, json, network, oid};
 use crate::error::{Error, Result, state};
 
 /// Longest name PostgreSQL keeps, in bytes.
@@ -55,10 +55,20 @@ pub fn parse(ty: Type, text: &str, style: &Style) -> Result<Datum> {
         oid::NAME => Datum::Text(cut(text, NAME_BYTES).to_owned()),
         oid::CHAR => Datum::Text(char_text(char_byte(text))),
         oid::INT2VECTOR | oid::OIDVECTOR => parse_vector(ty.oid, text)?,
-        oid::TIMETZ | oid::BIT | oid::VARBIT => return Err(unsupported_type(ty)),
+        oid::TIMETZ => Datum::Text(datetime::parse_timetz(text, style)?.text()),
+        oid::INET | oid::CIDR => {
+            Datum::Text(network::parse(ty.oid, text)?.text(ty.oid == oid::CIDR))
+        }
+        oid::MACADDR => Datum::Text(network::mac_text(&network::parse_mac(text)?)),
+        oid::BIT | oid::VARBIT => Datum::Text(bits::parse(text)?),
+        label if super::is_enum(label) => {
+            style.enums.check(label, text)?;
+            Datum::Text(text.to_owned())
+        }
         other => match element_of(other) {
             Some(element) => array::parse(Type::with_typmod(element, ty.typmod), text, style)?,
-            None => Datum::Text(text.to_owned()),
+            None if is_plain(other) => Datum::Text(text.to_owned()),
+            None => return Err(unsupported_type(ty)),
         },
     })
 }
@@ -70,6 +80,15 @@ pub fn cut(text: &str, bytes: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// Types that hold any text as it is given. Whatever is not listed here or read by its own
+/// rules is 0A000: a value that PostgreSQL would refuse or rewrite must not pass.
+pub(super) fn is_plain(type_oid: u32) -> bool {
+    matches!(
+        type_oid,
+        oid::TEXT | oid::VARCHAR | oid::UNKNOWN | oid::CSTRING | oid::REFCURSOR | oid::ACLITEM
+    )
 }
 
 /// 0A000 for a type that has no logical form here.

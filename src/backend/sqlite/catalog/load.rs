@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::super::Connection;
+use super::super::system::quote_ident;
 use super::store::{Details, codec_name};
 use crate::error::{Error, Result, state};
 use crate::schema::{
     Catalog, Codec, Column, Generated, Identity, Relation, RelationKind, Sequence,
 };
+use crate::value::enums::{EnumType, publish_name};
 use crate::value::{Cell, Type};
 
 /// A relation as recorded, with the schema text it was recorded for.
@@ -263,6 +265,20 @@ pub(super) fn sequences(connection: &Connection, catalog: &mut Catalog) -> Resul
             owned_by: option(table).zip(option(column)),
         };
         catalog.sequences.insert(sequence.name.clone(), Arc::new(sequence));
+    }
+    Ok(())
+}
+
+/// The recorded types.
+pub(super) fn types(connection: &Connection, catalog: &mut Catalog) -> Result<()> {
+    let sql = "SELECT definition FROM \"_crossfade_types\" WHERE kind = 'enum'";
+    let enums = Arc::make_mut(&mut catalog.enums);
+    for row in rows(connection, sql, &[])? {
+        let definition = row.first().map(text).unwrap_or_default();
+        let ty: EnumType =
+            serde_json::from_str(&definition).map_err(|_| damaged("an enum type"))?;
+        publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
+        enums.insert(ty);
     }
     Ok(())
 }

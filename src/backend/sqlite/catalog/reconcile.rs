@@ -35,6 +35,7 @@ pub fn prepare(connection: &Connection) -> Result<Prepared> {
     store::create(connection)?;
     let mut catalog = Catalog { version: 1, ..Catalog::system_only() };
     load::sequences(connection, &mut catalog)?;
+    load::types(connection, &mut catalog)?;
     let recorded = load::relations(connection)?;
     let side = Side::new(first_free_oid(connection, &recorded, &catalog)?);
     let mut run = Run { connection, side: &side, catalog, findings: Vec::new() };

@@ -8,6 +8,7 @@ use crate::schema::{
     Check, Codec, ForeignKey, Identity, Index, Relation, RelationKind, Sequence, Unique,
 };
 use crate::value::Cell;
+use crate::value::enums::EnumType;
 
 /// The side tables. `IF NOT EXISTS`: they may be there from an earlier run.
 const TABLES: &str = r#"
@@ -26,6 +27,8 @@ CREATE TABLE IF NOT EXISTS "_crossfade_sequences"(
   start INTEGER NOT NULL, increment INTEGER NOT NULL, min INTEGER NOT NULL, max INTEGER NOT NULL,
   cycle INTEGER NOT NULL, owned_table TEXT, owned_column TEXT,
   last_value INTEGER NOT NULL, is_called INTEGER NOT NULL, generation INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS "_crossfade_types"(
+  oid INTEGER PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, definition TEXT NOT NULL);
 "#;
 
 /// Creates the side tables.
@@ -49,6 +52,23 @@ pub(super) struct Details {
 fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|e| Error::internal(format!("the catalog cannot be written: {e}")))
+}
+
+/// Writes an enum type, replacing what was recorded under its OID.
+pub(crate) fn save_type(connection: &Connection, ty: &EnumType) -> Result<()> {
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO \"_crossfade_types\"(oid, name, kind, definition) \
+             VALUES (?1, ?2, 'enum', ?3)",
+            &[Cell::Integer(i64::from(ty.oid)), Cell::Text(ty.name.clone()), Cell::Text(json(ty)?)],
+        )
+        .map(|_| ())
+}
+
+/// Removes a type's record.
+pub(crate) fn forget_type(connection: &Connection, oid: u32) -> Result<()> {
+    let sql = "DELETE FROM \"_crossfade_types\" WHERE oid = ?1";
+    connection.execute(sql, &[Cell::Integer(i64::from(oid))]).map(|_| ())
 }
 
 /// The name of a codec in the side catalog.

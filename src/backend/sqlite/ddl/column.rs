@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{Editor, sequence};
 use crate::backend::sqlite::adopt::{Namer, nextval};
 use crate::error::{Error, Result, state};
-use crate::schema::{Codec, Column, Generated, Identity, Relation, Sequence};
+use crate::schema::{Catalog, Codec, Column, Generated, Identity, Relation, Sequence};
 use crate::sql::analyze;
 use crate::sql::ast::{ColumnDef, Constraint, ConstraintKind, SequenceOptions, TypeName};
 use crate::sql::ir::{Expr, ExprKind};
-use crate::value::{Cell, Datum, Style, Type, coerce, oid, storage, text};
+use crate::value::{Cell, Datum, Style, Type, coerce, is_enum, oid, storage, text};
 
 /// Names every PostgreSQL table has already.
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
@@ -37,8 +37,8 @@ fn serial(name: &TypeName) -> Option<u32> {
 }
 
 /// The type of a column, refused when its values cannot be kept.
-pub(super) fn column_type(name: &TypeName, column: &str) -> Result<Type> {
-    let ty = analyze::type_name(name)?;
+pub(super) fn column_type(name: &TypeName, column: &str, catalog: &Catalog) -> Result<Type> {
+    let ty = analyze::type_name(name, catalog)?;
     let element = crate::value::element_of(ty.oid).unwrap_or(ty.oid);
     match element {
         oid::BOOL
@@ -64,7 +64,13 @@ pub(super) fn column_type(name: &TypeName, column: &str) -> Result<Type> {
         | oid::UUID
         | oid::JSONB
         | oid::REGCLASS
-        | oid::REGTYPE => {
+        | oid::REGTYPE
+        | oid::TIMETZ
+        | oid::INET
+        | oid::CIDR
+        | oid::MACADDR
+        | oid::BIT
+        | oid::VARBIT => {
             if let Some((_, scale)) = ty.precision_scale()
                 && scale < 0
             {
@@ -72,6 +78,7 @@ pub(super) fn column_type(name: &TypeName, column: &str) -> Result<Type> {
             }
             Ok(ty)
         }
+        label if is_enum(label) => Ok(ty),
         oid::RECORD | oid::VOID | oid::UNKNOWN | oid::ANY | oid::ANYARRAY | oid::ANYELEMENT => {
             let message = format!("column \"{column}\" has pseudo-type {}", name.name);
             Err(Error::client(state::INVALID_TABLE_DEFINITION, message))
@@ -96,7 +103,7 @@ impl Editor<'_> {
         let serial = serial(&def.ty);
         let ty = match serial {
             Some(type_oid) => Type::new(type_oid),
-            None => column_type(&def.ty, &def.name)?,
+            None => column_type(&def.ty, &def.name, &self.catalog)?,
         };
         let attnum = relation.columns.iter().map(|c| c.attnum).max().unwrap_or(0) + 1;
         let mut new = NewColumn {
@@ -224,7 +231,9 @@ impl Editor<'_> {
             && matches!(expr.ty.oid, oid::UNKNOWN | oid::TEXT)
         {
             // A bad literal is refused now, as PostgreSQL does.
-            let datum = text::parse(column.ty, value, &Style::default())?;
+            let enums = Arc::clone(&self.catalog.enums);
+            let style = Style { enums, ..Style::default() };
+            let datum = text::parse(column.ty, value, &style)?;
             let _ = datum;
             if text.starts_with('\'') && text.ends_with('\'') {
                 let name = crate::backend::sqlite::system::format_type(column.ty.oid, -1);

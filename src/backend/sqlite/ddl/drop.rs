@@ -34,6 +34,9 @@ impl Editor<'_> {
             ObjectKind::Other => return Err(Error::unsupported("this DROP")),
         };
         self.tag = format!("DROP {word}");
+        if kind == ObjectKind::Type {
+            return self.drop_types(names, if_exists, cascade);
+        }
         let mut found = Vec::new();
         for name in names {
             match kind {

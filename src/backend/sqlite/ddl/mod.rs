@@ -11,6 +11,7 @@ mod column;
 mod constraint;
 mod create;
 mod drop;
+pub mod enums;
 mod index;
 mod physical;
 pub(crate) mod plain;
@@ -156,6 +157,8 @@ impl<'a> Editor<'a> {
             Ddl::CreateExtension { name, if_not_exists } => {
                 self.create_extension(name, *if_not_exists)
             }
+            Ddl::CreateEnum { name, labels } => self.create_enum(name, labels),
+            Ddl::AlterEnum { name, change } => self.alter_enum(name, change),
             Ddl::Drop { kind, names, if_exists, cascade } => {
                 self.drop_objects(*kind, names, *if_exists, *cascade)
             }
@@ -338,6 +341,13 @@ impl<'a> Editor<'a> {
             let message = format!("unacceptable name \"{name}\"");
             let hint = "Names that begin with _crossfade_ or sqlite_ are reserved.";
             return Err(Error::client(state::RESERVED_NAME, message).hint(hint));
+        }
+        if !temporary && self.catalog.enums.named(name).is_some() {
+            let message = format!("type \"{name}\" already exists");
+            return Err(Error::client(state::DUPLICATE_OBJECT, message).hint(
+                "A relation has an associated type of the same name, so you must use a name \
+                 that doesn't conflict with any existing type.",
+            ));
         }
         if self.is_taken(name, temporary) {
             let message = format!("relation \"{name}\" already exists");

@@ -25,6 +25,9 @@ impl Editor<'_> {
             ObjectKind::Index => "INDEX",
             ObjectKind::Sequence => "SEQUENCE",
             ObjectKind::Table => "TABLE",
+            ObjectKind::Type if *what == RenameWhat::Object => {
+                return self.rename_enum(name, to);
+            }
             _ => return Err(Error::unsupported("this RENAME")),
         };
         self.tag = format!("ALTER {word}");

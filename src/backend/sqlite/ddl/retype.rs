@@ -31,7 +31,7 @@ impl Editor<'_> {
         let Some(position) = relation.column(column) else {
             return Err(no_column(column, &relation.name));
         };
-        let ty = column_type(to, column)?;
+        let ty = column_type(to, column, &self.catalog)?;
         let current = relation.columns[position].clone();
         if current.generated.is_some() {
             return Err(Error::unsupported("ALTER TYPE of a generated column"));
@@ -164,6 +164,7 @@ impl Editor<'_> {
             alias: None,
             assignments: vec![Assignment {
                 columns: vec![CONVERTED.to_owned()],
+                element: None,
                 value: using.cloned().unwrap_or(own),
                 pos: 0,
             }],

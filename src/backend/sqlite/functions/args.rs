@@ -75,6 +75,7 @@ impl Args<'_> {
         match self.cell(i) {
             CellRef::Real(r) => Ok(r),
             CellRef::Integer(n) => Ok(n as f64),
+            CellRef::Text(b"NaN") => Ok(f64::NAN),
             other => Err(unexpected("a float", other)),
         }
     }
@@ -174,11 +175,7 @@ pub(super) fn number(value: &Numeric) -> Result<Cell> {
 
 /// A float8 result.
 pub(super) fn real(value: f64) -> Result<Cell> {
-    if value.is_nan() {
-        Err(Error::unsupported("NaN of type double precision"))
-    } else {
-        Ok(Cell::Real(value))
-    }
+    Ok(if value.is_nan() { Cell::Text("NaN".to_owned()) } else { Cell::Real(value) })
 }
 
 /// A length or position as an integer result.

@@ -14,6 +14,60 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let at = usize::try_from(a.int(1)? - 1).ok();
         Ok(at.and_then(|i| items.into_iter().nth(i)).unwrap_or(Cell::Null))
     }),
+    // The bounds are cut to what there is.
+    strict("pg_array_slice", 4, |a| {
+        let items = a.array(0, a.oid(3)?)?;
+        let low = usize::try_from(a.int(1)?.max(1)).unwrap_or(1) - 1;
+        let high = usize::try_from(a.int(2)?.max(0)).unwrap_or(0).min(items.len());
+        encoded(items.get(low..high).unwrap_or_default())
+    }),
+    lenient("pg_array_set", 4, set),
+    strict("pg_array_positions", 3, |a| {
+        let element = a.oid(2)?;
+        let mut found = Vec::new();
+        for (at, item) in (1i64..).zip(&a.array(0, element)?) {
+            if same(item.as_ref(), a.cell(1), element)? {
+                found.push(Cell::Integer(at));
+            }
+        }
+        encoded(&found)
+    }),
+    lenient("pg_array_replace", 4, |a| {
+        if a.is_null(0) {
+            return Ok(Cell::Null);
+        }
+        let element = a.oid(3)?;
+        let mut items = a.array(0, element)?;
+        for item in &mut items {
+            if same(item.as_ref(), a.cell(1), element)? {
+                *item = owned(a.cell(2));
+            }
+        }
+        encoded(&items)
+    }),
+    strict("pg_trim_array", 3, |a| {
+        let items = a.array(0, a.oid(2)?)?;
+        let cut = usize::try_from(a.int(1)?).ok().filter(|n| *n <= items.len());
+        let Some(cut) = cut else {
+            let message =
+                format!("number of elements to trim must be between 0 and {}", items.len());
+            return Err(Error::client(state::ARRAY_SUBSCRIPT_ERROR, message));
+        };
+        encoded(&items[..items.len() - cut])
+    }),
+    lenient("pg_array_fill", 2, |a| {
+        if a.is_null(1) {
+            let message = "dimension array or low bound array cannot be null";
+            return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message));
+        }
+        match a.array(1, oid::INT4)?.as_slice() {
+            [] => encoded(&[]),
+            [Cell::Integer(n)] if (0..=1_000_000).contains(n) => {
+                encoded(&vec![owned(a.cell(0)); usize::try_from(*n).unwrap_or(0)])
+            }
+            _ => Err(Error::unsupported("array_fill with these dimensions")),
+        }
+    }),
     strict("pg_array_length", 2, |a| match a.array(0, oid::TEXT)?.len() {
         n if n > 0 && a.int(1)? == 1 => count(n),
         _ => Ok(Cell::Null),
@@ -110,6 +164,29 @@ pub(super) const FUNCTIONS: &[Def] = &[
         text(numbers((first..first + n as i64).map(Some)))
     }),
 ];
+
+/// pg_array_set(array, subscript, element, element type): NULLs fill a gap behind the end.
+fn set(a: &Args<'_>) -> Result<Cell> {
+    if a.is_null(1) {
+        let message = "array subscript in assignment must not be null";
+        return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message));
+    }
+    let mut items = if a.is_null(0) { Vec::new() } else { a.array(0, a.oid(3)?)? };
+    let at = a.int(1)?;
+    let place = usize::try_from(at - 1).ok().filter(|p| !items.is_empty() || *p == 0);
+    let Some(place) = place else {
+        return Err(Error::unsupported("an array whose lower bound is not 1"));
+    };
+    if place > 10_000_000 {
+        let message = "array size exceeds the maximum allowed";
+        return Err(Error::client(state::PROGRAM_LIMIT_EXCEEDED, message));
+    }
+    if place >= items.len() {
+        items.resize(place + 1, Cell::Null);
+    }
+    items[place] = owned(a.cell(2));
+    encoded(&items)
+}
 
 /// The rows of a table function are read by json_each: more would not fit in a cell.
 const MOST_ROWS: i64 = 50_000_000;

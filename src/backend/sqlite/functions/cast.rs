@@ -4,9 +4,10 @@ use super::args::logical;
 use super::datetime::{DAY, day_of, time_of};
 use super::{Def, session, strict};
 use crate::error::{Error, Result, state};
+use crate::value::datetime::TimeTz;
 use crate::value::numeric::Numeric;
 use crate::value::{
-    Cell, Datum, Interval, Style, Type, coerce, datetime, element_of, oid, type_name,
+    Cell, Datum, Interval, Style, Type, coerce, datetime, element_of, network, oid, type_name,
 };
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -47,8 +48,14 @@ pub(super) fn convert(datum: Datum, from: u32, to: u32, style: &Style) -> Result
     if datum.is_null() || from == to {
         return Ok(datum);
     }
+    if let (Datum::Text(text), oid::CIDR, oid::INET) = (&datum, from, to) {
+        let network = network::read(text).map(|n| n.text(false));
+        return Ok(Datum::Text(network.unwrap_or_else(|| text.clone())));
+    }
     if is_text(to) {
-        return Ok(Datum::Text(text_of(&datum, from, style)?));
+        let text = Datum::Text(text_of(&datum, from, style)?);
+        // A name is cut to its length, which is no modifier.
+        return if to == oid::NAME { coerce(text, Type::new(to), true) } else { Ok(text) };
     }
     if let Datum::Text(text) = &datum
         && (is_text(from) || from == oid::UNKNOWN)
@@ -70,6 +77,21 @@ pub(super) fn convert(datum: Datum, from: u32, to: u32, style: &Style) -> Result
                 "null" => Ok(Datum::Null),
                 _ => Err(json_refused(json, to)),
             },
+            _ => Err(refused(from, to)),
+        },
+        oid::TIMETZ => zoned_time(&datum, from, style),
+        oid::TIME if from == oid::TIMETZ => match &datum {
+            Datum::Text(text) => Ok(Datum::Time(TimeTz::read(text).map_or(0, |t| t.micros))),
+            _ => Err(refused(from, to)),
+        },
+        oid::CIDR => match &datum {
+            Datum::Text(text) if from == oid::INET => network::read(text)
+                .map(|n| Datum::Text(n.network().text(true)))
+                .ok_or_else(|| refused(from, to)),
+            _ => Err(refused(from, to)),
+        },
+        oid::BIT | oid::VARBIT => match datum {
+            Datum::Text(bits) if matches!(from, oid::BIT | oid::VARBIT) => Ok(Datum::Text(bits)),
             _ => Err(refused(from, to)),
         },
         oid::DATE | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::INTERVAL => {
@@ -117,7 +139,12 @@ fn is_text(type_oid: u32) -> bool {
 
 /// A value's text form.
 pub(super) fn text_of(datum: &Datum, from: u32, style: &Style) -> Result<String> {
-    // The cast from boolean spells the word out; the output function writes one letter.
+    // The casts from inet and boolean show more than the output functions do.
+    if let (Datum::Text(text), oid::INET) = (datum, from)
+        && let Some(network) = network::read(text)
+    {
+        return Ok(network.text(true));
+    }
     if let Datum::Bool(b) = datum {
         return Ok((if *b { "true" } else { "false" }).to_owned());
     }
@@ -153,12 +180,37 @@ fn integer(datum: &Datum, from: u32, to: u32) -> Result<Datum> {
             Datum::Numeric(n) => n.to_i64().map_err(|_| range(name))?,
             other => return Ok(other),
         },
+        Datum::Text(bits) if matches!(from, oid::BIT | oid::VARBIT) => {
+            let width = if to == oid::INT4 { 32 } else { 64 };
+            return bits_to_integer(bits, width, name);
+        }
         Datum::Text(text) if from == oid::CHAR => {
             text.bytes().next().map_or(0, |b| i64::from(b as i8))
         }
         _ => return Err(refused(from, to)),
     };
     if (min..=max).contains(&n) { Ok(Datum::Int(n)) } else { Err(range(name)) }
+}
+
+/// The bits from the right, the first of a full width being the sign.
+fn bits_to_integer(bits: &str, width: usize, name: &'static str) -> Result<Datum> {
+    if bits.len() > width {
+        return Err(range(name));
+    }
+    let number = bits.bytes().fold(0u64, |n, bit| n << 1 | u64::from(bit == b'1'));
+    Ok(Datum::Int(if width == 32 { i64::from(number as u32 as i32) } else { number as i64 }))
+}
+
+/// A time or an instant with the session's offset.
+fn zoned_time(datum: &Datum, from: u32, style: &Style) -> Result<Datum> {
+    let at = |instant| datetime::offset_at(&style.timezone, instant);
+    let time = match datum {
+        Datum::Time(micros) => TimeTz { micros: *micros, east: at(style.now.unwrap_or_default()) },
+        Datum::Timestamptz(t) if is_infinite(*t) => return Ok(Datum::Null),
+        Datum::Timestamptz(t) => TimeTz { micros: time_of(to_local(*t, style)?), east: at(*t) },
+        _ => return Err(refused(from, oid::TIMETZ)),
+    };
+    Ok(Datum::Text(time.text()))
 }
 
 /// Halves go to the even neighbour, as C's rint does.

@@ -1,5 +1,5 @@
-//! float4 and float8: overflow, underflow and division by zero are errors; NaN cannot be
-//! held by SQLite and is refused.
+//! float4 and float8: overflow, underflow and division by zero are errors; NaN, which SQLite
+//! cannot hold as a number, is the text `NaN`.
 
 use super::args::{Args, boolean, real};
 use super::{Def, strict};
@@ -18,7 +18,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
         nonzero(a.real(1)?)?;
         finite4(a, |x, y| x / y)
     }),
-    strict("pg_float4", 1, |a| Ok(Cell::Real(f64::from(narrow(a.real(0)?)?)))),
+    strict("pg_float4", 1, |a| real(f64::from(narrow(a.real(0)?)?))),
+    strict("pg_float8_neg", 1, |a| real(-a.real(0)?)),
     strict("pg_float8_round", 1, |a| real(a.real(0)?.round_ties_even())),
     strict("pg_float8_trunc", 1, |a| real(a.real(0)?.trunc())),
     strict("pg_float8_ceil", 1, |a| real(a.real(0)?.ceil())),
@@ -26,7 +27,9 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_float8_abs", 1, |a| real(a.real(0)?.abs())),
     strict("pg_float8_sign", 1, |a| {
         let x = a.real(0)?;
-        real(if x > 0.0 {
+        real(if x.is_nan() {
+            x
+        } else if x > 0.0 {
             1.0
         } else if x < 0.0 {
             -1.0
@@ -151,7 +154,7 @@ fn periodic(a: &Args<'_>, f: impl Fn(f64) -> f64) -> Result<Cell> {
 fn unary(a: &Args<'_>, f: impl Fn(f64) -> f64) -> Result<Cell> {
     let x = a.real(0)?;
     let y = f(x);
-    if y.is_nan() {
+    if y.is_nan() && !x.is_nan() {
         return Err(out_of_domain());
     }
     if y.is_infinite() && !x.is_infinite() {
@@ -162,6 +165,9 @@ fn unary(a: &Args<'_>, f: impl Fn(f64) -> f64) -> Result<Cell> {
 
 fn power(a: &Args<'_>) -> Result<Cell> {
     let (x, y) = (a.real(0)?, a.real(1)?);
+    if x.is_nan() || y.is_nan() {
+        return real(x.powf(y));
+    }
     if x == 0.0 && y < 0.0 {
         return Err(argument("2201F", "zero raised to a negative power is undefined"));
     }

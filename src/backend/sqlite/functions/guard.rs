@@ -3,6 +3,7 @@
 
 use super::args::owned;
 use super::{Def, lenient};
+use crate::backend::sqlite::errors::not_null_violation;
 use crate::error::{Error, Object, state};
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -19,6 +20,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
                 constraint: Some(constraint.to_owned()),
                 ..Object::default()
             }));
+        }
+        Ok(owned(a.cell(0)))
+    }),
+    // pg_required(value, table, column): SQLite would give a NULL key a number of its own.
+    lenient("pg_required", 3, |a| {
+        if a.is_null(0) {
+            return Err(not_null_violation(a.text(1)?, a.text(2)?));
         }
         Ok(owned(a.cell(0)))
     }),

@@ -113,7 +113,9 @@ pub(super) fn to_json(cell: CellRef<'_>, type_oid: u32) -> Result<String> {
     }
     let datum = storage::decode(Codec::Identity, Type::new(type_oid), cell)?;
     let style = &session::current().style;
-    let plain = super::cast::text_of(&datum, type_oid, style)?;
+    // An inet shows less than its cast to text does.
+    let shown = if type_oid == oid::INET { oid::TEXT } else { type_oid };
+    let plain = super::cast::text_of(&datum, shown, style)?;
     Ok(match datum {
         Datum::Bool(_) | Datum::Json(_) | Datum::Jsonb(_) => plain,
         // An oid is quoted, as any type outside the number category.

@@ -6,12 +6,15 @@ use super::args::{Args, owned};
 use super::{Def, strict};
 use crate::error::Result;
 use crate::schema::Codec;
-use crate::value::{Cell, CellRef, Datum, Type, element_of, oid, sort_key, storage};
+use crate::value::{Cell, CellRef, Datum, Type, element_of, is_enum, oid, sort_key, storage};
 
 pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_numeric_key", 1, |a| Ok(Cell::Blob(a.numeric(0)?.sort_key()))),
     strict("pg_interval_key", 1, |a| Ok(Cell::Blob(sort_key::interval(&a.interval(0)?).to_vec()))),
     strict("pg_jsonb_key", 1, |a| comparable(a.cell(0), oid::JSONB)),
+    // The last argument of these two is the type's OID.
+    strict("pg_text_key", 2, |a| comparable(a.cell(0), a.oid(1)?)),
+    strict("pg_enum_key", 2, |a| comparable(a.cell(0), a.oid(1)?)),
     strict("pg_array_key", 2, |a| {
         let mut out = Vec::new();
         array_key(a, a.oid(1)?, &mut out)?;
@@ -35,6 +38,12 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
             CellRef::Text(text) => Ok(Cell::Blob(sort_key::jsonb(&String::from_utf8_lossy(text))?)),
             _ => Ok(Cell::Null),
         },
+        oid::INET | oid::CIDR | oid::TIMETZ => Ok(match cell {
+            CellRef::Text(text) => sort_key::of_text(type_oid, &String::from_utf8_lossy(text))
+                .map_or_else(|| owned(cell), Cell::Blob),
+            other => owned(other),
+        }),
+        label if is_enum(label) => super::enums::position(label, cell),
         other => match element_of(other) {
             Some(element) => match cell {
                 CellRef::Text(text) => {
@@ -85,7 +94,13 @@ fn elements_key(items: &[Cell], element: u32, out: &mut Vec<u8>) -> Result<()> {
             continue;
         }
         out.push(2);
-        cell_key(&comparable(item.as_ref(), element)?, out);
+        let key = comparable(item.as_ref(), element)?;
+        if matches!(element, oid::FLOAT4 | oid::FLOAT8) && matches!(key, Cell::Text(_)) {
+            // NaN: greater than every number.
+            out.extend_from_slice(&[0xff; 8]);
+        } else {
+            cell_key(&key, out);
+        }
     }
     out.push(0);
     Ok(())

@@ -8,10 +8,12 @@
 mod aggregate;
 mod args;
 mod array;
+mod bits;
 mod cast;
 mod codec;
 mod collect;
 mod datetime;
+mod enums;
 pub mod error;
 mod float;
 mod format;
@@ -21,6 +23,7 @@ mod json;
 mod json_build;
 mod key;
 mod math;
+mod network;
 mod parts;
 mod pattern;
 pub mod session;
@@ -79,6 +82,9 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         guard::FUNCTIONS,
         codec::FUNCTIONS,
         key::FUNCTIONS,
+        enums::FUNCTIONS,
+        network::FUNCTIONS,
+        bits::FUNCTIONS,
     ]
     .into_iter()
     .flatten()

@@ -1,5 +1,6 @@
 //! pg_class and what hangs on it: attributes, defaults, sequences, dependencies, namespaces.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use super::describe::{IndexRef, indexes};
@@ -204,7 +205,7 @@ fn attribute(maker: &Maker, relation: u32, number: i64, column: &Column) -> Row 
         is_array: false,
         btree: 0,
     });
-    let facts = facts(column.ty.oid).unwrap_or(&UNKNOWN);
+    let facts = facts(column.ty.oid).unwrap_or(Cow::Borrowed(&UNKNOWN));
     let generated = column.generated.is_some();
     maker.row([
         int(relation),

@@ -300,8 +300,8 @@ fn keys(relation: &Relation, index: IndexRef<'_>) -> Vec<(i64, i64, i64, i64)> {
         let facts = column.and_then(|c| facts(c.ty.oid));
         (
             column.map_or(0, |c| i64::from(c.attnum)),
-            facts.map_or(0, |f| f.collation),
-            facts.map_or(0, |f| f.btree),
+            facts.as_ref().map_or(0, |f| f.collation),
+            facts.as_ref().map_or(0, |f| f.btree),
             if descending { DESCENDING } else { 0 },
         )
     };
@@ -315,7 +315,8 @@ fn keys(relation: &Relation, index: IndexRef<'_>) -> Vec<(i64, i64, i64, i64)> {
                 IndexKey::Expression(_, descending) => {
                     let text = facts(oid::TEXT);
                     let option = if *descending { DESCENDING } else { 0 };
-                    (0, text.map_or(0, |f| f.collation), text.map_or(0, |f| f.btree), option)
+                    let collation = text.as_ref().map_or(0, |f| f.collation);
+                    (0, collation, text.as_ref().map_or(0, |f| f.btree), option)
                 }
             })
             .collect(),

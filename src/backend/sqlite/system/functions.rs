@@ -17,7 +17,7 @@ use super::describe::{
     IndexRef, check_text, foreign_key_text, index_def, indexes, quote_ident, unique_text,
 };
 use super::named::{PAGE_BYTES, class_name, class_oid, is_view, split_name, view_text};
-use super::types::{builtin_name, format_type, type_by_name};
+use super::types::{builtin_name, format_type, type_in};
 use super::{Core, Slot, Snapshot, fixed};
 use crate::error::{Error, Result as Outcomes, SqlState};
 use crate::schema::{Index, Relation, RelationKind, system};
@@ -72,12 +72,12 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("pg_get_function_result", STRICT, |_, _, a| Ok(function_result(a.int(0)))),
     ("pg_table_is_visible", STRICT, |_, s, a| Ok(table_is_visible(s, a.int(0)))),
     ("to_regclass", STRICT, |_, s, a| Ok(oid_or_null(class_oid(s, a.text(0).unwrap_or_default())))),
-    ("to_regtype", STRICT, |_, _, a| Ok(oid_or_null(type_by_name(a.text(0).unwrap_or_default())))),
+    ("to_regtype", STRICT, |_, s, a| Ok(oid_or_null(type_in(s, a.text(0).unwrap_or_default())))),
     ("to_regnamespace", STRICT, |_, s, a| Ok(oid_or_null(namespace(s, a.text(0))))),
     ("to_regproc", STRICT, |_, _, a| Ok(oid_or_null(proc_oid(a.text(0))))),
     ("to_regrole", STRICT, |_, s, a| Ok(oid_or_null(role_oid(s, a.text(0))))),
     ("regclassin", STRICT, |_, s, a| reg_in(a, |n| class_oid(s, n), "42P01", "relation")),
-    ("regtypein", STRICT, |_, _, a| reg_in(a, type_by_name, "42704", "type")),
+    ("regtypein", STRICT, |_, s, a| reg_in(a, |n| type_in(s, n), "42704", "type")),
     ("regnamespacein", STRICT, |_, s, a| reg_in(a, |n| namespace(s, Some(n)), "3F000", "schema")),
     ("regprocin", STRICT, |_, _, a| reg_in(a, |n| proc_oid(Some(n)), "42883", "function")),
     ("regrolein", STRICT, |_, s, a| reg_in(a, |n| role_oid(s, Some(n)), "42704", "role")),
@@ -523,7 +523,7 @@ pub fn reg_value(snapshot: &Snapshot, type_oid: u32, name: &str) -> Option<Outco
     let args = Args(args.to_vec());
     let found = match type_oid {
         oid::REGCLASS => reg_in(&args, |n| class_oid(snapshot, n), "42P01", "relation"),
-        oid::REGTYPE => reg_in(&args, type_by_name, "42704", "type"),
+        oid::REGTYPE => reg_in(&args, |n| type_in(snapshot, n), "42704", "type"),
         oid::REGNAMESPACE => reg_in(&args, |n| namespace(snapshot, Some(n)), "3F000", "schema"),
         oid::REGPROC => reg_in(&args, |n| proc_oid(Some(n)), "42883", "function"),
         _ => return None,

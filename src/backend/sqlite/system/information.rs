@@ -11,7 +11,8 @@ use super::named::{is_view, schema_name, view_text};
 use super::rows::{Maker, Row, int, maybe, text};
 use super::types::{facts, format_type};
 use crate::schema::{Column, Identity, Relation, RelationKind, Sequence, system};
-use crate::value::{Cell, Type, oid};
+use crate::value::enums::enum_of_array;
+use crate::value::{Cell, Type, is_enum, oid};
 
 const YES: &str = "YES";
 const NO: &str = "NO";
@@ -145,10 +146,16 @@ fn sizes(ty: Type) -> Sizes {
     sizes
 }
 
+/// Whether the type is an enum type or an array of one, and so of schema `public`.
+fn has_labels(ty: Type) -> bool {
+    is_enum(ty.oid) || enum_of_array(ty.oid).is_some()
+}
+
 /// information_schema's `data_type`.
 fn data_type(ty: Type) -> String {
     match facts(ty.oid) {
         Some(f) if f.is_array && f.element != 0 => "ARRAY".to_owned(),
+        Some(_) if is_enum(ty.oid) => "USER-DEFINED".to_owned(),
         _ => format_type(ty.oid, -1),
     }
 }
@@ -224,7 +231,7 @@ fn column_row(snapshot: &Snapshot, maker: &Maker, relation: &Relation, column: &
         sizes.scale,
         sizes.datetime,
         database(snapshot),
-        text("pg_catalog"),
+        text(if has_labels(column.ty) { "public" } else { "pg_catalog" }),
         maybe(facts(column.ty.oid).map(|f| f.name.clone())),
         text(column.attnum.to_string()),
         text(NO),

@@ -204,6 +204,7 @@ fn catalog_rows(core: &Core, name: &str) -> Vec<Row> {
         "pg_rewrite" => classes::pg_rewrite(core),
         "pg_namespace" => classes::pg_namespace(core),
         "pg_type" => types::pg_type(core),
+        "pg_enum" => types::pg_enum(core),
         "pg_constraint" => constraints::pg_constraint(core),
         "pg_index" => constraints::pg_index(core),
         "pg_description" => builtin("pg_description").map_or_else(Vec::new, |t| t.rows.clone()),

@@ -3,12 +3,14 @@
 //! Built-in types are data; the row types of user relations are made here. A relation's row
 //! type has the relation's own OID: both catalogs number apart.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use super::data::builtin;
 use super::rows::{Maker, Row, flag, int, shape, text};
 use super::{Core, fixed};
+use crate::value::enums::{self, EnumType};
 use crate::value::{Cell, oid};
 
 /// What the catalog says about a built-in type, as far as other tables repeat it.
@@ -27,9 +29,26 @@ pub(crate) struct Facts {
 }
 
 /// Facts about a built-in type.
-pub(crate) fn facts(type_oid: u32) -> Option<&'static Facts> {
+pub(crate) fn facts(type_oid: u32) -> Option<Cow<'static, Facts>> {
     static FACTS: LazyLock<HashMap<u32, Facts>> = LazyLock::new(load);
-    FACTS.get(&type_oid)
+    if let Some(facts) = FACTS.get(&type_oid) {
+        return Some(Cow::Borrowed(facts));
+    }
+    let name = enums::catalog_name(type_oid)?;
+    let element = enums::enum_of_array(type_oid);
+    // An enum's values are OIDs to PostgreSQL; its classes are those over any enum or array.
+    let like = if element.is_some() { oid::ANYARRAY } else { oid::ANYENUM };
+    Some(Cow::Owned(Facts {
+        name,
+        len: if element.is_some() { -1 } else { 4 },
+        by_value: element.is_none(),
+        align: "i".to_owned(),
+        storage: if element.is_some() { "x" } else { "p" }.to_owned(),
+        collation: 0,
+        element: element.unwrap_or(0),
+        is_array: element.is_some(),
+        btree: btree_classes().get(&i64::from(like)).copied().unwrap_or_default(),
+    }))
 }
 
 fn load() -> HashMap<u32, Facts> {
@@ -84,6 +103,9 @@ fn btree_classes() -> HashMap<i64, i64> {
 
 /// The SQL name of a type with its modifier, as PostgreSQL's `format_type` gives it.
 pub fn format_type(type_oid: u32, typmod: i32) -> String {
+    if let Some(name) = enums::printed_name(type_oid) {
+        return name;
+    }
     let Some(facts) = facts(type_oid) else { return "???".to_owned() };
     if facts.is_array && facts.element != 0 {
         return format!("{}[]", format_type(facts.element, typmod));
@@ -199,11 +221,95 @@ pub(super) fn pg_type(core: &Core) -> Vec<Row> {
             int(-1),
         ]));
     }
+    let maker = Maker::new(&shape, &ENUM_COLUMNS);
+    for ty in core.catalog.enums.iter() {
+        rows.extend(enum_rows(&maker, ty));
+    }
     rows
 }
 
+const ENUM_COLUMNS: [&str; 18] = [
+    "oid",
+    "typname",
+    "typnamespace",
+    "typowner",
+    "typlen",
+    "typbyval",
+    "typtype",
+    "typcategory",
+    "typisdefined",
+    "typdelim",
+    "typelem",
+    "typarray",
+    "typinput",
+    "typoutput",
+    "typalign",
+    "typstorage",
+    "typtypmod",
+    "typsubscript",
+];
+
+/// An enum type and its array type.
+fn enum_rows(maker: &Maker, ty: &EnumType) -> [Row; 2] {
+    // enum_in, enum_out, array_in, array_out, array_subscript_handler
+    const IO: [i64; 5] = [3506, 3507, 750, 751, 6179];
+    let row = |number: u32, name: String, array: bool| {
+        maker.row([
+            int(number),
+            text(name),
+            int(fixed::PUBLIC),
+            int(fixed::OWNER),
+            int(if array { -1 } else { 4 }),
+            flag(!array),
+            text(if array { "b" } else { "e" }),
+            text(if array { "A" } else { "E" }),
+            flag(true),
+            text(","),
+            int(if array { ty.oid } else { 0 }),
+            int(if array { 0 } else { ty.oid + 1 }),
+            int(IO[if array { 2 } else { 0 }]),
+            int(IO[if array { 3 } else { 1 }]),
+            text("i"),
+            text(if array { "x" } else { "p" }),
+            int(-1),
+            int(if array { IO[4] } else { 0 }),
+        ])
+    };
+    [row(ty.oid, ty.name.clone(), false), row(ty.oid + 1, format!("_{}", ty.name), true)]
+}
+
+pub(super) fn pg_enum(core: &Core) -> Vec<Row> {
+    let maker = Maker::new(&shape("pg_enum"), &["oid", "enumtypid", "enumsortorder", "enumlabel"]);
+    let labels = core.catalog.enums.iter().flat_map(|ty| ty.labels.iter().map(|l| (ty.oid, l)));
+    labels
+        .map(|(ty, label)| {
+            let order = Cell::Real(f64::from(label.order));
+            maker.row([int(label.oid), int(ty), order, text(&label.text)])
+        })
+        .collect()
+}
+
+/// The OID of a type by name, those of the database included.
+pub(crate) fn type_in(core: &Core, name: &str) -> Option<u32> {
+    if let Some(found) = type_by_name(name) {
+        return Some(found);
+    }
+    let bare = name.trim();
+    let bare = bare.strip_prefix("public.").unwrap_or(bare);
+    let (bare, array) = match bare.strip_suffix("[]") {
+        Some(element) => (element, true),
+        None => (bare, false),
+    };
+    let folded = match bare.strip_prefix('"').and_then(|b| b.strip_suffix('"')) {
+        Some(quoted) => quoted.replace("\"\"", "\""),
+        None => bare.to_lowercase(),
+    };
+    let found = core.catalog.enums.named(&folded)?.oid;
+    Some(if array { found + 1 } else { found })
+}
+
 /// The OID of a type by its SQL or catalog name, for `regtype`; modifiers are ignored.
-pub(crate) fn type_by_name(name: &str) -> Option<u32> {
+fn type_by_name(name: &str) -> Option<u32> {
     let bare = name.split('(').next().unwrap_or(name).trim();
     let rest = name.rsplit_once(')').map_or("", |(_, rest)| rest).trim();
     let lower = format!("{bare} {rest}").trim().to_ascii_lowercase();

@@ -3,7 +3,9 @@
 use super::Printer;
 use super::literal::{literal, type_text};
 use crate::error::{Error, Result};
-use crate::sql::ir::{Bound, Call, CastKind, Comparison, Expr, ExprKind, Op, Query, Sort, Window};
+use crate::sql::ir::{
+    ArrayPart, Bound, Call, CastKind, Comparison, Expr, ExprKind, Op, Query, Sort, Window,
+};
 use crate::sql::print::quoted;
 use crate::sql::types::ordered_set;
 
@@ -96,6 +98,19 @@ impl Printer<'_> {
             ),
             ExprKind::Subscript(array, index) => {
                 format!("({})[{}]", self.expr(array)?, self.expr(index)?)
+            }
+            ExprKind::ArrayPart(ArrayPart::Slice { lower, .. }, items) => {
+                let items = items.iter().map(|i| self.expr(i)).collect::<Result<Vec<_>>>()?;
+                match (items.as_slice(), lower) {
+                    ([array], _) => format!("({array})[:]"),
+                    ([array, low, high], _) => format!("({array})[{low}:{high}]"),
+                    ([array, low], true) => format!("({array})[{low}:]"),
+                    ([array, high], false) => format!("({array})[:{high}]"),
+                    _ => return Err(Error::internal("a slice without an array")),
+                }
+            }
+            ExprKind::ArrayPart(ArrayPart::Set, _) => {
+                return Err(Error::unsupported("assignment to an array element"));
             }
         })
     }

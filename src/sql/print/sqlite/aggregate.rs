@@ -2,7 +2,7 @@
 
 use super::Value;
 use super::call::{expand, unsupported_function};
-use super::codec::{Class, bare, comparable, key, logical, suits};
+use super::codec::{Class, bare, comparable, element, key, logical, suits};
 use super::names::Printer;
 use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
@@ -43,6 +43,9 @@ impl Printer {
         }
         if let (name @ ("min" | "max"), [value]) = (call.name.as_str(), args) {
             return Ok(extreme(name, value, ty));
+        }
+        if call.name == "array_agg" && types.iter().any(|t| element(*t).is_some()) {
+            return Err(Error::unsupported("an array of more than one dimension"));
         }
         let template = lookup(Kind::Aggregate, &call.name, types)
             .ok_or_else(|| unsupported_function(&call.name, types))?;

@@ -69,6 +69,9 @@ fn unsupported_operator(name: &str, args: &[u32]) -> Error {
 
 /// A value's text, as its type's output function gives it.
 fn as_output(value: &Value) -> Result<String> {
+    if value.ty.oid == oid::INET {
+        return Ok(logical(value));
+    }
     if value.ty.oid == oid::BOOL {
         let cell = logical(value);
         return Ok(format!("(CASE WHEN {cell} THEN 't' WHEN NOT {cell} THEN 'f' END)"));

@@ -5,10 +5,15 @@
 
 use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
-use crate::value::{Type, oid};
+use crate::value::{Type, is_enum, oid};
 
 /// A logical cell of one type as the logical cell of another.
 pub(super) fn convert(sql: &str, from: Type, to: Type, explicit: bool) -> Result<String> {
+    if to.oid == oid::BIT && matches!(from.oid, oid::INT4 | oid::INT8) {
+        // The last bits are kept, not the first.
+        let width = if from.oid == oid::INT4 { 32 } else { 64 };
+        return Ok(format!("pg_bits_from_int({sql}, {width}, {})", to.typmod));
+    }
     let mut out = if from.oid == to.oid { sql.to_owned() } else { base(sql, from.oid, to.oid)? };
     // A cast between types has lost the modifier; between equal modifiers nothing changes.
     if to.typmod != -1 && (from.oid != to.oid || from.typmod != to.typmod) {
@@ -18,9 +23,16 @@ pub(super) fn convert(sql: &str, from: Type, to: Type, explicit: bool) -> Result
 }
 
 fn base(sql: &str, from: u32, to: u32) -> Result<String> {
+    if is_enum(from) && is_string(to) {
+        return Ok(sql.to_owned());
+    }
+    if is_enum(to) && is_string(from) {
+        return Ok(format!("pg_cast({sql}, {from}, {to})"));
+    }
     let Some(name) = short_name(to) else {
         return match (crate::value::element_of(from), crate::value::element_of(to)) {
-            (_, Some(_)) => Ok(format!("pg_cast({sql}, {from}, {to})")),
+            (Some(_), Some(_)) => Ok(format!("pg_cast({sql}, {from}, {to})")),
+            (None, Some(_)) if is_string(from) => Ok(format!("pg_cast({sql}, {from}, {to})")),
             _ => Err(refusal(from, to)),
         };
     };
@@ -32,6 +44,10 @@ fn base(sql: &str, from: u32, to: u32) -> Result<String> {
         return Err(refusal(from, to));
     }
     Ok(format!("pg_cast({sql}, {from}, {to})"))
+}
+
+fn is_string(type_oid: u32) -> bool {
+    matches!(type_oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN)
 }
 
 fn refusal(from: u32, to: u32) -> Error {
@@ -74,6 +90,12 @@ pub(super) fn short_name(type_oid: u32) -> Option<&'static str> {
         oid::UUID => "uuid",
         oid::JSONB => "jsonb",
         oid::XID => "xid",
+        oid::TIMETZ => "timetz",
+        oid::INET => "inet",
+        oid::CIDR => "cidr",
+        oid::MACADDR => "macaddr",
+        oid::BIT => "bit",
+        oid::VARBIT => "varbit",
         oid::PG_NODE_TREE => "pg_node_tree",
         // cstring
         2275 => "cstring",

@@ -4,7 +4,7 @@ use super::Value;
 use crate::error::Result;
 use crate::schema::Codec;
 use crate::sql::ir::{Expr, ExprKind};
-use crate::value::{Cell, Type, oid};
+use crate::value::{Cell, Type, is_enum, oid};
 
 use super::names::Printer;
 
@@ -130,6 +130,8 @@ pub(super) fn key(logical: &str, ty: Type) -> String {
         oid::NUMERIC => format!("pg_numeric_key({logical})"),
         oid::INTERVAL => format!("pg_interval_key({logical})"),
         oid::JSONB => format!("pg_jsonb_key({logical})"),
+        oid::INET | oid::CIDR | oid::TIMETZ => format!("pg_text_key({logical}, {})", ty.oid),
+        label if is_enum(label) => format!("pg_enum_key({logical}, {label})"),
         other => match element(other) {
             Some(element) => format!("pg_array_key({logical}, {element})"),
             None => logical.to_owned(),

@@ -7,7 +7,7 @@ use super::names::Printer;
 use crate::error::{Error, Result};
 use crate::schema::Codec;
 use crate::sql::ir::{Comparison, Expr};
-use crate::value::{Type, oid};
+use crate::value::{Type, is_enum, oid};
 
 /// The SQL text of a comparison operator, when it is one of the six.
 pub(super) fn symbol(op: Comparison) -> Option<&'static str> {
@@ -35,7 +35,7 @@ pub(super) fn comparison(name: &str) -> Option<Comparison> {
     })
 }
 
-/// Whether the six operators on this type are SQL's (not those of box, inet, tid …).
+/// Whether the six operators on this type are SQL's (not those of box, tid …).
 fn comparable_type(type_oid: u32) -> bool {
     matches!(
         type_oid,
@@ -69,7 +69,14 @@ fn comparable_type(type_oid: u32) -> bool {
             | oid::CID
             | oid::INT2VECTOR
             | oid::OIDVECTOR
+            | oid::TIMETZ
+            | oid::INET
+            | oid::CIDR
+            | oid::MACADDR
+            | oid::BIT
+            | oid::VARBIT
     ) || crate::value::element_of(type_oid).is_some()
+        || is_enum(type_oid)
 }
 
 fn flip(rounding: Rounding) -> Rounding {
@@ -142,8 +149,11 @@ pub(super) fn align(
 }
 
 fn needs_key(ty: Type) -> bool {
-    matches!(ty.oid, oid::NUMERIC | oid::INTERVAL | oid::JSONB)
-        || crate::value::element_of(ty.oid).is_some()
+    matches!(
+        ty.oid,
+        oid::NUMERIC | oid::INTERVAL | oid::JSONB | oid::INET | oid::CIDR | oid::TIMETZ
+    ) || crate::value::element_of(ty.oid).is_some()
+        || is_enum(ty.oid)
 }
 
 fn decoded(value: &Value) -> Value {

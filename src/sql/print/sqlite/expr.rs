@@ -5,7 +5,7 @@ use super::codec::{literal, logical};
 use super::names::Printer;
 use crate::error::{Error, Result};
 use crate::schema::Codec;
-use crate::sql::ir::{CallKind, CastKind, Expr, ExprKind};
+use crate::sql::ir::{ArrayPart, CallKind, CastKind, Expr, ExprKind};
 use crate::value::{Type, oid};
 
 impl Printer {
@@ -104,6 +104,7 @@ impl Printer {
                 let index = if vector { format!("({index} + 1)") } else { index };
                 format!("pg_array_get({items}, {index}, {})", expr.ty.oid)
             }
+            ExprKind::ArrayPart(part, items) => self.array_part(*part, items, expr.ty)?,
             ExprKind::Column(..)
             | ExprKind::Excluded(_)
             | ExprKind::OutputColumn(_)
@@ -111,6 +112,26 @@ impl Printer {
             | ExprKind::Collate(..)
             | ExprKind::Call(_) => logical(&self.value_at(expr)?),
         })
+    }
+
+    fn array_part(&mut self, part: ArrayPart, items: &[Expr], ty: Type) -> Result<String> {
+        if matches!(ty.oid, oid::INT2VECTOR | oid::OIDVECTOR) {
+            return Err(Error::unsupported("a part of a vector"));
+        }
+        let element = crate::value::element_of(ty.oid).unwrap_or(0);
+        let items = self.all_logical(items)?;
+        match (part, items.as_slice()) {
+            (ArrayPart::Slice { lower, upper }, [array, bounds @ ..]) => {
+                let mut bounds = bounds.iter().map(String::as_str);
+                let low = if lower { bounds.next() } else { None }.unwrap_or("1");
+                let high = if upper { bounds.next() } else { None }.unwrap_or("2147483647");
+                Ok(format!("pg_array_slice({array}, {low}, {high}, {element})"))
+            }
+            (ArrayPart::Set, [array, index, value]) => {
+                Ok(format!("pg_array_set({array}, {index}, {value}, {element})"))
+            }
+            _ => Err(Error::internal("a part of an array without its operands")),
+        }
     }
 
     fn joined(&mut self, parts: &[Expr], between: &str) -> Result<String> {
@@ -154,5 +175,5 @@ impl Printer {
 
 /// Whether a relabelling between two types needs another cell after all.
 fn changes_form(from: u32, to: u32) -> bool {
-    to == oid::BPCHAR && from != oid::BPCHAR
+    (to == oid::BPCHAR && from != oid::BPCHAR) || (to == oid::INET && from == oid::CIDR)
 }

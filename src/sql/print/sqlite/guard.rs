@@ -74,6 +74,25 @@ impl Printer {
     }
 }
 
+/// A value for the column that is SQLite's rowid, refused when it is NULL; others as they are.
+pub(super) fn required(table: &Relation, index: usize, sql: String, sure: bool) -> String {
+    if table.rowid_alias != Some(index) || sure {
+        return sql;
+    }
+    let text = |s: &str| format!("'{}'", s.replace('\'', "''"));
+    let name = table.columns.get(index).map_or("", |c| c.name.as_str());
+    format!("pg_required({sql}, {}, {})", text(&table.name), text(name))
+}
+
+/// Whether an expression is never NULL: a constant, or a value drawn before the statement.
+pub(super) fn never_null(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Const(cell) => !cell.is_null(),
+        ExprKind::Frozen(_) => true,
+        _ => false,
+    }
+}
+
 /// Whether a condition looks at a column whose new value the plan does not know.
 fn unknown(expr: &Expr, new: &[Option<Value>]) -> bool {
     if let ExprKind::Column(OWN, index) = expr.kind {

@@ -3,7 +3,7 @@
 use super::Value;
 use super::codec::logical;
 use super::cte::mentions_relation;
-use super::guard::once;
+use super::guard::{never_null, once, required};
 use super::names::{Printer, as_columns, output_name, table_name};
 use super::select::named;
 use crate::error::{Error, Result};
@@ -59,8 +59,10 @@ impl Printer {
                 let mut lines = Vec::with_capacity(rows.len());
                 for row in rows {
                     let mut items = Vec::with_capacity(row.len());
-                    for (expr, column) in row.iter().zip(targets) {
-                        items.push(self.encoded(expr, column.codec, column.ty)?);
+                    for ((expr, column), index) in row.iter().zip(targets).zip(&insert.columns) {
+                        let item = self.encoded(expr, column.codec, column.ty)?;
+                        let sure = never_null(expr);
+                        items.push(required(&insert.table.0, *index as usize, item, sure));
                     }
                     lines.push(format!("({})", items.join(", ")));
                 }
@@ -75,6 +77,8 @@ impl Printer {
                 let mut items = Vec::with_capacity(exprs.len());
                 for (i, (expr, column)) in exprs.iter().zip(targets).enumerate() {
                     let item = self.encoded(expr, column.codec, column.ty)?;
+                    let index = insert.columns.get(i).map_or(usize::MAX, |c| *c as usize);
+                    let item = required(&insert.table.0, index, item, never_null(expr));
                     items.push(format!("{item} AS {}", output_name(i)));
                 }
                 let select = format!("SELECT {} FROM ({inner}) AS {source}", items.join(", "));
@@ -174,6 +178,7 @@ impl Printer {
                 .get(*index as usize)
                 .ok_or_else(|| Error::internal("column index out of range"))?;
             let value = self.encoded(expr, column.codec, column.ty)?;
+            let value = required(table, *index as usize, value, never_null(expr));
             parts.push((*index, quoted(&column.sqlite_name), value));
         }
         if !self.checks.is_empty() {

@@ -131,7 +131,10 @@ impl Printer {
 
     /// ARRAY(SELECT …)
     pub(super) fn array_subquery(&mut self, query: &Query) -> Result<String> {
-        let (sql, _) = self.query(query, true)?;
+        let (sql, outputs) = self.query(query, true)?;
+        if outputs.first().is_some_and(|o| crate::value::element_of(o.ty.oid).is_some()) {
+            return Err(Error::unsupported("an array of more than one dimension"));
+        }
         let name = self.unique("s");
         Ok(format!(
             "(SELECT coalesce(pg_array_agg({name}.{}), '[]') FROM ({sql}) AS {name})",

@@ -4,7 +4,7 @@ use super::Value;
 use super::codec::{Class, comparable, suits};
 use super::names::{Printer, output_name};
 use super::select::named;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sql::ast::SetOp;
 use crate::sql::ir::Query;
 
@@ -58,9 +58,7 @@ impl Printer {
                     keys.join(", ")
                 )
             }
-            _ if !safe => {
-                return Err(Error::unsupported("INTERSECT or EXCEPT over these types"));
-            }
+            (op, all) if !safe => by_key(op, all, &list, (&a, &b), &named(&oa)),
             (op, false) => {
                 format!("SELECT {list} FROM ({a}) {} SELECT {list} FROM ({b})", word(op))
             }
@@ -91,6 +89,31 @@ impl Printer {
         let sql = format!("SELECT {} FROM ({body}) AS {name}{order}{limit}", list.join(", "));
         Ok((sql, named(&oa)))
     }
+}
+
+/// INTERSECT and EXCEPT by keys: both sides together, each row marked with its side. One group
+/// for each key (and, with ALL, for each repetition); the row of the left side is shown.
+fn by_key(op: SetOp, all: bool, list: &str, sides: (&str, &str), columns: &[Value]) -> String {
+    let keys: Vec<String> = columns.iter().map(|v| comparable(v, Class::Equality)).collect();
+    let keys = keys.join(", ");
+    let number = if all {
+        format!(", row_number() OVER (PARTITION BY {keys}) AS \"rn\"")
+    } else {
+        String::new()
+    };
+    let group = if all { format!("{keys}, \"rn\"") } else { keys.clone() };
+    let side = |sql: &str, n: u8| format!("SELECT {list}, {n} AS \"side\"{number} FROM ({sql})");
+    let having = match op {
+        SetOp::Except => "sum(\"side\") = 0",
+        _ => "sum(\"side\") BETWEEN 1 AND count(*) - 1",
+    };
+    // A lone min() binds the other columns to its row.
+    format!(
+        "SELECT {list} FROM (SELECT {list}, min(\"side\") FROM ({} UNION ALL {}) \
+         GROUP BY {group} HAVING {having})",
+        side(sides.0, 0),
+        side(sides.1, 1)
+    )
 }
 
 fn word(op: SetOp) -> &'static str {

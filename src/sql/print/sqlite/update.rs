@@ -2,6 +2,7 @@
 
 use super::Value;
 use super::codec::{encode, logical};
+use super::guard::required;
 use super::insert::writable;
 use super::names::{Printer, table_name};
 use crate::error::{Error, Result};
@@ -63,6 +64,7 @@ impl Printer {
                 .ok_or_else(|| Error::internal("column index out of range"))?;
             names.push(quoted(&column.sqlite_name));
             let cell = encode(&logical(value), column.codec, column.ty);
+            let cell = required(table, *index as usize, cell, false);
             items.push(format!("pg_single({cell})"));
         }
         let select = format!("(SELECT {} FROM ({inner}) AS {alias})", items.join(", "));

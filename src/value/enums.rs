@@ -1,0 +1,227 @@
+//! Enum types: labels in their order, and the OIDs by which every part knows one.
+//!
+//! An enum's value is its label, and so is its cell; order is that of the declaration. OIDs
+//! lie in a range of their own, even for the type and the next odd one for its array, so
+//! that what a type is can be told from its OID alone. They are made once, from the name
+//! and a serial number of the file, and kept in the file. Start at [`Enums`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use serde::{Deserialize, Serialize};
+
+use super::Datum;
+use crate::error::{Error, Result, state};
+
+/// OIDs of enum types and their arrays; PostgreSQL's own are far below.
+const OIDS: std::ops::Range<u32> = 0x4000_0000..0x5000_0000;
+
+/// Names kept for messages; one process serves one file.
+const NAMES_MAX: usize = 100_000;
+
+/// Whether an OID is that of an enum type.
+pub fn is_enum(type_oid: u32) -> bool {
+    OIDS.contains(&type_oid) && type_oid.is_multiple_of(2)
+}
+
+/// The enum type under an array of one.
+pub fn enum_of_array(type_oid: u32) -> Option<u32> {
+    (OIDS.contains(&type_oid) && !type_oid.is_multiple_of(2)).then(|| type_oid - 1)
+}
+
+/// The array type over an enum type.
+pub fn array_of_enum(type_oid: u32) -> Option<u32> {
+    is_enum(type_oid).then_some(type_oid + 1)
+}
+
+/// A label.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    /// OID in pg_enum.
+    pub oid: u32,
+    /// The text.
+    pub text: String,
+    /// pg_enum.enumsortorder
+    pub order: f32,
+    /// Added in a transaction that has not committed: not to be used yet.
+    #[serde(skip)]
+    pub fresh: bool,
+}
+
+/// An enum type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnumType {
+    /// OID in pg_type.
+    pub oid: u32,
+    /// Name.
+    pub name: String,
+    /// Labels in order.
+    pub labels: Vec<Label>,
+    /// Made in a transaction that has not committed.
+    #[serde(skip)]
+    pub fresh: bool,
+}
+
+impl EnumType {
+    /// Position of a label in the order.
+    pub fn position(&self, label: &str) -> Option<usize> {
+        self.labels.iter().position(|l| l.text == label)
+    }
+}
+
+/// The enum types of a database.
+#[derive(Clone, Debug, Default)]
+pub struct Enums {
+    by_name: BTreeMap<String, Arc<EnumType>>,
+    by_oid: BTreeMap<u32, Arc<EnumType>>,
+    trusting: bool,
+}
+
+impl Enums {
+    /// For values that PostgreSQL has judged already: every label passes.
+    pub fn trusting() -> Self {
+        Self { trusting: true, ..Self::default() }
+    }
+
+    /// A type by name.
+    pub fn named(&self, name: &str) -> Option<&Arc<EnumType>> {
+        self.by_name.get(name)
+    }
+
+    /// A type by OID.
+    pub fn get(&self, type_oid: u32) -> Option<&Arc<EnumType>> {
+        self.by_oid.get(&type_oid)
+    }
+
+    /// Every type, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<EnumType>> {
+        self.by_name.values()
+    }
+
+    /// Whether an open transaction made any type or label.
+    pub fn any_fresh(&self) -> bool {
+        self.by_oid.values().any(|ty| ty.fresh || ty.labels.iter().any(|l| l.fresh))
+    }
+
+    /// Adds a type, or replaces the one of its OID.
+    pub fn insert(&mut self, ty: EnumType) {
+        self.remove(ty.oid);
+        let ty = Arc::new(ty);
+        self.by_name.insert(ty.name.clone(), Arc::clone(&ty));
+        self.by_oid.insert(ty.oid, ty);
+    }
+
+    /// Removes a type.
+    pub fn remove(&mut self, type_oid: u32) {
+        if let Some(former) = self.by_oid.remove(&type_oid) {
+            self.by_name.remove(&former.name);
+        }
+    }
+
+    /// An OID that no type here has.
+    pub fn new_oid(&self, name: &str, serial: u32) -> u32 {
+        // FNV-1a: the same on every machine.
+        let bytes = name.bytes().chain(serial.to_be_bytes());
+        let hash = bytes.fold(0x811c_9dc5u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let span = (OIDS.end - OIDS.start) / 2;
+        (0..span)
+            .map(|step| OIDS.start + (hash.wrapping_add(step) % span) * 2)
+            .find(|found| !self.by_oid.contains_key(found))
+            .unwrap_or(OIDS.start)
+    }
+
+    /// Checks that a text is a label of the type: 22P02.
+    pub fn check(&self, type_oid: u32, label: &str) -> Result<()> {
+        if self.trusting {
+            return Ok(());
+        }
+        let Some(ty) = self.get(type_oid) else {
+            return Err(Error::internal("an enum type that this session does not know"));
+        };
+        if let Some(position) = ty.position(label) {
+            if !ty.labels[position].fresh {
+                return Ok(());
+            }
+            let name = &ty.name;
+            let message = format!("unsafe use of new value \"{label}\" of enum type {name}");
+            return Err(Error::client(state::UNSAFE_NEW_ENUM_VALUE_USAGE, message)
+                .hint("New enum values must be committed before they can be used."));
+        }
+        let message = format!("invalid input value for enum {}: \"{label}\"", ty.name);
+        Err(Error::client(state::INVALID_TEXT_REPRESENTATION, message))
+    }
+
+    /// Checks the labels of a value of an enum type or an array of one.
+    pub fn check_value(&self, type_oid: u32, datum: &Datum) -> Result<()> {
+        match datum {
+            Datum::Text(label) if is_enum(type_oid) => self.check(type_oid, label),
+            Datum::Array(element, items) if is_enum(*element) => {
+                items.iter().try_for_each(|item| self.check_value(*element, item))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A type's name as it is, and quoted where it must be.
+type Names = (Arc<str>, Arc<str>);
+
+static NAMES: RwLock<BTreeMap<u32, Names>> = RwLock::new(BTreeMap::new());
+
+/// Makes an enum type's name known to messages and `format_type`.
+/// OIDs differ between files, so one table serves the process.
+pub fn publish_name(type_oid: u32, name: &str, printed: &str) {
+    let Ok(mut names) = NAMES.write() else { return };
+    if names.len() < NAMES_MAX || names.contains_key(&type_oid) {
+        names.insert(type_oid, (name.into(), printed.into()));
+    }
+}
+
+/// The printed name of an enum type or an array of one.
+pub fn printed_name(type_oid: u32) -> Option<String> {
+    let element = enum_of_array(type_oid).unwrap_or(type_oid);
+    let names = NAMES.read().ok()?;
+    let (_, name) = names.get(&element)?;
+    Some(if element == type_oid { name.to_string() } else { format!("{name}[]") })
+}
+
+/// pg_type.typname of an enum type or an array of one.
+pub fn catalog_name(type_oid: u32) -> Option<String> {
+    let element = enum_of_array(type_oid).unwrap_or(type_oid);
+    let names = NAMES.read().ok()?;
+    let (name, _) = names.get(&element)?;
+    Some(if element == type_oid { name.to_string() } else { format!("_{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oids_are_told_apart() {
+        let enums = Enums::default();
+        let oid = enums.new_oid("mood", 16_384);
+        assert!(is_enum(oid) && !is_enum(oid + 1));
+        assert_eq!(enum_of_array(oid + 1), Some(oid));
+        assert_eq!(array_of_enum(oid), Some(oid + 1));
+        assert_eq!(enums.new_oid("mood", 16_384), oid);
+        assert!(!is_enum(25) && enum_of_array(1009).is_none());
+    }
+
+    #[test]
+    fn labels_are_checked() {
+        let mut enums = Enums::default();
+        let label = |text: &str| Label { oid: 1, text: text.into(), order: 1.0, fresh: false };
+        enums.insert(EnumType {
+            oid: 0x4000_0000,
+            name: "mood".into(),
+            labels: vec![label("sad"), label("ok")],
+            fresh: false,
+        });
+        assert!(enums.check(0x4000_0000, "ok").is_ok());
+        let error = enums.check(0x4000_0000, "OK").unwrap_err();
+        assert_eq!(error.message(), "invalid input value for enum mood: \"OK\"");
+        let list = Datum::Array(0x4000_0000, vec![Datum::Null, Datum::Text("no".into())]);
+        assert!(enums.check_value(0x4000_0001, &list).is_err());
+    }
+}
