@@ -11,6 +11,7 @@ mod demo;
 mod divergence;
 mod docs;
 mod harness;
+mod journal_full;
 mod quarantine;
 mod restored;
 mod session;

@@ -227,6 +227,13 @@ async fn finish(
     let complete = plan.tables.iter().all(|t| {
         kept.contains(&t.name) || env.copied.get(&t.name).is_some_and(|c| c.refused.is_some())
     });
+    if complete && context.journal.lineage() != Some(env.cut.lineage) {
+        return Err(Error::primary(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "the journal became too large while PostgreSQL was being copied",
+        )
+        .hint("Raise [mirror] journal_bytes_max, or set when_full = \"backpressure\"; then copy again."));
+    }
     if complete {
         // PostgreSQL must never hold what the primary could still lose.
         context.journal.sqlite().wait_synced(head.position).await?;

@@ -152,6 +152,8 @@ sections! {
         journal_bytes_max: Bytes = "1GB",
         /// What happens then: mirroring stops, or writers wait.
         when_full: WhenFull = "degrade",
+        /// How long they wait before mirroring stops all the same, in milliseconds; 0 for ever.
+        full_wait_ms: u32 = "60000",
     }
     /// Comparing the two sides.
     compare: Compare {

@@ -270,7 +270,10 @@ impl Switch {
             Phase::Switching | Phase::Promoted | Phase::Complete => Phase::Mirroring,
             other => other,
         };
-        *self.trouble.lock() = None;
+        // Why PostgreSQL has to be copied anew stays said until it is.
+        if phase != Phase::Copying || self.is_paused() {
+            *self.trouble.lock() = None;
+        }
         self.serve(sqlite, phase, Route::Sqlite(sqlite.epoch))?;
         if matches!(phase, Phase::Mirroring | Phase::CatchingUp) {
             if attach == Attach::CopyAnew {
@@ -285,6 +288,25 @@ impl Switch {
             }
         }
         Ok(attach != Attach::Later || phase == Phase::Direct)
+    }
+
+    /// Mirroring has ended by itself (a full journal, another history): the phase says so.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub async fn follow_mirror(&self) -> Result<()> {
+        let ended = || match self.mirror.state() {
+            crate::mirror::State::CopyAnew(why) => Some(why),
+            _ => None,
+        };
+        if ended().is_none() {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        match ended().filter(|_| matches!(self.phase(), Phase::CatchingUp | Phase::Mirroring)) {
+            Some(why) => self.copy_anew(&why).await,
+            None => Ok(()),
+        }
     }
 
     /// Stops mirroring: PostgreSQL must be copied anew.
@@ -362,6 +384,7 @@ impl Switch {
         if phase != Phase::Mirroring || sqlite.role != SqliteRole::Primary {
             return Ok(Ended::Undone(format!("the phase is {}", self.phase().as_str())));
         }
+        let _history = self.mirror.keep_history().await;
         self.gate.take_longest_wait();
         self.phase.send_replace(Phase::Switching);
         let outcome = self.promote_in_turn(&sqlite, report).await;

@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::chain::{Hash, Head, Lineage};
 use super::record::{Origin, damaged};
+use super::room::Room;
 use super::store::{Chain, ChainRecorder};
 use super::{read, state};
 use crate::backend::Position;
@@ -34,7 +35,7 @@ pub(super) struct Inner {
     pub(super) db: Sqlite,
     clock: Clock,
     chain: RwLock<Option<Arc<Chain>>>,
-    pub(super) bytes: Arc<AtomicU64>,
+    pub(super) room: Room,
     /// Positions that must not be trimmed, with the number of holds on each.
     pub(super) holds: Mutex<BTreeMap<Position, usize>>,
 }
@@ -53,11 +54,13 @@ impl Journal {
         let sum = "SELECT coalesce(sum(length(body)), 0) FROM \"_crossfade_journal\"";
         let bytes = writer.query_integer(sum, &[])?.unwrap_or(0);
         writer.commit()?;
+        let room = Room::default();
+        room.reset(u64::try_from(bytes).unwrap_or(0));
         let journal = Self(Arc::new(Inner {
             db: db.clone(),
             clock,
             chain: RwLock::new(None),
-            bytes: Arc::new(AtomicU64::new(u64::try_from(bytes).unwrap_or(0))),
+            room,
             holds: Mutex::default(),
         }));
         db.sync();
@@ -75,7 +78,7 @@ impl Journal {
             epoch: AtomicU64::new(epoch),
             head: Mutex::new(head),
             origin: Mutex::new(None),
-            bytes: self.0.bytes.clone(),
+            room: self.0.room.clone(),
             clock: self.0.clock.clone(),
         });
         *self.0.chain.write() = Some(chain.clone());
@@ -102,7 +105,7 @@ impl Journal {
         set_epoch(&writer, epoch)?;
         state::set_state(&writer, state::CAPTURE, Cell::Integer(1))?;
         let committed = writer.commit_with(|_| {
-            self.0.bytes.store(0, Ordering::Release);
+            self.0.room.reset(0);
             self.record(lineage, epoch, head);
         })?;
         failpoint!("journal.attached");
@@ -121,9 +124,9 @@ impl Journal {
         state::set_state(&writer, state::TRIM_POSITION, state::cell(last))?;
         state::set_state(&writer, state::TRIM_HASH, Cell::Null)?;
         let committed = writer.commit_with(|_| {
-            self.0.bytes.store(0, Ordering::Release);
             *self.0.chain.write() = None;
             self.0.db.set_recorder(None);
+            self.0.room.reset(0);
         })?;
         self.0.db.wait_committed(committed).await
     }
@@ -165,7 +168,12 @@ impl Journal {
 
     /// Bytes of all records.
     pub fn bytes(&self) -> u64 {
-        self.0.bytes.load(Ordering::Acquire)
+        self.0.room.bytes()
+    }
+
+    /// Its bound, and whether writers wait for it.
+    pub fn room(&self) -> &Room {
+        &self.0.room
     }
 
     /// The file this is the journal of.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::chain::{Hash, Head, Lineage};
 use super::record::{Header, Origin};
+use super::room::Room;
 use super::state;
 use crate::backend::Position;
 use crate::backend::sqlite::{Connection, Recorder, Recording};
@@ -29,8 +30,8 @@ pub(super) struct Chain {
     pub(super) head: Mutex<Head>,
     /// Origin of the transaction with this position, when it is not a client's.
     pub(super) origin: Mutex<Option<(Position, Origin)>>,
-    /// Bytes of all records.
-    pub(super) bytes: Arc<AtomicU64>,
+    /// Size of all records.
+    pub(super) room: Room,
     pub(super) clock: Clock,
 }
 
@@ -133,11 +134,13 @@ impl Recording for Entry {
     }
 
     fn committed(self: Box<Self>) {
+        let mut origin = self.chain.origin.lock();
         if let Some((hash, bytes)) = self.closed {
             *self.chain.head.lock() = Head { position: self.position, hash };
-            self.chain.bytes.fetch_add(bytes, Ordering::AcqRel);
+            let followed = origin
+                .is_some_and(|(at, o)| at == self.position && matches!(o, Origin::Postgres(_)));
+            self.chain.room.grown(bytes, !followed);
         }
-        let mut origin = self.chain.origin.lock();
         if origin.is_some_and(|(position, _)| position <= self.position) {
             *origin = None;
         }

@@ -1,11 +1,10 @@
 //! Trimming: records nobody needs any more are dropped.
 //!
-//! Owns the rule and the holds. It must never drop a record at or above the lowest of:
-//! the caller's bound (what PostgreSQL has applied and flushed), any hold, the durable
-//! position. Start at [`Journal::trim`].
+//! Owns the rule and the holds. It must never drop a record at or above the caller's bound
+//! (what PostgreSQL has applied and flushed) or any hold, nor one that is not durable.
+//! Start at [`Journal::trim`].
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::chain::Head;
 use super::lineage::{Inner, Journal, set_mark};
@@ -64,7 +63,8 @@ impl Journal {
         let db = &self.0.db;
         let writer = db.writer(None).await?;
         let held = self.0.holds.lock().keys().next().copied();
-        let bound = below.min(db.durable()).min(held.unwrap_or(below));
+        // The last durable record may go, too: the mark then is the head.
+        let bound = below.min(db.durable().next()).min(held.unwrap_or(below));
         let Some(mark) = read::trim_mark(&writer)? else { return Ok(false) };
         let last = Position(bound.0.saturating_sub(1).min(mark.position.0 + BATCH));
         if last <= mark.position {
@@ -81,11 +81,7 @@ impl Journal {
         writer.commit()?;
         failpoint!("journal.after_trim");
         *dropped += last.0 - mark.position.0;
-        let bytes = u64::try_from(bytes).unwrap_or(0);
-        let _ = self
-            .0
-            .bytes
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |b| Some(b.saturating_sub(bytes)));
+        self.0.room.shrunk(u64::try_from(bytes).unwrap_or(0));
         Ok(true)
     }
 }

@@ -22,17 +22,23 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::fro
 const BATCH_BYTES: u64 = 8 << 20;
 /// How often flushed positions are asked for and the journal is trimmed.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// The same while the journal is more than half full.
+const PRESSED: Duration = Duration::from_millis(20);
+/// How often an idle applier looks at its connection.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs until stopped.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
+    if shared.journal.lineage().is_none() {
+        // Its end was told with its reason.
+        if !matches!(*shared.state.borrow(), State::CopyAnew(_)) {
+            let reason = "nothing is recorded for PostgreSQL".to_owned();
+            shared.state.send_replace(State::CopyAnew(reason));
+        }
+        return;
+    }
     let mut pause = BACK_OFF.0;
     while !stop.is_cancelled() {
-        if let Some(reason) = overfull(&shared).await {
-            shared.live.applied_known.store(false, Ordering::Release);
-            tracing::error!(reason, "mirroring stopped");
-            shared.state.send_replace(State::CopyAnew(reason));
-            return;
-        }
         let started = Instant::now();
         let outcome = tokio::select! {
             biased;
@@ -65,21 +71,6 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         }
         pause = (pause * 2).min(BACK_OFF.1);
     }
-}
-
-/// Ends the lineage when the journal is larger than it may be: SQLite goes on without a shadow,
-/// and PostgreSQL is copied anew later. Looked at before each try, so at least once for each
-/// longest pause; a shadow that takes the journal trims it instead.
-async fn overfull(shared: &Shared) -> Option<String> {
-    let (bytes, max) = (shared.journal.bytes(), shared.settings.journal_bytes_max);
-    if bytes <= max {
-        return None;
-    }
-    if let Err(error) = shared.journal.detach().await {
-        tracing::error!(%error, "the journal is full and cannot be ended; trying again");
-        return None;
-    }
-    Some(format!("the journal reached {bytes} bytes of {max} while PostgreSQL did not take it"))
 }
 
 /// Why carrying ended.
@@ -138,12 +129,18 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         end_at_new_label(&mut records);
         let Some(last) = records.last() else { continue };
         let (position, new_hash, committed) = (last.position, last.hash.0, last.committed_at_us);
-        batch.apply(&records, (at, hash)).await?;
+        // Half full: what is applied must not wait for PostgreSQL's own flush to be trimmed.
+        let pressed = shared.journal.room().is_pressed();
+        batch.apply(&records, (at, hash), pressed).await?;
         counter!(names::MIRROR_APPLIED).increment(records.len() as u64);
         at = position;
         hash = new_hash;
         publish(shared, at, Some(committed));
-        trim.step(shared, &control, at).await?;
+        if pressed {
+            trim.flushed(shared, at).await?;
+        } else {
+            trim.step(shared, &control, at).await?;
+        }
     }
 }
 
@@ -184,11 +181,12 @@ async fn wait(
         shared.pins.changed().await;
         return;
     }
+    // Looks at the connection now and then, and more often while writers may wait for a trim.
+    let pause = if shared.journal.room().is_pressed() { PRESSED } else { LOOK_EVERY };
     tokio::select! {
         () = stop.cancelled() => {}
         _ = durable.next() => {}
-        // Looks at the connection now and then.
-        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+        () = tokio::time::sleep(pause) => {}
     }
 }
 
@@ -212,8 +210,24 @@ struct Trim {
 }
 
 impl Trim {
+    /// PostgreSQL has applied and flushed everything up to here.
+    async fn flushed(&mut self, shared: &Shared, at: Position) -> Result<()> {
+        self.waiting = None;
+        if self.last.is_some_and(|last| last.elapsed() < PRESSED)
+            && !shared.journal.room().is_full()
+        {
+            return Ok(());
+        }
+        self.last = Some(Instant::now());
+        shared.journal.trim(at.next()).await?;
+        shared.live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
+        Ok(())
+    }
+
     async fn step(&mut self, shared: &Shared, control: &Control, at: Position) -> Result<()> {
-        if self.last.is_some_and(|last| last.elapsed() < TRIM_EVERY) {
+        let pressed = shared.journal.room().is_pressed();
+        let every = if pressed { PRESSED } else { TRIM_EVERY };
+        if self.last.is_some_and(|last| last.elapsed() < every) {
             return Ok(());
         }
         self.last = Some(Instant::now());
@@ -228,7 +242,9 @@ impl Trim {
         if let Some((position, lsn)) = self.waiting
             && number(0) >= lsn
         {
-            shared.journal.trim(position).await?;
+            // The last record stays, for whoever looks at it, unless its room is needed.
+            let below = if pressed { position.next() } else { position };
+            shared.journal.trim(below).await?;
             shared.live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
             self.waiting = None;
         }

@@ -43,6 +43,8 @@ pub(super) struct Batch {
     guarded_since: Instant,
     /// The release of a kept savepoint that was not sent yet.
     pub(super) release: Option<String>,
+    /// The transaction waits for PostgreSQL's disk.
+    flush: bool,
 }
 
 impl Batch {
@@ -62,6 +64,7 @@ impl Batch {
             guarded: HashMap::new(),
             guarded_since: Instant::now(),
             release: None,
+            flush: false,
         })
     }
 
@@ -69,12 +72,15 @@ impl Batch {
         self.prepared.control().clone()
     }
 
-    /// Applies records that follow `before`, with the new position in the same transaction.
+    /// Applies records that follow `before`, with the new position in the same transaction;
+    /// with `flush` it is on PostgreSQL's disk afterwards.
     pub(super) async fn apply(
         &mut self,
         records: &[Record],
         before: (Position, [u8; 32]),
+        flush: bool,
     ) -> Result<()> {
+        self.flush = flush;
         match self.attempt(records, before, false).await {
             Ok(()) => Ok(()),
             Err(error) if is_about_data(&error) => {
@@ -150,7 +156,11 @@ impl Batch {
         let Some(last) = records.last() else { return control.batch("ROLLBACK").await };
         self.position(last, before).await?;
         failpoint!("mirror.before_commit");
-        control.batch("COMMIT").await?;
+        let commit = match self.flush {
+            true => "SET LOCAL synchronous_commit = on; COMMIT",
+            false => "COMMIT",
+        };
+        control.batch(commit).await?;
         failpoint!("mirror.after_commit");
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 mod applier;
 mod batch;
+mod guard;
 mod history;
 mod lane_b;
 mod pins;
@@ -48,6 +49,15 @@ pub enum State {
     CopyAnew(String),
 }
 
+/// What happens when the journal is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Mirroring ends; PostgreSQL is copied anew later.
+    Degrade,
+    /// Writers wait, at most so long (None: as long as it takes); then as `Degrade`.
+    Backpressure(Option<Duration>),
+}
+
 /// Bounds and choices, from `[mirror]` and `[compare]`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -59,8 +69,10 @@ pub struct Settings {
     pub lane_b_lag_max: u64,
     /// Largest number of touched keys lane B compares in one transaction.
     pub lane_b_keys_max: usize,
-    /// Size of the journal beyond which mirroring ends.
+    /// Size of the journal beyond which nothing new is written.
     pub journal_bytes_max: u64,
+    /// What happens then.
+    pub when_full: WhenFull,
     /// Share of reads compared: 0 to 1.
     pub read_ratio: f64,
     /// Largest number of rows compared.
@@ -78,6 +90,7 @@ impl Default for Settings {
             lane_b_lag_max: 500,
             lane_b_keys_max: 500,
             journal_bytes_max: 1 << 30,
+            when_full: WhenFull::Degrade,
             read_ratio: 0.1,
             row_limit: 10_000,
             timeout: Duration::from_secs(5),
@@ -99,13 +112,18 @@ pub(crate) struct Shared {
     pub(crate) coverage: Mutex<crate::compare::Coverage>,
     /// A switch waits for the end of the journal: nothing is compared meanwhile.
     pub(crate) hurry: AtomicBool,
+    /// Held by whoever needs the lineage to go on (a switch), or ends it (the guard).
+    pub(crate) history: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// The applier, while it runs.
+pub(crate) type Task = Mutex<Option<(CancellationToken, tokio::task::JoinHandle<()>)>>;
 
 /// The mirror of one pair. Cheap to clone.
 #[derive(Clone)]
 pub struct Mirror {
     shared: Arc<Shared>,
-    task: Arc<Mutex<Option<(CancellationToken, tokio::task::JoinHandle<()>)>>>,
+    task: Arc<Task>,
     reads: Reads,
 }
 
@@ -131,11 +149,17 @@ impl Mirror {
             pins: Arc::new(Pins::default()),
             coverage: Mutex::default(),
             hurry: AtomicBool::new(false),
+            history: Arc::default(),
         });
         let (send, receive) = mpsc::channel(reads::QUEUE_MAX);
         let reads = Reads::new(send, shared.settings.read_ratio);
         reads::spawn(Arc::clone(&shared), receive);
-        Self { shared, task: Arc::default(), reads }
+        let task = Arc::<Task>::default();
+        let room = shared.journal.room();
+        room.limit(shared.settings.journal_bytes_max);
+        let full = room.changes();
+        tokio::spawn(guard::run(Arc::downgrade(&shared), Arc::downgrade(&task), full));
+        Self { shared, task, reads }
     }
 
     /// Starts the applier unless it runs.
@@ -185,6 +209,11 @@ impl Mirror {
     /// Leaves comparing out while a switch waits for the lag to be small.
     pub fn hurry(&self, on: bool) {
         self.shared.hurry.store(on, Ordering::Relaxed);
+    }
+
+    /// While this is held a full journal does not end mirroring: a switch is under way.
+    pub async fn keep_history(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.shared.history).lock_owned().await
     }
 
     /// Holds the applier at a position: see [`Pins::pin`]. None when the cut is missed.

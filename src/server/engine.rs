@@ -50,6 +50,12 @@ impl Pair {
         if let Some(trouble) = self.switch.trouble() {
             return ("degraded", Some(trouble));
         }
+        let room = self.switch.mirror().journal().room();
+        if room.is_full() {
+            let (bytes, max) = (room.bytes(), room.max());
+            let why = format!("the journal is full ({bytes} bytes of {max}): writers wait");
+            return ("degraded", Some(why));
+        }
         let follows = matches!(phase, Phase::CatchingUp | Phase::Mirroring);
         match self.switch.mirror().state() {
             State::Connecting(why) if follows => ("degraded", Some(why)),
@@ -82,6 +88,7 @@ impl Pair {
         let live = &self.live;
         live.position.store(self.shared.sqlite.position().0, Ordering::Release);
         live.sessions.store(self.shared.sessions.len() as u64, Ordering::Release);
+        live.journal_bytes.store(self.switch.mirror().journal().bytes(), Ordering::Release);
         let promoted = matches!(phase, Phase::Promoted | Phase::Complete);
         let has_shadow = !matches!(phase, Phase::Direct | Phase::Complete);
         let follows = has_shadow && !promoted;

@@ -10,7 +10,9 @@ use super::direct::Direct;
 use super::engine::Pair;
 use super::watcher::Watcher;
 use crate::backend::postgres::connect::Connector;
-use crate::config::{CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, Secret};
+use crate::config::{
+    CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, Secret, WhenFull as Full,
+};
 use crate::control::Engine;
 use crate::cutover::gate::{Gate, GateState};
 use crate::cutover::gates::GateLimits;
@@ -18,7 +20,7 @@ use crate::cutover::switch::{Limits, Parts, Switch};
 use crate::divergence::{KeepValues, Store};
 use crate::error::{Culprit, Error, Result, state};
 use crate::journal::Journal;
-use crate::mirror::{Mirror, Settings};
+use crate::mirror::{Mirror, Settings, WhenFull};
 use crate::session::{Shared, Upstreams};
 use crate::telemetry::Live;
 
@@ -60,6 +62,7 @@ pub(super) async fn build(
         settings,
     );
     shared.gate = Gate::new(GateState::Closed);
+    shared.room = journal.room().clone();
     // Sessions log in as the application does; with one URL that is the only role there is.
     let application = config.endpoint.as_ref().unwrap_or(endpoint);
     let sessions = self::connector(config, application, Culprit::Primary)?;
@@ -105,6 +108,9 @@ async fn settle(switch: Arc<Switch>, mut settled: bool, stop: CancellationToken)
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
+        if let Err(error) = switch.follow_mirror().await {
+            tracing::error!(%error, "the end of mirroring could not be noted; trying again");
+        }
         if settled && !switch.is_paused() {
             continue;
         }
@@ -148,6 +154,13 @@ fn settings(config: &Config) -> Settings {
             CompareReads::Sampled => config.compare.sample_ratio.get(),
         },
         journal_bytes_max: config.mirror.journal_bytes_max.get(),
+        when_full: match (*config.mirror.when_full, *config.mirror.full_wait_ms) {
+            (Full::Degrade, _) => WhenFull::Degrade,
+            (Full::Backpressure, 0) => WhenFull::Backpressure(None),
+            (Full::Backpressure, ms) => {
+                WhenFull::Backpressure(Some(Duration::from_millis(u64::from(ms))))
+            }
+        },
         row_limit: small(config.compare.row_limit.get()),
         timeout: Duration::from_millis(u64::from(config.compare.timeout_ms.get())),
         ..Settings::default()

@@ -16,6 +16,7 @@ use crate::backend::sqlite::catalog::Side;
 use crate::backend::sqlite::{Sqlite, ddl, system};
 use crate::clock::Clock;
 use crate::cutover::gate::{Gate, GateState, Route};
+use crate::journal::Room;
 use crate::schema::Catalog;
 use crate::wire::cancel::Registry;
 
@@ -122,6 +123,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// PostgreSQL, when one is attached: where statements go after promote.
     pub upstreams: Option<Arc<Upstreams>>,
+    /// Room in the journal: who wants to write waits for it.
+    pub room: Room,
     /// Who compares and counts.
     pub observer: Arc<dyn Observer>,
     /// LISTEN and NOTIFY.
@@ -171,6 +174,7 @@ impl Shared {
             clock,
             gate: Gate::new(GateState::Open(Route::Sqlite(1))),
             upstreams: None,
+            room: Room::default(),
             observer: Arc::new(Quiet),
             hub: Arc::default(),
             locks: Arc::default(),

@@ -388,11 +388,13 @@ impl Session {
             self.transaction.pass = None;
         }
         let (gate, sqlite) = (Arc::clone(&shared.gate), shared.sqlite.clone());
+        let room = shared.room.clone();
         let own = self.own.take();
         let own_connection = own.as_ref();
         let taken = self
             .wait_for_lock(async move {
                 loop {
+                    room.wait().await;
                     let pass = match inside {
                         true => None,
                         false => Some(gate.pass(Wish::Write, GATE_WAIT).await?),
@@ -407,7 +409,11 @@ impl Session {
                         Some(own) => sqlite.writer_on(own, None).await?,
                         None => sqlite.writer(None).await?,
                     };
-                    // The drain may have begun while the writer was waited for.
+                    // One that wrote before may have filled the journal, and the drain may have
+                    // begun while the writer was waited for.
+                    if room.is_full() {
+                        continue;
+                    }
                     if pass.as_ref().is_none_or(|pass| gate.still_open(pass)) {
                         return Ok(Taken::Here(Held { writer, pass }));
                     }

@@ -1,17 +1,24 @@
 //! Upkeep of the SQLite file: checkpoints and the look-out for foreign writers.
 //!
-//! Owns the maintenance thread. Sessions never checkpoint: it would cost one of them the
-//! sync of the whole file. It must never hold the writer's turn for long. Start at
-//! [`run`].
+//! Owns the maintenance thread and the WAL's size. Copying the WAL back goes on beside writers
+//! and readers; starting it anew needs the writer's turn, and that every reader has left it: a
+//! reader that comes while the turn is held and the copy is complete reads the database alone,
+//! so it takes as long as the longest read under way. The thread does this from [`WAL_CUT`] on;
+//! from [`WAL_FULL`] on the next writer does it before it begins, as a thread that gets no
+//! processor must not let the WAL grow. Only a snapshot that stays open can: writers then go on,
+//! and look again every [`WAL_STEP`]. It must never hold the writer's turn for long. Start at
+//! [`run`] and [`Core::keep_wal_small`].
 
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Core;
+use super::{Core, Statement, blocking};
 use crate::error::{Error, Result};
+use crate::value::CellRef;
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(200);
@@ -19,8 +26,16 @@ const TICK: Duration = Duration::from_millis(200);
 const FOREIGN_TICKS: u32 = 10;
 /// WAL size from which it is copied back into the database.
 const WAL_PASSIVE: u64 = 4 << 20;
-/// WAL size from which writers wait for the copy to be complete, so that it can start anew.
-const WAL_RESTART: u64 = 32 << 20;
+/// WAL size from which the thread takes the writer's turn and cuts it.
+const WAL_CUT: u64 = 32 << 20;
+/// WAL size from which the next writer cuts it.
+pub(super) const WAL_FULL: u64 = 64 << 20;
+/// Growth after which it is tried again when a snapshot stood in the way.
+const WAL_STEP: u64 = 16 << 20;
+/// How long readers may keep a writer that cuts the WAL.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Pause between two looks whether they have left.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Starts the thread; it ends with the core.
 pub(super) fn start(core: &Arc<Core>) -> Result<JoinHandle<()>> {
@@ -51,18 +66,65 @@ fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
     if bytes >= WAL_PASSIVE {
         core.checkpoint_passive()?;
     }
-    let restart = bytes >= WAL_RESTART;
+    let due = core.wal_due.load(Ordering::Relaxed);
+    // After a snapshot stood in the way: at the next step, or looked for without waiting.
+    let cut = bytes >= if due == WAL_FULL { WAL_CUT } else { due };
+    let look = insist && bytes >= WAL_CUT;
     let turn = match core.queue.try_acquire() {
         Some(turn) => turn,
-        None if insist || restart => block_on(core.queue.acquire())?,
+        None if insist || cut => block_on(core.queue.acquire())?,
         None => return Ok(()),
     };
     core.look_for_foreign_writer()?;
-    if restart {
-        core.checkpoint_restart()?;
+    if cut || look {
+        core.cut_wal(if cut { PATIENCE } else { Duration::ZERO })?;
     }
     drop(turn);
     Ok(())
+}
+
+impl Core {
+    /// Cuts the WAL when it is full. In the writer's turn, before a transaction begins.
+    pub(super) fn keep_wal_small(&self) -> Result<()> {
+        if self.durable.wal_bytes() < self.wal_due.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        blocking(|| self.cut_wal(PATIENCE))
+    }
+
+    /// Completes the copy of the WAL and cuts it, so that the next write starts it anew. In the
+    /// writer's turn, on the writer's own connection: the same by another connection would look
+    /// like a foreign write.
+    fn cut_wal(&self, patience: Duration) -> Result<()> {
+        let slot = self.writer.lock();
+        let Some(conn) = &*slot else { return Ok(()) };
+        let until = Instant::now() + patience;
+        loop {
+            let mut statement = conn.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            if is_done(&mut statement)? {
+                self.wal_due.store(WAL_FULL, Ordering::Relaxed);
+                return Ok(());
+            }
+            drop(statement);
+            if Instant::now() >= until {
+                let bytes = self.durable.wal_bytes();
+                if patience.is_zero() {
+                    return Ok(());
+                }
+                self.wal_due.store(bytes.max(WAL_FULL) + WAL_STEP, Ordering::Relaxed);
+                tracing::warn!(bytes, "a snapshot that stays open keeps the WAL from being cut");
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Whether a checkpoint was complete: its first column says that somebody was in the way.
+fn is_done(statement: &mut Statement) -> Result<bool> {
+    let done = statement.step()? && statement.column(0) == CellRef::Integer(0);
+    statement.reset();
+    Ok(done)
 }
 
 struct Unpark(Thread);

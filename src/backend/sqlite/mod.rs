@@ -150,6 +150,8 @@ pub(super) struct Core {
     /// The shared writer's last `data_version`: changes of others show in it.
     data_version: AtomicI64,
     foreign: AtomicU64,
+    /// WAL size from which a writer cuts it before it begins.
+    wal_due: AtomicU64,
     retired_writers: AtomicU64,
     stop: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -197,6 +199,7 @@ impl Sqlite {
             durable,
             data_version: AtomicI64::new(data_version),
             foreign: AtomicU64::new(0),
+            wal_due: AtomicU64::new(maintain::WAL_FULL),
             retired_writers: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             threads: Mutex::default(),
@@ -231,6 +234,7 @@ impl Sqlite {
     /// turn; 55P03 when the deadline passes.
     pub async fn writer(&self, deadline: Option<Instant>) -> Result<Writer> {
         let turn = self.turn(deadline).await?;
+        self.0.keep_wal_small()?;
         let idle = self.0.writer.lock().take();
         let conn = match idle {
             Some(conn) => conn,
@@ -495,16 +499,6 @@ impl Core {
 
     fn checkpoint_passive(&self) -> Result<()> {
         self.keeper.lock().batch("PRAGMA wal_checkpoint(PASSIVE)")
-    }
-
-    /// Completes the copy of the WAL so that the next write starts it anew. In the
-    /// writer's turn, on the writer's own connection: a restart by another connection
-    /// would look like a foreign write.
-    fn checkpoint_restart(&self) -> Result<()> {
-        match &*self.writer.lock() {
-            Some(conn) => conn.batch("PRAGMA wal_checkpoint(RESTART)"),
-            None => Ok(()),
-        }
     }
 }
 
