@@ -24,16 +24,16 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// A query string, parsed.
 #[derive(Debug)]
-pub(crate) struct Text {
+pub struct Text {
     /// Its statements; empty when there is none.
-    pub(crate) statements: Vec<Entry>,
+    pub statements: Vec<Entry>,
 }
 
 /// One statement of a text, with its plans.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The statement.
-    pub(crate) parsed: ast::Parsed,
+    pub parsed: ast::Parsed,
     plans: Mutex<Vec<(Key, Arc<Plan>)>>,
 }
 
@@ -46,25 +46,25 @@ struct Key {
 
 /// What a plan is made for.
 #[derive(Clone, Copy)]
-pub(crate) struct For<'a> {
+pub struct For<'a> {
     /// The catalog the session sees.
-    pub(crate) catalog: &'a Catalog,
+    pub catalog: &'a Catalog,
     /// Its temporary tables.
-    pub(crate) temporary: &'a BTreeMap<String, Arc<Relation>>,
+    pub temporary: &'a BTreeMap<String, Arc<Relation>>,
     /// Its search_path.
-    pub(crate) search_path: &'a [String],
+    pub search_path: &'a [String],
     /// Parameter types the client named.
-    pub(crate) types: &'a [u32],
+    pub types: &'a [u32],
 }
 
 impl Entry {
     /// A statement that is not shared.
-    pub(crate) fn new(parsed: ast::Parsed) -> Self {
+    pub fn new(parsed: ast::Parsed) -> Self {
         Self { parsed, plans: Mutex::default() }
     }
 
     /// The plan, from the cache when there is one.
-    pub(crate) fn plan(&self, wanted: For<'_>) -> Result<Arc<Plan>> {
+    pub fn plan(&self, wanted: For<'_>) -> Result<Arc<Plan>> {
         let shared = wanted.temporary.is_empty();
         if shared {
             let plans = self.plans.lock();
@@ -112,15 +112,15 @@ impl Weighter<Box<str>, Arc<Text>> for Weight {
 }
 
 /// Parsed texts, shared by all sessions.
-pub(crate) struct Plans {
+pub struct Plans {
     texts: Cache<Box<str>, Arc<Text>, Weight>,
     /// Plans of texts that differ only in literals.
-    pub(crate) shapes: Shapes,
+    pub shapes: Shapes,
 }
 
 impl Plans {
     /// A cache of about `bytes`.
-    pub(crate) fn new(bytes: u64) -> Self {
+    pub fn new(bytes: u64) -> Self {
         let bytes = bytes / 2;
         let items = usize::try_from(bytes / 8192).unwrap_or(1024);
         let texts = Cache::with_weighter(items, bytes, Weight);
@@ -131,7 +131,7 @@ impl Plans {
     ///
     /// # Errors
     /// PostgreSQL's own 42601 with its position.
-    pub(crate) fn text(&self, sql: &str) -> Result<Arc<Text>> {
+    pub fn text(&self, sql: &str) -> Result<Arc<Text>> {
         if let Some(text) = self.found(sql) {
             return Ok(text);
         }
@@ -141,7 +141,7 @@ impl Plans {
     }
 
     /// A query string that is kept parsed.
-    pub(crate) fn found(&self, sql: &str) -> Option<Arc<Text>> {
+    pub fn found(&self, sql: &str) -> Option<Arc<Text>> {
         self.texts.get(sql)
     }
 
@@ -149,13 +149,13 @@ impl Plans {
     ///
     /// # Errors
     /// PostgreSQL's own 42601 with its position.
-    pub(crate) fn parsed(sql: &str) -> Result<Arc<Text>> {
+    pub fn parsed(sql: &str) -> Result<Arc<Text>> {
         let statements = sql::parse(sql)?.into_iter().map(Entry::new).collect();
         Ok(Arc::new(Text { statements }))
     }
 
     /// Keeps a parsed query string, unless it is long.
-    pub(crate) fn keep(&self, sql: &str, text: &Arc<Text>) {
+    pub fn keep(&self, sql: &str, text: &Arc<Text>) {
         if sql.len() <= TEXT_BYTES_MAX {
             self.texts.insert(sql.into(), Arc::clone(text));
         }

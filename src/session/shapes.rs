@@ -24,11 +24,11 @@ const VARIANTS_MAX: usize = 8;
 
 /// A plan with the values of its parameters.
 #[derive(Debug)]
-pub(crate) struct Shaped {
+pub struct Shaped {
     /// The plan.
-    pub(crate) plan: Arc<Plan>,
+    pub plan: Arc<Plan>,
     /// Its parameters, from the text's literals.
-    pub(crate) params: Arc<[Cell]>,
+    pub params: Arc<[Cell]>,
 }
 
 /// One plan of a skeleton.
@@ -71,24 +71,24 @@ impl Weighter<Box<str>, Arc<Shape>> for Weight {
 }
 
 /// Plans by shape, shared by all sessions.
-pub(crate) struct Shapes {
+pub struct Shapes {
     shapes: Cache<Box<str>, Arc<Shape>, Weight>,
 }
 
 impl Shapes {
     /// A cache of about `bytes`.
-    pub(crate) fn new(bytes: u64) -> Self {
+    pub fn new(bytes: u64) -> Self {
         let items = usize::try_from(bytes / 8192).unwrap_or(1024);
         Self { shapes: Cache::with_weighter(items, bytes, Weight) }
     }
 
     /// Whether the shape has been planned before.
-    pub(crate) fn knows(&self, skeleton: &Skeleton<'_>) -> bool {
+    pub fn knows(&self, skeleton: &Skeleton<'_>) -> bool {
         self.shapes.get(skeleton.key.as_str()).is_some()
     }
 
     /// The plan of a text, from the cache.
-    pub(crate) fn find(&self, skeleton: &Skeleton<'_>, wanted: For<'_>) -> Option<Shaped> {
+    pub fn find(&self, skeleton: &Skeleton<'_>, wanted: For<'_>) -> Option<Shaped> {
         if !wanted.temporary.is_empty() {
             return None;
         }
@@ -101,7 +101,7 @@ impl Shapes {
     ///
     /// # Errors
     /// As [`sql::plan`].
-    pub(crate) fn make(
+    pub fn make(
         &self,
         skeleton: &Skeleton<'_>,
         parsed: &Parsed,
