@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(300);
 
 #[test]
-#[ignore = "plays half a minute on every core: run it by name"]
+#[ignore = "keeps every core busy: scripts/test plays it after the rest"]
 fn the_fast_demo_holds() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_crossfade"))
         .args(["demo", "--fast"])

@@ -15,6 +15,7 @@ mod journal_full;
 mod quarantine;
 mod restored;
 mod session;
+mod stock;
 mod switch;
 mod switch_model;
 mod typing;
