@@ -1,4 +1,4 @@
-.PHONY: demo test unit lint fmt bench plan-bench soak docs
+.PHONY: demo test unit lint fmt bench load plan-bench soak docs
 demo:        ## the whole journey on an embedded sample application
 	./scripts/demo
 test:        ## everything: rules of the house, unit, integration
@@ -11,6 +11,8 @@ fmt:
 	cargo fmt --all
 bench:       ## ratios against PostgreSQL, measured in one run
 	./scripts/bench
+load:        ## 50 users of a small web application, beside PostgreSQL direct
+	./scripts/load
 plan-bench:  ## what a statement costs before SQLite sees it
 	cargo bench --locked --bench plan
 soak:        ## long crash and fault runs (CROSSFADE_SOAK_ROUNDS, default 200)
