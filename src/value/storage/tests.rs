@@ -120,8 +120,9 @@ fn logical_cells() {
     let old = text::parse(Type::new(oid::DATE), "0044-03-15 BC", &style).unwrap();
     let error = encode(Codec::Identity, Type::new(oid::DATE), &old).unwrap_err();
     assert_eq!(error.sqlstate(), state::FEATURE_NOT_SUPPORTED);
+    // SQLite has no NaN: its text sorts behind every number, as PostgreSQL's NaN does.
     let nan = encode(Codec::Identity, Type::new(oid::FLOAT8), &Datum::Float8(f64::NAN));
-    assert_eq!(nan.unwrap_err().sqlstate(), state::NUMERIC_VALUE_OUT_OF_RANGE);
+    assert_eq!(nan.unwrap(), Cell::Text("NaN".into()));
 }
 
 #[test]
