@@ -51,8 +51,12 @@ impl Switch {
         drop(control);
         *self.trouble.lock() = None;
         self.set_phase(Phase::CatchingUp).await?;
+        // Nothing is compared until the shadow follows: that would only take longer.
+        self.mirror.hurry(true);
         self.mirror.start();
-        self.follow(tell).await?;
+        let followed = self.follow(tell).await;
+        self.mirror.hurry(false);
+        followed?;
         Ok(summary)
     }
 

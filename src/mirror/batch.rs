@@ -29,6 +29,9 @@ const PIPELINE: usize = 200;
 /// How long it is believed that a table has no trigger, rule or row security.
 const GUARDED_FOR: Duration = Duration::from_secs(1);
 
+/// Comparing goes on when the lag is this many times smaller than where it stopped.
+const LAG_SMALL: u64 = 10;
+
 /// The applier's connection with its prepared statements.
 pub(super) struct Batch {
     pub(super) shared: Arc<Shared>,
@@ -45,6 +48,8 @@ pub(super) struct Batch {
     pub(super) release: Option<String>,
     /// The transaction waits for PostgreSQL's disk.
     flush: bool,
+    /// Nothing is compared until the lag is small again.
+    behind: bool,
 }
 
 impl Batch {
@@ -65,6 +70,7 @@ impl Batch {
             guarded_since: Instant::now(),
             release: None,
             flush: false,
+            behind: false,
         })
     }
 
@@ -119,10 +125,8 @@ impl Batch {
             self.guarded.clear();
             self.guarded_since = Instant::now();
         }
-        let lag = self.shared.sqlite.position().0.saturating_sub(before.0.0);
-        let settings = &self.shared.settings;
-        let compares = settings.compare_writes && !careful;
-        let behind = lag > settings.lane_b_lag_max || self.shared.hurry.load(Ordering::Relaxed);
+        let compares = self.shared.settings.compare_writes && !careful;
+        let behind = self.is_behind(before.0);
         let mut rest = records;
         while let Some(record) = rest.first() {
             let catalog = self.catalog(record.position)?;
@@ -163,6 +167,15 @@ impl Batch {
         control.batch(commit).await?;
         failpoint!("mirror.after_commit");
         Ok(())
+    }
+
+    /// Whether carrying comes before comparing. Once it does, it does until the lag is small:
+    /// else comparing would keep the shadow at the very lag at which it begins anew.
+    fn is_behind(&mut self, applied: Position) -> bool {
+        let lag = self.shared.sqlite.position().0.saturating_sub(applied.0);
+        let max = self.shared.settings.lane_b_lag_max;
+        self.behind = lag > if self.behind { max / LAG_SMALL } else { max };
+        self.behind || self.shared.hurry.load(Ordering::Relaxed)
     }
 
     fn catalog(&self, position: Position) -> Result<Arc<Catalog>> {
