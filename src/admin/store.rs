@@ -98,7 +98,7 @@ impl Store {
 
     /// Runs a printed query; `params` are the client's, then the frozen values.
     pub(super) fn query(&mut self, sql: &str, params: &[Cell], style: Style) -> Result<Vec<Row>> {
-        let _scope = Scope::enter(Arc::new(Session { style, catalog: None }));
+        let _scope = Scope::enter(Arc::new(Session { style, ..Session::default() }));
         let deadline = Instant::now() + LIMIT;
         let due = move || Instant::now() >= deadline;
         self.connection.progress_handler(PROGRESS_STEPS, Some(due)).map_err(failure)?;

@@ -54,7 +54,11 @@ impl Session {
         }
         let rows = self.send_rows(&call, query, &mut running, &output, &mut piece).await;
         self.cancel.stopped();
+        if let Some(draws) = &running.draws {
+            self.sequences = draws.values();
+        }
         let rows = rows?;
+        self.settle_draws(running.draws.as_deref())?;
         if output.tail(&mut piece) {
             write::copy_data(self.io.out(), &piece);
         }
@@ -76,7 +80,7 @@ impl Session {
         let mut fields = BytesMut::new();
         let mut rows = 0;
         loop {
-            let scope = self.scope();
+            let scope = self.scope_of(running);
             let out = self.io.out();
             let done = block_in_place(|| -> Result<bool> {
                 let _scope = Scope::enter(scope);

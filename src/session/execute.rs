@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::task::block_in_place;
 
 use super::observer::Finished;
-use super::query::Call;
+use super::query::{Call, Running};
 use super::reply::{self, Tag};
 use super::{Session, Step, Stop};
+use crate::backend::sqlite::draws::Draws;
 use crate::backend::sqlite::functions::session::Session as Scope;
 use crate::error::{Error, Result};
 use crate::sql::ast::Statement;
-use crate::sql::plan::{Action, Plan, QueryPlan};
+use crate::sql::plan::{Action, Plan, QueryKind, QueryPlan};
 use crate::value::{Cell, CellRef, Format};
 use crate::wire::write;
 
@@ -62,8 +63,10 @@ impl Session {
                 let call = Call { plan: Arc::clone(&plan), params, formats };
                 self.describe_next = describe;
                 // PostgreSQL computes constants when it plans: their errors come before the
-                // description, those of functions of the session after it.
-                if describe && !(query.reads.is_empty() && query.frozen.is_empty()) {
+                // description, those of functions of the session after it. What writes runs to
+                // its end before its rows are described.
+                let steady = query.reads.is_empty() && query.frozen.is_empty();
+                if describe && !steady && query.kind != QueryKind::Write {
                     self.describe_rows(&call);
                 }
                 let outcome = self.query(&call).await;
@@ -149,9 +152,23 @@ impl Session {
 
     /// The session as SQL functions see it while a statement is stepped.
     pub(super) fn scope(&self) -> Arc<Scope> {
+        self.scope_drawing(None)
+    }
+
+    /// The session as a running statement's functions see it.
+    pub(super) fn scope_of(&self, running: &Running) -> Arc<Scope> {
+        self.scope_drawing(running.draws.as_ref())
+    }
+
+    /// The session as the functions of a statement see it that may move sequences.
+    pub(super) fn scope_drawing(&self, draws: Option<&Arc<Draws>>) -> Arc<Scope> {
         let mut style = self.labelled(&self.settings.derived().style);
         style.now = Some(self.transaction.started);
-        Arc::new(Scope { style, catalog: self.transaction.catalog.clone() })
+        Arc::new(Scope {
+            style,
+            catalog: self.transaction.catalog.clone(),
+            draws: draws.map(Arc::clone),
+        })
     }
 
     /// Appends CommandComplete.

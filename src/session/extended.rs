@@ -310,6 +310,7 @@ impl Session {
         };
         self.resume_clock(&running)?;
         let (rows, done) = self.continue_rows(call, query, &mut running, max_rows).await?;
+        self.settle_draws(running.draws.as_deref())?;
         Ok(if done {
             Progress::Done(query::tag(query, rows, rows))
         } else {

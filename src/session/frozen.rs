@@ -4,12 +4,15 @@
 //! Owns turning a plan's [`Frozen`] list into cells. It must never ask the system for time
 //! or randomness except through the clock handle.
 
+use std::sync::Arc;
+
 use tokio::task::block_in_place;
 
 use super::{Session, Shared, Step};
-use crate::backend::sqlite::Writer;
+use crate::backend::sqlite::draws::Draws;
 use crate::backend::sqlite::events::{Event, SequenceEvent};
 use crate::backend::sqlite::sequences::Moved;
+use crate::backend::sqlite::{Connection as SqliteConnection, Writer};
 use crate::error::{Error, Result, state};
 use crate::schema::{Catalog, Codec, Sequence};
 use crate::sql::plan::{Frozen, FrozenSource};
@@ -81,6 +84,23 @@ impl Session {
         note(writer, moved);
         if called {
             self.sequences.was_set(sequence, value);
+        }
+        Ok(())
+    }
+
+    /// The sequences of a statement that moves them row by row.
+    pub(super) fn draws(&self, connection: &SqliteConnection) -> Result<Arc<Draws>> {
+        let counters = Arc::clone(&self.shared.side.sequences);
+        let values = self.sequences.clone();
+        Draws::open(connection, counters, &self.catalog(), values).map(Arc::new)
+    }
+
+    /// Writes how far a statement's sequences have moved, when it pauses or ends.
+    pub(super) fn settle_draws(&self, draws: Option<&Draws>) -> Result<()> {
+        if let (Some(draws), Some(writer)) = (draws, self.transaction.writer()) {
+            for moved in block_in_place(|| draws.settle(writer))? {
+                note(writer, moved);
+            }
         }
         Ok(())
     }

@@ -20,6 +20,7 @@
 //! | plans | the plan cache |
 //! | cancel, wait | requests from outside, timeouts, a vanished client |
 //! | notify, advisory | LISTEN/NOTIFY and advisory locks inside the proxy |
+//! | steps | data-modifying statements in WITH, run before the main one |
 //! | observer, watch | what the engine learns from sessions; notes for the journal |
 
 mod advisory;
@@ -48,6 +49,7 @@ pub mod shapes;
 mod shared;
 mod simple;
 mod spool;
+mod steps;
 mod transaction;
 mod wait;
 mod watch;

@@ -15,6 +15,7 @@ use super::query::{Call, Running};
 use super::reply::Tag;
 use super::spool::Spool;
 use super::{Session, Step};
+use crate::backend::sqlite::functions::session::Scope;
 use crate::error::{Error, Result, state};
 use crate::sql::plan::Plan;
 use crate::value::{Cell, Format};
@@ -265,11 +266,20 @@ impl Session {
     pub(super) fn set_aside_live(&mut self) -> Step<()> {
         let Some(name) = self.portals.live.take() else { return Ok(()) };
         let Some(portal) = self.portals.portals.get_mut(&name) else { return Ok(()) };
-        if let Progress::Live(mut running) =
-            std::mem::replace(&mut portal.progress, Progress::Broken)
-        {
-            let mut spool = Spool::default();
-            running.spool(&mut spool)?;
+        let progress = std::mem::replace(&mut portal.progress, Progress::Broken);
+        let Progress::Live(mut running) = progress else { return Ok(()) };
+        let mut spool = Spool::default();
+        let scope = self.scope_of(&running);
+        let outcome = {
+            let _scope = Scope::enter(scope);
+            running.spool(&mut spool)
+        };
+        if let Some(draws) = &running.draws {
+            self.sequences = draws.values();
+        }
+        outcome?;
+        self.settle_draws(running.draws.as_deref())?;
+        if let Some(portal) = self.portals.portals.get_mut(&name) {
             portal.progress = Progress::Aside(Box::new(spool), 0);
         }
         Ok(())

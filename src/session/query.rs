@@ -13,7 +13,8 @@ use super::reply::{self, Tag};
 use super::spool::Spool;
 use super::transaction::Isolation;
 use super::watch::{self, Watch};
-use super::{OUTPUT_BYTES, Session, Step, Stop};
+use super::{OUTPUT_BYTES, Session, Step, Stop, steps};
+use crate::backend::sqlite::draws::Draws;
 use crate::backend::sqlite::errors;
 use crate::backend::sqlite::events::Event;
 use crate::backend::sqlite::functions::session::Scope;
@@ -31,6 +32,8 @@ pub(super) struct Running {
     watch: Option<Box<Watch>>,
     /// What the journal needs of a write.
     record: Option<Box<Record>>,
+    /// The sequences it moves row by row.
+    pub(super) draws: Option<Arc<Draws>>,
     began: Instant,
 }
 
@@ -142,7 +145,10 @@ impl Session {
         let mut running = self.start(call, query).await?;
         match self.continue_rows(call, query, &mut running, max_rows).await {
             Ok((rows, true)) => Ok(Ended::Done(rows, self.finish(call, query, running, rows)?)),
-            Ok((rows, false)) => Ok(Ended::Suspended(rows, running)),
+            Ok((rows, false)) => {
+                self.settle_draws(running.draws.as_deref())?;
+                Ok(Ended::Suspended(rows, running))
+            }
             // What it did is undone with its transaction or savepoint.
             Err(stop) => Err(stop),
         }
@@ -162,12 +168,13 @@ impl Session {
         {
             self.show_again(reader)?;
         }
-        let Running { statement, reader, watch, record, began } = running;
+        let Running { statement, reader, watch, record, draws, began } = running;
         let changed = match (query.kind, self.transaction.writer()) {
             (QueryKind::Write, Some(writer)) => writer.changes(),
             _ => rows,
         };
         drop(statement);
+        self.settle_draws(draws.as_deref())?;
         if let (Some(record), Some(writer)) = (record, self.transaction.writer()) {
             let digest = watch.filter(|_| !call.plan.columns.is_empty()).map(|w| w.digest());
             let note = watch::note(&call.plan, query, &call.params, record.frozen, changed, digest);
@@ -207,6 +214,7 @@ impl Session {
             _ => None,
         };
         let writer = self.transaction.writer().filter(|w| w.recording());
+        let mut drawn = None;
         let prepared = block_in_place(|| {
             let record = match writer.filter(|_| query.kind == QueryKind::Write) {
                 None => None,
@@ -225,12 +233,27 @@ impl Session {
                 _ if record.is_some() => Some(Box::new(Watch::returning(call, query))),
                 _ => None,
             };
-            Ok((prepare(connection, query, &call.params, &frozen)?, watch, record))
+            let draws = if query.draws { Some(self.draws(connection)?) } else { None };
+            let mut inputs: Vec<&Cell> = call.params.iter().chain(&frozen).collect();
+            let rows = {
+                let scope = self.scope_drawing(draws.as_ref());
+                let _scope = Scope::enter(scope);
+                steps::run(connection, &query.steps, &inputs)
+            };
+            if let (Err(_), Some(draws)) = (&rows, &draws) {
+                drawn = Some(draws.values());
+            }
+            let rows = rows?;
+            inputs.extend(&rows);
+            Ok((prepare(connection, &query.sqlite, &inputs)?, watch, record, draws))
         });
         self.transaction.queried = true;
+        if let Some(values) = drawn {
+            self.sequences = values;
+        }
         match prepared {
-            Ok((statement, watch, record)) => {
-                Ok(Running { statement, reader, watch, record, began })
+            Ok((statement, watch, record, draws)) => {
+                Ok(Running { statement, reader, watch, record, draws, began })
             }
             Err(error) => {
                 self.cancel.stopped();
@@ -283,7 +306,7 @@ impl Session {
         let mut sent = 0;
         loop {
             let derived = Arc::clone(self.settings.derived());
-            let scope = self.scope();
+            let scope = self.scope_of(running);
             let mut describe = std::mem::take(&mut self.describe_next);
             let out = self.io.out();
             let filled = block_in_place(|| -> Result<Filled> {
@@ -341,6 +364,9 @@ impl Session {
 
     fn stopped(&mut self, running: &Running) {
         self.cancel.stopped();
+        if let Some(draws) = &running.draws {
+            self.sequences = draws.values();
+        }
         if let Ok(connection) = self.connection_of(running) {
             connection.set_deadline(None);
         }
@@ -351,12 +377,12 @@ impl Session {
     pub(super) async fn query_into(&mut self, call: &Call, spool: &mut Spool) -> Step<u64> {
         let query = query_of(&call.plan)?;
         let mut running = self.start(call, query).await?;
-        let scope = self.scope();
+        let scope = self.scope_of(&running);
         let outcome = {
             let _scope = Scope::enter(scope);
             running.spool(spool)
         };
-        self.cancel.stopped();
+        self.stopped(&running);
         outcome.map_err(|e| self.describe(e))?;
         Ok(self.finish(call, query, running, spool.len())?)
     }
@@ -409,16 +435,12 @@ enum Filled {
     Buffer,
 }
 
-fn prepare(
-    connection: &Connection,
-    query: &QueryPlan,
-    params: &[Cell],
-    frozen: &[Cell],
-) -> Result<Statement> {
-    let mut statement = connection.prepare(&query.sqlite)?;
+/// A statement with its parameters bound.
+pub(super) fn prepare(connection: &Connection, sql: &str, inputs: &[&Cell]) -> Result<Statement> {
+    let mut statement = connection.prepare(sql)?;
     // Trailing parameters the printed text does not use do not exist for SQLite.
     let wanted = statement.parameter_count();
-    for (i, cell) in params.iter().chain(frozen).enumerate().take(wanted) {
+    for (i, cell) in inputs.iter().enumerate().take(wanted) {
         statement.bind(i + 1, cell.as_ref())?;
     }
     Ok(statement)
@@ -426,6 +448,7 @@ fn prepare(
 
 /// The command tag: rows sent for SELECT, rows changed for DML.
 pub(super) fn tag(query: &QueryPlan, rows: u64, changed: u64) -> Tag {
-    let count = if query.kind == QueryKind::Write { changed } else { rows };
+    let count =
+        if query.kind == QueryKind::Write && query.tag != "SELECT" { changed } else { rows };
     reply::counted(query.tag, count)
 }

@@ -22,6 +22,38 @@ pub enum Statement {
     Delete(Box<Delete>),
 }
 
+impl Statement {
+    /// The columns the statement returns; empty when it returns no rows.
+    pub fn outputs(&self) -> &[Output] {
+        match self {
+            Self::Select(query) => &query.columns,
+            Self::Insert(insert) => &insert.outputs,
+            Self::Update(update) => &update.outputs,
+            Self::Delete(delete) => &delete.outputs,
+        }
+    }
+
+    /// The queries of its own WITH.
+    pub fn ctes(&self) -> &[Cte] {
+        match self {
+            Self::Select(query) => &query.ctes,
+            Self::Insert(insert) => &insert.ctes,
+            Self::Update(update) => &update.ctes,
+            Self::Delete(delete) => &delete.ctes,
+        }
+    }
+
+    /// The queries of its own WITH, and whether that is RECURSIVE.
+    pub fn ctes_mut(&mut self) -> (&mut Vec<Cte>, &mut bool) {
+        match self {
+            Self::Select(query) => (&mut query.ctes, &mut query.recursive),
+            Self::Insert(insert) => (&mut insert.ctes, &mut insert.recursive),
+            Self::Update(update) => (&mut update.ctes, &mut update.recursive),
+            Self::Delete(delete) => (&mut delete.ctes, &mut delete.recursive),
+        }
+    }
+}
+
 /// A relation that can be compared by identity of its catalog entry.
 #[derive(Clone, Debug)]
 pub struct Table(pub Arc<Relation>);
@@ -49,6 +81,8 @@ pub struct Query {
     pub offset: Option<Expr>,
     /// Row locks asked for: the session takes the writer.
     pub locks: bool,
+    /// FETCH FIRST … WITH TIES: rows that sort equal to the last one come too.
+    pub with_ties: bool,
     /// Output names and types, in order.
     pub columns: Vec<Output>,
 }
@@ -77,6 +111,18 @@ pub struct Cte {
     pub materialized: Option<bool>,
 }
 
+/// A statement that runs before the main one, and whose rows the main one reads as a CTE:
+/// a data-modifying statement in WITH, or a query that must see the state before it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Number by which [`From::Cte`] refers to its rows.
+    pub cte: u32,
+    /// The statement.
+    pub statement: Statement,
+    /// Of its rows only the first with the same so many leading cells is kept; 0 keeps all.
+    pub unique: usize,
+}
+
 /// A query's body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
@@ -101,6 +147,8 @@ pub struct Select {
     pub filter: Option<Expr>,
     /// GROUP BY
     pub group_by: Vec<Expr>,
+    /// GROUPING SETS: which of `group_by` each set has.
+    pub grouping_sets: Option<Vec<Vec<usize>>>,
     /// HAVING
     pub having: Option<Expr>,
     /// There are aggregates or GROUP BY or HAVING.
@@ -228,6 +276,9 @@ pub enum ExprKind {
     Subscript(Box<Expr>, Box<Expr>),
     /// A part of an array taken or put, with its operands.
     ArrayPart(ArrayPart, Vec<Expr>),
+    /// A row as one value, for functions that take any: names and values of its fields, and
+    /// what is NULL when the whole row is (a row that an outer join did not find).
+    Record(Vec<(String, Expr)>, Option<Box<Expr>>),
 }
 
 /// Comparison operators that SQL defines for any ordered type.
@@ -475,6 +526,10 @@ impl Expr {
                 otherwise.iter().for_each(|e| f(e));
             }
             ExprKind::RowCompare(left, _, right) => left.iter().chain(right).for_each(f),
+            ExprKind::Record(fields, exists) => {
+                fields.iter().for_each(|(_, e)| f(e));
+                exists.iter().for_each(|e| f(e));
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod pg;
 pub mod plan;
 mod planner;
 pub mod print;
+pub mod rewrite;
 pub mod shape;
 pub mod stored;
 pub mod types;

@@ -50,6 +50,18 @@ pub enum Action {
     Explain(Box<QueryPlan>),
 }
 
+/// A statement that runs before the main one of its plan, in the same atomic step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// SQLite's text; its parameters are the plan's, then the frozen values, then the rows of
+    /// the steps before it.
+    pub sqlite: String,
+    /// Its rows are read by later steps: a JSON array of arrays of logical cells.
+    pub rows: bool,
+    /// Of its rows only the first with the same so many leading cells is kept; 0 keeps all.
+    pub unique: usize,
+}
+
 /// A query or DML statement, printed.
 #[derive(Clone, Debug)]
 pub struct QueryPlan {
@@ -57,7 +69,9 @@ pub struct QueryPlan {
     pub tag: &'static str,
     /// Changes rows, or must run on the writer all the same (FOR UPDATE, nextval).
     pub kind: QueryKind,
-    /// SQLite's text; parameters are ?1 … ?n, then the frozen values.
+    /// What runs first: data-modifying statements in WITH, and what must be read before them.
+    pub steps: Vec<Step>,
+    /// SQLite's text; parameters are ?1 … ?n, then the frozen values, then the steps' rows.
     pub sqlite: String,
     /// The same statement in PostgreSQL's dialect with frozen values as further parameters;
     /// None when it cannot be printed (then lane B skips it).
@@ -73,6 +87,8 @@ pub struct QueryPlan {
     pub writes: Option<String>,
     /// A volatile call that is evaluated per row remains: not comparable by statement.
     pub volatile: bool,
+    /// Moves or asks sequences row by row.
+    pub draws: bool,
     /// Order of the rows for comparing.
     pub order: RowOrder,
     /// LIMIT or OFFSET without a total order: the row set is not determined.

@@ -37,6 +37,41 @@ pub fn decode(element: u32, text: &str) -> Result<Vec<Cell>> {
     }
 }
 
+/// The n-th (0-based) element of a JSON array whose elements have types of their own, as a
+/// logical cell of `element`; NULL beyond the last.
+pub fn item(element: u32, text: &str, n: usize) -> Result<Cell> {
+    let mut lexer = Lexer::new(text, true);
+    if !matches!(lexer.next()?, Token::Punct('[')) {
+        return Err(corrupted());
+    }
+    for _ in 0..n {
+        if matches!(lexer.next()?, Token::Punct(']')) || !matches!(lexer.next()?, Token::Punct(','))
+        {
+            return Ok(Cell::Null);
+        }
+    }
+    match lexer.next()? {
+        Token::Punct(']') => Ok(Cell::Null),
+        token => cell(element, token),
+    }
+}
+
+/// The inner arrays of a JSON array of arrays, as written.
+pub fn rows(text: &str) -> Result<Vec<&str>> {
+    let rows: Vec<&serde_json::value::RawValue> =
+        serde_json::from_str(text).map_err(|_| corrupted())?;
+    Ok(rows.into_iter().map(serde_json::value::RawValue::get).collect())
+}
+
+/// The first `count` elements of a JSON array of scalars, as an array of their own.
+pub fn leading(text: &str, count: usize) -> Result<String> {
+    let items: Vec<&serde_json::value::RawValue> =
+        serde_json::from_str(text).map_err(|_| corrupted())?;
+    let kept: Vec<&str> =
+        items.into_iter().take(count).map(serde_json::value::RawValue::get).collect();
+    Ok(format!("[{}]", kept.join(",")))
+}
+
 fn cell(element: u32, token: Token) -> Result<Cell> {
     Ok(match (token, element) {
         (Token::Null, _) => Cell::Null,
@@ -129,6 +164,14 @@ mod tests {
         let text = encode(blobs.iter().map(Cell::as_ref)).unwrap();
         assert_eq!(decode(oid::BYTEA, &text).unwrap(), blobs);
         assert_eq!(decode(oid::INT4, " [ ] ").unwrap(), []);
+        let row = r#"[1,"x",null,1.5,"\\x00"]"#;
+        assert_eq!(item(oid::INT4, row, 0).unwrap(), Cell::Integer(1));
+        assert_eq!(item(oid::TEXT, row, 1).unwrap(), Cell::Text("x".into()));
+        assert_eq!(item(oid::INT4, row, 2).unwrap(), Cell::Null);
+        assert_eq!(item(oid::FLOAT8, row, 3).unwrap(), Cell::Real(1.5));
+        assert_eq!(item(oid::BYTEA, row, 4).unwrap(), Cell::Blob(vec![0]));
+        assert_eq!(item(oid::TEXT, row, 5).unwrap(), Cell::Null);
+        assert_eq!(item(oid::TEXT, "[]", 0).unwrap(), Cell::Null);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use num_traits::Zero;
 
 use super::numeric::{Numeric, pow10};
 use super::text::{char_byte, char_text, is_plain, push_padding, utf8};
-use super::{Datum, Interval, Type, bits, datetime, element_of, json, network, oid};
+use super::{Datum, Interval, Type, bits, datetime, element_of, json, network, oid, search};
 use crate::error::{Error, Result, state};
 
 /// jsonb's only binary version.
@@ -113,6 +113,7 @@ fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
         }
         oid::CHAR => Datum::Text(char_text(reader.array::<1>()?[0])),
         oid::BPCHAR => Datum::Text(utf8(reader.rest())?.trim_end_matches(' ').to_owned()),
+        oid::TSVECTOR => Datum::Text(vector(reader)?.to_string()),
         oid::TIMETZ => {
             let (micros, west) = (reader.i64()?, reader.i32()?);
             Datum::Text(datetime::TimeTz::from_parts(micros, west)?.text())
@@ -237,11 +238,17 @@ pub fn encode(datum: &Datum, ty: Type, out: &mut Vec<u8>) -> Result<()> {
         Datum::Text(_)
             if matches!(
                 ty.oid,
-                oid::TID | oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE
+                oid::TSQUERY
+                    | oid::TID
+                    | oid::REGCLASS
+                    | oid::REGTYPE
+                    | oid::REGPROC
+                    | oid::REGNAMESPACE
             ) =>
         {
             return Err(super::text::unsupported_type(ty));
         }
+        Datum::Text(t) if ty.oid == oid::TSVECTOR => push_vector(t, out)?,
         Datum::Text(t) if ty.oid == oid::CHAR => {
             out.push(char_byte(t));
         }
@@ -296,6 +303,46 @@ fn canonical_text(text: &str, ty: Type) -> Result<Vec<u8>> {
         }
         _ => bits::to_binary(text),
     }
+}
+
+/// tsvector: lexemes ended by NUL, each with its places in 16 bits.
+fn push_vector(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let vector = search::Vector::parse(text)?;
+    out.extend_from_slice(&(vector.lexemes.len() as u32).to_be_bytes());
+    for (word, places) in &vector.lexemes {
+        out.extend_from_slice(word.as_bytes());
+        out.push(0);
+        out.extend_from_slice(&(places.len() as u16).to_be_bytes());
+        for place in places {
+            let packed = u16::from(place.weight) << 14 | place.position & 0x3fff;
+            out.extend_from_slice(&packed.to_be_bytes());
+        }
+    }
+    Ok(())
+}
+
+fn vector(reader: &mut Reader<'_>) -> Result<search::Vector> {
+    let count = reader.i32()?;
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let mut word = Vec::new();
+        loop {
+            match reader.array::<1>()?[0] {
+                0 => break,
+                byte => word.push(byte),
+            }
+        }
+        let places = u16::from_be_bytes(reader.array()?);
+        let places = (0..places)
+            .map(|_| {
+                let packed = u16::from_be_bytes(reader.array()?);
+                let weight = (packed >> 14) as u8;
+                Ok(search::Place { position: packed & 0x3fff, weight })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        words.push((utf8(&word)?.to_owned(), places));
+    }
+    Ok(search::Vector::collect(words))
 }
 
 fn integer(value: i64, ty: Type, out: &mut Vec<u8>) -> Result<()> {

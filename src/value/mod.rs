@@ -42,6 +42,7 @@ pub mod enums;
 pub mod json;
 pub mod network;
 pub mod numeric;
+pub mod search;
 pub mod sort_key;
 pub mod storage;
 mod style;

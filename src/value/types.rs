@@ -75,6 +75,9 @@ pub mod oid {
     pub const REGTYPE: u32 = 2206;
     pub const UUID: u32 = 2950;
     pub const UUID_ARRAY: u32 = 2951;
+    pub const TSVECTOR: u32 = 3614;
+    pub const TSQUERY: u32 = 3615;
+    pub const REGCONFIG: u32 = 3734;
     pub const JSONB: u32 = 3802;
     pub const JSONB_ARRAY: u32 = 3807;
     pub const REGNAMESPACE: u32 = 4089;
@@ -232,6 +235,9 @@ pub fn type_name(type_oid: u32) -> &'static str {
         oid::INTERVAL => "interval",
         oid::NUMERIC => "numeric",
         oid::UUID => "uuid",
+        oid::TSVECTOR => "tsvector",
+        oid::TSQUERY => "tsquery",
+        oid::REGCONFIG => "regconfig",
         oid::JSONB => "jsonb",
         oid::REGCLASS => "regclass",
         oid::REGTYPE => "regtype",

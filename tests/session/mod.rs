@@ -5,5 +5,6 @@ mod copy;
 mod pgbench;
 mod settings;
 mod shapes;
+mod statements;
 mod transactions;
 mod wire_session;

@@ -6,6 +6,7 @@
 //! type or a wrong error code fails the test; what is refused with 0A000 is counted.
 
 mod data;
+mod functions;
 mod live;
 mod sqlite;
 mod statements;

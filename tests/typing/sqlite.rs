@@ -132,7 +132,8 @@ impl Database {
         let identity = system::Identity { database: "typing".into(), user: "tester".into() };
         let state = system::State::new(Arc::new(catalog.clone()), identity, None);
         system::install(&connection, &state).unwrap();
-        let session = Arc::new(functions::session::Session { style: style(), catalog: None });
+        let session =
+            Arc::new(functions::session::Session { style: style(), ..Default::default() });
         Self { connection, catalog, session }
     }
 

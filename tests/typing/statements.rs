@@ -9,6 +9,7 @@ pub fn all() -> Vec<String> {
         of_column(column, &mut out);
     }
     out.extend(EXPRESSIONS.iter().map(|e| format!("SELECT {e}")));
+    out.extend(super::functions::FUNCTIONS.iter().map(|e| format!("SELECT {e}")));
     out.extend(OVER_ROWS.iter().map(|e| format!("SELECT id, {e} FROM t ORDER BY id")));
     out.extend(QUERIES.iter().map(|q| (*q).to_owned()));
     out

@@ -24,6 +24,7 @@ pub mod catalog;
 pub mod codes;
 mod connection;
 pub mod ddl;
+pub mod draws;
 mod durable;
 pub mod errors;
 pub mod events;

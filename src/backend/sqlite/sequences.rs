@@ -23,7 +23,7 @@ const AHEAD: i64 = 32;
 const SEQUENCE_LIMIT: SqlState = SqlState(*b"2200H");
 
 /// The counters of all sequences.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Sequences {
     counters: Mutex<HashMap<u32, Counter>>,
 }
@@ -37,10 +37,11 @@ struct Counter {
 }
 
 /// The row of a sequence.
-struct Stored {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
     /// Every value up to here may have been given.
-    mark: i64,
-    called: bool,
+    pub(super) mark: i64,
+    pub(super) called: bool,
     generation: i64,
 }
 
@@ -63,21 +64,9 @@ impl Sequences {
 
     /// Takes up the counters as the file has them, at start.
     pub(crate) fn load(&self, connection: &Connection) -> Result<()> {
-        let sql = "SELECT oid, last_value, is_called, generation FROM \"_crossfade_sequences\"";
         let mut counters = self.counters.lock();
-        for row in super::catalog::rows(connection, sql, &[])? {
-            if let [
-                Cell::Integer(oid),
-                Cell::Integer(last),
-                Cell::Integer(called),
-                Cell::Integer(generation),
-            ] = row.as_slice()
-                && let Ok(oid) = u32::try_from(*oid)
-            {
-                let counter =
-                    Counter { generation: *generation, last: *last, called: *called == 1 };
-                counters.insert(oid, counter);
-            }
+        for (oid, Stored { mark, called, generation }) in read_all(connection)? {
+            counters.insert(oid, Counter { generation, last: mark, called });
         }
         Ok(())
     }
@@ -93,19 +82,49 @@ impl Sequences {
         sequence: &Sequence,
     ) -> Result<(i64, Option<Moved>)> {
         let stored = read(connection, sequence)?;
+        let (value, mark) = self.advance(sequence, &stored)?;
+        let Some(mark) = mark else { return Ok((value, None)) };
+        write(connection, sequence, mark, true)?;
+        Ok((value, Some(Moved { name: sequence.name.clone(), value: mark, called: true })))
+    }
+
+    /// The next value, in memory; and the mark to write when it goes beyond the row's.
+    pub(super) fn advance(
+        &self,
+        sequence: &Sequence,
+        stored: &Stored,
+    ) -> Result<(i64, Option<i64>)> {
         let mut counters = self.counters.lock();
-        let counter = current(&mut counters, sequence, &stored);
+        let counter = current(&mut counters, sequence, stored);
         let value = following(sequence, counter)?;
         let wrapped = counter.called && (value > counter.last) != (sequence.increment > 0);
         *counter = Counter { last: value, called: true, ..*counter };
         let beyond = !stored.called || is_beyond(sequence, value, stored.mark) || wrapped;
-        if !beyond {
-            return Ok((value, None));
+        Ok((value, beyond.then(|| ahead(sequence, value))))
+    }
+
+    /// Moves the counter, in memory.
+    ///
+    /// # Errors
+    /// 22003 when the value is out of the sequence's bounds.
+    pub(super) fn place(
+        &self,
+        sequence: &Sequence,
+        stored: &mut Stored,
+        value: i64,
+        called: bool,
+    ) -> Result<()> {
+        if value < sequence.min || value > sequence.max {
+            let message = format!(
+                "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",
+                sequence.name, sequence.min, sequence.max
+            );
+            return Err(Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, message));
         }
-        let mark = ahead(sequence, value);
-        drop(counters);
-        write(connection, sequence, mark, true)?;
-        Ok((value, Some(Moved { name: sequence.name.clone(), value: mark, called: true })))
+        (stored.mark, stored.called) = (value, called);
+        let counter = Counter { generation: stored.generation, last: value, called };
+        self.counters.lock().insert(sequence.oid, counter);
+        Ok(())
     }
 
     /// setval. As in PostgreSQL the counter moves at once and for good.
@@ -119,17 +138,9 @@ impl Sequences {
         value: i64,
         called: bool,
     ) -> Result<Moved> {
-        if value < sequence.min || value > sequence.max {
-            let message = format!(
-                "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",
-                sequence.name, sequence.min, sequence.max
-            );
-            return Err(Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, message));
-        }
-        let stored = read(connection, sequence)?;
+        let mut stored = read(connection, sequence)?;
+        self.place(sequence, &mut stored, value, called)?;
         write(connection, sequence, value, called)?;
-        let counter = Counter { generation: stored.generation, last: value, called };
-        self.counters.lock().insert(sequence.oid, counter);
         Ok(Moved { name: sequence.name.clone(), value, called })
     }
 
@@ -199,7 +210,32 @@ fn read(connection: &Connection, sequence: &Sequence) -> Result<Stored> {
     }
 }
 
-fn write(connection: &Connection, sequence: &Sequence, mark: i64, called: bool) -> Result<()> {
+/// The rows of all sequences, by OID.
+pub(super) fn read_all(connection: &Connection) -> Result<HashMap<u32, Stored>> {
+    let sql = "SELECT oid, last_value, is_called, generation FROM \"_crossfade_sequences\"";
+    let mut all = HashMap::new();
+    for row in super::catalog::rows(connection, sql, &[])? {
+        if let [
+            Cell::Integer(oid),
+            Cell::Integer(mark),
+            Cell::Integer(called),
+            Cell::Integer(generation),
+        ] = row.as_slice()
+            && let Ok(oid) = u32::try_from(*oid)
+        {
+            let stored = Stored { mark: *mark, called: *called == 1, generation: *generation };
+            all.insert(oid, stored);
+        }
+    }
+    Ok(all)
+}
+
+pub(super) fn write(
+    connection: &Connection,
+    sequence: &Sequence,
+    mark: i64,
+    called: bool,
+) -> Result<()> {
     connection
         .execute(
             "UPDATE \"_crossfade_sequences\" SET last_value = ?2, is_called = ?3 WHERE oid = ?1",

@@ -88,7 +88,10 @@ impl Analyzer<'_> {
     fn arguments(&mut self, call: &ast::Call) -> Result<Vec<Expr>> {
         let mut args = Vec::with_capacity(call.args.len());
         for (_, arg) in &call.args {
-            args.push(self.expr(arg)?);
+            args.push(match self.record(arg)? {
+                Some(row) => row,
+                None => self.expr(arg)?,
+            });
         }
         Ok(args)
     }
@@ -220,6 +223,7 @@ impl Analyzer<'_> {
             self.volatile = true;
         }
         self.locks |= matches!(proc.name, "nextval" | "setval");
+        self.draws |= matches!(proc.name, "nextval" | "setval" | "currval" | "lastval");
         if result == oid::RECORD {
             return Err(Error::unsupported(format!("function {} as a value", proc.name)).at(pos));
         }

@@ -10,7 +10,7 @@ use super::select::Recursion;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, SelectBody, SetOp};
-use crate::sql::ir::{Cte, Output};
+use crate::sql::ir::{self, Cte, Output, Step};
 
 impl Analyzer<'_> {
     /// Analyses WITH and makes its queries visible on the current level.
@@ -21,11 +21,12 @@ impl Analyzer<'_> {
                 let message = format!("WITH query name \"{}\" specified more than once", cte.name);
                 return Err(errors::client(state::DUPLICATE_ALIAS, cte.pos, message));
             }
-            let ast::Statement::Select(select) = cte.query.as_ref() else {
-                return Err(Error::unsupported("a data-modifying statement in WITH").at(cte.pos));
-            };
             let id = self.next_cte;
             self.next_cte += 1;
+            let ast::Statement::Select(select) = cte.query.as_ref() else {
+                self.modifying(cte, id)?;
+                continue;
+            };
             let recursion = Recursion { id, name: &cte.name, columns: &cte.columns };
             let may_recurse = with.recursive
                 && matches!(select.body, SelectBody::SetOperation { op: SetOp::Union, .. });
@@ -38,6 +39,34 @@ impl Analyzer<'_> {
             done.push(Cte { id, name: cte.name.clone(), query, materialized });
         }
         Ok(done)
+    }
+
+    /// INSERT, UPDATE or DELETE in WITH: a step of its own, whose RETURNING is what the name
+    /// stands for.
+    fn modifying(&mut self, cte: &ast::Cte, id: u32) -> Result<()> {
+        let height = self.levels.len();
+        if height != 1 {
+            let message =
+                "WITH clause containing a data-modifying statement must be at the top level";
+            return Err(errors::client(state::FEATURE_NOT_SUPPORTED, cte.pos, message));
+        }
+        if !self.freeze {
+            return Err(Error::unsupported("a data-modifying statement in WITH").at(cte.pos));
+        }
+        let statement = self.statement(&cte.query);
+        self.levels.truncate(height);
+        let mut statement = statement?;
+        let names = Recursion { id, name: &cte.name, columns: &cte.columns };
+        let columns = named_columns(&names, statement.outputs()).map_err(|e| e.at(cte.pos))?;
+        match &mut statement {
+            ir::Statement::Insert(s) => s.outputs.clone_from(&columns),
+            ir::Statement::Update(s) => s.outputs.clone_from(&columns),
+            ir::Statement::Delete(s) => s.outputs.clone_from(&columns),
+            ir::Statement::Select(_) => {}
+        }
+        self.steps.push(Step { cte: id, statement, unique: 0 });
+        self.level().ctes.push(Rc::new(CteInfo { id, name: cte.name.clone(), columns }));
+        Ok(())
     }
 }
 

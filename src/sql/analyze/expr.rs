@@ -102,6 +102,8 @@ impl Analyzer<'_> {
                 self.subscript(expr, index, pos)
             }
             A::Field(inner, name) => self.field(inner, name, pos),
+            A::Grouping(args) => self.grouping(args, pos),
+            A::GroupingSet(..) => Err(errors::syntax(pos, "grouping sets are not allowed here")),
             A::Unsupported(what) => Err(Error::unsupported(what).at(pos)),
         }
     }

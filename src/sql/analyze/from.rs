@@ -127,6 +127,10 @@ impl Analyzer<'_> {
         name: &ast::Name,
         alias: Option<&ast::Alias>,
     ) -> Result<Made> {
+        if cte.columns.is_empty() && self.steps.iter().any(|s| s.cte == cte.id) {
+            let message = format!("WITH query \"{}\" does not have a RETURNING clause", cte.name);
+            return Err(errors::client(state::FEATURE_NOT_SUPPORTED, name.pos, message));
+        }
         let rel = self.new_rel();
         let shown = alias.map_or_else(|| cte.name.clone(), |a| a.name.clone());
         let mut item = output_item(rel, shown.clone(), &cte.columns);

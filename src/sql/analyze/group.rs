@@ -17,8 +17,9 @@ impl Analyzer<'_> {
         having: Option<&Expr>,
         order_by: &[Sort],
         group_by: &[Expr],
+        common: &[Expr],
     ) -> Result<()> {
-        let dependent = self.dependent_relations(group_by);
+        let dependent = self.dependent_relations(common);
         let outputs = entries.iter().map(|e| &e.expr);
         let sorts = order_by
             .iter()

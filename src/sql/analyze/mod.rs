@@ -15,6 +15,7 @@ mod expr;
 mod freeze;
 mod from;
 mod group;
+mod grouping;
 mod insert;
 mod join;
 pub(super) mod literal;
@@ -73,17 +74,16 @@ pub struct Analysis {
     /// Must run on the writer though it may only read: row locks are asked for anywhere, or
     /// a sequence moves for each row.
     pub locks: bool,
+    /// Moves or asks sequences row by row.
+    pub draws: bool,
+    /// Data-modifying statements in WITH, in the order written.
+    pub steps: Vec<ir::Step>,
 }
 
 impl Analysis {
     /// The columns the statement returns; empty when it returns no rows.
     pub fn columns(&self) -> &[ir::Output] {
-        match &self.statement {
-            ir::Statement::Select(query) => &query.columns,
-            ir::Statement::Insert(insert) => &insert.outputs,
-            ir::Statement::Update(update) => &update.outputs,
-            ir::Statement::Delete(delete) => &delete.outputs,
-        }
+        self.statement.outputs()
     }
 }
 
@@ -105,6 +105,8 @@ pub fn analyze(statement: &ast::Statement, context: &Context<'_>) -> Result<Anal
         volatile: analyzer.volatile,
         system: analyzer.system,
         locks: analyzer.locks,
+        draws: analyzer.draws,
+        steps: analyzer.steps,
     })
 }
 
@@ -163,6 +165,8 @@ struct Analyzer<'a> {
     volatile: bool,
     system: bool,
     locks: bool,
+    draws: bool,
+    steps: Vec<ir::Step>,
     depth: u32,
 }
 
@@ -182,6 +186,8 @@ impl<'a> Analyzer<'a> {
             volatile: false,
             system: false,
             locks: false,
+            draws: false,
+            steps: Vec::new(),
             depth: 0,
         }
     }

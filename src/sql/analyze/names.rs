@@ -33,6 +33,7 @@ fn figure(expr: &Expr) -> Option<(String, bool)> {
         ExprKind::Subquery(query) => subquery_name(query).map(|n| (n, true)),
         ExprKind::Array(_) => strong("array"),
         ExprKind::Row(_) => strong("row"),
+        ExprKind::Grouping(_) => strong("grouping"),
         ExprKind::Coalesce(_) => strong("coalesce"),
         ExprKind::MinMax(true, _) => strong("greatest"),
         ExprKind::MinMax(false, _) => strong("least"),

@@ -54,13 +54,32 @@ impl Analyzer<'_> {
         &mut self,
         items: &[ast::Expr],
         entries: &mut [Entry],
-    ) -> Result<Vec<Expr>> {
+    ) -> Result<(Vec<Expr>, Option<Vec<Vec<usize>>>)> {
         let mut done: Vec<Expr> = Vec::new();
+        let mut sets: Vec<Vec<usize>> = vec![Vec::new()];
+        for item in items {
+            let own = self.grouping_item(item, entries, &mut done)?;
+            sets = super::grouping::crossed(&sets, &own);
+            if sets.len() > super::grouping::MOST_SETS {
+                let message = "too many grouping sets present (maximum 4096)";
+                return Err(errors::client(state::STATEMENT_TOO_COMPLEX, item.pos, message));
+            }
+        }
+        let several = items.iter().any(super::grouping::is_set);
+        Ok((done, several.then_some(sets)))
+    }
+
+    /// The expressions of one plain item, added to those seen before; their places.
+    pub(super) fn group_plain(
+        &mut self,
+        items: &[ast::Expr],
+        entries: &mut [Entry],
+        done: &mut Vec<Expr>,
+    ) -> Result<Vec<usize>> {
+        let mut places = Vec::new();
         for item in items {
             if let A::Row(fields) = &item.kind {
-                for expr in self.group_by(fields, entries)? {
-                    push_new(&mut done, expr);
-                }
+                places.extend(self.group_plain(fields, entries, done)?);
                 continue;
             }
             let expr = match self.meaning(item, entries, "GROUP BY")? {
@@ -74,9 +93,13 @@ impl Analyzer<'_> {
             if !has_equality(expr.ty.oid) {
                 return Err(errors::no_equality(expr.ty.oid, item.pos));
             }
-            push_new(&mut done, expr);
+            let known = done.iter().position(|e| same(e, &expr));
+            places.push(known.unwrap_or_else(|| {
+                done.push(expr);
+                done.len() - 1
+            }));
         }
-        Ok(done)
+        Ok(places)
     }
 
     fn refuse_aggregate(&self, expr: &Expr, pos: u32) -> Result<()> {

@@ -4,6 +4,7 @@
 //! Start at [`Analyzer::row_comparison`].
 
 use super::operator::comparison_of;
+use super::scope::at;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast;
@@ -103,6 +104,44 @@ impl Analyzer<'_> {
                 Expr { kind, ty: BOOL, pos }
             }
         })
+    }
+
+    /// A row as an argument of a function: ROW(…), a table's name, `t.*`.
+    pub(super) fn record(&mut self, arg: &ast::Expr) -> Result<Option<Expr>> {
+        let pos = arg.pos;
+        let ty = Type::new(oid::RECORD);
+        let parts = match &arg.kind {
+            ast::ExprKind::Row(items) => {
+                let mut fields = Vec::with_capacity(items.len());
+                for item in items {
+                    let value = self.expr(item)?;
+                    let name = format!("f{}", fields.len() + 1);
+                    fields.push((name, self.settle(value)?));
+                }
+                return Ok(Some(Expr { kind: ExprKind::Record(fields, None), ty, pos }));
+            }
+            ast::ExprKind::Star(parts) => parts,
+            ast::ExprKind::Column(parts) if self.column(parts, pos).is_err() => parts,
+            _ => return Ok(None),
+        };
+        let (schema, table) = match parts.as_slice() {
+            [table] => (None, table.as_str()),
+            [schema, table] => (Some(schema.as_str()), table.as_str()),
+            _ => return Ok(None),
+        };
+        let Some(item) = self.find_item(schema, table, pos)? else { return Ok(None) };
+        let fields: Vec<(String, Expr)> =
+            item.columns.iter().map(|c| (c.name.clone(), at(c.expr.clone(), pos))).collect();
+        // An outer join's missing row is NULL itself, which a column that is never NULL tells.
+        let certain = item.relation.as_ref().and_then(|(_, r)| {
+            r.columns.iter().position(|c| c.not_null).and_then(|i| fields.get(i))
+        });
+        if certain.is_none() && !item.cols_visible {
+            let message = format!("a whole-row reference to \"{table}\" inside a join");
+            return Err(Error::unsupported(message).at(pos));
+        }
+        let exists = certain.map(|(_, e)| Box::new(e.clone())).filter(|_| !item.cols_visible);
+        Ok(Some(Expr { kind: ExprKind::Record(fields, exists), ty, pos }))
     }
 
     /// (a, b) IS [NOT] NULL: all fields are (not) null.

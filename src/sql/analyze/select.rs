@@ -47,9 +47,6 @@ impl Analyzer<'_> {
         resolve: bool,
         recursion: Option<&Recursion<'_>>,
     ) -> Result<Query> {
-        if select.with_ties {
-            return Err(Error::unsupported("WITH TIES"));
-        }
         let ctes = match &select.with {
             Some(with) => self.with(with)?,
             None => Vec::new(),
@@ -65,6 +62,11 @@ impl Analyzer<'_> {
         query.recursive = select.with.as_ref().is_some_and(|w| w.recursive);
         self.check_locking(select, &query)?;
         query.locks = !select.locking.is_empty();
+        query.with_ties = select.with_ties;
+        if query.with_ties && query.order_by.is_empty() {
+            let message = "WITH TIES cannot be specified without ORDER BY clause";
+            return Err(errors::syntax(0, message));
+        }
         self.locks |= query.locks;
         Ok(query)
     }
@@ -84,7 +86,7 @@ impl Analyzer<'_> {
         let having = self.clause(simple.having.as_ref(), Place::Having, "HAVING")?;
         let order_by =
             self.at_place(Place::OrderBy, |a| a.order_by(&outer.order_by, &mut entries))?;
-        let group_by =
+        let (group_by, mut grouping_sets) =
             self.at_place(Place::GroupBy, |a| a.group_by(&simple.group_by, &mut entries))?;
         let distinct = match &simple.distinct {
             Some(list) => Some(self.distinct(list, &mut entries, &order_by)?),
@@ -102,12 +104,24 @@ impl Analyzer<'_> {
         }
         let grouped = self.level().aggregates || !group_by.is_empty() || having.is_some();
         if grouped {
-            self.check_grouping(&entries, having.as_ref(), &order_by, &group_by)?;
+            let asked = self.check_groupings(&entries, having.as_ref(), &order_by, &group_by)?;
+            if asked && grouping_sets.is_none() {
+                grouping_sets = Some(vec![(0..group_by.len()).collect()]);
+            }
+            // What is not in every set has no value of its own in some.
+            let common: Vec<Expr> = group_by
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| grouping_sets.iter().flatten().all(|set| set.contains(i)))
+                .map(|(_, e)| e.clone())
+                .collect();
+            self.check_grouping(&entries, having.as_ref(), &order_by, &group_by, &common)?;
         }
         self.spread_sets(&mut entries, &order_by, &mut from, grouped)?;
         let columns = entries.iter().map(Entry::output).collect();
         let targets = entries.into_iter().map(|e| e.expr).collect();
-        let select = Select { distinct, targets, from, filter, group_by, having, grouped };
+        let select =
+            Select { distinct, targets, from, filter, group_by, grouping_sets, having, grouped };
         Ok(Query {
             recursive: false,
             ctes: Vec::new(),
@@ -116,6 +130,7 @@ impl Analyzer<'_> {
             limit,
             offset,
             locks: false,
+            with_ties: false,
             columns,
         })
     }

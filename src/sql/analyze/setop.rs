@@ -87,6 +87,7 @@ impl Analyzer<'_> {
             limit,
             offset,
             locks: false,
+            with_ties: false,
             columns,
         })
     }
@@ -125,6 +126,7 @@ impl Analyzer<'_> {
             limit,
             offset,
             locks: false,
+            with_ties: false,
             columns,
         })
     }
@@ -223,6 +225,7 @@ impl Analyzer<'_> {
             limit: None,
             offset: None,
             locks: false,
+            with_ties: false,
             columns,
         })
     }

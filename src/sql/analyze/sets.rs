@@ -59,7 +59,7 @@ impl Analyzer<'_> {
     }
 
     /// A set as an array: ARRAY(SELECT … FROM call), or the array it unnests.
-    fn as_array(&mut self, mut call: Call, ty: Type) -> Result<Expr> {
+    pub(super) fn as_array(&mut self, mut call: Call, ty: Type) -> Result<Expr> {
         if call.name == "unnest"
             && call.args.len() == 1
             && let Some(array) = call.args.pop()
@@ -87,6 +87,7 @@ impl Analyzer<'_> {
             limit: None,
             offset: None,
             locks: false,
+            with_ties: false,
             columns: vec![column],
         };
         let kind = ExprKind::ArraySubquery(Box::new(query));

@@ -11,6 +11,7 @@ use crate::schema::{Catalog, Relation, Sequence};
 use crate::sql::ast;
 use crate::sql::types::{pseudo, tables};
 use crate::value::oid;
+use crate::value::search::Language;
 
 /// OIDs of the schemas every PostgreSQL database has.
 const SCHEMAS: &[(&str, u32)] =
@@ -99,7 +100,10 @@ impl Analyzer<'_> {
                     format!("more than one function named \"{text}\""),
                 )),
             },
-            pseudo::REGCONFIG if name == "simple" => Ok(3748),
+            pseudo::REGCONFIG => match Language::named(name) {
+                Some(language) => Ok(language.oid()),
+                None => Err(Error::unsupported(format!("text search configuration {name}"))),
+            },
             _ => Err(Error::unsupported(format!(
                 "a name as a constant of type {}",
                 crate::sql::types::sql_name(type_oid)

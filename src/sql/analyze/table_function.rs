@@ -6,7 +6,7 @@
 use super::from::{Made, apply_column_aliases, output_item};
 use super::scope::Place;
 use super::{Analyzer, errors};
-use crate::error::{Result, state};
+use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, TypeName};
 use crate::sql::ir::{Body, Call, CallKind, Expr, From, Output, Query, Select};
 use crate::sql::types;
@@ -37,6 +37,9 @@ impl Analyzer<'_> {
         definitions: &[(String, TypeName)],
     ) -> Result<Made> {
         let pos = expr.pos;
+        if let ast::ExprKind::Row(calls) = &expr.kind {
+            return self.rows_from(calls, alias, ordinality, pos);
+        }
         let name = super::names::column_name(expr);
         let ast::ExprKind::Call(call) = &expr.kind else {
             let value = self.expr(expr)?;
@@ -134,12 +137,63 @@ impl Analyzer<'_> {
             };
             columns.push(Output { name: name.clone(), ty: Type::new(item), origin: (0, 0) });
         }
+        self.side_by_side(args, columns, &name, alias, ordinality, pos)
+    }
+
+    /// `ROWS FROM (f(…), g(…))`: the sets side by side, shorter ones padded with NULL.
+    fn rows_from(
+        &mut self,
+        calls: &[ast::Expr],
+        alias: Option<&ast::Alias>,
+        ordinality: bool,
+        pos: u32,
+    ) -> Result<Made> {
+        let mut arrays = Vec::with_capacity(calls.len());
+        let mut columns = Vec::with_capacity(calls.len());
+        for written in calls {
+            let name = super::names::column_name(written);
+            let ast::ExprKind::Call(call) = &written.kind else {
+                return Err(Error::unsupported("this item of ROWS FROM").at(written.pos));
+            };
+            let mut args = Vec::with_capacity(call.args.len());
+            for (_, arg) in &call.args {
+                args.push(self.expr(arg)?);
+            }
+            let resolved = self.resolve_call(call, args, written.pos)?;
+            if !resolved.proc.returns_set || resolved.proc.outputs().len() > 1 {
+                return Err(Error::unsupported("this item of ROWS FROM").at(written.pos));
+            }
+            let ty = Type::new(resolved.result);
+            let set = Call {
+                name: resolved.proc.name.to_owned(),
+                oid: resolved.proc.oid,
+                kind: CallKind::SetReturning,
+                args: resolved.args,
+                ..Call::default()
+            };
+            arrays.push(self.as_array(set, ty)?);
+            columns.push(Output { name, ty, origin: (0, 0) });
+        }
+        let name = columns.first().map_or_else(String::new, |c| c.name.clone());
+        self.side_by_side(arrays, columns, &name, alias, ordinality, pos)
+    }
+
+    /// Arrays as the columns of one item.
+    fn side_by_side(
+        &mut self,
+        args: Vec<Expr>,
+        mut columns: Vec<Output>,
+        name: &str,
+        alias: Option<&ast::Alias>,
+        ordinality: bool,
+        pos: u32,
+    ) -> Result<Made> {
         if ordinality {
             let name = "ordinality".to_owned();
             columns.push(Output { name, ty: Type::new(oid::INT8), origin: (0, 0) });
         }
         let rel = self.new_rel();
-        let shown = alias.map_or_else(|| name.clone(), |a| a.name.clone());
+        let shown = alias.map_or_else(|| name.to_owned(), |a| a.name.clone());
         let mut item = output_item(rel, shown.clone(), &columns);
         apply_column_aliases(&mut item, alias, pos)?;
         for (output, column) in columns.iter_mut().zip(&item.columns) {
@@ -180,6 +234,7 @@ impl Analyzer<'_> {
             limit: None,
             offset: None,
             locks: false,
+            with_ties: false,
             columns,
         };
         let rel = self.new_rel();

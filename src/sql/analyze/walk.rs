@@ -71,6 +71,10 @@ pub(in crate::sql) fn visit(expr: &Expr, f: &mut dyn FnMut(&Expr) -> bool) {
             visit_all(left, f);
             visit_all(right, f);
         }
+        ExprKind::Record(fields, exists) => {
+            fields.iter().for_each(|(_, e)| visit(e, f));
+            exists.iter().for_each(|e| visit(e, f));
+        }
     }
 }
 
@@ -239,7 +243,7 @@ pub(super) fn location(expr: &Expr) -> u32 {
 }
 
 /// Whether two expressions say the same, wherever they were written.
-pub(super) fn same(a: &Expr, b: &Expr) -> bool {
+pub(in crate::sql) fn same(a: &Expr, b: &Expr) -> bool {
     if a.ty != b.ty {
         return false;
     }
@@ -317,6 +321,9 @@ pub(super) fn same(a: &Expr, b: &Expr) -> bool {
             x.len() == y.len()
                 && x.iter().zip(y).all(|((a, b), (c, d))| same(a, c) && same(b, d))
                 && maybe(e, f)
+        }
+        (ExprKind::Record(x, _), ExprKind::Record(y, _)) => {
+            x.len() == y.len() && x.iter().zip(y).all(|((m, a), (n, b))| m == n && same(a, b))
         }
         (ExprKind::RowCompare(a, o, b), ExprKind::RowCompare(c, p, d)) => {
             o == p && all(a, c) && all(b, d)

@@ -459,8 +459,22 @@ pub enum ExprKind {
     Subscript { expr: Box<Expr>, lower: Option<Box<Expr>>, upper: Option<Box<Expr>>, slice: bool },
     /// (x).field
     Field(Box<Expr>, String),
-    /// GROUPING SETS, ROLLUP, CUBE and other refused constructs, by name.
+    /// GROUPING SETS, ROLLUP, CUBE or () in GROUP BY.
+    GroupingSet(GroupingSet, Vec<Expr>),
+    /// GROUPING(…)
+    Grouping(Vec<Expr>),
+    /// Refused constructs, by name.
     Unsupported(&'static str),
+}
+
+/// Kinds of grouping sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum GroupingSet {
+    Empty,
+    Rollup,
+    Cube,
+    Sets,
 }
 
 /// A function call.

@@ -1,12 +1,12 @@
 //! Expressions.
 
 use pg_query::protobuf::{
-    self, AExprKind, BoolExprType, BoolTestType, MinMaxOp, NullTestType, SqlValueFunctionOp,
-    SubLinkType, a_const, node::Node as N,
+    self, AExprKind, BoolExprType, BoolTestType, GroupingSetKind, MinMaxOp, NullTestType,
+    SqlValueFunctionOp, SubLinkType, a_const, node::Node as N,
 };
 
 use super::{Lower, Lowered, Stop, missing, qualified, string, strings};
-use crate::sql::ast::{Expr, ExprKind, Literal, Name};
+use crate::sql::ast::{Expr, ExprKind, GroupingSet, Literal, Name};
 
 type Node = protobuf::Node;
 type Boxed = Option<Box<Node>>;
@@ -87,8 +87,19 @@ impl Lower<'_> {
                 (f.location, ExprKind::ValueFunction(value_function(f.op)?, precision))
             }
             N::SetToDefault(d) => (d.location, ExprKind::Default),
-            N::GroupingFunc(g) => (g.location, ExprKind::Unsupported("GROUPING")),
-            N::GroupingSet(g) => (g.location, ExprKind::Unsupported("GROUPING SETS")),
+            N::GroupingFunc(g) => {
+                let g = *g;
+                (g.location, ExprKind::Grouping(self.exprs(g.args)?))
+            }
+            N::GroupingSet(g) => {
+                let kind = match GroupingSetKind::try_from(g.kind) {
+                    Ok(GroupingSetKind::GroupingSetRollup) => GroupingSet::Rollup,
+                    Ok(GroupingSetKind::GroupingSetCube) => GroupingSet::Cube,
+                    Ok(GroupingSetKind::GroupingSetSets) => GroupingSet::Sets,
+                    _ => GroupingSet::Empty,
+                };
+                (g.location, ExprKind::GroupingSet(kind, self.exprs(g.content)?))
+            }
             other => (-1, ExprKind::Unsupported(other_name(&other))),
         };
         Ok(Expr { kind, pos: self.pos(location) })

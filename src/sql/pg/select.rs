@@ -8,8 +8,8 @@ use pg_query::protobuf::{
 use super::{Lower, Lowered, Stop, missing, strings, text_of};
 use crate::error::{Error, state};
 use crate::sql::ast::{
-    Alias, Cte, Expr, JoinCondition, JoinKind, Locking, OrderItem, Select, SelectBody, SetOp,
-    SimpleSelect, TableRef, Target, With,
+    Alias, Cte, Expr, ExprKind, JoinCondition, JoinKind, Locking, OrderItem, Select, SelectBody,
+    SetOp, SimpleSelect, TableRef, Target, With,
 };
 
 type Node = protobuf::Node;
@@ -216,11 +216,10 @@ impl Lower<'_> {
     }
 
     fn table_function(&mut self, function: protobuf::RangeFunction) -> Lowered<TableRef> {
-        let mut functions = function.functions.into_iter();
-        let first = functions.next().ok_or_else(missing)?;
-        if functions.next().is_some() {
-            return Err(Stop::Unsupported("ROWS FROM with several functions"));
+        if function.functions.len() > 1 {
+            return self.rows_from(function);
         }
+        let first = function.functions.into_iter().next().ok_or_else(missing)?;
         let Some(N::List(list)) = first.node else { return Err(missing()) };
         let mut parts = list.items.into_iter();
         let call = Box::new(self.expr(parts.next().ok_or_else(missing)?)?);
@@ -240,6 +239,28 @@ impl Lower<'_> {
             lateral: function.lateral,
             ordinality: function.ordinality,
             columns,
+        })
+    }
+
+    /// ROWS FROM (f(…), g(…)): the calls as one row.
+    fn rows_from(&mut self, function: protobuf::RangeFunction) -> Lowered<TableRef> {
+        let mut calls = Vec::with_capacity(function.functions.len());
+        for node in function.functions {
+            let Some(N::List(list)) = node.node else { return Err(missing()) };
+            let mut parts = list.items.into_iter();
+            calls.push(self.expr(parts.next().ok_or_else(missing)?)?);
+            if matches!(parts.next().and_then(|n| n.node), Some(N::List(l)) if !l.items.is_empty())
+            {
+                return Err(Stop::Unsupported("a column definition list in ROWS FROM"));
+            }
+        }
+        let pos = calls.first().map_or(0, |c| c.pos);
+        Ok(TableRef::Function {
+            call: Box::new(Expr { kind: ExprKind::Row(calls), pos }),
+            alias: function.alias.map(alias),
+            lateral: function.lateral,
+            ordinality: function.ordinality,
+            columns: Vec::new(),
         })
     }
 

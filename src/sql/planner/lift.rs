@@ -22,7 +22,7 @@ pub(super) fn lift(
     skeleton: &Skeleton<'_>,
     at: &dyn Fn(u32) -> Option<usize>,
 ) -> Vec<Slot> {
-    if !analysis.params.is_empty() {
+    if !analysis.params.is_empty() || !analysis.steps.is_empty() {
         return Vec::new();
     }
     let slot = |expr: &Expr| match &expr.kind {

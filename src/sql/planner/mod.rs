@@ -3,8 +3,10 @@
 //! Owns [`plan`]. It decides nothing about types (that is `analyze`) nor about text (that
 //! is `print`). Start at [`plan`].
 
+mod joined;
 mod lift;
 mod order;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +16,7 @@ use super::ast::{Parsed, Statement};
 use super::fingerprint::fingerprint;
 use super::ir::{self, Output};
 use super::pg::deep::with_stack;
-use super::plan::{Action, FrozenSource, Plan, QueryKind, QueryPlan};
+use super::plan::{Action, FrozenSource, Plan, QueryKind, QueryPlan, Step};
 use super::print;
 use super::shape::{Skeleton, Slot};
 use crate::error::{Error, Result};
@@ -137,17 +139,36 @@ fn query(
 }
 
 fn printed(
-    analysis: Analysis,
+    mut analysis: Analysis,
     context: &Context<'_>,
 ) -> Result<(QueryPlan, Vec<Type>, Vec<Output>)> {
+    // The shadow is given the images of a statement with several that write.
+    let postgres = match analysis.steps.as_slice() {
+        [] => print::postgres::print(&analysis).ok(),
+        _ => None,
+    };
+    let steps = steps::arrange(&mut analysis, context.catalog)?;
+    let mut inputs = print::sqlite::Inputs {
+        params: analysis.params.len(),
+        frozen: analysis.frozen.len(),
+        steps: Vec::new(),
+    };
+    let mut before = Vec::with_capacity(steps.len());
+    for step in &steps {
+        let checks = checks(&step.statement, context)?;
+        let text = print::sqlite::print_step(&step.statement, &inputs, checks)?;
+        let rows = !step.statement.outputs().is_empty();
+        before.push(Step { sqlite: text, rows, unique: step.unique });
+        inputs.steps.push(step.cte);
+    }
     let checks = checks(&analysis.statement, context)?;
-    let printed = print::sqlite::print(&analysis.statement, analysis.params.len(), checks)?;
-    let postgres = print::postgres::print(&analysis).ok();
-    let columns = outputs(&analysis.statement).to_vec();
+    let printed = print::sqlite::print(&analysis.statement, &inputs, checks)?;
+    let columns = analysis.statement.outputs().to_vec();
     let (order, unordered_limit) = order::of(&analysis.statement);
     let plan = QueryPlan {
         tag: tag(&analysis.statement),
-        kind: kind(&analysis),
+        kind: if steps.is_empty() { kind(&analysis) } else { QueryKind::Write },
+        steps: before,
         sqlite: printed.text,
         postgres,
         codecs: printed.codecs,
@@ -155,6 +176,7 @@ fn printed(
         reads: analysis.reads,
         writes: analysis.writes,
         volatile: analysis.volatile,
+        draws: analysis.draws,
         order,
         unordered_limit,
         system: analysis.system,
@@ -199,14 +221,5 @@ fn kind(analysis: &Analysis) -> QueryKind {
         ir::Statement::Select(_) if analysis.locks || draws => QueryKind::LockingRead,
         ir::Statement::Select(_) => QueryKind::Read,
         _ => QueryKind::Write,
-    }
-}
-
-fn outputs(statement: &ir::Statement) -> &[Output] {
-    match statement {
-        ir::Statement::Select(query) => &query.columns,
-        ir::Statement::Insert(insert) => &insert.outputs,
-        ir::Statement::Update(update) => &update.outputs,
-        ir::Statement::Delete(delete) => &delete.outputs,
     }
 }

@@ -14,7 +14,7 @@ pub use scalar::{
 };
 
 use super::numeric::Numeric;
-use super::{Datum, Style, Type, bits, datetime, element_of, json, network, oid};
+use super::{Datum, Style, Type, bits, datetime, element_of, json, network, oid, search};
 use crate::error::{Error, Result, state};
 
 /// Longest name PostgreSQL keeps, in bytes.
@@ -51,6 +51,10 @@ pub fn parse(ty: Type, text: &str, style: &Style) -> Result<Datum> {
             Datum::Json(text.to_owned())
         }
         oid::JSONB => Datum::Jsonb(json::canonical(text)?),
+        oid::TSVECTOR => Datum::Text(search::Vector::parse(text)?.to_string()),
+        oid::TSQUERY => {
+            Datum::Text(search::Query::parse(text)?.map_or_else(String::new, |q| q.to_string()))
+        }
         oid::BPCHAR => Datum::Text(text.trim_end_matches(' ').to_owned()),
         oid::NAME => Datum::Text(cut(text, NAME_BYTES).to_owned()),
         oid::CHAR => Datum::Text(char_text(char_byte(text))),

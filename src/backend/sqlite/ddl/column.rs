@@ -63,6 +63,7 @@ pub(super) fn column_type(name: &TypeName, column: &str, catalog: &Catalog) -> R
         | oid::NUMERIC
         | oid::UUID
         | oid::JSONB
+        | oid::TSVECTOR
         | oid::REGCLASS
         | oid::REGTYPE
         | oid::TIMETZ

@@ -9,7 +9,7 @@ use rusqlite::functions::{Aggregate, Context, WindowAggregate};
 use rusqlite::types::Value;
 
 use super::args::{Args, number, owned, real};
-use super::{collect, error, statistics, value};
+use super::{collect, error, ordered, statistics, value};
 use crate::error::{Error, Result, state};
 use crate::value::numeric::Numeric;
 use crate::value::{Cell, Interval, oid};
@@ -44,7 +44,11 @@ pub(super) const fn aggregate(name: &'static str, arity: i32, make: fn() -> Stat
 
 /// Every aggregate function.
 pub(super) fn all() -> impl Iterator<Item = &'static AggregateDef> {
-    AGGREGATES.iter().chain(collect::AGGREGATES).chain(statistics::AGGREGATES)
+    AGGREGATES
+        .iter()
+        .chain(collect::AGGREGATES)
+        .chain(ordered::AGGREGATES)
+        .chain(statistics::AGGREGATES)
 }
 
 /// rusqlite's view of an aggregate.

@@ -22,51 +22,10 @@ pub(super) const FUNCTIONS: &[Def] = &[
         encoded(items.get(low..high).unwrap_or_default())
     }),
     lenient("pg_array_set", 4, set),
-    strict("pg_array_positions", 3, |a| {
-        let element = a.oid(2)?;
-        let mut found = Vec::new();
-        for (at, item) in (1i64..).zip(&a.array(0, element)?) {
-            if same(item.as_ref(), a.cell(1), element)? {
-                found.push(Cell::Integer(at));
-            }
-        }
-        encoded(&found)
-    }),
-    lenient("pg_array_replace", 4, |a| {
-        if a.is_null(0) {
-            return Ok(Cell::Null);
-        }
-        let element = a.oid(3)?;
-        let mut items = a.array(0, element)?;
-        for item in &mut items {
-            if same(item.as_ref(), a.cell(1), element)? {
-                *item = owned(a.cell(2));
-            }
-        }
-        encoded(&items)
-    }),
-    strict("pg_trim_array", 3, |a| {
-        let items = a.array(0, a.oid(2)?)?;
-        let cut = usize::try_from(a.int(1)?).ok().filter(|n| *n <= items.len());
-        let Some(cut) = cut else {
-            let message =
-                format!("number of elements to trim must be between 0 and {}", items.len());
-            return Err(Error::client(state::ARRAY_SUBSCRIPT_ERROR, message));
-        };
-        encoded(&items[..items.len() - cut])
-    }),
-    lenient("pg_array_fill", 2, |a| {
-        if a.is_null(1) {
-            let message = "dimension array or low bound array cannot be null";
-            return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message));
-        }
-        match a.array(1, oid::INT4)?.as_slice() {
-            [] => encoded(&[]),
-            [Cell::Integer(n)] if (0..=1_000_000).contains(n) => {
-                encoded(&vec![owned(a.cell(0)); usize::try_from(*n).unwrap_or(0)])
-            }
-            _ => Err(Error::unsupported("array_fill with these dimensions")),
-        }
+    // One field of a row: cells of different types.
+    strict("pg_row_get", 3, |a| match usize::try_from(a.int(1)? - 1) {
+        Ok(n) => array::item(a.oid(2)?, a.text(0)?, n),
+        Err(_) => Ok(Cell::Null),
     }),
     strict("pg_array_length", 2, |a| match a.array(0, oid::TEXT)?.len() {
         n if n > 0 && a.int(1)? == 1 => count(n),
@@ -191,12 +150,12 @@ fn set(a: &Args<'_>) -> Result<Cell> {
 /// The rows of a table function are read by json_each: more would not fit in a cell.
 const MOST_ROWS: i64 = 50_000_000;
 
-fn encoded(items: &[Cell]) -> Result<Cell> {
+pub(super) fn encoded(items: &[Cell]) -> Result<Cell> {
     Ok(Cell::Text(array::encode(items.iter().map(Cell::as_ref))?))
 }
 
 /// IS NOT DISTINCT FROM over one element type.
-fn same(a: CellRef<'_>, b: CellRef<'_>, element: u32) -> Result<bool> {
+pub(super) fn same(a: CellRef<'_>, b: CellRef<'_>, element: u32) -> Result<bool> {
     Ok(compare(&comparable(a, element)?, &comparable(b, element)?).is_eq())
 }
 

@@ -7,7 +7,7 @@ use super::args::{Args, owned};
 use super::json_build::{jsonb, quoted, to_json};
 use super::key::compare;
 use crate::error::{Error, Result, state};
-use crate::value::{Cell, array};
+use crate::value::{Cell, array, element_of, oid};
 
 pub(super) const AGGREGATES: &[AggregateDef] = &[
     aggregate("pg_array_agg", 1, || Box::new(ArrayAgg::default())),
@@ -139,12 +139,16 @@ impl Accumulate for ByteaAgg {
 #[derive(Default)]
 struct JsonAgg {
     binary: bool,
+    /// Rows and arrays stand on lines of their own.
+    lines: bool,
     items: VecDeque<String>,
 }
 
 impl Accumulate for JsonAgg {
     fn step(&mut self, args: &Args<'_>) -> Result<()> {
-        self.items.push_back(to_json(args.cell(0), args.oid(1)?)?);
+        let ty = args.oid(1)?;
+        self.lines = ty == oid::RECORD || element_of(ty).is_some();
+        self.items.push_back(to_json(args.cell(0), ty)?);
         Ok(())
     }
 
@@ -158,7 +162,7 @@ impl Accumulate for JsonAgg {
             return Ok(Cell::Null);
         }
         let items: Vec<&str> = self.items.iter().map(String::as_str).collect();
-        let json = format!("[{}]", items.join(", "));
+        let json = format!("[{}]", items.join(if self.lines { ", \n " } else { ", " }));
         if self.binary { jsonb(&json) } else { Ok(Cell::Text(json)) }
     }
 }

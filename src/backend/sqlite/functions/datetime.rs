@@ -160,11 +160,11 @@ fn add_days(d: i32, n: i64) -> Result<i32> {
         .ok_or_else(|| out_of_range("date out of range"))
 }
 
-fn plus(t: i64, span: Interval) -> Result<i64> {
+pub(super) fn plus(t: i64, span: Interval) -> Result<i64> {
     if is_infinite(t) { Ok(t) } else { datetime::add_interval(t, span) }
 }
 
-fn plus_tz(t: i64, span: Interval) -> Result<i64> {
+pub(super) fn plus_tz(t: i64, span: Interval) -> Result<i64> {
     if is_infinite(t) {
         return Ok(t);
     }
@@ -296,7 +296,7 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 }
 
 /// Symbolic difference in years, months, days and time.
-fn age(a: i64, b: i64) -> Result<Interval> {
+pub(super) fn age(a: i64, b: i64) -> Result<Interval> {
     if is_infinite(a) || is_infinite(b) {
         return Err(out_of_range("interval out of range"));
     }
@@ -369,7 +369,7 @@ fn make_time(hour: i64, minute: i64, second: f64) -> Result<i64> {
     ))
 }
 
-fn make_timestamp(a: &Args<'_>) -> Result<i64> {
+pub(super) fn make_timestamp(a: &Args<'_>) -> Result<i64> {
     let days = make_date(a.int(0)?, a.int(1)?, a.int(2)?)?;
     Ok(start_of(days)? + make_time(a.int(3)?, a.int(4)?, a.real(5)?)?)
 }

@@ -60,7 +60,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn utf8_only(name: &str) -> Result<()> {
+pub(super) fn utf8_only(name: &str) -> Result<()> {
     if matches!(name.to_ascii_lowercase().replace('-', "").as_str(), "utf8" | "unicode") {
         Ok(())
     } else {

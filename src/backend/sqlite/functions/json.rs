@@ -58,7 +58,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_json_each_text", 1, |a| each(a, true)),
 ];
 
-fn broken(error: &serde_json::Error) -> Error {
+pub(super) fn broken(error: &serde_json::Error) -> Error {
     Error::client(state::DATA_CORRUPTED, format!("stored json cannot be read: {error}"))
 }
 
@@ -71,7 +71,7 @@ pub(super) fn value(json: &str) -> Result<Value> {
 }
 
 /// An object's fields in their order, as text; None for what is not an object.
-fn fields(json: &str) -> Result<Option<Vec<(String, &RawValue)>>> {
+pub(super) fn fields(json: &str) -> Result<Option<Vec<(String, &RawValue)>>> {
     struct Pairs;
     impl<'de> serde::de::Visitor<'de> for Pairs {
         type Value = Vec<(String, &'de RawValue)>;
@@ -96,7 +96,7 @@ fn fields(json: &str) -> Result<Option<Vec<(String, &RawValue)>>> {
     serde::Deserializer::deserialize_map(&mut reader, Pairs).map(Some).map_err(|e| broken(&e))
 }
 
-fn items(json: &str) -> Result<Option<Vec<&RawValue>>> {
+pub(super) fn items(json: &str) -> Result<Option<Vec<&RawValue>>> {
     if !json.trim_start().starts_with('[') {
         return Ok(None);
     }
@@ -149,7 +149,7 @@ fn owned(json: Option<&str>) -> Cell {
 }
 
 /// A part as `->>` gives it: strings bare, JSON null as NULL.
-fn as_text(json: Option<&str>) -> Result<Cell> {
+pub(super) fn as_text(json: Option<&str>) -> Result<Cell> {
     let Some(json) = json else { return Ok(Cell::Null) };
     match json.as_bytes().first() {
         Some(b'n') => Ok(Cell::Null),

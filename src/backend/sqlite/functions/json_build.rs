@@ -16,6 +16,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     lenient("pg_jsonb_build_array", -1, |a| jsonb(&build_array(a)?)),
     lenient("pg_json_build_object", -1, |a| text(build_object(a)?)),
     lenient("pg_jsonb_build_object", -1, |a| jsonb(&build_object(a)?)),
+    lenient("pg_row_json", -1, row),
     strict("pg_jsonb_concat", 2, concat),
     strict("pg_jsonb_delete_key", 2, |a| {
         let key = a.text(1)?;
@@ -102,6 +103,11 @@ pub(super) fn to_json(cell: CellRef<'_>, type_oid: u32) -> Result<String> {
     if matches!(cell, CellRef::Null) {
         return Ok("null".to_owned());
     }
+    if type_oid == oid::RECORD
+        && let CellRef::Text(json) = cell
+    {
+        return Ok(String::from_utf8_lossy(json).into_owned());
+    }
     if let Some(element) = element_of(type_oid) {
         let CellRef::Text(json) = cell else {
             return Err(Error::internal("an array that is not text"));
@@ -173,6 +179,21 @@ fn build_object(a: &Args<'_>) -> Result<String> {
     Ok(format!("{{{}}}", out.join(", ")))
 }
 
+/// A row, from names, values and types.
+fn row(a: &Args<'_>) -> Result<Cell> {
+    let mut out = String::from("{");
+    for i in (0..a.len()).step_by(3) {
+        if i > 0 {
+            out.push(',');
+        }
+        out.push_str(&quoted(a.text(i)?));
+        out.push(':');
+        out.push_str(&to_json(a.cell(i + 1), a.oid(i + 2)?)?);
+    }
+    out.push('}');
+    text(out)
+}
+
 fn concat(a: &Args<'_>) -> Result<Cell> {
     let joined = match (value(a.text(0)?)?, value(a.text(1)?)?) {
         (Value::Object(mut x), Value::Object(y)) => {
@@ -213,13 +234,13 @@ fn path(a: &Args<'_>) -> Result<Vec<String>> {
         .collect()
 }
 
-enum Change {
+pub(super) enum Change {
     Delete,
     /// The value, and whether a missing one is created.
     Set(Value, bool),
 }
 
-fn change(json: &mut Value, steps: &[String], what: &Change) -> Result<()> {
+pub(super) fn change(json: &mut Value, steps: &[String], what: &Change) -> Result<()> {
     let Some((step, rest)) = steps.split_first() else { return Ok(()) };
     match json {
         Value::Object(fields) => change_field(fields, step, rest, what),

@@ -8,7 +8,9 @@
 mod aggregate;
 mod args;
 mod array;
+mod array_more;
 mod bits;
+mod bytes;
 mod cast;
 mod codec;
 mod collect;
@@ -17,21 +19,30 @@ mod enums;
 pub mod error;
 mod float;
 mod format;
+mod greed;
 mod guard;
 mod integer;
 mod json;
 mod json_build;
+mod json_more;
 mod key;
 mod math;
 mod network;
+mod ordered;
 mod parts;
 mod pattern;
+mod periods;
+mod regexp;
+mod search;
+mod sequence;
 pub mod session;
 mod statistics;
 mod string;
 #[cfg(test)]
 mod tests;
 mod to_char;
+mod trigonometry;
+mod unicode;
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
@@ -49,18 +60,25 @@ struct Def {
     arity: i32,
     /// NULL in, NULL out.
     strict: bool,
+    /// Another value or an effect at each call.
+    volatile: bool,
     /// What it computes.
     run: fn(&Args<'_>) -> Result<Cell>,
 }
 
 /// A strict function.
 const fn strict(name: &'static str, arity: i32, run: fn(&Args<'_>) -> Result<Cell>) -> Def {
-    Def { name, arity, strict: true, run }
+    Def { name, arity, strict: true, volatile: false, run }
 }
 
 /// A function that sees NULLs.
 const fn lenient(name: &'static str, arity: i32, run: fn(&Args<'_>) -> Result<Cell>) -> Def {
-    Def { name, arity, strict: false, run }
+    Def { name, arity, strict: false, volatile: false, run }
+}
+
+/// A function that sees NULLs and is called for each row, constant arguments or not.
+const fn volatile(name: &'static str, arity: i32, run: fn(&Args<'_>) -> Result<Cell>) -> Def {
+    Def { name, arity, strict: false, volatile: true, run }
 }
 
 /// Every scalar function.
@@ -85,20 +103,29 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         enums::FUNCTIONS,
         network::FUNCTIONS,
         bits::FUNCTIONS,
+        sequence::FUNCTIONS,
+        array_more::FUNCTIONS,
+        bytes::FUNCTIONS,
+        json_more::FUNCTIONS,
+        periods::FUNCTIONS,
+        regexp::FUNCTIONS,
+        search::FUNCTIONS,
+        trigonometry::FUNCTIONS,
+        unicode::FUNCTIONS,
     ]
     .into_iter()
     .flatten()
 }
 
-/// Registers every function on a new connection. All of them are deterministic for the
-/// time of one statement: what the session may change is fixed while a statement runs.
+/// Registers every function on a new connection. All but the volatile ones are deterministic
+/// for the time of one statement: what the session may change is fixed while a statement runs.
 pub fn install(connection: &rusqlite::Connection) -> Result<()> {
-    let flags = FunctionFlags::SQLITE_UTF8
-        | FunctionFlags::SQLITE_DETERMINISTIC
-        | FunctionFlags::SQLITE_INNOCUOUS;
+    let plain = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+    let steady = plain | FunctionFlags::SQLITE_DETERMINISTIC;
     for def in scalars() {
         let run = def.run;
         let strict = def.strict;
+        let flags = if def.volatile { plain } else { steady };
         connection
             .create_scalar_function(def.name, def.arity, flags, move |context| {
                 let args = Args(context);
@@ -111,7 +138,7 @@ pub fn install(connection: &rusqlite::Connection) -> Result<()> {
     }
     for def in aggregate::all() {
         connection
-            .create_window_function(def.name, def.arity, flags, aggregate::Window(def.make))
+            .create_window_function(def.name, def.arity, steady, aggregate::Window(def.make))
             .map_err(|e| registration(def.name, &e))?;
     }
     Ok(())

@@ -6,7 +6,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use regex_automata::util::syntax;
+
 use super::args::{Args, boolean, text};
+use super::greed::Matcher;
 use super::{Def, strict};
 use crate::error::{Error, Result, SqlState, state};
 use crate::value::{Cell, array};
@@ -25,8 +28,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_regexp_replace", 3, |a| replace(a, "")),
     strict("pg_regexp_replace", 4, |a| replace(a, a.text(3)?)),
     strict("pg_regexp_substr", 2, |a| {
-        let found = extracting(a.text(1)?, "")?;
-        let Some(groups) = found.captures(a.text(0)?) else { return Ok(Cell::Null) };
+        let found = extracting(a.text(1)?, "", true)?.all(a.text(0)?, 0, 1)?;
+        let Some(groups) = found.first() else { return Ok(Cell::Null) };
         // With a group, substring(… from pattern) is the first group.
         let piece = if groups.len() > 1 { groups.get(1) } else { groups.get(0) };
         piece.map_or(Ok(Cell::Null), |m| text(m.as_str()))
@@ -36,7 +39,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_regexp_matches", 2, |a| all_matches(a, "")),
     strict("pg_regexp_matches", 3, |a| all_matches(a, a.text(2)?)),
     strict("pg_regexp_count", 2, |a| {
-        super::args::count(extracting(a.text(1)?, "")?.find_iter(a.text(0)?).count())
+        let found = extracting(a.text(1)?, "", false)?;
+        super::args::count(found.all(a.text(0)?, 0, usize::MAX)?.len())
     }),
     strict("pg_regexp_split", 2, |a| split(a, "")),
     strict("pg_regexp_split", 3, |a| split(a, a.text(2)?)),
@@ -179,7 +183,7 @@ fn like_escape(a: &Args<'_>) -> Result<Cell> {
 }
 
 /// A SIMILAR TO pattern as a regular expression.
-fn similar(pattern: &str, escape: Option<char>) -> Result<String> {
+pub(super) fn similar(pattern: &str, escape: Option<char>) -> Result<String> {
     let mut out = "^(?:".to_owned();
     let mut chars = pattern.chars();
     let mut in_class = false;
@@ -218,32 +222,18 @@ thread_local! {
     /// Compiled patterns of this thread; emptied when it grows large.
     static COMPILED: RefCell<HashMap<(String, String), regex::Regex>> =
         RefCell::new(HashMap::new());
+    /// Those whose match decides a result, and whether its groups do; emptied likewise.
+    static MATCHERS: RefCell<HashMap<(String, String, bool), Matcher>> =
+        RefCell::new(HashMap::new());
 }
 
 /// A compiled regular expression with PostgreSQL's flags.
-fn regex(pattern: &str, flags: &str) -> Result<regex::Regex> {
+pub(super) fn regex(pattern: &str, flags: &str) -> Result<regex::Regex> {
     let key = (pattern.to_owned(), flags.to_owned());
     if let Some(found) = COMPILED.with_borrow(|c| c.get(&key).cloned()) {
         return Ok(found);
     }
-    let mut builder_flags = Flags::default();
-    for flag in flags.chars() {
-        match flag {
-            'i' => builder_flags.fold = true,
-            'c' => builder_flags.fold = false,
-            'g' => {}
-            'n' | 'm' => builder_flags.lines = true,
-            's' => builder_flags.lines = false,
-            'x' => builder_flags.extended = true,
-            _ => {
-                return Err(Error::client(
-                    state::INVALID_PARAMETER_VALUE,
-                    format!("invalid regular expression option: \"{flag}\""),
-                ));
-            }
-        }
-    }
-    let (translated, flags) = translate(pattern, builder_flags)?;
+    let (translated, flags) = translate(pattern, Flags::read(flags)?)?;
     let built = regex::RegexBuilder::new(&translated)
         .case_insensitive(flags.fold)
         .multi_line(flags.lines)
@@ -282,6 +272,30 @@ struct Flags {
     fold: bool,
     lines: bool,
     extended: bool,
+}
+
+impl Flags {
+    /// PostgreSQL's options, as they are written.
+    fn read(written: &str) -> Result<Self> {
+        let mut flags = Self::default();
+        for flag in written.chars() {
+            match flag {
+                'i' => flags.fold = true,
+                'c' => flags.fold = false,
+                'g' => {}
+                'n' | 'm' => flags.lines = true,
+                's' => flags.lines = false,
+                'x' => flags.extended = true,
+                _ => {
+                    return Err(Error::client(
+                        state::INVALID_PARAMETER_VALUE,
+                        format!("invalid regular expression option: \"{flag}\""),
+                    ));
+                }
+            }
+        }
+        Ok(flags)
+    }
 }
 
 /// PostgreSQL's advanced regular expression in the `regex` crate's syntax.
@@ -391,39 +405,60 @@ fn translate(pattern: &str, mut flags: Flags) -> Result<(String, Flags)> {
     Ok((out, flags))
 }
 
-/// A regular expression whose match decides a result. PostgreSQL takes the longest match,
-/// the `regex` crate the first alternative: what could differ is refused.
-fn extracting(pattern: &str, flags: &str) -> Result<regex::Regex> {
-    let mut escaped = false;
-    let mut in_class = false;
-    let mut former = ' ';
-    for c in pattern.chars() {
-        let quantified = matches!(former, '*' | '+' | '?' | '}');
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '|' if !in_class => {
-                return Err(Error::unsupported(
-                    "alternation in a regular expression that extracts or replaces",
-                ));
-            }
-            '?' if !in_class && quantified => {
-                return Err(Error::unsupported("a non-greedy quantifier that decides a result"));
-            }
-            _ => {}
-        }
-        former = c;
+/// A regular expression whose match, or whose groups, decide a result.
+pub(super) fn extracting(pattern: &str, flags: &str, groups: bool) -> Result<Matcher> {
+    let key = (pattern.to_owned(), flags.to_owned(), groups);
+    if let Some(found) = MATCHERS.with_borrow(|m| m.get(&key).cloned()) {
+        return Ok(found);
     }
-    regex(pattern, flags)
+    let (translated, options) = translate(pattern, Flags::read(flags)?)?;
+    let options = syntax::Config::new()
+        .case_insensitive(options.fold)
+        .multi_line(options.lines)
+        .dot_matches_new_line(!options.lines)
+        .ignore_whitespace(options.extended);
+    let built = Matcher::new(regex(pattern, flags)?, pattern, &translated, options, groups)?;
+    MATCHERS.with_borrow_mut(|m| {
+        if m.len() >= 256 {
+            m.clear();
+        }
+        m.insert(key, built.clone());
+    });
+    Ok(built)
 }
 
 fn replace(a: &Args<'_>, flags: &str) -> Result<Cell> {
-    let (s, pattern) = (a.text(0)?, a.text(1)?);
-    let found = extracting(pattern, flags)?;
+    let limit = if flags.contains('g') { usize::MAX } else { 1 };
+    text(replaced(a.text(0)?, a.text(1)?, flags, a.text(2)?, (0, 0), limit)?)
+}
+
+/// Text with matches replaced: from a byte on, the nth (0: each up to `limit`).
+pub(super) fn replaced(
+    s: &str,
+    pattern: &str,
+    flags: &str,
+    written: &str,
+    (from, nth): (usize, usize),
+    limit: usize,
+) -> Result<String> {
+    let with = replacement(written);
+    let found = extracting(pattern, flags, with.contains("${") && with != "${0}")?;
+    let mut out = String::with_capacity(s.len());
+    let mut last = 0;
+    for (i, captures) in found.all(s, from, limit)?.into_iter().enumerate() {
+        let Some(whole) = captures.get(0).filter(|_| nth == 0 || i + 1 == nth) else { continue };
+        out.push_str(&s[last..whole.start()]);
+        captures.expand(&with, &mut out);
+        last = whole.end();
+    }
+    out.push_str(&s[last..]);
+    Ok(out)
+}
+
+/// PostgreSQL's replacement text in the `regex` crate's syntax.
+pub(super) fn replacement(written: &str) -> String {
     let mut with = String::new();
-    let mut chars = a.text(2)?.chars();
+    let mut chars = written.chars();
     while let Some(c) = chars.next() {
         match c {
             '$' => with.push_str("$$"),
@@ -439,8 +474,7 @@ fn replace(a: &Args<'_>, flags: &str) -> Result<Cell> {
             c => with.push(c),
         }
     }
-    let limit = if flags.contains('g') { 0 } else { 1 };
-    text(found.replacen(s, limit, with.as_str()).into_owned())
+    with
 }
 
 fn groups(captures: &regex::Captures<'_>) -> Result<Cell> {
@@ -462,34 +496,36 @@ fn matches(a: &Args<'_>, flags: &str) -> Result<Cell> {
         )
         .hint("Use the regexp_matches function instead."));
     }
-    let found = extracting(a.text(1)?, flags)?;
-    found.captures(a.text(0)?).map_or(Ok(Cell::Null), |c| groups(&c))
+    let found = extracting(a.text(1)?, flags, true)?.all(a.text(0)?, 0, 1)?;
+    found.first().map_or(Ok(Cell::Null), groups)
 }
 
 /// The rows of regexp_matches(), as a JSON array of arrays.
 fn all_matches(a: &Args<'_>, flags: &str) -> Result<Cell> {
-    let found = extracting(a.text(1)?, flags)?;
+    let found = extracting(a.text(1)?, flags, true)?;
     let limit = if flags.contains('g') { usize::MAX } else { 1 };
-    let rows = found
-        .captures_iter(a.text(0)?)
-        .take(limit)
-        .map(|c| groups(&c))
-        .collect::<Result<Vec<Cell>>>()?;
+    let rows =
+        found.all(a.text(0)?, 0, limit)?.iter().map(groups).collect::<Result<Vec<Cell>>>()?;
     Ok(Cell::Text(array::encode(rows.iter().map(Cell::as_ref))?))
 }
 
 fn split(a: &Args<'_>, flags: &str) -> Result<Cell> {
     let s = a.text(0)?;
-    let found = extracting(a.text(1)?, flags)?;
+    if flags.contains('g') {
+        let message = "regexp_split_to_array() does not support the \"global\" option";
+        return Err(Error::client(state::INVALID_PARAMETER_VALUE, message));
+    }
+    let found = extracting(a.text(1)?, flags, false)?;
     let mut parts = Vec::new();
-    let mut from = 0;
-    for m in found.find_iter(s) {
+    let (mut from, mut former) = (0, 0);
+    for captures in found.all(s, 0, usize::MAX)? {
+        let Some(m) = captures.get(0) else { continue };
         // An empty match at the start, the end or right after a match splits nothing.
-        if m.is_empty() && (m.start() == s.len() || m.start() == from) {
-            continue;
+        if m.start() < s.len() && m.end() > former {
+            parts.push(Cell::Text(s[from..m.start()].to_owned()));
+            from = m.end();
         }
-        parts.push(Cell::Text(s[from..m.start()].to_owned()));
-        from = m.end();
+        former = m.end();
     }
     parts.push(Cell::Text(s[from..].to_owned()));
     Ok(Cell::Text(array::encode(parts.iter().map(Cell::as_ref))?))

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::backend::sqlite::draws::Draws;
 use crate::schema::Catalog;
 use crate::value::Style;
 
@@ -18,6 +19,8 @@ pub struct Session {
     pub style: Style,
     /// The catalog of a transaction that has changed it: names in errors come from it.
     pub catalog: Option<Arc<Catalog>>,
+    /// The sequences, while a statement runs that moves them row by row.
+    pub draws: Option<Arc<Draws>>,
 }
 
 thread_local! {

@@ -16,6 +16,11 @@ pub(super) const FUNCTIONS: &[Def] = &[
         moment(to_local(t, &session::current().style)?, Some(t), a.text(1)?)
     }),
     strict("pg_to_char_number", 2, |a| figures(&a.numeric(0)?, a.text(1)?)),
+    strict("pg_to_char_float", 3, |a| {
+        let (x, template) = (a.real(0)?, a.text(1)?);
+        let digits = if a.oid(2)? == oid::FLOAT4 { 6 } else { 15 };
+        figures(&rounded(x, template, digits)?, template)
+    }),
     strict("pg_to_date", 2, |a| {
         let t = read(a)?;
         logical(&Datum::Date(super::datetime::day_of(t)?), oid::DATE)
@@ -141,6 +146,29 @@ fn moment(t: i64, instant: Option<i64>, template: &str) -> Result<Cell> {
         }
     }
     text(out)
+}
+
+/// A float with as many decimals as the template shows; more digits than the type is sure
+/// of are refused.
+fn rounded(x: f64, template: &str, sure: usize) -> Result<Numeric> {
+    let (mut decimals, mut behind, mut quoted) = (0, false, false);
+    for c in template.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '.' | 'D' | 'd' => behind = true,
+            '9' | '0' if behind => decimals += 1,
+            'V' | 'v' | 'E' | 'e' => {
+                return Err(Error::unsupported(format_args!("the template {c} for a float")));
+            }
+            _ => {}
+        }
+    }
+    let whole = format!("{:.0}", x.abs()).len();
+    if !x.is_finite() || whole + decimals > sure {
+        return Err(Error::unsupported("to_char of this float"));
+    }
+    Numeric::parse(&format!("{x:.decimals$}"))
 }
 
 fn ordinal_suffix(number: &str) -> &'static str {

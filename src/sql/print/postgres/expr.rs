@@ -112,6 +112,7 @@ impl Printer<'_> {
             ExprKind::ArrayPart(ArrayPart::Set, _) => {
                 return Err(Error::unsupported("assignment to an array element"));
             }
+            ExprKind::Record(fields, exists) => self.record(fields, exists.as_deref())?,
         })
     }
 
@@ -154,6 +155,20 @@ impl Printer<'_> {
         Ok(sql + " END)")
     }
 
+    /// A row keeps its fields' names as the row of a subquery.
+    fn record(&mut self, fields: &[(String, Expr)], exists: Option<&Expr>) -> Result<String> {
+        let mut list = Vec::with_capacity(fields.len());
+        for (name, expr) in fields {
+            list.push(format!("{} AS {}", self.expr(expr)?, quoted(name)));
+        }
+        let alias = self.unique("whole");
+        let row = format!("(SELECT {alias} FROM (SELECT {}) AS {alias})", list.join(", "));
+        Ok(match exists {
+            Some(e) => format!("(CASE WHEN {} IS NOT NULL THEN {row} END)", self.expr(e)?),
+            None => row,
+        })
+    }
+
     fn subquery_compare(
         &mut self,
         row: &[Expr],
@@ -171,6 +186,9 @@ impl Printer<'_> {
 
     pub(super) fn call(&mut self, call: &Call) -> Result<String> {
         // Only the bare name takes several arrays.
+        if call.name == "grouping" && call.oid == 0 {
+            return Ok(format!("GROUPING({})", self.list(&call.args, ", ")?));
+        }
         let several = call.name == "unnest" && call.args.len() > 1;
         let schema = if several { "" } else { "pg_catalog." };
         let within = ordered_set(&call.name, call.oid);

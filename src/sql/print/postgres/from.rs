@@ -53,11 +53,17 @@ impl Printer<'_> {
             }
             From::Function { rel, call, alias, columns, ordinality, lateral } => {
                 let sql = self.call(call)?;
-                let names: Vec<String> = (0..columns.len()).map(output_name).collect();
+                // Names that a definition list gives are those of the object's fields.
+                let defined = needs_definitions(&call.name, call.oid);
+                let names: Vec<String> = if defined {
+                    columns.iter().map(|c| quoted(&c.name)).collect()
+                } else {
+                    (0..columns.len()).map(output_name).collect()
+                };
                 let alias = self.bind(*rel, alias, names.clone());
                 let lateral = if *lateral { "LATERAL " } else { "" };
                 let ordinality = if *ordinality { " WITH ORDINALITY" } else { "" };
-                let names: Vec<String> = if needs_definitions(&call.name, call.oid) {
+                let names: Vec<String> = if defined {
                     let types = columns.iter().map(|c| sql_name_with_typmod(c.ty));
                     names.iter().zip(types).map(|(name, ty)| format!("{name} {ty}")).collect()
                 } else {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::sql::types::{element, sql_name, sql_name_with_typmod};
+use crate::value::search::Language;
 use crate::value::{Cell, Type, oid};
 
 /// A constant with its type.
@@ -55,6 +56,11 @@ fn input(cell: &Cell, ty: Type) -> Result<String> {
         Cell::Null => String::new(),
         Cell::Integer(i) if ty.oid == oid::BOOL => {
             (if *i == 0 { "false" } else { "true" }).to_owned()
+        }
+        // Its number differs from server to server.
+        Cell::Integer(i) if ty.oid == oid::REGCONFIG => {
+            let language = u32::try_from(*i).ok().and_then(Language::by_oid);
+            language.map_or_else(|| i.to_string(), |l| format!("pg_catalog.{}", l.name()))
         }
         Cell::Integer(i) => i.to_string(),
         Cell::Real(r) if r.is_infinite() => {

@@ -3,7 +3,7 @@
 use super::{Printer, output_name};
 use crate::error::Result;
 use crate::sql::ast::SetOp;
-use crate::sql::ir::{Body, Cte, Query, Select};
+use crate::sql::ir::{Body, Cte, Expr, Query, Select};
 use crate::sql::print::quoted;
 
 impl Printer<'_> {
@@ -47,7 +47,12 @@ impl Printer<'_> {
             sql.push_str(&format!(" ORDER BY {}", self.sorts(&query.order_by)?));
         }
         if let Some(limit) = &query.limit {
-            sql.push_str(&format!(" LIMIT {}", self.expr(limit)?));
+            let limit = self.expr(limit)?;
+            sql.push_str(&if query.with_ties {
+                format!(" FETCH FIRST ({limit}) ROWS WITH TIES")
+            } else {
+                format!(" LIMIT {limit}")
+            });
         }
         if let Some(offset) = &query.offset {
             sql.push_str(&format!(" OFFSET {}", self.expr(offset)?));
@@ -95,7 +100,15 @@ impl Printer<'_> {
         if let Some(filter) = &select.filter {
             sql.push_str(&format!(" WHERE {}", self.expr(filter)?));
         }
-        if !select.group_by.is_empty() {
+        if let Some(sets) = &select.grouping_sets {
+            let mut parts = Vec::with_capacity(sets.len());
+            for set in sets {
+                let keys: Vec<Expr> =
+                    set.iter().filter_map(|n| select.group_by.get(*n)).cloned().collect();
+                parts.push(format!("({})", self.list(&keys, ", ")?));
+            }
+            sql.push_str(&format!(" GROUP BY GROUPING SETS ({})", parts.join(", ")));
+        } else if !select.group_by.is_empty() {
             sql.push_str(&format!(" GROUP BY {}", self.list(&select.group_by, ", ")?));
         }
         if let Some(having) = &select.having {

@@ -13,11 +13,14 @@ use crate::value::Type;
 impl Printer {
     /// An aggregate call, over a window or not.
     pub(super) fn aggregate(&mut self, call: &Call, ty: Type) -> Result<Value> {
-        let mut args = Vec::with_capacity(call.args.len());
-        for arg in &call.args {
-            args.push(self.value(arg)?);
+        let mut args = self.arguments(call)?;
+        let mut types: Vec<u32> = call.args.iter().map(|e| e.ty.oid).collect();
+        if crate::sql::types::ordered_set(&call.name, call.oid) {
+            for sort in &call.order_by {
+                args.push(self.value(&sort.expr)?);
+                types.push(sort.expr.ty.oid);
+            }
         }
-        let types: Vec<u32> = call.args.iter().map(|e| e.ty.oid).collect();
         let mut value = self.aggregate_core(call, &args, &types, ty)?;
         if let Some(filter) = &call.filter {
             value.sql.push_str(&format!(" FILTER (WHERE {})", self.logical(filter)?));

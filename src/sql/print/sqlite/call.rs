@@ -6,7 +6,7 @@ use super::compare::{compare_values, comparison};
 use super::names::Printer;
 use super::registry::{Kind, lookup, signature};
 use crate::error::{Error, Result};
-use crate::sql::ir::{Call, Expr, Op};
+use crate::sql::ir::{Call, Expr, ExprKind, Op};
 use crate::value::{Type, element_of, oid};
 
 impl Printer {
@@ -34,18 +34,47 @@ impl Printer {
         Err(unsupported_operator(&op.name, &args))
     }
 
-    /// A scalar function.
-    pub(super) fn scalar_call(&mut self, call: &Call, ty: Type) -> Result<Value> {
+    /// A call's arguments; rows only for functions that make JSON of them.
+    pub(super) fn arguments(&mut self, call: &Call) -> Result<Vec<Value>> {
+        let json = is_json_maker(&call.name);
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
+            self.takes_row = json && matches!(arg.kind, ExprKind::Record(..));
             args.push(self.value(arg)?);
         }
+        Ok(args)
+    }
+
+    /// A scalar function.
+    pub(super) fn scalar_call(&mut self, call: &Call, ty: Type) -> Result<Value> {
+        let args = self.arguments(call)?;
         let types: Vec<u32> =
             call.args.iter().zip(&args).map(|(e, v)| operand_type(e, v)).collect();
+        if matches!(call.name.as_str(), "nextval" | "setval") && !self.may_draw {
+            return Err(Error::unsupported(format_args!("{}() here", call.name)));
+        }
         let template = lookup(Kind::Function, &call.name, &types)
             .ok_or_else(|| unsupported_function(&call.name, &types))?;
         Ok(Value::logical(expand(template, &args, ty)?, ty))
     }
+}
+
+/// Whether a function turns any value into JSON, whole rows too.
+fn is_json_maker(name: &str) -> bool {
+    matches!(
+        name,
+        "row_to_json"
+            | "to_json"
+            | "to_jsonb"
+            | "json_agg"
+            | "jsonb_agg"
+            | "json_build_array"
+            | "jsonb_build_array"
+            | "json_build_object"
+            | "jsonb_build_object"
+            | "json_object_agg"
+            | "jsonb_object_agg"
+    )
 }
 
 /// The type that decides on the signature: the expression's, after relabelling.
@@ -159,8 +188,5 @@ fn mark(tail: &str, args: &[Value], result: Type) -> Result<(String, usize)> {
 
 /// A value whose cell a function can turn into JSON by its type's OID alone.
 fn json_ready(value: &Value) -> Result<String> {
-    if value.ty.oid == oid::RECORD {
-        return Err(Error::unsupported("a row as an argument"));
-    }
     Ok(logical(value))
 }

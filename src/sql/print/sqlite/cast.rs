@@ -88,6 +88,8 @@ pub(super) fn short_name(type_oid: u32) -> Option<&'static str> {
         oid::REGTYPE => "regtype",
         oid::REGNAMESPACE => "regnamespace",
         oid::UUID => "uuid",
+        oid::TSVECTOR => "tsvector",
+        oid::TSQUERY => "tsquery",
         oid::JSONB => "jsonb",
         oid::XID => "xid",
         oid::TIMETZ => "timetz",

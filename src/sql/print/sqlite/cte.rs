@@ -7,6 +7,7 @@ use super::names::{Printer, Rel, as_columns, logical_columns, output_name};
 use crate::error::{Error, Result};
 use crate::sql::ast::SetOp;
 use crate::sql::ir::{Body, Cte, Expr, ExprKind, From, Query};
+use crate::sql::types::tables;
 
 impl Printer {
     /// `WITH … `, or nothing.
@@ -34,6 +35,8 @@ impl Printer {
             let columns =
                 if count == 0 { String::new() } else { format!("({})", columns.join(", ")) };
             let materialized = match cte.materialized {
+                // Read twice, a volatile value must be one value.
+                _ if is_volatile(&cte.query) => "MATERIALIZED ",
                 Some(true) => "MATERIALIZED ",
                 Some(false) => "NOT MATERIALIZED ",
                 None => "",
@@ -104,6 +107,20 @@ pub(super) fn self_contained(query: &Query) -> bool {
     seen.used.is_subset(&seen.defined)
 }
 
+/// Whether a query computes something anew for each row.
+pub(super) fn is_volatile(query: &Query) -> bool {
+    let mut seen = Walk::default();
+    seen.query(query);
+    seen.volatile
+}
+
+/// Whether an expression computes something anew at each evaluation.
+pub(super) fn is_volatile_expr(expr: &Expr) -> bool {
+    let mut seen = Walk::default();
+    seen.expr(expr);
+    seen.volatile
+}
+
 /// Whether an expression names a relation, in subqueries too.
 pub(super) fn mentions_relation(expr: &Expr, rel: u32) -> bool {
     let mut seen = Walk::default();
@@ -124,6 +141,7 @@ struct Walk {
     used: HashSet<u32>,
     defined: HashSet<u32>,
     ctes: HashSet<u32>,
+    volatile: bool,
 }
 
 impl Walk {
@@ -180,6 +198,11 @@ impl Walk {
             }
             ExprKind::Subquery(q) | ExprKind::Exists(q) | ExprKind::ArraySubquery(q) => {
                 self.query(q);
+            }
+            ExprKind::Call(call) => {
+                self.volatile |=
+                    tables().proc_by_oid(call.oid).is_some_and(|p| p.volatility == b'v');
+                expr.children(&mut |e| self.expr(e));
             }
             ExprKind::SubqueryCompare { row, query, .. } => {
                 row.iter().for_each(|e| self.expr(e));

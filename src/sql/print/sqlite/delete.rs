@@ -1,6 +1,7 @@
 //! DELETE, with USING as a subquery over the row's identity.
 
 use super::Value;
+use super::from::is_chain;
 use super::insert::writable;
 use super::names::{Printer, table_name};
 use crate::error::{Error, Result};
@@ -17,9 +18,6 @@ impl Printer {
         }
         let with = self.with(delete.recursive, &delete.ctes)?;
         let name = table_name(table);
-        if delete.returning.iter().any(|e| super::cte::mentions_other(e, delete.rel)) {
-            return Err(Error::unsupported("RETURNING columns of a table in USING"));
-        }
         let alias = self.bind_table(delete.rel, table, &delete.alias);
         let filter = if delete.using.is_empty() {
             match &delete.filter {
@@ -29,7 +27,10 @@ impl Printer {
         } else {
             // The join happens over a second look at the table, under a name of its own.
             let inner = self.bind_table(delete.rel, table, &delete.alias);
-            let using = self.tables(&delete.using)?;
+            let using = match self.tables(&delete.using)? {
+                using if delete.using.first().is_some_and(|f| !is_chain(f)) => format!("({using})"),
+                using => using,
+            };
             let filter = match &delete.filter {
                 Some(filter) => self.logical(filter)?,
                 None => "TRUE".to_owned(),
@@ -41,13 +42,18 @@ impl Printer {
                 columns.join(", ")
             };
             format!(
-                " WHERE ({}) IN (SELECT {} FROM {name} AS {inner} JOIN ({using}) WHERE {filter})",
+                " WHERE ({}) IN (SELECT {} FROM {name} AS {inner} JOIN {using} WHERE {filter})",
                 under(&alias),
                 under(&inner)
             )
         };
-        let (returning, outputs) =
-            self.returning(delete.rel, &delete.returning, &delete.outputs)?;
+        let (returning, outputs) = self.returning_joined(
+            delete.rel,
+            table,
+            &delete.using,
+            &delete.returning,
+            &delete.outputs,
+        )?;
         Ok((format!("{with}DELETE FROM {name} AS {alias}{filter}{returning}"), outputs))
     }
 }

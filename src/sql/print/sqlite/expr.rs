@@ -105,6 +105,7 @@ impl Printer {
                 format!("pg_array_get({items}, {index}, {})", expr.ty.oid)
             }
             ExprKind::ArrayPart(part, items) => self.array_part(*part, items, expr.ty)?,
+            ExprKind::Record(fields, exists) => self.record(fields, exists.as_deref())?,
             ExprKind::Column(..)
             | ExprKind::Excluded(_)
             | ExprKind::OutputColumn(_)
@@ -132,6 +133,24 @@ impl Printer {
             }
             _ => Err(Error::internal("a part of an array without its operands")),
         }
+    }
+
+    /// A row as JSON: only functions that make JSON of it may have it.
+    fn record(&mut self, fields: &[(String, Expr)], exists: Option<&Expr>) -> Result<String> {
+        if !std::mem::take(&mut self.takes_row) {
+            return Err(Error::unsupported("a row as a value"));
+        }
+        let mut items = Vec::with_capacity(fields.len());
+        for (name, expr) in fields {
+            let value = self.value(expr)?;
+            let name = name.replace('\'', "''");
+            items.push(format!("'{name}', {}, {}", logical(&value), value.ty.oid));
+        }
+        let row = format!("pg_row_json({})", items.join(", "));
+        Ok(match exists {
+            Some(e) => format!("(CASE WHEN {} IS NOT NULL THEN {row} END)", self.value(e)?.sql),
+            None => row,
+        })
     }
 
     fn joined(&mut self, parts: &[Expr], between: &str) -> Result<String> {

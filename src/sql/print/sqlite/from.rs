@@ -2,7 +2,9 @@
 
 use super::Value;
 use super::call::{expand, unsupported_function};
-use super::names::{Column, Printer, Rel, as_columns, logical_columns, output_name, table_name};
+use super::names::{
+    Column, Printer, Rel, as_columns, logical_columns, output_name, output_names, table_name,
+};
 use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
 use crate::schema::Codec;
@@ -16,8 +18,9 @@ impl Printer {
         let mut sql = String::new();
         for (i, item) in items.iter().enumerate() {
             let text = self.table_item(item)?;
-            // SQLite joins strictly left to right: a join right of a comma needs parentheses.
-            if i > 0 && matches!(item, From::Join { .. }) {
+            // SQLite joins strictly left to right: a join right of a comma needs parentheses,
+            // unless it is itself such a chain.
+            if i > 0 && !is_chain(item) {
                 sql.push_str(&format!(" JOIN ({text})"));
             } else if i > 0 {
                 sql.push_str(&format!(" JOIN {text}"));
@@ -41,6 +44,9 @@ impl Printer {
                 let alias = self.bind_table(*rel, &table.0, alias);
                 Ok(format!("{name} AS {alias}"))
             }
+            From::Cte { rel, cte, alias, columns } if self.steps.contains_key(cte) => {
+                Ok(self.step_rows(*rel, *cte, alias, columns))
+            }
             From::Cte { rel, cte, alias, .. } => {
                 let bound = self
                     .ctes
@@ -52,12 +58,20 @@ impl Printer {
             }
             From::Subquery { rel, query, alias, lateral, .. } => {
                 if *lateral && !super::cte::self_contained(query) {
-                    if !always_one_row(query) {
-                        return Err(Error::unsupported("LATERAL over several rows"));
+                    if always_one_row(query) {
+                        return self.lateral(*rel, query, alias);
                     }
-                    return self.lateral(*rel, query, alias);
+                    return self.lateral_rows(*rel, query, alias);
                 }
                 let (sql, outputs) = self.query(query, false)?;
+                // Flattened, a volatile value would be computed wherever it is used.
+                let sql = if super::cte::is_volatile(query) {
+                    let rows = self.unique("rows");
+                    let names = output_names(outputs.len());
+                    format!("WITH {rows}({names}) AS MATERIALIZED ({sql}) SELECT * FROM {rows}")
+                } else {
+                    sql
+                };
                 let alias = self.bind_outputs(*rel, alias, as_columns(&outputs));
                 Ok(format!("({sql}) AS {alias}"))
             }
@@ -87,11 +101,11 @@ impl Printer {
             {
                 self.lateral(*rel, query, alias)?
             }
-            From::Subquery { query, lateral: true, .. }
-                if !matches!(kind, JoinKind::Inner | JoinKind::Cross)
-                    && !super::cte::self_contained(query) =>
+            // Another condition decides whether the row counts.
+            From::Subquery { rel, query, alias, lateral: true, .. }
+                if kind == JoinKind::Left && !super::cte::self_contained(query) =>
             {
-                return Err(Error::unsupported("this join with LATERAL"));
+                self.lateral_rows(*rel, query, alias)?
             }
             _ => self.table_item(right)?,
         };
@@ -170,12 +184,17 @@ impl Printer {
         for arg in &call.args {
             args.push(self.value(arg)?);
         }
+        if let [json] = args.as_slice()
+            && let Some(set) = defined_by_caller(&call.name)
+        {
+            return self.json_record(rel, json, &call.name, set, alias, columns, ordinality);
+        }
         let types: Vec<u32> = args.iter().map(|v: &Value| v.ty.oid).collect();
         let result = columns.first().map_or(Type::new(0), |c| c.ty);
         // Several arrays at once are zipped, short ones end in NULLs.
         let zipped = (call.name == "unnest" && args.len() > 1).then(|| {
             let columns: Vec<String> =
-                (1..=args.len()).map(|i| format!("pg_array_get(%.\"value\",{i},@e{i})")).collect();
+                (1..=args.len()).map(|i| format!("pg_row_get(%.\"value\",{i},@e{i})")).collect();
             format!("json_each(pg_zip($*)) {}", columns.join(" "))
         });
         let listed = lookup(Kind::Table, &call.name, &types);
@@ -219,6 +238,26 @@ impl Printer {
         let value = self.scalar_call(call, result)?;
         let alias = self.bind_outputs(rel, alias, logical_columns(columns));
         Ok(format!("(SELECT {} AS {}) AS {alias}", value.sql, output_name(0)))
+    }
+}
+
+/// Whether an item is joins from left to right, in which an earlier item may stand first.
+pub(super) fn is_chain(item: &From) -> bool {
+    match item {
+        From::Join { kind, left, .. } => {
+            matches!(kind, JoinKind::Inner | JoinKind::Cross | JoinKind::Left) && is_chain(left)
+        }
+        _ => true,
+    }
+}
+
+/// Functions whose rows are objects taken apart by the columns the caller defines: whether
+/// there may be several.
+fn defined_by_caller(name: &str) -> Option<bool> {
+    match name {
+        "json_to_record" | "jsonb_to_record" => Some(false),
+        "json_to_recordset" | "jsonb_to_recordset" => Some(true),
+        _ => None,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::Value;
 use super::codec::logical;
-use super::cte::mentions_relation;
+use super::cte::{is_volatile, is_volatile_expr, mentions_relation};
 use super::guard::{never_null, once, required};
-use super::names::{Printer, as_columns, output_name, table_name};
+use super::names::{Printer, as_columns, output_name, output_names, table_name};
 use super::select::named;
 use crate::error::{Error, Result};
 use crate::schema::{Codec, Column, Relation};
@@ -54,6 +54,7 @@ impl Printer {
     /// ` VALUES …` or ` SELECT …`, guarded where the table or ON CONFLICT asks for it.
     fn rows(&mut self, insert: &Insert, targets: &[&Column]) -> Result<String> {
         let keys = second_touch(insert);
+        let mut volatile = false;
         let (source, name) = match &insert.source {
             InsertSource::Values(rows) => {
                 let mut lines = Vec::with_capacity(rows.len());
@@ -75,13 +76,25 @@ impl Printer {
                 let (inner, outputs) = self.query(query, false)?;
                 let source = self.bind_outputs(*rel, "source", as_columns(&outputs));
                 let mut items = Vec::with_capacity(exprs.len());
+                volatile = is_volatile(query) || exprs.iter().any(is_volatile_expr);
+                self.may_draw = true;
                 for (i, (expr, column)) in exprs.iter().zip(targets).enumerate() {
                     let item = self.encoded(expr, column.codec, column.ty)?;
                     let index = insert.columns.get(i).map_or(usize::MAX, |c| *c as usize);
                     let item = required(&insert.table.0, index, item, never_null(expr));
                     items.push(format!("{item} AS {}", output_name(i)));
                 }
-                let select = format!("SELECT {} FROM ({inner}) AS {source}", items.join(", "));
+                self.may_draw = false;
+                let items = items.join(", ");
+                // What is volatile is computed once for each row, after the rows' own ORDER BY.
+                let select = if volatile {
+                    format!(
+                        "WITH {source}({}) AS MATERIALIZED ({inner}) SELECT {items} FROM {source}",
+                        output_names(outputs.len())
+                    )
+                } else {
+                    format!("SELECT {items} FROM ({inner}) AS {source}")
+                };
                 if self.checks.is_empty() && keys.is_empty() {
                     // WHERE TRUE keeps ON CONFLICT from being read as a join's ON.
                     return Ok(format!(" {select} WHERE TRUE"));
@@ -126,7 +139,15 @@ impl Printer {
             }
             *first = guarded;
         }
-        Ok(format!(" SELECT {} FROM ({source}) AS {alias} WHERE TRUE", items.join(", ")))
+        let items = items.join(", ");
+        if volatile {
+            let names = output_names(targets.len());
+            return Ok(format!(
+                " WITH {alias}({names}) AS MATERIALIZED ({source}) \
+                 SELECT {items} FROM {alias} WHERE TRUE"
+            ));
+        }
+        Ok(format!(" SELECT {items} FROM ({source}) AS {alias} WHERE TRUE"))
     }
 
     fn on_conflict(&mut self, insert: &Insert, conflict: &OnConflict) -> Result<String> {
@@ -172,6 +193,10 @@ impl Printer {
         assignments: &[(u32, Expr)],
     ) -> Result<String> {
         let mut parts = Vec::with_capacity(assignments.len());
+        if !self.checks.is_empty() && assignments.iter().any(|(_, e)| is_volatile_expr(e)) {
+            return Err(Error::unsupported("a volatile value under such a CHECK constraint"));
+        }
+        self.may_draw = true;
         for (index, expr) in assignments {
             let column = table
                 .columns
@@ -181,6 +206,7 @@ impl Printer {
             let value = required(table, *index as usize, value, never_null(expr));
             parts.push((*index, quoted(&column.sqlite_name), value));
         }
+        self.may_draw = false;
         if !self.checks.is_empty() {
             let mut new = Vec::with_capacity(table.columns.len());
             for (i, column) in table.columns.iter().enumerate() {
@@ -235,7 +261,8 @@ impl Printer {
                     return Err(Error::unsupported("a correlated subquery in RETURNING"));
                 }
                 let value = p.value(expr)?;
-                let keep = value.codec == Codec::Identity || value.ty == output.ty;
+                let stored = value.ty == output.ty && !p.plain_returning;
+                let keep = value.codec == Codec::Identity || stored;
                 targets.push(if keep { value } else { Value::logical(logical(&value), output.ty) });
             }
             Ok(())

@@ -15,12 +15,14 @@ mod cte;
 mod delete;
 mod expr;
 mod from;
+mod grouping;
 mod guard;
 mod insert;
 mod like;
 mod names;
 mod quantified;
 pub mod registry;
+mod rows;
 mod select;
 mod set;
 mod sort;
@@ -73,11 +75,34 @@ pub struct Enforced {
     pub condition: Expr,
 }
 
-/// Prints a statement; `params` is the number of the client's parameters (frozen values
-/// are numbered after them), `checks` are those of the written table that SQLite does not
+/// What a statement's parameters are, in this order.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The client's.
+    pub params: usize,
+    /// Frozen values.
+    pub frozen: usize,
+    /// Rows of earlier steps, by the CTEs they stand for.
+    pub steps: Vec<u32>,
+}
+
+/// Prints a statement whose rows are read by later ones: its columns are logical cells.
+pub fn print_step(statement: &Statement, inputs: &Inputs, checks: Vec<Enforced>) -> Result<String> {
+    let mut printer = Printer::new(inputs);
+    printer.checks = checks;
+    printer.plain_returning = true;
+    Ok(match statement {
+        Statement::Select(query) => printer.query(query, true)?.0,
+        Statement::Insert(insert) => printer.insert(insert)?.0,
+        Statement::Update(update) => printer.update(update)?.0,
+        Statement::Delete(delete) => printer.delete(delete)?.0,
+    })
+}
+
+/// Prints a statement; `checks` are those of the written table that SQLite does not
 /// enforce itself.
-pub fn print(statement: &Statement, params: usize, checks: Vec<Enforced>) -> Result<Printed> {
-    let mut printer = Printer::new(params);
+pub fn print(statement: &Statement, inputs: &Inputs, checks: Vec<Enforced>) -> Result<Printed> {
+    let mut printer = Printer::new(inputs);
     printer.checks = checks;
     let (text, outputs) = match statement {
         Statement::Select(query) => printer.top_query(query)?,

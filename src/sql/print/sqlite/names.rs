@@ -53,19 +53,36 @@ pub(super) struct Printer {
     pub(super) checks: Vec<super::Enforced>,
     /// The relation whose `excluded` row is in scope.
     pub(super) target: Option<u32>,
+    /// Sequences may be moved by the expression being printed: it is evaluated once for each
+    /// row, in the order of the rows.
+    pub(super) may_draw: bool,
+    /// The targets of the SELECT about to be printed may move sequences.
+    pub(super) targets_draw: bool,
+    /// Parameters that hold the rows of earlier steps, by the CTE they stand for.
+    pub(super) steps: HashMap<u32, usize>,
+    /// The argument about to be printed may be a row.
+    pub(super) takes_row: bool,
+    /// RETURNING gives logical cells.
+    pub(super) plain_returning: bool,
     taken: HashSet<String>,
 }
 
 impl Printer {
-    pub(super) fn new(params: usize) -> Self {
+    pub(super) fn new(inputs: &super::Inputs) -> Self {
+        let first = inputs.params + inputs.frozen + 1;
         Self {
-            params,
+            params: inputs.params,
             rels: HashMap::new(),
             tables: HashMap::new(),
             ctes: HashMap::new(),
             outputs: Vec::new(),
             checks: Vec::new(),
             target: None,
+            may_draw: false,
+            takes_row: false,
+            targets_draw: false,
+            steps: inputs.steps.iter().enumerate().map(|(n, cte)| (*cte, first + n)).collect(),
+            plain_returning: false,
             taken: HashSet::new(),
         }
     }
@@ -166,6 +183,12 @@ impl Printer {
 /// The quoted name of the n-th (0-based) output column.
 pub(super) fn output_name(n: usize) -> String {
     format!("\"c{}\"", n + 1)
+}
+
+/// The quoted names of the first `count` output columns.
+pub(super) fn output_names(count: usize) -> String {
+    let names: Vec<String> = (0..count).map(output_name).collect();
+    names.join(", ")
 }
 
 /// Output columns as the columns of a relation.

@@ -72,8 +72,11 @@ impl Printer {
     pub(super) fn query(&mut self, query: &Query, plain: bool) -> Result<(String, Vec<Value>)> {
         let outer = std::mem::take(&mut self.outputs);
         let with = self.with(query.recursive, &query.ctes)?;
+        self.targets_draw = query.order_by.is_empty()
+            && matches!(&query.body, Body::Select(s) if s.distinct.is_none());
         let result = match &query.body {
             Body::Select(select) => self.select(query, select, plain),
+            _ if query.with_ties => Err(Error::unsupported("WITH TIES here")),
             Body::Values(rows) => self.values_query(query, rows),
             Body::Set { op, all, left, right } => {
                 self.set_operation(query, *op, *all, left, right, plain)
@@ -92,6 +95,12 @@ impl Printer {
     ) -> Result<(String, Vec<Value>)> {
         if let Some(rewritten) = series_in_targets(select) {
             return self.select(query, &rewritten, plain);
+        }
+        if query.with_ties {
+            return self.with_ties(query, select, plain);
+        }
+        if let Some(sets) = &select.grouping_sets {
+            return self.grouping_sets(query, select, sets);
         }
         match &select.distinct {
             Some(on) if !on.is_empty() => return self.distinct_on(query, select, on, plain),
@@ -116,6 +125,8 @@ impl Printer {
         columns: &[Output],
         plain: bool,
     ) -> Result<Core> {
+        let draw = std::mem::take(&mut self.targets_draw);
+        let outside = std::mem::take(&mut self.may_draw);
         let from = self.tables_clause(&select.from)?;
         let filter = match &select.filter {
             Some(filter) => format!(" WHERE {}", self.logical(filter)?),
@@ -123,22 +134,22 @@ impl Printer {
         };
         let mut targets = Vec::with_capacity(select.targets.len());
         for (target, column) in select.targets.iter().zip(columns) {
+            self.may_draw = draw;
             let value = self.value(target)?;
+            self.may_draw = false;
             // A stored value keeps its column's own type, by which it is decoded later.
             let keep = value.codec == Codec::Identity || (value.ty == column.ty && !plain);
             targets.push(if keep { value } else { Value::logical(logical(&value), column.ty) });
         }
         // SQLite takes HAVING without GROUP BY only where the select list aggregates.
-        if select.having.is_some()
-            && select.group_by.is_empty()
-            && !select.targets.iter().any(aggregates)
-        {
+        if select.grouped && select.group_by.is_empty() && !select.targets.iter().any(aggregates) {
             let Some(first) = targets.first_mut() else {
                 return Err(Error::unsupported("HAVING without a select list"));
             };
             first.sql = format!("(CASE WHEN count(*) >= 0 THEN {} END)", first.sql);
         }
         let group = self.group_by(select)?;
+        self.may_draw = outside;
         Ok(Core { targets, tail: format!("{from}{filter}{group}") })
     }
 
@@ -268,6 +279,44 @@ impl Printer {
         let limit = self.limit(query)?;
         let sql = format!(
             "SELECT {} FROM ({}) AS {name} WHERE {name}.\"rn\" = 1{order}{limit}",
+            list.join(", "),
+            core.sql(false, &extra)
+        );
+        Ok((sql, named(&core.targets)))
+    }
+
+    /// FETCH FIRST … WITH TIES: rows are numbered, and ranked by the sort keys.
+    fn with_ties(
+        &mut self,
+        query: &Query,
+        select: &Select,
+        plain: bool,
+    ) -> Result<(String, Vec<Value>)> {
+        if select.distinct.is_some() || select.grouping_sets.is_some() {
+            return Err(Error::unsupported("WITH TIES here"));
+        }
+        let core = self.core(select, &query.columns, plain)?;
+        self.outputs.clone_from(&core.targets);
+        let order = self.order_by(&query.order_by)?;
+        self.outputs.clear();
+        let extra = format!(
+            ", row_number() OVER ({0}) AS \"rn\", rank() OVER ({0}) AS \"rk\"",
+            order.trim_start()
+        );
+        let count = |p: &mut Self, e: &Option<Expr>, name: &str| match e {
+            Some(e) => Ok::<_, Error>(format!("{name}({})", p.logical(e)?)),
+            None => Ok("0".to_owned()),
+        };
+        let (limit, offset) =
+            (count(self, &query.limit, "pg_limit")?, count(self, &query.offset, "pg_offset")?);
+        let name = self.unique("ties");
+        let list: Vec<String> = (0..core.targets.len())
+            .map(|i| format!("{name}.{} AS {}", output_name(i), output_name(i)))
+            .collect();
+        // pg_limit gives -1 for no limit.
+        let sql = format!(
+            "SELECT {} FROM ({}) AS {name} WHERE {name}.\"rn\" > {offset} AND \
+             ({limit} < 0 OR {name}.\"rk\" <= {offset} + {limit}) ORDER BY {name}.\"rn\"",
             list.join(", "),
             core.sql(false, &extra)
         );

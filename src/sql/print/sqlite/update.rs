@@ -32,11 +32,13 @@ impl Printer {
             Some(filter) => format!(" WHERE {}", self.logical(filter)?),
             None => String::new(),
         };
-        let (returning, outputs) =
-            self.returning(update.rel, &update.returning, &update.outputs)?;
-        if !update.from.is_empty() && outputs_use_from(update) {
-            return Err(Error::unsupported("RETURNING columns of a table in FROM"));
-        }
+        let (returning, outputs) = self.returning_joined(
+            update.rel,
+            table,
+            &update.from,
+            &update.returning,
+            &update.outputs,
+        )?;
         let sql = format!(
             "{with}UPDATE {} AS {alias} SET {}{from}{filter}{returning}",
             table_name(table),
@@ -73,9 +75,4 @@ impl Printer {
             _ => format!("({}) = {select}", names.join(", ")),
         })
     }
-}
-
-/// Whether RETURNING names anything but the target.
-fn outputs_use_from(update: &Update) -> bool {
-    update.returning.iter().any(|e| super::cte::mentions_other(e, update.rel))
 }
