@@ -99,6 +99,39 @@ fn check_tells_missing_rights() {
     assert_eq!(state(&body, "postgres", "constraints"), "warning");
 }
 
+/// With a role for control: its rights over the application's role.
+#[test]
+fn check_tells_the_rights_of_the_fence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let pg = Pg::shared();
+    let database = pg.database("check");
+    let (app, control) = (format!("app_{database}"), format!("ctl_{database}"));
+    let sql = format!(
+        "CREATE ROLE {app} LOGIN; CREATE ROLE {control} LOGIN REPLICATION; \
+         GRANT CREATE ON DATABASE {database} TO {control}; \
+         GRANT ALL ON SCHEMA public TO {control}"
+    );
+    pg.cluster.psql(&database, &sql).unwrap();
+    let url = |role: &str| pg.cluster.url(&database).replace("postgres@", &format!("{role}@"));
+    let look = || {
+        let set = format!("postgres.control_url={}", url(&control));
+        let path = file.to_str().unwrap();
+        check(&["--sqlite", path, "--postgres", &url(&app), "--set", &set])
+    };
+    let (code, body) = look();
+    assert_eq!((code, state(&body, "postgres", "fence").as_str()), (0, "warning"), "{body}");
+    assert!(body.to_string().contains("may not shut the application's role out"), "{body}");
+    assert_eq!(state(&body, "postgres", "hand_over"), "warning", "{body}");
+    let sql = format!("ALTER ROLE {control} CREATEROLE; GRANT pg_signal_backend TO {control}");
+    pg.cluster.psql(&database, &sql).unwrap();
+    let (_, body) = look();
+    assert_eq!(state(&body, "postgres", "fence"), "ok", "{body}");
+    pg.cluster.psql(&database, &format!("GRANT {app} TO {control}")).unwrap();
+    let (code, body) = look();
+    assert_eq!((code, state(&body, "postgres", "hand_over").as_str()), (0, "ok"), "{body}");
+}
+
 #[test]
 fn check_sees_a_running_proxy() {
     let proxy = Proxy::direct();

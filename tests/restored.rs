@@ -215,3 +215,71 @@ fn postgres_restored_after_promote() {
     assert_paused(&journey, &["PostgreSQL lacks the last switch", "backup"]);
     assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "5");
 }
+
+/// The proxy runs on while PostgreSQL is put back: nobody is served what is older than what was
+/// acknowledged.
+#[test]
+fn postgres_restored_under_a_running_proxy() {
+    let mut pg = Pg::start();
+    let (journey, folder, _) = start(&pg);
+    let old = folder.path().join("data.old");
+    pg.cluster.stop(false).unwrap();
+    copy_folder(&pg.cluster.data(), &old);
+    pg.cluster.resume().unwrap();
+    journey.level();
+    journey.promote();
+    write(&journey, 6, 8);
+    let later = folder.path().join("data.later");
+    pg.cluster.stop(false).unwrap();
+    copy_folder(&pg.cluster.data(), &later);
+    pg.cluster.resume().unwrap();
+    eventually("PostgreSQL is back", || journey.proxy.psql("SELECT 1").0 == 0);
+    write(&journey, 9, 12);
+    let followed = "SELECT max(id) FROM note";
+    eventually("SQLite has followed", || {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let conn = rusqlite::Connection::open_with_flags(&journey.proxy.file, flags).unwrap();
+        conn.query_row(followed, [], |row| row.get::<_, i64>(0)).unwrap() == 12
+    });
+    // After the decision, and before commits that clients were told of.
+    pg.cluster.stop(true).unwrap();
+    let newest = folder.path().join("data.newest");
+    copy_folder(&pg.cluster.data(), &newest);
+    copy_folder(&later, &pg.cluster.data());
+    pg.cluster.resume().unwrap();
+    assert_paused(&journey, &["PostgreSQL lacks the last switch", "backup"]);
+    assert_reason(&journey, "stalled", &["epoch 2", "ends before what SQLite has followed"]);
+    // Before the decision.
+    pg.cluster.stop(true).unwrap();
+    copy_folder(&old, &pg.cluster.data());
+    pg.cluster.resume().unwrap();
+    assert_paused(&journey, &["PostgreSQL lacks the last switch", "backup"]);
+    assert_reason(&journey, "stalled", &["epoch 2", "knows of no switch"]);
+    // The right one again: everything goes on by itself.
+    pg.cluster.stop(true).unwrap();
+    copy_folder(&newest, &pg.cluster.data());
+    pg.cluster.resume().unwrap();
+    eventually("clients are served again", || journey.proxy.psql("SELECT 1").0 == 0);
+    assert_eq!(journey.proxy.sql(COUNT), "12");
+    journey.rollback();
+    assert_eq!(journey.proxy.sql(COUNT), "12");
+}
+
+/// A proxy of an older epoch is refused by what the database says.
+#[test]
+fn a_later_epoch_on_postgres_refuses_this_proxy() {
+    let pg = Pg::shared();
+    let (journey, _folder, _) = start(pg);
+    journey.promote();
+    write(&journey, 6, 6);
+    // As another proxy would have left it.
+    let later = "INSERT INTO crossfade.epochs (epoch, record) VALUES (3, 'returned'), \
+                 (4, 'decided')";
+    pg.cluster.psql(&journey.database, later).unwrap();
+    let (code, _, stderr) = journey.proxy.psql("INSERT INTO note VALUES (99, 'too old')");
+    assert_ne!(code, 0, "a proxy of epoch 2 wrote under epoch 4");
+    println!("{stderr}");
+    assert_paused(&journey, &["SQLite file is older than the last switch"]);
+    assert_reason(&journey, "stalled", &["epoch 2", "epoch 4"]);
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "6");
+}

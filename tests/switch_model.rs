@@ -120,6 +120,8 @@ impl World {
             applied: point(&self.postgres.applied),
             applied_is_known: self.sqlite.data.starts_with(&self.postgres.applied),
             fenced: self.postgres.fenced,
+            place_is_known: !matches!(self.sqlite.state.role, SqliteRole::Shadow { .. })
+                || self.postgres.data.starts_with(&self.sqlite.data),
         })
     }
 

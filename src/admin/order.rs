@@ -126,6 +126,10 @@ fn options(text: &str, verb: &str, mut rest: &[Word<'_>]) -> Result<Options> {
                 options.dry_run = true;
                 rest = &rest[2..];
             }
+            [word, ..] if word.is("rehearse") && verb == "promote" => {
+                options.rehearse = true;
+                rest = &rest[1..];
+            }
             [word, ..] if word.is("override") && verb == "promote" => {
                 options.overrides.extend(list(text, &mut rest, 1)?);
             }
@@ -205,6 +209,10 @@ mod tests {
         };
         assert!(o.dry_run);
         assert_eq!(o.overrides, ["quiet", "keys"]);
+        let Order::Run(Command::Promote(o)) = order("PROMOTE REHEARSE") else {
+            panic!("a promote")
+        };
+        assert!(o.rehearse && !o.dry_run);
         let Order::Run(Command::Repair(o)) = order("REPAIR d7") else { panic!("a repair") };
         assert_eq!(o.divergence.as_deref(), Some("d7"));
         let Order::Run(Command::Verify(o)) = order("VERIFY Orders, \"Big Table\"") else {

@@ -46,6 +46,14 @@ impl Source {
         Self::prepare(connection, projection, true, &filter)
     }
 
+    /// Rows whose key, one column of integers, lies in a range: bind it with [`Source::seek`].
+    pub(crate) fn between(connection: &Connection, projection: &Projection) -> Result<Self> {
+        let key = projection.key.iter().flatten().next().copied().unwrap_or_default();
+        let column = &projection.relation.columns[projection.columns[key].index];
+        let filter = format!(" WHERE {} BETWEEN ?1 AND ?2", quoted(&column.sqlite_name));
+        Self::prepare(connection, projection, true, &filter)
+    }
+
     fn prepare(
         connection: &Connection,
         projection: &Projection,
@@ -77,7 +85,7 @@ impl Source {
         Ok(Self { statement, projection: projection.clone(), slots, written, rowid })
     }
 
-    /// Goes to the rows with a stored key.
+    /// Goes to the rows with a stored key, or between two.
     pub(crate) fn seek(&mut self, key: &[Cell]) -> Result<()> {
         self.statement.reset();
         for (i, cell) in key.iter().enumerate() {

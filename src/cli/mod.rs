@@ -150,6 +150,9 @@ pub struct OrderArgs {
     /// Go on after an interruption (backfill; tables that are complete are not copied again)
     #[arg(long)]
     pub resume: bool,
+    /// Promote and roll back at once, on live traffic, and say how long clients waited (promote)
+    #[arg(long)]
+    pub rehearse: bool,
     /// A divergence to repair
     #[arg(value_name = "ID")]
     pub divergence: Option<String>,

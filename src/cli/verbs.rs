@@ -198,7 +198,16 @@ fn order(verb: &str, args: &OrderArgs) -> Result<u8> {
         overrides: args.overrides.clone(),
         tables: args.tables.clone(),
         divergence: args.divergence.clone(),
+        rehearse: args.rehearse,
     };
+    if args.rehearse && verb != "promote" {
+        return Err(Failure {
+            code: exit::USAGE,
+            message: format!("{verb} has no rehearsal"),
+            hint: Some("crossfade promote --rehearse".to_owned()),
+            body: None,
+        });
+    }
     let accepted: Accepted = client.post(&format!("/api/v1/{verb}"), &options)?;
     let mut shown = 0;
     loop {

@@ -40,6 +40,8 @@ pub struct Options {
     pub tables: Vec<String>,
     /// A divergence to repair.
     pub divergence: Option<String>,
+    /// Promote and roll back at once (promote).
+    pub rehearse: bool,
 }
 
 impl Command {
@@ -94,6 +96,9 @@ impl fmt::Display for Command {
         let Some(options) = self.options() else { return Ok(()) };
         if options.dry_run {
             f.write_str(" (dry run)")?;
+        }
+        if options.rehearse {
+            f.write_str(" (rehearsal)")?;
         }
         if !options.tables.is_empty() {
             write!(f, " tables {}", options.tables.join(","))?;

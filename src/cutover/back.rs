@@ -8,17 +8,24 @@ use super::facts;
 use super::gate::{GateState, Route};
 use super::observe;
 use super::phase::Phase;
-use super::recovery::WayBack as Proven;
+use super::promote::{said, steps};
+use super::recovery::{self, Step, WayBack as Proven};
 use super::state::{SqliteRole, SqliteState};
 use super::switch::{Ended, Report, Switch, failed};
 use crate::backend::postgres::control::Control;
+use crate::backend::postgres::rights;
 use crate::error::Result;
 use crate::failpoint;
+use crate::mirror::State::Running;
 use crate::mirror::way_back::{Handle, State, WayBack};
 use crate::schema::RelationKind;
 
 /// How long making the slot may take: it waits for transactions that are open.
 const SLOT_MAX: Duration = Duration::from_secs(10);
+/// How soon a probe that failed is tried again.
+const PROBE_AGAIN: Duration = Duration::from_secs(60);
+/// How long sessions may take to leave PostgreSQL.
+const VACATE_MAX: Duration = Duration::from_secs(3);
 /// How long the marker row of the probe may take.
 const PROBE_MAX: Duration = Duration::from_secs(15);
 
@@ -28,6 +35,8 @@ pub(super) struct WayBackSlot {
     handle: tokio::sync::Mutex<Option<Handle>>,
     /// What the last probe or the following task said: holds, what, why not.
     told: Mutex<Option<(bool, String, String)>>,
+    /// When it may be probed without being asked.
+    next_probe: Mutex<Option<Instant>>,
 }
 
 impl Switch {
@@ -46,26 +55,97 @@ impl Switch {
             };
         }
         self.way_back.told.lock().clone().unwrap_or_else(|| {
-            let reason = "the probe runs with backfill, verify and promote";
-            (false, "not probed".to_owned(), reason.to_owned())
+            let reason = "the probe runs as soon as the shadow follows";
+            (false, "not probed yet".to_owned(), reason.to_owned())
         })
     }
 
-    /// Makes what following needs and proves the path with a marker row. To be called while
+    /// Makes what following needs, proves the path with a marker row, and takes everything down
+    /// again: a slot that nobody reads would keep PostgreSQL's log for ever. To be called while
     /// SQLite is primary.
+    ///
+    /// # Errors
+    /// What does not work.
     pub async fn probe_way_back(&self) -> Result<Duration> {
+        let _turn = self.turn.lock().await;
+        if !matches!(self.gate.route(), Some(Route::Sqlite(_))) {
+            return Err(failed("SQLite is not primary"));
+        }
+        let probed = self.probe_and_keep().await;
+        if let Err(error) = self.take_down_way_back().await {
+            tracing::warn!(%error, "what the probe made on PostgreSQL is still there");
+        }
+        probed
+    }
+
+    /// Proves the way back when that was not done, or did not succeed.
+    pub(super) async fn prove_way_back(&self) -> Result<()> {
+        match self.way_back_status() {
+            (true, ..) => Ok(()),
+            _ => self.probe_and_keep().await.map(drop),
+        }
+    }
+
+    async fn probe_and_keep(&self) -> Result<Duration> {
         let probed = async {
             let control = observe::connect(&self.connector).await?;
+            if let Some(role) = &self.app_role {
+                let rights = rights::load(control.client(), role).await;
+                let rights = rights.map_err(|e| control.error(&e))?;
+                if let Some(lacking) = rights.lacking() {
+                    return Err(failed(lacking).hint("crossfade check says what is missing."));
+                }
+            }
             self.make_slot(&control).await?;
             WayBack::probe(&control, &self.connector, &self.sqlite, &self.clock, PROBE_MAX).await
         }
         .await;
+        let weak = if self.app_role.is_none() { ", weak fence (one role)" } else { "" };
         let told = match &probed {
-            Ok(took) => (true, format!("probe passed in {} ms", took.as_millis()), String::new()),
+            Ok(took) => {
+                let text = format!("probe passed in {} ms{weak}", took.as_millis());
+                (true, text, String::new())
+            }
             Err(error) => (false, "probe failed".to_owned(), error.to_string()),
         };
         *self.way_back.told.lock() = Some(told);
         probed
+    }
+
+    /// Server sessions opened from now on must find at least what SQLite has followed.
+    pub(super) fn note_followed(&self) {
+        if let Ok(handle) = self.way_back.handle.try_lock()
+            && let Some(handle) = handle.as_ref()
+        {
+            self.watch.followed(handle.view().reached);
+        }
+    }
+
+    /// Probes when nobody knows whether the way back works: after a start, after a rollback, and
+    /// again some time after a probe that failed.
+    pub async fn probe_if_unknown(&self) {
+        if self.phase() != Phase::Mirroring || self.mirror.state() != Running {
+            return;
+        }
+        let due = {
+            let mut next = self.way_back.next_probe.lock();
+            let known = matches!(&*self.way_back.told.lock(), Some((true, ..)));
+            let due = !known && next.is_none_or(|at| Instant::now() >= at);
+            if due {
+                *next = Some(Instant::now() + PROBE_AGAIN);
+            }
+            due
+        };
+        if due && let Err(error) = self.probe_way_back().await {
+            tracing::warn!(%error, "the way back does not work");
+        }
+    }
+
+    /// What of the way back can be seen without making anything.
+    pub(super) async fn look_at_way_back(&self, control: &Control) -> Result<String> {
+        let open = WayBack::look(control).await?;
+        let (ok, actual, reason) = self.way_back_status();
+        Ok(format!("{open}; {actual}{}", if ok { String::new() } else { format!(" ({reason})") }))
     }
 
     async fn make_slot(&self, control: &Control) -> Result<()> {
@@ -75,12 +155,29 @@ impl Switch {
         WayBack::prepare(control, &self.connector, &tables, SLOT_MAX).await.map(drop)
     }
 
+    async fn take_down_way_back(&self) -> Result<()> {
+        observe::within(async {
+            WayBack::drop_slot(&observe::connect(&self.connector).await?).await
+        })
+        .await
+    }
+
+    /// After a switch that was undone, or back: nothing is left behind on PostgreSQL.
+    pub(super) async fn release_way_back(&self, report: Report<'_>) {
+        if !matches!(self.gate.route(), Some(Route::Sqlite(_))) {
+            return;
+        }
+        if let Err(error) = self.take_down_way_back().await {
+            report("slot and publication are still on PostgreSQL", error.to_string());
+        }
+    }
+
     /// Part of precheck: the slot is made before anything waits. Without a way back the switch
     /// goes on only because its gate was overridden by name.
     pub(super) async fn prepare_way_back(&self, report: Report<'_>) -> Result<()> {
-        match self.probe_way_back().await {
-            Ok(took) => report("probe the way back", format!("{} ms", took.as_millis())),
-            Err(error) => report("the way back is closed", error.to_string()),
+        match self.probe_and_keep().await {
+            Ok(took) => report(steps::PROBE, format!("{} ms", took.as_millis())),
+            Err(error) => report(steps::PROBE, format!("the way back is closed: {error}")),
         }
         Ok(())
     }
@@ -103,7 +200,9 @@ impl Switch {
                 // and following it again from there ends in the same rows.
                 None => WayBack::place(&observe::connect(&self.connector).await?).await?,
             };
-            WayBack::start(&self.sqlite, &self.journal, &self.connector, &self.clock, from).await
+            self.store.following(true);
+            let with = (&self.clock, &self.store);
+            WayBack::start(&self.sqlite, &self.journal, &self.connector, with, from).await
         };
         match started.await {
             Ok(handle) => *slot = Some(handle),
@@ -119,6 +218,9 @@ impl Switch {
             let phase = self.phase().as_str();
             return (false, phase.to_owned(), format!("the phase is {phase}, not promoted"));
         }
+        if let Some(trouble) = self.trouble() {
+            return (false, "paused".to_owned(), trouble);
+        }
         self.way_back_status()
     }
 
@@ -128,37 +230,83 @@ impl Switch {
     /// SQLite's own; a trouble of PostgreSQL undoes the switch.
     pub async fn rollback(&self, report: Report<'_>) -> Result<Ended> {
         let _turn = self.turn.lock().await;
-        let (sqlite, _) = self.facts().await?;
-        if !matches!(sqlite.role, SqliteRole::Shadow { .. }) {
-            return Ok(Ended::Undone("PostgreSQL is not primary".to_owned()));
-        }
-        self.gate.take_longest_wait();
-        self.phase.send_replace(Phase::Switching);
-        let outcome = self.rollback_in_turn(&sqlite, report).await;
-        self.recover_in_turn().await?;
-        let back = matches!(self.gate.route(), Some(Route::Sqlite(_)));
-        let ended = match outcome {
-            _ if back => Ended::Done(self.gate.take_longest_wait()),
-            Err(error) => Ended::Undone(error.message().to_owned()),
-            Ok(()) => Ended::Undone("recovery did not settle it".to_owned()),
-        };
+        let ended = self.rollback_once(report).await?;
         self.conclude("rollback", &ended);
         Ok(ended)
     }
 
-    async fn rollback_in_turn(&self, sqlite: &SqliteState, report: Report<'_>) -> Result<()> {
-        let epoch = sqlite.epoch + 1;
-        let control = observe::connect(&self.connector).await?;
-        self.gate.set(GateState::Draining(Route::Postgres(sqlite.epoch)));
+    pub(super) async fn rollback_once(&self, report: Report<'_>) -> Result<Ended> {
+        let (sqlite, _) = self.facts().await?;
+        if !matches!(self.gate.state(), GateState::Open(Route::Postgres(_)))
+            || !matches!(sqlite.role, SqliteRole::Shadow { .. })
+        {
+            return Ok(Ended::Undone("PostgreSQL does not serve as primary".to_owned()));
+        }
+        self.gate.take_longest_wait();
+        self.unsettle();
+        self.phase.send_replace(Phase::Switching);
+        let outcome = self.rollback_in_turn(&sqlite, report).await;
+        self.recover_in_turn().await?;
+        let back = matches!(self.gate.route(), Some(Route::Sqlite(_)));
+        if back {
+            let waited = self.gate.take_longest_wait();
+            report("route sessions to SQLite", format!("{} sessions", self.clients.count()));
+            self.release_way_back(report).await;
+            // What the last probe found was before all this.
+            *self.way_back.told.lock() = None;
+            *self.way_back.next_probe.lock() = None;
+            return Ok(Ended::Done(waited));
+        }
+        Ok(Ended::Undone(match outcome {
+            Err(error) => said(&error),
+            Ok(()) => "recovery did not settle it".to_owned(),
+        }))
+    }
+
+    /// Nobody is on PostgreSQL any more: transactions end, what cannot move ends after the limit,
+    /// and every session takes along what its server session has become.
+    async fn drain_postgres(&self, epoch: u64, report: Report<'_>) -> Result<()> {
+        self.gate.drain(Route::Postgres(epoch));
+        let mut told = String::new();
         if !self.gate.emptied(self.limits.drain).await {
-            return Err(failed("transactions on PostgreSQL did not end in time"));
+            told = self.end_waited(self.limits.drain_cancel)?;
+            if !self.gate.emptied(VACATE_MAX).await {
+                let left = self.gate.inside();
+                return Err(failed("transactions on PostgreSQL did not end in time")
+                    .detail(format!("{left} sessions are in a transaction. {told}")));
+            }
         }
         self.gate.set(GateState::Closed);
-        report("drain: transactions on PostgreSQL have ended", String::new());
+        // What does not leave by itself is ended by the fence.
+        let left = if self.gate.vacated(VACATE_MAX).await { "" } else { "; some did not leave" };
+        report("drain transactions on PostgreSQL", format!("{told}{left}"));
+        Ok(())
+    }
+
+    async fn rollback_in_turn(&self, sqlite: &SqliteState, report: Report<'_>) -> Result<()> {
+        let epoch = sqlite.epoch + 1;
+        // It may have been replaced since somebody looked last.
+        let view = observe::view(&self.connector, &self.journal).await?;
+        let step = recovery::next_step(sqlite, &view, self.witness());
+        if step != Step::ServePostgres(Proven::Open) {
+            return Err(failed("PostgreSQL is not what it was when it was promoted"));
+        }
+        let control = observe::connect(&self.connector).await?;
+        let prepared = observe::prepared(&control).await?;
+        if !prepared.is_empty() {
+            return Err(failed("prepared transactions are open on PostgreSQL")
+                .detail(prepared.join(", "))
+                .hint("COMMIT PREPARED or ROLLBACK PREPARED them first."));
+        }
+        self.drain_postgres(sqlite.epoch, report).await?;
         let rounds = observe::fence(&control, self.app_role.as_deref()).await?;
         failpoint!("cutover.postgres_fenced");
         let weak = if self.app_role.is_none() { ", weak fence (one role)" } else { "" };
         report("fence PostgreSQL", format!("{rounds} rounds{weak}"));
+        // Behind the fence nothing changes any more: what the stream does not tell is looked for.
+        if let Some(reason) = WayBack::unfollowed(&control).await? {
+            return Err(failed(format!("the way back is closed: {reason}")));
+        }
         let place = WayBack::place(&control).await?;
         let began = Instant::now();
         let mut slot = self.way_back.handle.lock().await;
@@ -170,6 +318,7 @@ impl Switch {
             handle.stop().await;
         }
         drop(slot);
+        self.store.following(false);
         report("SQLite has caught up", format!("{} in {} ms", place, began.elapsed().as_millis()));
         let sequences = super::sequences::read(&self.sqlite, &control).await?;
         let (attempted, served) = self.store.witness();
@@ -197,6 +346,8 @@ impl Switch {
         let control = observe::connect(&self.connector).await?;
         WayBack::drop_slot(&control).await?;
         report("take down slot and publication", String::new());
+        self.store.following(false);
+        self.watch.alone();
         self.set_phase(Phase::Complete).await?;
         report("complete", "PostgreSQL alone".to_owned());
         Ok(())

@@ -4,7 +4,7 @@
 //! makes the session wait, in bounded number (there is one waiter for each session) and for a
 //! bounded time. Only the switch opens and closes it. Start at [`Gate::pass`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +32,8 @@ pub enum GateState {
     /// Reads go on; transactions that have not written yet wait at their first write. On
     /// PostgreSQL everything that is not in a transaction waits.
     Draining(Route),
+    /// SQLite is fenced: reads go on, and nobody writes, not even who was inside before.
+    Fenced(Route),
     /// Nothing starts until the route is known.
     Closed,
     /// Nobody is served; the reason for clients (57P03).
@@ -51,8 +53,10 @@ pub enum Wish {
 #[derive(Debug)]
 pub struct Gate {
     state: watch::Sender<GateState>,
-    inside: AtomicUsize,
-    left: Notify,
+    inside: Tally,
+    seats: Tally,
+    firm: Mutex<Held>,
+    loosened: Notify,
     longest_wait_us: AtomicU64,
     waiting: AtomicUsize,
     /// When those that wait began to; the number tells equal times apart.
@@ -60,6 +64,62 @@ pub struct Gate {
     next: AtomicU64,
     throttle_us: AtomicU64,
 }
+
+/// How many of something there are, and a way to wait for the last one.
+#[derive(Debug, Default)]
+struct Tally {
+    count: AtomicUsize,
+    left: Notify,
+}
+
+impl Tally {
+    fn enter(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn leave(&self) {
+        if self.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.left.notify_waiters();
+        }
+    }
+
+    fn now(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    async fn emptied(&self, limit: Duration) -> bool {
+        let wait = async {
+            loop {
+                let left = self.left.notified();
+                tokio::pin!(left);
+                left.as_mut().enable();
+                if self.now() == 0 {
+                    return;
+                }
+                left.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
+    }
+}
+
+/// Sessions that hold what cannot move, by the drain before which they began to.
+#[derive(Debug, Default)]
+struct Held {
+    drains: u64,
+    counts: BTreeMap<u64, usize>,
+}
+
+/// A session holds what cannot move, until this is dropped.
+#[derive(Debug)]
+pub struct Firm {
+    gate: Arc<Gate>,
+    drain: u64,
+}
+
+/// A session has a server session on PostgreSQL, until this is dropped.
+#[derive(Debug)]
+pub struct Seat(Arc<Gate>);
 
 /// Leave to use a route; give it back (drop it) when no transaction is open any more.
 #[derive(Debug)]
@@ -73,8 +133,10 @@ impl Gate {
     pub fn new(state: GateState) -> Arc<Self> {
         Arc::new(Self {
             state: watch::Sender::new(state),
-            inside: AtomicUsize::new(0),
-            left: Notify::new(),
+            inside: Tally::default(),
+            seats: Tally::default(),
+            firm: Mutex::default(),
+            loosened: Notify::new(),
             longest_wait_us: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             since: Mutex::default(),
@@ -91,7 +153,9 @@ impl Gate {
     /// The route, unless nothing may start.
     pub fn route(&self) -> Option<Route> {
         match self.state() {
-            GateState::Open(route) | GateState::Draining(route) => Some(route),
+            GateState::Open(route) | GateState::Draining(route) | GateState::Fenced(route) => {
+                Some(route)
+            }
             GateState::Closed | GateState::Paused(_) => None,
         }
     }
@@ -139,27 +203,25 @@ impl Gate {
     fn try_pass(self: &Arc<Self>, wish: Wish) -> Option<Result<Pass>> {
         // Counted first, looked at second: whoever closes the gate and then sees nobody inside
         // knows that later comers see it closed.
-        self.inside.fetch_add(1, Ordering::SeqCst);
+        self.inside.enter();
         let admitted = match self.state() {
             GateState::Open(route) => Some(Ok(route)),
-            GateState::Draining(route @ Route::Sqlite(_)) if wish == Wish::Read => Some(Ok(route)),
+            GateState::Draining(route @ Route::Sqlite(_)) | GateState::Fenced(route)
+                if wish == Wish::Read =>
+            {
+                Some(Ok(route))
+            }
             GateState::Paused(reason) => {
                 Some(Err(Error::client(state::CANNOT_CONNECT_NOW, reason)))
             }
-            GateState::Draining(_) | GateState::Closed => None,
+            GateState::Draining(_) | GateState::Fenced(_) | GateState::Closed => None,
         };
         match admitted {
             Some(Ok(route)) => Some(Ok(Pass { gate: Arc::clone(self), route })),
             other => {
-                self.leave();
+                self.inside.leave();
                 other.map(|r| r.map(|_| unreachable!("invariant: routes are handled above")))
             }
-        }
-    }
-
-    fn leave(&self) {
-        if self.inside.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.left.notify_waiters();
         }
     }
 
@@ -167,6 +229,65 @@ impl Gate {
     /// that waited for the writer meanwhile.
     pub fn still_open(&self, pass: &Pass) -> bool {
         self.state() == GateState::Open(pass.route)
+    }
+
+    /// Whether somebody who was inside before may go on to write by this route: the writer
+    /// must be held when this is asked, because the fence is set under it.
+    pub fn may_write(&self, route: Route) -> bool {
+        matches!(self.state(), GateState::Open(r) | GateState::Draining(r) if r == route)
+    }
+
+    /// Whether the route still answers.
+    pub fn serves(&self, route: Route) -> bool {
+        self.route() == Some(route)
+    }
+
+    /// Notes that a session holds what cannot move.
+    pub fn hold_fast(self: &Arc<Self>) -> Firm {
+        let mut held = self.firm.lock();
+        let drain = held.drains;
+        *held.counts.entry(drain).or_insert(0) += 1;
+        Firm { gate: Arc::clone(self), drain }
+    }
+
+    /// Lets nothing new begin that writes.
+    pub fn drain(&self, route: Route) {
+        self.firm.lock().drains += 1;
+        self.set(GateState::Draining(route));
+    }
+
+    /// Waits until nobody is left who held what cannot move before the drain began; false when
+    /// `limit` passes first. Who begins to hold something later can only read.
+    pub async fn loosened(&self, limit: Duration) -> bool {
+        let wait = async {
+            loop {
+                let loosened = self.loosened.notified();
+                tokio::pin!(loosened);
+                loosened.as_mut().enable();
+                if self.firm() == 0 {
+                    return;
+                }
+                loosened.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
+    }
+
+    /// Sessions that have held what cannot move since before the last drain began.
+    pub fn firm(&self) -> usize {
+        let held = self.firm.lock();
+        held.counts.range(..held.drains).map(|(_, n)| n).sum()
+    }
+
+    /// Notes that a session has a server session on PostgreSQL.
+    pub fn take_seat(self: &Arc<Self>) -> Seat {
+        self.seats.enter();
+        Seat(Arc::clone(self))
+    }
+
+    /// Waits until no session is on PostgreSQL; false when `limit` passes first.
+    pub async fn vacated(&self, limit: Duration) -> bool {
+        self.seats.emptied(limit).await
     }
 
     /// Delays every new writing transaction by this; zero ends it.
@@ -182,7 +303,7 @@ impl Gate {
 
     /// Passes in use.
     pub fn inside(&self) -> usize {
-        self.inside.load(Ordering::SeqCst)
+        self.inside.now()
     }
 
     /// Sessions waiting now.
@@ -192,19 +313,7 @@ impl Gate {
 
     /// Waits until no pass is in use; false when `limit` passes first.
     pub async fn emptied(&self, limit: Duration) -> bool {
-        tokio::time::timeout(limit, async {
-            loop {
-                let left = self.left.notified();
-                tokio::pin!(left);
-                left.as_mut().enable();
-                if self.inside() == 0 {
-                    return;
-                }
-                left.await;
-            }
-        })
-        .await
-        .is_ok()
+        self.inside.emptied(limit).await
     }
 
     /// The longest wait since the last call, and starts over.
@@ -241,7 +350,27 @@ impl Drop for Began<'_> {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        self.gate.leave();
+        self.gate.inside.leave();
+    }
+}
+
+impl Drop for Firm {
+    fn drop(&mut self) {
+        let mut held = self.gate.firm.lock();
+        if let Some(count) = held.counts.get_mut(&self.drain) {
+            *count -= 1;
+            if *count == 0 {
+                held.counts.remove(&self.drain);
+            }
+        }
+        drop(held);
+        self.gate.loosened.notify_waiters();
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.seats.leave();
     }
 }
 
@@ -274,6 +403,34 @@ mod tests {
         gate.set(GateState::Open(Route::Postgres(2)));
         assert_eq!(waiting.await.unwrap().unwrap(), Route::Postgres(2));
         assert!(gate.take_longest_wait() >= Duration::from_millis(20));
+    }
+
+    #[tokio::test]
+    async fn a_fence_stops_who_was_inside_from_writing() {
+        let route = Route::Sqlite(1);
+        let gate = Gate::new(GateState::Open(route));
+        let before = gate.hold_fast();
+        assert!(gate.may_write(route));
+        gate.drain(route);
+        // Who was inside before the drain ends what it began.
+        assert!(gate.may_write(route) && gate.firm() == 1);
+        let later = gate.hold_fast();
+        assert!(!gate.loosened(Duration::from_millis(10)).await);
+        drop(before);
+        assert!(gate.loosened(LIMIT).await, "who came later is not waited for");
+        gate.set(GateState::Fenced(route));
+        assert!(!gate.may_write(route) && gate.serves(route));
+        assert_eq!(gate.pass(Wish::Read, LIMIT).await.unwrap().route(), route);
+        assert!(gate.pass(Wish::Write, Duration::from_millis(10)).await.is_err());
+        gate.set(GateState::Closed);
+        assert!(!gate.serves(route));
+        gate.set(GateState::Open(Route::Postgres(2)));
+        assert!(!gate.serves(route) && !gate.may_write(route));
+        drop(later);
+        let seat = gate.take_seat();
+        assert!(!gate.vacated(Duration::from_millis(10)).await);
+        drop(seat);
+        assert!(gate.vacated(LIMIT).await);
     }
 
     #[tokio::test]

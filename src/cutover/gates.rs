@@ -48,6 +48,8 @@ pub struct GateLimits {
     pub coverage_ratio: f64,
     /// Age of the last rehearsal, days.
     pub rehearsal_days: u32,
+    /// Longest wait of a client that it may have shown, milliseconds.
+    pub pause_budget_ms: u64,
 }
 
 impl Default for GateLimits {
@@ -58,6 +60,7 @@ impl Default for GateLimits {
             quiet_hours: 24,
             coverage_ratio: 0.99,
             rehearsal_days: 7,
+            pause_budget_ms: 2000,
         }
     }
 }
@@ -217,8 +220,19 @@ fn rehearsal(switch: &Switch, limits: &GateLimits) -> GateStatus {
     let last = switch.store.switches().iter().rev().find(|(k, ..)| k == "rehearsal").cloned();
     let age = last.as_ref().and_then(|(_, _, at)| at.parse::<jiff::Timestamp>().ok());
     let days = age.map(|at| jiff::Timestamp::now().duration_since(at).as_hours() / 24);
-    let ok = days.is_some_and(|d| d <= i64::from(limits.rehearsal_days));
-    let actual = days.map_or_else(|| "never".to_owned(), |d| format!("{d} days ago"));
-    let limit = format!("within {} days", limits.rehearsal_days);
-    gate("rehearsal", Kind::Warning, ok, actual, limit, "no rehearsal was run")
+    let pause = last.as_ref().map(|(_, pause, _)| *pause);
+    let recent = days.is_some_and(|d| d <= i64::from(limits.rehearsal_days));
+    let short = pause.is_some_and(|ms| ms <= limits.pause_budget_ms);
+    let actual = match (days, pause) {
+        (Some(days), Some(ms)) => format!("{days} days ago, {ms} ms"),
+        _ => "never".to_owned(),
+    };
+    let limit =
+        format!("within {} days, at most {} ms", limits.rehearsal_days, limits.pause_budget_ms);
+    let reason = match pause {
+        None => "run crossfade promote --rehearse",
+        Some(_) if !recent => "the last rehearsal is too old",
+        Some(_) => "clients waited longer than the pause budget",
+    };
+    gate("rehearsal", Kind::Warning, recent && short, actual, limit, reason)
 }

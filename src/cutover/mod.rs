@@ -6,13 +6,17 @@
 //! [`recovery::next_step`].
 
 mod back;
+pub mod clients;
 mod copy;
 pub mod facts;
 pub mod gate;
 pub mod gates;
 mod observe;
 pub mod phase;
+mod promote;
 pub mod recovery;
+mod rehearse;
+pub mod reign;
 mod sequences;
 pub mod state;
 pub mod switch;

@@ -1,14 +1,19 @@
 //! Looking at PostgreSQL's part of the switch, and writing it.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::time::Duration;
 
 use super::state::{Epoch, Point, PostgresState, PostgresView, Record, System};
+use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::connect::Connector;
-use crate::backend::postgres::control::{Control, Stored};
+use crate::backend::postgres::control::{Control, Stored, application_name};
+use crate::backend::postgres::handover::literal;
 use crate::backend::postgres::replication::Lsn;
+use crate::backend::postgres::rights;
 use crate::error::{Error, Result, state};
 use crate::journal::{self, Journal};
+use crate::mirror::way_back::WayBack;
 use crate::mirror::{Standing, standing};
 
 /// How long one look may take.
@@ -26,11 +31,11 @@ pub(super) async fn connect(connector: &Connector) -> Result<Control> {
 /// # Errors
 /// Only the journal's own: an unreachable PostgreSQL is a view.
 pub(super) async fn view(connector: &Connector, journal: &Journal) -> Result<PostgresView> {
-    let looked = async {
+    let looked = within(async {
         let control = connect(connector).await?;
         control.ensure_schema().await?;
         control.stored().await
-    };
+    });
     let stored = match looked.await {
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok(PostgresView::Unreachable),
@@ -42,7 +47,18 @@ pub(super) async fn view(connector: &Connector, journal: &Journal) -> Result<Pos
     Ok(PostgresView::Reachable(state_of(&stored, journal).await?))
 }
 
-async fn state_of(stored: &Stored, journal: &Journal) -> Result<PostgresState> {
+/// An answer that does not come is no answer: whoever waits for it must go on.
+pub(super) async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(LOOK_MAX, answer).await.unwrap_or_else(|_| {
+        Err(Error::shadow(state::CONNECTION_FAILURE, "PostgreSQL does not answer").retryable())
+    })
+}
+
+/// What PostgreSQL stores, beside what SQLite knows of it.
+///
+/// # Errors
+/// The journal's own.
+pub(super) async fn state_of(stored: &Stored, journal: &Journal) -> Result<PostgresState> {
     let lineage_is_ours = journal.lineage().is_some_and(|l| stored.lineage == Some(l.0));
     let found = if lineage_is_ours {
         let reader = journal.sqlite().reader(None).await?;
@@ -65,6 +81,7 @@ async fn state_of(stored: &Stored, journal: &Journal) -> Result<PostgresState> {
         applied: Point { position: stored.position.0, hash: stored.hash.unwrap_or_default() },
         applied_is_known: found.is_some_and(|hash| Some(hash.0) == stored.hash),
         fenced: stored.fenced,
+        place_is_known: WayBack::stored(journal.sqlite()).await?.is_none_or(|p| p.0 <= stored.end),
     })
 }
 
@@ -128,14 +145,17 @@ async fn insert(control: &Control, epoch: Epoch, at: Point) -> Result<Lsn> {
 /// from anywhere else.
 pub(super) async fn decided_place(connector: &Connector, epoch: Epoch) -> Result<Option<Lsn>> {
     let control = connect(connector).await?;
-    let row = control
-        .client()
-        .query_opt(
-            "SELECT place::text FROM crossfade.epochs WHERE epoch = $1 AND place IS NOT NULL",
-            &[&number(epoch)],
-        )
-        .await
-        .map_err(|e| control.error(&e))?;
+    let row = within(async {
+        control
+            .client()
+            .query_opt(
+                "SELECT place::text FROM crossfade.epochs WHERE epoch = $1 AND place IS NOT NULL",
+                &[&number(epoch)],
+            )
+            .await
+            .map_err(|e| control.error(&e))
+    })
+    .await?;
     Ok(row.and_then(|row| Lsn::parse(row.get(0))))
 }
 
@@ -150,17 +170,20 @@ pub(super) async fn foreign_history(connector: &Connector, journal: &Journal) ->
 
 /// Burns an epoch, unless it has a record already: then that one counts.
 pub(super) async fn abandon(connector: &Connector, epoch: Epoch) -> Result<()> {
-    let control = connect(connector).await?;
-    control
-        .client()
-        .execute(
-            "INSERT INTO crossfade.epochs (epoch, record) VALUES ($1, 'abandoned') \
-             ON CONFLICT DO NOTHING",
-            &[&number(epoch)],
-        )
-        .await
-        .map(drop)
-        .map_err(|e| control.error(&e))
+    within(async {
+        let control = connect(connector).await?;
+        control
+            .client()
+            .execute(
+                "INSERT INTO crossfade.epochs (epoch, record) VALUES ($1, 'abandoned') \
+                 ON CONFLICT DO NOTHING",
+                &[&number(epoch)],
+            )
+            .await
+            .map(drop)
+            .map_err(|e| control.error(&e))
+    })
+    .await
 }
 
 /// Stores that SQLite is primary again and what PostgreSQL has of its history; only while the
@@ -173,17 +196,20 @@ pub(super) async fn store_return(
 ) -> Result<()> {
     let control = connect(connector).await?;
     let lineage = journal.lineage().map(|l| l.0.to_vec());
-    let changed = control
-        .client()
-        .query(
-            "WITH held AS (UPDATE crossfade.state SET position = $2, hash = $3, lineage = $4, \
-             updated_at = now() WHERE fenced RETURNING 1) \
-             INSERT INTO crossfade.epochs (epoch, record, position, hash) \
-             SELECT $1, 'returned', $2, $3 FROM held ON CONFLICT DO NOTHING RETURNING 1",
-            &[&number(epoch), &number(at.position), &at.hash.as_slice(), &lineage],
-        )
-        .await
-        .map_err(|e| control.error(&e))?;
+    let changed = within(async {
+        control
+            .client()
+            .query(
+                "WITH held AS (UPDATE crossfade.state SET position = $2, hash = $3, lineage = $4, \
+                 updated_at = now() WHERE fenced RETURNING 1) \
+                 INSERT INTO crossfade.epochs (epoch, record, position, hash) \
+                 SELECT $1, 'returned', $2, $3 FROM held ON CONFLICT DO NOTHING RETURNING 1",
+                &[&number(epoch), &number(at.position), &at.hash.as_slice(), &lineage],
+            )
+            .await
+            .map_err(|e| control.error(&e))
+    })
+    .await?;
     if changed.is_empty() {
         return Err(Error::shadow(
             state::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -208,36 +234,107 @@ pub(super) async fn close_old_reigns(control: &Control, epoch: Epoch) -> Result<
         .map_err(|e| control.error(&e))
 }
 
+/// Rounds of ending back ends before the fence is given up.
+const FENCE_ROUNDS: u32 = 200;
+
 /// Shuts the application out: no new log-ins where it has a role of its own, no back end left.
 /// Returns the number of rounds it took.
+///
+/// # Errors
+/// 42501 when a back end may not be ended, 55006 when one does not end.
 pub(super) async fn fence(control: &Control, app_role: Option<&str>) -> Result<u32> {
     control.batch("UPDATE crossfade.state SET fenced = true").await?;
     if let Some(role) = app_role {
-        let role = crate::backend::postgres::apply::quoted(role);
-        control.batch(&format!("ALTER ROLE {role} NOLOGIN")).await?;
+        control.batch(&format!("ALTER ROLE {} NOLOGIN", quoted(role))).await?;
     }
-    for round in 1..=100 {
-        let rows = control
-            .rows(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-                 WHERE datname = current_database() AND pid <> pg_backend_pid() \
-                 AND backend_type = 'client backend' AND application_name NOT LIKE 'crossfade %'",
-            )
-            .await?;
-        if rows.first().is_some_and(|row| row.get::<_, i64>(0) == 0) {
+    let others = format!(
+        "datname = current_database() AND pid <> pg_backend_pid() \
+         AND backend_type = 'client backend' AND application_name <> {}",
+        literal(application_name())
+    );
+    let end =
+        format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {others}");
+    let mut empty = 0;
+    for round in 1..=FENCE_ROUNDS {
+        let rows = control.rows(&end).await?;
+        empty =
+            if rows.first().is_some_and(|row| row.get::<_, i64>(0) == 0) { empty + 1 } else { 0 };
+        // Twice: a back end that was just logging in shows a moment later.
+        if empty == 2 {
             return Ok(round);
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Err(Error::shadow(state::OBJECT_IN_USE, "PostgreSQL's back ends do not end"))
+    let list = format!(
+        "SELECT coalesce(string_agg(format('%s as %s (%s)', pid, usename, application_name), ', '), \
+         '') FROM pg_stat_activity WHERE {others}"
+    );
+    let rows = control.rows(&list).await?;
+    let who: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
+    Err(Error::shadow(state::OBJECT_IN_USE, "PostgreSQL's back ends do not end").detail(who))
+}
+
+/// Transactions that clients have prepared on PostgreSQL and not ended: they outlive a fence.
+///
+/// # Errors
+/// PostgreSQL's.
+pub(super) async fn prepared(control: &Control) -> Result<Vec<String>> {
+    let sql = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1";
+    Ok(control.rows(sql).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Lets the application in again after a rollback that was not decided.
 pub(super) async fn unfence(connector: &Connector, app_role: Option<&str>) -> Result<()> {
-    let control = connect(connector).await?;
-    if let Some(role) = app_role {
-        let role = crate::backend::postgres::apply::quoted(role);
-        control.batch(&format!("ALTER ROLE {role} LOGIN")).await?;
-    }
-    control.batch("UPDATE crossfade.state SET fenced = false").await
+    within(async {
+        let control = connect(connector).await?;
+        if let Some(role) = app_role {
+            control.batch(&format!("ALTER ROLE {} LOGIN", quoted(role))).await?;
+        }
+        control.batch("UPDATE crossfade.state SET fenced = false").await
+    })
+    .await
 }
+
+/// Gives the application's role what it needs as primary: its tables, and a look at the switch.
+/// Where the control role may not give tables away it grants every right on them instead.
+///
+/// # Errors
+/// 42501 when neither is allowed.
+pub(super) async fn admit(control: &Control, app_role: &str) -> Result<&'static str> {
+    let role = quoted(app_role);
+    control
+        .batch(&format!(
+            "GRANT USAGE ON SCHEMA crossfade TO {role}; \
+             GRANT SELECT ON crossfade.state, crossfade.epochs TO {role}"
+        ))
+        .await?;
+    let rights = rights::load(control.client(), app_role).await.map_err(|e| control.error(&e))?;
+    if rights.give {
+        control.batch(&GIVE.replace("$role", &literal(app_role))).await?;
+        return Ok("owns its tables");
+    }
+    control
+        .batch(&format!(
+            "GRANT USAGE ON SCHEMA public TO {role}; \
+             GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; \
+             GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}"
+        ))
+        .await?;
+    Ok("may use its tables, and not change their definition")
+}
+
+/// Every table, view and free sequence of schema public that the control role owns.
+const GIVE: &str = "\
+DO $crossfade$ DECLARE one record; BEGIN \
+  IF NOT (has_schema_privilege($role, 'public', 'CREATE') \
+    AND has_schema_privilege($role, 'public', 'USAGE')) THEN \
+    EXECUTE format('GRANT CREATE, USAGE ON SCHEMA public TO %I', $role); END IF; \
+  FOR one IN SELECT c.relname, c.relkind FROM pg_class c \
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S') \
+      AND c.relowner <> (SELECT oid FROM pg_roles WHERE rolname = $role) \
+      AND pg_has_role(current_user, c.relowner, 'USAGE') \
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid \
+        AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i', 'e')) \
+  LOOP EXECUTE format('ALTER %s public.%I OWNER TO %I', CASE one.relkind WHEN 'v' THEN 'VIEW' \
+    WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, \
+    one.relname, $role); END LOOP; END $crossfade$";

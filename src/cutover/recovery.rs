@@ -175,10 +175,14 @@ fn shadow(
     }
     match latest {
         Some((e, Record::Decided)) if e == epoch => {
+            let same = postgres.system.timeline == system.timeline;
+            if same && !postgres.place_is_known {
+                // It has the decision, and lacks what was committed after it.
+                return Step::Pause(Pause::PostgresRestored);
+            }
             if postgres.fenced {
                 return Step::UnfencePostgres;
             }
-            let same = postgres.system.timeline == system.timeline;
             Step::ServePostgres(if same { WayBack::Open } else { WayBack::Unproven })
         }
         Some((e, _)) if e > epoch => Step::Pause(Pause::SqliteRestored),

@@ -68,6 +68,8 @@ pub struct PostgresState {
     pub applied_is_known: bool,
     /// The application role is shut out.
     pub fenced: bool,
+    /// Its log reaches to where SQLite has followed it, or SQLite has followed nothing.
+    pub place_is_known: bool,
 }
 
 /// What PostgreSQL recorded under an epoch.

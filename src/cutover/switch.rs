@@ -2,21 +2,25 @@
 //!
 //! Owns the gate's state and the phase. It runs as a task no client's cancel can stop. It must
 //! never decide what a crash left behind by itself: it asks [`recovery::next_step`].
-//! Start at [`Switch::recover`], then [`Switch::promote`].
+//! Start at [`Switch::recover`]; `promote` and `back` are the two directions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::clients::{Clients, Waited};
 use super::gate::{Gate, GateState, Route};
 use super::phase::Phase;
 use super::recovery::{self, Attach, Pause, Step};
-use super::state::{PostgresView, SqliteRole, SqliteState, System, Witness};
+use super::reign::Watch;
+use super::state::{PostgresView, Record, SqliteRole, SqliteState, System, Witness};
 use super::{facts, observe};
 use crate::backend::postgres::connect::Connector;
+use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::sqlite::Sqlite;
 use crate::backend::sqlite::sequences::Sequences;
@@ -31,26 +35,43 @@ use crate::telemetry::names;
 
 /// Recovery steps in one go; each is idempotent, more than this is a fault.
 const STEPS_MAX: usize = 20;
-/// The longest pause before a client's next writing transaction while the shadow catches up.
-const THROTTLE_MAX: Duration = Duration::from_millis(100);
+/// How often PostgreSQL is looked at while it is primary.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Limits of the steps, from `[cutover]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Until everything is ready for a switch.
+    pub precheck: Duration,
     /// Until the lag is small.
     pub slow: Duration,
     /// Until open transactions have ended.
     pub drain: Duration,
+    /// Whether those still open then are cancelled.
+    pub drain_cancel: bool,
     /// Until the journal is applied.
     pub catch_up: Duration,
+    /// For looking at the keys changed last.
+    pub final_check: Duration,
     /// For the decision's answer.
     pub decide: Duration,
+    /// Longest wait of a client that a rehearsal may show.
+    pub pause_budget: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { slow: seconds(5), drain: seconds(5), catch_up: seconds(5), decide: seconds(1) }
+        Self {
+            precheck: seconds(30),
+            slow: seconds(5),
+            drain: seconds(5),
+            drain_cancel: false,
+            catch_up: seconds(5),
+            final_check: seconds(3),
+            decide: seconds(1),
+            pause_budget: seconds(2),
+        }
     }
 }
 
@@ -86,6 +107,13 @@ pub struct Switch {
     /// One switch, recovery or copy at a time.
     pub(super) turn: tokio::sync::Mutex<()>,
     pub(super) way_back: super::back::WayBackSlot,
+    pub(super) clients: Arc<dyn Clients>,
+    pub(super) watch: Arc<Watch>,
+    /// Nothing is left to find out: who is primary, and what the other side is.
+    settled: AtomicBool,
+    /// For looking at PostgreSQL while it is primary.
+    look: tokio::sync::Mutex<Option<Control>>,
+    looked: Mutex<Option<Instant>>,
 }
 
 /// What a switch is made of.
@@ -110,6 +138,10 @@ pub struct Parts {
     pub app_role: Option<String>,
     /// Limits.
     pub limits: Limits,
+    /// The sessions.
+    pub clients: Arc<dyn Clients>,
+    /// What sessions on PostgreSQL must know.
+    pub watch: Arc<Watch>,
 }
 
 impl Switch {
@@ -131,6 +163,11 @@ impl Switch {
             trouble: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             way_back: super::back::WayBackSlot::default(),
+            clients: parts.clients,
+            watch: parts.watch,
+            settled: AtomicBool::new(false),
+            look: tokio::sync::Mutex::default(),
+            looked: Mutex::default(),
         })
     }
 
@@ -154,6 +191,11 @@ impl Switch {
         matches!(self.gate.state(), GateState::Paused(_))
     }
 
+    /// Sessions that hold what cannot move, in words.
+    pub fn waited(&self) -> Vec<String> {
+        self.clients.waited().iter().map(Waited::shown).collect()
+    }
+
     /// The mirror.
     pub fn mirror(&self) -> &Mirror {
         &self.mirror
@@ -164,7 +206,7 @@ impl Switch {
         facts::load(&reader)
     }
 
-    fn witness(&self) -> Witness {
+    pub(super) fn witness(&self) -> Witness {
         let (attempted, served) = self.store.witness();
         Witness { attempted, served }
     }
@@ -184,16 +226,91 @@ impl Switch {
     }
 
     /// Looks at both sides and does what recovery says until somebody is served or must wait.
-    /// True when nothing is left to find out.
     ///
     /// # Errors
     /// SQLite's own, and the state file's.
-    pub async fn recover(&self) -> Result<bool> {
+    pub async fn recover(&self) -> Result<()> {
         let _turn = self.turn.lock().await;
         self.recover_in_turn().await
     }
 
-    pub(super) async fn recover_in_turn(&self) -> Result<bool> {
+    /// Looks again if somebody has to: at start, after a switch that ended in an error or in the
+    /// middle, after a session's doubt, and while PostgreSQL is primary now and then.
+    ///
+    /// # Errors
+    /// SQLite's own, and the state file's.
+    pub async fn look_again(&self) -> Result<()> {
+        if self.settled.load(Ordering::Acquire) && !self.is_paused() {
+            return self.look_at_primary().await;
+        }
+        let _turn = self.turn.lock().await;
+        if self.settled.load(Ordering::Acquire) && !self.is_paused() {
+            return Ok(());
+        }
+        self.recover_in_turn().await
+    }
+
+    /// Waits until somebody doubts that PostgreSQL is what it was.
+    pub async fn doubted(&self) {
+        self.watch.doubted().await;
+    }
+
+    /// While PostgreSQL is primary: whether it still is the one of the switch. No answer changes
+    /// nothing: clients meet the same silence.
+    async fn look_at_primary(&self) -> Result<()> {
+        let doubt = self.watch.take_doubt();
+        let recently = self.looked.lock().is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        if recently && doubt.is_none() {
+            return Ok(());
+        }
+        *self.looked.lock() = Some(Instant::now());
+        let reigns = matches!(self.gate.state(), GateState::Open(Route::Postgres(_)));
+        if !reigns || self.phase() != Phase::Promoted {
+            return Ok(());
+        }
+        self.note_followed();
+        // A switch that runs looks for itself.
+        let Ok(_turn) = self.turn.try_lock() else { return Ok(()) };
+        let mut kept = self.look.lock().await;
+        let looked = observe::within(async {
+            let control = match kept.take().filter(|c| !c.is_closed() && doubt.is_none()) {
+                Some(control) => control,
+                None => observe::connect(&self.connector).await?,
+            };
+            let stored = control.stored().await?;
+            Ok((control, stored))
+        });
+        let Ok((control, stored)) = looked.await else { return Ok(()) };
+        *kept = Some(control);
+        drop(kept);
+        let (sqlite, _) = self.facts().await?;
+        let step = match &stored {
+            Some(stored) => {
+                let state = observe::state_of(stored, &self.journal).await?;
+                recovery::next_step(&sqlite, &PostgresView::Reachable(state), self.witness())
+            }
+            None => Step::Pause(Pause::PostgresRestored),
+        };
+        if matches!(step, Step::ServePostgres(_)) && doubt.is_none() {
+            return Ok(());
+        }
+        tracing::error!(?step, doubt, "PostgreSQL is not what it was; looking at both sides");
+        self.recover_in_turn().await
+    }
+
+    pub(super) async fn recover_in_turn(&self) -> Result<()> {
+        self.unsettle();
+        let settled = self.recover_step_by_step().await?;
+        self.settled.store(settled, Ordering::Release);
+        Ok(())
+    }
+
+    /// From here on, whatever happens, somebody has to look at both sides again.
+    pub(super) fn unsettle(&self) {
+        self.settled.store(false, Ordering::Release);
+    }
+
+    async fn recover_step_by_step(&self) -> Result<bool> {
         for _ in 0..STEPS_MAX {
             let (sqlite, phase) = self.facts().await?;
             let view = if phase == Phase::Direct {
@@ -203,11 +320,11 @@ impl Switch {
             };
             let step = recovery::next_step(&sqlite, &view, self.witness());
             tracing::debug!(?step, "recovery");
-            match self.take(step, &sqlite, phase).await {
+            match self.take(step, &sqlite, &view, phase).await {
                 Ok(Some(settled)) => return Ok(settled),
                 Ok(None) => {}
                 Err(error) if error.fields().culprit == crate::error::Culprit::Shadow => {
-                    self.pause(Pause::PostgresUnreachable, &sqlite, phase);
+                    self.pause(Pause::PostgresUnreachable, &sqlite, &view, phase);
                     tracing::warn!(%error, "a step of recovery failed on PostgreSQL");
                     return Ok(false);
                 }
@@ -218,12 +335,24 @@ impl Switch {
     }
 
     /// Does one step. Some(settled) ends the loop.
-    async fn take(&self, step: Step, sqlite: &SqliteState, phase: Phase) -> Result<Option<bool>> {
+    async fn take(
+        &self,
+        step: Step,
+        sqlite: &SqliteState,
+        view: &PostgresView,
+        phase: Phase,
+    ) -> Result<Option<bool>> {
         match step {
             Step::ServeSqlite(attach) => self.serve_sqlite(attach, sqlite, phase).await.map(Some),
             Step::ServePostgres(way_back) => {
                 let phase = if phase == Phase::Complete { phase } else { Phase::Promoted };
+                if phase == Phase::Complete {
+                    self.watch.alone();
+                }
                 *self.trouble.lock() = None;
+                if let SqliteRole::Shadow { system } = sqlite.role {
+                    self.watch.reigns(system);
+                }
                 self.serve(sqlite, phase, Route::Postgres(sqlite.epoch))?;
                 failpoint!("cutover.routed");
                 if phase == Phase::Promoted {
@@ -254,7 +383,7 @@ impl Switch {
                 Ok(None)
             }
             Step::Pause(pause) => {
-                self.pause(pause, sqlite, phase);
+                self.pause(pause, sqlite, view, phase);
                 Ok(Some(false))
             }
         }
@@ -336,7 +465,7 @@ impl Switch {
         Ok(())
     }
 
-    fn pause(&self, pause: Pause, sqlite: &SqliteState, phase: Phase) {
+    fn pause(&self, pause: Pause, sqlite: &SqliteState, view: &PostgresView, phase: Phase) {
         let text = match pause {
             Pause::PostgresUnreachable => {
                 "PostgreSQL does not answer, and only it knows which back end is primary"
@@ -350,12 +479,12 @@ impl Switch {
                 "PostgreSQL lacks the last switch: it was restored from a backup"
             }
         };
-        *self.trouble.lock() = Some(text.to_owned());
+        *self.trouble.lock() = Some(format!("{text} ({})", histories(sqlite, view)));
         self.show(sqlite, phase);
         self.gate.set(GateState::Paused(text));
     }
 
-    async fn unfence(&self, epoch: u64) -> Result<()> {
+    pub(super) async fn unfence(&self, epoch: u64) -> Result<()> {
         let writer = self.sqlite.writer(None).await?;
         let to = SqliteState { epoch, role: SqliteRole::Primary };
         facts::store(&self.journal, writer, &to, Phase::Mirroring)?;
@@ -363,7 +492,12 @@ impl Switch {
         Ok(())
     }
 
-    async fn record_promoted(&self, epoch: u64, system: System, from: Option<Lsn>) -> Result<()> {
+    pub(super) async fn record_promoted(
+        &self,
+        epoch: u64,
+        system: System,
+        from: Option<Lsn>,
+    ) -> Result<()> {
         let writer = self.sqlite.writer(None).await?;
         if let Some(from) = from {
             WayBack::begin(&writer, from)?;
@@ -372,41 +506,6 @@ impl Switch {
         facts::store(&self.journal, writer, &to, Phase::Promoted)?;
         failpoint!("cutover.recorded");
         Ok(())
-    }
-
-    /// Makes PostgreSQL primary. Gates have been passed.
-    ///
-    /// # Errors
-    /// SQLite's own; a trouble of PostgreSQL undoes the switch.
-    pub async fn promote(&self, report: Report<'_>) -> Result<Ended> {
-        let _turn = self.turn.lock().await;
-        let (sqlite, phase) = self.facts().await?;
-        if phase != Phase::Mirroring || sqlite.role != SqliteRole::Primary {
-            return Ok(Ended::Undone(format!("the phase is {}", self.phase().as_str())));
-        }
-        let _history = self.mirror.keep_history().await;
-        self.gate.take_longest_wait();
-        self.phase.send_replace(Phase::Switching);
-        let outcome = self.promote_in_turn(&sqlite, report).await;
-        self.gate.throttle(Duration::ZERO);
-        self.mirror.hurry(false);
-        let ended = match outcome {
-            Ok(()) => {
-                self.recover_in_turn().await?;
-                Ended::Done(self.gate.take_longest_wait())
-            }
-            Err(error) => {
-                // Whatever was reached: recovery looks at both sides and knows.
-                self.recover_in_turn().await?;
-                if matches!(self.gate.route(), Some(Route::Postgres(_))) {
-                    Ended::Done(self.gate.take_longest_wait())
-                } else {
-                    Ended::Undone(error.message().to_owned())
-                }
-            }
-        };
-        self.conclude("promote", &ended);
-        Ok(ended)
     }
 
     pub(super) fn conclude(&self, direction: &'static str, ended: &Ended) {
@@ -421,122 +520,48 @@ impl Switch {
         };
         counter!(names::CUTOVERS, "direction" => direction, "result" => result).increment(1);
     }
+}
 
-    async fn promote_in_turn(&self, sqlite: &SqliteState, report: Report<'_>) -> Result<()> {
-        let control = observe::connect(&self.connector).await?;
-        let stored =
-            control.stored().await?.ok_or_else(|| failed("PostgreSQL was not copied to"))?;
-        let system = System { identifier: stored.system, timeline: stored.timeline };
-        self.prepare_way_back(report).await?;
-        self.slow(report).await?;
-        let at = self.fence(sqlite, system, report).await?;
-        self.catch_up(sqlite.epoch, at, report).await?;
-        let from = self.decide(&control, sqlite.epoch + 1, at, report).await?;
-        self.record_promoted(sqlite.epoch + 1, system, Some(from)).await?;
-        report("record the decision in SQLite", format!("epoch {}", sqlite.epoch + 1));
-        Ok(())
-    }
-
-    /// Throttles writers until the shadow is only a few commits behind.
-    async fn slow(&self, report: Report<'_>) -> Result<()> {
-        const SMALL: u64 = 20;
-        let deadline = Instant::now() + self.limits.slow;
-        let mut pause = Duration::from_micros(200);
-        self.mirror.hurry(true);
-        loop {
-            let lag = self.sqlite.position().0.saturating_sub(self.mirror.applied().0);
-            if lag <= SMALL {
-                report("slow writers until the lag is small", format!("{lag} commits behind"));
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(failed("the shadow does not catch up with the writers"));
-            }
-            self.gate.throttle(pause);
-            pause = (pause * 2).min(THROTTLE_MAX);
-            tokio::time::sleep(Duration::from_millis(10)).await;
+/// Both histories in words, so that a person can tell which is which.
+fn histories(sqlite: &SqliteState, view: &PostgresView) -> String {
+    let of = |system: System| format!("system {} timeline {}", system.identifier, system.timeline);
+    let ours = match sqlite.role {
+        SqliteRole::Primary => format!("is primary of epoch {}", sqlite.epoch),
+        SqliteRole::Returned(at) => {
+            format!("is primary again from commit {} on, epoch {}", at.position, sqlite.epoch)
         }
-    }
-
-    /// The last transaction of this reign: it waits for those that write, then fences.
-    async fn fence(
-        &self,
-        sqlite: &SqliteState,
-        system: System,
-        report: Report<'_>,
-    ) -> Result<super::state::Point> {
-        let route = Route::Sqlite(sqlite.epoch);
-        self.gate.set(GateState::Draining(route));
-        let deadline = Instant::now() + self.limits.drain;
-        let writer = self
-            .sqlite
-            .writer(Some(deadline))
-            .await
-            .map_err(|_| failed("transactions that write did not end in time"))?;
-        report("drain: writing transactions have ended", String::new());
-        let at = facts::point_of(self.journal.head());
-        let to = SqliteState { epoch: sqlite.epoch, role: SqliteRole::Fenced { at, system } };
-        facts::store(&self.journal, writer, &to, Phase::Switching)?;
-        failpoint!("cutover.fenced");
-        let mut witness = self.witness();
-        witness.attempted = witness.attempted.max(sqlite.epoch + 1);
-        self.store.set_witness(witness.attempted, witness.served)?;
-        failpoint!("cutover.witnessed");
-        report("fence SQLite", format!("final position {}", at.position));
-        Ok(at)
-    }
-
-    async fn catch_up(
-        &self,
-        epoch: u64,
-        at: super::state::Point,
-        report: Report<'_>,
-    ) -> Result<()> {
-        let reached = self.mirror.wait_applied(at.position.into(), self.limits.catch_up).await;
-        self.mirror.stop().await;
-        failpoint!("cutover.caught_up");
-        if !reached {
-            // Nothing was sent: the number is burned on SQLite alone.
-            self.unfence(epoch + 1).await?;
-            return Err(failed("PostgreSQL did not reach the final position in time"));
+        SqliteRole::Fenced { at, system } => format!(
+            "ends at commit {} and was about to hand epoch {} over to {}",
+            at.position,
+            sqlite.epoch + 1,
+            of(system)
+        ),
+        SqliteRole::Shadow { system } => {
+            format!("has handed over to {} with epoch {}", of(system), sqlite.epoch)
         }
-        report("apply the journal to its end", format!("position {}", at.position));
-        Ok(())
-    }
-
-    /// The one decision; the place in the write-ahead log after it.
-    async fn decide(
-        &self,
-        control: &crate::backend::postgres::control::Control,
-        epoch: u64,
-        at: super::state::Point,
-        report: Report<'_>,
-    ) -> Result<Lsn> {
-        let moved = super::sequences::carry(&self.sqlite, &self.sequences, control).await;
-        match moved {
-            Ok(count) => report("set sequences", format!("{count} sequences")),
-            Err(error) => {
-                self.unfence(epoch).await?;
-                return Err(error);
-            }
+    };
+    let theirs = match view {
+        PostgresView::Reachable(state) => {
+            let record = match state.records.last_key_value() {
+                None => "no switch".to_owned(),
+                Some((epoch, Record::Decided)) => format!("epoch {epoch} decided for it"),
+                Some((epoch, Record::Abandoned)) => format!("epoch {epoch} given up"),
+                Some((epoch, Record::Returned)) => format!("epoch {epoch} given back"),
+            };
+            let short = match state.place_is_known {
+                true => "",
+                false => ", and its log ends before what SQLite has followed",
+            };
+            format!("PostgreSQL is {} and knows of {record}{short}", of(state.system))
         }
-        // From here on reads wait too: PostgreSQL may be primary any moment.
-        self.gate.set(GateState::Closed);
-        let open = self.app_role.as_deref().map_or_else(String::new, |role| {
-            format!("ALTER ROLE {} LOGIN", crate::backend::postgres::apply::quoted(role))
-        });
-        failpoint!("cutover.before_decide");
-        let decided = observe::decide(control, epoch, at, &open);
-        let place = tokio::time::timeout(self.limits.decide, decided)
-            .await
-            .unwrap_or_else(|_| Err(failed("the decision was not answered in time")))?;
-        failpoint!("cutover.decided");
-        report("decide", format!("epoch {epoch} belongs to PostgreSQL"));
-        Ok(place)
-    }
+        PostgresView::Absent | PostgresView::Unreachable | PostgresView::Locked => {
+            "PostgreSQL says nothing".to_owned()
+        }
+    };
+    format!("the SQLite file {ours}; {theirs}")
 }
 
 /// A reason to undo the switch.
-pub(super) fn failed(text: &'static str) -> Error {
+pub(super) fn failed(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::shadow(state::OBJECT_NOT_IN_PREREQUISITE_STATE, text)
 }

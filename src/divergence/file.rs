@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::changed::Scope;
 use super::group::{Group, GroupState, Sample};
 use super::store::TableVerified;
 
@@ -55,6 +56,35 @@ pub enum Line {
         /// What was proven.
         #[serde(flatten)]
         result: TableVerified,
+        /// What had changed since the cut, when the table was clean.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changed: Option<Scope>,
+    },
+    /// Something of a table has changed since it was verified.
+    Changed {
+        /// Schema version.
+        v: u32,
+        /// Table.
+        table: String,
+        /// What, beside what is known already.
+        scope: Scope,
+    },
+    /// What had changed was verified again.
+    Checked {
+        /// Schema version.
+        v: u32,
+        /// Table.
+        table: String,
+        /// What had changed since the cut.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changed: Option<Scope>,
+    },
+    /// SQLite follows PostgreSQL from here on; what it follows is noted when that ends well.
+    Following {
+        /// Schema version.
+        v: u32,
+        /// It has ended well.
+        ended: bool,
     },
     /// Everything verified so far counts no more (a new copy, a foreign writer).
     VerifyReset {

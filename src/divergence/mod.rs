@@ -1,13 +1,16 @@
 //! Divergences: proven differences between the two back ends, grouped, with evidence.
 //!
 //! Owns the state file beside the SQLite file (`<file>-crossfade.jsonl`): divergence groups and
-//! their samples, accept rules, what verify has proven, and the witness of the switch. It must
-//! never write into the application's file, and never keep values beyond the keep policy.
+//! their samples, accept rules, what verify has proven and what has changed since, and the
+//! witness of the switch. It must never write into the application's file, and never keep
+//! values beyond the keep policy.
 //! Start at [`Store`].
 
+pub mod changed;
 mod file;
 mod group;
 mod replay;
+mod since;
 mod store;
 
 pub use file::Line;

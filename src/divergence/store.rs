@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::changed::{Changed, Scope, Taken};
 use super::file::{Line, StateFile};
 use super::group::{Accept, Group, GroupState, Sample, Severity, class_severity};
 use crate::error::{Error, Result};
@@ -62,13 +63,18 @@ pub enum VerifyState {
     Differs,
 }
 
-struct Inner {
+pub(super) struct Inner {
     file: StateFile,
     appended: usize,
     next_id: u64,
     groups: BTreeMap<u64, Group>,
     by_key: HashMap<String, u64>,
     verified: BTreeMap<String, TableVerified>,
+    pub(super) changed: Changed,
+    /// Keys may be written to the state file.
+    keeps_keys: bool,
+    /// SQLite follows PostgreSQL: after a crash it is not known what it has followed.
+    pub(super) following: bool,
     witness: (u64, u64),
     switches: Vec<(String, u64, String)>,
     began: Option<Timestamp>,
@@ -76,10 +82,10 @@ struct Inner {
 
 /// The divergence store. Cheap calls; one lock, never held across a wait.
 pub struct Store {
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
     path: PathBuf,
     keep: usize,
-    keep_values: KeepValues,
+    pub(super) keep_values: KeepValues,
     salt: [u8; 16],
     foreign: AtomicU64,
 }
@@ -100,6 +106,9 @@ impl Store {
             groups: BTreeMap::new(),
             by_key: HashMap::new(),
             verified: BTreeMap::new(),
+            changed: Changed::default(),
+            keeps_keys: keep_values == KeepValues::Full,
+            following: false,
             witness: (0, 0),
             switches: Vec::new(),
             began: None,
@@ -108,6 +117,9 @@ impl Store {
             inner.replay(line);
         }
         inner.began.get_or_insert_with(Timestamp::now);
+        if inner.following {
+            inner.distrust();
+        }
         let store = Self {
             inner: Mutex::new(inner),
             path,
@@ -238,12 +250,19 @@ impl Store {
         self.foreign.store(seen, Ordering::Release);
     }
 
-    /// Notes what verify has proven of a table. Durable.
-    pub fn verify_done(&self, table: &str, mut result: TableVerified) {
+    /// Notes what verify has proven of a table. Durable. `taken` is what had changed in it
+    /// before the cut: when the table is clean that needs no other look.
+    pub fn verify_done(&self, table: &str, mut result: TableVerified, taken: &Taken) {
         result.at = now();
         let mut inner = self.inner.lock();
-        let line =
-            Line::Verified { v: Line::VERSION, table: table.to_owned(), result: result.clone() };
+        let left = (result.differing == 0).then(|| inner.changed.done(taken)).flatten();
+        let all = inner.changed.scope(table);
+        let line = Line::Verified {
+            v: Line::VERSION,
+            table: table.to_owned(),
+            result: result.clone(),
+            changed: inner.kept(if left.is_some() { left.flatten() } else { all }),
+        };
         inner.append(&line, true);
         inner.verified.insert(table.to_owned(), result);
     }
@@ -252,6 +271,7 @@ impl Store {
     pub fn verify_reset(&self) {
         let mut inner = self.inner.lock();
         inner.verified.clear();
+        inner.changed.clear();
         inner.append(&Line::VerifyReset { v: Line::VERSION }, true);
     }
 
@@ -410,13 +430,33 @@ impl Inner {
                     group.accept = accept;
                 }
             }
-            Line::Verified { table, result, .. } => {
+            Line::Verified { table, result, changed, .. } => {
+                self.changed.replay_done(&table, changed);
                 self.verified.insert(table, result);
             }
-            Line::VerifyReset { .. } => self.verified.clear(),
+            Line::Changed { table, scope, .. } => self.changed.replay(&table, scope),
+            Line::Checked { table, changed, .. } => self.changed.replay_done(&table, changed),
+            Line::Following { ended, .. } => self.following = !ended,
+            Line::VerifyReset { .. } => {
+                self.verified.clear();
+                self.changed.clear();
+            }
             Line::Witness { attempted, served, .. } => self.witness = (attempted, served),
             Line::Switch { kind, pause_ms, at, .. } => self.switches.push((kind, pause_ms, at)),
             Line::Began { at, .. } => self.began = at.parse().ok(),
+        }
+    }
+
+    /// What the state file may have of changed keys: they are values too.
+    pub(super) fn kept(&self, scope: Option<Scope>) -> Option<Scope> {
+        scope.map(|scope| if self.keeps_keys { scope } else { Scope::Whole })
+    }
+
+    /// A proxy has ended without leave while SQLite followed PostgreSQL.
+    fn distrust(&mut self) {
+        let tables: Vec<String> = self.verified.keys().cloned().collect();
+        for table in tables {
+            self.changed.note_whole(&table);
         }
     }
 
@@ -444,7 +484,7 @@ impl Inner {
     }
 
     /// Appends; a state file that cannot be written is logged, never an error of the caller.
-    fn append(&mut self, line: &Line, durable: bool) {
+    pub(super) fn append(&mut self, line: &Line, durable: bool) {
         self.appended += 1;
         let written = self.file.append(line, durable);
         let compacted =
@@ -462,7 +502,15 @@ impl Inner {
             v,
             table: table.clone(),
             result: result.clone(),
+            changed: None,
         }));
+        lines.extend(self.changed.tables().into_iter().filter_map(|table| {
+            let scope = self.kept(self.changed.scope(&table))?;
+            Some(Line::Changed { v, table, scope })
+        }));
+        if self.following {
+            lines.push(Line::Following { v, ended: false });
+        }
         if let Some(began) = self.began {
             lines.push(Line::Began { v, at: began.to_string() });
         }

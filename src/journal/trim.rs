@@ -11,6 +11,7 @@ use super::lineage::{Inner, Journal, set_mark};
 use super::record::damaged;
 use super::{read, state};
 use crate::backend::Position;
+use crate::backend::sqlite::Connection;
 use crate::error::Result;
 use crate::failpoint;
 
@@ -48,6 +49,14 @@ impl Journal {
     pub fn hold(&self, position: Position) -> Hold {
         *self.0.holds.lock().entry(position).or_insert(0) += 1;
         Hold { inner: self.0.clone(), position }
+    }
+
+    /// The first position that was not trimmed.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn first(&self, conn: &Connection) -> Result<Position> {
+        Ok(read::trim_mark(conn)?.map_or(Position(0), |mark| mark.position).next())
     }
 
     /// Drops records below `below`: the position PostgreSQL has applied and flushed. The

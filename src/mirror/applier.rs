@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
 use super::history::{self, Standing};
+use super::noted::Noter;
 use super::{Shared, State};
 use crate::backend::Position;
 use crate::backend::postgres::control::{Control, Stored};
@@ -107,6 +108,8 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         shared.sqlite.first_catalog_holds_from(at);
     }
     let mut batch = Batch::new(Arc::clone(shared), control.clone()).await?;
+    let mut noter = Noter::new(&shared.sqlite, &shared.store);
+    noter.note_again(&shared.journal, at).await?;
     publish(shared, at, None);
     shared.state.send_replace(State::Running);
     let mut trim = Trim::default();
@@ -133,6 +136,9 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         let pressed = shared.journal.room().is_pressed();
         batch.apply(&records, (at, hash), pressed).await?;
         counter!(names::MIRROR_APPLIED).increment(records.len() as u64);
+        for record in &records {
+            noter.note(record).await?;
+        }
         at = position;
         hash = new_hash;
         publish(shared, at, Some(committed));
@@ -244,6 +250,8 @@ impl Trim {
         {
             // The last record stays, for whoever looks at it, unless its room is needed.
             let below = if pressed { position.next() } else { position };
+            // The journal is where it is known from what has changed.
+            shared.store.save_changed();
             shared.journal.trim(below).await?;
             shared.live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
             self.waiting = None;

@@ -245,7 +245,9 @@ impl Batch {
         match &record.events {
             Events::Loaded(events) => {
                 let mut images = Vec::new();
+                let mut later = None;
                 for event in events {
+                    let catalog = later.as_deref().unwrap_or(catalog);
                     if let Event::Row(image) = event {
                         images.push(image);
                         if images.len() < PIPELINE {
@@ -257,7 +259,12 @@ impl Batch {
                         images.clear();
                     }
                     self.other(event, record.position, catalog).await?;
+                    if matches!(event, Event::Ddl(_)) {
+                        // Rows behind a schema change are of the tables it made.
+                        later = self.shared.sqlite.catalog_at(record.position);
+                    }
                 }
+                let catalog = later.as_deref().unwrap_or(catalog);
                 self.rows(&images, catalog, record.position, careful).await
             }
             Events::Large => self.large(record, catalog, careful).await,
@@ -269,7 +276,9 @@ impl Batch {
         let reader = self.shared.sqlite.reader(None).await?;
         let mut stream = EventStream::open(&reader, record.position)?;
         let mut images: Vec<Image> = Vec::new();
+        let mut later = None;
         while let Some(event) = crate::backend::sqlite::blocking(|| stream.next())? {
+            let catalog = later.as_deref().unwrap_or(catalog);
             let full = images.len() >= PIPELINE;
             if full || !matches!(event, Event::Row(_) | Event::Statement(_)) {
                 let borrowed: Vec<&Image> = images.iter().collect();
@@ -278,9 +287,15 @@ impl Batch {
             }
             match event {
                 Event::Row(image) => images.push(image),
-                other => self.other(&other, record.position, catalog).await?,
+                other => {
+                    self.other(&other, record.position, catalog).await?;
+                    if matches!(other, Event::Ddl(_)) {
+                        later = self.shared.sqlite.catalog_at(record.position);
+                    }
+                }
             }
         }
+        let catalog = later.as_deref().unwrap_or(catalog);
         let borrowed: Vec<&Image> = images.iter().collect();
         self.rows(&borrowed, catalog, record.position, careful).await
     }

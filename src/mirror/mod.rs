@@ -10,6 +10,7 @@ mod batch;
 mod guard;
 mod history;
 mod lane_b;
+mod noted;
 mod pins;
 mod reads;
 mod shadow;

@@ -10,10 +10,11 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::json;
-use tokio_postgres::Row;
+use tokio_postgres::{Client, Row};
 
 use super::pair;
 use crate::backend::postgres::connect::Connector;
+use crate::backend::postgres::rights;
 use crate::backend::sqlite::inspect;
 use crate::cli::{self, RunArgs, exit, table};
 use crate::clock::Clock;
@@ -252,10 +253,11 @@ fn postgres(config: &Config, findings: &mut Findings) {
         return;
     };
     runtime.block_on(async {
-        if let Err(error) = server(config, control, findings).await {
-            findings.error("postgres", "connect", &error);
-            return;
-        }
+        let client = match server(config, control, findings).await {
+            Ok(client) => client,
+            Err(error) => return findings.error("postgres", "connect", &error),
+        };
+        fence(config, control, &client, findings).await;
         let Some(app) = config.endpoint.as_ref().filter(|app| *app != control) else { return };
         match connect(config, app).await {
             Ok(_) => findings.add("postgres", "application", State::Ok, app.user.clone()),
@@ -264,10 +266,7 @@ fn postgres(config: &Config, findings: &mut Findings) {
     });
 }
 
-async fn connect(
-    config: &Config,
-    endpoint: &Endpoint,
-) -> Result<(Connector, tokio_postgres::Client)> {
+async fn connect(config: &Config, endpoint: &Endpoint) -> Result<(Connector, Client)> {
     let connector = pair::connector(config, endpoint, Culprit::Primary)?;
     let (client, driver) = connector.client("crossfade check").await?;
     tokio::spawn(async move {
@@ -291,7 +290,49 @@ SELECT current_setting('server_version'), current_setting('server_version_num'):
  current_user::text \
 FROM pg_roles r WHERE r.rolname = current_user";
 
-async fn server(config: &Config, endpoint: &Endpoint, findings: &mut Findings) -> Result<()> {
+/// Whether a rollback could shut the application out, and promote give it its tables.
+async fn fence(config: &Config, control: &Endpoint, client: &Client, findings: &mut Findings) {
+    let Some(app) = config.endpoint.as_ref().filter(|app| app.user != control.user) else {
+        let text = "weak: one role for the application and for control, the proxy is the fence";
+        return findings.add("postgres", "fence", State::Ok, text.to_owned());
+    };
+    let rights = match rights::load(client, &app.user).await {
+        Ok(rights) => rights,
+        Err(error) => {
+            let text = format!("the rights over role {} cannot be read: {error}", app.user);
+            return findings.add("postgres", "fence", State::Problem, text);
+        }
+    };
+    match rights.lacking() {
+        None => {
+            let text = format!("may shut role {} out and end its sessions", app.user);
+            findings.add("postgres", "fence", State::Ok, text);
+        }
+        Some(lacking) => {
+            let text = format!("{lacking}: no way back after promote");
+            findings.add("postgres", "fence", State::Warning, text);
+            findings.hint(
+                "Give the control role CREATEROLE, membership in pg_signal_backend and in the \
+                 application's role (from PostgreSQL 16 on WITH ADMIN OPTION), or make it a \
+                 superuser.",
+            );
+        }
+    }
+    if rights.exists && !rights.give {
+        let text = format!(
+            "role {} will be granted its tables, not own them: it cannot change their definition \
+             after promote",
+            app.user
+        );
+        findings.add("postgres", "hand_over", State::Warning, text);
+        findings.hint("GRANT the application's role to the control role.");
+    } else if rights.exists {
+        let text = format!("role {} will own its tables after promote", app.user);
+        findings.add("postgres", "hand_over", State::Ok, text);
+    }
+}
+
+async fn server(config: &Config, endpoint: &Endpoint, findings: &mut Findings) -> Result<Client> {
     let (connector, client) = connect(config, endpoint).await?;
     let ask = |e: tokio_postgres::Error| connector.error_of(&e);
     let row = client.query_one(FACTS, &[]).await.map_err(ask)?;
@@ -318,7 +359,7 @@ async fn server(config: &Config, endpoint: &Endpoint, findings: &mut Findings) -
         );
     }
     way_back(&row, findings);
-    Ok(())
+    Ok(client)
 }
 
 fn host(endpoint: &Endpoint) -> String {

@@ -45,7 +45,7 @@ impl Pair {
 
     fn health(&self, phase: Phase) -> (&'static str, Option<String>) {
         if let GateState::Paused(reason) = self.shared.gate.state() {
-            return ("stalled", Some(reason.to_owned()));
+            return ("stalled", self.switch.trouble().or_else(|| Some(reason.to_owned())));
         }
         if let Some(trouble) = self.switch.trouble() {
             return ("degraded", Some(trouble));
@@ -124,7 +124,7 @@ impl Pair {
             sessions: live.sessions.load(Ordering::Acquire),
             journal_bytes: live.journal_bytes.load(Ordering::Relaxed),
             reason,
-            immovable: Vec::new(),
+            immovable: self.switch.waited(),
             next: self.next(phase, &gates),
         }
     }
@@ -280,33 +280,29 @@ impl Pair {
     }
 
     async fn promote(&self, options: &Options, progress: &Progress) -> Outcome {
+        if options.dry_run && options.rehearse {
+            let reason = "a rehearsal is a whole promote and rollback: nothing of it is dry";
+            return Outcome::Refused(reason.to_owned(), None);
+        }
         let (gates, failing) = self.promote_gates(options);
         let failing: Vec<Gate> = failing
             .into_iter()
             .filter(|g| options.dry_run || g.name != "lag" || g.actual == "unknown")
             .collect();
-        if options.dry_run {
-            for gate in &gates {
-                let text = format!(
-                    "would check gate {}: {}",
-                    gate.name,
-                    if gate.ok { "holds" } else { "NOT MET" }
-                );
-                progress.step(text, format!("{} (needed: {})", gate.actual, gate.limit));
-            }
-            for step in [
-                "would slow writers until the lag is small",
-                "would drain writing transactions",
-                "would fence SQLite",
-                "would apply the journal to its end",
-                "would set sequences",
-                "would decide on PostgreSQL",
-                "would record the decision in SQLite",
-                "would route sessions to PostgreSQL",
-            ] {
-                progress.step(step, String::new());
-            }
+        let would = if options.dry_run { "would " } else { "" };
+        for gate in &gates {
+            let state = match gate.ok {
+                true => "holds",
+                false if failing.iter().any(|g| g.name == gate.name) => "NOT MET",
+                false => "does not hold, passed",
+            };
+            let text = format!("{would}check gate {}: {state}", gate.name);
+            progress.step(text, format!("{} (needed: {})", gate.actual, gate.limit));
         }
+        let dry = match options.dry_run {
+            true => self.switch.promote_dry(&Self::report(progress)).await,
+            false => Ok(()),
+        };
         if !failing.is_empty() {
             let names: Vec<String> =
                 failing.iter().map(|g| format!("{} ({})", g.name, g.reason)).collect();
@@ -320,8 +316,16 @@ impl Pair {
                 Some("Some gates can be overridden by name: --override GATE.".to_owned()),
             );
         }
+        if let Err(error) = dry {
+            let hint = error.fields().hint.clone();
+            return Outcome::Refused(format!("promote would be undone: {}", error.message()), hint);
+        }
         if options.dry_run {
             return Outcome::Done("promote would go ahead".to_owned());
+        }
+        if options.rehearse {
+            let outcome = self.switch.rehearse(&Self::report(progress)).await;
+            return rehearsed(outcome, self.limits.pause_budget_ms);
         }
         ended(
             self.switch.promote(&Self::report(progress)).await,
@@ -374,6 +378,16 @@ fn ended(outcome: crate::error::Result<Ended>, done: &str) -> Outcome {
         )),
         Ok(Ended::Undone(reason)) => Outcome::Undone(reason),
         Err(error) => Outcome::Failed(error),
+    }
+}
+
+fn rehearsed(outcome: crate::error::Result<Ended>, budget_ms: u64) -> Outcome {
+    match outcome {
+        Ok(Ended::Done(wait)) if wait.as_millis() > u128::from(budget_ms) => Outcome::No(format!(
+            "rehearsed: clients waited {} ms at most, more than the budget of {budget_ms} ms",
+            wait.as_millis()
+        )),
+        other => ended(other, "rehearsed: sqlite is primary, as before"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! their transaction, then the rest is told to go. Start at [`run`].
 
 mod check;
+mod clients;
 mod direct;
 mod engine;
 mod listen;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::clients::Sessions;
 use super::direct::Direct;
 use super::engine::Pair;
 use super::watcher::Watcher;
@@ -16,6 +17,7 @@ use crate::config::{
 use crate::control::Engine;
 use crate::cutover::gate::{Gate, GateState};
 use crate::cutover::gates::GateLimits;
+use crate::cutover::reign::Watch;
 use crate::cutover::switch::{Limits, Parts, Switch};
 use crate::divergence::{KeepValues, Store};
 use crate::error::{Culprit, Error, Result, state};
@@ -66,7 +68,9 @@ pub(super) async fn build(
     // Sessions log in as the application does; with one URL that is the only role there is.
     let application = config.endpoint.as_ref().unwrap_or(endpoint);
     let sessions = self::connector(config, application, Culprit::Primary)?;
-    shared.upstreams = Some(Arc::new(Upstreams::new(&sessions)));
+    let watch = Arc::<Watch>::default();
+    shared.upstreams = Some(Arc::new(Upstreams::new(&sessions, Arc::clone(&watch))));
+    let clients = Arc::<Sessions>::default();
     shared.observer = Arc::new(Watcher::new(mirror.clone(), Arc::clone(&live), row_limit));
     let app_role = config
         .endpoint
@@ -84,10 +88,14 @@ pub(super) async fn build(
         connector,
         app_role,
         limits: limits(config),
+        clients: clients.clone(),
+        watch,
     });
     let shared = Arc::new(shared);
-    let settled = switch.recover().await?;
-    tokio::spawn(settle(Arc::clone(&switch), settled, stop.clone()));
+    clients.begin(&shared);
+    switch.recover().await?;
+    tokio::spawn(settle(Arc::clone(&switch), stop.clone()));
+    tokio::spawn(probe(Arc::clone(&switch), stop.clone()));
     let pair = Pair {
         config: Arc::clone(config),
         shared: Arc::clone(&shared),
@@ -100,24 +108,32 @@ pub(super) async fn build(
     Ok((shared, Arc::new(pair)))
 }
 
-/// Looks again while nobody can be served for sure: after a start, and after a switch that lost
-/// PostgreSQL on the way.
-async fn settle(switch: Arc<Switch>, mut settled: bool, stop: CancellationToken) {
+/// Looks again while nobody can be served for sure: after a start, after a switch that lost
+/// PostgreSQL on the way, and when a session doubts where it is.
+async fn settle(switch: Arc<Switch>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => return,
+            () = switch.doubted() => {}
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
         if let Err(error) = switch.follow_mirror().await {
             tracing::error!(%error, "the end of mirroring could not be noted; trying again");
         }
-        if settled && !switch.is_paused() {
-            continue;
+        if let Err(error) = switch.look_again().await {
+            tracing::error!(%error, "recovery failed; looking again");
         }
-        match switch.recover().await {
-            Ok(found) => settled = found,
-            Err(error) => tracing::error!(%error, "recovery failed; looking again"),
+    }
+}
+
+/// Finds out whether the way back works when nobody knows, so that its gate tells the truth.
+async fn probe(switch: Arc<Switch>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
+        switch.probe_if_unknown().await;
     }
 }
 
@@ -170,6 +186,10 @@ fn settings(config: &Config) -> Settings {
 fn limits(config: &Config) -> Limits {
     let c = &config.cutover;
     Limits {
+        precheck: Duration::from_millis(u64::from(c.precheck_ms.get())),
+        drain_cancel: *c.drain_cancel,
+        final_check: Duration::from_millis(u64::from(c.final_check_ms.get())),
+        pause_budget: Duration::from_millis(u64::from(c.pause_budget_ms.get())),
         slow: Duration::from_millis(u64::from(c.slow_ms.get())),
         drain: Duration::from_millis(u64::from(c.drain_ms.get())),
         catch_up: Duration::from_millis(u64::from(c.catch_up_ms.get())),
@@ -185,5 +205,6 @@ fn gate_limits(config: &Config) -> GateLimits {
         quiet_hours: *c.quiet_hours,
         coverage_ratio: c.coverage_ratio.get(),
         rehearsal_days: *c.rehearsal_days,
+        pause_budget_ms: u64::from(c.pause_budget_ms.get()),
     }
 }

@@ -12,6 +12,7 @@
 //! | execute | a plan's action → the code that does it |
 //! | query | SELECT and DML: lane, frozen values, stepping, rows |
 //! | transaction | virtual BEGIN, the writer, savepoints, isolation, commit |
+//! | moving | the gate before each statement, what keeps a session from moving |
 //! | relay | the session on PostgreSQL: there, passing frames, back |
 //! | settings, commands | SET, SHOW …, and other statements the session does itself |
 //! | prepared, portal, cursor, spool | statements and portals, SQL and wire; rows set aside |
@@ -35,6 +36,7 @@ mod execute;
 mod extended;
 mod frozen;
 mod functions;
+mod moving;
 mod notify;
 pub mod observer;
 mod parameter;
@@ -61,11 +63,12 @@ use crate::backend::sqlite::Connection as SqliteConnection;
 use crate::backend::sqlite::ddl::Temporary;
 use crate::backend::sqlite::sequences::SessionValues;
 use crate::backend::sqlite::system::Snapshot;
-use crate::cutover::gate::Pass;
+use crate::cutover::gate::{Firm, Pass};
 use crate::error::{Error, state};
 use crate::wire::cancel::Signal;
 use crate::wire::{Connection, Frontend, Startup, Status, write};
 
+pub use moving::holds_for_ever;
 pub use relay::Upstreams;
 pub use shared::{Card, Doing, Shared};
 
@@ -136,6 +139,8 @@ struct Session {
     moving: Option<Pass>,
     /// What keeps the session from moving, as its card tells.
     immovable: Option<&'static str>,
+    /// A drain waits while this is held.
+    firm: Option<Firm>,
     /// How a transaction's server session was lost, until the client has been told.
     lost: Option<Error>,
 }
@@ -190,6 +195,7 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         skipping: false,
         moving: None,
         immovable: None,
+        firm: None,
         lost: None,
         io,
         shared,

@@ -177,8 +177,16 @@ impl Session {
         self.settle_draws(draws.as_deref())?;
         if let (Some(record), Some(writer)) = (record, self.transaction.writer()) {
             let digest = watch.filter(|_| !call.plan.columns.is_empty()).map(|w| w.digest());
-            let note = watch::note(&call.plan, query, &call.params, record.frozen, changed, digest);
-            writer.note(&Event::Statement(Box::new(note)));
+            let mut note =
+                watch::note(&call.plan, query, &call.params, record.frozen, changed, digest);
+            let temporary = self.temporary();
+            if !temporary.is_empty() {
+                // The shadow has no tables of this session.
+                note.skip.get_or_insert_with(|| "session_state".to_owned());
+            }
+            if !note.table.as_ref().is_some_and(|table| temporary.contains_key(table)) {
+                writer.note(&Event::Statement(Box::new(note)));
+            }
             return Ok(changed);
         }
         if let (Some(watch), Some(reader)) = (watch, &reader) {

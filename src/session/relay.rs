@@ -17,10 +17,11 @@ use super::prepared::ends_transaction;
 use super::transaction::Block;
 use super::{Doing, Session, Step, Stop, cancel};
 use crate::backend::postgres::connect::Connector;
-use crate::backend::postgres::handover::{self, Inventory, Report, SetUp, Statement};
+use crate::backend::postgres::handover::{self, Inventory, Opened, Report, SetUp, Statement};
 use crate::backend::postgres::relay::{Moved, Relay, exchange};
 use crate::backend::postgres::server::{Server, parse_error};
-use crate::cutover::gate::{GateState, Pass, Route, Wish};
+use crate::cutover::gate::{GateState, Pass, Route, Seat, Wish};
+use crate::cutover::reign::Watch;
 use crate::error::{Culprit, Error, Result, state};
 use crate::wire::{Frontend, write};
 
@@ -35,6 +36,7 @@ const BIND_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Upstreams {
     connector: Connector,
+    watch: Arc<Watch>,
     opening: Semaphore,
     open: AtomicUsize,
     differing: AtomicU64,
@@ -42,11 +44,13 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Sessions log in through this connector: the application's role.
-    pub fn new(connector: &Connector) -> Self {
+    /// Sessions log in through this connector: the application's role. What they must find
+    /// there is what the switch has told to `watch`.
+    pub fn new(connector: &Connector, watch: Arc<Watch>) -> Self {
         Self {
             // Clients read these errors: PostgreSQL is primary when sessions come here.
             connector: connector.as_culprit(Culprit::Primary),
+            watch,
             opening: Semaphore::new(OPENING),
             open: AtomicUsize::new(0),
             differing: AtomicU64::new(0),
@@ -77,6 +81,8 @@ pub(super) struct Upstream {
     route: Route,
     channels: Vec<String>,
     all: Arc<Upstreams>,
+    /// A rollback waits until it is given back.
+    _seat: Seat,
 }
 
 impl Drop for Upstream {
@@ -154,15 +160,29 @@ impl Session {
         let set_up = self.set_up();
         let channels = set_up.channels.clone();
         let opener = Arc::clone(&all);
+        let Route::Postgres(epoch) = route else {
+            return Err(Error::internal("moving to PostgreSQL without a route").into());
+        };
         let opened = self.wait_for(async move {
             let _turn = opener.opening.acquire().await;
-            handover::open(&opener.connector, &set_up).await.map_err(soften)
+            let reign = opener.watch.expected(epoch);
+            handover::open(&opener.connector, &set_up, reign.as_ref()).await.map_err(soften)
         });
-        let (server, report) = opened.await?;
+        let (server, report) = match opened.await? {
+            Opened::Ready(ready) => *ready,
+            Opened::Foreign(reason) => {
+                let message = "the PostgreSQL that answers is not the primary of this pair";
+                let error = Error::primary(state::CANNOT_CONNECT_NOW, message);
+                let error = error.detail(reason.clone()).retryable();
+                all.watch.doubt(reason);
+                return Err(error.into());
+            }
+        };
+        let seat = self.shared.gate.take_seat();
         all.open.fetch_add(1, Ordering::Relaxed);
         let mut relay = Relay::new(server.status());
         self.account(&report, &mut relay, &all);
-        let mut upstream = Upstream { server, relay, route, channels, all };
+        let mut upstream = Upstream { server, relay, route, channels, all, _seat: seat };
         self.bind_anew(&mut upstream).await?;
         self.cancel.relayed(upstream.server.canceller());
         self.card.on_postgres(true);

@@ -9,19 +9,16 @@ use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
-use super::settings::{Settings, Snapshot};
+use super::moving::{GATE_WAIT, left_behind};
+use super::settings::Snapshot;
 use super::{Session, Step, Stop};
 use crate::backend::Position;
-use crate::backend::postgres::handover;
 use crate::backend::sqlite::ddl::Temporary;
 use crate::backend::sqlite::{Connection, Mark, Reader, Writer};
 use crate::cutover::gate::{Pass, Route, Wish};
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
 use crate::sql::ast::Modes;
-
-/// How long the switch may hold a statement up.
-const GATE_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// State of the transaction block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -60,11 +57,11 @@ impl Isolation {
 }
 
 /// One savepoint of the client.
-struct Savepoint {
-    name: String,
+pub(super) struct Savepoint {
+    pub(super) name: String,
     /// The capture's mark, once the savepoint exists on the writer.
     mark: Option<Mark>,
-    settings: Snapshot,
+    pub(super) settings: Snapshot,
     catalog: Option<Arc<Catalog>>,
     temporary: Option<Arc<Temporary>>,
     notifications: usize,
@@ -81,10 +78,10 @@ pub(super) struct Held {
 #[derive(Default)]
 pub(super) struct Transaction {
     pub(super) block: Block,
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
     /// REPEATABLE READ and above: the snapshot, and the last commit known before it.
-    snapshot: Option<(Reader, Position)>,
-    savepoints: Vec<Savepoint>,
+    pub(super) snapshot: Option<(Reader, Position)>,
+    pub(super) savepoints: Vec<Savepoint>,
     /// Start, PostgreSQL microseconds.
     pub(super) started: i64,
     pub(super) read_only: bool,
@@ -94,7 +91,7 @@ pub(super) struct Transaction {
     pub(super) deferrable: bool,
     /// A query has run: SET TRANSACTION comes too late.
     pub(super) queried: bool,
-    begin: Option<Snapshot>,
+    pub(super) begin: Option<Snapshot>,
     /// The catalog as changed by this transaction's DDL.
     pub(super) catalog: Option<Arc<Catalog>>,
     /// The temporary tables, likewise.
@@ -105,7 +102,7 @@ pub(super) struct Transaction {
     /// LISTEN (true) and UNLISTEN of this transaction, done when it commits.
     pub(super) listens: Vec<(bool, Option<String>)>,
     /// Leave to run on SQLite until the statement ends.
-    pass: Option<Pass>,
+    pub(super) pass: Option<Pass>,
     /// SQLite has rolled everything back (an interrupted write): no savepoint is left.
     lost: bool,
 }
@@ -115,6 +112,8 @@ enum Taken {
     Here(Held),
     /// PostgreSQL is primary.
     Elsewhere(Pass),
+    /// SQLite was fenced while what the session holds kept it here.
+    TooLate,
 }
 
 impl Transaction {
@@ -173,118 +172,7 @@ impl Session {
         Ok(())
     }
 
-    /// Leave to run one statement. A transaction that has written holds its own.
-    pub(super) async fn pass_gate(&mut self) -> Step<()> {
-        if self.transaction.pass.is_some() || self.transaction.held.is_some() {
-            return Ok(());
-        }
-        let gate = Arc::clone(&self.shared.gate);
-        let pass = match gate.state() {
-            // The usual case waits for nothing.
-            crate::cutover::gate::GateState::Open(_) => gate.pass(Wish::Read, GATE_WAIT).await?,
-            _ => self.wait_for(async move { gate.pass(Wish::Read, GATE_WAIT).await }).await?,
-        };
-        if let Route::Postgres(_) = pass.route() {
-            self.moving = Some(pass);
-            return Err(Stop::Move);
-        }
-        self.transaction.pass = Some(pass);
-        Ok(())
-    }
-
-    /// Whether the next message must pass the gate before it is taken: nothing of the client
-    /// is under way on SQLite.
-    pub(super) fn is_at_border(&self) -> bool {
-        let t = &self.transaction;
-        t.pass.is_none()
-            && t.held.is_none()
-            && t.block != Block::Failed
-            && !self.skipping
-            && matches!(self.io.next_kind(), Some(b'Q' | b'P' | b'B' | b'D' | b'E' | b'F'))
-    }
-
-    /// What the session holds on SQLite that cannot move to PostgreSQL, beside writes.
-    fn holds_fast(&self) -> Option<&'static str> {
-        let t = &self.transaction;
-        if t.snapshot.is_some() {
-            Some("a snapshot")
-        } else if self.portals.has_rows_left() {
-            Some("an open cursor")
-        } else if !self.temporary().is_empty() || self.own.is_some() {
-            Some("temporary tables")
-        } else if !self.held.is_empty() {
-            Some("advisory locks")
-        } else if !t.notifications.is_empty() || !t.listens.is_empty() {
-            Some("a pending NOTIFY or LISTEN")
-        } else {
-            None
-        }
-    }
-
-    pub(super) fn set_immovable(&mut self, why: Option<&'static str>) {
-        if self.immovable != why {
-            self.immovable = why;
-            self.card.set_immovable(why);
-        }
-    }
-
-    /// The session is on PostgreSQL now: nothing is left of its transaction here.
-    pub(super) fn moved_away(&mut self) {
-        self.transaction = Transaction::default();
-        self.settings.end_local();
-        self.set_immovable(None);
-        self.skipping = false;
-        self.lost = None;
-        self.deadline = None;
-    }
-
-    /// How the transaction without writes that is open here is made anew: the settings it
-    /// began with, and its statements in order. Nothing when none is open.
-    pub(super) fn replay(&self) -> (Snapshot, Vec<String>) {
-        let now = self.settings.snapshot();
-        let t = &self.transaction;
-        let (Block::Open, Some(begin)) = (t.block, &t.begin) else { return (now, Vec::new()) };
-        let mut all = vec![format!(
-            "BEGIN ISOLATION LEVEL {}, {}{}",
-            t.isolation_name.to_ascii_uppercase(),
-            if t.read_only { "READ ONLY" } else { "READ WRITE" },
-            if t.deferrable { ", DEFERRABLE" } else { "" }
-        )];
-        let settle = |from: &Snapshot, to: &Snapshot, all: &mut Vec<String>| {
-            for (name, value, local) in Settings::changes(from, to) {
-                all.push(match value {
-                    Some(value) => handover::set_config(&name, &value, local),
-                    None => format!("RESET {}", handover::quoted(&name)),
-                });
-            }
-        };
-        let mut at = begin;
-        for savepoint in &t.savepoints {
-            settle(at, &savepoint.settings, &mut all);
-            all.push(format!("SAVEPOINT {}", handover::quoted(&savepoint.name)));
-            at = &savepoint.settings;
-        }
-        settle(at, &now, &mut all);
-        (begin.clone(), all)
-    }
-
-    /// A statement has ended: a transaction without writes may move before its next one,
-    /// unless it holds something that cannot.
-    pub(super) fn leave_gate(&mut self) {
-        let t = &self.transaction;
-        let why = match self.holds_fast() {
-            None if t.held.is_some() => Some("a transaction that has written"),
-            None if t.block == Block::Failed => Some("a failed transaction"),
-            None if !self.portals.are_done() => Some("an open portal"),
-            why => why,
-        };
-        self.set_immovable(why);
-        if why.is_none() {
-            self.transaction.pass = None;
-        }
-    }
-
-    fn start_transaction(&mut self, block: Block) {
+    pub(super) fn start_transaction(&mut self, block: Block) {
         let derived = Arc::clone(self.settings.derived());
         let t = &mut self.transaction;
         t.block = block;
@@ -383,8 +271,9 @@ impl Session {
         };
         // A drain waits for those who are inside: who waits for it must not be, unless it
         // holds what the drain waits for anyway.
-        let inside = self.holds_fast().is_some() && self.transaction.pass.is_some();
-        if !inside {
+        let fast = self.holds_fast();
+        let inside = fast.and(self.transaction.pass.as_ref()).map(Pass::route);
+        if inside.is_none() {
             self.transaction.pass = None;
         }
         let (gate, sqlite) = (Arc::clone(&shared.gate), shared.sqlite.clone());
@@ -396,8 +285,8 @@ impl Session {
                 loop {
                     room.wait().await;
                     let pass = match inside {
-                        true => None,
-                        false => Some(gate.pass(Wish::Write, GATE_WAIT).await?),
+                        Some(_) => None,
+                        None => Some(gate.pass(Wish::Write, GATE_WAIT).await?),
                     };
                     let pass = match pass {
                         Some(pass) if matches!(pass.route(), Route::Postgres(_)) => {
@@ -409,6 +298,9 @@ impl Session {
                         Some(own) => sqlite.writer_on(own, None).await?,
                         None => sqlite.writer(None).await?,
                     };
+                    if inside.is_some_and(|route| !gate.may_write(route)) {
+                        return Ok(Taken::TooLate);
+                    }
                     // One that wrote before may have filled the journal, and the drain may have
                     // begun while the writer was waited for.
                     if room.is_full() {
@@ -428,6 +320,7 @@ impl Session {
                 self.moving = Some(pass);
                 return Err(Stop::Move);
             }
+            Taken::TooLate => return Err(left_behind(fast.unwrap_or_default()).into()),
         };
         shared.observer.waited(shared.clock.instant().duration_since(began));
         shared.locks.writer(self.pid, true);

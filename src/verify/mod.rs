@@ -10,19 +10,23 @@ mod keys;
 mod mirrored;
 mod repair;
 mod scan;
+mod since;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use cut::{AtCut, BoxFuture, Cut, Still, postgres_snapshot, sqlite_snapshot};
 pub use diff::{Difference, Kind};
-pub use keys::keys;
+pub use keys::{chunks, keys};
 pub use repair::{Repaired, What, repair};
+pub use since::{Pass, since};
 
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::copied;
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine::Known;
+use crate::divergence::changed::Taken;
 use crate::divergence::{GroupState, Sample, Store, TableVerified};
 use crate::error::{Error, Result, state};
 use crate::schema::{Relation, RelationKind};
@@ -77,12 +81,14 @@ pub async fn run(
     tables: &[String],
     progress: &Tell,
 ) -> Result<Vec<Report>> {
+    let mut taken = take(store, &named(&cuts.cut(false).await?, tables)?);
     let mut at = cuts.cut(false).await?;
     let mut since = Instant::now();
     let mut reports = Vec::new();
     for name in named(&at, tables)? {
-        if since.elapsed() > CUT_AGE {
+        if since.elapsed() > CUT_AGE || !taken.contains_key(&name) {
             drop(at);
+            taken = take(store, &[taken.into_keys().collect(), vec![name.clone()]].concat());
             at = cuts.cut(false).await?;
             since = Instant::now();
         }
@@ -92,6 +98,7 @@ pub async fn run(
             Err(error) if at.postgres.is_closed() => return Err(error),
             Err(error) => {
                 // The error has ended PostgreSQL's transaction, and the cut with it.
+                taken = take(store, &taken.into_keys().collect::<Vec<_>>());
                 at = cuts.cut(false).await?;
                 let error = Some(error.message().to_owned());
                 Report { table: name.clone(), error, ..Report::default() }
@@ -99,10 +106,17 @@ pub async fn run(
         };
         let detail = format!("{} rows, {} differ", report.rows, report.differing);
         progress(format!("verified {name}"), detail);
-        record(store, &report);
+        if let Some(taken) = taken.remove(&name) {
+            record(store, &report, &taken);
+        }
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// Takes what has changed in these tables: before the cut that will cover it.
+fn take(store: &Store, tables: &[String]) -> BTreeMap<String, Taken> {
+    tables.iter().map(|table| (table.clone(), store.take_changed(table))).collect()
 }
 
 /// The tables to compare, by name.
@@ -184,7 +198,7 @@ async fn pair<'a>(at: &'a AtCut, name: &str) -> Result<std::result::Result<Pair<
 }
 
 /// Writes what was found into the store.
-fn record(store: &Store, report: &Report) {
+fn record(store: &Store, report: &Report, taken: &Taken) {
     if report.error.is_some() {
         // Neither clean nor different: it stays unverified, and its age shows.
         return;
@@ -201,6 +215,7 @@ fn record(store: &Store, report: &Report) {
             differing: report.differing,
             keyless: report.keyless,
         },
+        taken,
     );
     if report.is_clean() {
         // What an earlier pass found is proven gone.

@@ -78,11 +78,13 @@ pub async fn repair(
     let mut done = Vec::new();
     for name in all {
         progress(format!("repairing {name}"), String::new());
+        // Before its last cut, which covers it.
+        let taken = store.take_changed(&name);
         let repaired = table(cuts, &name, what.dry_run).await?;
         let written = repaired.inserted + repaired.updated + repaired.deleted;
         progress(format!("repaired {name}"), format!("{written} rows"));
         if !what.dry_run {
-            record(store, &repaired.after);
+            record(store, &repaired.after, &taken);
             if let Some(id) = what.divergence.as_deref().filter(|_| repaired.after.is_clean()) {
                 store.fixed(id);
             }

@@ -88,11 +88,33 @@ impl Journey {
 
     /// Tries to promote, once; exit code and task.
     pub fn promote_once(&self) -> (i32, Value, String) {
+        self.promote_with(&[])
+    }
+
+    /// Tries to promote, once, with further arguments; exit code and task.
+    pub fn promote_with(&self, more: &[&str]) -> (i32, Value, String) {
         let mut arguments = vec!["promote", "--yes"];
         for gate in BY_NAME {
             arguments.extend(["--override", gate]);
         }
+        arguments.extend(more);
         self.order(&arguments)
+    }
+
+    /// A dry run that must find nothing in the way; the task.
+    pub fn dry_run(&self) -> Value {
+        let (code, task, stderr) = self.promote_with(&["--dry-run"]);
+        assert_eq!(code, 0, "{stderr}{task}\n{}", self.proxy.log());
+        task
+    }
+
+    /// Waits until a gate holds.
+    pub fn await_gate(&self, name: &str) {
+        super::eventually(name, || {
+            let gates = self.get("/api/v1/gates");
+            let gate = gates["gates"].as_array().unwrap().iter().find(|g| g["name"] == name);
+            gate.unwrap()["ok"] == true
+        });
     }
 
     /// Promotes as soon as the gates that a minute can open hold; exit code and task.

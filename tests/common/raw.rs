@@ -152,6 +152,31 @@ impl Raw {
         self.send(&message(b'Q', &c_string(sql)));
     }
 
+    /// Sends a CancelRequest on a connection of its own and waits until it is taken.
+    pub fn cancel(port: u16, pid: i32, secret: &[u8]) {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut packet = (12 + secret.len() as u32).to_be_bytes().to_vec();
+        packet.extend(0x04d2_162e_u32.to_be_bytes());
+        packet.extend(pid.to_be_bytes());
+        packet.extend(secret);
+        stream.write_all(&packet).unwrap();
+        let _ = stream.read(&mut [0; 1]);
+    }
+
+    /// Sends batches of extended messages, each with its Sync, all at once, then reads all their
+    /// answers.
+    pub fn pipeline(&mut self, batches: usize, batch: impl Fn(usize) -> String) -> Vec<String> {
+        for n in 0..batches {
+            for line in batch(n).lines() {
+                self.step(line.trim());
+            }
+            self.pending.extend(message(b'S', b""));
+        }
+        let pending = std::mem::take(&mut self.pending);
+        self.send(&pending);
+        (0..batches).flat_map(|_| self.answers()).collect()
+    }
+
     /// Closes without a word, as a killed client does: with a reset.
     pub fn vanish(self) {
         let socket = socket2::SockRef::from(&self.stream);

@@ -4,12 +4,13 @@
 //! It must never use the application's session state, and never be shut out by our own fence.
 //! Start at [`Control::connect`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_postgres::{Client, Row};
 
 use super::connect::Connector;
 use crate::backend::Position;
+use crate::clock::Clock;
 use crate::error::{Error, Result, state};
 
 /// Tables of schema `crossfade`. Every statement is idempotent.
@@ -36,8 +37,12 @@ CREATE TABLE IF NOT EXISTS crossfade.quarantine (
 /// Key of the advisory lock that one proxy of a pair holds.
 const LOCK: i64 = 0x63_726f_7373_6661;
 
-/// Name shown in pg_stat_activity; the fence spares back ends of this name.
-pub const APPLICATION_NAME: &str = "crossfade control";
+/// Name shown in pg_stat_activity. The fence spares back ends of exactly this name, so it is
+/// one that no client has by chance or by habit: it is this process's own.
+pub fn application_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| format!("crossfade control {:016x}", Clock::system().random_u64()))
+}
 
 /// A connection for Crossfade's own statements. Cheap to clone.
 #[derive(Clone)]
@@ -61,6 +66,8 @@ pub struct Stored {
     pub hash: Option<[u8; 32]>,
     /// The application role is shut out.
     pub fenced: bool,
+    /// The end of the write-ahead log, as far as it is on disk.
+    pub end: u64,
     /// (epoch, record word), ascending.
     pub epochs: Vec<(u64, String)>,
 }
@@ -71,7 +78,7 @@ impl Control {
     /// # Errors
     /// 08006, retryable, when no host answers; else what PostgreSQL said.
     pub async fn connect(connector: &Connector) -> Result<Self> {
-        let (client, driver) = connector.client(APPLICATION_NAME).await?;
+        let (client, driver) = connector.client(application_name()).await?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "a control connection ended");
@@ -159,7 +166,10 @@ impl Control {
             self.rows(
                 "SELECT s.lineage, s.position, s.hash, s.fenced, \
                  (SELECT system_identifier FROM pg_control_system()), \
-                 (SELECT timeline_id FROM pg_control_checkpoint()) FROM crossfade.state s"
+                 (SELECT timeline_id FROM pg_control_checkpoint()), \
+                 coalesce((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+                  ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint, 0) \
+                 FROM crossfade.state s"
             ),
             self.rows("SELECT epoch, record FROM crossfade.epochs ORDER BY epoch"),
         )?;
@@ -178,6 +188,7 @@ impl Control {
             position: unsigned(row.get(1))?.into(),
             hash: hash.map(fixed).transpose()?,
             fenced: row.get(3),
+            end: unsigned(row.get(6))?,
             epochs: epochs
                 .iter()
                 .map(|row| Ok((unsigned(row.get(0))?, row.get(1))))

@@ -7,9 +7,17 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::connect::Connector;
+use super::reign::Reign;
 use super::server::{Server, parse_error};
 use crate::error::{Culprit, Error, Result, state};
 use crate::wire::{Frame, write};
+
+/// What a session may hold that cannot move.
+pub const CURSOR: &str = "a cursor WITH HOLD";
+/// See [`CURSOR`].
+pub const TEMPORARY: &str = "temporary tables";
+/// See [`CURSOR`].
+pub const ADVISORY: &str = "advisory locks";
 
 /// Bytes of statements sent before their answers are read.
 const CHUNK: usize = 16 << 10;
@@ -69,11 +77,14 @@ pub struct Inventory {
     pub immovable: Option<&'static str>,
 }
 
+/// Name of our own statement on a client's server session, while it is asked.
+const OWN: &str = "_crossfade_inventory";
+
 const INVENTORY: &str = "\
 SELECT 'set', name, setting, '', '' FROM pg_catalog.pg_settings WHERE source = 'session' \
 UNION ALL SELECT 'statement', name, statement, \
   pg_catalog.array_to_string(parameter_types::oid[], ' '), from_sql::text \
-  FROM pg_catalog.pg_prepared_statements \
+  FROM pg_catalog.pg_prepared_statements WHERE name <> '_crossfade_inventory' \
 UNION ALL SELECT 'channel', c, '', '', '' FROM pg_catalog.pg_listening_channels() c \
 UNION ALL SELECT 'cursor', '', '', '', '' WHERE EXISTS \
   (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) \
@@ -82,11 +93,20 @@ UNION ALL SELECT 'temporary', '', '', '', '' WHERE EXISTS \
 UNION ALL SELECT 'lock', '', '', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_locks \
   WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())";
 
-/// Opens a server session and sets it up.
+/// What [`open`] found.
+#[derive(Debug)]
+pub enum Opened {
+    /// A session that is set up.
+    Ready(Box<(Server, Report)>),
+    /// A PostgreSQL that is not the primary: why. Nothing was done there.
+    Foreign(String),
+}
+
+/// Opens a server session, proves that it leads to the primary, and sets it up.
 ///
 /// # Errors
 /// When PostgreSQL cannot be reached, or refuses the log-in or the open transaction.
-pub async fn open(connector: &Connector, set_up: &SetUp) -> Result<(Server, Report)> {
+pub async fn open(connector: &Connector, set_up: &SetUp, reign: Option<&Reign>) -> Result<Opened> {
     let mut report = Report::default();
     let mut late = Vec::new();
     let mut server = match connector.raw(&set_up.parameters).await {
@@ -98,6 +118,12 @@ pub async fn open(connector: &Connector, set_up: &SetUp) -> Result<(Server, Repo
         }
         Err(error) => return Err(error),
     };
+    if let Some(reign) = reign
+        && let Some(reason) = reign.broken_by(&mut server).await?
+    {
+        server.close().await;
+        return Ok(Opened::Foreign(reason));
+    }
     for (name, value) in late.into_iter().chain(&set_up.settings) {
         if server.parameters().get(name) == Some(value) {
             continue;
@@ -117,7 +143,7 @@ pub async fn open(connector: &Connector, set_up: &SetUp) -> Result<(Server, Repo
     if !(set_up.channels.is_empty() && set_up.transaction.is_empty()) {
         unnamed(&mut server, &report).await?;
     }
-    Ok((server, report))
+    Ok(Opened::Ready(Box::new((server, report))))
 }
 
 /// Makes the unnamed statement once more: every simple query ends it.
@@ -138,13 +164,14 @@ async fn unnamed(server: &mut Server, report: &Report) -> Result<()> {
     }
 }
 
-/// Asks an idle session what it has become.
+/// Asks an idle session what it has become, and leaves it as it was: a simple query would end
+/// the unnamed statement, which the client may have made and not used yet.
 ///
 /// # Errors
 /// When the server is gone.
 pub async fn inventory(server: &mut Server) -> Result<Inventory> {
     let mut found = Inventory::default();
-    for row in server.rows(INVENTORY).await? {
+    for row in server.ask(OWN, INVENTORY).await? {
         let mut row = row.into_iter().map(Option::unwrap_or_default);
         let mut next = || row.next().unwrap_or_default();
         match next().as_str() {
@@ -156,9 +183,9 @@ pub async fn inventory(server: &mut Server) -> Result<Inventory> {
                 found.statements.push((statement, from_sql == "true"));
             }
             "channel" => found.channels.push(next()),
-            "cursor" => found.immovable = Some("a cursor WITH HOLD"),
-            "temporary" => found.immovable = Some("temporary tables"),
-            "lock" => found.immovable = Some("advisory locks"),
+            "cursor" => found.immovable = Some(CURSOR),
+            "temporary" => found.immovable = Some(TEMPORARY),
+            "lock" => found.immovable = Some(ADVISORY),
             _ => {}
         }
     }

@@ -326,6 +326,11 @@ impl Server {
         self.output.put_u8(0);
         write::end(&mut self.output, &mark);
         self.flush().await?;
+        self.collect().await
+    }
+
+    /// Rows up to ReadyForQuery.
+    async fn collect(&mut self) -> Result<Vec<Vec<Option<String>>>> {
         let (mut rows, mut failed) = (Vec::new(), None);
         loop {
             let Some(frame) = self.read_frame().await? else {
@@ -346,6 +351,43 @@ impl Server {
                 _ => {}
             }
         }
+    }
+
+    /// Runs a query of ours by the extended protocol under a name of its own and returns its
+    /// rows in text form. Neither the unnamed statement nor the unnamed portal's transaction is
+    /// touched: to be used on a client's session between two transactions.
+    ///
+    /// # Errors
+    /// The first error of the server.
+    pub async fn ask(&mut self, name: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let out = &mut self.output;
+        let text = |out: &mut BytesMut, text: &str| {
+            out.extend(text.bytes().filter(|b| *b != 0));
+            out.put_u8(0);
+        };
+        let mark = write::begin(out, b'P');
+        text(out, name);
+        text(out, sql);
+        out.put_u16(0);
+        write::end(out, &mark);
+        let mark = write::begin(out, b'B');
+        // A portal of our own; no parameters, everything in text form.
+        text(out, name);
+        text(out, name);
+        out.put_bytes(0, 6);
+        write::end(out, &mark);
+        let mark = write::begin(out, b'E');
+        text(out, name);
+        out.put_u32(0);
+        write::end(out, &mark);
+        let mark = write::begin(out, b'C');
+        out.put_u8(b'S');
+        text(out, name);
+        write::end(out, &mark);
+        let mark = write::begin(out, b'S');
+        write::end(out, &mark);
+        self.flush().await?;
+        self.collect().await
     }
 
     /// The ParameterStatus values last told.

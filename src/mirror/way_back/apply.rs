@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::backend::postgres::decode::{Old, Table, Tuple, Value};
 use crate::backend::sqlite::{Connection, owned};
+use crate::divergence::changed::{Key, Part};
 use crate::error::{Error, Result};
 use crate::schema::{Catalog, Column, Relation, RelationKind};
 use crate::value::enums::Enums;
@@ -163,6 +164,16 @@ impl Shape {
             }
         }
         Ok(row)
+    }
+
+    /// The row's key as stored; None where there is none, or it was not sent.
+    pub(super) fn key(&self, tuple: &Tuple) -> Option<Key> {
+        let of = |index: &usize| {
+            let at = self.columns.iter().position(|c| *c == Some(*index))?;
+            let cell = self.cell(at, tuple.0.get(at)?).ok()??;
+            Part::of(cell.as_ref())
+        };
+        self.relation.key()?.iter().map(of).collect()
     }
 
     /// Reads a row as [`Shape::insert`] would and drops it: for the probe.

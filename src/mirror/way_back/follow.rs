@@ -18,10 +18,11 @@ use super::apply::{Shape, Target, Trouble};
 use super::{KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, PUBLICATION, State, View, setup, store_lsn};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
-use crate::backend::postgres::decode::{Message, Packet};
+use crate::backend::postgres::decode::{Message, Packet, Tuple};
 use crate::backend::postgres::replication::{Identity, Lsn, Replication};
 use crate::backend::sqlite::{Connection, Sqlite, Writer, blocking};
 use crate::clock::Clock;
+use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::journal::{self, Journal, Origin};
@@ -39,21 +40,13 @@ const LEAVE: Duration = Duration::from_secs(2);
 /// Name of our connections, shown in pg_stat_activity; the fence spares them.
 pub(super) const NAME: &str = "crossfade way back";
 
-/// Tables that are not published but hold rows: they cannot be followed.
-const STRANGERS: &str = "\
-SELECT c.relname FROM pg_class c \
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') \
-  AND c.relpersistence <> 't' \
-  AND NOT EXISTS (SELECT FROM crossfade.way_back_tables t WHERE t.name = c.relname) \
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') \
-ORDER BY 1";
-
 /// The task's state.
 pub(super) struct Follower {
     sqlite: Sqlite,
     journal: Journal,
     connector: Connector,
     clock: Clock,
+    store: Arc<Store>,
     view: watch::Sender<View>,
     stop: CancellationToken,
     ask: Arc<Notify>,
@@ -101,7 +94,7 @@ impl Follower {
         sqlite: Sqlite,
         journal: Journal,
         connector: Connector,
-        clock: Clock,
+        (clock, store): (Clock, Arc<Store>),
         view: watch::Sender<View>,
         (stop, ask): (CancellationToken, Arc<Notify>),
     ) -> Result<Self> {
@@ -111,7 +104,7 @@ impl Follower {
             c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)
         })
         .map_err(|e| Error::internal(format!("a connection could not be set up: {e}")))?;
-        Ok(Self { sqlite, journal, connector, clock, view, stop, ask, conn })
+        Ok(Self { sqlite, journal, connector, clock, store, view, stop, ask, conn })
     }
 
     pub(super) async fn run(self) {
@@ -186,7 +179,17 @@ impl Follower {
         let control = Control::connect(&self.connector).await?;
         let slot = setup::slot(&control).await?;
         let mut replication = Replication::connect(&self.connector, NAME).await?;
-        self.check_system(replication.identify().await?).await?;
+        let identity = replication.identify().await?;
+        self.check_system(identity).await?;
+        if identity.flushed < reached {
+            // What is followed was on disk there before it was sent.
+            let reason = format!(
+                "PostgreSQL's log ends at {}, and SQLite has followed it to {reached}: PostgreSQL \
+                 was restored from a backup",
+                identity.flushed
+            );
+            return Err(Ended::Closed { reason, table: None });
+        }
         let known = replication
             .rows("SELECT name, signature FROM crossfade.way_back_tables")
             .await?
@@ -277,14 +280,11 @@ impl Follower {
         Ok(stream.replication.confirm(stream.safe, self.now(), ask).await?)
     }
 
-    /// What the stream does not tell: new tables, and where the log ends.
+    /// What the stream does not tell: changed definitions, and where the log ends.
     async fn look(&self, control: &Control) -> Result<(), Ended> {
         let end = control.flushed_lsn().await?;
-        let rows = control.rows(STRANGERS).await?;
-        if let Some(row) = rows.first() {
-            let name: String = row.get(0);
-            let reason = format!("table {name} was made on PostgreSQL");
-            return Err(Ended::Closed { reason, table: Some(name) });
+        if let Some((table, reason)) = setup::unfollowed(control).await? {
+            return Err(Ended::Closed { reason, table });
         }
         self.view.send_modify(|view| view.end = Some(Lsn(end)));
         Ok(())
@@ -355,18 +355,33 @@ impl Follower {
                 }
             }
             Message::Insert { table, new } => {
-                self.change(stream, table, |shape, conn| shape.insert(conn, &new)).await
+                self.change(stream, table, |shape, conn| {
+                    self.note(shape, [Some(&new)]);
+                    shape.insert(conn, &new)
+                })
+                .await
             }
             Message::Update { table, old, new } => {
-                self.change(stream, table, |shape, conn| shape.update(conn, old.as_ref(), &new))
-                    .await
+                self.change(stream, table, |shape, conn| {
+                    self.note(shape, [old.as_ref().map(|old| &old.tuple), Some(&new)]);
+                    shape.update(conn, old.as_ref(), &new)
+                })
+                .await
             }
             Message::Delete { table, old } => {
-                self.change(stream, table, |shape, conn| shape.delete(conn, &old)).await
+                self.change(stream, table, |shape, conn| {
+                    self.note(shape, [Some(&old.tuple)]);
+                    shape.delete(conn, &old)
+                })
+                .await
             }
             Message::Truncate { tables } => {
                 for table in tables {
-                    self.change(stream, table, Shape::truncate).await?;
+                    self.change(stream, table, |shape, conn| {
+                        self.store.note_changed([(shape.name().to_owned(), None)]);
+                        shape.truncate(conn)
+                    })
+                    .await?;
                 }
                 Ok(())
             }
@@ -395,6 +410,12 @@ impl Follower {
         }
         let Some(writer) = &open.writer else { return Ok(()) };
         blocking(|| change(shape, writer)).map_err(|trouble| ended(trouble, shape.name()))
+    }
+
+    /// What is followed was not compared: a switch looks at it again.
+    fn note<'a>(&self, shape: &Shape, rows: impl IntoIterator<Item = Option<&'a Tuple>>) {
+        let keys = rows.into_iter().flatten().map(|row| (shape.name().to_owned(), shape.key(row)));
+        self.store.note_changed(keys);
     }
 
     async fn begin(&self) -> Result<Writer> {

@@ -30,6 +30,7 @@ use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::sqlite::{Connection, Sqlite};
 use crate::clock::Clock;
+use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::journal::{self, Journal};
 use crate::schema::Relation;
@@ -156,7 +157,7 @@ impl WayBack {
         sqlite: &Sqlite,
         journal: &Journal,
         connector: &Connector,
-        clock: &Clock,
+        (clock, store): (&Clock, &Arc<Store>),
         from: Lsn,
     ) -> Result<Handle> {
         let reached = match WayBack::stored(sqlite).await? {
@@ -188,7 +189,7 @@ impl WayBack {
             sqlite.clone(),
             journal.clone(),
             connector.clone(),
-            clock.clone(),
+            (clock.clone(), Arc::clone(store)),
             send,
             (stop.clone(), Arc::clone(&ask)),
         )?;
@@ -203,6 +204,23 @@ impl WayBack {
     pub async fn stored(sqlite: &Sqlite) -> Result<Option<Lsn>> {
         let reader = sqlite.reader(None).await?;
         stored_lsn(&reader)
+    }
+
+    /// Whether the way back could be prepared, as far as it shows without making anything.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn look(control: &Control) -> Result<String> {
+        setup::look(control).await
+    }
+
+    /// Why SQLite cannot be what PostgreSQL is now, when the stream does not tell: definitions
+    /// were changed there. None when nothing was.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn unfollowed(control: &Control) -> Result<Option<String>> {
+        Ok(setup::unfollowed(control).await?.map(|(_, reason)| reason))
     }
 
     /// Takes slot and publication down, and gives tables their replica identity back. Does

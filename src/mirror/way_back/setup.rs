@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS crossfade.way_back_marker (
 );
 CREATE TABLE IF NOT EXISTS crossfade.way_back_tables (
   name text PRIMARY KEY, signature text NOT NULL, identity_was \"char\" NOT NULL
-);";
+);
+ALTER TABLE crossfade.way_back_tables ADD COLUMN IF NOT EXISTS rest text NOT NULL DEFAULT '';";
 
 /// Replica identity, key, and shape of the tables of schema public.
 const SHAPES: &str = "\
@@ -33,8 +34,35 @@ SELECT c.relname, c.relreplident::text, \
   (SELECT coalesce(string_agg(a.attname || ':' || a.atttypid || ':' || a.atttypmod, ',' \
      ORDER BY a.attnum), '') FROM pg_attribute a \
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), \
-  (SELECT t.identity_was::text FROM crossfade.way_back_tables t WHERE t.name = c.relname) \
-FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'";
+  (SELECT t.identity_was::text FROM crossfade.way_back_tables t WHERE t.name = c.relname), \
+  (SELECT md5(coalesce(string_agg(x, E'\\n' ORDER BY x), '')) FROM ( \
+     SELECT 'c' || conname || pg_get_constraintdef(oid) x FROM pg_constraint \
+       WHERE conrelid = c.oid \
+     UNION ALL SELECT 'i' || pg_get_indexdef(indexrelid) FROM pg_index \
+       WHERE indrelid = c.oid AND indisunique \
+     UNION ALL SELECT 't' || pg_get_triggerdef(oid) FROM pg_trigger \
+       WHERE tgrelid = c.oid AND NOT tgisinternal \
+     UNION ALL SELECT 'd' || adnum || pg_get_expr(adbin, adrelid) FROM pg_attrdef \
+       WHERE adrelid = c.oid) r) \
+FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') \
+  AND c.relpersistence <> 't' \
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')";
+
+/// Views, free sequences, functions and types of schema public, as one digest.
+const OTHERS: &str = "\
+SELECT md5(coalesce(string_agg(x, E'\\n' ORDER BY x), '')) FROM ( \
+  SELECT 'v' || relname || pg_get_viewdef(oid) x FROM pg_class \
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm') \
+  UNION ALL SELECT 's' || relname FROM pg_class \
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'S' \
+  UNION ALL SELECT 'f' || p.oid::regprocedure || md5(p.prosrc) FROM pg_proc p \
+    WHERE p.pronamespace = 'public'::regnamespace \
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') \
+  UNION ALL SELECT 'y' || y.typname FROM pg_type y \
+    WHERE y.typnamespace = 'public'::regnamespace AND y.typtype IN ('e', 'd', 'r') \
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = y.oid AND d.deptype = 'e')) r";
+/// The row of `crossfade.way_back_tables` that holds it: no table has this name.
+const NO_TABLE: &str = "";
 
 /// What [`super::WayBack::prepare`] made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +87,80 @@ struct Shape {
     has_key: bool,
     signature: String,
     was: Option<String>,
+    rest: String,
+}
+
+async fn shapes(control: &Control) -> Result<BTreeMap<String, Shape>> {
+    let rows = control.rows(SHAPES).await?;
+    let shape = |row: &tokio_postgres::Row| Shape {
+        identity: row.get(1),
+        has_key: row.get(2),
+        signature: row.get(3),
+        was: row.get(4),
+        rest: row.get(5),
+    };
+    Ok(rows.iter().map(|row| (row.get(0), shape(row))).collect())
+}
+
+async fn others(control: &Control) -> Result<String> {
+    let rows = control.rows(OTHERS).await?;
+    Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+}
+
+/// What was changed on PostgreSQL since [`prepare`] that the stream does not tell: tables made,
+/// dropped or altered, constraints, triggers, views. The table, when it is one, and why.
+pub(super) async fn unfollowed(control: &Control) -> Result<Option<(Option<String>, String)>> {
+    let there = control.rows("SELECT to_regclass('crossfade.way_back_tables') IS NOT NULL").await?;
+    if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
+        return Ok(Some((None, "what was prepared on PostgreSQL is gone".to_owned())));
+    }
+    let rows = control.rows("SELECT name, signature, rest FROM crossfade.way_back_tables").await?;
+    let mut known: BTreeMap<String, (String, String)> =
+        rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+    let of_others = known.remove(NO_TABLE);
+    let now = shapes(control).await?;
+    let table = |name: &str, what: &str| {
+        Ok(Some((Some(name.to_owned()), format!("table {name} {what} on PostgreSQL"))))
+    };
+    for (name, shape) in &now {
+        match known.remove(name) {
+            None => return table(name, "was made"),
+            Some((signature, _)) if signature != shape.signature => {
+                return table(name, "was changed (DDL)");
+            }
+            Some((_, rest)) if !rest.is_empty() && rest != shape.rest => {
+                return table(name, "has other constraints, defaults or triggers");
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(name) = known.keys().next() {
+        return table(name, "was dropped");
+    }
+    match of_others {
+        Some((_, before)) if before != others(control).await? => {
+            let reason = "views, sequences, functions or types were changed on PostgreSQL";
+            Ok(Some((None, reason.to_owned())))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether the way back could be prepared, as far as it shows without making anything.
+pub(super) async fn look(control: &Control) -> Result<String> {
+    let rows = control
+        .rows(
+            "SELECT current_setting('wal_level'), r.rolsuper OR r.rolreplication, \
+             current_setting('max_replication_slots')::int, \
+             (SELECT count(*) FROM pg_replication_slots)::int \
+             FROM pg_roles r WHERE r.rolname = current_user",
+        )
+        .await?;
+    let Some(row) = rows.first() else { return Ok(String::new()) };
+    let (level, may): (String, bool) = (row.get(0), row.get(1));
+    let (slots, used): (i32, i32) = (row.get(2), row.get(3));
+    let may = if may { "may replicate" } else { "may not replicate" };
+    Ok(format!("wal_level {level}, {may}, {used} of {slots} slots used"))
 }
 
 pub(super) async fn prepare(
@@ -100,23 +202,14 @@ pub(super) async fn prepare(
 
 /// Sets replica identities, notes shapes, makes the publication: one transaction.
 async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<String>> {
-    let rows = control.rows(SHAPES).await?;
-    let shapes: BTreeMap<String, Shape> = rows
-        .iter()
-        .map(|row| {
-            let shape = Shape {
-                identity: row.get(1),
-                has_key: row.get(2),
-                signature: row.get(3),
-                was: row.get(4),
-            };
-            (row.get(0), shape)
-        })
-        .collect();
+    let (shapes, others) = (shapes(control).await?, others(control).await?);
     let mut keyless = Vec::new();
     let mut sql = format!(
         "BEGIN; SET LOCAL lock_timeout = '2s'; DROP PUBLICATION IF EXISTS {PUBLICATION}; \
-         DELETE FROM crossfade.way_back_tables;"
+         DELETE FROM crossfade.way_back_tables; \
+         INSERT INTO crossfade.way_back_tables VALUES ({}, '', 'n', {});",
+        literal(NO_TABLE),
+        literal(&others)
     );
     let mut published = vec!["crossfade.way_back_marker".to_owned()];
     for relation in tables {
@@ -138,10 +231,11 @@ async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<Stri
             keyless.push(relation.name.clone());
         }
         sql.push_str(&format!(
-            "INSERT INTO crossfade.way_back_tables VALUES ({}, {}, {});",
+            "INSERT INTO crossfade.way_back_tables VALUES ({}, {}, {}, {});",
             literal(&relation.name),
             literal(&shape.signature),
-            literal(shape.was.as_ref().unwrap_or(&shape.identity))
+            literal(shape.was.as_ref().unwrap_or(&shape.identity)),
+            literal(&shape.rest)
         ));
         published.push(table);
     }

@@ -1,0 +1,391 @@
+//! The promoted proxy against PostgreSQL itself: the same script must have the same answers,
+//! message by message; and what a session takes along when the primary changes.
+
+use std::time::Duration;
+
+use crate::common::raw::assert_same;
+use crate::common::{Journey, Pg, Raw, eventually};
+
+/// A proxy whose PostgreSQL is primary, on a file with these tables.
+fn promoted(folder: &tempfile::TempDir, tables: &str) -> Journey {
+    let journey = Journey::start(&folder.path().join("app.db"), Pg::shared(), &[]);
+    if !tables.is_empty() {
+        journey.proxy.sql(tables);
+    }
+    journey.mirror();
+    journey.promote();
+    journey
+}
+
+/// Runs a script on PostgreSQL and through the promoted proxy.
+fn same(script: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "");
+    let expected = Raw::postgres(&Pg::shared().database("relay")).run(script);
+    let found = Raw::proxy(&journey.proxy).run(script);
+    assert!(!expected.contains("\nEND\n"), "the script ends its own session:\n{expected}");
+    assert_same(&expected, &found, &journey.proxy);
+}
+
+#[test]
+fn answers_errors_and_notices_are_postgresqls() {
+    same(
+        "Q CREATE TABLE t (id int PRIMARY KEY, body text, n numeric(10,2) CHECK (n >= 0))
+         Q INSERT INTO t VALUES (1, 'one', 1.5), (2, NULL, 2) RETURNING *
+         Q SELECT id, body, n, now() IS NOT NULL FROM t ORDER BY id
+         Q SELECT 1; SELECT 2; SELECT 1/0; SELECT 3
+         Q
+         Q SELEC 1
+         Q SELECT nothing FROM t
+         Q INSERT INTO t VALUES (1, 'again')
+         Q INSERT INTO t VALUES (3, 'three', -1)
+         Q DO $$ BEGIN RAISE NOTICE 'hello'; RAISE WARNING 'careful'; END $$
+         Q BEGIN; INSERT INTO t VALUES (4, 'four', 4); SELECT 1/0
+         Q SELECT 1
+         Q ROLLBACK
+         Q BEGIN
+         Q SAVEPOINT a
+         Q INSERT INTO t VALUES (1, 'one')
+         Q ROLLBACK TO a
+         Q INSERT INTO t VALUES (5, 'five', 5)
+         Q COMMIT
+         Q SELECT count(*), sum(n) FROM t
+         Q LISTEN news
+         Q NOTIFY other, 'unheard'
+         Q SET search_path = nowhere
+         Q SELECT * FROM t
+         Q RESET search_path
+         Q SHOW datestyle
+         Q SELECT repeat('wide ', 200000)
+         Q SELECT sum(length(x)) FROM (SELECT repeat('x', 1000) FROM generate_series(1, 500)) t(x)
+         Q SELECT g FROM generate_series(1, 50) g
+         # The unnamed statement and an error in a batch.
+         P |SELECT $1::int + $2|23,23
+         D S
+         B ||20,22
+         D P
+         E
+         S
+         P |SELECT 1/$1::int
+         B ||0
+         E
+         P never|SELECT 1
+         S
+         B |never
+         E
+         S",
+    );
+}
+
+#[test]
+fn batches_portals_and_prepared_statements_are_postgresqls() {
+    same(
+        "Q CREATE TABLE t (id int PRIMARY KEY, body text)
+         P ins|INSERT INTO t VALUES ($1, $2)|23,25
+         S
+         B |ins|1,one
+         E
+         B |ins|2,two
+         E
+         B |ins|3,NULL
+         E
+         S
+         # An error in the middle takes the whole run up to Sync with it.
+         B |ins|4,four
+         E
+         B |ins|1,again
+         E
+         B |ins|5,five
+         E
+         S
+         Q SELECT * FROM t ORDER BY id
+         Q BEGIN
+         P sel|SELECT g, repeat('y', 50) FROM generate_series(1, 10) g
+         B p|sel
+         E p|3
+         H
+         E p|3
+         S
+         E p|0
+         S
+         Q COMMIT
+         E p
+         S
+         P sel|SELECT 'twice'
+         S
+         D Ssel
+         S
+         C Ssel
+         C Snothing
+         S
+         D Ssel
+         S
+         P typed|SELECT $1, $2, $3|1043,1700,1184
+         D Styped
+         B |typed|a,1.50,2020-01-01 00:00:00+00
+         E
+         S
+         B |typed|a,1.50,2020-01-01 00:00:00+00|1
+         D P
+         S
+         P empty|
+         D Sempty
+         B |empty
+         E
+         S
+         Q PREPARE own(int) AS SELECT $1 * 2
+         B |own|21
+         D P
+         E
+         S
+         Q EXECUTE own(4)
+         Q DEALLOCATE ALL
+         B |own|1
+         S",
+    );
+}
+
+#[test]
+fn copy_is_postgresqls() {
+    same(
+        "Q CREATE TABLE t (id int PRIMARY KEY, body text)
+         Q COPY t FROM STDIN
+         d 1\\tone\\n
+         d 2\\t\\\\N\\n3\\tth
+         d ree\\n
+         c
+         Q COPY t FROM STDIN
+         d 4\\tfour\\n
+         f no more
+         Q COPY t FROM STDIN
+         d x\\tbad\\n
+         c
+         Q SELECT * FROM t ORDER BY id
+         Q COPY (SELECT g, repeat('z', 300) FROM generate_series(1, 100) g) TO STDOUT
+         Q COPY t TO STDOUT WITH (FORMAT csv, HEADER)
+         Q COPY t TO STDOUT; SELECT 'after'
+         # In the extended protocol Sync comes once more after the data.
+         P |COPY t FROM STDIN
+         B |
+         E
+         S
+         d 7\\tseven\\n
+         cc
+         S
+         Q SELECT count(*) FROM t
+         Q COPY nowhere FROM STDIN",
+    );
+}
+
+/// A statement prepared and not used yet outlives a statement in between that makes the proxy
+/// ask what the server session has become.
+#[test]
+fn an_unnamed_statement_outlives_what_is_set_up_in_between() {
+    let script = "P |SELECT $1::int + 1|23
+         S
+         P setup|CREATE TEMPORARY TABLE scratch (id int)
+         B |setup
+         E
+         S
+         B ||41
+         E
+         S
+         P lock|SELECT pg_advisory_lock(7)
+         B |lock
+         E
+         S
+         P |SELECT 'kept'
+         S
+         P unlock|SELECT pg_advisory_unlock(7)
+         B |unlock
+         E
+         S
+         B |
+         E
+         S
+         P |SELECT count(*) FROM scratch
+         B |
+         E
+         S";
+    same(script);
+    // And while nothing of it is there any more, as often as it is asked.
+    same(
+        "P |SELECT 'still here'
+         S
+         P temp|CREATE TEMP TABLE one_more ()
+         B |temp
+         E
+         S
+         P drop|DROP TABLE one_more
+         B |drop
+         E
+         S
+         B |
+         E
+         S",
+    );
+}
+
+#[test]
+fn a_cancel_reaches_postgresql_and_hurts_no_later_statement() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "");
+    let mut client = Raw::proxy(&journey.proxy);
+    assert_eq!(client.query("SELECT 1").len(), 4);
+    client.start("SELECT pg_sleep(60)");
+    let running = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND state = 'active' \
+         AND query LIKE 'SELECT pg_sleep%'",
+        journey.database
+    );
+    let pg = Pg::shared();
+    eventually("the statement runs", || pg.cluster.psql("postgres", &running).unwrap() == "1");
+    Raw::cancel(journey.proxy.port, client.pid, &client.secret);
+    let answers = client.answers();
+    assert!(answers[0].contains("57014") || answers[1].contains("57014"), "{answers:?}");
+    assert_eq!(answers.last().unwrap(), "Z I");
+    assert_eq!(client.query("SELECT 2").len(), 4);
+    // One with a wrong key does nothing.
+    client.start("SELECT pg_sleep(0.3)");
+    Raw::cancel(journey.proxy.port, client.pid, b"nope");
+    assert!(client.answers().iter().all(|a| !a.contains("57014")));
+}
+
+#[test]
+fn a_lost_server_session_is_told_and_never_looks_like_a_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "CREATE TABLE t (id int PRIMARY KEY)");
+    let pg = Pg::shared();
+    let kill = || {
+        let others = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE datname = '{}' AND application_name = 'victim'",
+            journey.database
+        );
+        assert_eq!(pg.cluster.psql("postgres", &others).unwrap(), "1");
+    };
+    let victim = [("application_name", "victim")];
+    let mut client = Raw::connect(journey.proxy.port, "app", "app", &victim);
+    // Idle: the next statement opens another server session, and nothing is told.
+    client.query("SET work_mem = '7MB'");
+    assert!(client.query("SELECT 1").contains(&"C SELECT 1".to_owned()));
+    kill();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(client.query("SELECT 1").contains(&"C SELECT 1".to_owned()));
+    // In a transaction: it has failed, and its COMMIT is a ROLLBACK.
+    client.query("BEGIN");
+    client.query("INSERT INTO t VALUES (1)");
+    kill();
+    std::thread::sleep(Duration::from_millis(200));
+    let told = client.query("INSERT INTO t VALUES (2)");
+    assert!(told[0].starts_with("E ") && told.last().unwrap() == "Z E", "{told:?}");
+    let ended = client.query("COMMIT");
+    assert_eq!(ended, ["C ROLLBACK", "Z I"]);
+    assert_eq!(journey.proxy.sql("SELECT count(*) FROM t"), "0");
+    // A statement under way: an error, and the connection goes on.
+    client.start("SELECT pg_sleep(60)");
+    let running = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND state = 'active' \
+         AND application_name = 'victim'",
+        journey.database
+    );
+    eventually("the statement runs", || pg.cluster.psql("postgres", &running).unwrap() == "1");
+    kill();
+    let told = client.answers();
+    assert!(told.iter().any(|t| t.starts_with("E ")), "{told:?}");
+    assert_eq!(told.last().unwrap(), "Z I", "{told:?}");
+    assert!(client.query("SELECT 1").contains(&"C SELECT 1".to_owned()));
+}
+
+/// Prepared statements made on SQLite go on on PostgreSQL, with the types the client named or was
+/// told, and come back again; so do settings, and the unnamed statement.
+#[test]
+fn prepared_statements_and_settings_move_there_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), Pg::shared(), &[]);
+    journey.proxy.sql(
+        "CREATE TABLE t (id bigint PRIMARY KEY, n int, body text); \
+         INSERT INTO t VALUES (1, 10, 'one'), (2, 20, 'two')",
+    );
+    journey.mirror();
+    let mut client = Raw::proxy(&journey.proxy);
+    let made = client.run(
+        "Q SET application_name = 'mover'; SET work_mem = '9MB'; SET search_path = public, pg_catalog
+         P named|SELECT body FROM t WHERE id = $1|23
+         P told|SELECT n + $1 FROM t WHERE id = $2
+         D Stold
+         P untold|SELECT body FROM t WHERE n > $1 ORDER BY id
+         Q SELECT 1
+         P |SELECT concat($1::text, 'unnamed')
+         S",
+    );
+    assert!(!made.contains("E ERROR"), "{made}");
+    let use_them = "B |named|2
+         E
+         B |told|5,1
+         E
+         B |untold|5
+         E
+         S
+         Q SHOW work_mem
+         Q SHOW search_path
+         Q SHOW application_name";
+    let unnamed = "B ||x
+         E
+         S";
+    let on_sqlite = client.run(use_them);
+    assert!(!on_sqlite.contains("E ERROR"), "{on_sqlite}");
+    client.run("P |SELECT concat($1::text, 'unnamed')\nS");
+    journey.promote();
+    let first = client.run(unnamed);
+    assert!(first.contains("xunnamed"), "{first}");
+    assert_eq!(client.run(use_them), on_sqlite, "on PostgreSQL");
+    assert_eq!(journey.proxy.sql("SELECT count(*) FROM t"), "2");
+    client.run("P later|UPDATE t SET n = n + $1 WHERE id = $2|23,20\nQ SET work_mem = '9MB'\nS");
+    client.run("P |SELECT concat($1::text, 'unnamed')\nS");
+    journey.rollback();
+    let back = client.run(unnamed);
+    assert!(back.contains("xunnamed"), "{back}");
+    assert_eq!(client.run(use_them), on_sqlite, "on SQLite again");
+    let updated = client.run("B |later|1,1\nE\nS");
+    assert!(updated.contains("C UPDATE 1"), "{updated}");
+}
+
+/// What the client has sent ahead of the answers is not lost or doubled by the switch.
+#[test]
+fn pipelined_batches_cross_the_switch() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), Pg::shared(), &[]);
+    journey.proxy.sql("CREATE TABLE t (id int PRIMARY KEY)");
+    journey.mirror();
+    let port = journey.proxy.port;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let stop = std::sync::Arc::clone(&stop);
+        move || {
+            let mut client = Raw::connect(port, "app", "app", &[]);
+            client.run("P ins|INSERT INTO t VALUES ($1)|23\nS");
+            let mut next = 0;
+            while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                // Ten batches at once, each with its own Sync.
+                let answers = client.pipeline(10, |n| format!("B |ins|{}\nE", next + n));
+                assert_eq!(
+                    answers.iter().filter(|a| *a == "C INSERT 0 1").count(),
+                    10,
+                    "{answers:?}"
+                );
+                next += 10;
+            }
+            next
+        }
+    });
+    std::thread::sleep(Duration::from_millis(200));
+    journey.promote();
+    std::thread::sleep(Duration::from_millis(200));
+    journey.rollback();
+    std::thread::sleep(Duration::from_millis(200));
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    let written = writer.join().unwrap();
+    let counted = journey.proxy.sql("SELECT count(*), count(DISTINCT id), max(id) + 1 FROM t");
+    assert_eq!(counted, format!("{written}|{written}|{written}"));
+}

@@ -1,0 +1,168 @@
+//! Sessions that hold what cannot move: a switch waits for them, ends them or gives up, and never
+//! lets them write to the back end that is not primary any more.
+
+use serde_json::Value;
+
+use crate::common::{Journey, Pg, Raw};
+
+/// Half a second: these tests wait for the limit.
+const SHORT: (&str, &str) = ("CROSSFADE_CUTOVER_DRAIN_MS", "500");
+
+fn start(folder: &tempfile::TempDir, envs: &[(&str, &str)]) -> Journey {
+    let journey = Journey::start(&folder.path().join("app.db"), Pg::shared(), envs);
+    journey.proxy.sql("CREATE TABLE t (id integer PRIMARY KEY, body text)");
+    journey.mirror();
+    journey
+}
+
+fn count(journey: &Journey) -> String {
+    journey.proxy.sql("SELECT count(*) FROM t")
+}
+
+fn error_of(task: &Value) -> String {
+    task["error"]["message"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Whether the session has been told 57P01 and closed.
+fn was_ended(session: &mut Raw) -> bool {
+    session.start("SELECT 1");
+    let mut told = false;
+    while let Some((kind, body)) = session.receive() {
+        told |= kind == b'E' && String::from_utf8_lossy(&body).contains("57P01");
+    }
+    told
+}
+
+/// What was acknowledged before, during and after a promote is all there, whatever sessions held.
+#[test]
+fn temporary_tables_and_advisory_locks_do_not_stay_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder, &[SHORT]);
+    let mut temporary = Raw::proxy(&journey.proxy);
+    temporary.query("CREATE TEMPORARY TABLE scratch (id integer)");
+    temporary.query("INSERT INTO scratch VALUES (1)");
+    assert_eq!(temporary.query("INSERT INTO t VALUES (1, 'temp')"), ["C INSERT 0 1", "Z I"]);
+    let mut lock = Raw::proxy(&journey.proxy);
+    lock.query("SELECT pg_advisory_lock(1)");
+    assert_eq!(lock.query("INSERT INTO t VALUES (2, 'lock')"), ["C INSERT 0 1", "Z I"]);
+    let immovable = journey.get("/api/v1/status")["immovable"].to_string();
+    assert!(immovable.contains("temporary tables"), "{immovable}");
+    assert!(immovable.contains("advisory locks"), "{immovable}");
+    journey.promote();
+    assert!(was_ended(&mut temporary));
+    assert!(was_ended(&mut lock));
+    assert_eq!(count(&journey), "2");
+    // And on PostgreSQL, when it goes back.
+    let mut temporary = Raw::proxy(&journey.proxy);
+    temporary.query("CREATE TEMPORARY TABLE scratch (id integer)");
+    assert_eq!(temporary.query("INSERT INTO t VALUES (3, 'temp')"), ["C INSERT 0 1", "Z I"]);
+    let mut lock = Raw::proxy(&journey.proxy);
+    lock.query("SELECT pg_advisory_lock(1)");
+    let mut hold = Raw::proxy(&journey.proxy);
+    hold.query("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT generate_series(1, 3); COMMIT");
+    journey.rollback();
+    assert!(was_ended(&mut temporary));
+    assert!(was_ended(&mut lock));
+    assert!(was_ended(&mut hold));
+    assert_eq!(count(&journey), "3");
+    journey.level();
+    journey.done(&["verify"]);
+}
+
+/// A transaction that has written is waited for; after the limit the switch is undone, it is not.
+#[test]
+fn an_open_transaction_undoes_the_switch_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder, &[SHORT]);
+    // Somebody whose session would be ended, if the switch were not given up.
+    let mut temporary = Raw::proxy(&journey.proxy);
+    temporary.query("CREATE TEMPORARY TABLE scratch (id integer)");
+    let mut writer = Raw::proxy(&journey.proxy);
+    writer.query("BEGIN");
+    writer.query("INSERT INTO t VALUES (1, 'open')");
+    let (code, task, _) = journey.try_promote();
+    assert_eq!(code, 5, "{task}");
+    assert!(error_of(&task).contains("a transaction that has written"), "{task}");
+    assert_eq!(writer.query("COMMIT"), ["C COMMIT", "Z I"]);
+    assert_eq!(temporary.query("SELECT count(*) FROM scratch").len(), 4);
+    drop(temporary);
+    journey.promote();
+    assert_eq!(count(&journey), "1");
+    writer.query("BEGIN");
+    writer.query("INSERT INTO t VALUES (2, 'open')");
+    journey.await_way_back();
+    let (code, task, _) = journey.order(&["rollback", "--yes"]);
+    assert_eq!(code, 5, "{task}");
+    assert_eq!(writer.query("COMMIT"), ["C COMMIT", "Z I"]);
+    journey.rollback();
+    assert_eq!(count(&journey), "2");
+}
+
+/// Told so, the switch cancels what is open.
+#[test]
+fn drain_cancel_ends_open_transactions() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder, &[SHORT, ("CROSSFADE_CUTOVER_DRAIN_CANCEL", "true")]);
+    let mut writer = Raw::proxy(&journey.proxy);
+    writer.query("BEGIN");
+    writer.query("INSERT INTO t VALUES (1, 'open')");
+    journey.promote();
+    assert!(was_ended(&mut writer));
+    assert_eq!(count(&journey), "0");
+}
+
+/// A snapshot reads on after the switch, and must not write.
+#[test]
+fn a_snapshot_that_outlives_the_fence_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder, &[("CROSSFADE_CUTOVER_DRAIN_MS", "30000")]);
+    journey.proxy.sql("INSERT INTO t VALUES (1, 'before')");
+    let mut writer = Raw::proxy(&journey.proxy);
+    writer.query("BEGIN");
+    writer.query("INSERT INTO t VALUES (2, 'open')");
+    let mut reader = Raw::proxy(&journey.proxy);
+    std::thread::scope(|scope| {
+        let promote = scope.spawn(|| journey.try_promote());
+        crate::common::eventually("the drain has begun", || {
+            let tasks = journey.get("/api/v1/tasks").to_string();
+            tasks.contains("slow writers until the lag is small")
+        });
+        // Reads go on while the drain waits: this one begins its snapshot now.
+        reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+        assert!(reader.query("SELECT count(*) FROM t").contains(&"D 1".to_owned()));
+        assert_eq!(writer.query("COMMIT"), ["C COMMIT", "Z I"]);
+        let (code, task, stderr) = promote.join().unwrap();
+        assert_eq!(code, 0, "{stderr}{task}\n{}", journey.proxy.log());
+    });
+    assert!(reader.query("SELECT count(*) FROM t").contains(&"D 1".to_owned()), "its own past");
+    let refused = reader.query("INSERT INTO t VALUES (3, 'lost')");
+    assert!(refused[0].contains("40001"), "{refused:?}");
+    reader.query("ROLLBACK");
+    assert_eq!(reader.query("INSERT INTO t VALUES (4, 'here')"), ["C INSERT 0 1", "Z I"]);
+    assert_eq!(count(&journey), "3");
+}
+
+/// A prepared transaction outlives the fence: it must be ended by its owner.
+#[test]
+fn prepared_transactions_refuse_a_rollback() {
+    let pg = Pg {
+        cluster: crossfade::demo::cluster::Cluster::start_with("max_prepared_transactions = 5\n")
+            .unwrap(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), &pg, &[SHORT]);
+    journey.proxy.sql("CREATE TABLE t (id integer PRIMARY KEY, body text)");
+    journey.mirror();
+    journey.promote();
+    let mut client = Raw::proxy(&journey.proxy);
+    client.query("BEGIN");
+    client.query("INSERT INTO t VALUES (1, 'two phases')");
+    assert_eq!(client.query("PREPARE TRANSACTION 'later'"), ["C PREPARE TRANSACTION", "Z I"]);
+    journey.await_way_back();
+    let (code, task, _) = journey.order(&["rollback", "--yes"]);
+    assert_eq!(code, 5, "{task}");
+    assert!(error_of(&task).contains("later"), "{task}");
+    assert_eq!(client.query("COMMIT PREPARED 'later'"), ["C COMMIT PREPARED", "Z I"]);
+    journey.rollback();
+    assert_eq!(count(&journey), "1");
+}
