@@ -225,6 +225,8 @@ impl Trim {
             return Ok(());
         }
         self.last = Some(Instant::now());
+        // The journal is where it is known from what has changed.
+        shared.store.save_changed();
         shared.journal.trim(at.next()).await?;
         shared.live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
         Ok(())
