@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crossfade::schema::{Catalog, Column, Relation, RelationKind};
 use crossfade::session::plans::{For, Plans};
+use crossfade::sql::Mode;
 use crossfade::sql::shape::Skeleton;
 use crossfade::value::{Type, oid};
 
@@ -86,7 +87,13 @@ fn main() {
     let catalog = catalog();
     let temporary = BTreeMap::new();
     let path = vec!["public".to_owned()];
-    let wanted = For { catalog: &catalog, temporary: &temporary, search_path: &path, types: &[] };
+    let wanted = For {
+        catalog: &catalog,
+        temporary: &temporary,
+        search_path: &path,
+        types: &[],
+        mode: Mode::Auto,
+    };
     println!("{:<16} {:>12} {:>12} {:>12}", "statement", "same text", "same shape", "new");
     for (name, text) in TEXTS {
         let texts: Vec<String> = (0..1024).map(|i| text.replace("{}", &i.to_string())).collect();

@@ -8,6 +8,7 @@ mod common;
 mod console;
 mod crash;
 mod demo;
+mod dialect;
 mod divergence;
 mod docs;
 mod harness;

@@ -1,5 +1,7 @@
 //! The conditions for promote, each with its number, its limit and its reason.
 
+use std::sync::atomic::Ordering;
+
 use super::phase::Phase;
 use super::switch::Switch;
 use crate::divergence::{Severity, VerifyState};
@@ -87,7 +89,7 @@ pub fn evaluate(switch: &Switch, live: &Live, limits: &GateLimits) -> Vec<GateSt
         divergences(switch),
         quiet(switch, limits),
         coverage(switch, limits),
-        translatable(switch),
+        translatable(switch, live),
         keys(switch, &catalog),
         sequences(&catalog),
         way_back(switch),
@@ -168,9 +170,16 @@ fn coverage(switch: &Switch, limits: &GateLimits) -> GateStatus {
     gate("coverage", Kind::Override, ok, actual, limit, "statements were not compared yet")
 }
 
-fn translatable(switch: &Switch) -> GateStatus {
+fn translatable(switch: &Switch, live: &Live) -> GateStatus {
     let refused = switch.mirror.untranslatable();
-    let actual = format!("{refused} statement shapes");
+    let ambiguous = live.ambiguous.load(Ordering::Acquire);
+    let mut actual = format!("{refused} statement shapes");
+    if ambiguous > 0 {
+        actual.push_str(&format!(
+            "; {ambiguous} read as PostgreSQL's dialect mean something else in SQLite's (name one \
+             with crossfade.dialect)"
+        ));
+    }
     let reason = "live statements have no form for PostgreSQL";
     gate("translatable", Kind::Override, refused == 0, actual, "0", reason)
 }

@@ -34,6 +34,7 @@ pub(super) struct Pair {
 
 impl Pair {
     fn gate_statuses(&self) -> Vec<GateStatus> {
+        self.live.ambiguous.store(self.shared.ambiguous.len() as u64, Ordering::Release);
         gates::evaluate(&self.switch, &self.live, &self.limits)
     }
 

@@ -17,7 +17,7 @@ use crate::cli::{TranslateArgs, exit};
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
 use crate::sql::plan::{Action, Plan};
-use crate::sql::{self, Context};
+use crate::sql::{self, Context, Mode};
 use crate::value::Type;
 
 /// Runs the verb.
@@ -124,8 +124,19 @@ fn statements(text: &str, catalog: &Catalog, to_sqlite: bool) -> Result<Vec<Valu
     let context =
         Context { catalog, temporary: &BTreeMap::new(), search_path: &path, param_types: &[] };
     let mut list = Vec::new();
-    for parsed in sql::parse(text)? {
-        let one = sql::plan(&parsed, &context).and_then(|plan| statement(&plan, to_sqlite));
+    let mode = Mode::Auto;
+    for parsed in sql::parse_in(text, mode)? {
+        let one = sql::plan_in(&parsed, &context, mode).and_then(|plan| {
+            let mut told = statement(&plan, to_sqlite)?;
+            told["dialect"] = plan.dialect.name().into();
+            if plan.dialect.is_sqlite() {
+                told["rules"] = sql::rules(&parsed, &context, mode).into();
+                if !to_sqlite && let Ok(Some(live)) = sql::live(&parsed, &context, mode) {
+                    told["promoted"] = live.into();
+                }
+            }
+            Ok(told)
+        });
         list.push(one.map_err(|e| e.shifted(parsed.offset))?);
     }
     Ok(list)
@@ -213,6 +224,9 @@ fn shown(statement: &Value) -> String {
     let columns = list("columns");
     let typed = |c: &Value| format!("{} {}", word(&c["name"]), word(&c["type"]));
     line("columns", columns.iter().map(typed).collect());
+    let dialect = statement["dialect"].as_str().filter(|d| *d == "sqlite");
+    line("dialect", dialect.map(str::to_owned).into_iter().collect());
+    line("rules", list("rules").iter().map(word).collect());
     line("note", statement["note"].as_str().map(str::to_owned).into_iter().collect());
     out
 }

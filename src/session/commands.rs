@@ -15,8 +15,8 @@ use crate::backend::sqlite::violation;
 use crate::error::{Error, Result, state};
 use crate::sql::analyze;
 use crate::sql::ast::{
-    Expr, ExprKind, Literal, Parsed, Select, SelectBody, SessionCommand, SimpleSelect, Statement,
-    Target, Transaction, TypeName,
+    Dialect, Expr, ExprKind, Literal, Parsed, Select, SelectBody, SessionCommand, SimpleSelect,
+    Statement, Target, Transaction, TypeName,
 };
 use crate::sql::ir::Output;
 use crate::sql::plan::{Action, Plan};
@@ -391,7 +391,12 @@ impl Session {
         if self.statements.contains(name) {
             return Err(super::prepared::duplicate(name));
         }
-        let parsed = Parsed { statement: statement.clone(), text: text.to_owned(), offset: 0 };
+        let parsed = Parsed {
+            statement: statement.clone(),
+            text: text.to_owned(),
+            offset: 0,
+            dialect: Dialect::Postgres,
+        };
         let prepared = self.prepare_statement(parsed, types)?;
         self.statements.insert(name, prepared)?;
         Ok("PREPARE".into())

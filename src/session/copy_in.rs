@@ -234,6 +234,7 @@ impl Session {
             source: if columns.is_empty() { None } else { Some(Box::new(select)) },
             overriding: Some(Overriding::System),
             on_conflict: None,
+            or: crate::sql::ast::Conflict::Abort,
             returning: Vec::new(),
         };
         self.plan_statement(Statement::Insert(Box::new(insert)), "COPY", &types)

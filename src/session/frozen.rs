@@ -131,7 +131,7 @@ pub(super) fn draw(shared: &Shared, writer: &Writer, sequence: &Sequence) -> Res
     Ok(value)
 }
 
-fn note(writer: &Writer, moved: Moved) {
+pub(super) fn note(writer: &Writer, moved: Moved) {
     let Moved { name, value, called } = moved;
     writer.note(&Event::Sequence(SequenceEvent { name, value, called }));
 }

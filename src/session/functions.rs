@@ -98,6 +98,10 @@ impl Session {
             return self.advisory_function(name, &arguments).await;
         }
         match name {
+            "last_insert_rowid" => Ok(Cell::Integer(self.counted.rowid)),
+            "changes" => Ok(Cell::Integer(self.counted.changes)),
+            "total_changes" => Ok(Cell::Integer(self.counted.total)),
+            "sqlite_version" => Ok(text_cell(crate::backend::sqlite::version())),
             "current_setting" => Ok(self.current_setting(&arguments)?),
             "set_config" => self.set_config(&arguments),
             "setseed" => Ok(Cell::Null),

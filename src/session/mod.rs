@@ -25,11 +25,13 @@
 //! | observer, watch | what the engine learns from sessions; notes for the journal |
 
 mod advisory;
+mod ambiguous;
 mod cancel;
 mod commands;
 mod copy;
 mod copy_in;
 mod copy_out;
+mod counted;
 mod cursor;
 mod ddl;
 mod execute;
@@ -46,6 +48,7 @@ mod prepared;
 mod query;
 mod relay;
 mod reply;
+mod rewrite;
 pub mod settings;
 pub mod shapes;
 mod shared;
@@ -57,6 +60,7 @@ mod wait;
 mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::backend::sqlite::Connection as SqliteConnection;
@@ -74,6 +78,7 @@ pub use shared::{Card, Doing, Shared};
 
 use advisory::Held;
 use cancel::Cancel;
+use counted::Counted;
 use notify::Inbox;
 use portal::Portals;
 use prepared::Statements;
@@ -119,6 +124,10 @@ struct Session {
     inbox: Inbox,
     held: Held,
     sequences: SessionValues,
+    /// last_insert_rowid(), changes() and total_changes() of SQLite's dialect.
+    counted: Counted,
+    /// It has sent SQL that only SQLite has.
+    sends_sqlite: AtomicBool,
     /// Temporary tables, by name, as of the last commit.
     temporary: Arc<Temporary>,
     /// Own connection, while there are temporary tables.
@@ -185,6 +194,8 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         cancel,
         held: Held::default(),
         sequences: SessionValues::default(),
+        counted: Counted::default(),
+        sends_sqlite: AtomicBool::new(false),
         temporary: Arc::default(),
         own: None,
         seen: None,

@@ -15,10 +15,13 @@ use super::shapes::Shapes;
 use crate::error::Result;
 use crate::schema::{Catalog, Relation};
 use crate::sql::plan::Plan;
-use crate::sql::{self, Context, ast};
+use crate::sql::{self, Context, Mode, ast};
+use crate::telemetry::names;
 
 /// Plans kept for one statement (search_path and parameter types vary).
 const PLANS_MAX: usize = 4;
+/// Shapes of texts remembered as PostgreSQL's own.
+const PASSING_MAX: usize = 16 << 10;
 /// Longer texts (bulk inserts with literals) are not cached.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -42,6 +45,7 @@ struct Key {
     version: u64,
     path: Vec<String>,
     types: Vec<u32>,
+    mode: Mode,
 }
 
 /// What a plan is made for.
@@ -55,6 +59,8 @@ pub struct For<'a> {
     pub search_path: &'a [String],
     /// Parameter types the client named.
     pub types: &'a [u32],
+    /// Its `crossfade.dialect`.
+    pub mode: Mode,
 }
 
 impl Entry {
@@ -71,6 +77,7 @@ impl Entry {
             let found = plans.iter().find(|(k, _)| {
                 k.version == wanted.catalog.version
                     && k.types == wanted.types
+                    && k.mode == wanted.mode
                     && k.path == wanted.search_path
             });
             if let Some((_, plan)) = found {
@@ -83,12 +90,14 @@ impl Entry {
             search_path: wanted.search_path,
             param_types: wanted.types,
         };
-        let plan = Arc::new(sql::plan(&self.parsed, &context)?);
+        let plan = Arc::new(sql::plan_in(&self.parsed, &context, wanted.mode)?);
+        metrics::counter!(names::PLANS, "dialect" => plan.dialect.name()).increment(1);
         if shared {
             let key = Key {
                 version: wanted.catalog.version,
                 path: wanted.search_path.to_vec(),
                 types: wanted.types.to_vec(),
+                mode: wanted.mode,
             };
             let mut plans = self.plans.lock();
             plans.retain(|(k, _)| k.version == key.version);
@@ -104,6 +113,18 @@ impl Entry {
 #[derive(Clone)]
 struct Weight;
 
+impl Weighter<(Mode, u64, Box<str>), Arc<str>> for Weight {
+    fn weight(&self, key: &(Mode, u64, Box<str>), text: &Arc<str>) -> u64 {
+        (key.2.len() + text.len() + 128) as u64
+    }
+}
+
+impl Weighter<(Mode, Box<str>), Arc<Text>> for Weight {
+    fn weight(&self, key: &(Mode, Box<str>), text: &Arc<Text>) -> u64 {
+        self.weight(&key.1, text)
+    }
+}
+
 impl Weighter<Box<str>, Arc<Text>> for Weight {
     fn weight(&self, key: &Box<str>, text: &Arc<Text>) -> u64 {
         // Trees and plans take some ten times the text, and a constant part.
@@ -116,6 +137,12 @@ pub struct Plans {
     texts: Cache<Box<str>, Arc<Text>, Weight>,
     /// Plans of texts that differ only in literals.
     pub shapes: Shapes,
+    /// Texts of sessions that have named their dialect.
+    named: Cache<(Mode, Box<str>), Arc<Text>, Weight>,
+    /// Shapes of texts that go to PostgreSQL as they are, for a catalog version.
+    passing: Cache<(Mode, u64, u64), ()>,
+    /// Texts that do not, with what goes instead.
+    rewritten: Cache<(Mode, u64, Box<str>), Arc<str>, Weight>,
 }
 
 impl Plans {
@@ -123,24 +150,60 @@ impl Plans {
     pub fn new(bytes: u64) -> Self {
         let bytes = bytes / 2;
         let items = usize::try_from(bytes / 8192).unwrap_or(1024);
-        let texts = Cache::with_weighter(items, bytes, Weight);
-        Self { texts, shapes: Shapes::new(bytes) }
+        Self {
+            texts: Cache::with_weighter(items, bytes, Weight),
+            shapes: Shapes::new(bytes),
+            named: Cache::with_weighter(items / 4, bytes / 4, Weight),
+            passing: Cache::new(PASSING_MAX),
+            rewritten: Cache::with_weighter(items / 4, bytes / 4, Weight),
+        }
+    }
+
+    /// Whether texts of this shape go to PostgreSQL as they are.
+    pub(crate) fn passes(&self, key: (Mode, u64, u64)) -> bool {
+        self.passing.get(&key).is_some()
+    }
+
+    /// Notes that they do.
+    pub(crate) fn keep_passing(&self, key: (Mode, u64, u64)) {
+        self.passing.insert(key, ());
+    }
+
+    /// What goes to PostgreSQL instead of a text.
+    pub(crate) fn rewritten(&self, mode: Mode, version: u64, text: &str) -> Option<Arc<str>> {
+        self.rewritten.get(&(mode, version, Box::from(text)))
+    }
+
+    /// Notes it.
+    pub(crate) fn keep_rewritten(&self, mode: Mode, version: u64, text: &str, other: Arc<str>) {
+        self.rewritten.insert((mode, version, text.into()), other);
     }
 
     /// Parses a query string, or finds it parsed.
     ///
     /// # Errors
     /// PostgreSQL's own 42601 with its position.
-    pub fn text(&self, sql: &str) -> Result<Arc<Text>> {
-        if let Some(text) = self.found(sql) {
+    pub fn text(&self, sql: &str, mode: Mode) -> Result<Arc<Text>> {
+        if mode == Mode::Auto {
+            if let Some(text) = self.found(sql) {
+                return Ok(text);
+            }
+            let text = Self::parsed(sql)?;
+            self.keep(sql, &text);
             return Ok(text);
         }
-        let text = Self::parsed(sql)?;
-        self.keep(sql, &text);
+        if let Some(text) = self.named.get(&(mode, Box::from(sql))) {
+            return Ok(text);
+        }
+        let statements = sql::parse_in(sql, mode)?.into_iter().map(Entry::new).collect();
+        let text = Arc::new(Text { statements });
+        if sql.len() <= TEXT_BYTES_MAX {
+            self.named.insert((mode, sql.into()), Arc::clone(&text));
+        }
         Ok(text)
     }
 
-    /// A query string that is kept parsed.
+    /// A query string that is kept parsed, for sessions that have not named their dialect.
     pub fn found(&self, sql: &str) -> Option<Arc<Text>> {
         self.texts.get(sql)
     }
@@ -150,7 +213,7 @@ impl Plans {
     /// # Errors
     /// PostgreSQL's own 42601 with its position.
     pub fn parsed(sql: &str) -> Result<Arc<Text>> {
-        let statements = sql::parse(sql)?.into_iter().map(Entry::new).collect();
+        let statements = sql::parse_in(sql, Mode::Auto)?.into_iter().map(Entry::new).collect();
         Ok(Arc::new(Text { statements }))
     }
 

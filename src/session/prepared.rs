@@ -8,7 +8,8 @@ use super::plans::{Entry, For, Text};
 use super::{Session, transaction};
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
-use crate::sql::ast::{Parsed, Statement};
+use crate::sql::Mode;
+use crate::sql::ast::{Dialect, Parsed, Statement};
 use crate::sql::ir::Output;
 use crate::sql::plan::{Action, Plan};
 use crate::value::Type;
@@ -47,6 +48,11 @@ impl Prepared {
     /// The statement's tree.
     pub(super) fn statement(&self) -> Option<&Statement> {
         self.entry().map(|e| &e.parsed.statement)
+    }
+
+    /// The statement as it was read.
+    pub(super) fn parsed(&self) -> Option<&Parsed> {
+        self.entry().map(|e| &e.parsed)
     }
 
     /// The statement's own text; empty for an empty one.
@@ -158,7 +164,21 @@ impl Session {
         let catalog = self.catalog();
         let plan = entry.plan(For { types, ..self.sees(&catalog) });
         // Analysis counts from the start of the statement, the client from that of its text.
-        plan.map_err(|e| e.shifted(entry.parsed.offset))
+        let plan = plan.map_err(|e| e.shifted(entry.parsed.offset))?;
+        if plan.dialect.is_sqlite() {
+            self.sends_sqlite.store(true, Ordering::Relaxed);
+        } else {
+            self.note_ambiguous(&plan);
+        }
+        Ok(plan)
+    }
+
+    /// Notes a plan of PostgreSQL's meaning when the session also sends SQLite's SQL.
+    pub(super) fn note_ambiguous(&self, plan: &Plan) {
+        let undecided = self.settings.derived().dialect == Mode::Auto;
+        if undecided && self.sends_sqlite.load(Ordering::Relaxed) {
+            self.shared.ambiguous.note(&plan.fingerprint);
+        }
     }
 
     /// What a plan for this session is made for, without parameters.
@@ -168,6 +188,7 @@ impl Session {
             temporary: self.temporary(),
             search_path: &self.settings.derived().search_path,
             types: &[],
+            mode: self.settings.derived().dialect,
         }
     }
 
@@ -178,13 +199,14 @@ impl Session {
         text: &str,
         types: &[u32],
     ) -> Result<Arc<Plan>> {
-        let parsed = Parsed { statement, text: text.to_owned(), offset: 0 };
+        let parsed =
+            Parsed { statement, text: text.to_owned(), offset: 0, dialect: Dialect::Postgres };
         self.plan(&Entry::new(parsed), types)
     }
 
     /// Parse: a text of one statement, or none.
     pub(super) fn prepare_text(&self, sql: &str, types: &[u32]) -> Result<Prepared> {
-        let text = self.shared.plans.text(sql)?;
+        let text = self.shared.plans.text(sql, self.settings.derived().dialect)?;
         if text.statements.len() > 1 {
             return Err(Error::client(
                 state::SYNTAX_ERROR,

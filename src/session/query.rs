@@ -13,12 +13,12 @@ use super::reply::{self, Tag};
 use super::spool::Spool;
 use super::transaction::Isolation;
 use super::watch::{self, Watch};
-use super::{OUTPUT_BYTES, Session, Step, Stop, steps};
+use super::{OUTPUT_BYTES, Session, Step, Stop, frozen, steps};
 use crate::backend::sqlite::draws::Draws;
 use crate::backend::sqlite::errors;
 use crate::backend::sqlite::events::Event;
 use crate::backend::sqlite::functions::session::Scope;
-use crate::backend::sqlite::{Connection, Reader, Statement};
+use crate::backend::sqlite::{Connection, Reader, Statement, Writer};
 use crate::error::{Error, Result, state};
 use crate::journal;
 use crate::sql::plan::{Plan, QueryKind, QueryPlan};
@@ -173,6 +173,14 @@ impl Session {
             (QueryKind::Write, Some(writer)) => writer.changes(),
             _ => rows,
         };
+        if let (QueryKind::Write, Some(writer)) = (query.kind, self.transaction.writer()) {
+            let inserts = query.tag.starts_with("INSERT") && changed > 0;
+            let rowid = inserts.then(|| writer.last_insert_rowid());
+            if let (Some(rowid), true) = (rowid, call.plan.dialect.is_sqlite()) {
+                self.raise_sequence(query, writer, rowid)?;
+            }
+            self.counted.wrote(changed, rowid);
+        }
         drop(statement);
         self.settle_draws(draws.as_deref())?;
         if let (Some(record), Some(writer)) = (record, self.transaction.writer()) {
@@ -195,6 +203,23 @@ impl Session {
             self.shared.observer.read(watch.sample(call, took));
         }
         Ok(changed)
+    }
+
+    /// SQLite numbers the next row above every row it has: so does the sequence, after an
+    /// INSERT of SQLite's dialect that gave a number itself.
+    fn raise_sequence(&self, query: &QueryPlan, writer: &Writer, rowid: i64) -> Result<()> {
+        let catalog = self.catalog();
+        let table = query.writes.as_ref().and_then(|name| catalog.relation(name));
+        let column = table.and_then(|t| t.rowid_alias.map(|i| &t.columns[i]));
+        let sequence =
+            column.and_then(|c| c.sequence.as_ref()).and_then(|name| catalog.sequences.get(name));
+        if let Some(sequence) = sequence
+            && self.shared.side.sequences.last_value(sequence.oid).unwrap_or(0) < rowid
+        {
+            let moved = self.shared.side.sequences.set(writer, sequence, rowid, true)?;
+            frozen::note(writer, moved);
+        }
+        Ok(())
     }
 
     /// Picks the lane, computes frozen values, prepares and binds.

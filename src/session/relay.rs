@@ -119,9 +119,11 @@ impl Session {
         let Some(pass) = self.moving.take() else {
             return Err(Error::internal("moving without a pass").into());
         };
+        let rewritten = self.rewriter().rewritten(rest, &[]);
         let mut upstream = self.enter_postgres(pass.route()).await?;
         let out = upstream.server.out();
         let mark = write::begin(out, b'Q');
+        let rest = rewritten.as_deref().unwrap_or(rest);
         out.extend(rest.bytes().filter(|b| *b != 0));
         out.put_u8(0);
         write::end(out, &mark);
@@ -201,6 +203,20 @@ impl Session {
             statements: self.known_statements(),
             channels: self.inbox.listening().map(str::to_owned).collect(),
             transaction,
+        }
+    }
+
+    /// SET crossfade.dialect on its way to PostgreSQL: the proxy reads texts by it.
+    fn dialect_named(&mut self, text: &str) {
+        use crate::sql::ast::{SessionCommand, Statement as Tree};
+        let Ok(parsed) = crate::sql::parse(text) else { return };
+        for statement in parsed {
+            if let Tree::Session(SessionCommand::Set { name, values, .. }) = statement.statement
+                && name.eq_ignore_ascii_case("crossfade.dialect")
+                && let Err(error) = self.settings.set(&name, values.as_deref(), false)
+            {
+                tracing::debug!(pid = self.pid, %error, "a dialect that is none");
+            }
         }
     }
 
@@ -322,9 +338,20 @@ impl Session {
 
     fn transfer(&mut self, upstream: &mut Upstream, max: usize, hold: bool) -> Result<()> {
         let Upstream { server, relay, .. } = upstream;
+        let rewriter = self.rewriter();
+        let mut named: Option<String> = None;
         let (client, server) = (self.io.raw(), server.raw());
         relay.from_server(server.input, client.output)?;
-        relay.from_client(client.input, server.output, max, hold)?;
+        let mut rewrite = |text: &str, types: &[u32]| {
+            if text.contains("crossfade.dialect") {
+                named = Some(text.to_owned());
+            }
+            rewriter.rewritten(text, types)
+        };
+        relay.from_client(client.input, server.output, (max, hold), &mut rewrite)?;
+        if let Some(text) = named {
+            self.dialect_named(&text);
+        }
         for (name, value) in relay.take_settings() {
             if name == "application_name" {
                 value.clone_into(&mut self.card.application.lock());
@@ -482,7 +509,7 @@ impl Session {
             _ => return None,
         };
         let error = self.lost.take();
-        let parsed = self.shared.plans.text(text).ok()?;
+        let parsed = self.shared.plans.text(text, self.settings.derived().dialect).ok()?;
         let ends = parsed.statements.iter().all(|s| ends_transaction(&s.parsed.statement));
         error.filter(|_| !ends)
     }
@@ -491,10 +518,11 @@ impl Session {
     fn known_statements(&self) -> Vec<Statement> {
         let known = self.statements.all().map(|(name, prepared)| {
             let columns = self.result_columns(prepared).ok().flatten();
+            let types = prepared.told_types();
             Statement {
                 name: name.to_owned(),
-                text: prepared.text().to_owned(),
-                types: prepared.told_types(),
+                text: prepared.parsed().map_or_else(String::new, |p| self.postgres_text(p, &types)),
+                types,
                 columns: columns.map(|c| c.into_iter().map(|c| (c.name, c.ty.oid)).collect()),
             }
         });

@@ -116,8 +116,12 @@ impl Shapes {
             search_path: wanted.search_path,
             param_types: &[],
         };
-        let Some((plan, slots)) = sql::plan_shape(parsed, skeleton, &context)? else {
-            return Ok(None);
+        let (plan, slots) = match sql::plan_shape(parsed, skeleton, &context) {
+            Ok(Some(made)) => made,
+            Ok(None) => return Ok(None),
+            // It may be in SQLite's dialect, which is decided for the text as it is.
+            Err(error) if sql::undecided(&error, &parsed.text) => return Ok(None),
+            Err(error) => return Err(error),
         };
         let is_param = |i: &usize| slots.iter().any(|s| s.literal == *i);
         let fixed = (0..skeleton.literals.len())

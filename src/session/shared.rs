@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::advisory::Locks;
+use super::ambiguous::Ambiguous;
 use super::notify::Hub;
 use super::observer::{Observer, Quiet};
 use super::plans::Plans;
@@ -113,6 +114,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Parsed texts and plans.
     pub(super) plans: Plans,
+    /// Texts that both dialects accept with another meaning.
+    pub ambiguous: Ambiguous,
     /// The highest version of a catalog so far.
     versions: AtomicU64,
     /// All sessions.
@@ -169,6 +172,7 @@ impl Shared {
             versions: AtomicU64::new(sqlite_version),
             sessions: DashMap::new(),
             plans: Plans::new(PLAN_CACHE_BYTES),
+            ambiguous: Ambiguous::default(),
             registry: Registry::new(clock.clone()),
             started: clock.postgres_micros(),
             clock,

@@ -7,6 +7,7 @@ use super::plans::{Entry, Plans, Text};
 use super::prepared::ends_transaction;
 use super::transaction::{Block, aborted};
 use super::{Session, Step, Stop};
+use crate::sql::Mode;
 use crate::sql::plan::Plan;
 use crate::sql::shape::Skeleton;
 use crate::value::Cell;
@@ -50,6 +51,11 @@ impl Session {
     /// Runs the statements; `begun` is where the current one begins, in characters.
     async fn statements_of(&mut self, sql: &str, begun: &mut usize) -> Step<()> {
         let shared = Arc::clone(&self.shared);
+        let mode = self.settings.derived().dialect;
+        if mode != Mode::Auto {
+            let text = shared.plans.text(sql, mode)?;
+            return self.each_statement(&text, begun).await;
+        }
         let text = match shared.plans.found(sql) {
             Some(text) => text,
             None => {
@@ -100,6 +106,7 @@ impl Session {
         let shared = Arc::clone(&self.shared);
         let made = shared.plans.shapes.make(skeleton, parsed, self.sees(&self.catalog()));
         let Some(shaped) = made.map_err(|e| e.shifted(parsed.offset))? else { return Ok(false) };
+        self.note_ambiguous(&shaped.plan);
         self.one(shaped.plan, shaped.params, true).await?;
         Ok(true)
     }

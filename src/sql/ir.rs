@@ -331,6 +331,9 @@ pub struct Call {
     pub filter: Option<Expr>,
     /// OVER
     pub over: Option<Window>,
+    /// A function or operator of SQLite's own (`sql::lite::functions`, or by an operator's
+    /// sign); arguments are of SQLite's kinds.
+    pub lite: bool,
 }
 
 /// Kinds of functions (pg_proc.prokind, and set-returning ones).
@@ -406,6 +409,8 @@ pub struct Insert {
     pub source: InsertSource,
     /// ON CONFLICT
     pub on_conflict: Option<OnConflict>,
+    /// Rows that a new one meets on a unique key go first (SQLite's INSERT OR REPLACE).
+    pub replace: bool,
     /// RETURNING
     pub returning: Vec<Expr>,
     /// Output columns of RETURNING.
@@ -469,6 +474,50 @@ pub struct Delete {
 }
 
 impl Expr {
+    /// Calls `f` for each direct operand that may be changed; subqueries and windows are left
+    /// alone.
+    pub fn children_mut(&mut self, f: &mut dyn FnMut(&mut Self)) {
+        match &mut self.kind {
+            ExprKind::Op(op) => {
+                op.left.iter_mut().for_each(|e| f(e));
+                f(&mut op.right);
+            }
+            ExprKind::Call(call) => call.args.iter_mut().for_each(f),
+            ExprKind::And(items)
+            | ExprKind::Or(items)
+            | ExprKind::Coalesce(items)
+            | ExprKind::MinMax(_, items)
+            | ExprKind::Array(items)
+            | ExprKind::SubqueryCompare { row: items, .. } => items.iter_mut().for_each(f),
+            ExprKind::Not(e)
+            | ExprKind::IsNull(e, _)
+            | ExprKind::IsBool(e, ..)
+            | ExprKind::Cast(e, _)
+            | ExprKind::Collate(e, _) => f(e),
+            ExprKind::IsDistinct(a, b, _) | ExprKind::NullIf(a, b) | ExprKind::Subscript(a, b) => {
+                f(a);
+                f(b);
+            }
+            ExprKind::InList { expr, list, .. } => {
+                f(expr);
+                list.iter_mut().for_each(f);
+            }
+            ExprKind::AnyAll { expr, array, .. } => {
+                f(expr);
+                f(array);
+            }
+            ExprKind::Case { branches, otherwise } => {
+                for (when, then) in branches {
+                    f(when);
+                    f(then);
+                }
+                otherwise.iter_mut().for_each(|e| f(e));
+            }
+            ExprKind::RowCompare(left, _, right) => left.iter_mut().chain(right).for_each(f),
+            _ => {}
+        }
+    }
+
     /// Calls `f` for each direct operand of an expression; subqueries are left to the caller.
     pub fn children(&self, f: &mut dyn FnMut(&Self)) {
         match &self.kind {

@@ -22,6 +22,8 @@ pub struct Plan {
     pub catalog_version: u64,
     /// Normalised text and its 64-bit hash: the statement's shape.
     pub fingerprint: Fingerprint,
+    /// The dialect whose meaning it has.
+    pub dialect: ast::Dialect,
 }
 
 /// A statement with its literals normalised away.

@@ -26,6 +26,9 @@ pub struct Live {
     pub sessions: AtomicU64,
     /// Bytes of journal not trimmed yet.
     pub journal_bytes: AtomicU64,
+    /// Statement shapes that both dialects accept with another meaning, from sessions that
+    /// also send SQL only SQLite has.
+    pub ambiguous: AtomicU64,
     /// Commits seen that somebody else made to the SQLite file.
     pub foreign_commits: AtomicU64,
 }

@@ -36,6 +36,7 @@ macro_rules! metric_names {
 metric_names! {
     QUERIES = "crossfade_queries_total";
     QUERY_DURATION = "crossfade_query_duration_seconds";
+    PLANS = "crossfade_plans_total";
     PROXY_OVERHEAD = "crossfade_proxy_overhead_seconds";
     SESSIONS = "crossfade_sessions";
     SESSION_PANICS = "crossfade_session_panics_total";
@@ -160,6 +161,12 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Histogram,
         help: "Time from a statement's message to its answer being written.",
         labels: &[("backend", BACKENDS), ("kind", KINDS)],
+    },
+    Metric {
+        name: PLANS,
+        kind: Kind::Counter,
+        help: "Statements planned, by the dialect whose meaning they have.",
+        labels: &[("dialect", &["postgres", "sqlite"])],
     },
     Metric {
         name: PROXY_OVERHEAD,

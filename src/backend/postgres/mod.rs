@@ -18,6 +18,7 @@ pub mod quarantine;
 pub mod reign;
 pub mod relay;
 pub mod replication;
+pub mod rewrite;
 pub mod rights;
 pub mod server;
 pub mod tls;

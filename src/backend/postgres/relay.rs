@@ -3,7 +3,8 @@
 //! Owns [`Relay`], which knows at every moment what the client still waits for, and
 //! [`exchange`], which moves bytes in both directions at once. Frames are scanned by type
 //! and length; looked into are only ReadyForQuery, errors, changed settings, and the names
-//! of prepared statements. It must never change a byte, never wait for one side while the
+//! of prepared statements, and query texts for those that have to be rewritten. It must never
+//! change another byte, never wait for one side while the
 //! other could go on, and never let unsent bytes grow without bound. Start at
 //! [`Relay::from_client`].
 
@@ -16,6 +17,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::rewrite::{Replaced, Rewrite, c_string, replacement};
 use super::server::parse_error;
 use crate::error::{Culprit, Error, Result};
 use crate::wire::{Raw, frame, frontend};
@@ -128,47 +130,56 @@ impl Relay {
         &mut self,
         input: &mut BytesMut,
         output: &mut BytesMut,
-        max_message: usize,
-        hold: bool,
+        (max_message, hold): (usize, bool),
+        rewrite: Rewrite<'_>,
     ) -> Result<()> {
-        let mut at = 0;
-        let outcome = self.scan_client(input, &mut at, max_message, hold);
-        pass(input, output, at);
-        outcome
+        loop {
+            let mut at = 0;
+            let outcome = self.scan_client(input, &mut at, (max_message, hold), &mut *rewrite);
+            pass(input, output, at);
+            match outcome? {
+                None => return Ok(()),
+                // Another frame goes in the place of the one that comes next.
+                Some(Replaced { length, frame }) => {
+                    input.advance(length);
+                    output.extend_from_slice(&frame);
+                }
+            }
+        }
     }
 
     fn scan_client(
         &mut self,
         input: &[u8],
         at: &mut usize,
-        max_message: usize,
-        hold: bool,
-    ) -> Result<()> {
+        (max_message, hold): (usize, bool),
+        rewrite: Rewrite<'_>,
+    ) -> Result<Option<Replaced>> {
         loop {
             if self.client_left > 0 {
                 let n = self.client_left.min(input.len() - *at);
                 *at += n;
                 self.client_left -= n;
                 if self.client_left > 0 {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             let rest = input.get(*at..).unwrap_or_default();
-            let Some(kind) = rest.first().copied() else { return Ok(()) };
+            let Some(kind) = rest.first().copied() else { return Ok(None) };
             let max = frontend::limit(kind, max_message)?;
-            let Some((_, total)) = frame::scan(rest, max)? else { return Ok(()) };
+            let Some((_, total)) = frame::scan(rest, max)? else { return Ok(None) };
             if self.terminated || (hold && !self.is_begun()) {
-                return Ok(());
+                return Ok(None);
             }
             let body = rest.get(5..total);
             let wanted = matches!(kind, b'P' | b'C') || (kind == b'Q' && total <= LOOK_MAX);
             if wanted && body.is_none() {
-                return Ok(());
+                return Ok(None);
             }
             match kind {
                 b'X' => {
                     self.terminated = true;
-                    return Ok(());
+                    return Ok(None);
                 }
                 b'P' => self.parse(body.unwrap_or_default()),
                 b'C' => self.close(body.unwrap_or_default()),
@@ -188,6 +199,12 @@ impl Relay {
                 }
                 b'c' | b'f' => self.copying_in = false,
                 _ => {}
+            }
+            if matches!(kind, b'P' | b'Q')
+                && total <= LOOK_MAX
+                && let Some(frame) = replacement(kind, body.unwrap_or_default(), &mut *rewrite)
+            {
+                return Ok(Some(Replaced { length: total, frame }));
             }
             self.client_left = total;
         }
@@ -456,11 +473,6 @@ fn pass(input: &mut BytesMut, output: &mut BytesMut, n: usize) {
     }
 }
 
-/// The bytes before the first NUL, or all.
-fn c_string(bytes: &[u8]) -> &[u8] {
-    bytes.split(|b| *b == 0).next().unwrap_or_default()
-}
-
 fn is_suspect(text: &[u8]) -> bool {
     let lower = text.to_ascii_lowercase();
     let lower = String::from_utf8_lossy(&lower);
@@ -578,7 +590,9 @@ mod tests {
 
     fn client(relay: &mut Relay, bytes: &[u8]) -> Vec<u8> {
         let (mut input, mut output) = (BytesMut::from(bytes), BytesMut::new());
-        relay.from_client(&mut input, &mut output, 1 << 20, false).expect("frames");
+        relay
+            .from_client(&mut input, &mut output, (1 << 20, false), &mut |_, _| None)
+            .expect("frames");
         output.to_vec()
     }
 
@@ -660,10 +674,14 @@ mod tests {
         let mut relay = Relay::new(b'I');
         let bytes = [frame(b'Q', b"SELECT 1\0"), frame(b'S', b"")].concat();
         let (mut input, mut output) = (BytesMut::from(&bytes[..]), BytesMut::new());
-        relay.from_client(&mut input, &mut output, 1 << 20, true).expect("frames");
+        relay
+            .from_client(&mut input, &mut output, (1 << 20, true), &mut |_, _| None)
+            .expect("frames");
         assert!(output.is_empty() && input == bytes && relay.is_idle());
         let mut relay = Relay::new(b'T');
-        relay.from_client(&mut input, &mut output, 1 << 20, true).expect("frames");
+        relay
+            .from_client(&mut input, &mut output, (1 << 20, true), &mut |_, _| None)
+            .expect("frames");
         // The next one waits until it is known whether the transaction goes on.
         assert_eq!(output, bytes[..bytes.len() - 5]);
     }
@@ -718,7 +736,7 @@ mod tests {
                     input.extend_from_slice(&rest[..n]);
                     rest = &rest[n..];
                     if up {
-                        relay.from_client(&mut input, &mut passed, 1 << 20, false).unwrap();
+                        relay.from_client(&mut input, &mut passed, (1 << 20, false), &mut |_, _| None).unwrap();
                     } else {
                         relay.from_server(&mut input, &mut passed).unwrap();
                     }
@@ -736,7 +754,7 @@ mod tests {
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut relay = Relay::new(b'I');
             let mut output = BytesMut::new();
-            let _ = relay.from_client(&mut BytesMut::from(&bytes[..]), &mut output, 1 << 20, false);
+            let _ = relay.from_client(&mut BytesMut::from(&bytes[..]), &mut output, (1 << 20, false), &mut |_, _| None);
             let _ = relay.from_server(&mut BytesMut::from(&bytes[..]), &mut output);
         }
     }

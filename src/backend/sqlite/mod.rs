@@ -595,6 +595,11 @@ fn enter_wal(path: &Path, busy_timeout: Duration) -> Result<bool> {
     }
 }
 
+/// SQLite's version.
+pub fn version() -> &'static str {
+    rusqlite::version()
+}
+
 /// Runs something that may block: in place when the runtime can move other tasks away.
 pub fn blocking<R>(f: impl FnOnce() -> R) -> R {
     use tokio::runtime::{Handle, RuntimeFlavor};

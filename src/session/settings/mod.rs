@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result, state};
+use crate::sql::Mode;
 use crate::value::{DateStyle, IntervalStyle, Style};
 use table::{Definition, find, invalid};
 
@@ -38,6 +39,9 @@ struct Values {
     local: BTreeMap<String, String>,
 }
 
+/// The session's dialect: auto, postgres or sqlite.
+const DIALECT: &str = "crossfade.dialect";
+
 /// What the hot path needs, parsed.
 #[derive(Clone, Debug)]
 pub struct Derived {
@@ -63,6 +67,8 @@ pub struct Derived {
     pub warnings: bool,
     /// session_replication_role = replica (constraints are still checked; recorded only).
     pub replica: bool,
+    /// crossfade.dialect
+    pub dialect: Mode,
 }
 
 /// A point to return to: BEGIN or SAVEPOINT.
@@ -121,6 +127,10 @@ impl Settings {
             other => other,
         };
         let raw = self.raw(key);
+        if key == DIALECT {
+            // RESET leaves an empty value, which is the default.
+            return Some(raw.filter(|v| !v.is_empty()).unwrap_or("auto").to_owned());
+        }
         match find(key) {
             Some(d) => Some(d.show(raw.unwrap_or(d.default))),
             None => raw.map(str::to_owned),
@@ -329,7 +339,13 @@ impl Settings {
             if !name.contains('.') {
                 return Err(Self::unknown(name));
             }
-            return Ok(values.join(", "));
+            let value = values.join(", ");
+            if name.eq_ignore_ascii_case(DIALECT) && Mode::named(&value).is_none() {
+                let message = format!("invalid value for parameter \"{DIALECT}\": \"{value}\"");
+                return Err(Error::client(state::INVALID_PARAMETER_VALUE, message)
+                    .hint("Available values: auto, postgres, sqlite."));
+            }
+            return Ok(value);
         };
         let joined = || values.join(", ");
         if values.len() > 1 && !is_list(definition.name) {
@@ -497,6 +513,7 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
         notices: !matches!(level, "warning" | "error"),
         warnings: level != "error",
         replica: get("session_replication_role") == "replica",
+        dialect: Mode::named(get(DIALECT)).unwrap_or_default(),
     })
 }
 

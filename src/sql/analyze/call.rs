@@ -269,6 +269,7 @@ impl Analyzer<'_> {
             order_by,
             filter,
             over: None,
+            lite: false,
         };
         let ty = Type::new(resolved.result);
         Ok(Expr { kind: ExprKind::Call(Box::new(aggregate)), ty, pos })
@@ -384,7 +385,7 @@ impl Analyzer<'_> {
     }
 
     /// Whether an aggregate's arguments only use columns of outer queries.
-    fn belongs_outside(&self, args: &[Expr]) -> bool {
+    pub(super) fn belongs_outside(&self, args: &[Expr]) -> bool {
         let here = self.levels.len();
         let (mut own, mut outer) = (false, false);
         for arg in args {

@@ -68,6 +68,9 @@ impl Analyzer<'_> {
         typmod: i32,
     ) -> Result<Expr> {
         let from = expr.ty.oid;
+        if self.lite && from != target && from != oid::UNKNOWN {
+            return self.lite_coerce(expr, target);
+        }
         if from == target || target == oid::ANY || (polymorphic(target) && from != oid::UNKNOWN) {
             return Ok(expr);
         }
@@ -133,6 +136,9 @@ impl Analyzer<'_> {
 
     /// WHERE, ON, AND, CASE WHEN …: must be boolean.
     pub(super) fn boolean(&mut self, expr: Expr, construct: &str) -> Result<Expr> {
+        if self.lite {
+            return self.lite_truth(expr);
+        }
         self.specific(expr, oid::BOOL, "boolean", construct)
     }
 
@@ -153,6 +159,13 @@ impl Analyzer<'_> {
 
     /// The common type of several expressions (CASE, COALESCE, VALUES, UNION, IN).
     pub(super) fn common_type(&self, exprs: &[&Expr], construct: &str) -> Result<u32> {
+        if self.lite {
+            let mut common = Type::new(oid::UNKNOWN);
+            for expr in exprs {
+                common = self.lite_column_type(common, expr.ty)?;
+            }
+            return Ok(if common.oid == oid::UNKNOWN { oid::TEXT } else { common.oid });
+        }
         let types: Vec<u32> = exprs.iter().map(|e| e.ty.oid).collect();
         if let Some(common) = common_of(&types) {
             return Ok(common);
@@ -176,7 +189,7 @@ impl Analyzer<'_> {
         construct: &str,
     ) -> Result<Expr> {
         let (from, pos) = (expr.ty.oid, location(&expr));
-        if !can_coerce(&[from], &[common], Context::Implicit) {
+        if !self.lite && !can_coerce(&[from], &[common], Context::Implicit) {
             return Err(errors::cannot_convert(construct, from, common, pos));
         }
         self.coerce(expr, common, CastKind::Implicit, -1)

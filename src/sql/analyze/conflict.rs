@@ -39,7 +39,10 @@ impl Analyzer<'_> {
         }
         if let Some((assignments, filter)) = &clause.update {
             let target = self.level().items.clone();
-            self.level().items.push(excluded_item(relation));
+            let mut excluded = excluded_item(relation);
+            // SQLite: a bare name is the row's that is there.
+            excluded.cols_visible = !self.lite;
+            self.level().items.push(excluded);
             let result = self.do_update(assignments, filter.as_ref(), relation);
             self.level().items = target;
             done.update = Some(result?);
@@ -140,7 +143,7 @@ impl Analyzer<'_> {
         let _ = relation;
         let hidden: Vec<Item> = self.level().items.clone();
         self.level().items.retain(|i| i.relation.as_ref().is_some_and(|(r, _)| *r == rel));
-        let result = self.expr(&tree);
+        let result = self.in_postgres(|a| a.expr(&tree));
         self.level().items = hidden;
         let expr = result?;
         self.settle(expr)

@@ -16,7 +16,9 @@ impl Analyzer<'_> {
             Some(with) => self.with(with)?,
             None => Vec::new(),
         };
-        let relation = self.target_relation(&delete.table, "delete from")?;
+        let spelled = self.lite.then(|| self.lite_table(&delete.table));
+        let table = spelled.as_ref().unwrap_or(&delete.table);
+        let relation = self.target_relation(table, "delete from")?;
         let rel = self.new_rel();
         let alias = delete.alias.clone().map(|name| ast::Alias { name, columns: Vec::new() });
         let mut item = relation_item(rel, &relation, alias.as_ref());

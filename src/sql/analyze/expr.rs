@@ -29,6 +29,9 @@ impl Analyzer<'_> {
     }
 
     fn expr_kind(&mut self, expr: &ast::Expr) -> Result<Expr> {
+        if self.lite {
+            return self.lite_expr(expr);
+        }
         let pos = expr.pos;
         match &expr.kind {
             A::Literal(literal) => self.literal(literal, pos),

@@ -11,6 +11,7 @@ use crate::error::{Result, state};
 use crate::schema::{Relation, RelationKind};
 use crate::sql::ast::{self, SelectBody, TableRef};
 use crate::sql::ir::{Expr, ExprKind, From, Output, Table};
+use crate::sql::lite;
 
 /// A FROM item: its tree, and the namespace entries it makes. The last entry is the item
 /// itself (the others are inside a join).
@@ -74,6 +75,8 @@ impl Analyzer<'_> {
     }
 
     fn table(&mut self, name: &ast::Name, alias: Option<&ast::Alias>) -> Result<Made> {
+        let spelled = self.lite.then(|| self.lite_table(name));
+        let name = spelled.as_ref().unwrap_or(name);
         if name.schema.is_none()
             && let Some(cte) = self.find_cte(&name.name)
         {
@@ -82,6 +85,9 @@ impl Analyzer<'_> {
         let Some(relation) = self.find_relation(name.schema.as_deref(), &name.name) else {
             if let Some(sequence) = self.find_sequence(name.schema.as_deref(), &name.name) {
                 return self.sequence_item(&sequence, alias, name.pos);
+            }
+            if self.lite && lite::is_schema_table(&name.name) {
+                return self.schema_item(lite::SCHEMA, &name.name, alias);
             }
             return Err(self.missing_relation(name));
         };

@@ -32,7 +32,7 @@ impl Analyzer<'_> {
     }
 
     /// Relations of this query whose whole primary key is grouped by.
-    fn dependent_relations(&self, group_by: &[Expr]) -> Vec<u32> {
+    pub(super) fn dependent_relations(&self, group_by: &[Expr]) -> Vec<u32> {
         let Some(level) = self.levels.last() else { return Vec::new() };
         let grouped = |rel: u32, index: usize| {
             group_by.iter().any(
@@ -104,7 +104,7 @@ impl Analyzer<'_> {
         }
     }
 
-    fn is_own_relation(&self, rel: u32) -> bool {
+    pub(super) fn is_own_relation(&self, rel: u32) -> bool {
         self.levels.last().is_some_and(|level| {
             level.items.iter().any(|item| {
                 item.columns.iter().any(|c| {

@@ -28,7 +28,9 @@ impl Analyzer<'_> {
             Some(with) => self.with(with)?,
             None => Vec::new(),
         };
-        let relation = self.target_relation(&insert.table, "insert into")?;
+        let spelled = self.lite.then(|| self.lite_table(&insert.table));
+        let table = spelled.as_ref().unwrap_or(&insert.table);
+        let relation = self.target_relation(table, "insert into")?;
         let rel = self.new_rel();
         let named = self.named_columns(&relation, insert)?;
         // The target is not visible to the source; it only serves PostgreSQL's hints.
@@ -56,6 +58,7 @@ impl Analyzer<'_> {
             columns,
             source,
             on_conflict,
+            replace: insert.or == ast::Conflict::Replace,
             returning,
             outputs,
         })
@@ -103,8 +106,8 @@ impl Analyzer<'_> {
         let mut indexes = Vec::with_capacity(insert.columns.len());
         for (i, name) in insert.columns.iter().enumerate() {
             let pos = insert.column_positions.get(i).copied().unwrap_or(0);
-            let index = relation
-                .column(name)
+            let index = self
+                .column_of(relation, name)
                 .ok_or_else(|| errors::undefined_column_of(name, &relation.name, pos))?;
             if indexes.contains(&index) {
                 return Err(errors::duplicate_column(name, pos));
@@ -189,6 +192,12 @@ impl Analyzer<'_> {
                 let column = &relation.columns[*index];
                 done.push(match &value.kind {
                     A::Default => None,
+                    // SQLite numbers a row whose INTEGER PRIMARY KEY is NULL.
+                    A::Literal(ast::Literal::Null)
+                        if self.lite && relation.rowid_alias == Some(*index) =>
+                    {
+                        None
+                    }
                     _ => {
                         let expr = self.at_place(Place::Values, |a| a.expr(value))?;
                         Some(self.assign(expr, column)?)
@@ -327,6 +336,9 @@ impl Analyzer<'_> {
 
     /// Casts a value to its column: 42804 with PostgreSQL's hint when there is no such cast.
     pub(super) fn assign(&mut self, expr: Expr, column: &Column) -> Result<Expr> {
+        if self.lite {
+            return self.lite_assign(expr, column);
+        }
         let (from, pos) = (expr.ty.oid, location(&expr));
         match self.coerce_to(expr, column.ty, Context::Assignment)? {
             Some(done) => Ok(done),
@@ -369,7 +381,7 @@ impl Analyzer<'_> {
             }
             (None, None) => self.literal(&ast::Literal::Null, 0)?,
         };
-        self.assign(value, column)
+        self.in_postgres(|a| a.assign(value, column))
     }
 
     /// A default sees no names of the statement, and its positions mean nothing to the client.
@@ -378,7 +390,7 @@ impl Analyzer<'_> {
         let level = super::scope::Level { sealed: true, per_row, ..Default::default() };
         self.levels.push(level);
         let height = self.levels.len();
-        let result = self.expr(tree);
+        let result = self.in_postgres(|a| a.expr(tree));
         self.levels.truncate(height - 1);
         result
     }

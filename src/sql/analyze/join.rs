@@ -126,8 +126,16 @@ impl Analyzer<'_> {
             tests.push(self.operator("=", Some(l.expr.clone()), r.expr.clone(), 0)?);
             columns.push(self.merged(kind, name, l, r)?);
         }
-        for item in [left, right] {
-            columns.extend(item.columns.iter().filter(|c| !names.contains(&c.name)).cloned());
+        if self.lite {
+            // SQLite leaves the common columns where the left side has them.
+            let merged = std::mem::take(columns);
+            let own = |c: &Column| merged.iter().find(|m| m.name == c.name).unwrap_or(c).clone();
+            columns.extend(left.columns.iter().map(own));
+            columns.extend(right.columns.iter().filter(|c| !names.contains(&c.name)).cloned());
+        } else {
+            for item in [left, right] {
+                columns.extend(item.columns.iter().filter(|c| !names.contains(&c.name)).cloned());
+            }
         }
         Ok(match tests.len() {
             0 => None,

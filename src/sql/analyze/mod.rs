@@ -18,6 +18,7 @@ mod group;
 mod grouping;
 mod insert;
 mod join;
+mod lite;
 pub(super) mod literal;
 mod names;
 mod operator;
@@ -78,6 +79,8 @@ pub struct Analysis {
     pub draws: bool,
     /// Data-modifying statements in WITH, in the order written.
     pub steps: Vec<ir::Step>,
+    /// It has SQLite's meaning.
+    pub lite: bool,
 }
 
 impl Analysis {
@@ -93,7 +96,20 @@ impl Analysis {
 /// PostgreSQL's own error for what PostgreSQL refuses; 0A000 for what Crossfade cannot
 /// translate; XX000 for statements that have no analysis (DDL, session commands).
 pub fn analyze(statement: &ast::Statement, context: &Context<'_>) -> Result<Analysis> {
+    analyze_as(statement, context, false)
+}
+
+/// [`analyze`], by SQLite's rules when `lite`.
+///
+/// # Errors
+/// As [`analyze`].
+pub fn analyze_as(
+    statement: &ast::Statement,
+    context: &Context<'_>,
+    lite: bool,
+) -> Result<Analysis> {
     let mut analyzer = Analyzer::new(*context, true);
+    analyzer.lite = lite;
     let statement = analyzer.statement(statement)?;
     let params = analyzer.params.finish()?;
     Ok(Analysis {
@@ -107,7 +123,13 @@ pub fn analyze(statement: &ast::Statement, context: &Context<'_>) -> Result<Anal
         locks: analyzer.locks,
         draws: analyzer.draws,
         steps: analyzer.steps,
+        lite,
     })
+}
+
+/// The rules of SQLite's dialect that an analysed statement shows, for people.
+pub fn rules(analysis: &Analysis) -> Vec<String> {
+    if analysis.lite { lite::rules(&analysis.statement) } else { Vec::new() }
 }
 
 /// Analyses an expression kept as text in the catalog (default, check, generated column,
@@ -168,6 +190,8 @@ struct Analyzer<'a> {
     draws: bool,
     steps: Vec<ir::Step>,
     depth: u32,
+    /// By SQLite's rules.
+    lite: bool,
 }
 
 impl<'a> Analyzer<'a> {
@@ -189,6 +213,7 @@ impl<'a> Analyzer<'a> {
             draws: false,
             steps: Vec::new(),
             depth: 0,
+            lite: false,
         }
     }
 

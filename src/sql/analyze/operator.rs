@@ -46,6 +46,9 @@ impl Analyzer<'_> {
         right: Expr,
         pos: u32,
     ) -> Result<Expr> {
+        if let (true, Some(left)) = (self.lite, &left) {
+            return self.lite_compare(name, left.clone(), right);
+        }
         let chosen = self.choose(name, left.as_ref().map(|e| e.ty.oid), right.ty.oid, pos)?;
         let left = match (left, chosen.left) {
             (Some(left), Some(ty)) => {

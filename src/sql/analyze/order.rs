@@ -40,13 +40,31 @@ impl Analyzer<'_> {
                 Meaning::Output(i) => output_column(entries, i, item.expr.pos),
                 Meaning::Expression(expr) => self.settle(expr)?,
             };
-            let sort = sort(expr, item)?;
+            let mut sort = sort(expr, item)?;
+            if self.lite {
+                sort = self.lite_sort(self.nocase_output(sort, entries))?;
+            }
             // A key named twice sorts once.
             if !sorts.iter().any(|s| same(&s.expr, &sort.expr)) {
                 sorts.push(sort);
             }
         }
         Ok(sorts)
+    }
+
+    /// SQLite: an output column that sorts without regard to case, or is shown as text only, is
+    /// sorted as an expression.
+    fn nocase_output(&self, mut sort: Sort, entries: &[Entry]) -> Sort {
+        if let ExprKind::OutputColumn(i) = sort.expr.kind
+            && let Some(entry) = entries.get(i as usize)
+        {
+            if self.is_nocase(&entry.expr) {
+                sort.expr = entry.expr.clone();
+            } else if let Some(shown) = super::lite::shown_as_text(&entry.expr) {
+                sort.expr = shown.clone();
+            }
+        }
+        sort
     }
 
     /// GROUP BY; items are expressions over FROM.
@@ -90,6 +108,9 @@ impl Analyzer<'_> {
                 }
                 Meaning::Expression(expr) => self.settle(expr)?,
             };
+            if self.lite && self.is_nocase(&expr) {
+                return Err(Error::unsupported("GROUP BY without regard to case"));
+            }
             if !has_equality(expr.ty.oid) {
                 return Err(errors::no_equality(expr.ty.oid, item.pos));
             }
@@ -137,6 +158,9 @@ impl Analyzer<'_> {
         if list.is_empty() {
             for entry in entries.iter_mut() {
                 entry.settle(self)?;
+                if self.lite && self.is_nocase(&entry.expr) {
+                    return Err(Error::unsupported("DISTINCT without regard to case"));
+                }
                 if !has_equality(entry.expr.ty.oid) {
                     return Err(errors::no_equality(entry.expr.ty.oid, entry.expr.pos));
                 }
@@ -220,6 +244,9 @@ impl Analyzer<'_> {
             _ => {}
         }
         let done = self.expr(expr)?;
+        if self.lite && self.is_nocase(&done) {
+            return Ok(Meaning::Expression(done));
+        }
         let listed = |e: &Entry| same(&e.expr, &done) || same(strip_implicit(&e.expr), &done);
         if let Some(i) = entries.iter().position(listed) {
             entries[i].settle(self)?;
@@ -240,7 +267,9 @@ impl Analyzer<'_> {
             return Ok(None);
         }
         let mut found: Option<usize> = None;
-        for (i, entry) in entries.iter().enumerate().filter(|(_, e)| e.name == name) {
+        let lite = self.lite;
+        let named = |e: &Entry| e.name == name || (lite && e.name.eq_ignore_ascii_case(name));
+        for (i, entry) in entries.iter().enumerate().filter(|(_, e)| named(e)) {
             match found {
                 Some(first) if !same(&entries[first].expr, &entry.expr) => {
                     let message = format!("{clause} \"{name}\" is ambiguous");
@@ -269,7 +298,10 @@ impl Analyzer<'_> {
             let pos = item.expr.pos;
             let index = match &item.expr.kind {
                 A::Column(parts) if parts.len() == 1 => {
-                    let mut hits = (0..columns.len()).filter(|i| columns[*i].name == parts[0]);
+                    let lite = self.lite;
+                    let named =
+                        |n: &str| n == parts[0] || (lite && n.eq_ignore_ascii_case(&parts[0]));
+                    let mut hits = (0..columns.len()).filter(|i| named(&columns[*i].name));
                     let first = hits.next();
                     if first.is_some() && hits.next().is_some() {
                         let message = format!("ORDER BY \"{}\" is ambiguous", parts[0]);

@@ -103,6 +103,8 @@ pub(super) struct Level {
     /// Inside a window function's arguments.
     pub(super) in_window: bool,
     pub(super) windows: Vec<(String, ast::Window)>,
+    /// SQLite: names of the select list, visible where no column has the name.
+    pub(super) aliases: Vec<(String, ast::Expr)>,
     /// A barrier: outer levels are not visible (an expanded view).
     pub(super) sealed: bool,
 }
@@ -198,7 +200,7 @@ impl Analyzer<'_> {
     }
 
     /// Levels visible from here, innermost first, with their index.
-    fn visible_levels(&self) -> impl Iterator<Item = (usize, &Level)> {
+    pub(super) fn visible_levels(&self) -> impl Iterator<Item = (usize, &Level)> {
         let floor = self.levels.iter().rposition(|l| l.sealed).unwrap_or(0);
         self.levels.iter().enumerate().skip(floor).rev()
     }

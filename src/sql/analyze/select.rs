@@ -79,12 +79,16 @@ impl Analyzer<'_> {
         resolve: bool,
     ) -> Result<Query> {
         self.level().windows = simple.windows.clone();
+        if self.lite {
+            let named = |t: &ast::Target| t.alias.clone().map(|name| (name, t.expr.clone()));
+            self.level().aliases = simple.targets.iter().filter_map(named).collect();
+        }
         let mut from = self.make_from(&simple.from)?;
         self.level().per_row = !from.is_empty();
         let mut entries = self.at_place(Place::Target, |a| a.targets(&simple.targets))?;
         let filter = self.clause(simple.filter.as_ref(), Place::Where, "WHERE")?;
-        let having = self.clause(simple.having.as_ref(), Place::Having, "HAVING")?;
-        let order_by =
+        let mut having = self.clause(simple.having.as_ref(), Place::Having, "HAVING")?;
+        let mut order_by =
             self.at_place(Place::OrderBy, |a| a.order_by(&outer.order_by, &mut entries))?;
         let (group_by, mut grouping_sets) =
             self.at_place(Place::GroupBy, |a| a.group_by(&simple.group_by, &mut entries))?;
@@ -103,7 +107,9 @@ impl Analyzer<'_> {
             }
         }
         let grouped = self.level().aggregates || !group_by.is_empty() || having.is_some();
-        if grouped {
+        if grouped && self.lite {
+            self.lite_bare(&mut entries, having.as_mut(), &mut order_by, &group_by)?;
+        } else if grouped {
             let asked = self.check_groupings(&entries, having.as_ref(), &order_by, &group_by)?;
             if asked && grouping_sets.is_none() {
                 grouping_sets = Some(vec![(0..group_by.len()).collect()]);
@@ -162,6 +168,9 @@ impl Analyzer<'_> {
         name: &str,
     ) -> Result<Option<Expr>> {
         let Some(e) = expr else { return Ok(None) };
+        if self.lite {
+            return self.at_place(place, |a| a.lite_limit(e, place == Place::Offset)).map(Some);
+        }
         let expr = self.at_place(place, |a| a.expr(e))?;
         let expr = self.specific(expr, oid::INT8, "bigint", name)?;
         let depth = self.levels.len();

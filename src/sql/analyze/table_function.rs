@@ -36,6 +36,9 @@ impl Analyzer<'_> {
         ordinality: bool,
         definitions: &[(String, TypeName)],
     ) -> Result<Made> {
+        if self.lite {
+            return self.lite_table_function(expr, alias);
+        }
         let pos = expr.pos;
         if let ast::ExprKind::Row(calls) = &expr.kind {
             return self.rows_from(calls, alias, ordinality, pos);

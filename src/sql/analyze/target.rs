@@ -37,7 +37,31 @@ impl Analyzer<'_> {
         let mut entries = Vec::with_capacity(targets.len());
         for target in targets {
             match &target.expr.kind {
-                A::Star(parts) => self.star(parts, target.expr.pos, &mut entries)?,
+                A::Star(parts) => {
+                    let first = entries.len();
+                    self.star(parts, target.expr.pos, &mut entries)?;
+                    if self.lite {
+                        for entry in &mut entries[first..] {
+                            entry.expr = self.lite_output(entry.expr.clone(), entry.origin)?;
+                        }
+                    }
+                }
+                A::Column(parts) if self.lite => {
+                    let (expr, origin) = self.nested(|a| a.lite_target(parts))?;
+                    let expr = self.lite_output(expr, origin)?;
+                    let name = target
+                        .alias
+                        .clone()
+                        .unwrap_or_else(|| self.spelled(parts).pop().unwrap_or_default());
+                    entries.push(Entry { expr, name, origin });
+                }
+                _ if self.lite => {
+                    let expr = self.expr(&target.expr)?;
+                    let origin = self.origin(&expr);
+                    let expr = self.lite_output(expr, origin)?;
+                    let name = target.alias.clone().unwrap_or_else(|| column_name(&target.expr));
+                    entries.push(Entry { expr, name, origin });
+                }
                 A::Column(parts) => {
                     let found = self.nested(|a| a.column(parts, target.expr.pos))?;
                     let name = target.alias.clone().unwrap_or_else(|| column_name(&target.expr));

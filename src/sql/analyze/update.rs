@@ -25,7 +25,9 @@ impl Analyzer<'_> {
             Some(with) => self.with(with)?,
             None => Vec::new(),
         };
-        let relation = self.target_relation(&update.table, "update")?;
+        let spelled = self.lite.then(|| self.lite_table(&update.table));
+        let table = spelled.as_ref().unwrap_or(&update.table);
+        let relation = self.target_relation(table, "update")?;
         let rel = self.new_rel();
         let alias = update.alias.clone().map(|name| ast::Alias { name, columns: Vec::new() });
         let mut item = relation_item(rel, &relation, alias.as_ref());
@@ -75,7 +77,7 @@ impl Analyzer<'_> {
             }
             let mut columns = Vec::with_capacity(assignment.columns.len());
             for name in &assignment.columns {
-                let index = relation.column(name).ok_or_else(|| {
+                let index = self.column_of(relation, name).ok_or_else(|| {
                     errors::undefined_column_of(name, &relation.name, assignment.pos)
                 })?;
                 if seen.contains(&index) || single.iter().any(|(c, _)| *c == number(index)) {
@@ -194,6 +196,9 @@ impl Analyzer<'_> {
         columns: &[usize],
         pos: u32,
     ) -> Result<(Vec<u32>, Query)> {
+        if self.lite {
+            return Err(Error::unsupported("assigning a row subquery in SQLite's dialect"));
+        }
         let query = self.query(query, true)?;
         if query.columns.len() != columns.len() {
             let message = "number of columns does not match number of values";

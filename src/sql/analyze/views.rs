@@ -75,6 +75,19 @@ impl Analyzer<'_> {
         Ok(made)
     }
 
+    /// A query over the catalogs that stands for a table of SQLite's own.
+    pub(super) fn schema_item(
+        &mut self,
+        text: &str,
+        name: &str,
+        alias: Option<&ast::Alias>,
+    ) -> Result<Made> {
+        let query = self.stored_query(text)?;
+        let rel = self.new_rel();
+        let plain = ast::Alias { name: name.to_owned(), columns: Vec::new() };
+        self.subquery_item(rel, query, alias.unwrap_or(&plain), false, 0)
+    }
+
     fn stored_query(&mut self, text: &str) -> Result<Query> {
         let parsed = parse(text)?;
         let [ast::Parsed { statement: ast::Statement::Select(select), .. }] = parsed.as_slice()
@@ -86,7 +99,7 @@ impl Analyzer<'_> {
         self.context.temporary = &NOTHING;
         self.levels.push(Level { sealed: true, ..Level::default() });
         let height = self.levels.len();
-        let result = self.query(select, true);
+        let result = self.in_postgres(|a| a.query(select, true));
         self.levels.truncate(height - 1);
         self.context = context;
         result

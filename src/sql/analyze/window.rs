@@ -61,6 +61,7 @@ impl Analyzer<'_> {
             order_by: Vec::new(),
             filter,
             over: Some(over),
+            lite: false,
         };
         let ty = Type::new(resolved.result);
         Ok(Expr { kind: ExprKind::Call(Box::new(window_call)), ty, pos })
@@ -113,7 +114,8 @@ impl Analyzer<'_> {
         for item in &window.order_by {
             let expr = self.at_place(Place::WindowOrder, |a| a.expr(&item.expr))?;
             let expr = self.settle(expr)?;
-            done.order_by.push(super::order::sort(expr, item)?);
+            let sort = super::order::sort(expr, item)?;
+            done.order_by.push(if self.lite { self.lite_sort(sort)? } else { sort });
         }
         if let Some(frame) = &window.frame {
             done.frame = Some(self.frame(frame, &done, pos)?);

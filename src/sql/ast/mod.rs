@@ -21,6 +21,33 @@ pub struct Parsed {
     pub text: String,
     /// 0-based character offset of `text` in the whole query string.
     pub offset: u32,
+    /// The dialect it was read in.
+    pub dialect: Dialect,
+}
+
+/// The dialect a statement was read in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Dialect {
+    /// PostgreSQL's.
+    #[default]
+    Postgres,
+    /// SQLite's: names, comparisons, functions and results are SQLite's throughout.
+    Sqlite,
+    /// It came in SQLite's dialect, and `text` and the tree are PostgreSQL's of the same
+    /// meaning.
+    Rewritten,
+}
+
+impl Dialect {
+    /// Whether the client wrote it in SQLite's dialect.
+    pub fn is_sqlite(self) -> bool {
+        self != Self::Postgres
+    }
+
+    /// Its name for people: of two words.
+    pub fn name(self) -> &'static str {
+        if self.is_sqlite() { "sqlite" } else { "postgres" }
+    }
 }
 
 /// A statement.
@@ -294,8 +321,22 @@ pub struct Insert {
     pub overriding: Option<Overriding>,
     /// ON CONFLICT
     pub on_conflict: Option<OnConflict>,
+    /// SQLite's INSERT OR …
+    pub or: Conflict,
     /// RETURNING
     pub returning: Vec<Target>,
+}
+
+/// What a row that breaks a constraint does to SQLite's INSERT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Conflict {
+    /// The statement fails.
+    #[default]
+    Abort,
+    /// The row is left out.
+    Ignore,
+    /// The rows it meets on a unique key go.
+    Replace,
 }
 
 /// OVERRIDING clause of INSERT.

@@ -5,7 +5,7 @@ use pg_query::protobuf::{self, OnConflictAction, OverridingKind, node::Node as N
 use super::expr::{collation, plain_column};
 use super::{Lower, Lowered, Stop, missing, text_of};
 use crate::sql::ast::{
-    Assignment, Delete, Expr, ExprKind, Insert, OnConflict, Overriding, Target, Update,
+    Assignment, Conflict, Delete, Expr, ExprKind, Insert, OnConflict, Overriding, Target, Update,
 };
 
 type Node = protobuf::Node;
@@ -43,6 +43,7 @@ impl Lower<'_> {
             source,
             overriding,
             on_conflict,
+            or: Conflict::Abort,
             returning,
         })
     }

@@ -27,7 +27,7 @@ use std::ffi::CString;
 
 use pg_query::protobuf;
 
-use super::ast::{Name, Parsed, Statement};
+use super::ast::{Dialect, Name, Parsed, Statement};
 use crate::error::{Error, Result, SqlState, state};
 use deep::MAX_DEPTH;
 
@@ -73,7 +73,7 @@ fn parsed(text: &str, raw: protobuf::RawStmt) -> Result<Parsed> {
         Err(Stop::Unsupported(what)) => Statement::Unsupported(what),
         Err(Stop::Error(error)) => return Err(error.shifted(offset)),
     };
-    Ok(Parsed { statement, text: own.to_owned(), offset })
+    Ok(Parsed { statement, text: own.to_owned(), offset, dialect: Dialect::Postgres })
 }
 
 /// Number of characters, as PostgreSQL counts positions.

@@ -3,6 +3,7 @@
 //! Owns [`plan`]. It decides nothing about types (that is `analyze`) nor about text (that
 //! is `print`). Start at [`plan`].
 
+mod dialect;
 mod joined;
 mod lift;
 mod order;
@@ -11,8 +12,8 @@ mod steps;
 mod tests;
 
 use super::Context;
-use super::analyze::{Analysis, analyze, expression};
-use super::ast::{Parsed, Statement};
+use super::analyze::{Analysis, analyze_as, expression};
+use super::ast::{Dialect, Parsed, Statement};
 use super::fingerprint::fingerprint;
 use super::ir::{self, Output};
 use super::pg::deep::with_stack;
@@ -21,6 +22,8 @@ use super::print;
 use super::shape::{Skeleton, Slot};
 use crate::error::{Error, Result};
 use crate::value::{Type, oid};
+
+pub use dialect::{Mode, live, parse_in, plan_in, rules, undecided};
 
 /// Plans one parsed statement.
 ///
@@ -35,14 +38,16 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
         columns: Vec::new(),
         catalog_version: context.catalog.version,
         fingerprint: fingerprint(&parsed.text),
+        dialect: parsed.dialect,
     };
+    let lite = parsed.dialect == Dialect::Sqlite;
     match &parsed.statement {
         Statement::Select(_)
         | Statement::Insert(_)
         | Statement::Update(_)
         | Statement::Delete(_) => {
             let (query, params, columns) =
-                with_stack(&parsed.text, || query(&parsed.statement, context))?;
+                with_stack(&parsed.text, || query(&parsed.statement, context, lite))?;
             plan.params = params;
             plan.columns = columns;
             plan.action = Action::Query(Box::new(query));
@@ -52,7 +57,7 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
             | Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_) => {
-                let (query, params, _) = with_stack(&parsed.text, || query(inner, context))?;
+                let (query, params, _) = with_stack(&parsed.text, || query(inner, context, lite))?;
                 plan.params = params;
                 plan.columns = vec![Output {
                     name: "QUERY PLAN".to_owned(),
@@ -82,6 +87,9 @@ pub fn plan_shape(
     skeleton: &Skeleton<'_>,
     context: &Context<'_>,
 ) -> Result<Option<(Plan, Vec<Slot>)>> {
+    if parsed.dialect.is_sqlite() {
+        return Ok(None);
+    }
     if !matches!(
         parsed.statement,
         Statement::Select(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)
@@ -94,7 +102,7 @@ pub fn plan_shape(
     };
     let start = at(1).unwrap_or_default();
     let (slots, made) = with_stack(&parsed.text, || {
-        let mut analysis = analyze(&parsed.statement, context)?;
+        let mut analysis = analyze_as(&parsed.statement, context, false)?;
         let slots = lift::lift(&mut analysis, skeleton, &at);
         if slots.is_empty() {
             Ok((slots, None))
@@ -110,6 +118,7 @@ pub fn plan_shape(
         columns,
         catalog_version: context.catalog.version,
         fingerprint: fingerprint(&parsed.text),
+        dialect: Dialect::Postgres,
     };
     Ok(Some((plan, slots)))
 }
@@ -134,8 +143,9 @@ fn numbered(parsed: &Parsed, skeleton: &Skeleton<'_>, slots: &[Slot], start: usi
 fn query(
     statement: &Statement,
     context: &Context<'_>,
+    lite: bool,
 ) -> Result<(QueryPlan, Vec<Type>, Vec<Output>)> {
-    printed(analyze(statement, context)?, context)
+    printed(analyze_as(statement, context, lite)?, context)
 }
 
 fn printed(

@@ -366,6 +366,11 @@ fn expression(expr: &Expr<'_>) -> String {
 }
 
 /// A node's tokens as text.
+pub(crate) fn token_text(node: &impl ToTokens) -> String {
+    text(node)
+}
+
+/// A node's tokens as text.
 fn text(node: &impl ToTokens) -> String {
     let mut writer = Writer::default();
     match node.to_tokens(&mut writer) {

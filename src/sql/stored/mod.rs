@@ -11,6 +11,7 @@ mod tests;
 use crate::error::Result;
 use crate::schema::Action;
 
+pub(crate) use lower::token_text;
 pub use lower::unquote;
 
 /// Reads one CREATE statement as `sqlite_schema` holds it.

@@ -213,6 +213,7 @@ impl Editor<'_> {
                 source: Some(Box::new(query.clone())),
                 overriding: None,
                 on_conflict: None,
+                or: ast::Conflict::Abort,
                 returning: Vec::new(),
             };
             // Row images stay on: the rows travel as ordinary inserts behind the DDL.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Editor;
 use crate::error::{Error, Result};
 use crate::schema::{Catalog, Relation};
-use crate::sql::ast::{Parsed, Statement};
+use crate::sql::ast::{Dialect, Parsed, Statement};
 use crate::sql::plan::{Action, FrozenSource, Plan, QueryPlan};
 use crate::sql::{Context, parse, plan};
 use crate::value::Cell;
@@ -16,7 +16,8 @@ type Prepared = crate::backend::sqlite::Statement;
 impl Editor<'_> {
     /// Plans one statement against the catalog as it is now.
     pub(super) fn plan(&self, statement: Statement) -> Result<Plan> {
-        let parsed = Parsed { statement, text: String::new(), offset: 0 };
+        let parsed =
+            Parsed { statement, text: String::new(), offset: 0, dialect: Dialect::Postgres };
         plan(&parsed, &self.context())
     }
 

@@ -18,6 +18,9 @@ fn name(table: &Relation, index: u32) -> Result<String> {
 
 impl Printer<'_> {
     pub(super) fn insert(&mut self, insert: &Insert) -> Result<String> {
+        if insert.replace {
+            return self.replace(insert);
+        }
         let table = &insert.table.0;
         let with = self.with(insert.recursive, &insert.ctes)?;
         let alias = self.bind(insert.rel, &insert.alias, column_names(table));
@@ -39,6 +42,53 @@ impl Printer<'_> {
         if let Some(conflict) = &insert.on_conflict {
             sql.push_str(&self.on_conflict(table, conflict)?);
         }
+        sql.push_str(&self.returning(&insert.returning, &insert.outputs)?);
+        Ok(sql)
+    }
+
+    /// SQLite's INSERT OR REPLACE: the rows that a new one meets on any unique key go first.
+    fn replace(&mut self, insert: &Insert) -> Result<String> {
+        let table = &insert.table.0;
+        if table.indexes.iter().any(|i| i.unique) {
+            let what = "INSERT OR REPLACE into a table with a unique index over expressions";
+            return Err(Error::unsupported(what));
+        }
+        let with = self.with(insert.recursive, &insert.ctes)?;
+        let names = insert.columns.iter().map(|c| name(table, *c)).collect::<Result<Vec<_>>>()?;
+        let source = self.insert_source(&insert.source)?;
+        let (new, gone, old, one) =
+            (self.unique("new"), self.unique("gone"), self.unique("old"), self.unique("one"));
+        let mut met = Vec::new();
+        for unique in &table.uniques {
+            let keys = unique.columns.iter().map(|c| u32::try_from(*c).unwrap_or(u32::MAX));
+            let keys: Vec<u32> = keys.collect();
+            // A key that is not given a value is numbered anew, or NULL, and meets nothing.
+            if !keys.iter().all(|k| insert.columns.contains(k)) {
+                continue;
+            }
+            let tests = keys
+                .iter()
+                .map(|k| name(table, *k).map(|n| format!("{old}.{n} = {one}.{n}")))
+                .collect::<Result<Vec<_>>>()?;
+            met.push(format!("({})", tests.join(" AND ")));
+        }
+        let met = if met.is_empty() { "FALSE".to_owned() } else { met.join(" OR ") };
+        let head = match with.trim_end() {
+            "" => "WITH ".to_owned(),
+            with => format!("{with}, "),
+        };
+        let columns = names.join(", ");
+        let values: Vec<String> = names.iter().map(|n| format!("{one}.{n}")).collect();
+        let alias = self.bind(insert.rel, &insert.alias, column_names(table));
+        let mut sql = format!(
+            "{head}{new}({columns}) AS ({}), {gone} AS (DELETE FROM {t} AS {old} USING {new} AS \
+             {one} WHERE {met} RETURNING 1) INSERT INTO {t} AS {alias} ({columns}) SELECT {} FROM \
+             {new} AS {one}, (SELECT count(*) FROM {gone}) AS {}",
+            source.trim_start(),
+            values.join(", "),
+            self.unique("first"),
+            t = table_name(table),
+        );
         sql.push_str(&self.returning(&insert.returning, &insert.outputs)?);
         Ok(sql)
     }

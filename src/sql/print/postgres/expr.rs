@@ -1,6 +1,7 @@
 //! Expressions.
 
 use super::Printer;
+use super::lite;
 use super::literal::{literal, type_text};
 use crate::error::{Error, Result};
 use crate::sql::ir::{
@@ -8,6 +9,7 @@ use crate::sql::ir::{
 };
 use crate::sql::print::quoted;
 use crate::sql::types::ordered_set;
+use crate::value::oid;
 
 /// The operator a comparison is written with.
 fn symbol(op: Comparison) -> &'static str {
@@ -32,8 +34,9 @@ fn not(flag: bool) -> &'static str {
 impl Printer<'_> {
     pub(super) fn expr(&mut self, expr: &Expr) -> Result<String> {
         Ok(match &expr.kind {
-            ExprKind::Const(cell) => literal(cell, expr.ty)?,
+            ExprKind::Const(cell) => literal(cell, lite::plain_type(expr.ty))?,
             ExprKind::Param(n) => format!("${n}::{}", type_text(expr.ty)?),
+            ExprKind::Frozen(n) if self.live => self.live(*n)?,
             ExprKind::Frozen(n) => {
                 format!("${}::{}", self.params.len() + *n as usize + 1, type_text(expr.ty)?)
             }
@@ -47,6 +50,7 @@ impl Printer<'_> {
                 format!("excluded.{column}")
             }
             ExprKind::Op(op) => self.operator(op)?,
+            ExprKind::Call(call) if call.lite => self.lite_call(call, expr.ty)?,
             ExprKind::Call(call) => self.call(call)?,
             ExprKind::And(parts) => format!("({})", self.list(parts, " AND ")?),
             ExprKind::Or(parts) => format!("({})", self.list(parts, " OR ")?),
@@ -78,6 +82,7 @@ impl Printer<'_> {
             }
             ExprKind::NullIf(a, b) => format!("NULLIF({}, {})", self.expr(a)?, self.expr(b)?),
             ExprKind::Cast(inner, kind) => self.cast(inner, *kind, expr)?,
+            ExprKind::Collate(inner, name) if self.lite && name == "NOCASE" => self.expr(inner)?,
             ExprKind::Collate(inner, name) => {
                 format!("({} COLLATE {})", self.expr(inner)?, quoted(name))
             }
@@ -218,9 +223,21 @@ impl Printer<'_> {
     pub(super) fn sorts(&mut self, sorts: &[Sort]) -> Result<String> {
         let mut parts = Vec::with_capacity(sorts.len());
         for sort in sorts {
+            let ordinal = matches!(sort.expr.kind, ExprKind::OutputColumn(_));
+            if self.lite && sort.expr.ty.oid == oid::JSONB {
+                return Err(Error::unsupported("a sort over values of different kinds"));
+            }
+            // A bare constant would be an ordinal.
+            if self.lite && matches!(sort.expr.kind, ExprKind::Const(_)) {
+                continue;
+            }
+            let mut key = self.expr(&sort.expr)?;
+            if self.lite && !ordinal && lite::is_text(sort.expr.ty) {
+                key = format!("({key}) COLLATE \"C\"");
+            }
             parts.push(format!(
                 "{} {} NULLS {}",
-                self.expr(&sort.expr)?,
+                key,
                 if sort.descending { "DESC" } else { "ASC" },
                 if sort.nulls_first { "FIRST" } else { "LAST" }
             ));
@@ -228,7 +245,7 @@ impl Printer<'_> {
         Ok(parts.join(", "))
     }
 
-    fn over(&mut self, window: &Window) -> Result<String> {
+    pub(super) fn over(&mut self, window: &Window) -> Result<String> {
         let mut parts = Vec::new();
         if !window.partition_by.is_empty() {
             parts.push(format!("PARTITION BY {}", self.list(&window.partition_by, ", ")?));

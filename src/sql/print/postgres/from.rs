@@ -51,6 +51,12 @@ impl Printer<'_> {
                 let lateral = if *lateral { "LATERAL " } else { "" };
                 Ok(format!("{lateral}({sql}) AS {alias}"))
             }
+            From::Function { rel, call, alias, columns, .. } if call.lite => {
+                let sql = self.json_each(call)?;
+                let names: Vec<String> = (0..columns.len()).map(output_name).collect();
+                let alias = self.bind(*rel, alias, names.clone());
+                Ok(format!("LATERAL {sql} AS {alias}({})", names.join(", ")))
+            }
             From::Function { rel, call, alias, columns, ordinality, lateral } => {
                 let sql = self.call(call)?;
                 // Names that a definition list gives are those of the object's fields.

@@ -6,6 +6,7 @@
 mod dml;
 mod expr;
 mod from;
+mod lite;
 mod literal;
 mod query;
 
@@ -14,14 +15,28 @@ use std::collections::{HashMap, HashSet};
 use crate::error::{Error, Result};
 use crate::sql::Analysis;
 use crate::sql::ir::Statement;
+use crate::sql::plan::Frozen;
 use crate::sql::print::quoted;
 use crate::value::Type;
 
 /// Prints an analysed statement for PostgreSQL. Parameters are `$1` …, then the frozen
 /// values, each with its type.
 pub fn print(analysis: &Analysis) -> Result<String> {
+    print_as(analysis, false)
+}
+
+/// Prints an analysed statement for a client that talks to PostgreSQL alone: what is frozen
+/// elsewhere is computed by the server.
+pub fn print_live(analysis: &Analysis) -> Result<String> {
+    print_as(analysis, true)
+}
+
+fn print_as(analysis: &Analysis, live: bool) -> Result<String> {
     let mut printer = Printer {
         params: &analysis.params,
+        frozen: &analysis.frozen,
+        live,
+        lite: analysis.lite,
         rels: HashMap::new(),
         ctes: HashMap::new(),
         excluded: Vec::new(),
@@ -38,6 +53,11 @@ pub fn print(analysis: &Analysis) -> Result<String> {
 /// State of printing one statement.
 struct Printer<'a> {
     params: &'a [Type],
+    frozen: &'a [Frozen],
+    /// Frozen values are computed by the server.
+    live: bool,
+    /// The statement has SQLite's meaning: text sorts by its bytes.
+    lite: bool,
     /// Quoted alias and column names of each relation in scope.
     rels: HashMap<u32, (String, Vec<String>)>,
     /// Quoted names of CTEs.

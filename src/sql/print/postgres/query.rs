@@ -44,7 +44,10 @@ impl Printer<'_> {
             }
         });
         if !query.order_by.is_empty() {
-            sql.push_str(&format!(" ORDER BY {}", self.sorts(&query.order_by)?));
+            let sorts = self.sorts(&query.order_by)?;
+            if !sorts.is_empty() {
+                sql.push_str(&format!(" ORDER BY {sorts}"));
+            }
         }
         if let Some(limit) = &query.limit {
             let limit = self.expr(limit)?;
@@ -94,7 +97,11 @@ impl Printer<'_> {
         let mut list = Vec::with_capacity(select.targets.len());
         for (i, (target, column)) in select.targets.iter().zip(&query.columns).enumerate() {
             let name = if top { quoted(&column.name) } else { output_name(i) };
-            list.push(format!("{} AS {name}", self.expr(target)?));
+            let mut target_sql = self.expr(target)?;
+            if self.lite && super::lite::is_text(target.ty) {
+                target_sql = format!("({target_sql}) COLLATE \"C\"");
+            }
+            list.push(format!("{target_sql} AS {name}"));
         }
         let mut sql = format!("SELECT {distinct}{}{from}", list.join(", "));
         if let Some(filter) = &select.filter {

@@ -13,6 +13,9 @@ use crate::value::Type;
 impl Printer {
     /// An aggregate call, over a window or not.
     pub(super) fn aggregate(&mut self, call: &Call, ty: Type) -> Result<Value> {
+        if call.lite {
+            return self.lite_aggregate(call, ty);
+        }
         let mut args = self.arguments(call)?;
         let mut types: Vec<u32> = call.args.iter().map(|e| e.ty.oid).collect();
         if crate::sql::types::ordered_set(&call.name, call.oid) {

@@ -47,6 +47,9 @@ impl Printer {
 
     /// A scalar function.
     pub(super) fn scalar_call(&mut self, call: &Call, ty: Type) -> Result<Value> {
+        if call.lite {
+            return self.lite_call(call, ty);
+        }
         let args = self.arguments(call)?;
         let types: Vec<u32> =
             call.args.iter().zip(&args).map(|(e, v)| operand_type(e, v)).collect();

@@ -55,6 +55,9 @@ pub(super) fn element(array: u32) -> Option<u32> {
 
 /// Whether values of this form may be compared bare.
 pub(super) fn suits(codec: Codec, ty: Type, class: Class) -> bool {
+    if super::lite::is_marked(ty) {
+        return true;
+    }
     if ty.oid == oid::JSONB || element(ty.oid).is_some() {
         return false;
     }

@@ -24,6 +24,7 @@ impl Printer {
                 .cloned()
                 .ok_or_else(|| Error::internal("output column out of range")),
             ExprKind::Cast(inner, kind) => self.cast(inner, *kind, expr.ty),
+            ExprKind::Collate(inner, name) if name == "NOCASE" => self.value(inner),
             ExprKind::Collate(inner, name) => {
                 if matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
                     self.value(inner)

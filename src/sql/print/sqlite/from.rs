@@ -180,6 +180,9 @@ impl Printer {
         columns: &[Output],
         ordinality: bool,
     ) -> Result<String> {
+        if call.lite {
+            return self.lite_function(rel, call, alias, columns);
+        }
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.value(arg)?);

@@ -28,7 +28,8 @@ impl Printer {
                     .ok_or_else(|| Error::internal("column index out of range"))
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut sql = format!("{with}INSERT INTO {} AS {alias}", table_name(table));
+        let or = if insert.replace { "OR REPLACE " } else { "" };
+        let mut sql = format!("{with}INSERT {or}INTO {} AS {alias}", table_name(table));
         if targets.is_empty() {
             if !self.checks.is_empty() {
                 return Err(Error::unsupported("DEFAULT VALUES on a table with such a CHECK"));

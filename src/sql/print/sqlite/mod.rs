@@ -19,6 +19,7 @@ mod grouping;
 mod guard;
 mod insert;
 mod like;
+mod lite;
 mod names;
 mod quantified;
 pub mod registry;

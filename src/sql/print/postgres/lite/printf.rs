@@ -1,0 +1,127 @@
+//! printf() and format() with a constant format: the directives applications use.
+
+use super::{Held, Printer, cannot, constant_text, held, quote};
+use crate::error::Result;
+use crate::sql::ir::Expr;
+
+/// One directive: flags, width, precision.
+#[derive(Debug, Default)]
+struct Directive {
+    left: bool,
+    zero: bool,
+    comma: bool,
+    width: usize,
+    precision: Option<usize>,
+}
+
+impl Printer<'_> {
+    pub(super) fn printf(&mut self, format: &Expr, args: &[Expr]) -> Result<String> {
+        let format = constant_text(format)
+            .ok_or_else(|| cannot("printf() with a format that is no constant"))?;
+        let (mut parts, mut plain) = (Vec::new(), String::new());
+        let mut chars = format.chars().peekable();
+        let mut args = args.iter();
+        while let Some(c) = chars.next() {
+            if c != '%' {
+                plain.push(c);
+                continue;
+            }
+            let mut directive = Directive::default();
+            while let Some(flag) = chars.next_if(|c| matches!(*c, '-' | '0' | ',')) {
+                match flag {
+                    '-' => directive.left = true,
+                    '0' => directive.zero = true,
+                    _ => directive.comma = true,
+                }
+            }
+            while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+                directive.width =
+                    directive.width * 10 + digit.to_digit(10).map_or(0, |d| d as usize);
+            }
+            if chars.next_if_eq(&'.').is_some() {
+                let mut n = 0;
+                while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+                    n = n * 10 + digit.to_digit(10).map_or(0, |d| d as usize);
+                }
+                directive.precision = Some(n);
+            }
+            while chars.next_if_eq(&'l').is_some() {}
+            let letter = chars.next().unwrap_or(' ');
+            if letter == '%' {
+                plain.push('%');
+                continue;
+            }
+            let arg = args.next().ok_or_else(|| cannot("printf() with too few arguments"))?;
+            let sql = self.directive(letter, &directive, arg)?;
+            if !plain.is_empty() {
+                parts.push(quote(&std::mem::take(&mut plain)));
+            }
+            parts.push(sql);
+        }
+        if !plain.is_empty() || parts.is_empty() {
+            parts.push(quote(&plain));
+        }
+        Ok(format!("({})", parts.join(" || ")))
+    }
+
+    fn directive(&mut self, letter: char, how: &Directive, arg: &Expr) -> Result<String> {
+        let kind = held(arg.ty);
+        let number = matches!(kind, Held::Bool | Held::Int | Held::Real | Held::Num(_));
+        let text = match letter {
+            'd' | 'i' if number && how.precision.is_none() => {
+                let value = self.expr(arg)?;
+                let value = match kind {
+                    Held::Bool => format!("({value})::int4"),
+                    Held::Int => value,
+                    _ => format!("trunc({value})"),
+                };
+                let shape = if how.comma {
+                    "FM999,999,999,999,999,999,990"
+                } else {
+                    "FM9999999999999999990"
+                };
+                format!("coalesce(to_char(({value})::int8, '{shape}'), '0')")
+            }
+            'f' if number && !how.comma => {
+                let value = self.expr(arg)?;
+                let value = if kind == Held::Bool { format!("({value})::int4") } else { value };
+                let digits = how.precision.unwrap_or(6);
+                let zero =
+                    if digits == 0 { "0".to_owned() } else { format!("0.{}", "0".repeat(digits)) };
+                format!("coalesce(round(({value})::float8::numeric, {digits})::text, '{zero}')")
+            }
+            's' => {
+                let value = self.as_text(arg)?;
+                let value = format!("coalesce({value}, '')");
+                match how.precision {
+                    Some(n) => format!("substr({value}, 1, {n})"),
+                    None => value,
+                }
+            }
+            'x' if kind == Held::Int => format!("to_hex({})", self.expr(arg)?),
+            'X' if kind == Held::Int => format!("upper(to_hex({}))", self.expr(arg)?),
+            _ => return Err(cannot(format_args!("printf() with %{letter} here"))),
+        };
+        if how.width == 0 {
+            return Ok(text);
+        }
+        let width = how.width;
+        Ok(match (how.left, how.zero && letter != 's') {
+            (true, _) => {
+                format!(
+                    "(SELECT rpad(v.x, greatest({width}, length(v.x))) FROM (SELECT {text} AS x) AS v)"
+                )
+            }
+            (false, true) => format!(
+                "(SELECT (CASE WHEN v.x LIKE '-%' THEN '-' || lpad(substr(v.x, 2), \
+                 greatest({width} - 1, length(v.x) - 1), '0') \
+                 ELSE lpad(v.x, greatest({width}, length(v.x)), '0') END) FROM (SELECT {text} AS x) AS v)"
+            ),
+            (false, false) => {
+                format!(
+                    "(SELECT lpad(v.x, greatest({width}, length(v.x))) FROM (SELECT {text} AS x) AS v)"
+                )
+            }
+        })
+    }
+}
