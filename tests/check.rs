@@ -186,3 +186,24 @@ fn translate_refuses_with_the_sqlstate() {
     assert_eq!(crossfade(&["translate", "--to", "oracle", "SELECT 1"]).0, 2);
     assert_eq!(crossfade(&["translate", "--sqlite", "/nonexistent.db", "SELECT 1"]).0, 3);
 }
+
+#[test]
+fn a_reader_that_leaves_early_is_no_fault() {
+    let proxy = crate::common::Proxy::direct();
+    for arguments in
+        [&["status", "--json"][..], &["status"], &["version"], &["completions", "bash"]]
+    {
+        // The reading end is closed before anything is written.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_crossfade"))
+            .args(arguments)
+            .env("CROSSFADE_ADMIN_URL", proxy.http())
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    }
+}

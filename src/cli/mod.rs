@@ -2,10 +2,10 @@
 //!
 //! Owns flags, texts and exit codes of the public contract. Verbs talk to the running proxy
 //! over HTTP and never touch a back end. stdout is data, stderr is talk. Start at [`Cli`].
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod client;
 mod load;
+pub(crate) mod out;
 mod render;
 mod verbs;
 

@@ -1,6 +1,6 @@
 //! The verbs that ask or order a running proxy.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::{Client, Failure, Result};
 use super::{AdminArgs, DivergenceAction, DivergenceArgs, OrderArgs, StatusArgs, Verb};
-use super::{exit, render};
+use super::{exit, out, render};
 use crate::control::{Gate, Options, Status, Task, TaskState};
 use crate::divergence::Group;
 
@@ -30,11 +30,13 @@ pub(super) fn execute(verb: &Verb) -> u8 {
         Verb::Complete(args) => order("complete", args),
         Verb::Completions { shell } => {
             let mut command = <super::Cli as clap::CommandFactory>::command();
-            clap_complete::generate(*shell, &mut command, "crossfade", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut command, "crossfade", &mut script);
+            out::data(String::from_utf8_lossy(&script));
             Ok(exit::DONE)
         }
         Verb::Version => {
-            println!("crossfade {}", env!("CARGO_PKG_VERSION"));
+            out::line(concat!("crossfade ", env!("CARGO_PKG_VERSION")));
             Ok(exit::DONE)
         }
         // The assembly runs these; it does not send them here.
@@ -44,19 +46,19 @@ pub(super) fn execute(verb: &Verb) -> u8 {
 }
 
 fn report(failure: &Failure) -> u8 {
-    eprintln!("error: {}", failure.message);
+    out::talk(format_args!("error: {}\n", failure.message));
     if let Some(gates) = failure.body.as_ref().and_then(|b| b.get("gates")) {
         let gates: Vec<Gate> = serde_json::from_value(gates.clone()).unwrap_or_default();
-        eprint!("{}", render::gates(&gates));
+        out::talk(render::gates(&gates));
     }
     if let Some(hint) = &failure.hint {
-        eprintln!("hint: {hint}");
+        out::talk(format_args!("hint: {hint}\n"));
     }
     failure.code
 }
 
-fn print_json(value: &impl serde::Serialize) {
-    println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+fn print_json(value: &impl serde::Serialize) -> bool {
+    out::line(serde_json::to_string_pretty(value).unwrap_or_default())
 }
 
 fn client(admin: &AdminArgs) -> Client {
@@ -67,16 +69,16 @@ fn status(args: &StatusArgs) -> Result<u8> {
     let client = client(&args.admin);
     loop {
         let value: Value = client.get("/api/v1/status")?;
-        if args.admin.json {
-            print_json(&value);
+        let read = if args.admin.json {
+            print_json(&value)
         } else {
             let status: Status = serde_json::from_value(value).unwrap_or_default();
             if args.watch && std::io::stdout().is_terminal() {
-                print!("\x1b[2J\x1b[H");
+                out::data("\x1b[2J\x1b[H");
             }
-            print!("{}", render::status(&status));
-        }
-        if !args.watch {
+            out::data(render::status(&status))
+        };
+        if !args.watch || !read {
             return Ok(exit::DONE);
         }
         // The watcher's own pace; nothing waits for it.
@@ -121,10 +123,10 @@ fn divergences(args: &DivergenceArgs) -> Result<u8> {
             if args.admin.json {
                 print_json(&json!({"divergences": groups}));
             } else if parsed.is_empty() {
-                eprintln!("no divergences");
+                out::talk("no divergences\n");
             } else {
-                print!("{}", render::divergences(&parsed));
-                eprintln!("hint: crossfade divergences show {}", parsed[0].id);
+                out::data(render::divergences(&parsed));
+                out::talk(format_args!("hint: crossfade divergences show {}\n", parsed[0].id));
             }
             let open = parsed.iter().any(|g| g.state == crate::divergence::GroupState::Open);
             Ok(if open { exit::NO } else { exit::DONE })
@@ -132,9 +134,9 @@ fn divergences(args: &DivergenceArgs) -> Result<u8> {
         DivergenceAction::Show { id } => {
             let value: Value = client.get(&format!("/api/v1/divergences/{id}"))?;
             match serde_json::from_value::<Group>(value.clone()) {
-                Ok(group) if !args.admin.json => print!("{}", render::divergence(&group)),
+                Ok(group) if !args.admin.json => out::data(render::divergence(&group)),
                 _ => print_json(&value),
-            }
+            };
             Ok(exit::DONE)
         }
         DivergenceAction::Accept { id, reason, owner, expires } => {
@@ -146,19 +148,19 @@ fn divergences(args: &DivergenceArgs) -> Result<u8> {
             if args.admin.json {
                 print_json(&value);
             } else {
-                println!("{id} accepted");
+                out::line(format_args!("{id} accepted"));
             }
             Ok(exit::DONE)
         }
         DivergenceAction::Export => {
             for group in all_groups(&client)? {
-                println!("{group}");
+                out::line(group);
             }
             Ok(exit::DONE)
         }
         DivergenceAction::Replay { id } => {
             let value: Value = client.get(&format!("/api/v1/divergences/{id}"))?;
-            print!("{}", value["replay"].as_str().unwrap_or(""));
+            out::data(value["replay"].as_str().unwrap_or(""));
             Ok(exit::DONE)
         }
     }
@@ -183,8 +185,7 @@ fn confirm(verb: &str, args: &OrderArgs) -> Result<()> {
     if !std::io::stdin().is_terminal() {
         return Err(refuse(format!("{verb} without a terminal needs --yes")));
     }
-    eprint!("{verb} now? Type {verb} to go on: ");
-    let _ = std::io::stderr().flush();
+    out::talk(format_args!("{verb} now? Type {verb} to go on: "));
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line).is_ok();
     if read && line.trim() == verb { Ok(()) } else { Err(refuse(format!("{verb} not confirmed"))) }
@@ -213,8 +214,7 @@ fn order(verb: &str, args: &OrderArgs) -> Result<u8> {
     loop {
         let task: Task = client.get(&format!("/api/v1/tasks/{}", accepted.task))?;
         if !args.admin.json {
-            print!("{}", render::steps(&task, shown));
-            let _ = std::io::stdout().flush();
+            out::data(render::steps(&task, shown));
             shown = task.steps.len();
         }
         if task.state != TaskState::Running {
@@ -229,12 +229,12 @@ fn order(verb: &str, args: &OrderArgs) -> Result<u8> {
 
 fn conclude(task: &Task, json: bool) -> u8 {
     if let (Some(result), false) = (&task.result, json) {
-        println!("{result}");
+        out::line(result);
     }
     if let Some(error) = &task.error {
-        eprintln!("error: {}", error.message);
+        out::talk(format_args!("error: {}\n", error.message));
         if let Some(hint) = &error.hint {
-            eprintln!("hint: {hint}");
+            out::talk(format_args!("hint: {hint}\n"));
         }
     }
     match (task.state, task.error.as_ref().map(|e| e.code.as_str())) {

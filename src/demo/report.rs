@@ -1,10 +1,9 @@
 //! What the demo prints: one line an act on stdout, talk on stderr.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use super::Trouble;
+use crate::cli::out;
 
 /// Collects how the acts went.
 #[derive(Default)]
@@ -18,14 +17,12 @@ pub(super) struct Report {
 impl Report {
     /// Says what is being done now, without a line of its own on stdout.
     pub(super) fn talk(text: &str) {
-        eprintln!("{text}");
+        out::talk(format_args!("{text}\n"));
     }
 
     /// A line of data.
     pub(super) fn say(text: &str) {
-        println!("{text}");
-        // A reader at the other end of a pipe sees each line when it is there.
-        let _ = std::io::stdout().flush();
+        out::line(text);
     }
 
     /// Prints an act's line and keeps how it went.
