@@ -261,8 +261,6 @@ pub fn type_name(type_oid: u32) -> &'static str {
         774 => "macaddr8",
         790 => "money",
         3220 => "pg_lsn",
-        3614 => "tsvector",
-        3615 => "tsquery",
         4072 => "jsonpath",
         5069 => "xid8",
         oid::TID => "tid",

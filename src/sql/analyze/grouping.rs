@@ -57,7 +57,9 @@ impl Analyzer<'_> {
             units.push(self.group_plain(std::slice::from_ref(part), entries, done)?);
         }
         let join = |chosen: &[Vec<usize>]| {
-            chosen.iter().fold(vec![Vec::new()], |sets, unit| crossed(&sets, &[unit.clone()]))
+            chosen
+                .iter()
+                .fold(vec![Vec::new()], |sets, unit| crossed(&sets, std::slice::from_ref(unit)))
         };
         Ok(match kind {
             GroupingSet::Rollup => {
