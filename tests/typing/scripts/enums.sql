@@ -90,3 +90,35 @@ select m from person except select 'sad'::mood order by 1
 prepare q(mood) as select $1, $1 > 'ok'
 execute q('sad')
 execute q('zzz')
+begin
+alter type mood add value 'zen'
+select 'zen'::mood
+rollback
+select 'zen'::mood
+begin
+create type fresh as enum ('b', 'a')
+select 'b'::fresh, enum_range(null::fresh)
+commit
+select 'b'::fresh < 'a'::fresh
+create temp table tt(m mood, fs fresh[])
+insert into tt values ('sad', '{a,b}'), ('ok', null)
+select * from tt order by m
+create table made as select m, array[m] as ms from tt
+select * from made order by m desc
+insert into made select 'soso', array['ok','sad']::mood[]
+select m, ms from made order by ms, m
+select distinct m from made order by m limit 2
+select m, rank() over (order by m) from made order by m
+select string_agg(m::text, ',' order by m) from made
+select count(*) filter (where m > 'ok') from made
+select m from made where m between 'ok' and 'sad' order by m
+select m from made where m is distinct from 'sad' order by m
+select m, case m when 'sad' then 1 else 2 end from made order by m
+select 'sad'::mood::"char"
+select 1::mood
+select 'sad'::mood::int
+select m::text = 'sad' from made order by m
+select lower(m::text) from made order by 1
+delete from made where m = 'soso'
+update made set m = 'ecstatic' where m = 'ok'
+select * from made order by m

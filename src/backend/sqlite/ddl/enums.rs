@@ -88,13 +88,7 @@ impl Editor<'_> {
             (None, Some(b)) => b - 1.0,
             (None, None) => 1.0,
         };
-        let new = Label {
-            oid: self.side.new_oid(),
-            text: label.to_owned(),
-            order,
-            // PostgreSQL lets a new label be used at once only in a new type.
-            fresh: !ty.fresh,
-        };
+        let new = Label { oid: self.side.new_oid(), text: label.to_owned(), order, fresh: true };
         ty.labels.insert(at, new);
         if before == Some(order) || behind == Some(order) {
             // No number is left between the neighbours: all are numbered anew.
