@@ -288,8 +288,13 @@ impl Config {
         environment: &BTreeMap<String, String>,
         problems: &mut Vec<String>,
     ) {
-        const OTHERS: [&str; 4] =
-            ["CROSSFADE_CONFIG", "CROSSFADE_ADMIN_URL", "CROSSFADE_TOKEN", "CROSSFADE_FAILPOINT"];
+        const OTHERS: [&str; 5] = [
+            "CROSSFADE_CONFIG",
+            "CROSSFADE_ADMIN_URL",
+            "CROSSFADE_TOKEN",
+            "CROSSFADE_FAILPOINT",
+            "CROSSFADE_FAULT",
+        ];
         let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
         for name in environment.keys().filter(|n| n.starts_with("CROSSFADE_")) {
             if known.contains(name) || OTHERS.contains(&name.as_str()) {

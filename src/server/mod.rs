@@ -42,6 +42,13 @@ const LEAVE: Duration = Duration::from_secs(2);
 
 /// Serves until a signal; the exit code of `crossfade run`.
 pub fn run(config: Config) -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    if let Ok(name) = std::env::var("CROSSFADE_FAULT")
+        && !crate::sql::fault::set(&name)
+    {
+        tracing::error!("there is no fault {name}");
+        return ExitCode::FAILURE;
+    }
     let form = match *config.log.format {
         LogFormat::Text => log::Form::Text,
         LogFormat::Json => log::Form::Json,

@@ -219,7 +219,9 @@ impl Session {
             let message = "SET requires parameter name";
             return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message).into());
         };
-        let value = arguments.get(1).map(|v| vec![v.to_owned()]);
+        // An empty search_path given as a value is a list without names, not a name without letters.
+        let empty = |v: &str| v.is_empty() && name.eq_ignore_ascii_case("search_path");
+        let value = arguments.get(1).map(|v| if empty(v) { vec![] } else { vec![v.to_owned()] });
         let local = arguments.flag(2);
         // Unlike SET LOCAL, set_config says nothing outside a block.
         if self.transaction.block == super::transaction::Block::Open || !local {

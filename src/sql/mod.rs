@@ -8,6 +8,7 @@
 pub mod analyze;
 pub mod ast;
 mod context;
+pub mod fault;
 pub mod fingerprint;
 pub mod ir;
 pub(crate) mod lexer;

@@ -250,7 +250,8 @@ impl Analyzer<'_> {
         self.level().in_aggregate = false;
         let (resolved, order_by, filter) = parts?;
         // Only now: a call that cannot be resolved is 42883 wherever it stands.
-        let outer = self.belongs_outside(&resolved.args);
+        let sorted = order_by.iter().map(|s: &Sort| &s.expr);
+        let outer = self.belongs_outside(resolved.args.iter().chain(sorted).chain(&filter));
         if !outer && !place.allows_aggregates() {
             let message = format!("aggregate functions are not allowed in {}", place.name());
             return Err(errors::client(state::GROUPING_ERROR, pos, message));
@@ -384,8 +385,9 @@ impl Analyzer<'_> {
         Ok(())
     }
 
-    /// Whether an aggregate's arguments only use columns of outer queries.
-    pub(super) fn belongs_outside(&self, args: &[Expr]) -> bool {
+    /// Whether an aggregate's arguments, its order and filter included, only use columns of outer
+    /// queries.
+    pub(super) fn belongs_outside<'e>(&self, args: impl Iterator<Item = &'e Expr>) -> bool {
         let here = self.levels.len();
         let (mut own, mut outer) = (false, false);
         for arg in args {
@@ -393,6 +395,8 @@ impl Analyzer<'_> {
                 if let ExprKind::Column(rel, _) = &e.kind {
                     match self.rel_levels.get(rel) {
                         Some(level) if *level < here => outer = true,
+                        // A relation of a subquery within the call.
+                        Some(level) if *level > here => {}
                         _ => own = true,
                     }
                 }

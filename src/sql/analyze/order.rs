@@ -238,7 +238,7 @@ impl Analyzer<'_> {
                     }
                 };
             }
-            A::Literal(literal) if !matches!(literal, Literal::Bool(_)) => {
+            A::Literal(_) => {
                 return Err(errors::syntax(expr.pos, format!("non-integer constant in {clause}")));
             }
             _ => {}

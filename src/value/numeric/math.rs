@@ -134,6 +134,14 @@ fn zero_at(scale: u32) -> Numeric {
 impl Numeric {
     /// Square root; 2201F of a negative number.
     pub fn sqrt(&self) -> Result<Self> {
+        self.sqrt_to_scale(None)
+    }
+
+    /// Square root with a scale of the caller's choice, at least this value's own.
+    ///
+    /// # Errors
+    /// 2201F for negative values.
+    pub fn sqrt_to_scale(&self, scale: Option<u32>) -> Result<Self> {
         let Self::Finite(n, s) = self else {
             return if matches!(self, Self::NegInfinity) {
                 Err(invalid(
@@ -150,8 +158,10 @@ impl Numeric {
                 "cannot take square root of a negative number",
             ));
         }
-        let weight = leading_digit(n, *s).0 * 2 + 1;
-        let scale = clamp_scale(MIN_SIGNIFICANT - weight, &[*s]);
+        let scale = match scale {
+            Some(scale) => scale,
+            None => clamp_scale(MIN_SIGNIFICANT - (leading_digit(n, *s).0 * 2 + 1), &[*s]),
+        };
         // One digit more than asked for decides the rounding: a root never ends in a tie.
         let root = (n * pow10(2 * (scale + 1) - s)).sqrt();
         Self::finite(divide_rounded(&root, &BigInt::from(10u32)), scale)

@@ -74,7 +74,6 @@ pub(super) fn convert(datum: Datum, from: u32, to: u32, style: &Style) -> Result
             Datum::Jsonb(json) => match json.as_str() {
                 "true" => Ok(Datum::Bool(true)),
                 "false" => Ok(Datum::Bool(false)),
-                "null" => Ok(Datum::Null),
                 _ => Err(json_refused(json, to)),
             },
             _ => Err(refused(from, to)),
@@ -248,7 +247,6 @@ fn numeric_float(n: &Numeric, to: u32) -> Result<Datum> {
 fn json_number(json: &str, to: u32) -> Result<Datum> {
     match json.bytes().next() {
         Some(b'-' | b'0'..=b'9') => Ok(Datum::Numeric(Numeric::parse(json)?)),
-        _ if json == "null" => Ok(Datum::Null),
         _ => Err(json_refused(json, to)),
     }
 }

@@ -355,13 +355,13 @@ fn make_date(year: i64, month: i64, day: i64) -> Result<i32> {
 }
 
 fn make_time(hour: i64, minute: i64, second: f64) -> Result<i64> {
-    let whole = hour * HOUR + minute * MINUTE + (second * 1e6).round_ties_even() as i64;
-    let fits = (0..=24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0.0..=60.0).contains(&second)
-        && whole <= DAY;
+    let fits =
+        (0..=24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&second);
     if fits {
-        return Ok(whole);
+        let whole = hour * HOUR + minute * MINUTE + (second * 1e6).round_ties_even() as i64;
+        if whole <= DAY {
+            return Ok(whole);
+        }
     }
     Err(Error::client(
         state::DATETIME_FIELD_OVERFLOW,

@@ -160,7 +160,13 @@ fn trunc_interval(a: &Args<'_>) -> Result<Cell> {
         Some("second") => micros(span, SECOND),
         Some("milliseconds") => micros(span, 1000),
         Some("microseconds") => span,
-        _ => return Err(unknown_unit(&name.to_ascii_lowercase(), "interval")),
+        Some(known) => {
+            let message = format!("unit \"{known}\" not supported for type interval");
+            let error = Error::client(state::FEATURE_NOT_SUPPORTED, message);
+            let weeks = "Months usually have fractional weeks.";
+            return Err(if known == "week" { error.detail(weeks) } else { error });
+        }
+        None => return Err(unknown_unit(&name.to_ascii_lowercase(), "interval")),
     };
     interval(span)
 }

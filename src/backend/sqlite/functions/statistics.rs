@@ -71,7 +71,8 @@ impl Accumulate for Exact {
         }
         let below = if self.sample { n.mul(&Numeric::from(count - 1))? } else { n.mul(&n)? };
         let variance = above.div(&below)?;
-        number(&if self.root { variance.sqrt()? } else { variance })
+        // The root is taken to the quotient's own scale.
+        number(&if self.root { variance.sqrt_to_scale(variance.scale())? } else { variance })
     }
 }
 

@@ -276,7 +276,8 @@ fn mismatch(value: &str, name: &str) -> Error {
 fn read(a: &Args<'_>) -> Result<i64> {
     let (value, template) = (a.text(0)?, a.text(1)?);
     let mut rest = value;
-    let mut fields = (1_i64, 1_i64, 1_i64);
+    // A template without a year means the year 0: 1 BC.
+    let mut fields = (0_i64, 1_i64, 1_i64);
     let mut micros = 0_i64;
     let (mut hour12, mut evening) = (None, None);
     let list = pieces(template)?;

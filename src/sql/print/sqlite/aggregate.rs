@@ -7,6 +7,7 @@ use super::names::Printer;
 use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
 use crate::schema::Codec;
+use crate::sql::fault;
 use crate::sql::ir::{Call, Expr, Sort};
 use crate::value::Type;
 
@@ -25,7 +26,9 @@ impl Printer {
             }
         }
         let mut value = self.aggregate_core(call, &args, &types, ty)?;
-        if let Some(filter) = &call.filter {
+        if let Some(filter) = &call.filter
+            && !fault::on("aggregate_filter")
+        {
             value.sql.push_str(&format!(" FILTER (WHERE {})", self.logical(filter)?));
         }
         if let Some(over) = &call.over {
@@ -55,7 +58,7 @@ impl Printer {
         }
         let template = lookup(Kind::Aggregate, &call.name, types)
             .ok_or_else(|| unsupported_function(&call.name, types))?;
-        if call.distinct {
+        if call.distinct && !fault::on("aggregate_distinct") {
             return self.distinct_aggregate(call, args, template, ty);
         }
         let mut sql = expand(template, args, ty)?;

@@ -5,6 +5,7 @@
 
 use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
+use crate::sql::fault;
 use crate::value::{Type, is_enum, oid};
 
 /// A logical cell of one type as the logical cell of another.
@@ -16,7 +17,8 @@ pub(super) fn convert(sql: &str, from: Type, to: Type, explicit: bool) -> Result
     }
     let mut out = if from.oid == to.oid { sql.to_owned() } else { base(sql, from.oid, to.oid)? };
     // A cast between types has lost the modifier; between equal modifiers nothing changes.
-    if to.typmod != -1 && (from.oid != to.oid || from.typmod != to.typmod) {
+    let cut = !fault::on("cast_length");
+    if cut && to.typmod != -1 && (from.oid != to.oid || from.typmod != to.typmod) {
         out = format!("pg_typmod({out}, {}, {}, {})", to.oid, to.typmod, u8::from(explicit));
     }
     Ok(out)

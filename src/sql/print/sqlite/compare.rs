@@ -6,6 +6,7 @@ use super::codec::{Class, Rounding, bare, encode_for, key, logical, same_form, s
 use super::names::Printer;
 use crate::error::{Error, Result};
 use crate::schema::Codec;
+use crate::sql::fault;
 use crate::sql::ir::{Comparison, Expr};
 use crate::value::{Type, is_enum, oid};
 
@@ -181,6 +182,9 @@ impl Printer {
         let (va, vb) = (self.value(a)?, self.value(b)?);
         check(&va)?;
         let (l, r) = align(va, vb, Class::Equality, Rounding::Exact)?;
+        if fault::on("is_distinct") {
+            return Ok(format!("({l} {} {r})", if not { "=" } else { "<>" }));
+        }
         Ok(format!("({l} {} {r})", if not { "IS" } else { "IS NOT" }))
     }
 
@@ -217,7 +221,7 @@ impl Printer {
                 }
             })
             .collect();
-        let not = if not { "NOT " } else { "" };
+        let not = if not && !fault::on("not_in") { "NOT " } else { "" };
         Ok(format!("({left} {not}IN ({}))", right.join(", ")))
     }
 

@@ -135,9 +135,17 @@ pub(super) fn mentions_other(expr: &Expr, rel: u32) -> bool {
     seen.used.iter().any(|u| *u != rel && !seen.defined.contains(u))
 }
 
+/// Whether a subquery of an expression reads a table.
+pub(super) fn reads_table(expr: &Expr, table_oid: u32) -> bool {
+    let mut seen = Walk::default();
+    seen.expr(expr);
+    seen.tables.contains(&table_oid)
+}
+
 /// What occurs in a tree.
 #[derive(Default)]
 struct Walk {
+    tables: HashSet<u32>,
     used: HashSet<u32>,
     defined: HashSet<u32>,
     ctes: HashSet<u32>,
@@ -168,7 +176,8 @@ impl Walk {
 
     fn from(&mut self, from: &From) {
         match from {
-            From::Table { rel, .. } => {
+            From::Table { rel, table, .. } => {
+                self.tables.insert(table.0.oid);
                 self.defined.insert(*rel);
             }
             From::Cte { rel, cte, .. } => {

@@ -5,6 +5,7 @@ use super::codec::{literal, logical};
 use super::names::Printer;
 use crate::error::{Error, Result};
 use crate::schema::Codec;
+use crate::sql::fault;
 use crate::sql::ir::{ArrayPart, CallKind, CastKind, Expr, ExprKind};
 use crate::value::{Type, oid};
 
@@ -46,6 +47,9 @@ impl Printer {
 
     /// Kinds whose value is always logical.
     fn plain(&mut self, expr: &Expr) -> Result<String> {
+        if expr.ty.oid == oid::BPCHAR && expr.ty.typmod == -1 && loses_length(expr) {
+            return Err(Error::unsupported("char(n) values of different lengths in one place"));
+        }
         Ok(match &expr.kind {
             ExprKind::Const(cell) => literal(cell),
             ExprKind::Param(n) => format!("?{n}"),
@@ -167,7 +171,9 @@ impl Printer {
         for (when, then) in branches {
             sql.push_str(&format!(" WHEN {} THEN {}", self.logical(when)?, self.logical(then)?));
         }
-        if let Some(otherwise) = otherwise {
+        if let Some(otherwise) = otherwise
+            && !fault::on("case_else")
+        {
             sql.push_str(&format!(" ELSE {}", self.logical(otherwise)?));
         }
         sql.push_str(" END)");
@@ -190,6 +196,28 @@ impl Printer {
         let explicit = kind == CastKind::Explicit;
         let sql = super::cast::convert(&logical(&value), value.ty, ty, explicit)?;
         Ok(Value::logical(sql, ty))
+    }
+}
+
+/// Whether operands are padded to a length that the whole does not know.
+fn loses_length(expr: &Expr) -> bool {
+    let choice = matches!(
+        expr.kind,
+        ExprKind::Case { .. } | ExprKind::Coalesce(_) | ExprKind::MinMax(..) | ExprKind::NullIf(..)
+    );
+    let mut found = false;
+    if choice {
+        expr.children(&mut |e| found |= e.ty.oid == oid::BPCHAR && padded(e));
+    }
+    found
+}
+
+fn padded(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Cast(inner, _) if inner.ty.oid == oid::BPCHAR => {
+            expr.ty.typmod != -1 || padded(inner)
+        }
+        _ => expr.ty.typmod != -1,
     }
 }
 

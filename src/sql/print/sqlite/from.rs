@@ -9,6 +9,7 @@ use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
 use crate::schema::Codec;
 use crate::sql::ast::JoinKind;
+use crate::sql::fault;
 use crate::sql::ir::{Body, Call, Expr, ExprKind, From, Output, Query};
 use crate::value::{Cell, Type};
 
@@ -121,6 +122,7 @@ impl Printer {
         // CROSS JOIN would fix SQLite's join order.
         let word = match kind {
             JoinKind::Inner | JoinKind::Cross => "JOIN",
+            JoinKind::Left if fault::on("left_join") => "JOIN",
             JoinKind::Left => "LEFT JOIN",
             JoinKind::Right => "RIGHT JOIN",
             JoinKind::Full => "FULL JOIN",

@@ -8,6 +8,7 @@ use super::names::{Printer, as_columns, output_name, output_names, table_name};
 use super::select::named;
 use crate::error::{Error, Result};
 use crate::schema::{Codec, Column, Relation};
+use crate::sql::fault;
 use crate::sql::ir::{Expr, ExprKind, Insert, InsertSource, OnConflict, Output};
 use crate::sql::print::quoted;
 
@@ -180,7 +181,9 @@ impl Printer {
         };
         let set = self.assignments(insert.rel, table, assignments)?;
         sql.push_str(&format!(" DO UPDATE SET {set}"));
-        if let Some(filter) = filter {
+        if let Some(filter) = filter
+            && !fault::on("upsert_where")
+        {
             sql.push_str(&format!(" WHERE {}", self.logical(filter)?));
         }
         Ok(sql)
@@ -260,6 +263,11 @@ impl Printer {
             for (expr, output) in exprs.iter().zip(outputs) {
                 if subquery_over(expr, rel) {
                     return Err(Error::unsupported("a correlated subquery in RETURNING"));
+                }
+                if p.tables.get(&rel).is_some_and(|t| super::cte::reads_table(expr, t.oid)) {
+                    return Err(Error::unsupported(
+                        "a subquery over the written table in RETURNING",
+                    ));
                 }
                 let value = p.value(expr)?;
                 let stored = value.ty == output.ty && !p.plain_returning;

@@ -6,6 +6,7 @@ use super::names::{Printer, output_name};
 use super::select::named;
 use crate::error::Result;
 use crate::sql::ast::SetOp;
+use crate::sql::fault;
 use crate::sql::ir::Query;
 
 /// Whether equal values of an output have equal cells, byte for byte as SQLite compares them.
@@ -46,7 +47,7 @@ impl Printer {
         let names: Vec<String> = (0..oa.len()).map(output_name).collect();
         let list = if names.is_empty() { "*".to_owned() } else { names.join(", ") };
         let body = match (op, all) {
-            (SetOp::Union, true) => {
+            (SetOp::Union, true) if !fault::on("union_all") => {
                 format!("SELECT {list} FROM ({a}) UNION ALL SELECT {list} FROM ({b})")
             }
             (SetOp::Union, false) if !safe => {

@@ -3,6 +3,7 @@
 use super::codec::{Class, comparable};
 use super::names::Printer;
 use crate::error::Result;
+use crate::sql::fault;
 use crate::sql::ir::{ExprKind, Sort};
 
 impl Printer {
@@ -16,13 +17,18 @@ impl Printer {
             }
             let value = self.value(&item.expr)?;
             let key = comparable(&value, Class::Order);
+            // So would a constant that an output column or an encoding has become.
+            if ordinal(&key) {
+                continue;
+            }
             let direction = if item.descending { "DESC" } else { "ASC" };
             // An index cannot serve a NULL order that is not its own; where no NULL can come
             // the word is left out.
             if value.not_null {
                 parts.push(format!("{key} {direction}"));
             } else {
-                let place = if item.nulls_first { "FIRST" } else { "LAST" };
+                let first = item.nulls_first != fault::on("null_order");
+                let place = if first { "FIRST" } else { "LAST" };
                 parts.push(format!("{key} {direction} NULLS {place}"));
             }
         }
@@ -34,4 +40,10 @@ impl Printer {
         let sorts = self.sorts(items)?;
         Ok(if sorts.is_empty() { sorts } else { format!(" ORDER BY {sorts}") })
     }
+}
+
+/// Whether SQLite would take a term for the number of an output column.
+fn ordinal(term: &str) -> bool {
+    let digits = term.trim_matches(|c| matches!(c, '(' | ')' | '+' | '-' | ' '));
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
 }

@@ -3,6 +3,7 @@
 use super::codec::Class;
 use super::names::Printer;
 use crate::error::{Error, Result};
+use crate::sql::fault;
 use crate::sql::ir::{Bound, Expr, Window};
 use crate::value::oid;
 
@@ -21,7 +22,9 @@ impl Printer {
         if !order.is_empty() {
             parts.push(format!("ORDER BY {order}"));
         }
-        if let Some(frame) = &window.frame {
+        if let Some(frame) = &window.frame
+            && !fault::on("window_frame")
+        {
             let offsets = [&frame.start, &frame.end]
                 .iter()
                 .any(|b| matches!(b, Bound::Preceding(_) | Bound::Following(_)));
