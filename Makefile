@@ -1,4 +1,4 @@
-.PHONY: demo test unit lint fmt bench load plan-bench soak docs
+.PHONY: demo test unit lint fmt bench load plan-bench compat fuzz fuzz-faults soak docs
 demo:        ## the whole journey on an embedded sample application
 	./scripts/demo
 test:        ## everything: rules of the house, unit, integration
@@ -15,6 +15,12 @@ load:        ## 50 users of a small web application, beside PostgreSQL direct
 	./scripts/load
 plan-bench:  ## what a statement costs before SQLite sees it
 	cargo bench --locked --bench plan
+fuzz:        ## random statements on both back ends (N=20000 SEED=1); make fuzz-faults proves that it finds faults
+	FUZZ_N=$${N:-20000} FUZZ_SEED=$${SEED:-1} cargo test --features failpoints --test it -- --ignored --nocapture --exact fuzz::many_random_statements_differ_nowhere
+fuzz-faults:
+	cargo test --features failpoints --test it -- --ignored --nocapture --exact fuzz::every_seeded_fault_is_found
+compat:      ## corpora of real SQL (CORPORA=folder or files), replayed and compared with PostgreSQL
+	./scripts/compat $(CORPORA)
 soak:        ## long crash and fault runs (CROSSFADE_SOAK_ROUNDS, default 200)
 	CROSSFADE_SOAK_ROUNDS=$${CROSSFADE_SOAK_ROUNDS:-200} cargo test --release --features failpoints --test it -- crash --nocapture
 docs:        ## API documentation, private items included

@@ -1,22 +1,31 @@
 //! Every integration test in one binary, so that it is linked once.
-#![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub,
+    missing_docs
+)]
 
 mod backfill;
 mod check;
 mod clients;
 mod common;
+mod compat;
 mod console;
 mod crash;
 mod demo;
 mod dialect;
 mod divergence;
 mod docs;
+mod fuzz;
 mod harness;
 mod journal_full;
 mod quarantine;
 mod relay;
 mod restored;
 mod session;
+mod sql;
 mod stock;
 mod switch;
 mod switch_check;

@@ -1,6 +1,7 @@
 //! What integration tests share: a throw-away PostgreSQL, the real binary, real clients.
 #![allow(dead_code)]
 
+pub mod client;
 mod clients;
 mod journey;
 mod load;
