@@ -123,8 +123,7 @@ const NAME: &str = r#"((?:"(?:[^"]|"")+"|\w+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|\w+))*
 fn last_part(name: &str) -> String {
     let part = pieces(name)
         .into_iter()
-        .filter(|(p, _)| matches!(p, Piece::Word | Piece::Quoted))
-        .last()
+        .rfind(|(p, _)| matches!(p, Piece::Word | Piece::Quoted))
         .map_or(name, |(_, t)| t);
     unquoted(part)
 }
