@@ -44,7 +44,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
         }
         real(x.sqrt())
     }),
-    strict("pg_float8_cbrt", 1, |a| real(cbrt(a.real(0)?))),
+    strict("pg_float8_cbrt", 1, |a| real(a.real(0)?.cbrt())),
     strict("pg_float8_exp", 1, |a| unary(a, f64::exp)),
     strict("pg_float8_ln", 1, |a| logarithm(a, f64::ln)),
     strict("pg_float8_log10", 1, |a| logarithm(a, f64::log10)),
@@ -65,22 +65,6 @@ pub(super) const FUNCTIONS: &[Def] = &[
 
 /// One division or multiplication, as in PostgreSQL: the last digit is the same.
 const RADIANS_PER_DEGREE: f64 = 0.017_453_292_519_943_295;
-
-/// The cube root, correctly rounded as far as the residual tells; a library's own may be off by
-/// one in the last digit.
-fn cbrt(x: f64) -> f64 {
-    let y = x.cbrt();
-    if !x.is_normal() || !(1e-200..1e200).contains(&x.abs()) {
-        return y;
-    }
-    // y³ − x without rounding: each product with the error it leaves.
-    let square = y * y;
-    let square_error = y.mul_add(y, -square);
-    let cube = square * y;
-    let cube_error = square.mul_add(y, -cube) + square_error * y;
-    let residual = (cube - x) + cube_error;
-    y - residual / (3.0 * square)
-}
 
 fn argument(code: &str, message: &'static str) -> Error {
     Error::client(SqlState::from_code(code), message)
