@@ -79,6 +79,7 @@ pub const NODES: &[&str] = &[
     "RowCompare",
     "Subscript",
     "ArrayPart",
+    "Record",
     "Insert::Values",
     "Insert::Query",
     "OnConflict::Nothing",
@@ -350,6 +351,7 @@ impl Coverage {
             ExprKind::RowCompare(..) => "RowCompare",
             ExprKind::Subscript(..) => "Subscript",
             ExprKind::ArrayPart(..) => "ArrayPart",
+            ExprKind::Record(..) => "Record",
         };
         self.hit_if(!name.is_empty(), name);
         expr.children(&mut |child| self.expr(child));
