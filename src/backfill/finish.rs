@@ -36,6 +36,7 @@ pub(super) async fn steps(env: &Env<'_>, plan: &Plan, tables: &[String]) -> Resu
         analyze(env.control, name).await?;
     }
     views(env, plan, &mut findings).await?;
+    routines(env, plan, &mut findings).await?;
     Ok(findings)
 }
 
@@ -120,6 +121,34 @@ async fn analyze(control: &Control, table: &str) -> Result<()> {
     let analyzed = control.batch(&format!("ANALYZE \"public\".{}", quoted(table))).await;
     // Statistics are a convenience; autovacuum gathers them as well.
     analyzed.or_else(|error| alive(control, &error))
+}
+
+/// Functions, triggers and comments. Triggers must not fire for the rows that are carried:
+/// without the right to say so none is made.
+async fn routines(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Result<()> {
+    for step in &plan.routines {
+        let is_trigger = step.object.starts_with("trigger");
+        let failed = if is_trigger && !env.replica {
+            Some("the control role may not set session_replication_role".to_owned())
+        } else {
+            match env.control.batch(&step.sql).await {
+                Ok(()) => None,
+                Err(error) => {
+                    alive(env.control, &error)?;
+                    Some(format!("PostgreSQL refuses it: {}", error.message()))
+                }
+            }
+        };
+        if let Some(message) = failed {
+            findings.push(Finding {
+                table: step.table.clone(),
+                object: step.object.clone(),
+                message,
+                blocking: is_trigger,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Views may read each other: those that fail are tried again while others succeed.

@@ -341,6 +341,16 @@ async fn prepare(
     findings: &mut Vec<Finding>,
     reports: &mut Vec<Report>,
 ) -> Result<()> {
+    for sql in &plan.extensions {
+        if let Err(error) = control.batch(sql).await {
+            if control.is_closed() {
+                return Err(error);
+            }
+            let message = format!("{sql} is refused by PostgreSQL: {}", error.message());
+            let (table, object) = (String::new(), "extension".to_owned());
+            findings.push(Finding { table, object, message, blocking: false });
+        }
+    }
     for (name, sql) in &plan.types {
         let there = "SELECT to_regtype($1) IS NOT NULL";
         let rows = control

@@ -7,8 +7,7 @@
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::sqlite::system::format_type;
 use crate::schema::{
-    Action, Catalog, Column, ForeignKey, Identity, Index, IndexKey, Relation, RelationKind,
-    Sequence, Unique,
+    Action, Catalog, Column, ForeignKey, Identity, Index, Relation, RelationKind, Sequence, Unique,
 };
 use crate::value::enums::EnumType;
 use crate::value::oid;
@@ -64,6 +63,8 @@ pub struct TablePlan {
 pub struct Plan {
     /// Enum types: name and CREATE TYPE.
     pub types: Vec<(String, String)>,
+    /// Extensions.
+    pub extensions: Vec<String>,
     /// Sequences that no table owns.
     pub sequences: Vec<(String, String)>,
     /// Tables, parents before children.
@@ -78,6 +79,8 @@ pub struct Plan {
     pub foreign_keys: Vec<Step>,
     /// Views.
     pub views: Vec<Step>,
+    /// Functions, triggers and comments: when nothing is copied any more.
+    pub routines: Vec<Step>,
     /// What is not carried over.
     pub findings: Vec<Finding>,
 }
@@ -94,6 +97,11 @@ pub struct Options {
 pub fn plan(catalog: &Catalog, options: Options) -> Plan {
     let mut plan = Plan::default();
     plan.types.extend(catalog.enums.iter().map(|ty| (ty.name.clone(), create_enum(ty))));
+    plan.extensions = catalog
+        .extensions
+        .keys()
+        .map(|name| format!("CREATE EXTENSION IF NOT EXISTS {}", quoted(name)))
+        .collect();
     for sequence in catalog.sequences.values().filter(|s| s.owned_by.is_none()) {
         plan.sequences.push((sequence.name.clone(), create_sequence(sequence)));
     }
@@ -103,6 +111,7 @@ pub fn plan(catalog: &Catalog, options: Options) -> Plan {
     for relation in catalog.relations.values().filter(|r| r.kind == RelationKind::View) {
         view(relation, &mut plan);
     }
+    routines(catalog, &mut plan);
     plan
 }
 
@@ -407,30 +416,10 @@ fn unique(relation: &Relation, unique: &Unique) -> Step {
 }
 
 fn index(relation: &Relation, index: &Index) -> Step {
-    let keys: Vec<String> = index
-        .keys
-        .iter()
-        .map(|key| {
-            let (text, descending) = match key {
-                IndexKey::Column(column, descending) => {
-                    (quoted(&relation.columns[*column].name), *descending)
-                }
-                IndexKey::Expression(text, descending) => (format!("({text})"), *descending),
-            };
-            if descending { format!("{text} DESC") } else { text }
-        })
-        .collect();
-    let filter = index.predicate.as_ref().map_or_else(String::new, |p| format!(" WHERE ({p})"));
     Step {
         table: relation.name.clone(),
         object: format!("index {:?}", index.name),
-        sql: format!(
-            "CREATE {}INDEX {} ON {} ({}){filter}",
-            if index.unique { "UNIQUE " } else { "" },
-            quoted(&index.name),
-            table_name(relation),
-            keys.join(", ")
-        ),
+        sql: crate::backend::sqlite::adopt::index_definition(relation, index),
         validate: None,
         needed: false,
     }
@@ -500,6 +489,39 @@ fn view(relation: &Relation, plan: &mut Plan) {
         validate: None,
         needed: false,
     });
+}
+
+/// Functions, triggers, comments.
+fn routines(catalog: &Catalog, plan: &mut Plan) {
+    let step = |table: &str, object: String, sql: String| Step {
+        table: table.to_owned(),
+        object,
+        sql,
+        validate: None,
+        needed: false,
+    };
+    for function in catalog.functions.values() {
+        let object = format!("function {:?}", function.name);
+        plan.routines.push(step(&function.name, object, function.definition.clone()));
+    }
+    for relation in catalog.relations.values() {
+        for trigger in &relation.triggers {
+            let sql = crate::backend::sqlite::ddl::routine::definition(relation, trigger, true);
+            let object = format!("trigger {:?}", trigger.name);
+            plan.routines.push(step(&relation.name, object, sql));
+            if !trigger.enabled {
+                let off = format!(
+                    "ALTER TABLE {} DISABLE TRIGGER {}",
+                    table_name(relation),
+                    quoted(&trigger.name)
+                );
+                plan.routines.push(step(&relation.name, "trigger".to_owned(), off));
+            }
+        }
+    }
+    for (table, sql) in crate::backend::sqlite::ddl::comment::all(catalog) {
+        plan.routines.push(step(&table, "comment".to_owned(), sql));
+    }
 }
 
 struct Findings<'a> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Codec;
+use super::{Codec, Fired, Function, Trigger};
 use crate::value::enums::Enums;
 use crate::value::{Type, oid};
 
@@ -24,7 +24,19 @@ pub struct Catalog {
     pub system: BTreeMap<String, Arc<Relation>>,
     /// Virtual tables of schema `information_schema`, by name.
     pub information: BTreeMap<String, Arc<Relation>>,
+    /// Functions that clients have created, by name.
+    pub functions: BTreeMap<String, Arc<Function>>,
+    /// What SQLite runs for the triggers of all relations.
+    pub fired: Fired,
+    /// Extensions that clients have created, with their OIDs.
+    pub extensions: BTreeMap<String, u32>,
+    /// COMMENT ON, by what it describes.
+    pub comments: BTreeMap<Described, String>,
 }
+
+/// What a comment describes: the OID of the catalog that lists it, its own OID, and the
+/// attribute number of a column (otherwise 0), as in pg_description.
+pub type Described = (u32, u32, i32);
 
 /// What kind of relation a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +82,8 @@ pub struct Relation {
     pub without_rowid: bool,
     /// The file has triggers on this table.
     pub has_triggers: bool,
+    /// Triggers that clients have created, by name.
+    pub triggers: Vec<Trigger>,
     /// A view's defining query in PostgreSQL's dialect. A view without one is SQLite's own:
     /// it is queried like a table.
     pub view_sql: Option<String>,
@@ -139,6 +153,11 @@ impl Column {
             sequence: None,
         }
     }
+
+    /// Whether SQLite computes its values.
+    pub fn computed_by_file(&self) -> bool {
+        self.generated.as_ref().is_some_and(|g| !g.in_plan)
+    }
 }
 
 /// Identity kind.
@@ -160,6 +179,10 @@ pub struct Generated {
     /// `expression` is SQLite text that PostgreSQL's dialect may not say the same way.
     #[serde(default)]
     pub sqlite: bool,
+    /// An ordinary column of the file whose values the plans of writes compute, because
+    /// SQLite's own functions cannot.
+    #[serde(default)]
+    pub in_plan: bool,
 }
 
 /// A unique constraint or unique index over plain columns.
@@ -198,6 +221,22 @@ pub struct Index {
     /// Not in the file: SQLite cannot keep it exactly. Never set for unique indexes.
     #[serde(default)]
     pub absent: bool,
+    /// What only PostgreSQL's index has.
+    #[serde(default)]
+    pub extras: IndexExtras,
+}
+
+/// Parts of an index that mean nothing to SQLite.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexExtras {
+    /// Access method; empty is btree.
+    pub method: String,
+    /// Operator class of each key; empty is the default one.
+    pub opclasses: Vec<String>,
+    /// NULLS FIRST (true) or LAST of each key, where it is not what its direction implies.
+    pub nulls_first: Vec<Option<bool>>,
+    /// INCLUDE
+    pub include: Vec<String>,
 }
 
 /// One key of an index.
@@ -343,6 +382,7 @@ impl Relation {
             rowid_alias: None,
             without_rowid: false,
             has_triggers: false,
+            triggers: Vec::new(),
             view_sql: None,
             on_commit: OnCommit::Preserve,
         }

@@ -8,7 +8,7 @@ use super::prepared::ends_transaction;
 use super::transaction::{Block, aborted};
 use super::{Session, Step, Stop};
 use crate::sql::Mode;
-use crate::sql::plan::Plan;
+use crate::sql::plan::{Action, Plan};
 use crate::sql::shape::Skeleton;
 use crate::value::Cell;
 use crate::wire::write;
@@ -131,7 +131,14 @@ impl Session {
                 self.enter().await?;
             }
             let plan = self.plan(entry, &[])?;
-            self.one(plan, Arc::from([]), i + 1 == count).await?;
+            let is_ddl = matches!(plan.action, Action::Ddl(_));
+            match self.one(plan, Arc::from([]), i + 1 == count).await {
+                // Positions count from the start of the whole text.
+                Err(Stop::Error(error)) if is_ddl => {
+                    return Err(error.shifted(entry.parsed.offset).into());
+                }
+                other => other?,
+            }
         }
         Ok(())
     }

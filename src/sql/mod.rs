@@ -20,6 +20,7 @@ pub mod print;
 pub mod rewrite;
 pub mod shape;
 pub mod stored;
+pub mod trigger;
 pub mod types;
 
 pub use analyze::Analysis;

@@ -2,9 +2,11 @@
 
 mod clients;
 mod copy;
+mod ddl;
 mod pgbench;
 mod settings;
 mod shapes;
 mod statements;
 mod transactions;
+mod triggers;
 mod wire_session;

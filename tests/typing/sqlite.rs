@@ -81,6 +81,7 @@ fn relation(name: &str, number: u32, habit: Habit) -> Relation {
             predicate: None,
             definition: String::new(),
             absent: false,
+            extras: Default::default(),
             sqlite: false,
         });
     }

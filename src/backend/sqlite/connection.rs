@@ -18,8 +18,10 @@ use super::codes;
 use super::hooks::Capture;
 use super::lock::FileLock;
 use super::raw::{Failure, Handle, Statement};
+use super::triggers::{self, Installed};
 use super::{Install, Options};
 use crate::error::{Error, Result};
+use crate::schema::Fired;
 use crate::value::{Cell, CellRef};
 
 /// Virtual-machine steps between two looks at the deadline.
@@ -41,6 +43,7 @@ pub struct Connection {
     handle: Arc<Handle>,
     control: Arc<Control>,
     capture: Arc<OnceLock<Arc<Mutex<Capture>>>>,
+    triggers: Arc<Installed>,
 }
 
 /// Deadline and interrupts.
@@ -107,7 +110,7 @@ impl Connection {
         };
         let handle = Arc::new(Handle::new(conn, Box::new(describe))?);
         handle.name_main(c"public")?;
-        Ok(Self { handle, control, capture: Arc::default() })
+        Ok(Self { handle, control, capture: Arc::default(), triggers: Arc::default() })
     }
 
     /// A second handle on the same connection, for the writer that runs on it.
@@ -116,6 +119,7 @@ impl Connection {
             handle: self.handle.clone(),
             control: self.control.clone(),
             capture: self.capture.clone(),
+            triggers: self.triggers.clone(),
         }
     }
 
@@ -233,6 +237,21 @@ impl Connection {
         *self.control.lease.lock() += 1;
         self.handle.end_lease();
         self.set_deadline(None);
+    }
+
+    /// The connection follows PostgreSQL: clients' triggers do not fire on it.
+    pub fn follow(&self) {
+        self.triggers.follow();
+    }
+
+    /// Gives the connection the triggers of a catalog.
+    pub(super) fn bring_triggers(&self, fired: &Fired) -> Result<()> {
+        triggers::bring(self, &self.triggers, fired)
+    }
+
+    /// Takes all clients' triggers away until the next transaction begins.
+    pub(super) fn clear_triggers(&self) -> Result<()> {
+        triggers::clear(self, &self.triggers)
     }
 
     /// The capture of row images, installed on first use.

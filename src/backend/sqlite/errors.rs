@@ -73,6 +73,7 @@ fn unique(message: &str, catalog: &Catalog) -> Option<Error> {
     let rest = after(message, "UNIQUE constraint failed:")?;
     let (name, table) = match rest.strip_prefix("index '").and_then(|r| r.strip_suffix('\'')) {
         Some(index) => {
+            let index = index.split_once('~').map_or(index, |(name, _)| name);
             let owner = catalog.relations.values().find(|r| {
                 r.indexes.iter().any(|i| i.name == index)
                     || r.uniques.iter().any(|u| u.name == index)

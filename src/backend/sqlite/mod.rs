@@ -40,6 +40,7 @@ mod recorder;
 pub mod sequences;
 mod stream;
 pub mod system;
+mod triggers;
 pub mod violation;
 mod writer;
 

@@ -86,6 +86,8 @@ impl Writer {
             // Before BEGIN: installing forgets statements compiled without the hook.
             writer.capture = Some(writer.conn.capture()?.clone());
         }
+        let catalog = writer.core.catalog.read().clone();
+        writer.conn.bring_triggers(&catalog.fired)?;
         if !writer.conn.in_transaction() {
             writer.begin_immediate(deadline).await?;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::schema::{Check, Generated};
+use crate::schema::{Check, Generated, IndexExtras, IndexKey};
 use crate::value::Type;
 
 fn relation(name: &str, columns: Vec<Column>) -> Relation {
@@ -73,6 +73,7 @@ fn a_table_in_phases() {
         definition: String::new(),
         sqlite: false,
         absent: false,
+        extras: IndexExtras::default(),
     }];
     album.foreign_keys = vec![ForeignKey {
         name: "album_artist_fkey".into(),
@@ -126,7 +127,7 @@ fn a_table_in_phases() {
     assert!(plan.keys[0].needed && !plan.keys[1].needed);
     assert_eq!(
         plan.indexes[0].sql,
-        "CREATE INDEX \"by_title\" ON \"public\".\"album\" ((lower(\"Title\")) DESC, \"artist\") \
+        "CREATE INDEX by_title ON public.album USING btree (lower(\"Title\") DESC, artist) \
          WHERE (artist > 0)"
     );
     assert_eq!(
@@ -168,7 +169,12 @@ fn serial_columns_have_their_sequence_first() {
 #[test]
 fn generated_columns_are_written_out() {
     let generated = |attnum, name: &str, expression: &str| Column {
-        generated: Some(Generated { expression: expression.into(), stored: false, sqlite: false }),
+        generated: Some(Generated {
+            expression: expression.into(),
+            stored: false,
+            sqlite: false,
+            in_plan: false,
+        }),
         ..Column::new(attnum, name, Type::new(oid::TEXT))
     };
     let t = relation(

@@ -99,6 +99,7 @@ impl Follower {
         (stop, ask): (CancellationToken, Arc<Notify>),
     ) -> Result<Self> {
         let conn = sqlite.dedicated()?;
+        conn.follow();
         conn.with_rusqlite(|c| {
             c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
             c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)

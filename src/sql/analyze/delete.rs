@@ -33,6 +33,7 @@ impl Analyzer<'_> {
             None => None,
         };
         let (returning, outputs) = self.returning(&delete.returning)?;
+        self.note_triggers(&relation);
         Ok(Delete {
             ctes,
             recursive: delete.with.as_ref().is_some_and(|w| w.recursive),

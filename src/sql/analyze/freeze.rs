@@ -239,7 +239,7 @@ impl Analyzer<'_> {
     }
 
     /// The sequence a constant regclass argument names.
-    fn sequence_argument(&self, args: &[Expr]) -> Result<Option<String>> {
+    pub(super) fn sequence_argument(&self, args: &[Expr]) -> Result<Option<String>> {
         let [Expr { kind: ExprKind::Const(Cell::Integer(wanted)), .. }] = args else {
             return Ok(None);
         };

@@ -49,7 +49,7 @@ impl Analyzer<'_> {
             None => None,
         };
         let (returning, outputs) = self.returning(&insert.returning)?;
-        Ok(Insert {
+        let mut made = Insert {
             ctes,
             recursive: insert.with.as_ref().is_some_and(|w| w.recursive),
             rel,
@@ -61,7 +61,9 @@ impl Analyzer<'_> {
             replace: insert.or == ast::Conflict::Replace,
             returning,
             outputs,
-        })
+        };
+        self.insert_triggers(&mut made)?;
+        Ok(made)
     }
 
     /// The table a statement writes; views and system tables are refused.

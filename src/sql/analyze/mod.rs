@@ -24,6 +24,7 @@ mod names;
 mod operator;
 mod order;
 mod params;
+mod routine;
 mod row;
 mod scope;
 mod select;
@@ -42,6 +43,8 @@ pub(super) mod walk;
 mod window;
 
 use std::collections::HashMap;
+
+pub use self::routine::{NEW, OLD, RowVariables, generated, in_trigger};
 
 use self::params::Params;
 use self::scope::{Level, Place};
@@ -81,6 +84,9 @@ pub struct Analysis {
     pub steps: Vec<ir::Step>,
     /// It has SQLite's meaning.
     pub lite: bool,
+    /// The statement as it was written, where triggers and generated columns have changed it
+    /// for SQLite: PostgreSQL runs them itself.
+    pub plain: Option<ir::Statement>,
 }
 
 impl Analysis {
@@ -112,6 +118,9 @@ pub fn analyze_as(
     analyzer.lite = lite;
     let statement = analyzer.statement(statement)?;
     let params = analyzer.params.finish()?;
+    if !analyzer.steps.is_empty() && analyzer.plain.is_some() {
+        return Err(Error::unsupported("WITH that writes a table with such generated columns"));
+    }
     Ok(Analysis {
         statement,
         params,
@@ -124,6 +133,7 @@ pub fn analyze_as(
         draws: analyzer.draws,
         steps: analyzer.steps,
         lite,
+        plain: analyzer.plain,
     })
 }
 
@@ -189,6 +199,7 @@ struct Analyzer<'a> {
     locks: bool,
     draws: bool,
     steps: Vec<ir::Step>,
+    plain: Option<ir::Statement>,
     depth: u32,
     /// By SQLite's rules.
     lite: bool,
@@ -212,6 +223,7 @@ impl<'a> Analyzer<'a> {
             locks: false,
             draws: false,
             steps: Vec::new(),
+            plain: None,
             depth: 0,
             lite: false,
         }

@@ -44,7 +44,7 @@ impl Analyzer<'_> {
         };
         let (returning, outputs) = self.returning(&update.returning)?;
         let (assignments, row_assignments) = self.assignments(&update.assignments, &relation)?;
-        Ok(Update {
+        let mut made = Update {
             ctes,
             recursive: update.with.as_ref().is_some_and(|w| w.recursive),
             rel,
@@ -56,7 +56,9 @@ impl Analyzer<'_> {
             filter,
             returning,
             outputs,
-        })
+        };
+        self.update_triggers(&mut made)?;
+        Ok(made)
     }
 
     /// A SET list.

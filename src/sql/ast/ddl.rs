@@ -1,6 +1,6 @@
 //! Schema changes as written: tables, columns, constraints, indexes, sequences.
 
-use super::{Expr, Name, OrderItem, Select, TypeName};
+use super::{CreateFunction, CreateTrigger, Expr, Name, OrderItem, Select, TypeName};
 
 /// Schema changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,8 +47,13 @@ pub enum Ddl {
     AlterTable { name: Name, actions: Vec<AlterAction>, if_exists: bool },
     /// ALTER … RENAME
     Rename { kind: ObjectKind, name: Name, what: RenameWhat, to: String, if_exists: bool },
-    /// COMMENT ON: accepted, kept nowhere yet.
-    Comment,
+    /// COMMENT ON kind name IS text; the name's schema is the table of a column, constraint
+    /// or trigger.
+    Comment { kind: ObjectKind, name: Name, part: Option<String>, text: Option<String> },
+    /// CREATE FUNCTION
+    CreateFunction(Box<CreateFunction>),
+    /// CREATE TRIGGER
+    CreateTrigger(Box<CreateTrigger>),
     /// GRANT, REVOKE: accepted; the flag says GRANT.
     Grant(bool),
     /// Accepted, changes nothing a client can see (owners, default privileges): the command
@@ -78,6 +83,8 @@ pub enum ObjectKind {
     Type,
     Function,
     Trigger,
+    MaterializedView,
+    Constraint,
     Other,
 }
 
@@ -205,6 +212,8 @@ pub struct CreateIndex {
     pub method: String,
     /// Keys: expression (a column is `ExprKind::Column`), its text, order.
     pub keys: Vec<(OrderItem, String)>,
+    /// Operator class of each key, when written.
+    pub opclasses: Vec<Option<String>>,
     /// INCLUDE columns
     pub include: Vec<String>,
     /// WHERE, and its text.
@@ -247,8 +256,8 @@ pub enum AlterAction {
     AddColumn(ColumnDef, bool),
     /// DROP COLUMN name [IF EXISTS] [CASCADE]
     DropColumn(String, bool, bool),
-    /// ALTER COLUMN … TYPE type [USING expression]
-    AlterType(String, TypeName, Option<Expr>),
+    /// ALTER COLUMN … TYPE type [USING expression and its text]
+    AlterType(String, TypeName, Option<(Expr, String)>),
     /// SET DEFAULT (expression and its text) or DROP DEFAULT
     SetDefault(String, Option<(Expr, String)>),
     /// SET NOT NULL (true) or DROP NOT NULL
@@ -265,6 +274,8 @@ pub enum AlterAction {
     DropIdentity(String, bool),
     /// SET GENERATED …/RESTART: column, ALWAYS when written, options
     SetIdentity(String, Option<bool>, SequenceOptions),
+    /// ENABLE (true) or DISABLE TRIGGER; None is ALL or USER
+    EnableTrigger(Option<String>, bool),
     /// Storage parameters, statistics, owner, replica identity: accepted, no effect.
     NoEffect(&'static str),
     /// Refused, by name.

@@ -6,11 +6,13 @@
 //! `pos + Parsed::offset`. Start at [`Statement`].
 
 mod ddl;
+mod routine;
 
 pub use ddl::{
     AlterAction, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable, Ddl, EnumChange,
     Like, ObjectKind, RenameWhat, SequenceOptions,
 };
+pub use routine::{Block, CreateFunction, CreateTrigger, Raise, Returned, Step};
 
 /// One statement of a query string.
 #[derive(Clone, Debug, PartialEq)]

@@ -55,6 +55,10 @@ impl Lower<'_> {
             T::AtAddIdentity => self.add_identity(name, command.def)?,
             T::AtSetIdentity => self.set_identity(name, command.def)?,
             T::AtDropIdentity => AlterAction::DropIdentity(name, missing_ok),
+            T::AtEnableTrig => AlterAction::EnableTrigger(Some(name), true),
+            T::AtDisableTrig => AlterAction::EnableTrigger(Some(name), false),
+            T::AtEnableTrigAll | T::AtEnableTrigUser => AlterAction::EnableTrigger(None, true),
+            T::AtDisableTrigAll | T::AtDisableTrigUser => AlterAction::EnableTrigger(None, false),
             other => without_effect(other),
         })
     }
@@ -75,7 +79,11 @@ impl Lower<'_> {
             return Err(Stop::Unsupported("ALTER COLUMN … TYPE … COLLATE"));
         }
         let ty = self.some_type(column.type_name)?;
-        Ok(AlterAction::AlterType(name, ty, self.maybe(column.raw_default)?))
+        let using = match column.raw_default {
+            None => None,
+            node => Some(self.with_text(node)?),
+        };
+        Ok(AlterAction::AlterType(name, ty, using))
     }
 
     fn add_identity(&mut self, name: String, def: Boxed) -> Lowered<AlterAction> {
@@ -130,14 +138,9 @@ fn without_effect(kind: AlterTableType) -> AlterAction {
         T::AtSetExpression | T::AtDropExpression => {
             AlterAction::Unsupported("ALTER COLUMN … EXPRESSION")
         }
-        T::AtEnableTrig
-        | T::AtEnableAlwaysTrig
-        | T::AtEnableReplicaTrig
-        | T::AtDisableTrig
-        | T::AtEnableTrigAll
-        | T::AtDisableTrigAll
-        | T::AtEnableTrigUser
-        | T::AtDisableTrigUser => AlterAction::Unsupported("ENABLE or DISABLE TRIGGER"),
+        T::AtEnableAlwaysTrig | T::AtEnableReplicaTrig => {
+            AlterAction::Unsupported("ENABLE REPLICA or ALWAYS TRIGGER")
+        }
         T::AtEnableRule | T::AtEnableAlwaysRule | T::AtEnableReplicaRule | T::AtDisableRule => {
             AlterAction::Unsupported("ENABLE or DISABLE RULE")
         }

@@ -14,6 +14,7 @@ type Node = protobuf::Node;
 impl Lower<'_> {
     pub(super) fn create_index(&mut self, index: protobuf::IndexStmt) -> Lowered<CreateIndex> {
         let table = self.relation(index.relation)?;
+        let opclasses = index.index_params.iter().map(opclass).collect();
         let keys = index.index_params.into_iter().map(|node| self.index_key(node));
         let keys = keys.collect::<Lowered<_>>()?;
         let mut include = Vec::new();
@@ -31,6 +32,7 @@ impl Lower<'_> {
             unique: index.unique,
             method: index.access_method,
             keys,
+            opclasses,
             include,
             filter,
             if_not_exists: index.if_not_exists,
@@ -176,6 +178,14 @@ impl Lower<'_> {
     }
 }
 
+/// The operator class of an index key.
+fn opclass(node: &Node) -> Option<String> {
+    match &node.node {
+        Some(N::IndexElem(element)) => strings(element.opclass.clone()).pop(),
+        _ => None,
+    }
+}
+
 /// What DROP, ALTER and COMMENT name, as far as it matters to us.
 pub(super) fn object_kind(ty: i32) -> ObjectKind {
     match ObjectType::try_from(ty).unwrap_or(ObjectType::Undefined) {
@@ -191,12 +201,15 @@ pub(super) fn object_kind(ty: i32) -> ObjectKind {
         | ObjectType::ObjectRoutine
         | ObjectType::ObjectAggregate => ObjectKind::Function,
         ObjectType::ObjectTrigger => ObjectKind::Trigger,
+        ObjectType::ObjectMatview => ObjectKind::MaterializedView,
+        ObjectType::ObjectColumn => ObjectKind::Table,
+        ObjectType::ObjectTabconstraint => ObjectKind::Constraint,
         _ => ObjectKind::Other,
     }
 }
 
 /// The name of an object in whichever form the tree has it.
-fn object_name(node: Node) -> Lowered<Name> {
+pub(super) fn object_name(node: Node) -> Lowered<Name> {
     match node.node {
         Some(N::List(list)) => qualified(list.items, 0),
         Some(N::String(s)) => Ok(Name { name: s.sval, ..Name::default() }),

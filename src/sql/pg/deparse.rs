@@ -17,7 +17,33 @@ pub(super) fn expression(node: &protobuf::Node) -> Lowered<String> {
         ..Default::default()
     };
     let text = statement(N::SelectStmt(Box::new(select)))?;
-    text.strip_prefix("SELECT ").map(str::to_owned).ok_or_else(missing)
+    text.strip_prefix("SELECT ").map(upper_case).ok_or_else(missing)
+}
+
+/// CURRENT_TIMESTAMP and its kin as PostgreSQL spells them.
+fn upper_case(text: &str) -> String {
+    const WORDS: [&str; 12] = [
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "localtime",
+        "localtimestamp",
+        "current_user",
+        "current_role",
+        "session_user",
+        "current_catalog",
+        "current_schema",
+        "user",
+        "system_user",
+    ];
+    let mut out = text.to_owned();
+    for token in crate::sql::lexer::tokens(text) {
+        let word = &text[token.start..token.end];
+        if token.kind == crate::sql::lexer::Kind::Word && WORDS.contains(&word) {
+            out.replace_range(token.start..token.end, &word.to_uppercase());
+        }
+    }
+    out
 }
 
 /// A query's text.
@@ -25,7 +51,8 @@ pub(super) fn query(node: &protobuf::Node) -> Lowered<String> {
     statement(node.node.clone().ok_or_else(missing)?)
 }
 
-fn statement(node: N) -> Lowered<String> {
+/// A statement's text.
+pub(super) fn statement(node: N) -> Lowered<String> {
     let statement = protobuf::RawStmt {
         stmt: Some(Box::new(protobuf::Node { node: Some(node) })),
         ..Default::default()

@@ -22,7 +22,9 @@ pub(super) fn lift(
     skeleton: &Skeleton<'_>,
     at: &dyn Fn(u32) -> Option<usize>,
 ) -> Vec<Slot> {
-    if !analysis.params.is_empty() || !analysis.steps.is_empty() {
+    // A statement that triggers have changed stands there twice: for each back end.
+    let several = !analysis.steps.is_empty() || analysis.plain.is_some();
+    if !analysis.params.is_empty() || several {
         return Vec::new();
     }
     let slot = |expr: &Expr| match &expr.kind {

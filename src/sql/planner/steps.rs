@@ -51,7 +51,9 @@ pub(super) fn arrange(analysis: &mut Analysis, catalog: &Catalog) -> Result<Vec<
         next: u32::MAX / 2,
         ..Hoister::default()
     };
-    let triggers = |s: &Statement| written(s).is_some_and(|w| w.relation.has_triggers);
+    let triggers = |s: &Statement| {
+        written(s).is_some_and(|w| w.relation.has_triggers || !w.relation.triggers.is_empty())
+    };
     if modifying.iter().any(|s| triggers(&s.statement)) || triggers(&analysis.statement) {
         return Err(Error::unsupported("writing a table that has triggers in a part of WITH"));
     }

@@ -7,7 +7,7 @@ use crate::backend::sqlite::catalog::{Side, quoted};
 use crate::backend::sqlite::ddl::plain;
 use crate::backend::sqlite::system::quote_ident;
 use crate::error::Result;
-use crate::schema::{Catalog, Check, ForeignKey, Index, IndexKey, Relation, Unique};
+use crate::schema::{Catalog, Check, ForeignKey, Index, IndexExtras, IndexKey, Relation, Unique};
 use crate::sql::stored::{self, ConstraintKind, Key, Object};
 use crate::value::{Cell, oid};
 
@@ -294,6 +294,7 @@ fn push_index(
         definition: String::new(),
         sqlite,
         absent: false,
+        extras: IndexExtras::default(),
     };
     index.definition = definition(relation, &index);
     relation.indexes.push(index);
@@ -301,11 +302,13 @@ fn push_index(
 
 /// `CREATE INDEX …` as `pg_get_indexdef` prints it.
 pub(crate) fn definition(relation: &Relation, index: &Index) -> String {
+    let extras = &index.extras;
     let keys: Vec<String> = index
         .keys
         .iter()
-        .map(|key| {
-            let (text, descending) = match key {
+        .enumerate()
+        .map(|(at, key)| {
+            let (mut text, descending) = match key {
                 IndexKey::Column(position, descending) => {
                     (quote_ident(&relation.columns[*position].name), *descending)
                 }
@@ -314,16 +317,33 @@ pub(crate) fn definition(relation: &Relation, index: &Index) -> String {
                     (if call { e.clone() } else { format!("({e})") }, *descending)
                 }
             };
-            if descending { format!("{text} DESC") } else { text }
+            if let Some(class) = extras.opclasses.get(at).filter(|c| !c.is_empty()) {
+                text.push_str(&format!(" {class}"));
+            }
+            if descending {
+                text.push_str(" DESC");
+            }
+            match extras.nulls_first.get(at).copied().flatten() {
+                Some(true) if !descending => text.push_str(" NULLS FIRST"),
+                Some(false) if descending => text.push_str(" NULLS LAST"),
+                _ => {}
+            }
+            text
         })
         .collect();
     let unique = if index.unique { "UNIQUE " } else { "" };
     let filter = index.predicate.as_ref().map_or_else(String::new, |p| format!(" WHERE ({p})"));
+    let columns: Vec<String> = extras.include.iter().map(|c| quote_ident(c)).collect();
+    let include = match columns.as_slice() {
+        [] => String::new(),
+        columns => format!(" INCLUDE ({})", columns.join(", ")),
+    };
     format!(
-        "CREATE {unique}INDEX {} ON {}.{} USING btree ({}){filter}",
+        "CREATE {unique}INDEX {} ON {}.{} USING {} ({}){include}{filter}",
         quote_ident(&index.name),
         relation.schema,
         quote_ident(&relation.name),
+        if extras.method.is_empty() { "btree" } else { &extras.method },
         keys.join(", ")
     )
 }

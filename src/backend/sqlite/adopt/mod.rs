@@ -213,6 +213,7 @@ fn columns(
         }
         let collation = stored_column.collation.clone().filter(|c| c != "BINARY");
         let generated = stored_column.generated.as_ref().map(|g| Generated {
+            in_plan: false,
             expression: g.expression.clone(),
             stored: g.stored,
             sqlite: true,

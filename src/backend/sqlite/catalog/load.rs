@@ -7,7 +7,7 @@ use super::super::system::quote_ident;
 use super::store::{Details, codec_name};
 use crate::error::{Error, Result, state};
 use crate::schema::{
-    Catalog, Codec, Column, Generated, Identity, Relation, RelationKind, Sequence,
+    Catalog, Codec, Column, Function, Generated, Identity, Relation, RelationKind, Sequence,
 };
 use crate::value::enums::{EnumType, publish_name};
 use crate::value::{Cell, Type};
@@ -154,6 +154,7 @@ fn relation(connection: &Connection, row: &[Cell]) -> Result<Recorded> {
         rowid_alias: details.rowid_alias,
         without_rowid: details.without_rowid,
         has_triggers: details.has_triggers,
+        triggers: details.triggers,
         view_sql: option(definition),
         ..Relation::new(small(oid), text(name), kind)
     };
@@ -279,6 +280,29 @@ pub(super) fn types(connection: &Connection, catalog: &mut Catalog) -> Result<()
             serde_json::from_str(&definition).map_err(|_| damaged("an enum type"))?;
         publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
         enums.insert(ty);
+    }
+    Ok(())
+}
+
+/// The recorded functions and comments.
+pub(super) fn described(connection: &Connection, catalog: &mut Catalog) -> Result<()> {
+    for row in rows(connection, "SELECT details FROM \"_crossfade_functions\"", &[])? {
+        let details = row.first().map(text).unwrap_or_default();
+        let function: Function =
+            serde_json::from_str(&details).map_err(|_| damaged("a function's details"))?;
+        catalog.functions.insert(function.name.clone(), Arc::new(function));
+    }
+    let sql = "SELECT class, object, part, text FROM \"_crossfade_comments\"";
+    for row in rows(connection, sql, &[])? {
+        let [class, object, part, comment] = row.as_slice() else {
+            return Err(damaged("a comment's row"));
+        };
+        catalog.comments.insert((small(class), small(object), small(part)), text(comment));
+    }
+    let sql = "SELECT value FROM \"_crossfade_meta\" WHERE key = 'extensions'";
+    if let Some(row) = rows(connection, sql, &[])?.first() {
+        let json = row.first().map(text).unwrap_or_default();
+        catalog.extensions = serde_json::from_str(&json).map_err(|_| damaged("the extensions"))?;
     }
     Ok(())
 }

@@ -36,6 +36,7 @@ pub fn prepare(connection: &Connection) -> Result<Prepared> {
     let mut catalog = Catalog { version: 1, ..Catalog::system_only() };
     load::sequences(connection, &mut catalog)?;
     load::types(connection, &mut catalog)?;
+    load::described(connection, &mut catalog)?;
     let recorded = load::relations(connection)?;
     let side = Side::new(first_free_oid(connection, &recorded, &catalog)?);
     let mut run = Run { connection, side: &side, catalog, findings: Vec::new() };
@@ -50,7 +51,8 @@ pub fn prepare(connection: &Connection) -> Result<Prepared> {
     }
     side.save_oids(connection)?;
     side.sequences.load(connection)?;
-    let Run { catalog, findings, .. } = run;
+    let Run { mut catalog, findings, .. } = run;
+    catalog.fired = crate::sql::trigger::fired(&catalog);
     Ok(Prepared { catalog: Arc::new(catalog), findings, side: Arc::new(side) })
 }
 
@@ -65,10 +67,19 @@ fn first_free_oid(
         let indexes = r.indexes.iter().map(|i| i.oid);
         let keys = r.foreign_keys.iter().map(|k| k.oid);
         let checks = r.checks.iter().map(|c| c.oid);
-        std::iter::once(r.oid).chain(uniques).chain(indexes).chain(keys).chain(checks)
+        let triggers = r.triggers.iter().map(|t| t.oid);
+        let parts = uniques.chain(indexes).chain(keys).chain(checks).chain(triggers);
+        std::iter::once(r.oid).chain(parts)
     });
     let sequences = catalog.sequences.values().map(|s| s.oid);
-    let highest = used.chain(sequences).max().map_or(FIRST_OID, |o| o.saturating_add(1));
+    let functions = catalog.functions.values().map(|f| f.oid);
+    let extensions = catalog.extensions.values().copied();
+    let highest = used
+        .chain(sequences)
+        .chain(functions)
+        .chain(extensions)
+        .max()
+        .map_or(FIRST_OID, |o| o.saturating_add(1));
     Ok(load::next_oid(connection)?.unwrap_or(FIRST_OID).max(highest))
 }
 
@@ -146,13 +157,16 @@ impl Run<'_> {
         for (entry, sql, table) in &parsed {
             let indexes = texts(objects, &entry.object.name, "index");
             let source = source(entry, sql, table, &indexes, objects);
-            let relation = adopt::table(
+            let mut relation = adopt::table(
                 self.connection,
                 self.side,
                 &source,
                 &mut self.catalog,
                 &mut self.findings,
             )?;
+            if let Some(former) = &entry.former {
+                relation.triggers.clone_from(&former.triggers);
+            }
             taken.push(relation.name.clone());
             self.insert(relation);
         }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::super::Connection;
 use crate::error::{Error, Result};
 use crate::schema::{
-    Check, Codec, ForeignKey, Identity, Index, Relation, RelationKind, Sequence, Unique,
+    Check, Codec, Described, ForeignKey, Function, Identity, Index, Relation, RelationKind,
+    Sequence, Trigger, Unique,
 };
 use crate::value::Cell;
 use crate::value::enums::EnumType;
@@ -29,6 +30,11 @@ CREATE TABLE IF NOT EXISTS "_crossfade_sequences"(
   last_value INTEGER NOT NULL, is_called INTEGER NOT NULL, generation INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS "_crossfade_types"(
   oid INTEGER PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, definition TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS "_crossfade_functions"(
+  oid INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, details TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS "_crossfade_comments"(
+  class INTEGER NOT NULL, object INTEGER NOT NULL, part INTEGER NOT NULL, text TEXT NOT NULL,
+  PRIMARY KEY(class, object, part)) WITHOUT ROWID;
 "#;
 
 /// Creates the side tables.
@@ -47,6 +53,7 @@ pub(super) struct Details {
     pub(super) rowid_alias: Option<usize>,
     pub(super) without_rowid: bool,
     pub(super) has_triggers: bool,
+    pub(super) triggers: Vec<Trigger>,
 }
 
 fn json(value: &impl Serialize) -> Result<String> {
@@ -94,6 +101,7 @@ pub(crate) fn save_relation(connection: &Connection, relation: &Relation) -> Res
         rowid_alias: relation.rowid_alias,
         without_rowid: relation.without_rowid,
         has_triggers: relation.has_triggers,
+        triggers: relation.triggers.clone(),
     };
     let stored = super::load::stored_text(connection, &relation.sqlite_name)?;
     let kind = if relation.kind == RelationKind::View { "view" } else { "table" };
@@ -187,4 +195,63 @@ pub(crate) fn save_sequence(
             ],
         )
         .map(|_| ())
+}
+
+/// Writes a function.
+pub(crate) fn save_function(connection: &Connection, function: &Function) -> Result<()> {
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO \"_crossfade_functions\"(oid, name, details) VALUES (?1, ?2, ?3)",
+            &[
+                Cell::Integer(i64::from(function.oid)),
+                Cell::Text(function.name.clone()),
+                Cell::Text(json(function)?),
+            ],
+        )
+        .map(|_| ())
+}
+
+/// Removes a function.
+pub(crate) fn forget_function(connection: &Connection, oid: u32) -> Result<()> {
+    let key = [Cell::Integer(i64::from(oid))];
+    connection.execute("DELETE FROM \"_crossfade_functions\" WHERE oid = ?1", &key).map(|_| ())
+}
+
+/// Writes which extensions there are.
+pub(crate) fn save_extensions(
+    connection: &Connection,
+    extensions: &std::collections::BTreeMap<String, u32>,
+) -> Result<()> {
+    connection
+        .execute(
+            "INSERT INTO \"_crossfade_meta\"(key, value) VALUES ('extensions', ?1) \
+             ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+            &[Cell::Text(json(extensions)?)],
+        )
+        .map(|_| ())
+}
+
+/// Writes a comment, or removes it.
+pub(crate) fn save_comment(
+    connection: &Connection,
+    what: Described,
+    text: Option<&str>,
+) -> Result<()> {
+    let (class, object, part) = what;
+    let mut params = vec![
+        Cell::Integer(i64::from(class)),
+        Cell::Integer(i64::from(object)),
+        Cell::Integer(i64::from(part)),
+    ];
+    let sql = match text {
+        Some(text) => {
+            params.push(Cell::Text(text.to_owned()));
+            "INSERT OR REPLACE INTO \"_crossfade_comments\"(class, object, part, text) \
+             VALUES (?1, ?2, ?3, ?4)"
+        }
+        None => {
+            "DELETE FROM \"_crossfade_comments\" WHERE class = ?1 AND object = ?2 AND part = ?3"
+        }
+    };
+    connection.execute(sql, &params).map(|_| ())
 }

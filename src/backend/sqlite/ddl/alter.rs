@@ -81,6 +81,9 @@ impl Editor<'_> {
             AlterAction::SetIdentity(column, always, options) => {
                 self.set_identity(relation, column, *always, options)
             }
+            AlterAction::EnableTrigger(name, on) => {
+                self.enable_trigger(relation, name.as_deref(), *on)
+            }
             AlterAction::NoEffect(_) => Ok(()),
             AlterAction::Unsupported(what) => Err(Error::unsupported(what)),
         }
@@ -114,9 +117,6 @@ impl Editor<'_> {
             }
             return Err(Error::client(state::DUPLICATE_COLUMN, message));
         }
-        if relation.columns.iter().any(|c| c.sqlite_name.eq_ignore_ascii_case(&def.name)) {
-            return Err(Error::unsupported("a name that differs from another only in letter case"));
-        }
         if relation.columns.len() >= create::COLUMNS_MAX {
             let message = format!("tables can have at most {} columns", create::COLUMNS_MAX);
             return Err(Error::client(state::TOO_MANY_COLUMNS, message));
@@ -145,6 +145,7 @@ impl Editor<'_> {
         );
         let name = column.name.clone();
         relation.columns.push(column);
+        self.settle_generated(&mut relation)?;
         self.put_column(&relation, position, default)?;
         for text in self.sequence_texts(&relation, &name) {
             self.ship(&relation, text);
@@ -152,6 +153,9 @@ impl Editor<'_> {
         let text = self.alter_text(&relation, &format!("ADD COLUMN {text}"));
         self.ship(&relation, text);
         self.store(relation.clone())?;
+        if !empty && relation.columns[position].generated.as_ref().is_some_and(|g| g.in_plan) {
+            self.compute_rows(&relation)?;
+        }
         if filled_later {
             self.fill_column(&relation, position)?;
             let default = relation.columns[position].default.clone().unwrap_or_default();
@@ -224,9 +228,11 @@ impl Editor<'_> {
             }
             return Err(error);
         };
+        self.check_trigger_columns(&relation, column)?;
         self.drop_dependents(&relation, position, cascade)?;
-        // Foreign keys and views that depended on it are gone now.
+        // What depended on it is gone now.
         relation = Relation::clone(&*self.existing_table(&own_name(&relation))?);
+        let position = relation.column(column).unwrap_or(position);
         let mut table = self.stored_table(&relation)?;
         let dropped = without_column(&mut relation, &mut table, position);
         self.rebuild(&relation, &table, &Rebuild { dropped, ..Rebuild::default() })?;
@@ -276,15 +282,8 @@ impl Editor<'_> {
                 keys.map(|k| (r.name.clone(), k.name.clone()))
             })
             .collect();
-        let generated = relation.columns.iter().any(|c| {
-            c.generated
-                .as_ref()
-                .is_some_and(|g| columns_named(relation, &g.expression).contains(&position))
-        });
-        if generated {
-            return Err(Error::unsupported("dropping a column that a generated column uses"));
-        }
-        let unused = views.is_empty() && children.is_empty();
+        let generated = self.generated_from(relation, position);
+        let unused = views.is_empty() && children.is_empty() && generated.is_empty();
         if !cascade && !unused {
             let of = format!("column {column} of table {}", relation.name);
             let mut details: Vec<String> =
@@ -292,15 +291,28 @@ impl Editor<'_> {
             details.extend(children.iter().map(|(table, constraint)| {
                 format!("constraint {constraint} on table {table} depends on {of}")
             }));
+            details.extend(
+                generated
+                    .iter()
+                    .map(|c| format!("column {c} of table {} depends on {of}", relation.name)),
+            );
             return Err(dependents(&of, &details));
         }
+        let mut lines: Vec<String> = views.iter().map(|v| format!("view {}", v.name)).collect();
+        lines.extend(children.iter().map(|(t, c)| format!("constraint {c} on table {t}")));
+        lines.extend(generated.iter().map(|c| format!("column {c} of table {}", relation.name)));
+        self.cascades(&lines);
+        for column in generated {
+            let current = Relation::clone(&*self.existing_table(&own_name(relation))?);
+            let text = std::mem::take(&mut self.postgres);
+            self.drop_column(current, &column, true, true)?;
+            // PostgreSQL's CASCADE does it.
+            self.postgres = text;
+        }
         for view in views {
-            self.notice(SqlState(*b"00000"), format!("drop cascades to view {}", view.name));
             self.forget(&view)?;
         }
         for (table, constraint) in children {
-            let message = format!("drop cascades to constraint {constraint} on table {table}");
-            self.notice(SqlState(*b"00000"), message);
             self.drop_foreign_key(&table, &constraint)?;
         }
         Ok(())
@@ -557,7 +569,7 @@ fn without_column(
     relation: &mut Relation,
     table: &mut stored::Table,
     position: usize,
-) -> Vec<String> {
+) -> Vec<(String, u32)> {
     let snapshot = relation.clone();
     let sqlite_name = snapshot.columns[position].sqlite_name.clone();
     let mut dropped = Vec::new();
@@ -565,7 +577,7 @@ fn without_column(
     relation.uniques.retain(|u| {
         let keep = !u.columns.contains(&position);
         if !keep {
-            dropped.push(u.name.clone());
+            dropped.push((u.name.clone(), u.oid));
         }
         keep
     });
@@ -576,7 +588,7 @@ fn without_column(
         });
         let gone = in_keys || i.predicate.as_deref().is_some_and(uses);
         if gone {
-            dropped.push(i.name.clone());
+            dropped.push((i.name.clone(), i.oid));
         }
         !gone
     });

@@ -18,6 +18,9 @@ impl Editor<'_> {
         mut relation: Relation,
         constraint: &Constraint,
     ) -> Result<()> {
+        let mut renamed = constraint.clone();
+        self.take_index_name(&mut relation, &mut renamed)?;
+        let constraint = &renamed;
         let mut namer: Namer = self.namer();
         let before = relation.clone();
         self.add_constraint(constraint, &mut relation, &mut namer)?;
@@ -31,6 +34,37 @@ impl Editor<'_> {
         let text = self.alter_text(&relation, &format!("ADD {text}"));
         self.ship(&relation, text);
         self.store(relation)
+    }
+
+    /// USING INDEX gives the index the constraint's name.
+    fn take_index_name(
+        &mut self,
+        relation: &mut Relation,
+        constraint: &mut Constraint,
+    ) -> Result<()> {
+        let (ConstraintKind::PrimaryKey(_, Some(index))
+        | ConstraintKind::Unique(_, Some(index), _)) = &mut constraint.kind
+        else {
+            return Ok(());
+        };
+        let Some(name) = constraint.name.clone().filter(|name| name != index) else {
+            return Ok(());
+        };
+        let Some(position) =
+            relation.uniques.iter().position(|u| u.name == *index && !u.constraint)
+        else {
+            return Ok(());
+        };
+        let message = format!(
+            "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{index}\" to \"{name}\""
+        );
+        self.notice(SqlState(*b"00000"), message);
+        self.rename_unique(relation, position, &name)?;
+        let text =
+            format!("ALTER INDEX public.{} RENAME TO {}", quote_ident(index), quote_ident(&name));
+        self.ship(relation, text);
+        name.clone_into(index);
+        self.store(relation.clone())
     }
 
     pub(super) fn put_key(&mut self, before: &Relation, relation: &mut Relation) -> Result<String> {
@@ -67,6 +101,11 @@ impl Editor<'_> {
             })?;
         } else if new.is_some() {
             self.make_unique_index(relation, &unique)?;
+        }
+        if new.is_none() {
+            let name = quote_ident(&unique.name);
+            let kind = if unique.primary { "PRIMARY KEY" } else { "UNIQUE" };
+            return Ok(format!("CONSTRAINT {name} {kind} USING INDEX {name}"));
         }
         Ok(postgres::key(relation, &unique))
     }
@@ -273,9 +312,10 @@ impl Editor<'_> {
                 .collect();
             return Err(dependents(&what, &details));
         }
+        let lines: Vec<String> =
+            children.iter().map(|(t, c)| format!("constraint {c} on table {t}")).collect();
+        self.cascades(&lines);
         for (table, constraint) in children {
-            let message = format!("drop cascades to constraint {constraint} on table {table}");
-            self.notice(SqlState(*b"00000"), message);
             self.drop_foreign_key(&table, &constraint)?;
             if table == relation.name {
                 relation.foreign_keys.retain(|k| k.name != constraint);
@@ -286,8 +326,8 @@ impl Editor<'_> {
             relation.primary_key = None;
             relation.rowid_alias = None;
         }
-        if self.index_in_file(relation, &unique.name)? {
-            let sql = format!("DROP INDEX {}.{}", schema_of(relation), quoted(&unique.name));
+        if let Some(name) = self.index_name_in_file(relation, &unique.name, unique.oid)? {
+            let sql = format!("DROP INDEX {}.{}", schema_of(relation), quoted(&name));
             return self.writer.execute(&sql, &[]).map(|_| ());
         }
         let mut table = self.stored_table(relation)?;

@@ -112,6 +112,7 @@ impl Editor<'_> {
             sequence: None,
             constraints: Vec::new(),
         };
+        super::create::apart(&mut new.column, relation);
         if let Some(collation) = &def.collation
             && !matches!(
                 collation.name.as_str(),
@@ -180,8 +181,12 @@ impl Editor<'_> {
                 new.column.not_null = true;
             }
             ConstraintKind::Generated(_, text) => {
-                new.column.generated =
-                    Some(Generated { expression: text.clone(), stored: true, sqlite: false });
+                new.column.generated = Some(Generated {
+                    expression: text.clone(),
+                    stored: true,
+                    sqlite: false,
+                    in_plan: false,
+                });
             }
             ConstraintKind::Exclusion => return Err(Error::unsupported("EXCLUDE")),
             kind => new

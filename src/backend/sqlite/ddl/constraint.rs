@@ -19,6 +19,13 @@ impl Editor<'_> {
         relation: &mut Relation,
         namer: &mut Namer,
     ) -> Result<()> {
+        if let ConstraintKind::PrimaryKey(..) = constraint.kind
+            && relation.primary_key.is_some()
+        {
+            let message =
+                format!("multiple primary keys for table \"{}\" are not allowed", relation.name);
+            return Err(Error::client(state::INVALID_TABLE_DEFINITION, message));
+        }
         if let Some(name) = &constraint.name
             && has_constraint(relation, name)
         {
@@ -60,11 +67,6 @@ impl Editor<'_> {
     ) -> Result<()> {
         if constraint.deferrable {
             return Err(Error::unsupported("a deferrable unique constraint"));
-        }
-        if primary && relation.primary_key.is_some() {
-            let message =
-                format!("multiple primary keys for table \"{}\" are not allowed", relation.name);
-            return Err(Error::client(state::INVALID_TABLE_DEFINITION, message));
         }
         if let Some(index) = index {
             return use_index(constraint, index, primary, relation);
@@ -182,7 +184,7 @@ impl Editor<'_> {
         if own_schema && name.name == relation.name {
             return Ok(relation.clone());
         }
-        let found = self.find(name)?.ok_or_else(|| no_relation(&name.name).at(name.pos))?;
+        let found = self.find(name)?.ok_or_else(|| no_relation(&name.name))?;
         match (found.kind, relation.kind) {
             (RelationKind::View, _) => {
                 let message = format!("referenced relation \"{}\" is not a table", name.name);

@@ -29,7 +29,7 @@ impl Editor<'_> {
             return Ok(());
         }
         let mut namer = self.namer();
-        let mut relation = self.blank(&create.name.name, temporary, &mut namer);
+        let mut relation = self.blank(&create.name.name, temporary, &mut namer)?;
         relation.on_commit = match create.on_commit {
             Some(what) if what.contains("DELETE") => OnCommit::Delete,
             Some(what) if what.contains("DROP") => OnCommit::Drop,
@@ -69,6 +69,7 @@ impl Editor<'_> {
             self.add_constraint(constraint, &mut relation, &mut namer)?;
         }
         choose_rowid_alias(&mut relation);
+        self.settle_generated(&mut relation)?;
         for sequence in sequences {
             keep_sequence(self, sequence)?;
         }
@@ -80,16 +81,17 @@ impl Editor<'_> {
     }
 
     /// A relation without columns, its name taken.
-    fn blank(&self, name: &str, temporary: bool, namer: &mut Namer) -> Relation {
+    fn blank(&self, name: &str, temporary: bool, namer: &mut Namer) -> Result<Relation> {
         let kind = if temporary { RelationKind::Temporary } else { RelationKind::Table };
         if !temporary {
             namer.exactly(name);
         }
         let mut relation = Relation::new(self.side.new_oid(), name, kind);
+        relation.sqlite_name = self.free_in_file(name, relation.oid, temporary)?;
         if temporary {
             "pg_temp".clone_into(&mut relation.schema);
         }
-        relation
+        Ok(relation)
     }
 
     /// LIKE: names, types, NOT NULL, and what its INCLUDING options name; keys come back as
@@ -182,7 +184,7 @@ impl Editor<'_> {
             return Err(Error::client(state::SYNTAX_ERROR, message));
         }
         let mut namer = self.namer();
-        let mut relation = self.blank(&name.name, temporary, &mut namer);
+        let mut relation = self.blank(&name.name, temporary, &mut namer)?;
         for (position, output) in plan.columns.iter().enumerate() {
             let column = columns.get(position).unwrap_or(&output.name);
             if relation.column(column).is_some() {
@@ -194,7 +196,9 @@ impl Editor<'_> {
                 ty.oid = oid::TEXT;
             }
             let attnum = i16::try_from(position + 1).unwrap_or(i16::MAX);
-            relation.columns.push(Column::new(attnum, column.clone(), ty));
+            let mut column = Column::new(attnum, column.clone(), ty);
+            apart(&mut column, &relation);
+            relation.columns.push(column);
         }
         check_width(&relation)?;
         self.make_table(&relation)?;
@@ -235,6 +239,14 @@ impl Editor<'_> {
             postgres: texts,
         };
         self.writer.note(&crate::backend::sqlite::events::Event::Ddl(event));
+    }
+}
+
+/// Names a column apart in the file from one that differs by letter case only.
+pub(super) fn apart(column: &mut Column, relation: &Relation) {
+    let same = |c: &Column| c.sqlite_name.eq_ignore_ascii_case(&column.sqlite_name);
+    if relation.columns.iter().any(same) {
+        column.sqlite_name = format!("{}~{}", column.name, column.attnum);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 
+use super::comment::class;
 use super::rebuild::{Rebuild, schema_of};
 use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::quoted;
@@ -27,11 +28,14 @@ impl Editor<'_> {
             ObjectKind::Index => "INDEX",
             ObjectKind::Sequence => "SEQUENCE",
             ObjectKind::Schema => return Err(Error::unsupported("DROP SCHEMA")),
-            ObjectKind::Extension => return self.drop_extensions(names, if_exists),
+            ObjectKind::Extension => return self.drop_extensions(names, if_exists, cascade),
             ObjectKind::Type => "TYPE",
             ObjectKind::Function => "FUNCTION",
             ObjectKind::Trigger => "TRIGGER",
-            ObjectKind::Other => return Err(Error::unsupported("this DROP")),
+            ObjectKind::MaterializedView => "MATERIALIZED VIEW",
+            ObjectKind::Constraint | ObjectKind::Other => {
+                return Err(Error::unsupported("this DROP"));
+            }
         };
         self.tag = format!("DROP {word}");
         if kind == ObjectKind::Type {
@@ -47,6 +51,8 @@ impl Editor<'_> {
                 }
                 ObjectKind::Index => self.drop_index(name, if_exists, cascade)?,
                 ObjectKind::Sequence => self.drop_sequence(name, if_exists, cascade)?,
+                ObjectKind::Trigger => self.drop_trigger(name, if_exists)?,
+                ObjectKind::Function => self.drop_function(name, if_exists, cascade)?,
                 _ => {
                     let what = word.to_lowercase();
                     self.missing(&name.name, &what, if_exists, state::UNDEFINED_OBJECT)?;
@@ -55,14 +61,6 @@ impl Editor<'_> {
         }
         if !found.is_empty() {
             self.drop_relations(word, &found, cascade)?;
-        }
-        Ok(())
-    }
-
-    fn drop_extensions(&mut self, names: &[Name], if_exists: bool) -> Result<()> {
-        self.tag = "DROP EXTENSION".to_owned();
-        for name in names {
-            self.missing(&name.name, "extension", if_exists, state::UNDEFINED_OBJECT)?;
         }
         Ok(())
     }
@@ -147,14 +145,14 @@ impl Editor<'_> {
             };
             return Err(dependents(&what, &details));
         }
+        let mut lines: Vec<String> =
+            keys.iter().map(|(r, c)| format!("constraint {c} on table {}", r.name)).collect();
+        lines.extend(views.iter().map(|v| format!("view {}", v.name)));
+        self.cascades(&lines);
         for view in &views {
-            self.notice(SqlState(*b"00000"), format!("drop cascades to view {}", view.name));
             self.forget(view)?;
         }
         for (child, constraint) in &keys {
-            let message =
-                format!("drop cascades to constraint {constraint} on table {}", child.name);
-            self.notice(SqlState(*b"00000"), message);
             self.drop_foreign_key(&child.name, constraint)?;
         }
         let names: Vec<String> =
@@ -170,6 +168,7 @@ impl Editor<'_> {
     }
 
     fn drop_relation(&mut self, relation: &Relation) -> Result<()> {
+        self.forget_comments(class::RELATION, relation.oid)?;
         let schema = schema_of(relation);
         if relation.kind == RelationKind::View {
             if relation.view_sql.is_none() {
@@ -245,13 +244,17 @@ impl Editor<'_> {
             return Err(Error::client(state::DEPENDENT_OBJECTS_STILL_EXIST, message)
                 .hint(format!("You can drop constraint {index} on table {table} instead.")));
         }
-        let absent = relation.indexes.iter().any(|i| i.name == name.name && i.absent);
+        let unique = relation.uniques.iter().find(|u| u.name == name.name).map(|u| u.oid);
+        let plain = relation.indexes.iter().find(|i| i.name == name.name).map(|i| i.oid);
+        let oid = unique.or(plain).unwrap_or_default();
+        let in_file = self.index_name_in_file(&relation, &name.name, oid)?;
         relation.uniques.retain(|u| u.name != name.name);
         relation.indexes.retain(|i| i.name != name.name);
-        if !absent {
-            let sql = format!("DROP INDEX {}.{}", schema_of(&relation), quoted(&name.name));
+        if let Some(in_file) = in_file {
+            let sql = format!("DROP INDEX {}.{}", schema_of(&relation), quoted(&in_file));
             self.writer.execute(&sql, &[])?;
         }
+        self.forget_comments(class::RELATION, oid)?;
         let text = format!("DROP INDEX public.{}", quote_ident(&name.name));
         self.ship(&relation, text);
         self.store(relation)

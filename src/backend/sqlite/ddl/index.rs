@@ -4,7 +4,7 @@ use super::{Editor, physical, plain};
 use crate::backend::sqlite::adopt::{Namer, index_definition};
 use crate::backend::sqlite::catalog::quoted;
 use crate::error::{Error, Result, state};
-use crate::schema::{Index, IndexKey, Relation, RelationKind, Unique};
+use crate::schema::{Index, IndexExtras, IndexKey, Relation, RelationKind, Unique};
 use crate::sql::analyze;
 use crate::sql::ast::{CreateIndex, ExprKind};
 use crate::sql::stored::Key;
@@ -71,7 +71,9 @@ impl Editor<'_> {
             })
             .collect();
         let oid = self.side.new_oid();
-        if let (Some(columns), true, None) = (plain_columns, create.unique, &predicate) {
+        let extra = extras(create, relation);
+        let plain = extra == IndexExtras::default();
+        if let (Some(columns), true, None) = (plain_columns, create.unique && plain, &predicate) {
             for column in &columns {
                 super::constraint::unique_type(relation, *column)?;
             }
@@ -90,13 +92,11 @@ impl Editor<'_> {
             definition: String::new(),
             sqlite: false,
             absent: false,
+            extras: extras(create, relation),
         };
         index.definition = index_definition(relation, &index);
-        if listed {
-            let method = format!(" USING {} (", create.method);
-            index.definition = index.definition.replacen(" USING btree (", &method, 1);
-        }
-        let sql = if listed { None } else { index_sql(relation, &index) };
+        let file_name = self.free_in_file(&index.name, oid, relation.schema == "pg_temp")?;
+        let sql = if listed { None } else { index_sql(relation, &index, &file_name) };
         match sql {
             Some(sql) => self.make_index(&index.name, index.unique, &sql)?,
             None if index.unique => {
@@ -146,7 +146,9 @@ impl Editor<'_> {
 
     /// The file's index for a unique constraint or index over plain columns.
     pub(super) fn make_unique_index(&self, relation: &Relation, unique: &Unique) -> Result<()> {
-        self.make_index(&unique.name, true, &unique_index_sql(relation, unique))
+        let temporary = relation.schema == "pg_temp";
+        let file_name = self.free_in_file(&unique.name, unique.oid, temporary)?;
+        self.make_index(&unique.name, true, &unique_index_sql(relation, unique, &file_name))
     }
 
     fn make_index(&self, name: &str, unique: bool, sql: &str) -> Result<()> {
@@ -161,15 +163,58 @@ impl Editor<'_> {
     }
 }
 
+/// What SQLite has no use for.
+fn extras(create: &CreateIndex, relation: &Relation) -> IndexExtras {
+    let mut extras = IndexExtras { include: create.include.clone(), ..IndexExtras::default() };
+    if create.method != "btree" {
+        extras.method.clone_from(&create.method);
+    }
+    // The default class is not shown, as in PostgreSQL.
+    let is_default = |at: usize, class: &str| {
+        let column = create.keys.get(at).and_then(|(item, _)| match &item.expr.kind {
+            ExprKind::Column(parts) => relation.column(parts.last()?),
+            _ => None,
+        });
+        let ty = column.map(|c| relation.columns[c].ty.oid);
+        match class {
+            "text_ops" | "varchar_ops" => {
+                matches!(ty, Some(oid::TEXT | oid::VARCHAR) | None) && create.method == "btree"
+            }
+            "int4_ops" => ty == Some(oid::INT4),
+            "int8_ops" => ty == Some(oid::INT8),
+            "jsonb_ops" => true,
+            _ => false,
+        }
+    };
+    let classes: Vec<String> = create
+        .opclasses
+        .iter()
+        .enumerate()
+        .map(|(at, class)| class.clone().filter(|c| !is_default(at, c)).unwrap_or_default())
+        .collect();
+    if classes.iter().any(|c| !c.is_empty()) {
+        extras.opclasses = classes;
+    }
+    let nulls: Vec<Option<bool>> = create
+        .keys
+        .iter()
+        .map(|(item, _)| item.nulls_first.filter(|first| *first != item.descending))
+        .collect();
+    if nulls.iter().any(Option::is_some) {
+        extras.nulls_first = nulls;
+    }
+    extras
+}
+
 /// CREATE UNIQUE INDEX for the file.
-pub(super) fn unique_index_sql(relation: &Relation, unique: &Unique) -> String {
+fn unique_index_sql(relation: &Relation, unique: &Unique, file_name: &str) -> String {
     let keys: Vec<Key> =
         unique.columns.iter().map(|c| physical::key_of(&relation.columns[*c])).collect();
-    create_sql(relation, &unique.name, true, &keys, None)
+    create_sql(relation, file_name, true, &keys, None)
 }
 
 /// CREATE INDEX for the file; None when SQLite cannot keep it exactly.
-pub(super) fn index_sql(relation: &Relation, index: &Index) -> Option<String> {
+pub(super) fn index_sql(relation: &Relation, index: &Index, file_name: &str) -> Option<String> {
     let mut keys = Vec::new();
     for key in &index.keys {
         match key {
@@ -196,7 +241,7 @@ pub(super) fn index_sql(relation: &Relation, index: &Index) -> Option<String> {
         Some(text) => Some(physical::check_sql(text, relation)?),
         None => None,
     };
-    Some(create_sql(relation, &index.name, index.unique, &keys, filter.as_deref()))
+    Some(create_sql(relation, file_name, index.unique, &keys, filter.as_deref()))
 }
 
 fn create_sql(

@@ -8,10 +8,13 @@
 mod alter;
 mod alter_constraint;
 mod column;
+pub(crate) mod comment;
 mod constraint;
 mod create;
 mod drop;
 pub mod enums;
+pub(crate) mod extension;
+mod generated;
 mod index;
 mod physical;
 pub(crate) mod plain;
@@ -19,6 +22,7 @@ pub mod postgres;
 mod rebuild;
 mod rename;
 mod retype;
+pub mod routine;
 mod run;
 mod sequence;
 #[cfg(test)]
@@ -82,7 +86,10 @@ const SAVEPOINT: &str = "_crossfade_ddl";
 pub fn apply(writer: &Writer, ddl: &Ddl, environment: &Environment<'_>) -> Result<Applied> {
     let mark = writer.savepoint(SAVEPOINT)?;
     let mut editor = Editor::new(writer, environment);
-    match editor.change(ddl).and_then(|()| editor.finish()) {
+    // What the change itself does to rows fires nothing; the catalog after it says what will.
+    let fires = environment.catalog.fired.id != 0;
+    let cleared = if fires { writer.clear_triggers() } else { Ok(()) };
+    match cleared.and_then(|()| editor.change(ddl)).and_then(|()| editor.finish(fires)) {
         Ok(applied) => {
             writer.release(SAVEPOINT)?;
             Ok(applied)
@@ -172,7 +179,11 @@ impl<'a> Editor<'a> {
                 self.rename(*kind, name, what, to, *if_exists)
             }
             Ddl::NoEffect(tag) => self.done(tag),
-            Ddl::Comment => self.done("COMMENT"),
+            Ddl::Comment { kind, name, part, text } => {
+                self.comment(*kind, name, part.as_deref(), text.as_deref())
+            }
+            Ddl::CreateFunction(create) => self.create_function(create),
+            Ddl::CreateTrigger(create) => self.create_trigger(create),
             Ddl::Grant(true) => self.done("GRANT"),
             Ddl::Grant(false) => self.done("REVOKE"),
         }
@@ -183,7 +194,14 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<Applied> {
+    fn finish(&mut self, fired: bool) -> Result<Applied> {
+        if self.changed {
+            self.catalog.fired = crate::sql::trigger::fired(&self.catalog);
+        }
+        if fired || self.catalog.fired.id != 0 {
+            self.writer.clear_triggers()?;
+            self.writer.bring_triggers(&self.catalog.fired)?;
+        }
         if self.changed {
             self.catalog.version += 1;
             self.side.save_oids(self.writer)?;
@@ -218,25 +236,19 @@ impl<'a> Editor<'a> {
         Err(Error::unsupported("a schema other than public"))
     }
 
-    fn create_extension(&mut self, name: &str, if_not_exists: bool) -> Result<()> {
-        self.tag = "CREATE EXTENSION".to_owned();
-        // Extensions whose functions Crossfade has built in, or that only speed things up.
-        const KNOWN: [&str; 5] = ["plpgsql", "uuid-ossp", "pgcrypto", "pg_trgm", "btree_gin"];
-        if !KNOWN.contains(&name) {
-            return Err(Error::unsupported(format!("extension \"{name}\"")));
-        }
-        if name == "plpgsql" {
-            let message = "extension \"plpgsql\" already exists";
-            if !if_not_exists {
-                return Err(Error::client(state::DUPLICATE_OBJECT, message));
+    /// The notice of a CASCADE: what goes with what is dropped.
+    fn cascades(&mut self, what: &[String]) {
+        let none = SqlState(*b"00000");
+        match what {
+            [] => {}
+            [one] => self.notice(none, format!("drop cascades to {one}")),
+            _ => {
+                let message = format!("drop cascades to {} other objects", what.len());
+                let lines: Vec<String> =
+                    what.iter().map(|w| format!("drop cascades to {w}")).collect();
+                self.notices.push(Error::client(none, message).detail(lines.join("\n")));
             }
-            self.notice(state::DUPLICATE_OBJECT, format!("{message}, skipping"));
-            return Ok(());
         }
-        let exists = if if_not_exists { "IF NOT EXISTS " } else { "" };
-        self.postgres
-            .push(format!("CREATE EXTENSION {exists}{}", super::system::quote_ident(name)));
-        Ok(())
     }
 
     fn notice(&mut self, state: SqlState, message: impl Into<String>) {
@@ -277,7 +289,7 @@ impl<'a> Editor<'a> {
 
     /// A relation that must exist.
     fn existing(&self, name: &Name) -> Result<Arc<Relation>> {
-        self.find(name)?.ok_or_else(|| no_relation(&name.name).at(name.pos))
+        self.find(name)?.ok_or_else(|| no_relation(&name.name))
     }
 
     /// A table that must exist and may be changed.
@@ -357,11 +369,39 @@ impl<'a> Editor<'a> {
             self.notice(state::DUPLICATE_TABLE, format!("{message}, skipping"));
             return Ok(false);
         }
-        let same = |r: &&Arc<Relation>| r.sqlite_name.eq_ignore_ascii_case(name);
-        if !temporary && self.catalog.relations.values().any(|r| same(&r)) {
-            return Err(Error::unsupported("a name that differs from another only in letter case"));
-        }
         Ok(true)
+    }
+
+    /// The name of a new object in the file: SQLite's names do not differ by letter case only.
+    fn free_in_file(&self, name: &str, oid: u32, temporary: bool) -> Result<String> {
+        let schema = if temporary { "temp" } else { "\"public\"" };
+        let sql =
+            format!("SELECT 1 FROM {schema}.sqlite_schema WHERE name = ?1 COLLATE NOCASE LIMIT 1");
+        let taken = self.writer.query_integer(&sql, &[Cell::Text(name.to_owned())])?.is_some();
+        Ok(if taken { format!("{name}~{oid}") } else { name.to_owned() })
+    }
+
+    /// The name an index of a relation has in the file; None when the file has none for it.
+    fn index_name_in_file(
+        &self,
+        relation: &Relation,
+        name: &str,
+        oid: u32,
+    ) -> Result<Option<String>> {
+        let sql = format!(
+            "SELECT name FROM {}.sqlite_schema WHERE type = 'index' AND sql IS NOT NULL \
+             AND tbl_name = ?1 COLLATE NOCASE AND name IN (?2, ?3) ORDER BY name = ?2 LIMIT 1",
+            rebuild::schema_of(relation)
+        );
+        let params = [
+            Cell::Text(relation.sqlite_name.clone()),
+            Cell::Text(name.to_owned()),
+            Cell::Text(format!("{name}~{oid}")),
+        ];
+        Ok(match self.writer.query_row(&sql, &params)?.as_deref() {
+            Some([Cell::Text(found), ..]) => Some(found.clone()),
+            _ => None,
+        })
     }
 
     /// Records a relation as it is now.

@@ -231,7 +231,7 @@ pub(super) fn column_of(
         default: default.and_then(default_of),
         ..Default::default()
     };
-    if let Some(generated) = &column.generated {
+    if let Some(generated) = column.generated.as_ref().filter(|g| !g.in_plan) {
         let (text, ranged) = generated_sql(&generated.expression, column, relation)?;
         stored.generated = Some(stored::Generated { expression: text, stored: true });
         if let (true, Some((low, high))) = (ranged, range(column.ty)) {
@@ -251,6 +251,12 @@ fn range(ty: Type) -> Option<(i64, i64)> {
         oid::INT4 => Some((i64::from(i32::MIN), i64::from(i32::MAX))),
         _ => None,
     }
+}
+
+/// Whether SQLite computes a generated column as PostgreSQL does.
+pub(super) fn computes(column: &Column, relation: &Relation) -> bool {
+    let text = column.generated.as_ref().map_or("", |g| g.expression.as_str());
+    generated_sql(text, column, relation).is_ok()
 }
 
 /// A generated column's expression on stored values, and whether its result is a small

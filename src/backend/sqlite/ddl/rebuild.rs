@@ -17,8 +17,8 @@ use crate::value::Cell;
 pub(super) struct Rebuild {
     /// Columns that are not copied under their own name: SQLite name, SQLite expression.
     pub(super) sources: Vec<(String, String)>,
-    /// Indexes that are not made again, by their names in the file.
-    pub(super) dropped: Vec<String>,
+    /// Indexes that are not made again: names and OIDs.
+    pub(super) dropped: Vec<(String, u32)>,
 }
 
 impl Editor<'_> {
@@ -125,7 +125,9 @@ impl Editor<'_> {
         let found = rows(self.writer, &sql, &[Cell::Text(relation.sqlite_name.clone())])?;
         let texts = found.into_iter().filter_map(|row| match row.as_slice() {
             [Cell::Text(name), Cell::Text(sql)] => {
-                let dropped = how.dropped.iter().any(|d| d.eq_ignore_ascii_case(name));
+                let dropped = how.dropped.iter().any(|(d, oid)| {
+                    d == name || name.strip_prefix(d.as_str()) == Some(format!("~{oid}").as_str())
+                });
                 (!dropped).then(|| in_schema(sql, relation))
             }
             _ => None,

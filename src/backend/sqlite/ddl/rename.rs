@@ -76,12 +76,16 @@ impl Editor<'_> {
         if relation.kind == RelationKind::View && relation.view_sql.is_none() {
             return Err(Error::unsupported("renaming a view of the SQLite file"));
         }
+        let mut new_name = to.to_owned();
         if in_file {
+            if !to.eq_ignore_ascii_case(&relation.sqlite_name) {
+                new_name = self.free_in_file(to, relation.oid, temporary)?;
+            }
             self.native_rename(&format!(
                 "ALTER TABLE {}.{} RENAME TO {}",
                 schema_of(&relation),
                 quoted(&relation.sqlite_name),
-                quoted(to)
+                quoted(&new_name)
             ))?;
         }
         self.forget(&relation)?;
@@ -90,7 +94,7 @@ impl Editor<'_> {
             format!("ALTER {word} public.{} RENAME TO {}", quote_ident(&former), quote_ident(to));
         self.ship(&relation, text);
         to.clone_into(&mut relation.name);
-        to.clone_into(&mut relation.sqlite_name);
+        relation.sqlite_name = new_name;
         for key in relation.foreign_keys.iter_mut().filter(|k| k.table == former) {
             to.clone_into(&mut key.table);
         }
@@ -166,19 +170,20 @@ impl Editor<'_> {
             .iter()
             .enumerate()
             .any(|(p, c)| p != position && c.sqlite_name.eq_ignore_ascii_case(to));
-        if folded {
-            return Err(Error::unsupported("a name that differs from another only in letter case"));
-        }
+        let in_file = match folded {
+            true => format!("{to}~{}", relation.columns[position].attnum),
+            false => to.to_owned(),
+        };
         self.native_rename(&format!(
             "ALTER TABLE {}.{} RENAME COLUMN {} TO {}",
             schema_of(&relation),
             quoted(&relation.sqlite_name),
             quoted(&relation.columns[position].sqlite_name),
-            quoted(to)
+            quoted(&in_file)
         ))?;
         rename_in_texts(&mut relation, column, to);
         to.clone_into(&mut relation.columns[position].name);
-        to.clone_into(&mut relation.columns[position].sqlite_name);
+        relation.columns[position].sqlite_name = in_file;
         redefine_indexes(&mut relation);
         self.renamed_column(relation, column, to, "TABLE")
     }
@@ -294,29 +299,25 @@ impl Editor<'_> {
     }
 
     /// Renames a unique key, and its index when the file has it under that name.
-    fn rename_unique(&mut self, relation: &mut Relation, position: usize, to: &str) -> Result<()> {
+    pub(super) fn rename_unique(
+        &mut self,
+        relation: &mut Relation,
+        position: usize,
+        to: &str,
+    ) -> Result<()> {
         if self.is_taken(to, relation.schema == "pg_temp") {
             let message = format!("relation \"{to}\" already exists");
             return Err(Error::client(state::DUPLICATE_TABLE, message));
         }
-        let former = relation.uniques[position].name.clone();
+        let former = &relation.uniques[position];
+        let in_file = self.index_name_in_file(relation, &former.name, former.oid)?;
         to.clone_into(&mut relation.uniques[position].name);
-        if self.index_in_file(relation, &former)? {
+        if let Some(in_file) = in_file {
             let schema = schema_of(relation);
-            self.writer.execute(&format!("DROP INDEX {schema}.{}", quoted(&former)), &[])?;
+            self.writer.execute(&format!("DROP INDEX {schema}.{}", quoted(&in_file)), &[])?;
             self.make_unique_index(relation, &relation.uniques[position])?;
         }
         Ok(())
-    }
-
-    /// Whether the file has an index of its own under this name.
-    pub(super) fn index_in_file(&self, relation: &Relation, name: &str) -> Result<bool> {
-        let sql = format!(
-            "SELECT 1 FROM {}.sqlite_schema WHERE type = 'index' AND name = ?1 AND sql IS NOT NULL",
-            schema_of(relation)
-        );
-        let name = [crate::value::Cell::Text(name.to_owned())];
-        Ok(self.writer.query_integer(&sql, &name)?.is_some())
     }
 
     fn rename_index(&mut self, name: &Name, to: &str, if_exists: bool) -> Result<()> {
@@ -332,15 +333,16 @@ impl Editor<'_> {
             self.rename_unique(&mut relation, position, to)?;
         } else if let Some(position) = relation.indexes.iter().position(|i| i.name == name.name) {
             self.check_free(to, false, false)?;
-            let in_file = self.index_in_file(&relation, &name.name)?;
+            let oid = relation.indexes[position].oid;
+            let in_file = self.index_name_in_file(&relation, &name.name, oid)?;
             to.clone_into(&mut relation.indexes[position].name);
             redefine_indexes(&mut relation);
             let found = &relation.indexes[position];
-            if in_file {
-                let sql = index::index_sql(&relation, found)
+            if let Some(in_file) = in_file {
+                self.writer.execute(&format!("DROP INDEX \"public\".{}", quoted(&in_file)), &[])?;
+                let new_name = self.free_in_file(to, oid, false)?;
+                let sql = index::index_sql(&relation, found, &new_name)
                     .ok_or_else(|| Error::unsupported("renaming this index"))?;
-                self.writer
-                    .execute(&format!("DROP INDEX \"public\".{}", quoted(&name.name)), &[])?;
                 self.writer.execute(&sql, &[])?;
             }
         }
@@ -396,15 +398,7 @@ impl Editor<'_> {
 fn redefine_indexes(relation: &mut Relation) {
     let snapshot = relation.clone();
     for index in &mut relation.indexes {
-        let method = index
-            .definition
-            .split(" USING ")
-            .nth(1)
-            .and_then(|rest| rest.split(' ').next())
-            .unwrap_or("btree")
-            .to_owned();
-        let text = crate::backend::sqlite::adopt::index_definition(&snapshot, index);
-        index.definition = text.replacen(" USING btree (", &format!(" USING {method} ("), 1);
+        index.definition = crate::backend::sqlite::adopt::index_definition(&snapshot, index);
     }
 }
 
@@ -427,6 +421,14 @@ fn rename_in_texts(relation: &mut Relation, column: &str, to: &str) {
             if let IndexKey::Expression(text, _) = key {
                 rename(text);
             }
+        }
+        for name in index.extras.include.iter_mut().filter(|n| *n == column) {
+            to.clone_into(name);
+        }
+    }
+    for trigger in &mut relation.triggers {
+        for name in trigger.columns.iter_mut().filter(|n| *n == column) {
+            to.clone_into(name);
         }
     }
     for column in &mut relation.columns {

@@ -26,7 +26,7 @@ impl Editor<'_> {
         mut relation: Relation,
         column: &str,
         to: &TypeName,
-        using: Option<&Expr>,
+        using: Option<&(Expr, String)>,
     ) -> Result<()> {
         let Some(position) = relation.column(column) else {
             return Err(no_column(column, &relation.name));
@@ -41,7 +41,7 @@ impl Editor<'_> {
         if using.is_none() && widens(&current, ty) {
             changed.codec = current.codec;
             relation.columns[position] = changed;
-            return self.retyped(relation, position, using);
+            return self.retyped(relation, position, using.map(|(_, text)| text.as_str()));
         }
         if relation.foreign_keys.iter().any(|k| k.columns.contains(&position)) {
             return Err(Error::unsupported("ALTER TYPE of a column of a foreign key"));
@@ -68,36 +68,18 @@ impl Editor<'_> {
             return Err(Error::unsupported("this ALTER TYPE of an integer primary key"));
         }
         *stored = definition;
-        self.convert(&relation, &current, &changed, using)?;
+        self.convert(&relation, &current, &changed, using.map(|(expr, _)| expr))?;
         let sources = vec![(current.sqlite_name.clone(), quoted(CONVERTED))];
         self.rebuild(&relation, &table, &Rebuild { sources, dropped: Vec::new() })?;
-        self.retyped(relation, position, using)
+        self.retyped(relation, position, using.map(|(_, text)| text.as_str()))
     }
 
-    fn retyped(&mut self, relation: Relation, position: usize, using: Option<&Expr>) -> Result<()> {
+    fn retyped(&mut self, relation: Relation, position: usize, using: Option<&str>) -> Result<()> {
         let column = &relation.columns[position];
-        if using.is_some() && relation.schema != "pg_temp" {
-            // The rows as they are now go to the shadow with the next copy of the table; the
-            // type change itself cannot repeat an expression it has no text of.
-            return self.retyped_using(relation, position);
-        }
+        // PostgreSQL converts its own rows by the same expression.
+        let using = using.map_or_else(String::new, |text| format!(" USING {text}"));
         let text = format!(
-            "ALTER TABLE {} ALTER COLUMN {} TYPE {}",
-            postgres::name(&relation),
-            quote_ident(&column.name),
-            type_text(column)
-        );
-        self.ship(&relation, text);
-        self.store(relation)
-    }
-
-    fn retyped_using(&mut self, relation: Relation, position: usize) -> Result<()> {
-        if self.writer.recording() {
-            return Err(Error::unsupported("ALTER TYPE with USING while PostgreSQL follows"));
-        }
-        let column = &relation.columns[position];
-        let text = format!(
-            "ALTER TABLE {} ALTER COLUMN {} TYPE {}",
+            "ALTER TABLE {} ALTER COLUMN {} TYPE {}{using}",
             postgres::name(&relation),
             quote_ident(&column.name),
             type_text(column)
@@ -157,6 +139,7 @@ impl Editor<'_> {
         both.columns.push(converted);
         // Keys and checks are about the values before; they hold again after the rebuild.
         both.checks.clear();
+        both.triggers.clear();
         let own = Expr { kind: ExprKind::Column(vec![current.name.clone()]), pos: 0 };
         let update = Update {
             with: None,
@@ -172,14 +155,25 @@ impl Editor<'_> {
             filter: None,
             returning: Vec::new(),
         };
+        let recording = self.writer.recording();
         self.with_relation(both, |editor| {
-            editor.muted(|e| e.execute(Statement::Update(Box::new(update))).map(|_| ()))
+            let statement = Statement::Update(Box::new(update));
+            if recording {
+                let plan = editor.plan(statement.clone())?;
+                let query = run::query_plan(&plan)?;
+                if query.volatile || !query.frozen.is_empty() {
+                    return Err(Error::unsupported(
+                        "ALTER TYPE with a volatile USING while PostgreSQL follows",
+                    ));
+                }
+            }
+            editor.muted(|e| e.execute(statement).map(|_| ()))
         })
-        .map_err(|error| cannot_cast(error, current, changed, using.is_some()))
+        .map_err(|error| cannot_cast(error.without_position(), current, changed, using.is_some()))
     }
 
     /// Runs with a relation replaced in the catalog, and puts the former one back.
-    fn with_relation<R>(
+    pub(super) fn with_relation<R>(
         &mut self,
         relation: Relation,
         body: impl FnOnce(&mut Self) -> Result<R>,

@@ -15,6 +15,11 @@ pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const EPOCH_DAYS: i64 = 10_957;
 
 pub(super) const FUNCTIONS: &[Def] = &[
+    // The start of the session's transaction.
+    strict("pg_now", 0, |_| match session::current().style.now {
+        Some(micros) => timestamptz(micros),
+        None => Err(Error::internal("no transaction is known to a function")),
+    }),
     strict("pg_date_add", 2, |a| {
         let (d, n) = (a.date(0)?, a.int(1)?);
         date(add_days(d, n)?)

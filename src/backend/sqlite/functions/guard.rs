@@ -2,9 +2,9 @@
 //! stored schema cannot carry, and rows that one INSERT would touch twice.
 
 use super::args::owned;
-use super::{Def, lenient};
+use super::{Def, lenient, volatile};
 use crate::backend::sqlite::errors::not_null_violation;
-use crate::error::{Error, Object, state};
+use crate::error::{Error, Object, SqlState, state};
 
 pub(super) const FUNCTIONS: &[Def] = &[
     // pg_checked(value, condition, table, constraint): NULL passes, as in PostgreSQL.
@@ -29,6 +29,30 @@ pub(super) const FUNCTIONS: &[Def] = &[
             return Err(not_null_violation(a.text(1)?, a.text(2)?));
         }
         Ok(owned(a.cell(0)))
+    }),
+    // pg_raise(state, message, detail, hint, table, constraint, context): RAISE EXCEPTION.
+    volatile("pg_raise", 7, |a| {
+        let part = |i: usize| if a.is_null(i) { Ok(None) } else { a.text(i).map(Some) };
+        let message = part(1)?.unwrap_or("<NULL>").to_owned();
+        let mut error = Error::client(SqlState::from_code(a.text(0)?), message);
+        if let Some(detail) = part(2)? {
+            error = error.detail(detail);
+        }
+        if let Some(hint) = part(3)? {
+            error = error.hint(hint);
+        }
+        let (table, constraint) = (part(4)?, part(5)?);
+        if table.is_some() || constraint.is_some() {
+            error = error.object(Object {
+                table: table.map(str::to_owned),
+                constraint: constraint.map(str::to_owned),
+                ..Object::default()
+            });
+        }
+        if let Some(context) = part(6)? {
+            error = error.context(context);
+        }
+        Err(error)
     }),
     // pg_once(value, rows with the same key, key…): a key with a NULL conflicts with nothing.
     lenient("pg_once", -1, |a| {

@@ -105,7 +105,10 @@ fn class_of(relation: &Relation, referenced: bool) -> Class<'_> {
         indexed: indexes(relation).next().is_some(),
         checks: relation.checks.len(),
         rules: view,
-        triggers: referenced || relation.has_triggers || !relation.foreign_keys.is_empty(),
+        triggers: referenced
+            || relation.has_triggers
+            || !relation.triggers.is_empty()
+            || !relation.foreign_keys.is_empty(),
         temporary: relation.kind == RelationKind::Temporary,
     }
 }

@@ -17,6 +17,7 @@ use super::describe::{
     IndexRef, check_text, foreign_key_text, index_def, indexes, quote_ident, unique_text,
 };
 use super::named::{PAGE_BYTES, class_name, class_oid, is_view, split_name, view_text};
+use super::routines;
 use super::types::{builtin_name, format_type, type_in};
 use super::{Core, Slot, Snapshot, fixed};
 use crate::error::{Error, Result as Outcomes, SqlState};
@@ -84,14 +85,19 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("regclassout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| class_name(s, o)))),
     ("regtypeout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| type_name(s, o)))),
     ("regnamespaceout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| namespace_name(s, o)))),
-    ("regprocout", STRICT, |_, _, a| {
-        Ok(reg_out(a.int(0), |o| builtin_name("pg_proc", "proname", o)))
+    ("regprocout", STRICT, |_, s, a| {
+        let own = |o: i64| routines::function(s, Some(o)).map(|f| quote_ident(&f.name));
+        Ok(reg_out(a.int(0), |o| own(o).or_else(|| builtin_name("pg_proc", "proname", o))))
     }),
     ("regroleout", STRICT, |_, s, a| {
         Ok(reg_out(a.int(0), |o| (o == 10).then(|| quote_ident(&s.identity().user))))
     }),
-    ("obj_description", STRICT, |_, _, a| Ok(description(a, 0))),
-    ("col_description", STRICT, |_, _, _| Ok(Cell::Null)),
+    ("obj_description", STRICT, |_, s, a| Ok(description(s, a, 0))),
+    ("col_description", STRICT, |_, s, a| Ok(column_description(s, a))),
+    ("pg_get_triggerdef", STRICT, |_, s, a| {
+        Ok(routines::trigger_definition(s, a.int(0), a.int(1) == Some(1)))
+    }),
+    ("pg_get_functiondef", STRICT, |_, s, a| Ok(routines::function_definition(s, a.int(0)))),
     ("shobj_description", STRICT, |_, _, _| Ok(Cell::Null)),
     ("pg_relation_size", STRICT, |_, s, a| Ok(Cell::Integer(table_bytes(s, a.int(0))))),
     ("pg_table_size", STRICT, |_, s, a| Ok(Cell::Integer(table_bytes(s, a.int(0))))),
@@ -150,8 +156,6 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
 
 /// Functions about things that do not exist here: NULL.
 const NULLS: &[&str] = &[
-    "pg_get_triggerdef",
-    "pg_get_functiondef",
     "pg_get_ruledef",
     "pg_get_partkeydef",
     "pg_get_statisticsobjdef",
@@ -496,7 +500,32 @@ fn role_oid(snapshot: &Snapshot, name: Option<&str>) -> Option<u32> {
     (parts.last()? == &snapshot.identity().user).then_some(fixed::OWNER)
 }
 
-fn description(args: &Args<'_>, sub: i64) -> Cell {
+/// The comment on a column.
+fn column_description(core: &Core, args: &Args<'_>) -> Cell {
+    let table = args.int(0).and_then(|o| u32::try_from(o).ok());
+    let part = args.int(1).and_then(|n| i32::try_from(n).ok());
+    let found = table.zip(part).and_then(|(table, part)| {
+        core.catalog.comments.get(&(
+            crate::backend::sqlite::ddl::comment::class::RELATION,
+            table,
+            part,
+        ))
+    });
+    found.map_or(Cell::Null, |comment| text(comment.as_str()))
+}
+
+fn description(core: &Core, args: &Args<'_>, sub: i64) -> Cell {
+    let wanted = args.int(0).and_then(|o| u32::try_from(o).ok());
+    let catalog = args.text(1).and_then(|name| system::relations().0.get(name)).map(|r| r.oid);
+    let own = core.catalog.comments.iter().find(|((class, object, part), _)| {
+        Some(*object) == wanted
+            && i64::from(*part) == sub
+            && catalog.is_none_or(|c| c == *class)
+            && (catalog.is_some() || args.0.len() == 1)
+    });
+    if let Some((_, comment)) = own {
+        return text(comment.as_str());
+    }
     let Some(table) = builtin("pg_description") else { return Cell::Null };
     let class = args.text(1).and_then(|name| system::relations().0.get(name)).map(|r| r.oid);
     let rows = table.find("objoid", &args.int(0).map_or(Cell::Null, Cell::Integer));

@@ -12,6 +12,7 @@ mod describe;
 mod functions;
 mod information;
 mod named;
+mod routines;
 mod rows;
 mod table;
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn rows(snapshot: &Snapshot, name: &str) -> Vec<Row> {
         "pg_user" | "pg_shadow" => vec![pg_user(name, user)],
         "pg_database" => databases(&snapshot.identity().database),
         "pg_tablespace" => tablespaces(),
-        "pg_extension" => extensions(),
+        "pg_extension" => extensions(snapshot),
         "pg_tables" => pg_tables(snapshot, user),
         "pg_views" => pg_views(snapshot, user),
         "pg_indexes" => pg_indexes(snapshot),
@@ -158,18 +158,30 @@ fn tablespaces() -> Vec<Row> {
     vec![row(fixed::TABLESPACE, "pg_default"), row(fixed::TABLESPACE + 1, "pg_global")]
 }
 
-fn extensions() -> Vec<Row> {
+fn extensions(snapshot: &Snapshot) -> Vec<Row> {
     let shape = shape("pg_extension");
     let columns = ["oid", "extname", "extowner", "extnamespace", "extrelocatable", "extversion"];
     let maker = Maker::new(&shape, &columns);
-    vec![maker.row([
+    let mut rows = vec![maker.row([
         int(13559),
         text("plpgsql"),
         int(fixed::OWNER),
         int(fixed::PG_CATALOG),
         flag(false),
         text("1.0"),
-    ])]
+    ])];
+    rows.extend(snapshot.catalog.extensions.iter().map(|(name, oid)| {
+        let version = crate::backend::sqlite::ddl::extension::version(name);
+        maker.row([
+            int(i64::from(*oid)),
+            text(name.as_str()),
+            int(fixed::OWNER),
+            int(2200),
+            flag(true),
+            text(version.unwrap_or_default()),
+        ])
+    }));
+    rows
 }
 
 /// The name PostgreSQL shows for a relation's schema.

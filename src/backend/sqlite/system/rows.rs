@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::data::{builtin, is_number};
-use super::{Core, Slot, classes, constraints, information, named, types};
+use super::{Core, Slot, classes, constraints, information, named, routines, types};
 use crate::schema::{Relation, system};
 use crate::value::Cell;
 
@@ -185,9 +185,13 @@ fn kept(
 impl Core {
     /// The rows of one table of `pg_catalog` that names neither database nor role.
     pub(crate) fn table(&self, shape: &Arc<Relation>) -> Arc<Table> {
-        if !matches!(shape.name.as_str(), "pg_type" | "pg_description")
-            && let Some(builtin) = builtin(&shape.name)
-        {
+        let own = match shape.name.as_str() {
+            "pg_type" => true,
+            "pg_description" => !self.catalog.comments.is_empty(),
+            "pg_proc" => !self.catalog.functions.is_empty(),
+            _ => false,
+        };
+        if !own && let Some(builtin) = builtin(&shape.name) {
             return builtin;
         }
         kept(&self.tables, shape, || catalog_rows(self, &shape.name))
@@ -207,7 +211,9 @@ fn catalog_rows(core: &Core, name: &str) -> Vec<Row> {
         "pg_enum" => types::pg_enum(core),
         "pg_constraint" => constraints::pg_constraint(core),
         "pg_index" => constraints::pg_index(core),
-        "pg_description" => builtin("pg_description").map_or_else(Vec::new, |t| t.rows.clone()),
+        "pg_description" => routines::pg_description(core),
+        "pg_trigger" => routines::pg_trigger(core),
+        "pg_proc" => routines::pg_proc(core),
         // Tables of things that cannot exist here are empty.
         _ => Vec::new(),
     }

@@ -310,6 +310,20 @@ pub(crate) fn type_in(core: &Core, name: &str) -> Option<u32> {
 
 /// The OID of a type by its SQL or catalog name, for `regtype`; modifiers are ignored.
 fn type_by_name(name: &str) -> Option<u32> {
+    // "pg_catalog"."uuid": the name is pg_type's own.
+    if name.contains('"')
+        && let Some(parts) = super::named::split_name(name)
+        && let Some((last, before)) = parts.split_last()
+        && (before.last().is_some_and(|schema| schema == "pg_catalog") || last != "char")
+    {
+        let types = builtin("pg_type")?;
+        let found = types.find("typname", &Cell::Text(last.clone()));
+        let row = found.into_iter().next()?;
+        return match row.first() {
+            Some(Cell::Integer(found)) => u32::try_from(*found).ok(),
+            _ => None,
+        };
+    }
     let bare = name.split('(').next().unwrap_or(name).trim();
     let rest = name.rsplit_once(')').map_or("", |(_, rest)| rest).trim();
     let lower = format!("{bare} {rest}").trim().to_ascii_lowercase();

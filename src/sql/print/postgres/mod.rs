@@ -42,7 +42,7 @@ fn print_as(analysis: &Analysis, live: bool) -> Result<String> {
         excluded: Vec::new(),
         taken: HashSet::new(),
     };
-    match &analysis.statement {
+    match analysis.plain.as_ref().unwrap_or(&analysis.statement) {
         Statement::Select(query) => printer.query(query, true),
         Statement::Insert(insert) => printer.insert(insert),
         Statement::Update(update) => printer.update(update),

@@ -50,6 +50,9 @@ impl Printer {
         if call.lite {
             return self.lite_call(call, ty);
         }
+        if let Some(drawn) = self.drawn(call, ty) {
+            return Ok(drawn);
+        }
         let args = self.arguments(call)?;
         let types: Vec<u32> =
             call.args.iter().zip(&args).map(|(e, v)| operand_type(e, v)).collect();

@@ -18,7 +18,8 @@ impl Printer {
         }
         let with = self.with(delete.recursive, &delete.ctes)?;
         let name = table_name(table);
-        let alias = self.bind_table(delete.rel, table, &delete.alias);
+        self.refuse_with(&with)?;
+        let (target, alias) = self.target_names(delete.rel, table, &delete.alias)?;
         let filter = if delete.using.is_empty() {
             match &delete.filter {
                 Some(filter) => format!(" WHERE {}", self.logical(filter)?),
@@ -54,7 +55,7 @@ impl Printer {
             &delete.returning,
             &delete.outputs,
         )?;
-        Ok((format!("{with}DELETE FROM {name} AS {alias}{filter}{returning}"), outputs))
+        Ok((format!("{with}DELETE FROM {target}{filter}{returning}"), outputs))
     }
 }
 

@@ -4,7 +4,7 @@ use super::Value;
 use super::codec::logical;
 use super::cte::{is_volatile, is_volatile_expr, mentions_relation};
 use super::guard::{never_null, once, required};
-use super::names::{Printer, as_columns, output_name, output_names, table_name};
+use super::names::{Printer, as_columns, output_name, output_names};
 use super::select::named;
 use crate::error::{Error, Result};
 use crate::schema::{Codec, Column, Relation};
@@ -18,7 +18,8 @@ impl Printer {
         let table = &insert.table.0;
         writable(table)?;
         let with = self.with(insert.recursive, &insert.ctes)?;
-        let alias = self.bind_table(insert.rel, table, &insert.alias);
+        self.refuse_with(&with)?;
+        let (target, _) = self.target_names(insert.rel, table, &insert.alias)?;
         let targets = insert
             .columns
             .iter()
@@ -30,7 +31,7 @@ impl Printer {
             })
             .collect::<Result<Vec<_>>>()?;
         let or = if insert.replace { "OR REPLACE " } else { "" };
-        let mut sql = format!("{with}INSERT {or}INTO {} AS {alias}", table_name(table));
+        let mut sql = format!("{with}INSERT {or}INTO {target}");
         if targets.is_empty() {
             if !self.checks.is_empty() {
                 return Err(Error::unsupported("DEFAULT VALUES on a table with such a CHECK"));
@@ -114,7 +115,7 @@ impl Printer {
             .map(|(i, c)| {
                 let filled = table.rowid_alias == Some(i)
                     || c.sqlite_default.is_some()
-                    || c.generated.is_some();
+                    || c.computed_by_file();
                 (!filled).then(|| Value::logical("NULL", c.ty))
             })
             .collect();
@@ -218,7 +219,7 @@ impl Printer {
                 if let Some((.., sql)) = parts.iter().find(|p| p.0 as usize == i) {
                     value.sql.clone_from(sql);
                 }
-                new.push(column.generated.is_none().then_some(value));
+                new.push((!column.computed_by_file()).then_some(value));
             }
             if let Some((_, _, sql)) = parts.first_mut() {
                 *sql = self.checked(table, sql.clone(), &new)?;

@@ -27,8 +27,11 @@ mod rows;
 mod select;
 mod set;
 mod sort;
+mod trigger;
 mod update;
 mod window;
+
+pub use self::trigger::{print_in_trigger, print_stored};
 
 use crate::error::Result;
 use crate::schema::Codec;

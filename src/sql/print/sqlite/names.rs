@@ -64,6 +64,10 @@ pub(super) struct Printer {
     pub(super) takes_row: bool,
     /// RETURNING gives logical cells.
     pub(super) plain_returning: bool,
+    /// The text goes into a trigger.
+    pub(super) in_trigger: bool,
+    /// OIDs of the sequences that the text draws from, in a trigger.
+    pub(super) sequences: Vec<i64>,
     taken: HashSet<String>,
 }
 
@@ -83,6 +87,8 @@ impl Printer {
             targets_draw: false,
             steps: inputs.steps.iter().enumerate().map(|(n, cte)| (*cte, first + n)).collect(),
             plain_returning: false,
+            in_trigger: false,
+            sequences: Vec::new(),
             taken: HashSet::new(),
         }
     }

@@ -4,7 +4,7 @@ use super::Value;
 use super::codec::{encode, logical};
 use super::guard::required;
 use super::insert::writable;
-use super::names::{Printer, table_name};
+use super::names::Printer;
 use crate::error::{Error, Result};
 use crate::schema::Relation;
 use crate::sql::ir::{Query, Update};
@@ -16,7 +16,8 @@ impl Printer {
         let table = &update.table.0;
         writable(table)?;
         let with = self.with(update.recursive, &update.ctes)?;
-        let alias = self.bind_table(update.rel, table, &update.alias);
+        self.refuse_with(&with)?;
+        let (target, _) = self.target_names(update.rel, table, &update.alias)?;
         let from = self.tables_clause(&update.from)?;
         let mut sets = Vec::new();
         if !update.assignments.is_empty() {
@@ -39,11 +40,7 @@ impl Printer {
             &update.returning,
             &update.outputs,
         )?;
-        let sql = format!(
-            "{with}UPDATE {} AS {alias} SET {}{from}{filter}{returning}",
-            table_name(table),
-            sets.join(", ")
-        );
+        let sql = format!("{with}UPDATE {target} SET {}{from}{filter}{returning}", sets.join(", "));
         Ok((sql, outputs))
     }
 

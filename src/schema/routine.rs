@@ -1,0 +1,77 @@
+//! Functions and triggers as the catalog keeps them.
+//!
+//! Owns what PostgreSQL would show of them and the texts by which it makes them. It must
+//! never say how SQLite runs one: that is `sql::trigger`. Start at [`Function`].
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A function that a client has created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// OID.
+    pub oid: u32,
+    /// Name.
+    pub name: String,
+    /// OIDs of the argument types.
+    #[serde(default)]
+    pub arguments: Vec<u32>,
+    /// Names of the arguments; empty where none was written.
+    #[serde(default)]
+    pub argument_names: Vec<String>,
+    /// Type of the result as PostgreSQL names it: `trigger`, `integer` …
+    pub returns: String,
+    /// Language: `plpgsql` or `sql`.
+    pub language: String,
+    /// The text between the quotes.
+    pub body: String,
+    /// `i`, `s` or `v`.
+    pub volatility: char,
+    /// STRICT.
+    #[serde(default)]
+    pub strict: bool,
+    /// CREATE OR REPLACE FUNCTION as PostgreSQL takes it.
+    pub definition: String,
+}
+
+/// A row trigger on a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// OID.
+    pub oid: u32,
+    /// Name, unique on its table.
+    pub name: String,
+    /// Name of its function.
+    pub function: String,
+    /// BEFORE (otherwise AFTER).
+    pub before: bool,
+    /// Fires on INSERT.
+    pub insert: bool,
+    /// Fires on UPDATE.
+    pub update: bool,
+    /// Fires on DELETE.
+    pub delete: bool,
+    /// UPDATE OF columns.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// WHEN, PostgreSQL's dialect.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// Arguments, TG_ARGV.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// DISABLE TRIGGER makes it false.
+    pub enabled: bool,
+}
+
+/// SQLite's triggers for all of a catalog's, to be made on each connection that writes.
+#[derive(Clone, Debug, Default)]
+pub struct Fired {
+    /// Different for different texts; 0 is no trigger at all.
+    pub id: u64,
+    /// CREATE TEMP TRIGGER.
+    pub texts: Arc<Vec<String>>,
+    /// Those of them that only compute generated columns.
+    pub computed: Arc<Vec<String>>,
+}

@@ -1,0 +1,113 @@
+//! Functions and triggers as written, and the statements of a trigger function's body.
+
+use super::{Expr, Name, Select, Statement, TypeName};
+
+/// CREATE FUNCTION
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateFunction {
+    /// Name.
+    pub name: Name,
+    /// OR REPLACE
+    pub replace: bool,
+    /// Argument names and types.
+    pub arguments: Vec<(Option<String>, TypeName)>,
+    /// RETURNS, unless it returns nothing that has one name.
+    pub returns: Option<TypeName>,
+    /// LANGUAGE
+    pub language: String,
+    /// The text between the quotes.
+    pub body: String,
+    /// `i`, `s` or `v`.
+    pub volatility: char,
+    /// STRICT
+    pub strict: bool,
+    /// What keeps Crossfade from running it, by name.
+    pub refused: Option<&'static str>,
+    /// The same statement for PostgreSQL, with OR REPLACE.
+    pub text: String,
+}
+
+/// CREATE TRIGGER
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTrigger {
+    /// Name.
+    pub name: String,
+    /// OR REPLACE
+    pub replace: bool,
+    /// Table.
+    pub table: Name,
+    /// Function.
+    pub function: Name,
+    /// BEFORE (otherwise AFTER).
+    pub before: bool,
+    /// INSERT, UPDATE, DELETE.
+    pub events: [bool; 3],
+    /// UPDATE OF columns.
+    pub columns: Vec<String>,
+    /// WHEN and its text.
+    pub when: Option<(Expr, String)>,
+    /// Arguments.
+    pub arguments: Vec<String>,
+    /// What keeps Crossfade from running it, by name.
+    pub refused: Option<&'static str>,
+}
+
+/// The body of a PL/pgSQL function.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Block {
+    /// DECLARE: names, types, first values.
+    pub variables: Vec<(String, TypeName, Option<Expr>)>,
+    /// Statements.
+    pub steps: Vec<Step>,
+}
+
+/// A statement of PL/pgSQL.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// NEW.column := expression
+    SetColumn(String, Expr),
+    /// variable := expression
+    Set(String, Expr),
+    /// IF … ELSIF … ELSE
+    If(Vec<(Expr, Vec<Step>)>, Vec<Step>),
+    /// RAISE EXCEPTION
+    Raise(Box<Raise>),
+    /// RETURN
+    Return(Returned),
+    /// INSERT, UPDATE, DELETE
+    Run(Box<Statement>),
+    /// SELECT … INTO variables
+    Into(Vec<String>, Box<Select>),
+    /// PERFORM
+    Perform(Box<Select>),
+}
+
+/// What a trigger function returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Returned {
+    New,
+    Old,
+    Null,
+}
+
+/// RAISE EXCEPTION, its parts as expressions.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Raise {
+    /// SQLSTATE.
+    pub state: String,
+    /// Line of the body, from 1.
+    pub line: usize,
+    /// Where it is raised, as the client is told.
+    pub context: String,
+    /// The message.
+    pub message: Option<Expr>,
+    /// DETAIL
+    pub detail: Option<Expr>,
+    /// HINT
+    pub hint: Option<Expr>,
+    /// TABLE
+    pub table: Option<Expr>,
+    /// CONSTRAINT
+    pub constraint: Option<Expr>,
+}

@@ -1,0 +1,116 @@
+//! Trigger functions of the simple kind, run on SQLite.
+//!
+//! PostgreSQL gets a function and its trigger as they were written. SQLite gets, on each
+//! connection that writes, temporary triggers that mean the same: they may use our functions,
+//! and the file never holds them. Assignments to NEW become part of the plans of INSERT and
+//! UPDATE (`analyze`). It must never run a part of a function and leave out another. Reading
+//! order: `walk` (a body, path by path), then [`fire`](mod@fire); start at [`fired`].
+
+mod fire;
+mod fold;
+mod rewrite;
+pub(crate) mod walk;
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
+
+use crate::error::{Error, Result};
+use crate::schema::{Catalog, Fired, Relation};
+use crate::sql::Context;
+pub(crate) use fire::looks;
+use walk::Event;
+
+/// The temporary triggers for all of a catalog.
+pub fn fired(catalog: &Catalog) -> Fired {
+    let (mut texts, mut own) = (Vec::new(), Vec::new());
+    for relation in catalog.relations.values() {
+        if !relation.triggers.is_empty() {
+            texts.extend(fire::texts(relation, catalog).0.into_iter().map(|made| made.text));
+        }
+        own.extend(fire::computed(relation, catalog));
+    }
+    texts.extend(own.iter().cloned());
+    if texts.is_empty() {
+        return Fired::default();
+    }
+    let mut hasher = DefaultHasher::new();
+    texts.hash(&mut hasher);
+    let id = hasher.finish().clamp(1, u64::MAX - 1);
+    Fired { id, texts: Arc::new(texts), computed: Arc::new(own) }
+}
+
+/// Checks that a table's triggers can be run.
+///
+/// # Errors
+/// 0A000 when one cannot. A function that PostgreSQL would refuse only when it runs (a column
+/// that does not exist) is no error here.
+pub fn check(relation: &Arc<Relation>, catalog: &Catalog) -> Result<()> {
+    let (made, refusal) = fire::texts(relation, catalog);
+    if let Some(error) =
+        refusal.filter(|e| e.sqlstate() == crate::error::state::FEATURE_NOT_SUPPORTED)
+    {
+        return Err(error);
+    }
+    drop(made);
+    if reaches_itself(relation, catalog) {
+        return Err(Error::unsupported("triggers that fire each other in a circle"));
+    }
+    Ok(())
+}
+
+/// SQLite does not fire a trigger again while it runs; PostgreSQL does.
+fn reaches_itself(relation: &Arc<Relation>, catalog: &Catalog) -> bool {
+    let mut edges: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for relation in catalog.relations.values().filter(|r| !r.triggers.is_empty()) {
+        let (made, _) = fire::texts(relation, catalog);
+        let writes = made.into_iter().flat_map(|m| m.writes).map(|(table, _)| table);
+        edges.insert(relation.name.as_str(), writes.collect());
+    }
+    let mut seen: Vec<String> = Vec::new();
+    let mut next: Vec<String> = edges.get(relation.name.as_str()).cloned().unwrap_or_default();
+    while let Some(table) = next.pop() {
+        if table == relation.name {
+            return true;
+        }
+        if !seen.contains(&table) {
+            next.extend(edges.get(table.as_str()).cloned().unwrap_or_default());
+            seen.push(table);
+        }
+    }
+    false
+}
+
+/// What a function's statements see: schema public, no session.
+pub(crate) fn context(catalog: &Catalog) -> Context<'_> {
+    static TEMPORARY: LazyLock<BTreeMap<String, Arc<Relation>>> = LazyLock::new(BTreeMap::new);
+    static PATH: LazyLock<Vec<String>> = LazyLock::new(|| vec!["public".to_owned()]);
+    Context { catalog, temporary: &TEMPORARY, search_path: &PATH, param_types: &[] }
+}
+
+/// Whether a table's triggers only refuse rows: then a statement has the same effect on both
+/// back ends, whoever runs the triggers.
+pub(crate) fn only_guards(relation: &Relation, catalog: &Catalog) -> bool {
+    // BEFORE DELETE lets a row go that it returns as NEW: nobody writes that as a guard.
+    let harmless = |event: Event| {
+        relation.triggers.iter().filter(|t| event.fires(t)).all(|trigger| {
+            let function = catalog.functions.get(&trigger.function);
+            let block = function.and_then(|f| crate::sql::pg::plpgsql::block(&f.body).ok());
+            block.is_some_and(|block| guards(&block.steps, trigger.before))
+        })
+    };
+    [Event::Insert, Event::Update, Event::Delete].into_iter().all(harmless)
+}
+
+fn guards(steps: &[crate::sql::ast::Step], before: bool) -> bool {
+    use crate::sql::ast::{Returned, Step};
+    steps.iter().all(|step| match step {
+        Step::If(branches, otherwise) => {
+            branches.iter().all(|(_, steps)| guards(steps, before)) && guards(otherwise, before)
+        }
+        Step::Raise(_) | Step::Set(..) | Step::Perform(_) => true,
+        Step::Into(targets, _) => !targets.iter().any(|t| t.starts_with("new.")),
+        Step::Return(what) => !before || *what != Returned::Null,
+        Step::SetColumn(..) | Step::Run(_) => false,
+    })
+}

@@ -1,0 +1,119 @@
+//! Schema changes as migrations send them, compared with PostgreSQL.
+
+use crate::common::same;
+
+#[test]
+fn comments_and_extensions_are_kept() {
+    same(
+        r#"
+        Q create table t(a int primary key, b text)
+        Q create index i on t(b)
+        Q comment on table t is 'it''s a \ table'
+        Q comment on column t.b is 'B'
+        Q comment on constraint t_pkey on t is 'key'
+        Q comment on index i is 'index'
+        Q comment on column t.nope is 'x'
+        Q comment on table nope is 'x'
+        Q comment on view t is 'x'
+        Q select obj_description('t'::regclass), obj_description('t'::regclass, 'pg_class'), col_description('t'::regclass, 2), obj_description('i'::regclass)
+        Q select description from pg_description d join pg_class c on c.oid = d.objoid where c.relname = 't' order by objsubid
+        Q comment on column t.b is null
+        Q begin; comment on table t is 'other'; rollback
+        Q select obj_description('t'::regclass), col_description('t'::regclass, 2)
+        Q drop table t
+        Q create table t(a int primary key, b text)
+        Q select obj_description('t'::regclass)
+        Q create extension if not exists plpgsql
+        Q create extension plpgsql
+        Q drop extension if exists nope
+        Q drop extension nope
+        "#,
+    );
+}
+
+#[test]
+fn indexes_keep_what_only_postgresql_has() {
+    same(
+        r#"
+        Q create table t(a int, b varchar(10), c jsonb, "D" text)
+        Q create index i1 on t(b varchar_pattern_ops, a desc nulls last)
+        Q create index i2 on t using gin (c jsonb_path_ops)
+        Q create index i3 on t(a) include (b, "D") where a > 3
+        Q create index i4 on t using hash (b)
+        Q create index on t("D" text_pattern_ops)
+        Q select indexname, indexdef from pg_indexes where tablename = 't' order by 1
+        Q alter table t rename column b to bb
+        Q alter table t rename to u
+        Q select indexname, indexdef from pg_indexes where tablename = 'u' order by 1
+        "#,
+    );
+}
+
+#[test]
+fn keys_take_over_indexes() {
+    same(
+        r#"
+        Q create table t(a int not null, b int)
+        Q create unique index i on t(a)
+        Q create unique index j on t(b)
+        Q alter table t add constraint k primary key using index i
+        Q alter table t add constraint j unique using index j
+        Q alter table t add constraint k2 primary key (a)
+        Q insert into t values (1, 1), (2, 2)
+        Q insert into t values (1, 3)
+        Q select conname, contype, pg_get_constraintdef(oid) from pg_constraint where conrelid = 't'::regclass order by 1
+        "#,
+    );
+}
+
+#[test]
+fn cascades_are_told_in_one_notice() {
+    same(
+        r#"
+        Q create table p(id int primary key)
+        Q create table c1(id int references p)
+        Q create table c2(id int references p)
+        Q create view v as select id from p
+        Q drop table p
+        Q drop table p cascade
+        Q create table p(id int primary key)
+        Q create table c3(id int references p)
+        Q drop table p cascade
+        "#,
+    );
+}
+
+#[test]
+fn sequences_are_set_by_queries() {
+    same(
+        r#"
+        Q create table t(id serial primary key, a int)
+        Q insert into t(id) values (7), (9)
+        Q select setval('t_id_seq', (select max(id) from t))
+        Q insert into t(a) values (1) returning id
+        Q select setval(pg_get_serial_sequence('t', 'id'), coalesce(max(id), 1), max(id) is not null) from t
+        Q insert into t(a) values (1) returning id
+        Q delete from t
+        Q select setval(pg_get_serial_sequence('"t"', 'id'), coalesce(max("id"), 1), max("id") is not null) from "t"
+        Q insert into t(a) values (1) returning id
+        Q select setval('t_id_seq', 20 + 1)
+        Q select nextval('t_id_seq')
+        "#,
+    );
+}
+
+#[test]
+fn types_change_by_expressions() {
+    same(
+        r#"
+        Q create table t(id int primary key, a text, b int default 3)
+        Q insert into t values (1, '10', 1), (2, '20', 2)
+        Q alter table t alter column a type int
+        Q alter table t alter column a type int using a::int * 2, alter column b drop default, alter column b type text using 'n' || b
+        Q select * from t order by id
+        Q alter table t alter column a type int using 'x'
+        Q alter table t alter column b type int using b::int
+        Q select * from t order by id
+        "#,
+    );
+}
