@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::enums::Enums;
+use super::search::Language;
 use crate::error::{Error, Result, state};
 
 /// Text or binary, as Bind and RowDescription number them.
@@ -138,6 +139,8 @@ pub struct Style {
     pub extra_float_digits: i32,
     /// bytea_output = hex (otherwise escape).
     pub bytea_hex: bool,
+    /// default_text_search_config, when it is one served here.
+    pub language: Option<Language>,
     /// What `now`, `today` … in input text mean: the transaction's start in microseconds
     /// since 2000-01-01 UTC. Without it such words are refused, as they must be in stored
     /// data.
@@ -154,6 +157,7 @@ impl Default for Style {
             interval_style: IntervalStyle::Postgres,
             extra_float_digits: 1,
             bytea_hex: true,
+            language: Some(Language::English),
             now: None,
             enums: Arc::default(),
         }

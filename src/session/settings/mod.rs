@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result, state};
 use crate::sql::Mode;
+use crate::value::search::Language;
 use crate::value::{DateStyle, IntervalStyle, Style};
 use table::{Definition, find, invalid};
 
@@ -499,6 +500,7 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
             interval_style: IntervalStyle::parse(get("intervalstyle"))?,
             extra_float_digits: get("extra_float_digits").parse().unwrap_or(1),
             bytea_hex: get("bytea_output") != "escape",
+            language: Language::named(get("default_text_search_config")),
             now: None,
             // The session adds those of its catalog where text is read.
             enums: std::sync::Arc::default(),

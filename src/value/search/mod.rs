@@ -1,9 +1,10 @@
 //! Full text search: documents, queries, and how well they match.
 //!
 //! Owns PostgreSQL's `simple` and `english` configurations over its default parser, the types
-//! tsvector and tsquery in their text forms, and ts_rank_cd. It must never give a lexeme that
-//! PostgreSQL would not. Start at [`document`].
+//! tsvector and tsquery in their text forms, ts_rank_cd and ts_headline. It must never give a
+//! lexeme that PostgreSQL would not. Start at [`document`].
 
+mod headline;
 mod query;
 mod rank;
 mod syntax;
@@ -15,6 +16,7 @@ use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
+pub use headline::{Options, headline};
 pub use query::Query;
 pub use rank::rank_cd;
 pub use vector::{Place, Vector};
@@ -82,20 +84,29 @@ static STEMMER: LazyLock<Stemmer> = LazyLock::new(|| Stemmer::create(Algorithm::
 
 /// The words of a text with their positions; None for stop words, which keep theirs.
 pub(super) fn lexemes_of(language: Language, text: &str) -> Vec<(u16, Option<String>)> {
+    let tokens = token::tokens(text);
+    numbered(language, &tokens).into_iter().flatten().collect()
+}
+
+/// Position and lexeme of each token; None for what is no word.
+fn numbered(language: Language, tokens: &[token::Token<'_>]) -> Vec<Option<(u16, Option<String>)>> {
     let mut position = 0_u16;
-    let mut out = Vec::new();
-    for (kind, token) in token::tokens(text) {
-        if token.len() >= LONGEST {
+    let mut out = Vec::with_capacity(tokens.len());
+    for (kind, token) in tokens {
+        if token.len() >= LONGEST || matches!(kind, Kind::Tag | Kind::Ignored) {
+            out.push(None);
             continue;
         }
         position = position.saturating_add(1).min(LAST_POSITION);
         let lower: String = token.chars().flat_map(lower).collect();
-        let word = match (language, kind) {
-            (Language::English, Kind::Word) if STOP_WORDS.contains(lower.as_str()) => None,
-            (Language::English, Kind::Word) => Some(STEMMER.stem(&lower).into_owned()),
-            _ => Some(lower),
+        let stemmed =
+            language == Language::English && matches!(kind, Kind::Word | Kind::Compound(true));
+        let word = match stemmed {
+            true if STOP_WORDS.contains(lower.as_str()) => None,
+            true => Some(STEMMER.stem(&lower).into_owned()),
+            false => Some(lower),
         };
-        out.push((position, word));
+        out.push(Some((position, word)));
     }
     out
 }

@@ -171,37 +171,21 @@ fn drafted(language: Language, text: &str, prefix: bool, weights: u8, joined: Jo
 
 /// Signs that mean nothing to websearch_to_tsquery.
 fn is_sign(c: char) -> bool {
-    matches!(c, '|' | '&' | '!' | '(' | ')' | '<' | ':' | '*')
+    matches!(c, '|' | '&' | '!' | '(' | ')' | '<')
 }
 
 fn ends_word(c: char) -> bool {
-    c.is_whitespace() || c == '"' || matches!(c, '|' | '&' | '!' | '(' | ')' | '<' | ':')
+    c.is_whitespace() || c == '"' || c == ':' || is_sign(c)
 }
 
-/// What follows the word `or`, when it stands alone and something follows.
+/// What follows the word `or`, when it stands alone and something follows the sign behind it.
 fn strip_or(text: &str) -> Option<&str> {
     let head = text.get(..2).filter(|h| h.eq_ignore_ascii_case("or"))?;
     let after = &text[head.len()..];
-    let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_');
-    let operand = after.trim_start_matches(|c: char| c.is_whitespace() || is_sign(c));
-    (!goes_on && operand.contains(char::is_alphanumeric)).then_some(after)
-}
-
-/// The words between quotes, one after the other.
-fn quoted(language: Language, text: &str) -> Draft {
-    text.split(ends_word)
-        .filter(|word| !word.is_empty())
-        .map(|word| drafted(language, word, false, 0, Joined::Phrase))
-        .reduce(followed)
-        .unwrap_or(Draft::Stop)
-}
-
-/// One word after another, whose own words follow each other.
-fn followed(first: Draft, next: Draft) -> Draft {
-    match next {
-        Draft::Phrase(a, b, distance) => Draft::Phrase(Box::new(followed(first, *a)), b, distance),
-        next => Draft::Phrase(Box::new(first), Box::new(next), 1),
-    }
+    let mut behind = after.chars();
+    let sign = behind.next()?;
+    let goes_on = sign.is_alphanumeric() || sign == '-' || sign == '_';
+    (!goes_on && behind.any(|c| !c.is_whitespace())).then_some(after)
 }
 
 /// Takes the stop words out. Inside a phrase they leave distance: the second and third results
@@ -295,9 +279,7 @@ impl Query {
     /// websearch_to_tsquery: quotes make phrases, `or` alternatives, `-` negations; nothing is
     /// a syntax error.
     ///
-    /// # Errors
-    /// 0A000 for a protocol between quotes and for `or` behind a colon.
-    pub fn web(language: Language, text: &str) -> Result<Option<Self>> {
+    pub fn web(language: Language, text: &str) -> Option<Self> {
         let mut alternatives: Vec<Vec<Draft>> = vec![Vec::new()];
         let mut negations = 0_usize;
         let mut operand_next = true;
@@ -316,22 +298,17 @@ impl Query {
                 }
                 '"' => {
                     let end = after.find('"').unwrap_or(after.len());
-                    if after[..end].contains("://") {
-                        return Err(Error::unsupported("a protocol in a quoted web search"));
-                    }
                     rest = after.get(end + 1..).unwrap_or("");
-                    quoted(language, &after[..end])
+                    drafted(language, &after[..end], false, 0, Joined::Phrase)
                 }
                 _ => {
                     if !operand_next && let Some(behind) = strip_or(rest) {
-                        if text[..text.len() - rest.len()].trim_end().ends_with(':') {
-                            return Err(Error::unsupported("a web search with a colon before or"));
-                        }
                         alternatives.push(Vec::new());
                         (rest, operand_next) = (behind, true);
                         continue;
                     }
-                    let end = rest.find(ends_word).unwrap_or(rest.len());
+                    // A word's first sign may be a colon, behind which `or` and `-` mean nothing.
+                    let end = after.find(ends_word).map_or(rest.len(), |at| at + c.len_utf8());
                     let word = &rest[..end];
                     rest = &rest[end..];
                     drafted(language, word, false, 0, Joined::Phrase)
@@ -351,7 +328,7 @@ impl Query {
             .into_iter()
             .filter_map(all)
             .reduce(|a, b| Draft::Or(Box::new(a), Box::new(b)));
-        Ok(whole.and_then(|draft| cleaned(draft).0))
+        whole.and_then(|draft| cleaned(draft).0)
     }
 
     /// Whether a document matches.

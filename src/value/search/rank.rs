@@ -77,7 +77,7 @@ pub fn rank_cd(weights: [f32; 4], document: &Vector, query: &Query, flags: i64) 
 }
 
 /// The words of a query, in order.
-fn gather<'q>(query: &'q Query, out: &mut Vec<(&'q str, bool, u8)>) {
+pub(super) fn gather<'q>(query: &'q Query, out: &mut Vec<(&'q str, bool, u8)>) {
     match query {
         Query::Word(word, prefix, weights) => out.push((word, *prefix, *weights)),
         Query::Not(inner) => gather(inner, out),
@@ -130,12 +130,12 @@ fn next_cover(
     loop {
         let mut seen = Seen::new(words.len());
         let end = (*from..all.len()).find(|i| {
-            seen.add(&all[*i]);
+            seen.add(&all[*i].words, all[*i].place.position);
             seen.satisfy(query)
         })?;
         let mut seen = Seen::new(words.len());
         let begin = (*from..=end).rev().find(|i| {
-            seen.add(&all[*i]);
+            seen.add(&all[*i].words, all[*i].place.position);
             seen.satisfy(query)
         });
         let Some(begin) = begin else {
@@ -149,22 +149,22 @@ fn next_cover(
 }
 
 /// Which words have occurred, and where.
-struct Seen {
+pub(super) struct Seen {
     places: Vec<HashSet<u16>>,
 }
 
 impl Seen {
-    fn new(words: usize) -> Self {
+    pub(super) fn new(words: usize) -> Self {
         Self { places: vec![HashSet::new(); words] }
     }
 
-    fn add(&mut self, occurrence: &Occurrence) {
-        for word in &occurrence.words {
-            self.places[*word].insert(occurrence.place.position);
+    pub(super) fn add(&mut self, words: &[usize], position: u16) {
+        for word in words {
+            self.places[*word].insert(position);
         }
     }
 
-    fn satisfy(&self, query: &Query) -> bool {
+    pub(super) fn satisfy(&self, query: &Query) -> bool {
         let mut next = 0;
         self.holds(query, &mut next)
     }

@@ -1,8 +1,7 @@
 //! Text taken apart into words, numbers, hosts, paths … as PostgreSQL's default parser does.
 //!
-//! Owns the kinds of tokens and where each ends. Blanks, tags, entities and protocols, which no
-//! dictionary takes, are skipped. Checked against `ts_parse` over random texts. Start at
-//! [`tokens`].
+//! Owns the kinds of tokens and where each ends; blanks are skipped. Checked against `ts_parse`
+//! over random texts. Start at [`tokens`].
 
 use std::sync::LazyLock;
 
@@ -15,6 +14,16 @@ pub(super) enum Kind {
     Word,
     /// Everything else: kept as it is, in lower case.
     Other,
+    /// A number of any form, kept likewise.
+    Number,
+    /// A hyphenated word as a whole, its parts follow; the flag says that it is of letters.
+    Compound(bool),
+    /// An address with its path, both follow.
+    Url,
+    /// `<…>`; no word of a document.
+    Tag,
+    /// `&…;` or `http://`; no words of a document.
+    Ignored,
 }
 
 /// One token.
@@ -33,9 +42,9 @@ macro_rules! label {
     };
 }
 
-macro_rules! segment {
+macro_rules! name {
     () => {
-        "/[A-Za-z0-9_.][A-Za-z0-9_.-]*"
+        r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*"
     };
 }
 
@@ -54,17 +63,9 @@ pattern!(
     r#"|[?](?i:xml)(?:[A-Za-z0-9\s#%&./:=?_~-]|"[^"]*"|'[^']*')*>)"#
 );
 pattern!(ENTITY, r"&(?:[A-Za-z_:][\w:.-]*|#[0-9]+|#[xX][0-9a-fA-F]+);");
-pattern!(FILE, "(?:", segment!(), ")+");
-pattern!(HOME_FILE, "~[A-Za-z0-9_][A-Za-z0-9_.-]*(?:", segment!(), ")*");
-pattern!(
-    NAMED_FILE,
-    r"[A-Za-z0-9]+(?:(?:\.[A-Za-z0-9_][A-Za-z0-9_.-]*)(?:",
-    segment!(),
-    ")*|/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:",
-    segment!(),
-    ")*)"
-);
-pattern!(NUMBERED_FILE, "[A-Za-z0-9]+/[A-Za-z0-9_][A-Za-z0-9_.-]*(?:", segment!(), ")*");
+pattern!(NAME, r"\.?", name!());
+pattern!(HOME, "~", name!());
+pattern!(FIRST_NAME, r"[A-Za-z0-9]+(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*");
 pattern!(URL_PATH, r#"/[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+"#);
 pattern!(PROTOCOL, "[A-Za-z]+://");
 pattern!(SCIENTIFIC, r"[-+]?[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]+");
@@ -121,12 +122,16 @@ fn kind(word: &str) -> Kind {
 pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut out = Vec::new();
     let mut rest = text;
+    // Dots and tildes begin a path only where no blank stands before them.
+    let mut fresh = true;
     while let Some(c) = rest.chars().next() {
+        let before = out.len();
         let used = match c {
-            '<' => matched(&TAG, rest).map_or(1, str::len),
-            '&' => matched(&ENTITY, rest).map_or(1, str::len),
-            '/' => path(matched(&FILE, rest), &mut out),
-            '~' => path(matched(&HOME_FILE, rest), &mut out),
+            '<' => ignored(Kind::Tag, matched(&TAG, rest), &mut out),
+            '&' => ignored(Kind::Ignored, matched(&ENTITY, rest), &mut out),
+            '/' => path(rest, segments(rest), &mut out),
+            '~' if fresh => path(rest, home(rest), &mut out),
+            '.' if fresh => path(rest, dotted(rest), &mut out),
             '+' | '-' if rest[1..].starts_with(|d: char| d.is_ascii_digit()) => {
                 if matched(&VERSION, &rest[1..]).is_some() {
                     1
@@ -134,23 +139,72 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
                     let number = matched(&SCIENTIFIC, rest)
                         .or_else(|| matched(&DECIMAL, rest))
                         .or_else(|| matched(&SIGNED, rest));
-                    out.extend(number.map(|n| (Kind::Other, n)));
+                    out.extend(number.map(|n| (Kind::Number, n)));
                     number.map_or(1, str::len)
                 }
             }
             c if is_word(c) => word(rest, &mut out),
             c => c.len_utf8(),
         };
+        fresh = out.len() > before;
         rest = &rest[used..];
     }
     out
 }
 
-/// A path without the dots and slashes at its end.
-fn path<'a>(found: Option<&'a str>, out: &mut Vec<Token<'a>>) -> usize {
-    let trimmed = found.map(|f| f.trim_end_matches(['.', '/'])).filter(|f| f.len() > 1);
-    out.extend(trimmed.map(|f| (Kind::Other, f)));
-    trimmed.map_or(1, str::len)
+/// Where the path that a text begins with ends: `/name`s, among them `/.` before others and `/..`.
+fn segments(text: &str) -> usize {
+    let (mut end, mut at) = (0, 0);
+    while let Some(after) = text[at..].strip_prefix('/') {
+        if let Some(name) = matched(&NAME, after) {
+            at += 1 + name.len();
+            end = at;
+        } else if is_parent(after) {
+            at += 3;
+            end = at;
+        } else if after.starts_with("./") {
+            at += 2;
+        } else {
+            break;
+        }
+    }
+    end
+}
+
+/// `..` and nothing more of a name.
+fn is_parent(text: &str) -> bool {
+    let after = text.strip_prefix("..").map(|after| after.chars().next());
+    after.is_some_and(|c| c.is_none_or(|c| c.is_whitespace() || c == '/'))
+}
+
+/// `../x`, `./x`, or `..` by itself.
+fn dotted(text: &str) -> usize {
+    if is_parent(text) {
+        return 2 + segments(&text[2..]);
+    }
+    match segments(&text[1..]) {
+        0 => 0,
+        path => 1 + path,
+    }
+}
+
+/// `~name/x`
+fn home(text: &str) -> usize {
+    let name = matched(&HOME, text).map_or(1, str::len);
+    name + segments(&text[name..])
+}
+
+fn ignored<'a>(kind: Kind, found: Option<&'a str>, out: &mut Vec<Token<'a>>) -> usize {
+    out.extend(found.map(|f| (kind, f)));
+    found.map_or(1, str::len)
+}
+
+/// A path up to there; by itself a sign is none.
+fn path<'a>(text: &'a str, end: usize, out: &mut Vec<Token<'a>>) -> usize {
+    if end > 1 {
+        out.push((Kind::Other, &text[..end]));
+    }
+    end.max(1)
 }
 
 /// What begins with a letter or digit; the bytes it takes.
@@ -162,6 +216,7 @@ fn word<'a>(text: &'a str, out: &mut Vec<Token<'a>>) -> usize {
             return email.len();
         }
         if let Some(protocol) = matched(&PROTOCOL, text) {
+            out.push((Kind::Ignored, protocol));
             let after = &text[protocol.len()..];
             return protocol.len()
                 + matched(&HOST, after).map_or(0, |host| address(after, host, out));
@@ -173,28 +228,34 @@ fn word<'a>(text: &'a str, out: &mut Vec<Token<'a>>) -> usize {
     if first.is_ascii_digit() {
         return number(text, out);
     }
-    if first.is_ascii()
-        && let Some(file) = matched(&NAMED_FILE, text)
-    {
-        let file = file.trim_end_matches(['.', '/']);
-        out.push((Kind::Other, file));
-        return file.len();
+    if let Some(name) = matched(&FIRST_NAME, text) {
+        let path = segments(&text[name.len()..]);
+        if path > 0 || name.contains('.') {
+            out.push((Kind::Other, &text[..name.len() + path]));
+            return name.len() + path;
+        }
     }
     hyphenated(text, out)
 }
 
 fn number<'a>(text: &'a str, out: &mut Vec<Token<'a>>) -> usize {
-    if let Some(file) = matched(&NUMBERED_FILE, text) {
-        let file = file.trim_end_matches(['.', '/']);
-        out.push((Kind::Other, file));
-        return file.len();
+    let name = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let path = segments(&text[name..]);
+    if path > 0 {
+        out.push((Kind::Other, &text[..name + path]));
+        return name + path;
     }
     let found = matched(&VERSION, text)
         .or_else(|| matched(&SCIENTIFIC, text))
-        .or_else(|| matched(&DECIMAL, text))
-        .unwrap_or_else(|| &text[..word_end(text)]);
-    out.push((Kind::Other, found));
-    found.len()
+        .or_else(|| matched(&DECIMAL, text));
+    if let Some(number) = found {
+        out.push((Kind::Number, number));
+        return number.len();
+    }
+    let word = &text[..word_end(text)];
+    let digits = word.bytes().all(|b| b.is_ascii_digit());
+    out.push((if digits { Kind::Number } else { Kind::Other }, word));
+    word.len()
 }
 
 /// A host, and with a path the whole address before and the path after it.
@@ -205,7 +266,7 @@ fn address<'a>(text: &'a str, host: &'a str, out: &mut Vec<Token<'a>>) -> usize 
         return host.len();
     };
     let whole = &text[..host.len() + path.len()];
-    out.extend([(Kind::Other, whole), (Kind::Other, host), (Kind::Other, path)]);
+    out.extend([(Kind::Url, whole), (Kind::Other, host), (Kind::Other, path)]);
     whole.len()
 }
 
@@ -226,7 +287,7 @@ fn hyphenated<'a>(text: &'a str, out: &mut Vec<Token<'a>>) -> usize {
         return end;
     }
     let whole = &text[..end];
-    out.push((kind(whole), whole));
+    out.push((Kind::Compound(kind(whole) == Kind::Word), whole));
     out.extend(parts.into_iter().map(|part| (kind(part), part)));
     // A hyphen behind the last part is no sign of what follows.
     end + usize::from(text[end..].starts_with('-'))
@@ -239,7 +300,9 @@ mod tests {
     #[test]
     fn words_numbers_and_addresses() {
         let words = |text: &str| {
-            tokens(text).into_iter().map(|(_, t)| t.to_owned()).collect::<Vec<_>>().join("|")
+            let words = tokens(text).into_iter();
+            let words = words.filter(|(kind, _)| !matches!(kind, Kind::Tag | Kind::Ignored));
+            words.map(|(_, t)| t.to_owned()).collect::<Vec<_>>().join("|")
         };
         assert_eq!(words("The foo-bar, baz-2 don't"), "The|foo-bar|foo|bar|baz|-2|don|t");
         assert_eq!(

@@ -1,17 +1,24 @@
 //! Full text search: what `value::search` does, over cells.
 
 use super::args::{Args, boolean, count, text};
-use super::{Def, strict};
+use super::{Def, session, strict};
 use crate::error::{Error, Result, state};
-use crate::value::search::{Language, Query, Vector, document, rank_cd};
+use crate::value::search::{Language, Options, Query, Vector, document, headline, rank_cd};
 use crate::value::{Cell, array, oid};
 
 pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_to_tsvector", 2, |a| text(document(language(a)?, a.text(1)?).to_string())),
+    strict("pg_to_tsvector", 1, |a| text(document(default()?, a.text(0)?).to_string())),
     strict("pg_to_tsquery", 2, |a| shown(Query::of(language(a)?, a.text(1)?)?.as_ref())),
+    strict("pg_to_tsquery", 1, |a| shown(Query::of(default()?, a.text(0)?)?.as_ref())),
     strict("pg_plainto_tsquery", 2, |a| shown(Query::plain(language(a)?, a.text(1)?).as_ref())),
+    strict("pg_plainto_tsquery", 1, |a| shown(Query::plain(default()?, a.text(0)?).as_ref())),
     strict("pg_phraseto_tsquery", 2, |a| shown(Query::phrase(language(a)?, a.text(1)?).as_ref())),
-    strict("pg_websearch_to_tsquery", 2, |a| shown(Query::web(language(a)?, a.text(1)?)?.as_ref())),
+    strict("pg_phraseto_tsquery", 1, |a| shown(Query::phrase(default()?, a.text(0)?).as_ref())),
+    strict("pg_websearch_to_tsquery", 2, |a| shown(Query::web(language(a)?, a.text(1)?).as_ref())),
+    strict("pg_websearch_to_tsquery", 1, |a| shown(Query::web(default()?, a.text(0)?).as_ref())),
+    strict("pg_ts_headline", 4, |a| headlined(language(a)?, a.text(1)?, a.text(2)?, a.text(3)?)),
+    strict("pg_ts_headline", 3, |a| headlined(default()?, a.text(0)?, a.text(1)?, a.text(2)?)),
     strict("pg_setweight", 2, |a| {
         let weight = match a.text(1)? {
             "A" | "a" => 3,
@@ -89,6 +96,19 @@ pub(super) const FUNCTIONS: &[Def] = &[
 
 fn language(a: &Args<'_>) -> Result<Language> {
     Language::by_oid(a.oid(0)?).ok_or_else(|| Error::unsupported("this text search configuration"))
+}
+
+/// What default_text_search_config says.
+fn default() -> Result<Language> {
+    session::current()
+        .style
+        .language
+        .ok_or_else(|| Error::unsupported("this text search configuration"))
+}
+
+fn headlined(language: Language, document: &str, query: &str, options: &str) -> Result<Cell> {
+    let query = Query::parse(query)?;
+    text(headline(language, document, query.as_ref(), &Options::parse(options)?)?)
 }
 
 fn shown(query: Option<&Query>) -> Result<Cell> {
