@@ -8,11 +8,12 @@ use super::facts;
 use super::gate::{GateState, Route};
 use super::observe;
 use super::phase::Phase;
-use super::promote::{said, steps};
+use super::promote::{THROTTLE_MAX, said, steps};
 use super::recovery::{self, Step, WayBack as Proven};
 use super::state::{SqliteRole, SqliteState};
 use super::switch::{Ended, Report, Switch, failed};
 use crate::backend::postgres::control::Control;
+use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
 use crate::error::Result;
 use crate::failpoint;
@@ -22,6 +23,10 @@ use crate::schema::RelationKind;
 
 /// How long making the slot may take: it waits for transactions that are open.
 const SLOT_MAX: Duration = Duration::from_secs(10);
+/// Bytes of PostgreSQL's log that SQLite may be behind when the drain begins.
+const SMALL_LAG_BYTES: u64 = 64 << 10;
+/// How long SQLite is waited for before writers are slowed some more.
+const LOOK_STEP: Duration = Duration::from_millis(20);
 /// How soon a probe that failed is tried again.
 const PROBE_AGAIN: Duration = Duration::from_secs(60);
 /// How long sessions may take to leave PostgreSQL.
@@ -246,6 +251,7 @@ impl Switch {
         self.unsettle();
         self.phase.send_replace(Phase::Switching);
         let outcome = self.rollback_in_turn(&sqlite, report).await;
+        self.gate.throttle(Duration::ZERO);
         self.recover_in_turn().await?;
         let back = matches!(self.gate.route(), Some(Route::Sqlite(_)));
         if back {
@@ -261,6 +267,29 @@ impl Switch {
             Err(error) => said(&error),
             Ok(()) => "recovery did not settle it".to_owned(),
         }))
+    }
+
+    /// Throttles writers until SQLite is only a little behind PostgreSQL's log.
+    async fn slow_postgres(&self, control: &Control, report: Report<'_>) -> Result<()> {
+        let deadline = Instant::now() + self.limits.slow;
+        let mut pause = Duration::from_micros(200);
+        loop {
+            let end = control.flushed_lsn().await?;
+            let near = Lsn(end.saturating_sub(SMALL_LAG_BYTES));
+            let slot = self.way_back.handle.lock().await;
+            let handle = slot.as_ref().ok_or_else(|| failed("the way back is closed"))?;
+            // Asks PostgreSQL how far it has sent: without commits it tells only now and then.
+            if handle.caught_up_to(near, LOOK_STEP).await? {
+                let behind = end.saturating_sub(handle.view().reached.0);
+                report("slow writers until the lag is small", format!("{behind} bytes behind"));
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(failed("SQLite does not catch up with the writers"));
+            }
+            self.gate.throttle(pause);
+            pause = (pause * 2).min(THROTTLE_MAX);
+        }
     }
 
     /// Nobody is on PostgreSQL any more: transactions end, what cannot move ends after the limit,
@@ -298,6 +327,7 @@ impl Switch {
                 .detail(prepared.join(", "))
                 .hint("COMMIT PREPARED or ROLLBACK PREPARED them first."));
         }
+        self.slow_postgres(&control, report).await?;
         self.drain_postgres(sqlite.epoch, report).await?;
         let rounds = observe::fence(&control, self.app_role.as_deref()).await?;
         failpoint!("cutover.postgres_fenced");

@@ -22,7 +22,7 @@ use crate::schema::RelationKind;
 use crate::verify::{self, Pass, Still};
 
 /// The longest pause before a client's next writing transaction while the shadow catches up.
-const THROTTLE_MAX: Duration = Duration::from_millis(100);
+pub(super) const THROTTLE_MAX: Duration = Duration::from_millis(100);
 /// Commits behind at which writers are not slowed any more.
 const SMALL_LAG: u64 = 20;
 /// How long those that were told to end may take.
