@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 
 use super::batch::Batch;
 use super::shadow::{Change, Table};
-use crate::backend::postgres::apply::Apply;
+use crate::backend::postgres::apply::{Apply, pg_type};
 use crate::backend::postgres::binary::{Binary, row_of};
 use crate::backend::postgres::project::Projected;
 use crate::compare;
@@ -87,7 +87,9 @@ fn note_obstacle(note: &Note, catalog: &Catalog) -> Option<&'static str> {
     if let Some(skip) = &note.skip {
         return Some(reason_word(skip));
     }
-    if note.text.is_none() {
+    // A parameter's type may have an OID there that is not known here.
+    let mut types = note.params.iter().chain(&note.frozen).map(|(o, _)| Type::new(*o));
+    if note.text.is_none() || types.any(|ty| pg_type(ty).is_none()) {
         return Some("unsupported");
     }
     let table = note.table.as_ref().and_then(|t| catalog.relations.get(t));

@@ -123,7 +123,8 @@ fn obstacle(sample: &ReadSample, query: &QueryPlan) -> Option<&'static str> {
     if query.volatile {
         return Some("volatile");
     }
-    if query.postgres.is_none() {
+    let unknown = sample.plan.params.iter().any(|ty| pg_type(*ty).is_none());
+    if query.postgres.is_none() || unknown {
         return Some("unsupported");
     }
     if sample.position.is_none() {

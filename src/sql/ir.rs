@@ -208,6 +208,8 @@ pub enum ArrayPart {
         /// The upper bound is written.
         upper: bool,
     },
+    /// `a[i][j]`: the array, then a subscript for each dimension.
+    At,
     /// The array with one element replaced: the array, the subscript, the element.
     Set,
 }

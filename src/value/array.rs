@@ -2,7 +2,8 @@
 //!
 //! The JSON has no blanks and the least escapes, so equal arrays have equal texts, and
 //! `json_each` yields each element's logical cell (a bytea as its `\x…` text). An element
-//! must never be read as anything but its type's logical cell. Start at [`decode`].
+//! must never be read as anything but its type's logical cell. More dimensions are arrays in
+//! the array. Start at [`decode`] and [`decode_nested`].
 
 use super::json::lexer::{Lexer, Token};
 use super::text::{self, float};
@@ -15,24 +16,37 @@ fn corrupted() -> Error {
 
 /// The elements of a JSON-array cell as logical cells of an element type.
 pub fn decode(element: u32, text: &str) -> Result<Vec<Cell>> {
+    let items = decode_nested(element, text)?;
+    items
+        .into_iter()
+        .map(|item| match item {
+            Item::Cell(cell) => Ok(cell),
+            Item::List(_) => Err(Error::unsupported("an array of more than one dimension")),
+        })
+        .collect()
+}
+
+/// An element, or an array in the array.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// An element's logical cell.
+    Cell(Cell),
+    /// One step of a further dimension.
+    List(Vec<Item>),
+}
+
+/// Dimensions of a JSON-array cell beyond which it is damaged.
+const MOST_DIMENSIONS: usize = 6;
+
+/// The elements of a JSON-array cell of any number of dimensions.
+pub fn decode_nested(element: u32, text: &str) -> Result<Vec<Item>> {
     let mut lexer = Lexer::new(text, true);
     if !matches!(lexer.next()?, Token::Punct('[')) {
         return Err(corrupted());
     }
-    let mut cells = Vec::new();
-    let mut token = lexer.next()?;
-    if !matches!(token, Token::Punct(']')) {
-        loop {
-            cells.push(cell(element, token)?);
-            match lexer.next()? {
-                Token::Punct(',') => token = lexer.next()?,
-                Token::Punct(']') => break,
-                _ => return Err(corrupted()),
-            }
-        }
-    }
+    let items = list(element, &mut lexer, MOST_DIMENSIONS)?;
     match lexer.next()? {
-        Token::End => Ok(cells),
+        Token::End => Ok(items),
         _ => Err(corrupted()),
     }
 }
@@ -70,6 +84,57 @@ pub fn leading(text: &str, count: usize) -> Result<String> {
     let kept: Vec<&str> =
         items.into_iter().take(count).map(serde_json::value::RawValue::get).collect();
     Ok(format!("[{}]", kept.join(",")))
+}
+
+/// What follows an opening bracket, up to its end.
+fn list(element: u32, lexer: &mut Lexer<'_>, deeper: usize) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    let mut token = lexer.next()?;
+    if matches!(token, Token::Punct(']')) {
+        return Ok(items);
+    }
+    loop {
+        items.push(match token {
+            Token::Punct('[') if deeper > 1 => Item::List(list(element, lexer, deeper - 1)?),
+            token => Item::Cell(cell(element, token)?),
+        });
+        match lexer.next()? {
+            Token::Punct(',') => token = lexer.next()?,
+            Token::Punct(']') => return Ok(items),
+            _ => return Err(corrupted()),
+        }
+    }
+}
+
+/// The length of each dimension, the outermost first; none for an empty array.
+pub fn dimensions(items: &[Item]) -> Vec<usize> {
+    match items.first() {
+        None => Vec::new(),
+        Some(Item::Cell(_)) => vec![items.len()],
+        Some(Item::List(inner)) => {
+            let mut found = vec![items.len()];
+            found.extend(dimensions(inner));
+            found
+        }
+    }
+}
+
+/// The elements of all dimensions in order.
+pub fn flatten(items: Vec<Item>) -> Vec<Cell> {
+    let mut cells = Vec::with_capacity(items.len());
+    for item in items {
+        match item {
+            Item::Cell(cell) => cells.push(cell),
+            Item::List(inner) => cells.extend(flatten(inner)),
+        }
+    }
+    cells
+}
+
+/// Whether a JSON-array cell has more than one dimension.
+pub fn is_nested(text: &str) -> bool {
+    let inside = text.trim_start().strip_prefix('[').unwrap_or_default();
+    inside.trim_start().starts_with('[')
 }
 
 fn cell(element: u32, token: Token) -> Result<Cell> {
@@ -172,11 +237,16 @@ mod tests {
         assert_eq!(item(oid::BYTEA, row, 4).unwrap(), Cell::Blob(vec![0]));
         assert_eq!(item(oid::TEXT, row, 5).unwrap(), Cell::Null);
         assert_eq!(item(oid::TEXT, "[]", 0).unwrap(), Cell::Null);
+        let nested = decode_nested(oid::INT4, "[[1,2],[3,null]]").unwrap();
+        assert_eq!(dimensions(&nested), [2, 2]);
+        assert_eq!(flatten(nested).len(), 4);
+        assert!(is_nested("[[1]]") && !is_nested("[\"[\"]"));
+        assert!(decode(oid::INT4, "[[1]]").is_err());
     }
 
     #[test]
     fn refuses() {
-        for text in ["", "1", "[1", "[1,]", "[[1]]", "[1]x", "{\"a\":1}", "[1.5]", "[true]"] {
+        for text in ["", "1", "[1", "[1,]", "[1]x", "{\"a\":1}", "[1.5]", "[true]"] {
             assert!(decode(oid::INT4, text).is_err(), "{text}");
         }
     }

@@ -205,21 +205,31 @@ fn array(element: Type, reader: &mut Reader<'_>) -> Result<Datum> {
     if sent != element.oid && !super::is_enum(element.oid) {
         return Err(Error::client(state::DATATYPE_MISMATCH, "wrong element type"));
     }
-    let mut elements = Vec::new();
-    if dimensions > 1 {
-        return Err(Error::unsupported("an array of more than one dimension"));
-    }
-    if dimensions == 1 {
-        let (count, _lower) = (reader.i32()?, reader.i32()?);
-        for _ in 0..count.max(0) {
-            // Each element takes four bytes at least, so the loop ends with the input.
-            let length = reader.i32()?;
-            elements.push(match usize::try_from(length) {
-                Ok(length) => decode(element, reader.take(length)?)?,
-                Err(_) if length == -1 => Datum::Null,
-                Err(_) => return Err(invalid("incorrect binary data format")),
-            });
+    let mut counts = Vec::new();
+    for _ in 0..dimensions {
+        let (count, lower) = (reader.i32()?, reader.i32()?);
+        // Vectors of the catalog begin at 0.
+        if !(0..=1).contains(&lower) || (lower == 0 && dimensions > 1) {
+            return Err(Error::unsupported("an array whose lower bound is not 1"));
         }
+        counts.push(usize::try_from(count).map_err(|_| invalid("invalid array dimensions"))?);
+    }
+    let product = counts.iter().try_fold(1usize, |n, c| n.checked_mul(*c)).unwrap_or(usize::MAX);
+    let total = if counts.is_empty() { 0 } else { product };
+    let mut elements = Vec::new();
+    for _ in 0..total {
+        // Each element takes four bytes at least, so the loop ends with the input.
+        let length = reader.i32()?;
+        elements.push(match usize::try_from(length) {
+            Ok(length) => decode(element, reader.take(length)?)?,
+            Err(_) if length == -1 => Datum::Null,
+            Err(_) => return Err(invalid("incorrect binary data format")),
+        });
+    }
+    // From the innermost dimension outwards.
+    for count in counts.iter().skip(1).rev().filter(|_| total > 0) {
+        let lists = elements.chunks(*count).map(|list| Datum::Array(element.oid, list.to_vec()));
+        elements = lists.collect();
     }
     Ok(Datum::Array(element.oid, elements))
 }
@@ -406,6 +416,16 @@ fn push_numeric(value: &Numeric, out: &mut Vec<u8>) {
     }
 }
 
+/// The elements of all dimensions in order.
+fn collect<'a>(elements: &'a [Datum], out: &mut Vec<&'a Datum>) {
+    for element in elements {
+        match element {
+            Datum::Array(_, inner) => collect(inner, out),
+            leaf => out.push(leaf),
+        }
+    }
+}
+
 fn push_array(element: u32, elements: &[Datum], ty: Type, out: &mut Vec<u8>) -> Result<()> {
     let inner = Type::with_typmod(element, ty.typmod);
     let vector = matches!(ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
@@ -414,20 +434,32 @@ fn push_array(element: u32, elements: &[Datum], ty: Type, out: &mut Vec<u8>) -> 
         Ok(there) if super::is_enum(element) && there > 0 => there,
         _ => element,
     };
-    let has_null = elements.iter().any(Datum::is_null);
-    let dimensions = i32::from(!elements.is_empty() || vector);
+    let (mut counts, mut level) = (Vec::new(), elements);
+    if !elements.is_empty() || vector {
+        counts.push(elements.len());
+    }
+    while let Some(Datum::Array(_, inner)) = level.first() {
+        counts.push(inner.len());
+        level = inner;
+    }
+    let mut leaves = Vec::with_capacity(elements.len());
+    collect(elements, &mut leaves);
+    let has_null = leaves.iter().any(|datum| datum.is_null());
+    let dimensions = counts.len() as i32;
     out.extend_from_slice(&dimensions.to_be_bytes());
     out.extend_from_slice(&i32::from(has_null).to_be_bytes());
     out.extend_from_slice(&named.to_be_bytes());
     if dimensions == 0 {
         return Ok(());
     }
-    let count = i32::try_from(elements.len()).map_err(|_| {
-        Error::client(state::PROGRAM_LIMIT_EXCEEDED, "array size exceeds the maximum allowed")
-    })?;
-    out.extend_from_slice(&count.to_be_bytes());
-    out.extend_from_slice(&i32::from(!vector).to_be_bytes());
-    for datum in elements {
+    for count in counts {
+        let count = i32::try_from(count).map_err(|_| {
+            Error::client(state::PROGRAM_LIMIT_EXCEEDED, "array size exceeds the maximum allowed")
+        })?;
+        out.extend_from_slice(&count.to_be_bytes());
+        out.extend_from_slice(&i32::from(!vector).to_be_bytes());
+    }
+    for datum in leaves {
         let start = out.len();
         out.extend_from_slice(&(-1i32).to_be_bytes());
         if !datum.is_null() {

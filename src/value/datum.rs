@@ -37,7 +37,8 @@ pub enum Datum {
     Json(String),
     /// jsonb in its canonical output.
     Jsonb(String),
-    /// A one-dimensional array; the element type's OID and the elements.
+    /// An array; the element type's OID and the elements, which are arrays themselves (of the
+    /// same element type and all alike) when there are more dimensions.
     Array(u32, Vec<Datum>),
 }
 

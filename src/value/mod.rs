@@ -55,5 +55,5 @@ pub use codec::Codec;
 pub use coerce::coerce;
 pub use datum::{Datum, Interval};
 pub use enums::is_enum;
-pub use style::{DateStyle, Format, IntervalStyle, Style};
+pub use style::{DateOutput, DateStyle, Format, IntervalStyle, Style};
 pub use types::{Type, array_of, element_of, oid, type_name};

@@ -49,39 +49,78 @@ pub enum DateStyle {
     Ymd,
 }
 
-impl DateStyle {
-    /// Reads a value of the setting `DateStyle` on top of the current one. Output is always
-    /// ISO: other output styles are 0A000, unknown words 22023.
-    pub fn parse(setting: &str, current: Self) -> Result<Self> {
-        let mut order = current;
+/// How dates and timestamps are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DateOutput {
+    /// `2024-01-31 10:00:00+01`
+    #[default]
+    Iso,
+    /// `01/31/2024 10:00:00 CET`
+    Sql,
+    /// `Wed Jan 31 10:00:00 2024 CET`
+    Postgres,
+    /// `31.01.2024 10:00:00 CET`
+    German,
+}
+
+impl DateOutput {
+    /// Reads a value of the setting `DateStyle` on top of the current one; unknown words and
+    /// words that contradict each other are 22023.
+    pub fn parse(setting: &str, current: (Self, DateStyle)) -> Result<(Self, DateStyle)> {
+        let invalid = || {
+            Error::client(
+                state::INVALID_PARAMETER_VALUE,
+                format!("invalid value for parameter \"DateStyle\": \"{setting}\""),
+            )
+        };
+        let (mut output, mut order) = (None, None);
         for word in setting.split(',') {
-            match word.trim().to_ascii_lowercase().as_str() {
-                "iso" => {}
-                "mdy" | "us" | "noneuro" | "noneuropean" => order = Self::Mdy,
-                "dmy" | "euro" | "european" => order = Self::Dmy,
-                "ymd" => order = Self::Ymd,
-                "default" => order = Self::Mdy,
-                "sql" | "postgres" | "german" => {
-                    return Err(Error::unsupported(format!("DateStyle \"{}\"", word.trim())));
+            let word = word.trim().to_ascii_lowercase();
+            let (new_output, new_order) = match word.as_str() {
+                "iso" => (Some(Self::Iso), None),
+                "sql" => (Some(Self::Sql), None),
+                "german" => (Some(Self::German), None),
+                "ymd" => (None, Some(DateStyle::Ymd)),
+                "dmy" => (None, Some(DateStyle::Dmy)),
+                "mdy" | "us" => (None, Some(DateStyle::Mdy)),
+                // What is named beside it holds.
+                "default" => {
+                    output.get_or_insert(Self::Iso);
+                    order.get_or_insert(DateStyle::Mdy);
+                    continue;
                 }
-                _ => {
-                    return Err(Error::client(
-                        state::INVALID_PARAMETER_VALUE,
-                        format!("invalid value for parameter \"DateStyle\": \"{setting}\""),
-                    ));
-                }
+                word if word.starts_with("postgres") => (Some(Self::Postgres), None),
+                word if word.starts_with("euro") => (None, Some(DateStyle::Dmy)),
+                word if word.starts_with("noneuro") => (None, Some(DateStyle::Mdy)),
+                _ => return Err(invalid()),
+            };
+            if new_output.is_some_and(|new| *output.get_or_insert(new) != new)
+                || new_order.is_some_and(|new| *order.get_or_insert(new) != new)
+            {
+                return Err(invalid());
             }
         }
-        Ok(order)
+        let implied = match output {
+            Some(Self::German) => DateStyle::Dmy,
+            _ => current.1,
+        };
+        Ok((output.unwrap_or(current.0), order.unwrap_or(implied)))
     }
 
     /// The setting's value as SHOW prints it.
-    pub fn setting(self) -> &'static str {
-        match self {
-            Self::Mdy => "ISO, MDY",
-            Self::Dmy => "ISO, DMY",
-            Self::Ymd => "ISO, YMD",
-        }
+    pub fn setting(self, order: DateStyle) -> String {
+        let output = match self {
+            Self::Iso => "ISO",
+            Self::Sql => "SQL",
+            Self::Postgres => "Postgres",
+            Self::German => "German",
+        };
+        let order = match order {
+            DateStyle::Mdy => "MDY",
+            DateStyle::Dmy => "DMY",
+            DateStyle::Ymd => "YMD",
+        };
+        format!("{output}, {order}")
     }
 }
 
@@ -131,8 +170,10 @@ impl IntervalStyle {
 pub struct Style {
     /// TimeZone
     pub timezone: TimeZone,
-    /// DateStyle: ISO output, order of input fields.
+    /// DateStyle: order of input fields (and of some outputs).
     pub date_style: DateStyle,
+    /// DateStyle: how dates are printed.
+    pub date_output: DateOutput,
     /// IntervalStyle
     pub interval_style: IntervalStyle,
     /// extra_float_digits, -15 to 3; 1 and more is the shortest exact form.
@@ -154,6 +195,7 @@ impl Default for Style {
         Self {
             timezone: TimeZone::UTC,
             date_style: DateStyle::Mdy,
+            date_output: DateOutput::Iso,
             interval_style: IntervalStyle::Postgres,
             extra_float_digits: 1,
             bytea_hex: true,

@@ -10,7 +10,9 @@ use bytes::{BufMut, BytesMut};
 
 use super::datetime::{self, MICROS_PER_DAY};
 use super::text::{float, format_bytea, integer_range, integer_text, utf8};
-use super::{Cell, CellRef, Codec, Datum, Format, Style, Type, binary, oid, storage, text};
+use super::{
+    Cell, CellRef, Codec, DateOutput, Datum, Format, Style, Type, binary, oid, storage, text,
+};
 use crate::error::{Error, Result, state};
 
 thread_local! {
@@ -124,6 +126,12 @@ fn write_text(cell: CellRef<'_>, ty: Type, style: &Style, out: &mut BytesMut) ->
             float::format_f64(value, style.extra_float_digits, scratch);
             Ok(())
         })?,
+        // Other styles go the long way.
+        (CellRef::Text(_), oid::TIMESTAMP | oid::DATE | oid::TIMESTAMPTZ)
+            if style.date_output != DateOutput::Iso =>
+        {
+            return Ok(false);
+        }
         (CellRef::Text(bytes), oid::TIMESTAMP | oid::DATE) => {
             let date_only = bytes.len() == 10;
             let canonical = !bytes.ends_with(b"0") || date_only || !bytes.contains(&b'.');

@@ -85,6 +85,16 @@ async fn enum_types() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn arrays() {
+    same(include_str!("scripts/arrays.sql")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn output_styles() {
+    same(include_str!("scripts/styles.sql")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn values_that_do_not_fit() {
     same(include_str!("scripts/strict.sql")).await;
 }
@@ -107,9 +117,17 @@ async fn an_enum_keeps_its_oid_and_travels() {
          UPDATE person SET m = 'happy' WHERE m = 'blue'",
     );
     journey.proxy.sql("CREATE TYPE size AS ENUM ('s', 'l')");
-    journey.proxy.sql("ALTER TABLE person ADD COLUMN size size");
-    journey.proxy.sql("UPDATE person SET size = 'l' WHERE m > 'ok'");
+    // Rows before and behind a schema change of one transaction.
+    journey.proxy.sql(
+        "UPDATE person SET m = 'ok' WHERE id = 1;
+         ALTER TABLE person ADD COLUMN size size;
+         UPDATE person SET size = 'l' WHERE m > 'ok'",
+    );
     journey.proxy.sql("SELECT id, m, ms, size, i FROM person ORDER BY m, id");
+    journey.proxy.sql(
+        "PREPARE p(int, mood, mood[]) AS INSERT INTO person VALUES ($1, $2, $3);
+         EXECUTE p(4, 'blue', '{blue,happy}')",
+    );
     journey.level();
     let sql = "SELECT id, m, ms, size, i FROM person ORDER BY m, id";
     let url = journey.url.clone();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::{Error, Result, state};
 use crate::sql::Mode;
 use crate::value::search::Language;
-use crate::value::{DateStyle, IntervalStyle, Style};
+use crate::value::{DateOutput, DateStyle, IntervalStyle, Style};
 use table::{Definition, find, invalid};
 
 /// Settings that PostgreSQL 15 reports to the client as ParameterStatus.
@@ -359,7 +359,7 @@ impl Settings {
             "TimeZone" => zone_name(&joined()),
             "DateStyle" => {
                 let current = self.raw("datestyle").unwrap_or(definition.default).to_owned();
-                date_style(&joined(), &current).map(|s| s.setting().to_owned())
+                date_style(&joined(), &current).map(|(output, order)| output.setting(order))
             }
             "search_path" => Ok(if values.len() == 1 && values[0].contains([',', '"']) {
                 normal_path(&values[0])
@@ -496,7 +496,8 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
     Ok(Derived {
         style: Style {
             timezone: zone(get("timezone"))?,
-            date_style: date_style(get("datestyle"), "ISO, MDY")?,
+            date_style: date_style(get("datestyle"), "ISO, MDY")?.1,
+            date_output: date_style(get("datestyle"), "ISO, MDY")?.0,
             interval_style: IntervalStyle::parse(get("intervalstyle"))?,
             extra_float_digits: get("extra_float_digits").parse().unwrap_or(1),
             bytea_hex: get("bytea_output") != "escape",
@@ -519,9 +520,9 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
     })
 }
 
-/// DateStyle's words over the current value: canonical text, and the order of input.
-fn date_style(text: &str, current: &str) -> Result<DateStyle> {
-    DateStyle::parse(text, DateStyle::parse(current, DateStyle::default())?)
+/// DateStyle's words over the current value: the output, and the order of input.
+fn date_style(text: &str, current: &str) -> Result<(DateOutput, DateStyle)> {
+    DateOutput::parse(text, DateOutput::parse(current, Default::default())?)
 }
 
 /// A zone as written to the name SHOW prints: a tz database name, or a fixed offset in

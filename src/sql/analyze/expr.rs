@@ -96,7 +96,7 @@ impl Analyzer<'_> {
             A::Row(_) => Err(Error::unsupported("a row as a value").at(pos)),
             A::Subscript { expr, lower, upper, slice } => {
                 if matches!(expr.kind, A::Subscript { .. }) && self.is_array_part(expr)? {
-                    return Err(Error::unsupported("an array of more than one dimension").at(pos));
+                    return self.deep_subscript(expr, lower.as_deref(), *slice, pos);
                 }
                 if *slice {
                     return self.slice(expr, lower.as_deref(), upper.as_deref(), pos);
@@ -199,13 +199,17 @@ impl Analyzer<'_> {
         pos: u32,
         target: Option<(Type, u32)>,
     ) -> Result<Expr> {
-        if items.iter().any(|i| matches!(i.kind, A::Array(_))) {
-            return Err(Error::unsupported("a multidimensional array").at(pos));
-        }
-        let exprs: Result<Vec<Expr>> = items.iter().map(|e| self.expr(e)).collect();
+        let nested = items.iter().any(|i| matches!(i.kind, A::Array(_)));
+        let exprs: Result<Vec<Expr>> = items
+            .iter()
+            .map(|e| match &e.kind {
+                A::Array(inner) => self.array(inner, e.pos, target),
+                _ => self.expr(e),
+            })
+            .collect();
         let exprs = exprs?;
         if let Some((array, item)) = target {
-            let item = Type::with_typmod(item, array.typmod);
+            let item = if nested { array } else { Type::with_typmod(item, array.typmod) };
             let done: Result<Vec<Expr>> =
                 exprs.into_iter().map(|e| self.explicit(e, item, pos)).collect();
             return Ok(Expr { kind: ExprKind::Array(done?), ty: array, pos });
@@ -217,7 +221,8 @@ impl Analyzer<'_> {
         }
         let (exprs, item) = self.unify(exprs, "ARRAY")?;
         if types::element(item.oid).is_some() {
-            return Err(Error::unsupported("a multidimensional array").at(pos));
+            // An array of arrays is one of more dimensions.
+            return Ok(Expr { kind: ExprKind::Array(exprs), ty: item, pos });
         }
         let array = types::array_of(item.oid).ok_or_else(|| {
             let name = types::sql_name(item.oid);
@@ -261,11 +266,42 @@ impl Analyzer<'_> {
     /// Whether a subscripted expression is itself a part of an array, so that another
     /// subscript means another dimension.
     fn is_array_part(&mut self, expr: &ast::Expr) -> Result<bool> {
-        let A::Subscript { expr: inner, .. } = &expr.kind else { return Ok(false) };
+        let mut base = expr;
+        while let A::Subscript { expr, .. } = &base.kind {
+            base = expr;
+        }
         let frozen = self.frozen.len();
-        let ty = self.expr(inner)?.ty.oid;
+        let ty = self.expr(base)?.ty.oid;
         self.frozen.truncate(frozen);
         Ok(types::element(ty).is_some())
+    }
+
+    /// `a[i][j]`: one subscript for each dimension.
+    fn deep_subscript(
+        &mut self,
+        inner: &ast::Expr,
+        index: Option<&ast::Expr>,
+        slice: bool,
+        pos: u32,
+    ) -> Result<Expr> {
+        let slices = || Error::unsupported("a slice of more than one dimension").at(pos);
+        let mut indexes = vec![index.filter(|_| !slice).ok_or_else(slices)?];
+        let mut base = inner;
+        while let A::Subscript { expr, lower, upper: None, slice: false } = &base.kind {
+            indexes.push(lower.as_deref().ok_or_else(slices)?);
+            base = expr;
+        }
+        if matches!(base.kind, A::Subscript { .. }) {
+            return Err(slices());
+        }
+        let array = self.expr(base)?;
+        let item = types::element(array.ty.oid).ok_or_else(slices)?;
+        let ty = Type::with_typmod(item, array.ty.typmod);
+        let mut items = vec![array];
+        for index in indexes.into_iter().rev() {
+            items.push(self.array_index(index)?);
+        }
+        Ok(Expr { kind: ExprKind::ArrayPart(ArrayPart::At, items), ty, pos })
     }
 
     /// `a[lower:upper]`

@@ -120,14 +120,12 @@ impl Analyzer<'_> {
             }
             return Err(Error::unsupported(format!("{name} in a stored expression")).at(pos));
         }
-        if type_oid == oid::TIMETZ {
-            return Err(Error::unsupported("time with time zone").at(pos));
-        }
         if self.freeze {
             // One moment for the whole transaction; the precision is a cast around it.
-            let plain = Type::new(type_oid);
+            let zoned = type_oid == oid::TIMETZ;
+            let plain = Type::new(if zoned { oid::TIMESTAMPTZ } else { type_oid });
             let moment = self.frozen(plain, FrozenSource::TransactionTime, pos);
-            return if typmod < 0 { Ok(moment) } else { self.explicit(moment, ty, pos) };
+            return if typmod < 0 && !zoned { Ok(moment) } else { self.explicit(moment, ty, pos) };
         }
         let now =
             tables().procs("now").first().ok_or_else(|| Error::internal("pg_proc has no now()"))?;

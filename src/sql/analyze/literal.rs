@@ -76,6 +76,11 @@ impl Analyzer<'_> {
         let word = s.trim().to_ascii_lowercase();
         let now = word == "now" || (word == "today" && ty.oid == oid::DATE);
         if now && self.freeze {
+            if ty.oid == oid::TIMETZ {
+                let plain = Type::new(oid::TIMESTAMPTZ);
+                let moment = self.frozen(plain, FrozenSource::TransactionTime, pos);
+                return self.explicit(moment, Type::new(ty.oid), pos).map(Some);
+            }
             return Ok(Some(self.frozen(ty, FrozenSource::TransactionTime, pos)));
         }
         let relative = matches!(word.as_str(), "now" | "today" | "tomorrow" | "yesterday");

@@ -22,7 +22,10 @@ pub use arith::{
 };
 pub use interval::parse_interval;
 pub use interval_output::format_interval;
-pub use output::{format_date, format_time, format_timestamp, format_timestamptz, parse_canonical};
+pub use output::{
+    format_date, format_time, format_timestamp, format_timestamptz, parse_canonical, show_date,
+    show_timestamp, show_timestamptz,
+};
 pub use timetz::{TimeTz, parse_timetz};
 pub use zone::{local_to_utc, offset_at, utc_to_local, zone};
 
@@ -30,7 +33,7 @@ use crate::error::{Error, Result, state};
 use crate::value::Style;
 use decode::{Decoded, Zone, decode};
 use parts::{Fail, out_of_range};
-use zone::named_zone;
+use zone::{abbreviation, named_zone};
 
 /// Microseconds of a second.
 pub const MICROS_PER_SECOND: i64 = 1_000_000;

@@ -1,11 +1,13 @@
-//! ISO output, and the fast reading of its own canonical form.
+//! Output in ISO and in the other styles, and the fast reading of the canonical form.
 
 use jiff::tz::TimeZone;
 
 use super::{
-    MICROS_PER_DAY, MICROS_PER_SECOND, civil_from_days, days_from_civil, days_in_month, offset_at,
+    MICROS_PER_DAY, MICROS_PER_SECOND, abbreviation, civil_from_days, days_from_civil,
+    days_in_month, offset_at,
 };
 use crate::value::text::push_integer;
+use crate::value::{DateOutput, DateStyle, Style};
 
 fn push_two(value: i64, out: &mut Vec<u8>) {
     out.push(b'0' + (value / 10 % 10) as u8);
@@ -34,6 +36,16 @@ pub(super) fn push_seconds(second: i64, micros: i64, pad: bool, out: &mut Vec<u8
 
 fn push_civil(days: i64, out: &mut Vec<u8>) -> bool {
     let (year, month, day) = civil_from_days(days);
+    push_year(year, out);
+    out.push(b'-');
+    push_two(i64::from(month), out);
+    out.push(b'-');
+    push_two(i64::from(day), out);
+    year <= 0
+}
+
+/// Four digits at least; the year 0 is 1 BC.
+fn push_year(year: i64, out: &mut Vec<u8>) {
     let shown = if year > 0 { year } else { 1 - year };
     let mut limit = 1000;
     while shown < limit && limit > 1 {
@@ -41,11 +53,6 @@ fn push_civil(days: i64, out: &mut Vec<u8>) -> bool {
         limit /= 10;
     }
     push_integer(shown, out);
-    out.push(b'-');
-    push_two(i64::from(month), out);
-    out.push(b'-');
-    push_two(i64::from(day), out);
-    year <= 0
 }
 
 /// Appends a date.
@@ -122,6 +129,103 @@ pub(super) fn push_offset(east: i32, out: &mut Vec<u8>) {
         out.push(b':');
         push_two(size % 60, out);
     }
+}
+
+/// Appends a date in a session's style.
+pub fn show_date(days: i32, style: &Style, out: &mut Vec<u8>) {
+    if style.date_output == DateOutput::Iso || days == i32::MAX || days == i32::MIN {
+        return format_date(days, out);
+    }
+    if push_styled(i64::from(days), style, out) {
+        out.extend_from_slice(b" BC");
+    }
+}
+
+/// Appends a timestamp without zone in a session's style.
+pub fn show_timestamp(micros: i64, style: &Style, out: &mut Vec<u8>) {
+    if style.date_output == DateOutput::Iso || push_infinity(micros, out) {
+        if style.date_output == DateOutput::Iso {
+            format_timestamp(micros, out);
+        }
+        return;
+    }
+    if push_moment(micros, style, out) {
+        out.extend_from_slice(b" BC");
+    }
+}
+
+/// Appends a timestamp with zone in a session's style and zone.
+pub fn show_timestamptz(instant: i64, style: &Style, out: &mut Vec<u8>) {
+    if style.date_output == DateOutput::Iso {
+        return format_timestamptz(instant, &style.timezone, out);
+    }
+    if push_infinity(instant, out) {
+        return;
+    }
+    let offset = offset_at(&style.timezone, instant);
+    let local = instant.saturating_add(i64::from(offset) * MICROS_PER_SECOND);
+    let bc = push_moment(local, style, out);
+    out.push(b' ');
+    match abbreviation(&style.timezone, instant) {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        None => push_offset(offset, out),
+    }
+    if bc {
+        out.extend_from_slice(b" BC");
+    }
+}
+
+/// A date and time in a style other than ISO; whether it is before Christ.
+fn push_moment(local: i64, style: &Style, out: &mut Vec<u8>) -> bool {
+    const DAYS: [&[u8]; 7] = [b"Sat", b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri"];
+    const MONTHS: [&[u8]; 12] = [
+        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+        b"Dec",
+    ];
+    let (days, below) = (local.div_euclid(MICROS_PER_DAY), local.rem_euclid(MICROS_PER_DAY));
+    if style.date_output != DateOutput::Postgres {
+        let bc = push_styled(days, style, out);
+        out.push(b' ');
+        format_time(below, out);
+        return bc;
+    }
+    let (year, month, day) = civil_from_days(days);
+    let name = MONTHS.get(month as usize - 1).copied().unwrap_or(b"");
+    // 2000-01-01 was a Saturday.
+    out.extend_from_slice(DAYS[days.rem_euclid(7) as usize]);
+    out.push(b' ');
+    if style.date_style == DateStyle::Dmy {
+        push_two(i64::from(day), out);
+        out.push(b' ');
+        out.extend_from_slice(name);
+    } else {
+        out.extend_from_slice(name);
+        out.push(b' ');
+        push_two(i64::from(day), out);
+    }
+    out.push(b' ');
+    format_time(below, out);
+    out.push(b' ');
+    push_year(year, out);
+    year <= 0
+}
+
+/// A date in a style other than ISO; whether it is before Christ.
+fn push_styled(days: i64, style: &Style, out: &mut Vec<u8>) -> bool {
+    let (year, month, day) = civil_from_days(days);
+    let separator = match style.date_output {
+        DateOutput::Sql => b'/',
+        DateOutput::German => b'.',
+        _ => b'-',
+    };
+    let day_first = style.date_output == DateOutput::German || style.date_style == DateStyle::Dmy;
+    let (first, second) = if day_first { (day, month) } else { (month, day) };
+    push_two(i64::from(first), out);
+    out.push(separator);
+    push_two(i64::from(second), out);
+    out.push(separator);
+    push_year(year, out);
+    year <= 0
 }
 
 /// Reads exactly the canonical form `YYYY-MM-DD[ HH:MM:SS[.f…]]` of years 1 to 9999:

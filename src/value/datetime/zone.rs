@@ -96,6 +96,16 @@ pub fn offset_at(zone: &TimeZone, instant: i64) -> i32 {
     Timestamp::from_second(seconds).map_or(0, |t| zone.to_offset(t).seconds())
 }
 
+/// The zone's name for its offset at an instant (`CET`); None when it has only a number.
+pub(super) fn abbreviation(zone: &TimeZone, instant: i64) -> Option<String> {
+    let shift = cycle_shift(instant.div_euclid(MICROS_PER_DAY));
+    let seconds = instant.div_euclid(MICROS_PER_SECOND) + shift * 86_400 + UNIX_TO_EPOCH_SECONDS;
+    let moment = Timestamp::from_second(seconds).ok()?;
+    let name = zone.to_offset_info(moment).abbreviation().to_owned();
+    // Zones that this module makes from an offset have no name.
+    (zone.iana_name().is_some() || *zone == TimeZone::UTC).then_some(name)
+}
+
 /// The instant of a local time, both in µs since 2000-01-01. A time that a zone skips is
 /// read with the offset before the change, one that it repeats with the offset after.
 pub fn local_to_utc(zone: &TimeZone, local: i64) -> Result<i64> {

@@ -170,13 +170,19 @@ fn integer(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
 }
 
 fn elements(element: u32, text: &str) -> Option<Datum> {
+    Some(Datum::Array(element, data(element, &array::decode_nested(element, text).ok()?)?))
+}
+
+/// The values of a list; those of further dimensions are arrays themselves.
+fn data(element: u32, items: &[array::Item]) -> Option<Vec<Datum>> {
     let ty = Type::new(element);
-    let elements = array::decode(element, text)
-        .ok()?
+    items
         .iter()
-        .map(|cell| decode(Codec::Identity, ty, cell.as_ref()).ok())
-        .collect::<Option<_>>()?;
-    Some(Datum::Array(element, elements))
+        .map(|item| match item {
+            array::Item::Cell(cell) => decode(Codec::Identity, ty, cell.as_ref()).ok(),
+            array::Item::List(inner) => Some(Datum::Array(element, data(element, inner)?)),
+        })
+        .collect()
 }
 
 /// The cell to store for a logical value of a type; `Identity` gives the logical cell.
@@ -265,6 +271,18 @@ fn check_moment(micros: i64) -> Result<()> {
     check_years(micros.div_euclid(datetime::MICROS_PER_DAY))
 }
 
+/// The cell of an array whose elements are arrays.
+fn nested(elements: &[Datum]) -> Result<Cell> {
+    let mut lists = Vec::with_capacity(elements.len());
+    for element in elements {
+        match logical(element)? {
+            Cell::Text(list) if matches!(element, Datum::Array(..)) => lists.push(list),
+            _ => return Err(Error::internal("an array of uneven depth")),
+        }
+    }
+    Ok(Cell::Text(format!("[{}]", lists.join(","))))
+}
+
 /// The logical cell of a value.
 fn logical(datum: &Datum) -> Result<Cell> {
     let real = |value: f64| {
@@ -295,6 +313,9 @@ fn logical(datum: &Datum) -> Result<Cell> {
         }
         Datum::Uuid(u) => printed(|out| format_uuid(u, out)),
         Datum::Array(_, elements) => {
+            if elements.iter().any(|e| matches!(e, Datum::Array(..))) {
+                return nested(elements);
+            }
             let cells = elements.iter().map(logical).collect::<Result<Vec<_>>>()?;
             array::encode(cells.iter().map(Cell::as_ref)).map(Cell::Text)
         }

@@ -1,4 +1,4 @@
-//! Text form of arrays: `{a,"b c",NULL}`, one dimension.
+//! Text form of arrays: `{a,"b c",NULL}`, `{{1,2},{3,4}}`; lower bounds are 1.
 
 use crate::error::{Error, Result, state};
 use crate::value::{Datum, Style, Type};
@@ -177,11 +177,105 @@ fn elements(body: &str) -> Vec<Option<String>> {
 
 /// Reads an array literal of an element type.
 pub(super) fn parse(element: Type, text: &str, style: &Style) -> Result<Datum> {
+    let whole = text.trim_start_matches(is_space);
+    if whole.starts_with('{') && check(whole)? > 1 {
+        let mut chars = whole.chars().skip(1).peekable();
+        let tree = tree(&mut chars);
+        let shape = shape(&tree).ok_or_else(|| {
+            let detail = "Multidimensional arrays must have sub-arrays with matching dimensions.";
+            malformed(text, detail)
+        })?;
+        let none = shape.contains(&0);
+        let elements = if none { Vec::new() } else { values(tree, element, style)? };
+        return Ok(Datum::Array(element.oid, elements));
+    }
     let elements = split(text)?
         .into_iter()
         .map(|e| e.map_or(Ok(Datum::Null), |e| super::parse(element, &e, style)))
         .collect::<Result<_>>()?;
     Ok(Datum::Array(element.oid, elements))
+}
+
+/// A part of a literal of several dimensions.
+enum Part {
+    Element(Option<String>),
+    List(Vec<Part>),
+}
+
+/// Reads a checked literal behind an opening brace, up to the brace that closes it.
+fn tree(chars: &mut std::iter::Peekable<impl Iterator<Item = char>>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    while let Some(c) = chars.peek().copied() {
+        match c {
+            '}' => {
+                chars.next();
+                break;
+            }
+            '{' => {
+                chars.next();
+                parts.push(Part::List(tree(chars)));
+            }
+            ',' => {
+                chars.next();
+            }
+            c if is_space(c) => {
+                chars.next();
+            }
+            _ => parts.push(Part::Element(one(chars))),
+        }
+    }
+    parts
+}
+
+/// One element of a checked literal, up to its separator.
+fn one(chars: &mut std::iter::Peekable<impl Iterator<Item = char>>) -> Option<String> {
+    let (mut value, mut keep, mut quoted, mut escaped) = (String::new(), 0, false, false);
+    while let Some(c) = chars.next_if(|c| quoted || !matches!(c, ',' | '}')) {
+        match c {
+            '\\' => {
+                value.extend(chars.next());
+                (keep, escaped) = (value.len(), true);
+            }
+            '"' => (quoted, escaped, keep) = (!quoted, true, value.len()),
+            c => {
+                value.push(c);
+                if quoted || !is_space(c) {
+                    keep = value.len();
+                }
+            }
+        }
+    }
+    value.truncate(keep);
+    if !escaped && value.eq_ignore_ascii_case("null") { None } else { Some(value) }
+}
+
+/// The lengths of the dimensions; None when they do not agree.
+fn shape(parts: &[Part]) -> Option<Vec<usize>> {
+    let mut inner: Option<Vec<usize>> = None;
+    for part in parts {
+        let own = match part {
+            Part::Element(_) => Vec::new(),
+            Part::List(list) => shape(list)?,
+        };
+        match &inner {
+            Some(first) if *first != own => return None,
+            _ => inner = Some(own),
+        }
+    }
+    let mut found = vec![parts.len()];
+    found.extend(inner.unwrap_or_default());
+    Some(found)
+}
+
+fn values(parts: Vec<Part>, element: Type, style: &Style) -> Result<Vec<Datum>> {
+    parts
+        .into_iter()
+        .map(|part| match part {
+            Part::Element(None) => Ok(Datum::Null),
+            Part::Element(Some(text)) => super::parse(element, &text, style),
+            Part::List(list) => Ok(Datum::Array(element.oid, values(list, element, style)?)),
+        })
+        .collect()
 }
 
 /// Appends one element with the quotes it needs.

@@ -288,6 +288,7 @@ fn out_of_range(body: &str, name: &str) -> Error {
 /// Reads a float8; 22P02, or 22003 for what becomes infinite or zero.
 pub fn parse_f64(text: &str) -> Result<f64> {
     const NAME: &str = "double precision";
+    refuse_hexadecimal(text)?;
     match scan(text) {
         None => Err(bad_syntax(text, NAME)),
         Some(Scanned::Special(value)) => Ok(value),
@@ -302,9 +303,20 @@ pub fn parse_f64(text: &str) -> Result<f64> {
     }
 }
 
+/// C reads hexadecimal floats, and so does PostgreSQL.
+fn refuse_hexadecimal(text: &str) -> Result<()> {
+    let body = text.trim_start_matches(super::is_space).trim_start_matches(['+', '-']);
+    let digits = body.strip_prefix("0x").or_else(|| body.strip_prefix("0X"));
+    if digits.is_some_and(|d| d.starts_with(|c: char| c.is_ascii_hexdigit() || c == '.')) {
+        return Err(Error::unsupported("a floating-point number in hexadecimal digits"));
+    }
+    Ok(())
+}
+
 /// Reads a float4; 22P02, or 22003 for what becomes infinite or zero.
 pub fn parse_f32(text: &str) -> Result<f32> {
     const NAME: &str = "real";
+    refuse_hexadecimal(text)?;
     match scan(text) {
         None => Err(bad_syntax(text, NAME)),
         Some(Scanned::Special(value)) => Ok(value as f32),

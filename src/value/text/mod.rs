@@ -157,10 +157,10 @@ pub fn format(datum: &Datum, ty: Type, style: &Style, out: &mut Vec<u8>) {
         }
         Datum::Json(t) | Datum::Jsonb(t) => out.extend_from_slice(t.as_bytes()),
         Datum::Bytea(b) => format_bytea(b, style.bytea_hex, out),
-        Datum::Date(d) => datetime::format_date(*d, out),
+        Datum::Date(d) => datetime::show_date(*d, style, out),
         Datum::Time(t) => datetime::format_time(*t, out),
-        Datum::Timestamp(t) => datetime::format_timestamp(*t, out),
-        Datum::Timestamptz(t) => datetime::format_timestamptz(*t, &style.timezone, out),
+        Datum::Timestamp(t) => datetime::show_timestamp(*t, style, out),
+        Datum::Timestamptz(t) => datetime::show_timestamptz(*t, style, out),
         Datum::Interval(i) => datetime::format_interval(i, style.interval_style, out),
         Datum::Uuid(u) => format_uuid(u, out),
         Datum::Array(element, elements) => format_array(*element, elements, ty, style, out),
@@ -190,6 +190,10 @@ fn format_array(element: u32, elements: &[Datum], ty: Type, style: &Style, out: 
         }
         if datum.is_null() {
             out.extend_from_slice(b"NULL");
+            continue;
+        }
+        if let Datum::Array(element, inner) = datum {
+            format_array(*element, inner, ty, style, out);
             continue;
         }
         buffer.clear();

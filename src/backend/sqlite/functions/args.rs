@@ -6,7 +6,7 @@ use rusqlite::types::ValueRef;
 use crate::error::{Error, Result, state};
 use crate::schema::Codec;
 use crate::value::numeric::Numeric;
-use crate::value::{Cell, CellRef, Datum, Interval, Type, oid, storage};
+use crate::value::{Cell, CellRef, Datum, Interval, Type, array, oid, storage};
 
 /// The arguments of one call.
 pub(super) struct Args<'a>(pub(super) &'a Context<'a>);
@@ -139,6 +139,18 @@ impl Args<'_> {
     /// The elements of an array argument as logical cells.
     pub(super) fn array(&self, i: usize, element: u32) -> Result<Vec<Cell>> {
         crate::value::array::decode(element, self.text(i)?)
+    }
+}
+
+impl Args<'_> {
+    /// An array argument with its dimensions.
+    pub(super) fn nested(&self, i: usize, element: u32) -> Result<Vec<array::Item>> {
+        array::decode_nested(element, self.text(i)?)
+    }
+
+    /// The elements of an array argument of any number of dimensions.
+    pub(super) fn flat(&self, i: usize, element: u32) -> Result<Vec<Cell>> {
+        self.nested(i, element).map(array::flatten)
     }
 }
 

@@ -9,7 +9,43 @@ use crate::value::{Cell, CellRef, Datum, array, datetime, oid};
 
 pub(super) const FUNCTIONS: &[Def] = &[
     lenient("pg_array", -1, |a| Ok(Cell::Text(array::encode((0..a.len()).map(|i| a.cell(i)))?))),
+    // Arrays of one more dimension, all alike.
+    lenient("pg_array_nest", -1, nest),
+    strict("pg_flat", 1, |a| {
+        let json = a.text(0)?;
+        if !array::is_nested(json) {
+            return Ok(owned(a.cell(0)));
+        }
+        encoded(&a.flat(0, oid::TEXT)?)
+    }),
+    // pg_array_at(array, element type, subscript …): NULL unless there is one for each dimension.
+    strict("pg_array_at", -1, |a| {
+        let mut items = a.nested(0, a.oid(1)?)?;
+        for i in 2..a.len() {
+            let at = usize::try_from(a.int(i)? - 1).ok();
+            match at.and_then(|at| items.into_iter().nth(at)) {
+                Some(array::Item::Cell(cell)) if i + 1 == a.len() => return Ok(cell),
+                Some(array::Item::List(inner)) => items = inner,
+                _ => return Ok(Cell::Null),
+            }
+        }
+        Ok(Cell::Null)
+    }),
+    strict("pg_array_ndims", 1, |a| match dimensions(a)?.len() {
+        0 => Ok(Cell::Null),
+        n => count(n),
+    }),
+    strict("pg_array_dims", 1, |a| {
+        let dims = dimensions(a)?;
+        if dims.is_empty() {
+            return Ok(Cell::Null);
+        }
+        text(dims.iter().map(|n| format!("[1:{n}]")).collect::<String>())
+    }),
     strict("pg_array_get", 3, |a| {
+        if array::is_nested(a.text(0)?) {
+            return Ok(Cell::Null);
+        }
         let items = a.array(0, a.oid(2)?)?;
         let at = usize::try_from(a.int(1)? - 1).ok();
         Ok(at.and_then(|i| items.into_iter().nth(i)).unwrap_or(Cell::Null))
@@ -27,11 +63,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
         Ok(n) => array::item(a.oid(2)?, a.text(0)?, n),
         Err(_) => Ok(Cell::Null),
     }),
-    strict("pg_array_length", 2, |a| match a.array(0, oid::TEXT)?.len() {
-        n if n > 0 && a.int(1)? == 1 => count(n),
-        _ => Ok(Cell::Null),
+    strict("pg_array_length", 2, |a| {
+        let dimension = usize::try_from(a.int(1)? - 1).ok();
+        let length =
+            dimension.and_then(|d| dimensions(a).map(|all| all.get(d).copied()).transpose());
+        length.transpose()?.map_or(Ok(Cell::Null), count)
     }),
-    strict("pg_cardinality", 1, |a| count(a.array(0, oid::TEXT)?.len())),
+    strict("pg_cardinality", 1, |a| count(a.flat(0, oid::TEXT)?.len())),
     // The last argument of these is the element type's OID.
     strict("pg_array_cat", 3, |a| {
         let element = a.oid(2)?;
@@ -101,6 +139,9 @@ pub(super) const FUNCTIONS: &[Def] = &[
             let list: Vec<serde_json::Value> = if a.is_null(i) {
                 Vec::new()
             } else {
+                if array::is_nested(a.text(i)?) {
+                    return Err(Error::unsupported("an array of more than one dimension"));
+                }
                 serde_json::from_str(a.text(i)?)
                     .map_err(|_| Error::internal("an array that is not JSON"))?
             };
@@ -118,11 +159,45 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_series_timestamptz", 3, |a| series_time(a, oid::TIMESTAMPTZ)),
     // The last argument is the array's own type: vectors of the catalog begin at 0.
     strict("pg_subscripts", 3, |a| {
-        let n = if a.int(1)? == 1 { a.array(0, oid::TEXT)?.len() } else { 0 };
+        let dimension = usize::try_from(a.int(1)? - 1).unwrap_or(usize::MAX);
+        let n = dimensions(a)?.get(dimension).copied().unwrap_or(0);
         let first = i64::from(!matches!(a.oid(2)?, oid::INT2VECTOR | oid::OIDVECTOR));
         text(numbers((first..first + n as i64).map(Some)))
     }),
 ];
+
+/// The lengths of the first argument's dimensions.
+fn dimensions(a: &Args<'_>) -> Result<Vec<usize>> {
+    Ok(array::dimensions(&a.nested(0, oid::TEXT)?))
+}
+
+fn nest(a: &Args<'_>) -> Result<Cell> {
+    let unlike = || {
+        let message =
+            "multidimensional arrays must have array expressions with matching dimensions";
+        Error::client(state::ARRAY_SUBSCRIPT_ERROR, message)
+    };
+    let (mut lists, mut shape) = (Vec::with_capacity(a.len()), None);
+    for i in 0..a.len() {
+        let own = if a.is_null(i) {
+            Vec::new()
+        } else {
+            lists.push(a.text(i)?);
+            array::dimensions(&a.nested(i, oid::TEXT)?)
+        };
+        if shape.get_or_insert_with(|| own.clone()) != &own {
+            return Err(unlike());
+        }
+    }
+    match shape {
+        Some(shape) if shape.len() >= 6 => Err(Error::client(
+            state::PROGRAM_LIMIT_EXCEEDED,
+            "number of array dimensions (7) exceeds the maximum allowed (6)",
+        )),
+        Some(shape) if !shape.is_empty() => text(format!("[{}]", lists.join(","))),
+        _ => encoded(&[]),
+    }
+}
 
 /// pg_array_set(array, subscript, element, element type): NULLs fill a gap behind the end.
 fn set(a: &Args<'_>) -> Result<Cell> {
@@ -160,7 +235,7 @@ pub(super) fn same(a: CellRef<'_>, b: CellRef<'_>, element: u32) -> Result<bool>
 }
 
 fn keys(a: &Args<'_>, i: usize, element: u32) -> Result<Vec<Cell>> {
-    a.array(i, element)?.iter().map(|c| comparable(c.as_ref(), element)).collect()
+    a.flat(i, element)?.iter().map(|c| comparable(c.as_ref(), element)).collect()
 }
 
 /// NULL elements are contained in nothing.
@@ -177,7 +252,7 @@ fn to_string(a: &Args<'_>, null: Option<&str>) -> Result<Cell> {
     let element = a.oid(a.len() - 1)?;
     let session = session::current();
     let mut parts = Vec::new();
-    for item in a.array(0, element)? {
+    for item in a.flat(0, element)? {
         if item.is_null() {
             parts.extend(null.map(str::to_owned));
             continue;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::args::{Args, count, owned, text};
+use super::args::{Args, count, owned};
 use super::array::{encoded, same};
 use super::{Def, lenient, strict};
 use crate::error::{Error, Result, SqlState, state};
@@ -64,10 +64,6 @@ pub(super) const FUNCTIONS: &[Def] = &[
         };
         items.truncate(keep);
         encoded(&items)
-    }),
-    strict("pg_array_dims", 1, |a| match a.array(0, oid::TEXT)?.len() {
-        0 => Ok(Cell::Null),
-        n => text(format!("[1:{n}]")),
     }),
     // The row, among a step's rows, that begins with these cells.
     lenient("pg_row_of", -1, row_of),

@@ -7,7 +7,8 @@ use crate::error::{Error, Result, state};
 use crate::value::datetime::TimeTz;
 use crate::value::numeric::Numeric;
 use crate::value::{
-    Cell, Datum, Interval, Style, Type, coerce, datetime, element_of, network, oid, type_name,
+    Cell, DateOutput, Datum, Interval, Style, Type, coerce, datetime, element_of, network, oid,
+    type_name,
 };
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -17,6 +18,17 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let session = session::current();
         let datum = convert(a.datum(0, from)?, from, to, &session.style)?;
         logical(&datum, to)
+    }),
+    // pg_moment_text(value, type): the cell is the text already, unless the session prints
+    // dates in another style.
+    strict("pg_moment_text", 2, |a| {
+        let session = session::current();
+        if session.style.date_output == DateOutput::Iso {
+            return Ok(super::args::owned(a.cell(0)));
+        }
+        let from = a.oid(1)?;
+        let datum = a.datum(0, from)?;
+        super::args::text(text_of(&datum, from, &session.style)?)
     }),
     // pg_typmod(value, type, modifier, explicit)
     strict("pg_typmod", 4, |a| {
@@ -120,11 +132,11 @@ pub(super) fn convert(datum: Datum, from: u32, to: u32, style: &Style) -> Result
         },
         _ => match (element_of(from), element_of(to), datum) {
             (Some(a), Some(b), Datum::Array(_, items)) => {
-                let items = items
-                    .into_iter()
-                    .map(|i| convert(i, a, b, style))
-                    .collect::<Result<Vec<_>>>()?;
-                Ok(Datum::Array(b, items))
+                let each = |item| match item {
+                    Datum::Array(..) => convert(item, from, to, style),
+                    item => convert(item, a, b, style),
+                };
+                Ok(Datum::Array(b, items.into_iter().map(each).collect::<Result<Vec<_>>>()?))
             }
             (.., Datum::Int(n)) => Ok(Datum::Int(n)),
             _ => Err(refused(from, to)),

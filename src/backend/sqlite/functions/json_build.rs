@@ -7,7 +7,9 @@ use super::json::value;
 use super::{Def, lenient, session, strict};
 use crate::error::{Error, Result, state};
 use crate::schema::Codec;
-use crate::value::{Cell, CellRef, Datum, Type, element_of, oid, storage};
+use crate::value::{
+    Cell, CellRef, DateOutput, Datum, Style, Type, array, element_of, oid, storage,
+};
 
 pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_to_json", 2, |a| text(to_json(a.cell(0), a.oid(1)?)?)),
@@ -112,13 +114,18 @@ pub(super) fn to_json(cell: CellRef<'_>, type_oid: u32) -> Result<String> {
         let CellRef::Text(json) = cell else {
             return Err(Error::internal("an array that is not text"));
         };
-        let items = crate::value::array::decode(element, &String::from_utf8_lossy(json))?;
-        let items =
-            items.iter().map(|i| to_json(i.as_ref(), element)).collect::<Result<Vec<_>>>()?;
-        return Ok(format!("[{}]", items.join(",")));
+        return list(&array::decode_nested(element, &String::from_utf8_lossy(json))?, element);
     }
     let datum = storage::decode(Codec::Identity, Type::new(type_oid), cell)?;
-    let style = &session::current().style;
+    // JSON has dates in ISO form, whatever the session's style.
+    let session = session::current();
+    let plain_dates;
+    let style = if session.style.date_output == DateOutput::Iso {
+        &session.style
+    } else {
+        plain_dates = Style { date_output: DateOutput::Iso, ..session.style.clone() };
+        &plain_dates
+    };
     // An inet shows less than its cast to text does.
     let shown = if type_oid == oid::INET { oid::TEXT } else { type_oid };
     let plain = super::cast::text_of(&datum, shown, style)?;
@@ -135,6 +142,15 @@ pub(super) fn to_json(cell: CellRef<'_>, type_oid: u32) -> Result<String> {
         Datum::Timestamp(_) | Datum::Timestamptz(_) => quoted(&iso(&plain)),
         _ => quoted(&plain),
     })
+}
+
+/// An array as JSON; further dimensions are arrays in it.
+fn list(items: &[array::Item], element: u32) -> Result<String> {
+    let each = |item: &array::Item| match item {
+        array::Item::Cell(cell) => to_json(cell.as_ref(), element),
+        array::Item::List(inner) => list(inner, element),
+    };
+    Ok(format!("[{}]", items.iter().map(each).collect::<Result<Vec<_>>>()?.join(",")))
 }
 
 fn iso(text: &str) -> String {

@@ -6,7 +6,9 @@ use super::args::{Args, owned};
 use super::{Def, strict};
 use crate::error::Result;
 use crate::schema::Codec;
-use crate::value::{Cell, CellRef, Datum, Type, element_of, is_enum, oid, sort_key, storage};
+use crate::value::{
+    Cell, CellRef, Datum, Type, array, element_of, is_enum, oid, sort_key, storage,
+};
 
 pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_numeric_key", 1, |a| Ok(Cell::Blob(a.numeric(0)?.sort_key()))),
@@ -47,10 +49,9 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
         other => match element_of(other) {
             Some(element) => match cell {
                 CellRef::Text(text) => {
-                    let items =
-                        crate::value::array::decode(element, &String::from_utf8_lossy(text))?;
+                    let items = array::decode_nested(element, &String::from_utf8_lossy(text))?;
                     let mut out = Vec::new();
-                    elements_key(&items, element, &mut out)?;
+                    elements_key(items, element, &mut out)?;
                     Ok(Cell::Blob(out))
                 }
                 _ => Ok(Cell::Null),
@@ -83,12 +84,14 @@ fn class(cell: &Cell) -> u8 {
 }
 
 fn array_key(a: &Args<'_>, element: u32, out: &mut Vec<u8>) -> Result<()> {
-    elements_key(&a.array(0, element)?, element, out)
+    elements_key(a.nested(0, element)?, element, out)
 }
 
-/// Element by element, NULL greater than any, the shorter array first.
-fn elements_key(items: &[Cell], element: u32, out: &mut Vec<u8>) -> Result<()> {
-    for item in items {
+/// Element by element, NULL greater than any, the shorter array first; of arrays with the
+/// same elements the one with fewer dimensions.
+fn elements_key(items: Vec<array::Item>, element: u32, out: &mut Vec<u8>) -> Result<()> {
+    let dimensions = array::dimensions(&items);
+    for item in &array::flatten(items) {
         if item.is_null() {
             out.push(3);
             continue;
@@ -103,6 +106,8 @@ fn elements_key(items: &[Cell], element: u32, out: &mut Vec<u8>) -> Result<()> {
         }
     }
     out.push(0);
+    out.push(dimensions.len() as u8);
+    dimensions.iter().for_each(|n| out.extend_from_slice(&(*n as u32).to_be_bytes()));
     Ok(())
 }
 

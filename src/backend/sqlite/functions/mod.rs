@@ -40,6 +40,7 @@ mod statistics;
 mod string;
 #[cfg(test)]
 mod tests;
+mod timetz;
 mod to_char;
 mod trigonometry;
 mod unicode;
@@ -112,6 +113,7 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         search::FUNCTIONS,
         trigonometry::FUNCTIONS,
         unicode::FUNCTIONS,
+        timetz::FUNCTIONS,
     ]
     .into_iter()
     .flatten()

@@ -114,6 +114,13 @@ impl Printer<'_> {
                     _ => return Err(Error::internal("a slice without an array")),
                 }
             }
+            ExprKind::ArrayPart(ArrayPart::At, items) => {
+                let items = items.iter().map(|i| self.expr(i)).collect::<Result<Vec<_>>>()?;
+                let [array, indexes @ ..] = items.as_slice() else {
+                    return Err(Error::internal("a subscript without an array"));
+                };
+                format!("({array})[{}]", indexes.join("]["))
+            }
             ExprKind::ArrayPart(ArrayPart::Set, _) => {
                 return Err(Error::unsupported("assignment to an array element"));
             }

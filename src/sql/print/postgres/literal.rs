@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::sql::types::{element, sql_name, sql_name_with_typmod};
 use crate::value::search::Language;
-use crate::value::{Cell, Type, oid};
+use crate::value::{Cell, Type, array, oid};
 
 /// A constant with its type.
 pub(super) fn literal(cell: &Cell, ty: Type) -> Result<String> {
@@ -35,22 +35,25 @@ fn quote(text: &str) -> String {
     }
 }
 
+/// The text of an array; further dimensions are arrays in it.
+fn list(items: &[array::Item], element: u32) -> Result<String> {
+    let each = |item: &array::Item| match item {
+        array::Item::Cell(cell) if cell.is_null() => Ok("NULL".to_owned()),
+        array::Item::Cell(cell) => {
+            let text = input(cell, Type::new(element))?;
+            Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+        }
+        array::Item::List(inner) => list(inner, element),
+    };
+    Ok(format!("{{{}}}", items.iter().map(each).collect::<Result<Vec<_>>>()?.join(",")))
+}
+
 /// A logical cell in the form that the type's input function reads.
 fn input(cell: &Cell, ty: Type) -> Result<String> {
     if let Some(element) = element(ty.oid)
         && let Cell::Text(json) = cell
     {
-        let items = crate::value::array::decode(element, json)?;
-        let mut out = Vec::with_capacity(items.len());
-        for item in &items {
-            out.push(if item.is_null() {
-                "NULL".to_owned()
-            } else {
-                let text = input(item, Type::new(element))?;
-                format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-            });
-        }
-        return Ok(format!("{{{}}}", out.join(",")));
+        return list(&array::decode_nested(element, json)?, element);
     }
     Ok(match cell {
         Cell::Null => String::new(),

@@ -98,8 +98,10 @@ impl Printer {
             }
             ExprKind::ArraySubquery(query) => self.array_subquery(query)?,
             ExprKind::Array(items) => {
+                let inner = items.first().and_then(|i| crate::value::element_of(i.ty.oid));
+                let name = if inner.is_some() { "pg_array_nest" } else { "pg_array" };
                 let items = self.all_logical(items)?;
-                format!("pg_array({})", items.join(", "))
+                format!("{name}({})", items.join(", "))
             }
             ExprKind::RowCompare(left, op, right) => self.row_compare(left, *op, right)?,
             ExprKind::Subscript(array, index) => {
@@ -123,6 +125,15 @@ impl Printer {
     fn array_part(&mut self, part: ArrayPart, items: &[Expr], ty: Type) -> Result<String> {
         if matches!(ty.oid, oid::INT2VECTOR | oid::OIDVECTOR) {
             return Err(Error::unsupported("a part of a vector"));
+        }
+        if part == ArrayPart::At {
+            let array = items.first().map_or(0, |a| a.ty.oid);
+            let element = crate::value::element_of(array).unwrap_or(0);
+            let items = self.all_logical(items)?;
+            let [array, indexes @ ..] = items.as_slice() else {
+                return Err(Error::internal("a part of an array without its operands"));
+            };
+            return Ok(format!("pg_array_at({array}, {element}, {})", indexes.join(", ")));
         }
         let element = crate::value::element_of(ty.oid).unwrap_or(0);
         let items = self.all_logical(items)?;

@@ -22,17 +22,19 @@ impl Printer {
             .ok_or_else(|| Error::unsupported("ANY over this type"))?;
         if let (ExprKind::Array(items), Comparison::Eq, false) = (&array.kind, op, all)
             && !items.is_empty()
+            && items.iter().all(|i| crate::value::element_of(i.ty.oid).is_none())
         {
             return self.in_list(expr, items, false);
         }
         if let (ExprKind::Array(items), Comparison::Ne, true) = (&array.kind, op, all)
             && !items.is_empty()
+            && items.iter().all(|i| crate::value::element_of(i.ty.oid).is_none())
         {
             return self.in_list(expr, items, true);
         }
         let value = self.value(expr)?;
         let array = self.logical(array)?;
-        let rows = format!("json_each(coalesce({array}, '[null]'))");
+        let rows = format!("json_each(pg_flat(coalesce({array}, '[null]')))");
         let name = self.unique("e");
         let item = Value::logical(format!("{name}.\"value\""), Type::new(element));
         if matches!((op, all), (Comparison::Eq, false) | (Comparison::Ne, true)) {
