@@ -101,9 +101,9 @@ sections! {
     }
     /// Who may log in.
     auth: Auth {
-        /// trust is accepted only on loopback addresses and Unix sockets.
+        /// scram-sha-256, md5, password or trust; trust only on loopback addresses and Unix sockets.
         method: AuthMethod = "scram-sha-256",
-        /// TOML file with a table [users]: name = SCRAM verifier, or password.
+        /// TOML file with a table [users]: name = SCRAM verifier, MD5 hash, or password.
         users_file: Option<PathBuf> = "",
     }
     /// The SQLite side.

@@ -319,10 +319,11 @@ impl Config {
                 open.join(", ")
             ));
         }
-        if *self.auth.method == AuthMethod::ScramSha256 && self.auth.users_file.is_none() {
-            let text = "nobody can log in: auth.users_file is not set and auth.method is \
-                        scram-sha-256";
-            self.warnings.push(text.to_owned());
+        if *self.auth.method != AuthMethod::Trust && self.auth.users_file.is_none() {
+            self.warnings.push(format!(
+                "nobody can log in: auth.users_file is not set and auth.method is {}",
+                self.auth.method.as_str()
+            ));
         }
         if self.listen.tls_cert.is_some() != self.listen.tls_key.is_some() {
             problems.push("listen.tls_cert and listen.tls_key belong together".to_owned());

@@ -382,9 +382,13 @@ choice! {
     AuthMethod {
         /// SCRAM-SHA-256.
         ScramSha256 = "scram-sha-256",
+        /// MD5; SCRAM for users of whom only its verifier is known.
+        Md5 = "md5",
+        /// The password in clear, on encrypted or local connections.
+        Password = "password",
         /// Nobody is asked.
         Trust = "trust",
-    } "scram-sha-256 or trust"
+    } "scram-sha-256, md5, password or trust"
 }
 
 choice! {

@@ -156,9 +156,8 @@ fn files_of(config: &Config, findings: &mut Findings) {
             Error::client(state::CONFIG_FILE_ERROR, message)
         })
     };
-    if let (AuthMethod::ScramSha256, Some(path)) =
-        (&*config.auth.method, config.auth.users_file.as_deref())
-    {
+    let asks = *config.auth.method != AuthMethod::Trust;
+    if let Some(path) = config.auth.users_file.as_deref().filter(|_| asks) {
         let users = read(path).and_then(|bytes| {
             Users::parse(&String::from_utf8_lossy(&bytes), &Clock::system()).map(|u| u.len())
         });

@@ -72,6 +72,8 @@ pub(super) fn front(
     let clock = &shared.clock;
     let method = match *config.auth.method {
         AuthMethod::ScramSha256 => Method::Scram,
+        AuthMethod::Md5 => Method::Md5,
+        AuthMethod::Password => Method::Password,
         AuthMethod::Trust => Method::Trust,
     };
     let users = match config.auth.users_file.as_deref() {

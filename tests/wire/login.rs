@@ -52,6 +52,29 @@ async fn scram_lets_in_who_knows_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn md5_and_clear_passwords_are_taken_from_clients_that_know_nothing_newer() {
+    for (method, word) in [(Method::Md5, "md5"), (Method::Password, "password")] {
+        let mini = mini(method, |_| {});
+        // libpq itself refuses any other exchange.
+        let settings = format!("user=ada sslmode=disable require_auth={word}");
+        let newer = psql(mini.address, &settings, "corréct horse").await;
+        let output = if stderr(&newer).contains("invalid connection option") {
+            psql(mini.address, "user=ada sslmode=disable", "corréct horse").await
+        } else {
+            newer
+        };
+        assert_eq!(stdout(&output), "hello", "{word}: {}", stderr(&output));
+        for (user, password) in [("ada", "wrong"), ("nobody", "corréct horse")] {
+            let settings = format!("user={user} sslmode=disable");
+            let output = psql(mini.address, &settings, password).await;
+            let text = format!("FATAL:  password authentication failed for user \"{user}\"");
+            assert!(stderr(&output).contains(&text), "{word}: {}", stderr(&output));
+        }
+        assert_eq!(mini.seen.queries.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tls_is_spoken_with_and_without_channel_binding() {
     let pem = certificate();
     let folder = tempfile::tempdir().unwrap();
