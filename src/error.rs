@@ -55,6 +55,7 @@ pub mod state {
     }
 
     states! {
+        SUCCESSFUL_COMPLETION = b"00000";
         WARNING = b"01000";
         PROTOCOL_VIOLATION = b"08P01";
         CONNECTION_FAILURE = b"08006";

@@ -113,6 +113,10 @@ fn values(arguments: &[FrozenArgument], params: &[Cell]) -> Vec<Option<String>> 
                 (*n as usize).checked_sub(1).and_then(|i| params.get(i)).and_then(text)
             }
             FrozenArgument::Const(value) => value.clone(),
+            // Nothing on the console needs more; NULL is an error to those who look.
+            FrozenArgument::Frozen(_) | FrozenArgument::Computed(_) | FrozenArgument::Query(_) => {
+                None
+            }
         })
         .collect()
 }

@@ -89,7 +89,7 @@ impl Session {
         }
         let own_ready = matches!(
             message,
-            Frontend::FunctionCall | Frontend::Malformed { kind: b'Q' | b'F', .. }
+            Frontend::FunctionCall(_) | Frontend::Malformed { kind: b'Q' | b'F', .. }
         );
         match self.extended_message(message).await {
             Err(Stop::Error(error)) if !error.fields().fatal => {
@@ -123,7 +123,9 @@ impl Session {
                 Ok(())
             }
             Frontend::Flush => self.flush().await,
-            Frontend::FunctionCall => Err(Error::unsupported("the function call message").into()),
+            Frontend::FunctionCall(_) => {
+                Err(Error::unsupported("the function call message").into())
+            }
             Frontend::Malformed { error, .. } => Err(error.into()),
             _ => Err(Error::internal("unexpected message").into()),
         }

@@ -124,6 +124,9 @@ sections! {
         temp_store: TempStore = "memory",
         /// How long to wait for a file that another process holds, in milliseconds.
         busy_timeout_ms: u32 = "5000",
+        /// How long a write waits for a transaction that has written and whose client is silent,
+        /// in milliseconds; then it gets 55P03. 0: for ever.
+        writer_wait_ms: u32 = "30000",
     }
     /// The PostgreSQL side. Without a url the phase is direct.
     postgres: Postgres {

@@ -41,6 +41,8 @@ pub(super) async fn open(config: &Config, stop: &CancellationToken) -> Result<(S
     let mut shared = Shared::new(sqlite, state, side, clock);
     shared.version = version(config);
     shared.database.clone_from(&config.listen.database);
+    let patience = u64::from(*config.sqlite.writer_wait_ms);
+    shared.writer_patience = (patience > 0).then(|| Duration::from_millis(patience));
     shared.stopping = stop.clone();
     shared.observer = Arc::new(Meter::new());
     Ok((shared, journal))

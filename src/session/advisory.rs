@@ -136,6 +136,11 @@ impl Locks {
         self.wait(session, Wait::Writer)
     }
 
+    /// The session that holds the writer.
+    pub(crate) fn writer_of(&self) -> Option<i32> {
+        self.state.lock().writer
+    }
+
     /// Whether a session holds the writer.
     pub(crate) fn has_writer(&self) -> bool {
         self.state.lock().writer.is_some()

@@ -88,6 +88,9 @@ impl Session {
                 self.lock_tables(tables, mode, *nowait).await
             }
             Statement::Maintenance(tag) => self.maintenance(tag),
+            Statement::Database { name, create, if_exists } => {
+                self.database_command(name, *create, *if_exists)
+            }
             Statement::Unsupported(what) => Err(Error::unsupported(what).into()),
             _ => Err(Error::internal("not a session statement").into()),
         }

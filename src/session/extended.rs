@@ -29,7 +29,7 @@ impl Session {
         // A function call is a query of its own: answered with ReadyForQuery.
         let own_ready = matches!(
             message,
-            Frontend::FunctionCall | Frontend::Malformed { kind: b'Q' | b'F', .. }
+            Frontend::FunctionCall(_) | Frontend::Malformed { kind: b'Q' | b'F', .. }
         );
         let execute = match &message {
             Frontend::Execute { portal, max_rows } => Some((portal.clone(), *max_rows)),
@@ -100,7 +100,7 @@ impl Session {
                 Ok(())
             }
             Frontend::Flush => self.flush().await,
-            Frontend::FunctionCall => Err(Error::unsupported("the function call message").into()),
+            Frontend::FunctionCall(call) => self.function_call(&call).await,
             Frontend::Malformed { error, .. } => Err(error.into()),
             _ => Err(Error::internal("unexpected message").into()),
         }

@@ -15,7 +15,7 @@ use crate::backend::sqlite::sequences::Moved;
 use crate::backend::sqlite::{Connection as SqliteConnection, Writer};
 use crate::error::{Error, Result, state};
 use crate::schema::{Catalog, Codec, Sequence};
-use crate::sql::plan::{Frozen, FrozenSource};
+use crate::sql::plan::{Frozen, FrozenArgument, FrozenSource};
 use crate::value::{Cell, Datum, Style, Type, coerce, datetime, oid, storage};
 
 impl Session {
@@ -28,7 +28,22 @@ impl Session {
     ) -> Step<Vec<Cell>> {
         let mut cells = Vec::with_capacity(frozen.len());
         for value in frozen {
-            cells.push(self.freeze_one(value, params, types).await?);
+            let cell = match &value.source {
+                FrozenSource::Session(name, arguments) if arguments.iter().any(is_computed) => {
+                    let earlier: Vec<(Cell, Type)> =
+                        cells.iter().cloned().zip(frozen.iter().map(|f| f.ty)).collect();
+                    let arguments = self.compute_arguments(arguments, params, &earlier).await?;
+                    self.session_function(name, &arguments, params, types).await?
+                }
+                FrozenSource::SetConfig(arguments) if arguments.iter().any(is_computed) => {
+                    let earlier: Vec<(Cell, Type)> =
+                        cells.iter().cloned().zip(frozen.iter().map(|f| f.ty)).collect();
+                    let arguments = self.compute_arguments(arguments, params, &earlier).await?;
+                    self.session_function("set_config", &arguments, params, types).await?
+                }
+                _ => self.freeze_one(value, params, types).await?,
+            };
+            cells.push(cell);
         }
         Ok(cells)
     }
@@ -113,6 +128,10 @@ impl Session {
         let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
         format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
     }
+}
+
+fn is_computed(argument: &FrozenArgument) -> bool {
+    !matches!(argument, FrozenArgument::Param(_) | FrozenArgument::Const(_))
 }
 
 /// The sequence of this name, or 42P01.

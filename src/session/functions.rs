@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::block_in_place;
+
 use super::advisory::Key;
 use super::settings::Settings;
 use super::{Session, Step, commands, frozen};
+use crate::backend::sqlite::functions::session::Scope;
 use crate::error::{Error, Result, state};
-use crate::sql::plan::FrozenArgument;
+use crate::sql::plan::{Computed, FrozenArgument, QueryKind};
 use crate::value::{Cell, Type, oid};
 use crate::wire::Peer;
 use crate::wire::cancel::Signal;
@@ -77,9 +80,74 @@ impl Session {
                     let cell = params.get(index).map(Cell::as_ref);
                     commands::cell_text(cell, None, ty, style)
                 }
+                _ => Err(Error::internal("an argument that has not been computed")),
             })
             .collect::<Result<_>>()?;
         Ok(Arguments { name, values })
+    }
+
+    /// Computes the arguments that are more than constants and parameters.
+    pub(super) async fn compute_arguments(
+        &mut self,
+        arguments: &[FrozenArgument],
+        params: &[Cell],
+        earlier: &[(Cell, Type)],
+    ) -> Step<Vec<FrozenArgument>> {
+        let mut done = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            done.push(match argument {
+                FrozenArgument::Frozen(index) => {
+                    let found = usize::try_from(*index).ok().and_then(|i| earlier.get(i));
+                    let (cell, ty) = found.ok_or_else(|| Error::internal("no such value"))?;
+                    let style = &self.settings.derived().style;
+                    FrozenArgument::Const(commands::cell_text(
+                        Some(cell.as_ref()),
+                        None,
+                        *ty,
+                        style,
+                    )?)
+                }
+                FrozenArgument::Query(computed) => {
+                    FrozenArgument::Const(self.compute_argument(computed, params, earlier).await?)
+                }
+                other => other.clone(),
+            });
+        }
+        Ok(done)
+    }
+
+    async fn compute_argument(
+        &mut self,
+        computed: &Computed,
+        params: &[Cell],
+        earlier: &[(Cell, Type)],
+    ) -> Step<Option<String>> {
+        let reader = self.lane(QueryKind::Read).await?;
+        let connection = match &reader {
+            Some(reader) => reader,
+            None => self.connection().ok_or_else(|| Error::internal("no connection"))?,
+        };
+        let style = self.settings.derived().style.clone();
+        let scope = self.scope();
+        let text = block_in_place(|| {
+            let _scope = Scope::enter(scope);
+            let mut statement = connection.prepare(&computed.sqlite)?;
+            let wanted = statement.parameter_count();
+            let bound = params.iter().chain(earlier.iter().map(|(cell, _)| cell));
+            for (i, cell) in bound.enumerate().take(wanted) {
+                statement.bind(i + 1, cell.as_ref())?;
+            }
+            if !statement.step()? {
+                return Err(Error::internal("no value"));
+            }
+            commands::cell_text(
+                Some(statement.column(0)),
+                Some(computed.codec),
+                computed.ty,
+                &style,
+            )
+        })?;
+        Ok(text)
     }
 
     /// Evaluates a session function.
@@ -93,6 +161,9 @@ impl Session {
         let arguments = self.arguments(name, arguments, params, types)?;
         if let Some(cell) = self.identity_function(name, &arguments)? {
             return Ok(cell);
+        }
+        if super::large::is_large(name) {
+            return self.large_call(name, &arguments.values).await;
         }
         if name.contains("advisory") {
             return self.advisory_function(name, &arguments).await;

@@ -14,11 +14,13 @@
 //! | transaction | virtual BEGIN, the writer, savepoints, isolation, commit |
 //! | moving | the gate before each statement, what keeps a session from moving |
 //! | relay | the session on PostgreSQL: there, passing frames, back |
-//! | settings, commands | SET, SHOW …, and other statements the session does itself |
+//! | settings, commands, database | SET, SHOW …, and other statements the session does itself |
 //! | prepared, portal, cursor, spool | statements and portals, SQL and wire; rows set aside |
 //! | frozen, functions | values computed once per execution; functions of the session |
 //! | copy, copy_in, copy_out | COPY |
 //! | plans | the plan cache |
+//! | large | large objects |
+//! | detail | which row a constraint refused |
 //! | cancel, wait | requests from outside, timeouts, a vanished client |
 //! | notify, advisory | LISTEN/NOTIFY and advisory locks inside the proxy |
 //! | steps | data-modifying statements in WITH, run before the main one |
@@ -33,12 +35,15 @@ mod copy_in;
 mod copy_out;
 mod counted;
 mod cursor;
+mod database;
 mod ddl;
+mod detail;
 mod execute;
 mod extended;
 mod frozen;
 mod functions;
 mod moving;
+mod large;
 mod notify;
 pub mod observer;
 mod parameter;
@@ -150,6 +155,10 @@ struct Session {
     immovable: Option<&'static str>,
     /// A drain waits while this is held.
     firm: Option<Firm>,
+    /// Large objects the transaction has open, by descriptor.
+    large: Vec<Option<large::Descriptor>>,
+    /// Frozen values of the last write, for the detail of its error.
+    attempted: Vec<crate::value::Cell>,
     /// How a transaction's server session was lost, until the client has been told.
     lost: Option<Error>,
 }
@@ -208,6 +217,8 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         immovable: None,
         firm: None,
         lost: None,
+        large: Vec::new(),
+        attempted: Vec::new(),
         io,
         shared,
     };

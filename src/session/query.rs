@@ -134,7 +134,8 @@ impl Session {
                         error: error.clone(),
                     });
                 }
-                Err(error.into())
+                let frozen = std::mem::take(&mut self.attempted);
+                Err(self.with_detail(error, call, &frozen).into())
             }
             Err(gone) => Err(gone),
         }
@@ -283,6 +284,9 @@ impl Session {
         self.transaction.queried = true;
         if let Some(values) = drawn {
             self.sequences = values;
+        }
+        if query.kind == QueryKind::Write {
+            self.attempted = frozen;
         }
         match prepared {
             Ok((statement, watch, record, draws)) => {
@@ -435,6 +439,9 @@ impl Session {
                 if error.sqlstate() == state::FOREIGN_KEY_VIOLATION =>
             {
                 errors::name_foreign_key(error, &self.catalog(), table, *tag == "DELETE")
+            }
+            Ok(QueryPlan { writes: Some(table), .. }) => {
+                errors::name_null_key(error, &self.catalog(), table)
             }
             _ => error,
         }

@@ -485,7 +485,7 @@ impl Session {
         self.fail();
         match message {
             Frontend::Terminate => return Err(Stop::Gone),
-            Frontend::Query(_) | Frontend::FunctionCall => {
+            Frontend::Query(_) | Frontend::FunctionCall(_) => {
                 self.io.error(error);
                 self.deadline = None;
                 self.leave_gate();

@@ -1,7 +1,8 @@
 //! What all sessions share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -24,6 +25,9 @@ use crate::wire::cancel::Registry;
 /// Bytes of parsed texts and plans kept.
 const PLAN_CACHE_BYTES: u64 = 64 << 20;
 
+/// Bits of a card's state that say what the session is doing.
+const DOING_BITS: u32 = 2;
+
 /// What surfaces may know about one session.
 #[derive(Debug)]
 pub struct Card {
@@ -37,7 +41,8 @@ pub struct Card {
     pub client: String,
     /// application_name
     pub application: Mutex<String>,
-    state: AtomicU8,
+    /// What it is doing, and above [`DOING_BITS`] how often that has changed.
+    state: AtomicU64,
     postgres: AtomicBool,
     immovable: Mutex<Option<&'static str>>,
 }
@@ -63,14 +68,16 @@ impl Card {
             database: startup.database.clone(),
             client: startup.peer.to_string(),
             application: Mutex::default(),
-            state: AtomicU8::new(Doing::Active as u8),
+            state: AtomicU64::new(Doing::Active as u64),
             postgres: AtomicBool::new(false),
             immovable: Mutex::new(None),
         }
     }
 
     pub(super) fn set(&self, doing: Doing) {
-        self.state.store(doing as u8, Ordering::Relaxed);
+        // Only the session itself writes this.
+        let changes = (self.state.load(Ordering::Relaxed) >> DOING_BITS) + 1;
+        self.state.store(changes << DOING_BITS | doing as u64, Ordering::Relaxed);
     }
 
     pub(super) fn on_postgres(&self, on: bool) {
@@ -91,9 +98,15 @@ impl Card {
         *self.immovable.lock()
     }
 
+    /// While the session waits for its client inside a transaction: a number that stays the
+    /// same as long as it does.
+    pub(super) fn silence(&self) -> Option<u64> {
+        (self.doing() == Doing::InTransaction).then(|| self.state.load(Ordering::Relaxed))
+    }
+
     /// What the session is doing.
     pub fn doing(&self) -> Doing {
-        match self.state.load(Ordering::Relaxed) {
+        match self.state.load(Ordering::Relaxed) & ((1 << DOING_BITS) - 1) {
             0 => Doing::Idle,
             1 => Doing::Active,
             2 => Doing::InTransaction,
@@ -140,6 +153,8 @@ pub struct Shared {
     pub version: String,
     /// The only database name accepted, when one is configured.
     pub database: Option<String>,
+    /// How long a write waits for a transaction whose client is silent; None for ever.
+    pub writer_patience: Option<Duration>,
     /// Cancelled when the server stops: idle sessions end, others after their transaction.
     pub stopping: CancellationToken,
 }
@@ -184,6 +199,7 @@ impl Shared {
             locks: Arc::default(),
             version: "15.18".into(),
             database: None,
+            writer_patience: None,
             stopping: CancellationToken::new(),
         }
     }

@@ -281,7 +281,7 @@ impl Session {
         let own = self.own.take();
         let own_connection = own.as_ref();
         let taken = self
-            .wait_for_lock(async move {
+            .wait_for_writer(async move {
                 loop {
                     room.wait().await;
                     let pass = match inside {
@@ -612,6 +612,7 @@ impl Session {
 
     fn end_transaction(&mut self) {
         self.held.end_transaction(&self.shared.locks, self.pid);
+        self.large.clear();
         let t = &mut self.transaction;
         t.block = Block::Idle;
         t.savepoints.clear();

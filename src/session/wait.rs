@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::transaction::Block;
-use super::{Doing, Session, Step, Stop, cancel};
+use super::{Doing, Session, Shared, Step, Stop, cancel};
 use crate::cutover::gate::{GateState, Route};
 use crate::error::{Error, Result, state};
 use crate::wire::write;
@@ -154,6 +154,24 @@ impl Session {
         self.wait_limited(what, deadline).await
     }
 
+    /// Like [`Session::wait_for_lock`], for the writer: also ends when its holder's client
+    /// has said nothing for too long. Two transactions of one thread would wait for each
+    /// other for ever, where PostgreSQL lets both write.
+    pub(super) async fn wait_for_writer<T>(
+        &mut self,
+        what: impl Future<Output = Result<T>>,
+    ) -> Step<T> {
+        let shared = Arc::clone(&self.shared);
+        self.wait_for_lock(async move {
+            tokio::select! {
+                biased;
+                done = what => done,
+                error = holder_is_silent(&shared) => Err(error),
+            }
+        })
+        .await
+    }
+
     async fn wait_limited<T>(
         &mut self,
         what: impl Future<Output = Result<T>>,
@@ -177,5 +195,31 @@ impl Session {
         };
         card.set(Doing::Active);
         outcome
+    }
+}
+
+/// Ends when one transaction has held the writer, its client silent, for as long as others
+/// are willing to wait.
+async fn holder_is_silent(shared: &Shared) -> Error {
+    let Some(patience) = shared.writer_patience else { return std::future::pending().await };
+    let mut seen = None;
+    loop {
+        let holder = shared.locks.writer_of().and_then(|pid| {
+            let silence = shared.sessions.get(&pid)?.silence()?;
+            Some((pid, silence))
+        });
+        if holder.is_none() || holder != seen {
+            seen = holder;
+        } else if let Some((pid, _)) = holder {
+            let message = "could not write: another transaction holds the only writer";
+            return Error::client(state::LOCK_NOT_AVAILABLE, message)
+                .detail(format!(
+                    "Session {pid} has written and waits for its client for more than {} ms.",
+                    patience.as_millis()
+                ))
+                .hint("SQLite has one writer: end the other transaction first.")
+                .retryable();
+        }
+        shared.clock.sleep(patience).await;
     }
 }

@@ -26,4 +26,6 @@ pub mod types;
 pub use analyze::Analysis;
 pub use context::Context;
 pub use pg::parse;
-pub use planner::{Mode, live, parse_in, plan, plan_in, plan_shape, rules, undecided};
+pub use planner::{
+    Change, Mode, Rows, live, parse_in, plan, plan_in, plan_shape, rows_of, rules, undecided,
+};

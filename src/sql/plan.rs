@@ -3,7 +3,7 @@
 //! Immutable and shared through `Arc` by the plan cache. Start at [`Plan`].
 
 use super::ast;
-use super::ir::Output;
+use super::ir::{Expr, Output};
 use crate::schema::Codec;
 use crate::value::Type;
 
@@ -161,10 +161,28 @@ pub enum FrozenSource {
 }
 
 /// An argument of a session function that is evaluated by the session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FrozenArgument {
     /// $n
     Param(u32),
     /// A constant; None is NULL.
     Const(Option<String>),
+    /// The frozen value of this index, which comes earlier.
+    Frozen(u32),
+    /// Any other expression without columns, as analysed.
+    Computed(Box<Expr>),
+    /// The same, printed: a query of one row and one column on SQLite, with the plan's
+    /// parameters and the frozen values so far.
+    Query(Box<Computed>),
+}
+
+/// A printed expression without columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Computed {
+    /// SQLite's text.
+    pub sqlite: String,
+    /// Form of its value.
+    pub codec: Codec,
+    /// Type of its value.
+    pub ty: Type,
 }

@@ -13,6 +13,17 @@ use super::frame::{Frame, MAX_SMALL};
 use crate::error::{Error, Result, state};
 use crate::value::Format;
 
+/// FunctionCall: a function by OID with its arguments (None is NULL).
+#[derive(Clone, Debug)]
+pub struct FunctionCall {
+    /// pg_proc.oid
+    pub oid: u32,
+    /// Arguments with their formats.
+    pub arguments: Vec<(Format, Option<Bytes>)>,
+    /// Format of the result.
+    pub result: Format,
+}
+
 /// A message from the client.
 #[derive(Clone, Debug)]
 pub enum Frontend {
@@ -53,8 +64,8 @@ pub enum Frontend {
     CopyDone,
     /// The client gives up its COPY, with its reason.
     CopyFail(Text),
-    /// Call of a function by OID; not supported, answered with an error and ReadyForQuery.
-    FunctionCall,
+    /// Call of a function by OID; answered with ReadyForQuery.
+    FunctionCall(FunctionCall),
     /// The client says good-bye.
     Terminate,
     /// The frame is whole but its content is not valid. The session answers `error` as it
@@ -264,10 +275,7 @@ pub fn parse(frame: Frame) -> Result<Frontend> {
         b'd' => Ok(Frontend::CopyData(reader.rest())),
         b'c' => Ok(Frontend::CopyDone),
         b'f' => reader.text().map(Frontend::CopyFail),
-        b'F' => {
-            reader.rest();
-            Ok(Frontend::FunctionCall)
-        }
+        b'F' => parse_function_call(&mut reader).map(Frontend::FunctionCall),
         b'X' => Ok(Frontend::Terminate),
         _ => return Err(protocol(format!("invalid frontend message type {kind}")).fatal()),
     };
@@ -286,6 +294,42 @@ fn parse_parse(reader: &mut Reader) -> Result<Parse> {
         types.push(reader.u32()?);
     }
     Ok(Parse { name, sql, types })
+}
+
+fn parse_function_call(reader: &mut Reader) -> Result<FunctionCall> {
+    let oid = reader.u32()?;
+    let formats = reader.codes()?;
+    let count = reader.u16()?;
+    if formats.count > 1 && formats.count != count {
+        return Err(protocol(format!(
+            "function call message contains {} argument formats but {count} arguments",
+            formats.count
+        )));
+    }
+    let code = |body: &Bytes, i: u16| {
+        let slot = if formats.count == 1 { 0 } else { usize::from(i) };
+        let at = formats.start as usize + slot * 2 + 1;
+        let binary = formats.count > 0 && body.get(at) == Some(&1);
+        if binary { Format::Binary } else { Format::Text }
+    };
+    let mut arguments = Vec::with_capacity(usize::from(count).min(reader.left() / 4));
+    for i in 0..count {
+        let (start, end) = reader.value()?;
+        let format = code(&reader.body, i);
+        let value = (end != NULL).then(|| reader.body.slice(start as usize..end as usize));
+        arguments.push((format, value));
+    }
+    let result = match reader.u16()? {
+        0 => Format::Text,
+        1 => Format::Binary,
+        other => {
+            return Err(Error::client(
+                state::INVALID_PARAMETER_VALUE,
+                format!("unsupported format code: {other}"),
+            ));
+        }
+    };
+    Ok(FunctionCall { oid, arguments, result })
 }
 
 fn parse_bind(reader: &mut Reader) -> Result<Bind> {

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | listener | addresses, limits, the accept loop |
 //! | startup | SSLRequest, direct TLS, GSSENC, cancel, version, parameters |
-//! | auth | SCRAM-SHA-256, trust, the users file |
+//! | auth | SCRAM-SHA-256, MD5, passwords, trust, the users file |
 //! | tls | certificate and key |
 //! | stream | TCP or Unix socket, plain or TLS |
 //! | frame | message borders and their limits |
@@ -31,7 +31,7 @@ pub mod write;
 
 pub use connection::{Connection, Raw};
 pub use frame::Frame;
-pub use frontend::{Bind, Frontend, Parse, Target, Text};
+pub use frontend::{Bind, Frontend, FunctionCall, Parse, Target, Text};
 pub use listener::{Listener, Options, Peer, Server, serve};
 pub use startup::Startup;
 pub use tls::Tls;

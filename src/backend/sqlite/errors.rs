@@ -33,10 +33,16 @@ pub fn from_sqlite(failure: Failure, catalog: &Catalog) -> Error {
             state::INVALID_TEXT_REPRESENTATION,
             "a value does not have the type of its STRICT column",
         )),
-        ffi::SQLITE_MISMATCH => Some(Error::client(
-            state::INVALID_TEXT_REPRESENTATION,
-            "a value of the integer primary key is not an integer",
-        )),
+        ffi::SQLITE_MISMATCH => {
+            Some(Error::client(state::INVALID_TEXT_REPRESENTATION, KEY_MISMATCH))
+        }
+        // ON DELETE RESTRICT fails at once, in the manner of a trigger.
+        ffi::SQLITE_CONSTRAINT_TRIGGER if failure.message == "FOREIGN KEY constraint failed" => {
+            Some(Error::client(
+                state::FOREIGN_KEY_VIOLATION,
+                "statement violates a foreign key constraint",
+            ))
+        }
         // RAISE(ABORT, …) of a trigger in the file: its text is the application's own.
         ffi::SQLITE_CONSTRAINT_TRIGGER => {
             Some(Error::client(state::RAISE_EXCEPTION, failure.message.clone()))
@@ -224,6 +230,19 @@ pub fn name_foreign_key(error: Error, catalog: &Catalog, table: &str, deleting: 
         ..Object::default()
     };
     Error::client(state::FOREIGN_KEY_VIOLATION, message).object(object)
+}
+
+/// SQLite's word for a NULL in the key it numbers by itself: typed values leave no other
+/// reason.
+const KEY_MISMATCH: &str = "a value of the integer primary key is not an integer";
+
+/// The not-null violation of the statement's table behind [`KEY_MISMATCH`].
+pub fn name_null_key(error: Error, catalog: &Catalog, table: &str) -> Error {
+    if error.message() != KEY_MISMATCH {
+        return error;
+    }
+    let key = catalog.relation(table).and_then(|r| r.columns.get(r.rowid_alias?));
+    key.map_or(error, |column| not_null_violation(table, &column.name))
 }
 
 #[cfg(test)]

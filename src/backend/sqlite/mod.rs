@@ -31,6 +31,7 @@ pub mod events;
 pub mod functions;
 mod hooks;
 pub mod inspect;
+pub mod large;
 mod lock;
 mod maintain;
 mod pool;

@@ -5,8 +5,9 @@
 
 use super::Analyzer;
 use super::call::Resolved;
+use super::walk::visit;
 use crate::error::{Error, Result, state};
-use crate::sql::ir::{CastKind, Expr, ExprKind};
+use crate::sql::ir::{CallKind, CastKind, Expr, ExprKind};
 use crate::sql::plan::{Frozen, FrozenArgument, FrozenSource};
 use crate::sql::types::{Proc, sql_name, tables};
 use crate::value::{Cell, Type, oid};
@@ -43,6 +44,22 @@ const STEADY: &[&str] = &[
 
 /// Calls with an effect on the session: frozen only where they happen once.
 const EFFECTS: &[&str] = &[
+    "lo_close",
+    "lo_creat",
+    "lo_create",
+    "lo_from_bytea",
+    "lo_get",
+    "lo_lseek",
+    "lo_lseek64",
+    "lo_open",
+    "lo_put",
+    "lo_tell",
+    "lo_tell64",
+    "lo_truncate",
+    "lo_truncate64",
+    "lo_unlink",
+    "loread",
+    "lowrite",
     "setseed",
     "timeofday",
     "pg_blocking_pids",
@@ -279,6 +296,7 @@ fn frozen_arguments(args: &[Expr]) -> Option<Vec<FrozenArgument>> {
 fn frozen_argument(arg: &Expr) -> Option<FrozenArgument> {
     match &arg.kind {
         ExprKind::Param(number) => Some(FrozenArgument::Param(*number)),
+        ExprKind::Frozen(index) => Some(FrozenArgument::Frozen(*index)),
         ExprKind::Const(cell) => Some(FrozenArgument::Const(match cell {
             Cell::Null => None,
             Cell::Integer(0) if arg.ty.oid == oid::BOOL => Some("f".to_owned()),
@@ -295,6 +313,31 @@ fn frozen_argument(arg: &Expr) -> Option<FrozenArgument> {
         {
             frozen_argument(inner)
         }
+        _ if stands_alone(arg) => Some(FrozenArgument::Computed(Box::new(arg.clone()))),
         _ => None,
     }
+}
+
+/// Whether an expression can be computed by itself, before the statement: it looks at
+/// nothing but constants, parameters and frozen values.
+fn stands_alone(expr: &Expr) -> bool {
+    let mut alone = true;
+    visit(expr, &mut |e| {
+        alone &= match &e.kind {
+            ExprKind::Call(call) => {
+                call.kind == CallKind::Scalar
+                    && tables().proc_by_oid(call.oid).is_some_and(|p| p.volatility != b'v')
+            }
+            ExprKind::Column(..)
+            | ExprKind::OutputColumn(_)
+            | ExprKind::Excluded(_)
+            | ExprKind::Subquery(_)
+            | ExprKind::Exists(_)
+            | ExprKind::SubqueryCompare { .. }
+            | ExprKind::ArraySubquery(_) => false,
+            _ => true,
+        };
+        alone
+    });
+    alone
 }

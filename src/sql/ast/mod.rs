@@ -95,6 +95,8 @@ pub enum Statement {
     Lock { tables: Vec<Name>, mode: String, nowait: bool },
     /// VACUUM, ANALYZE, CHECKPOINT, REINDEX, CLUSTER: the command tag.
     Maintenance(&'static str),
+    /// CREATE DATABASE, DROP DATABASE
+    Database { name: String, create: bool, if_exists: bool },
     /// Parsed, known, and refused: the construct's name for the 0A000 message.
     Unsupported(&'static str),
 }

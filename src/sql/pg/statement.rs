@@ -40,6 +40,12 @@ impl Lower<'_> {
             N::VacuumStmt(s) => Ok(utility::maintenance(&s)),
             N::ReindexStmt(_) => Ok(Statement::Maintenance("REINDEX")),
             N::ClusterStmt(_) => Ok(Statement::Maintenance("CLUSTER")),
+            N::CreatedbStmt(s) => {
+                Ok(Statement::Database { name: s.dbname, create: true, if_exists: false })
+            }
+            N::DropdbStmt(s) => {
+                Ok(Statement::Database { name: s.dbname, create: false, if_exists: s.missing_ok })
+            }
             N::CheckPointStmt(_) => Ok(Statement::Maintenance("CHECKPOINT")),
             other => self.schema_change(other),
         }
@@ -154,8 +160,6 @@ fn refused(node: &N) -> &'static str {
         N::DropRoleStmt(_) => "DROP ROLE",
         N::DropOwnedStmt(_) => "DROP OWNED",
         N::ReassignOwnedStmt(_) => "REASSIGN OWNED",
-        N::CreatedbStmt(_) => "CREATE DATABASE",
-        N::DropdbStmt(_) => "DROP DATABASE",
         N::AlterDatabaseStmt(_)
         | N::AlterDatabaseSetStmt(_)
         | N::AlterDatabaseRefreshCollStmt(_) => "ALTER DATABASE",

@@ -8,19 +8,25 @@ mod joined;
 mod lift;
 mod order;
 mod steps;
+mod proposed;
 #[cfg(test)]
 mod tests;
+
+pub use proposed::{Change, Rows, rows_of};
 
 use super::Context;
 use super::analyze::{Analysis, analyze_as, expression};
 use super::ast::{Dialect, Parsed, Statement};
 use super::fingerprint::fingerprint;
-use super::ir::{self, Output};
+use super::ir::{self, Expr, Output};
 use super::pg::deep::with_stack;
-use super::plan::{Action, FrozenSource, Plan, QueryKind, QueryPlan, Step};
+use super::plan::{
+    Action, Computed, Frozen, FrozenArgument, FrozenSource, Plan, QueryKind, QueryPlan, Step,
+};
 use super::print;
 use super::shape::{Skeleton, Slot};
 use crate::error::{Error, Result};
+use crate::schema::Codec;
 use crate::value::{Type, oid};
 
 pub use dialect::{Mode, live, parse_in, plan_in, rules, undecided};
@@ -182,7 +188,7 @@ fn printed(
         sqlite: printed.text,
         postgres,
         codecs: printed.codecs,
-        frozen: analysis.frozen,
+        frozen: print_arguments(analysis.frozen, analysis.params.len())?,
         reads: analysis.reads,
         writes: analysis.writes,
         volatile: analysis.volatile,
@@ -192,6 +198,42 @@ fn printed(
         system: analysis.system,
     };
     Ok((plan, analysis.params, columns))
+}
+
+/// Prints the arguments of session functions that have to be computed.
+fn print_arguments(mut frozen: Vec<Frozen>, params: usize) -> Result<Vec<Frozen>> {
+    let inputs =
+        print::sqlite::Inputs { params, frozen: frozen.len(), ..print::sqlite::Inputs::default() };
+    for value in &mut frozen {
+        let (FrozenSource::Session(_, arguments) | FrozenSource::SetConfig(arguments)) =
+            &mut value.source
+        else {
+            continue;
+        };
+        for argument in arguments {
+            let FrozenArgument::Computed(expr) = argument else { continue };
+            let expr = Expr::clone(expr);
+            let ty = expr.ty;
+            let columns = vec![Output { name: "value".to_owned(), ty, origin: (0, 0) }];
+            let select = ir::Select { targets: vec![expr], ..ir::Select::default() };
+            let query = ir::Query {
+                recursive: false,
+                ctes: Vec::new(),
+                body: ir::Body::Select(Box::new(select)),
+                order_by: Vec::new(),
+                limit: None,
+                offset: None,
+                locks: false,
+                columns,
+            };
+            let statement = ir::Statement::Select(Box::new(query));
+            let printed = print::sqlite::print(&statement, &inputs, Vec::new())?;
+            let codec = printed.codecs.first().copied().unwrap_or(Codec::Identity);
+            let computed = Computed { sqlite: printed.text, codec, ty };
+            *argument = FrozenArgument::Query(Box::new(computed));
+        }
+    }
+    Ok(frozen)
 }
 
 /// The written table's CHECK constraints that SQLite does not enforce.

@@ -129,11 +129,8 @@ impl Verifier {
     /// Whether this is the password.
     pub(super) fn is_of(&self, password: &str) -> bool {
         let salted = gen_salted_password(password, &self.salt, self.iterations);
-        let made = ScramSecret::verifier_from_salted_password(
-            self.salt.clone(),
-            salted,
-            self.iterations,
-        );
+        let made =
+            ScramSecret::verifier_from_salted_password(self.salt.clone(), salted, self.iterations);
         match made {
             ScramSecret::Verifier { stored_key, .. } => stored_key.ct_eq(&self.stored_key).into(),
             ScramSecret::SaltedPassword { .. } => false,

@@ -1,7 +1,7 @@
 //! Errors of registered functions on their way through SQLite, which carries only text.
 //!
-//! The text is `\u{1}SQLSTATE\u{1}message`, then `\u{1}`detail, hint, table, constraint and
-//! context as far as there are any. Start at [`decode`].
+//! The text is `\u{1}SQLSTATE\u{1}message`, then `\u{1}`detail, hint, table, constraint,
+//! column and context as far as there are any. Start at [`decode`].
 
 use std::fmt;
 
@@ -17,11 +17,13 @@ impl fmt::Display for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fields = self.0.fields();
         write!(f, "{MARK}{}{MARK}{}", fields.sqlstate, fields.message)?;
+        let object = &fields.object;
         let further = [
             &fields.detail,
             &fields.hint,
-            &fields.object.table,
-            &fields.object.constraint,
+            &object.table,
+            &object.constraint,
+            &object.column,
             &fields.context,
         ];
         let last = further.iter().rposition(|f| f.is_some()).map_or(0, |at| at + 1);
@@ -51,13 +53,13 @@ pub fn decode(message: &str) -> Option<Error> {
     if let Some(hint) = further() {
         error = error.hint(hint);
     }
-    let (table, constraint) = (further(), further());
+    let (table, constraint, column) = (further(), further(), further());
     if let Some(context) = further() {
         error = error.context(context);
     }
     if table.is_some() || constraint.is_some() {
         let schema = table.is_some().then(|| "public".to_owned());
-        error = error.object(Object { schema, table, constraint, ..Object::default() });
+        error = error.object(Object { schema, table, constraint, column, ..Object::default() });
     }
     Some(error)
 }

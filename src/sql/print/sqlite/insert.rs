@@ -55,7 +55,7 @@ impl Printer {
     }
 
     /// ` VALUES …` or ` SELECT …`, guarded where the table or ON CONFLICT asks for it.
-    fn rows(&mut self, insert: &Insert, targets: &[&Column]) -> Result<String> {
+    pub(super) fn rows(&mut self, insert: &Insert, targets: &[&Column]) -> Result<String> {
         let keys = second_touch(insert);
         let mut volatile = false;
         let (source, name) = match &insert.source {

@@ -21,6 +21,7 @@ mod insert;
 mod like;
 mod lite;
 mod names;
+mod proposed;
 mod quantified;
 pub mod registry;
 mod rows;
@@ -32,6 +33,7 @@ mod update;
 mod window;
 
 pub use self::trigger::{print_in_trigger, print_stored};
+pub use proposed::Proposed;
 
 use crate::error::Result;
 use crate::schema::Codec;
@@ -115,4 +117,9 @@ pub fn print(statement: &Statement, inputs: &Inputs, checks: Vec<Enforced>) -> R
         Statement::Delete(delete) => printer.delete(delete)?,
     };
     Ok(Printed { text, codecs: outputs.iter().map(|o| o.codec).collect() })
+}
+
+/// Prints the query for the rows a write would make.
+pub fn print_proposed(statement: &Statement, inputs: &Inputs) -> Result<Proposed> {
+    Printer::new(inputs).proposed(statement)
 }
