@@ -136,6 +136,23 @@ impl Locks {
         self.wait(session, Wait::Writer)
     }
 
+    /// Every hold: session, lock, shared.
+    pub(crate) fn held(&self) -> Vec<(i32, Key, bool)> {
+        let state = self.state.lock();
+        let mut all = Vec::new();
+        for (key, lock) in &state.locks {
+            for (session, (exclusive, shared)) in &lock.holders {
+                if *exclusive > 0 {
+                    all.push((*session, *key, false));
+                }
+                if *shared > 0 {
+                    all.push((*session, *key, true));
+                }
+            }
+        }
+        all
+    }
+
     /// The session that holds the writer.
     pub(crate) fn writer_of(&self) -> Option<i32> {
         self.state.lock().writer

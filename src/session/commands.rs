@@ -288,6 +288,9 @@ impl Session {
                     self.warn_outside_block("SET LOCAL can only be used in transaction blocks");
                 }
                 self.settings.set(name, values, local)?;
+                if name.eq_ignore_ascii_case("application_name") {
+                    self.notice_truncated(first.unwrap_or_default());
+                }
                 Ok(())
             }
         }

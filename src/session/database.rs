@@ -8,7 +8,8 @@ use super::{Session, Step};
 use crate::error::{Error, state};
 
 impl Session {
-    /// Any name is a database already, unless the configuration names the only one.
+    /// Any name reaches the data, unless the configuration names the only one; none but the
+    /// session's own is shown, and none can be dropped.
     pub(super) fn database_command(
         &mut self,
         name: &str,
@@ -17,14 +18,18 @@ impl Session {
     ) -> Step<Tag> {
         let verb = if create { "CREATE DATABASE" } else { "DROP DATABASE" };
         self.outside_block(verb)?;
-        let exists = self.shared.database.as_ref().is_none_or(|only| only == name);
-        if create && exists {
+        if create && self.shared.database.as_ref().is_none_or(|only| only == name) {
             let message = format!("database \"{name}\" already exists");
             return Err(Error::client(state::DUPLICATE_DATABASE, message)
                 .hint("While SQLite is primary every database name reaches the same data.")
                 .into());
         }
-        if !create && !exists {
+        if !create && name == self.database {
+            let message = "cannot drop the currently open database";
+            return Err(Error::client(state::OBJECT_IN_USE, message).into());
+        }
+        // As pg_database shows it: no other is there.
+        if !create {
             let message = format!("database \"{name}\" does not exist");
             if if_exists {
                 let skipped = Error::client(state::SUCCESSFUL_COMPLETION, message + ", skipping");

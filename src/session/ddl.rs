@@ -148,6 +148,7 @@ impl Session {
     /// Makes the transaction's connection show the transaction's own catalog.
     pub(super) fn show_own(&mut self) -> Result<()> {
         let snapshot = Snapshot::new(self.catalog(), Arc::clone(self.temporary()), self.identity());
+        let snapshot = snapshot.at_work(self.look());
         let Some(connection) = self.connection() else { return Ok(()) };
         show(connection, self.shared.system.stage(Some(snapshot)))?;
         self.transaction.shown = true;
@@ -170,13 +171,11 @@ impl Session {
     /// its database name and role. A pooled reader is told anew when it goes back.
     pub(super) fn show_to(&mut self, reader: Option<&Reader>) -> Result<()> {
         if let Some(reader) = reader {
-            let seen = self.seen();
+            let seen = self.seen().at_work(self.look());
             let ticket = self.shared.system.stage(Some(seen));
             return show(reader, ticket);
         }
-        if self.transaction.shown {
-            return Ok(());
-        }
+        // Anew each time: what sessions do changes without DDL.
         self.show_own()
     }
 

@@ -2,6 +2,7 @@
 //! notifications, sleeping, signals to other sessions.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::block_in_place;
@@ -190,6 +191,10 @@ impl Session {
                     if name == "pg_cancel_backend" { Signal::Cancel } else { Signal::Terminate };
                 let pid: i32 = arguments.number(0)?;
                 let found = self.shared.registry.signal(pid, signal);
+                // Its own statement ends here, not when its result is out.
+                if let Some(error) = self.cancel.error().filter(|_| pid == self.pid) {
+                    return Err(error.into());
+                }
                 if !found {
                     let message = format!("PID {pid} is not a PostgreSQL server process");
                     let error = Error::client(state::WARNING, message);
@@ -251,15 +256,11 @@ impl Session {
                 let style = &self.settings.derived().style;
                 frozen::time(now, Type::new(oid::TIMESTAMPTZ), style)?
             }
-            "txid_current" | "pg_current_xact_id" => {
-                let next = self.shared.sqlite.position().next().0;
-                let id = self.transaction.writer().map_or(next, |w| w.position().0);
-                Cell::Integer(i64::try_from(id).unwrap_or(i64::MAX))
-            }
+            "txid_current" | "pg_current_xact_id" => Cell::Integer(self.transaction_id()),
             "txid_current_if_assigned" | "pg_current_xact_id_if_assigned" => {
-                self.transaction.writer().map_or(Cell::Null, |w| {
-                    Cell::Integer(i64::try_from(w.position().0).unwrap_or(i64::MAX))
-                })
+                let t = &self.transaction;
+                let assigned = t.writer().is_some() || t.xid.load(Ordering::Relaxed) != 0;
+                if assigned { Cell::Integer(self.transaction_id()) } else { Cell::Null }
             }
             "inet_client_addr" | "inet_client_port" => match (name, self.io.peer()) {
                 ("inet_client_addr", Peer::Tcp(address)) => text_cell(address.ip().to_string()),
@@ -274,6 +275,15 @@ impl Session {
             }
             _ => return Ok(None),
         }))
+    }
+
+    /// The transaction's number: no other has it, and it stays the same to its end.
+    fn transaction_id(&self) -> i64 {
+        let xid = &self.transaction.xid;
+        if xid.load(Ordering::Relaxed) == 0 {
+            xid.store(self.shared.new_xid(), Ordering::Relaxed);
+        }
+        i64::try_from(xid.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
     }
 
     fn current_setting(&self, arguments: &Arguments<'_>) -> Result<Cell> {

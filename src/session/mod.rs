@@ -19,7 +19,7 @@
 //! | frozen, functions | values computed once per execution; functions of the session |
 //! | copy, copy_in, copy_out | COPY |
 //! | plans | the plan cache |
-//! | large | large objects |
+//! | large, live | large objects; what the system tables tell of sessions |
 //! | detail | which row a constraint refused |
 //! | cancel, wait | requests from outside, timeouts, a vanished client |
 //! | notify, advisory | LISTEN/NOTIFY and advisory locks inside the proxy |
@@ -44,6 +44,7 @@ mod frozen;
 mod functions;
 mod moving;
 mod large;
+mod live;
 mod notify;
 pub mod observer;
 mod parameter;
@@ -178,6 +179,9 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
             return;
         }
     };
+    let names = startup.parameters.iter().rev();
+    let asked = names.filter(|(name, _)| name.eq_ignore_ascii_case("application_name"));
+    let asked = asked.map(|(_, value)| value.clone()).next().unwrap_or_default();
     let cancel = Arc::<Cancel>::default();
     let door = Arc::clone(&cancel);
     let key = shared.registry.register(
@@ -223,6 +227,7 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         shared,
     };
     session.report_settings();
+    session.notice_truncated(&asked);
     write::backend_key(session.io.out(), &key);
     session.ready();
     let last = match session.flush().await {
@@ -330,6 +335,14 @@ impl Session {
         if wanted {
             write::notice(self.io.out(), severity, error);
         }
+    }
+
+    /// The notice for a name that is longer than PostgreSQL keeps.
+    pub(super) fn notice_truncated(&mut self, name: &str) {
+        let Some(kept) = settings::truncated(name) else { return };
+        let message = format!("identifier \"{name}\" will be truncated to \"{kept}\"");
+        let notice = Error::client(state::NAME_TOO_LONG, message);
+        self.notice(write::Severity::Notice, &notice);
     }
 
     fn warning(&mut self, sqlstate: crate::error::SqlState, message: &'static str) {

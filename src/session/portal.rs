@@ -192,6 +192,11 @@ impl Portals {
         self.cursors.contains_key(name) || self.portals.contains_key(name)
     }
 
+    /// All cursors.
+    pub(super) fn cursors(&self) -> impl Iterator<Item = (&str, &Cursor)> {
+        self.cursors.iter().map(|(name, cursor)| (name.as_str(), cursor))
+    }
+
     /// The cursor, or 34000.
     pub(super) fn cursor(&self, name: &str) -> Result<&Cursor> {
         self.cursors.get(name).ok_or_else(|| missing("cursor", name))

@@ -131,6 +131,7 @@ pub struct Shared {
     pub ambiguous: Ambiguous,
     /// The highest version of a catalog so far.
     versions: AtomicU64,
+    xids: AtomicU64,
     /// All sessions.
     pub sessions: DashMap<i32, Arc<Card>>,
     /// Cancel keys.
@@ -172,6 +173,12 @@ impl Shared {
         self.locks.has_writer() || self.sqlite.figures().writers_waiting > 0
     }
 
+    /// A number no transaction has had, nor had before a restart: they count from the
+    /// milliseconds at which the server started.
+    pub(super) fn new_xid(&self) -> u64 {
+        self.xids.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// A number no catalog has had.
     pub fn new_version(&self) -> u64 {
         self.versions.fetch_add(1, Ordering::Relaxed) + 1
@@ -185,6 +192,7 @@ impl Shared {
             system,
             side,
             versions: AtomicU64::new(sqlite_version),
+            xids: AtomicU64::new((clock.postgres_micros() / 1000).max(1).unsigned_abs()),
             sessions: DashMap::new(),
             plans: Plans::new(PLAN_CACHE_BYTES),
             ambiguous: Ambiguous::default(),

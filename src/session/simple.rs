@@ -7,8 +7,9 @@ use super::plans::{Entry, Plans, Text};
 use super::prepared::ends_transaction;
 use super::transaction::{Block, aborted};
 use super::{Session, Step, Stop};
-use crate::sql::Mode;
+use crate::error::{Error, Result, state};
 use crate::sql::plan::{Action, Plan};
+use crate::sql::{Mode, lexer};
 use crate::sql::shape::Skeleton;
 use crate::value::Cell;
 use crate::wire::write;
@@ -131,6 +132,7 @@ impl Session {
                 self.enter().await?;
             }
             let plan = self.plan(entry, &[])?;
+            no_parameters(&plan).map_err(|e| e.shifted(entry.parsed.offset))?;
             let is_ddl = matches!(plan.action, Action::Ddl(_));
             match self.one(plan, Arc::from([]), i + 1 == count).await {
                 // Positions count from the start of the whole text.
@@ -163,4 +165,19 @@ impl Session {
         self.complete(&tag);
         Ok(())
     }
+}
+
+/// A simple query gives no values: 42P02 for the first `$n` in it.
+fn no_parameters(plan: &Plan) -> Result<()> {
+    if plan.params.is_empty() {
+        return Ok(());
+    }
+    let text = plan.text.as_str();
+    let mut tokens = lexer::tokens(text);
+    let Some(token) = tokens.find(|t| t.kind == lexer::Kind::Param) else { return Ok(()) };
+    let before = text.get(..token.start).unwrap_or_default().chars().count();
+    let name = text.get(token.start..token.end).unwrap_or_default();
+    let message = format!("there is no parameter {name}");
+    let position = u32::try_from(before + 1).unwrap_or(0);
+    Err(Error::client(state::UNDEFINED_PARAMETER, message).at(position))
 }

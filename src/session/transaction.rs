@@ -6,6 +6,7 @@
 //! transaction that can only be rolled back. Start at [`Session::enter`].
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::task::block_in_place;
 
@@ -91,6 +92,8 @@ pub(super) struct Transaction {
     pub(super) deferrable: bool,
     /// A query has run: SET TRANSACTION comes too late.
     pub(super) queried: bool,
+    /// What txid_current() has told; 0 before.
+    pub(super) xid: AtomicU64,
     pub(super) begin: Option<Snapshot>,
     /// The catalog as changed by this transaction's DDL.
     pub(super) catalog: Option<Arc<Catalog>>,
@@ -183,6 +186,7 @@ impl Session {
         t.deferrable = false;
         t.queried = false;
         t.lost = false;
+        t.xid = AtomicU64::new(0);
         t.begin = Some(self.settings.snapshot());
     }
 
@@ -566,14 +570,15 @@ impl Session {
                 }
             }
         }
-        for (channel, payload) in std::mem::take(&mut self.transaction.notifications) {
-            self.shared.hub.send(super::notify::Notification { pid: self.pid, channel, payload });
-        }
+        // First: who listens from now on hears what the same transaction sends.
         for (listen, channel) in std::mem::take(&mut self.transaction.listens) {
             match (listen, channel) {
                 (true, Some(channel)) => self.inbox.listen(&channel),
                 (_, channel) => self.inbox.unlisten(channel.as_deref()),
             }
+        }
+        for (channel, payload) in std::mem::take(&mut self.transaction.notifications) {
+            self.shared.hub.send(super::notify::Notification { pid: self.pid, channel, payload });
         }
         self.settings.end_local();
         self.end_transaction();

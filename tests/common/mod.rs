@@ -16,7 +16,7 @@ pub use load::{Load, TABLES};
 pub use pair::{Pair, sample};
 pub use pg::Pg;
 pub use proxy::Proxy;
-pub use raw::{Raw, same};
+pub use raw::{Raw, same, same_in_full};
 
 use std::time::{Duration, Instant};
 

@@ -18,6 +18,8 @@ pub struct Raw {
     pub parameters: Vec<(String, String)>,
     /// Extended-protocol messages not sent yet.
     pending: Vec<u8>,
+    /// Errors and notices are rendered with all their fields.
+    in_full: bool,
 }
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -54,6 +56,7 @@ impl Raw {
             secret: Vec::new(),
             parameters: Vec::new(),
             pending: Vec::new(),
+            in_full: false,
         };
         raw.stream.write_all(&packet).unwrap();
         while let Some((kind, body)) = raw.receive() {
@@ -120,7 +123,10 @@ impl Raw {
                 }
                 Some((kind, body)) => {
                     if kind != b'S' {
-                        out.push(render(kind, &body));
+                        out.push(match kind {
+                            b'E' | b'N' if self.in_full => fields(kind, &body),
+                            _ => render(kind, &body),
+                        });
                     }
                     if matches!(kind, b'Z' | b'G') {
                         return out;
@@ -364,12 +370,37 @@ fn render(kind: u8, body: &[u8]) -> String {
     }
 }
 
+/// An error or notice with every field, but for where in its source PostgreSQL raised it.
+fn fields(kind: u8, body: &[u8]) -> String {
+    let mut line = (kind as char).to_string();
+    for field in body.split(|b| *b == 0).filter(|f| !f.is_empty()) {
+        if !matches!(field[0], b'F' | b'L' | b'R') {
+            let text = String::from_utf8_lossy(&field[1..]);
+            write!(line, " {}={text}", field[0] as char).unwrap();
+        }
+    }
+    line
+}
+
 /// Runs a script on PostgreSQL and on a new proxy: the transcripts must be equal.
 pub fn same(script: &str) {
+    compare(script, false);
+}
+
+/// Like [`same`], with every field of every error and notice.
+pub fn same_in_full(script: &str) {
+    compare(script, true);
+}
+
+fn compare(script: &str, in_full: bool) {
     let proxy = Proxy::direct();
     let database = Pg::shared().database("same");
-    let expected = Raw::postgres(&database).run(script);
-    let found = Raw::proxy(&proxy).run(script);
+    let transcript = |mut raw: Raw| {
+        raw.in_full = in_full;
+        raw.run(script)
+    };
+    let expected = transcript(Raw::postgres(&database));
+    let found = transcript(Raw::proxy(&proxy));
     assert_same(&expected, &found, &proxy);
 }
 

@@ -3,6 +3,9 @@
 mod clients;
 mod copy;
 mod ddl;
+mod errors;
+mod large;
+mod live;
 mod pgbench;
 mod settings;
 mod shapes;

@@ -5,7 +5,7 @@
 //! shadow is attached. Start at [`create`].
 
 use super::Connection;
-use crate::error::{Error, Result, state};
+use crate::error::{Error, Object, Result, state};
 use crate::value::Cell;
 
 /// Bytes of a page.
@@ -51,8 +51,15 @@ pub fn create(connection: &Connection, wanted: u32) -> Result<u32> {
         oid if size(connection, oid)?.is_some() => {
             let name = "pg_largeobject_metadata_oid_index";
             let message = format!("duplicate key value violates unique constraint \"{name}\"");
+            let object = Object {
+                schema: Some("pg_catalog".to_owned()),
+                table: Some("pg_largeobject_metadata".to_owned()),
+                constraint: Some(name.to_owned()),
+                ..Object::default()
+            };
             return Err(Error::client(state::UNIQUE_VIOLATION, message)
-                .detail(format!("Key (oid)=({oid}) already exists.")));
+                .detail(format!("Key (oid)=({oid}) already exists."))
+                .object(object));
         }
         oid => i64::from(oid),
     };

@@ -407,6 +407,16 @@ fn is_list(name: &str) -> bool {
     )
 }
 
+/// What PostgreSQL keeps of a name that is too long; None when it is not.
+pub fn truncated(name: &str) -> Option<&str> {
+    const NAME_MAX: usize = 63;
+    if name.len() <= NAME_MAX {
+        return None;
+    }
+    let end = (0..=NAME_MAX).rev().find(|i| name.is_char_boundary(*i))?;
+    name.get(..end)
+}
+
 fn printable(c: char) -> char {
     if (' '..='~').contains(&c) { c } else { '?' }
 }

@@ -304,7 +304,10 @@ fn frozen_argument(arg: &Expr) -> Option<FrozenArgument> {
             Cell::Integer(i) => Some(i.to_string()),
             Cell::Real(r) => Some(r.to_string()),
             Cell::Text(t) => Some(t.clone()),
-            Cell::Blob(_) => return None,
+            Cell::Blob(bytes) => {
+                let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+                Some(format!("\\x{hex}"))
+            }
         })),
         // int4 → int8 and text → varchar change nothing the session would see.
         ExprKind::Cast(inner, CastKind::Relabel) => frozen_argument(inner),

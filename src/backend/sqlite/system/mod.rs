@@ -11,6 +11,7 @@ mod data;
 mod describe;
 mod functions;
 mod information;
+mod live;
 mod named;
 mod routines;
 mod rows;
@@ -31,6 +32,7 @@ pub(crate) use constraints::columns_named;
 pub(crate) use describe::{action_text, is_call};
 pub use describe::{check_text, foreign_key_text, index_text, quote_ident, unique_text};
 pub use functions::{is_catalog_function, reg_value};
+pub use live::Live;
 pub use types::format_type;
 
 use super::sequences::Sequences;
@@ -78,7 +80,9 @@ pub struct Snapshot {
     core: Arc<Core>,
     identity: Identity,
     /// Tables that name the database or a role; all others are in the core.
-    tables: Mutex<HashMap<String, Arc<Table>>>,
+    tables: Arc<Mutex<HashMap<String, Arc<Table>>>>,
+    /// What sessions are doing, as long as one statement runs.
+    live: Option<Arc<dyn Live>>,
 }
 
 /// What the system tables are made from. Rows are made on first use and kept.
@@ -96,12 +100,27 @@ impl Snapshot {
         identity: Identity,
     ) -> Arc<Self> {
         let core = Arc::new(Core { catalog, temporary, tables: Mutex::default() });
-        Arc::new(Self { core, identity, tables: Mutex::default() })
+        Arc::new(Self { core, identity, tables: Arc::default(), live: None })
     }
 
     /// The same objects as another identity sees them; rows made already are shared.
     pub fn seen_by(&self, identity: Identity) -> Arc<Self> {
-        Arc::new(Self { core: Arc::clone(&self.core), identity, tables: Mutex::default() })
+        Arc::new(Self {
+            core: Arc::clone(&self.core),
+            identity,
+            tables: Arc::default(),
+            live: None,
+        })
+    }
+
+    /// The same, with what sessions are doing now.
+    pub fn at_work(&self, live: Arc<dyn Live>) -> Arc<Self> {
+        Arc::new(Self {
+            core: Arc::clone(&self.core),
+            identity: self.identity.clone(),
+            tables: Arc::clone(&self.tables),
+            live: Some(live),
+        })
     }
 
     /// Who is looking.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::data::{builtin, is_number};
-use super::{Core, Slot, classes, constraints, information, named, routines, types};
+use super::{Core, Slot, classes, constraints, information, live, named, routines, types};
 use crate::schema::{Relation, system};
 use crate::value::Cell;
 
@@ -161,6 +161,7 @@ pub(crate) fn rows_of(slot: &Slot, shape: &Arc<Relation>) -> Arc<Table> {
             let rows = named::pg_sequences(&snapshot, slot.sequences());
             Arc::new(Table::new(Arc::clone(shape), rows))
         }
+        name if live::TABLES.contains(&name) => live::table(snapshot.live.as_deref(), shape),
         name if named::TABLES.contains(&name) => {
             kept(&snapshot.tables, shape, || named::rows(&snapshot, name))
         }
