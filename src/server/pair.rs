@@ -11,6 +11,7 @@ use super::direct::Direct;
 use super::engine::Pair;
 use super::watcher::Watcher;
 use crate::backend::postgres::connect::Connector;
+use crate::backend::sqlite::large;
 use crate::config::{
     CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, Secret, WhenFull as Full,
 };
@@ -44,6 +45,7 @@ pub(super) async fn build(
         let engine = Direct::new(Arc::clone(config), Arc::clone(&shared), stop.clone());
         return Ok((shared, Arc::new(engine)));
     };
+    no_large_objects(&shared).await?;
     let connector = connector(config, endpoint, Culprit::Shadow)?;
     let keep = usize::try_from(config.divergence.keep.get()).unwrap_or(usize::MAX);
     let keep_values = match *config.divergence.keep_values {
@@ -106,6 +108,19 @@ pub(super) async fn build(
         stop: stop.clone(),
     };
     Ok((shared, Arc::new(pair)))
+}
+
+/// Large objects stand in no journal: a shadow would never see them.
+async fn no_large_objects(shared: &Shared) -> Result<()> {
+    let reader = shared.sqlite.reader(None).await?;
+    if !tokio::task::block_in_place(|| large::any(&reader))? {
+        return Ok(());
+    }
+    let message = "the SQLite file holds large objects, which cannot be carried to PostgreSQL";
+    Err(Error::new(Culprit::Proxy, state::OBJECT_NOT_IN_PREREQUISITE_STATE, message).hint(
+        "Start without PostgreSQL, copy them into columns of type bytea, and remove them with \
+         lo_unlink.",
+    ))
 }
 
 /// Looks again while nobody can be served for sure: after a start, after a switch that lost

@@ -9,8 +9,8 @@ use super::transaction::{Block, aborted};
 use super::{Session, Step, Stop};
 use crate::error::{Error, Result, state};
 use crate::sql::plan::{Action, Plan};
-use crate::sql::{Mode, lexer};
 use crate::sql::shape::Skeleton;
+use crate::sql::{Mode, lexer};
 use crate::value::Cell;
 use crate::wire::write;
 

@@ -1,6 +1,6 @@
 //! Large objects, over SQL and over the function call message.
 
-use crate::common::{Proxy, Raw, same};
+use crate::common::{Pg, Proxy, Raw, same};
 
 #[test]
 fn large_objects_are_made_written_read_and_removed() {
@@ -52,4 +52,19 @@ fn the_function_call_message_reaches_large_objects_only() {
     let refused = raw.answers();
     assert!(refused[0].contains("0A000") && refused[1] == "Z I", "{refused:?}");
     assert_eq!(raw.query("select lo_unlink(4711)")[1], "D 1");
+}
+
+#[test]
+fn postgresql_is_not_attached_while_there_are_large_objects() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let proxy = Proxy::on_file(&file, &[]);
+    proxy.sql("select lo_from_bytea(4711, 'x')");
+    drop(proxy);
+    let url = Pg::shared().database_url("large");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_crossfade"));
+    command.args(["run", "--auth", "trust", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    let output = command.arg("--sqlite").arg(&file).args(["--postgres", &url]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("large objects"), "{said}");
 }

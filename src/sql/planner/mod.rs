@@ -7,8 +7,8 @@ mod dialect;
 mod joined;
 mod lift;
 mod order;
-mod steps;
 mod proposed;
+mod steps;
 #[cfg(test)]
 mod tests;
 
