@@ -346,8 +346,10 @@ impl Lower {
             || Error::client(state::SYNTAX_ERROR, "variable number must be between ?1 and ?65535");
         let number = match raw.as_bytes() {
             [] | [b'?'] => self.highest + 1,
-            [b'?' | b'$', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
-                raw[1..].parse().ok().filter(|n| (1..=65_535).contains(n)).ok_or_else(bad)?
+            // The parser leaves the question mark of `?5` out.
+            [b'?' | b'$', digits @ ..] | digits if digits.iter().all(u8::is_ascii_digit) => {
+                let digits = raw.trim_start_matches(['?', '$']);
+                digits.parse().ok().filter(|n| (1..=65_535).contains(n)).ok_or_else(bad)?
             }
             _ => match self.names.iter().find(|(name, _)| name == raw) {
                 Some((_, number)) => *number,

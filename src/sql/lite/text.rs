@@ -203,17 +203,17 @@ mod tests {
     #[test]
     fn limit_with_a_comma_is_turned_round() {
         let squeeze = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
-        let turned = |s: &str| squeeze(&offset_last(s));
+        let turned = |s: &str| squeeze(&offset_last(s).replace('(', " ( ").replace(')', " ) "));
         assert_eq!(turned("SELECT 1 LIMIT 5, 10"), "SELECT 1 LIMIT ( 10 ) OFFSET ( 5 )");
         assert_eq!(turned("SELECT 1 LIMIT 5"), "SELECT 1 LIMIT 5");
         assert_eq!(
             turned("SELECT max(1, 2) LIMIT 5 OFFSET 2"),
-            "SELECT max(1, 2) LIMIT 5 OFFSET 2"
+            "SELECT max ( 1, 2 ) LIMIT 5 OFFSET 2"
         );
         assert_eq!(
             turned("SELECT (SELECT a FROM t LIMIT 1,2), 'LIMIT 3,4' FROM u LIMIT max(1,2), 3"),
-            "SELECT (SELECT a FROM t LIMIT ( 2 ) OFFSET ( 1 ) ), 'LIMIT 3,4' FROM u LIMIT ( 3 ) \
-             OFFSET ( max(1,2) )"
+            "SELECT ( SELECT a FROM t LIMIT ( 2 ) OFFSET ( 1 ) ) , 'LIMIT 3,4' FROM u LIMIT ( 3 ) \
+             OFFSET ( max ( 1,2 ) )"
         );
     }
 }

@@ -224,6 +224,7 @@ fn print_arguments(mut frozen: Vec<Frozen>, params: usize) -> Result<Vec<Frozen>
                 limit: None,
                 offset: None,
                 locks: false,
+                with_ties: false,
                 columns,
             };
             let statement = ir::Statement::Select(Box::new(query));
