@@ -29,6 +29,8 @@ struct Shared {
     port: AtomicU16,
     stop: AtomicBool,
     hold: AtomicBool,
+    /// Clients in a transaction.
+    busy: AtomicU64,
     next: AtomicU64,
     commits: AtomicU64,
     connects: AtomicU64,
@@ -49,6 +51,7 @@ impl Load {
             port: AtomicU16::new(port),
             stop: AtomicBool::new(false),
             hold: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
             next: AtomicU64::new(1),
             commits: AtomicU64::new(0),
             connects: AtomicU64::new(0),
@@ -90,8 +93,8 @@ impl Load {
     /// Lets the clients rest: none is in a transaction when this returns.
     pub fn rest(&self) {
         self.shared.hold.store(true, Ordering::SeqCst);
-        // A transaction takes milliseconds; an answer that never comes ends with its connection.
-        std::thread::sleep(Duration::from_millis(300));
+        // An answer that never comes ends with its connection.
+        super::eventually("the clients rest", || self.shared.busy.load(Ordering::SeqCst) == 0);
     }
 
     /// Lets them go on.
@@ -163,7 +166,10 @@ async fn client(shared: Arc<Shared>, number: usize) {
         shared.connects.fetch_add(1, Ordering::SeqCst);
         let driver = tokio::spawn(driver);
         while !shared.stop.load(Ordering::SeqCst) {
+            // Told before it looks whether it may: who waits for rest sees it or holds it.
+            let busy = Busy::new(&shared);
             if shared.hold.load(Ordering::SeqCst) {
+                drop(busy);
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
             }
@@ -173,12 +179,14 @@ async fn client(shared: Arc<Shared>, number: usize) {
             match commit(&mut client, number, id).await {
                 Ok(()) => {
                     acknowledge(&shared, id);
+                    drop(busy);
                     // An application thinks now and then; the other side needs the processor too.
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 Err(error) => {
                     let what = error.code().map_or_else(|| "lost".to_owned(), |c| c.code().into());
                     *shared.book.lock().unwrap().errors.entry(what).or_default() += 1;
+                    drop(busy);
                     if client.is_closed() || error.code().is_none() {
                         break;
                     }
@@ -189,6 +197,22 @@ async fn client(shared: Arc<Shared>, number: usize) {
         drop(client);
         // A server that hangs is left behind.
         let _ = tokio::time::timeout(Duration::from_secs(2), driver).await;
+    }
+}
+
+/// A client in a transaction.
+struct Busy(Arc<Shared>);
+
+impl Busy {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.busy.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

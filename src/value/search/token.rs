@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(words("<b>bold</b> &amp; 1.2.3 1e5 +1.5.2"), "bold|1.2.3|1e5|1.5.2");
         assert_eq!(
             words("a.1 /usr/lib/ ~/x naïve-word 漢字 v2"),
-            "a.1|/usr/lib|~/x|naïve-word|naïve|word|漢字|v2"
+            "a.1|/usr/lib|/x|naïve-word|naïve|word|漢字|v2"
         );
     }
 }

@@ -36,7 +36,7 @@ fn from_text() -> String {
 /// A moment from a Julian day over `v.x`: NULL beyond the year 9999 and below zero; an error
 /// before the year 1, which PostgreSQL writes another way.
 const JULIAN: &str = "CASE WHEN v.x < 0 OR v.x >= 5373484.5 THEN NULL \
-    WHEN v.x < 1721425.5 THEN make_timestamp(0, 1, 1, 0, 0, 0) \
+    WHEN v.x < 1721425.5 THEN make_timestamp((v.x * 0)::int4, 1, 1, 0, 0, 0) \
     ELSE timestamp '1970-01-01' + (v.x - 2440587.5) * interval '1 day' END";
 
 impl Printer<'_> {
