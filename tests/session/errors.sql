@@ -1,3 +1,4 @@
+set crossfade.dialect = 'postgres'
 create table parent(id int primary key, name text unique, code varchar(5), n numeric(5,2), constraint name_check check (name <> ''))
 create table child(id serial primary key, pid int references parent(id), other int not null, constraint child_u unique(pid, other))
 create table c2(a int, b int, primary key (a,b))

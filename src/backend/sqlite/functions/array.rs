@@ -71,7 +71,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
     strict("pg_cardinality", 1, |a| count(a.flat(0, oid::TEXT)?.len())),
     // The last argument of these is the element type's OID.
-    strict("pg_array_cat", 3, |a| {
+    lenient("pg_array_cat", 3, |a| {
+        // NULL is left out; two of them are NULL.
+        match (a.is_null(0), a.is_null(1)) {
+            (true, _) => return Ok(owned(a.cell(1))),
+            (_, true) => return Ok(owned(a.cell(0))),
+            (false, false) => {}
+        }
         let element = a.oid(2)?;
         let mut items = a.array(0, element)?;
         items.extend(a.array(1, element)?);

@@ -118,6 +118,10 @@ fn fill(a: &Args<'_>, lower: Option<usize>) -> Result<Cell> {
         Some(i) => bounds(i)?,
         None => vec![1; sizes.len()],
     };
+    if first.len() != sizes.len() {
+        let error = Error::client(state::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts");
+        return Err(error.detail("Low bound array has different size than dimensions array."));
+    }
     match (sizes.as_slice(), first.as_slice()) {
         ([], _) => encoded(&[]),
         ([size], [1]) => {

@@ -187,7 +187,11 @@ fn build_object(a: &Args<'_>) -> Result<String> {
                 format!("null value not allowed for object key (argument {})", i + 1),
             ));
         }
-        let name = to_json(a.cell(2 * i), a.oid(2 * i + 1)?)?;
+        let ty = a.oid(2 * i + 1)?;
+        if matches!(ty, oid::JSON | oid::JSONB) || crate::value::element_of(ty).is_some() {
+            return Err(refused("key value must be scalar, not array, composite, or json"));
+        }
+        let name = to_json(a.cell(2 * i), ty)?;
         let name = if name.starts_with('"') { name } else { quoted(&name) };
         let item = to_json(a.cell(2 * i + 2), a.oid(2 * i + 3)?)?;
         out.push(format!("{name} : {item}"));
