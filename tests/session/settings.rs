@@ -25,6 +25,10 @@ fn settings_are_checked_shown_and_undone() {
         Q reset foo.bar; show foo.bar
         Q set time zone '+3'; show timezone
         Q set time zone -5; show timezone
+        Q set time zone '+05:30'; show timezone; select '2024-01-01 00:00+00'::timestamptz
+        Q set time zone '-2:15'; show timezone; select '2024-01-01 00:00+00'::timestamptz
+        Q set time zone interval '+05:30' hour to minute; show timezone; select '2024-01-01 00:00+00'::timestamptz
+        Q set time zone interval '-3' hour; show timezone; select '2024-01-01 00:00+00'::timestamptz
         Q set timezone = 'europe/berlin'; show timezone
         Q set timezone = 'Foo/Bar'
         Q set datestyle = 'iso, ymd'; show datestyle

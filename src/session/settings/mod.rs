@@ -543,8 +543,12 @@ fn zone_name(text: &str) -> Result<String> {
     if lower == "local" || lower == "default" {
         return Ok("UTC".into());
     }
-    if let Some(seconds) = numeric_offset(text) {
-        return Ok(offset_name(seconds));
+    let interval = text.strip_prefix("INTERVAL '").and_then(|t| t.strip_suffix('\''));
+    match numeric_offset(interval.unwrap_or(text)) {
+        // With minutes it is a POSIX zone without a name, unless it is an interval.
+        Some(_) if interval.is_none() && text.contains(':') => return Ok(text.to_owned()),
+        Some(seconds) => return Ok(offset_name(seconds)),
+        None => {}
     }
     if let Some(name) = canonical_zone(text) {
         return Ok(name);
@@ -593,7 +597,11 @@ fn canonical_zone(text: &str) -> Option<String> {
 /// The zone a canonical name stands for.
 fn zone(name: &str) -> Result<jiff::tz::TimeZone> {
     // Our own form of a fixed offset; POSIX counts west of UTC.
-    let fixed = name.strip_prefix('<').and_then(|n| n.split_once('>')).and_then(|(_, west)| {
+    let west = match name.strip_prefix('<').and_then(|n| n.split_once('>')) {
+        Some((_, west)) => Some(west),
+        None => Some(name).filter(|n| n.contains(':')),
+    };
+    let fixed = west.and_then(|west| {
         let seconds = numeric_offset(west)?;
         jiff::tz::Offset::from_seconds(-seconds).ok().map(jiff::tz::TimeZone::fixed)
     });

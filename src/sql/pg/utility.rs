@@ -55,7 +55,7 @@ impl Lower<'_> {
                 };
             }
             K::VarSetValue => {
-                let values = set.args.into_iter().filter_map(option_text).collect();
+                let values = set.args.into_iter().filter_map(setting_text).collect();
                 SessionCommand::Set { name, values: Some(values), local }
             }
             K::VarSetDefault => SessionCommand::Set { name, values: None, local },
@@ -237,4 +237,11 @@ pub(super) fn deallocate(deallocate: protobuf::DeallocateStmt) -> Statement {
 
 pub(super) fn maintenance(vacuum: &protobuf::VacuumStmt) -> Statement {
     Statement::Maintenance(if vacuum.is_vacuumcmd { "VACUUM" } else { "ANALYZE" })
+}
+
+/// A setting's value as text. Only SET TIME ZONE takes an interval, and must know it from a name.
+fn setting_text(node: protobuf::Node) -> Option<String> {
+    let interval = matches!(node.node, Some(N::TypeCast(_)));
+    let text = option_text(node)?;
+    Some(if interval { format!("INTERVAL '{text}'") } else { text })
 }
