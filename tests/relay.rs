@@ -282,6 +282,14 @@ fn a_lost_server_session_is_told_and_never_looks_like_a_commit() {
     let ended = client.query("COMMIT");
     assert_eq!(ended, ["C ROLLBACK", "Z I"]);
     assert_eq!(journey.proxy.sql("SELECT count(*) FROM t"), "0");
+    // Lost without a statement in between: COMMIT itself must fail.
+    client.query("BEGIN");
+    client.query("INSERT INTO t VALUES (3)");
+    kill();
+    std::thread::sleep(Duration::from_millis(200));
+    let told = client.query("COMMIT");
+    assert!(told[0].starts_with("E ") && told.last().unwrap() == "Z I", "{told:?}");
+    assert_eq!(journey.proxy.sql("SELECT count(*) FROM t"), "0");
     // A statement under way: an error, and the connection goes on.
     client.start("SELECT pg_sleep(60)");
     let running = format!(

@@ -271,7 +271,10 @@ impl Session {
             },
         }
         let Some(message) = self.io.read_buffered()? else { return Ok(()) };
-        if let Some(error) = self.why_lost(&message) {
+        if let Some((error, commits)) = self.why_lost(&message) {
+            if commits {
+                self.rollback_block(false).await?;
+            }
             return self.refuse_taken(&message, &error).await;
         }
         match message {

@@ -500,8 +500,10 @@ impl Session {
     }
 
     /// The first statement after a server session was lost in the middle of a transaction
-    /// learns why; those that end the transaction just do.
-    pub(super) fn why_lost(&mut self, message: &Frontend) -> Option<Error> {
+    /// learns why; ROLLBACK just ends it. COMMIT must fail, and ends it, too: many clients do not
+    /// look whether its tag says ROLLBACK.
+    pub(super) fn why_lost(&mut self, message: &Frontend) -> Option<(Error, bool)> {
+        use crate::sql::ast::{Statement as Parsed, Transaction};
         self.lost.as_ref()?;
         let text = match message {
             Frontend::Query(sql) => sql.as_str(),
@@ -510,8 +512,12 @@ impl Session {
         };
         let error = self.lost.take();
         let parsed = self.shared.plans.text(text, self.settings.derived().dialect).ok()?;
+        let commits = parsed.statements.iter().any(|s| {
+            let statement = &s.parsed.statement;
+            matches!(statement, Parsed::Transaction(Transaction::Commit(_)))
+        });
         let ends = parsed.statements.iter().all(|s| ends_transaction(&s.parsed.statement));
-        error.filter(|_| !ends)
+        error.filter(|_| commits || !ends).map(|error| (error, commits))
     }
 
     /// Prepared statements as PostgreSQL must know them.
