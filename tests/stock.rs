@@ -57,6 +57,13 @@ fn a_file_made_by_pgbench() {
     stays_everybodys(proxy);
 }
 
+/// What `PRAGMA integrity_check` says of a file, line by line.
+fn integrity(file: &std::path::Path) -> Vec<String> {
+    let connection = rusqlite::Connection::open(file).unwrap();
+    let mut check = connection.prepare("PRAGMA integrity_check").unwrap();
+    check.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
 #[test]
 fn files_of_applications_and_odd_ones() {
     let folder = tempfile::tempdir().unwrap();
@@ -70,14 +77,12 @@ fn files_of_applications_and_odd_ones() {
         let file = folder.path().join("anomalies.db");
         let made = Command::new("python3").arg(script).arg(&file).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // Some rows break their own table's constraints: nothing else may be wrong, before or after.
+        let before = integrity(&file);
         let mut proxy = Proxy::on_file(&file, &[]);
         assert_eq!(proxy.sql("select 1"), "1");
         assert_eq!(proxy.terminate(), Some(0), "{}", proxy.log());
-        let check = rusqlite::Connection::open(&file)
-            .unwrap()
-            .query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))
-            .unwrap();
-        assert_eq!(check, "ok");
+        assert_eq!(integrity(&file), before);
     }
 }
 
