@@ -1,4 +1,4 @@
-.PHONY: demo test unit lint fmt bench load plan-bench compat fuzz fuzz-faults soak docs
+.PHONY: demo test unit lint fmt bench load switch-load plan-bench compat fuzz fuzz-faults soak docs
 demo:        ## the whole journey on an embedded sample application
 	./scripts/demo
 test:        ## everything: rules of the house, unit, integration
@@ -13,6 +13,8 @@ bench:       ## ratios against PostgreSQL, measured in one run
 	./scripts/bench
 load:        ## 50 users of a small web application, beside PostgreSQL direct
 	./scripts/load
+switch-load: ## TPC-B at scale 10 while it promotes, rolls back and promotes again
+	./scripts/switch-load
 plan-bench:  ## what a statement costs before SQLite sees it
 	cargo bench --locked --bench plan
 fuzz:        ## random statements on both back ends (N=20000 SEED=1); make fuzz-faults proves that it finds faults
