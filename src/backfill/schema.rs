@@ -4,11 +4,15 @@
 //! they are in. Pure: a catalog in, texts out. What PostgreSQL cannot have is a [`Finding`];
 //! nothing is left out in silence. Start at [`plan`].
 
+use std::sync::Arc;
+
 use crate::backend::postgres::apply::{quoted, table_name};
-use crate::backend::sqlite::system::format_type;
+use crate::backend::sqlite::ddl::composite;
+use crate::backend::sqlite::system::{deferral_text, format_type};
 use crate::schema::{
     Action, Catalog, Column, ForeignKey, Identity, Index, Relation, RelationKind, Sequence, Unique,
 };
+use crate::value::composite::{CompositeType, composite_of_array};
 use crate::value::enums::EnumType;
 use crate::value::oid;
 
@@ -96,7 +100,9 @@ pub struct Options {
 /// The DDL for every table, view and sequence of a catalog.
 pub fn plan(catalog: &Catalog, options: Options) -> Plan {
     let mut plan = Plan::default();
-    plan.types.extend(catalog.enums.iter().map(|ty| (ty.name.clone(), create_enum(ty))));
+    let lasting = catalog.enums.iter().filter(|ty| !ty.temporary);
+    plan.types.extend(lasting.map(|ty| (ty.name.clone(), create_enum(ty))));
+    plan.types.extend(composites(catalog));
     plan.extensions = catalog
         .extensions
         .keys()
@@ -249,7 +255,9 @@ fn column(
     };
     let mut text = format!("{} {ty}", quoted(&column.name));
     let is_text = matches!(column.ty.oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR);
-    if options.collate_c && is_text {
+    if let Some(locale) = &column.locale {
+        text.push_str(&format!(" COLLATE {}", quoted(locale)));
+    } else if options.collate_c && is_text {
         text.push_str(" COLLATE \"C\"");
     }
     if let Some(generated) = &column.generated {
@@ -364,6 +372,32 @@ fn create_enum(ty: &EnumType) -> String {
     format!("CREATE TYPE \"public\".{} AS ENUM ({})", quoted(&ty.name), labels.join(", "))
 }
 
+/// Composite types, those that others have fields of first.
+fn composites(catalog: &Catalog) -> Vec<(String, String)> {
+    let mut waiting: Vec<_> = catalog.enums.composites().filter(|ty| !ty.temporary).collect();
+    let mut done: Vec<u32> = Vec::new();
+    let mut plan = Vec::new();
+    while !waiting.is_empty() {
+        let ready = |ty: &&Arc<CompositeType>| {
+            let known = |f: u32| {
+                let of = composite_of_array(f).unwrap_or(f);
+                catalog.enums.composite(of).is_none() || done.contains(&of)
+            };
+            ty.fields.iter().all(|f| known(f.ty))
+        };
+        let (now, later): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ready);
+        if now.is_empty() {
+            break;
+        }
+        for ty in now {
+            done.push(ty.oid);
+            plan.push((ty.name.clone(), composite::text(ty)));
+        }
+        waiting = later;
+    }
+    plan
+}
+
 fn create_sequence(sequence: &Sequence) -> String {
     format!(
         "CREATE SEQUENCE \"public\".{} AS {} {}",
@@ -396,13 +430,17 @@ fn names(relation: &Relation, columns: &[usize]) -> String {
 fn unique(relation: &Relation, unique: &Unique) -> Step {
     let columns = names(relation, &unique.columns);
     let (table, name) = (table_name(relation), quoted(&unique.name));
+    let deferral = deferral_text(unique.deferral);
     let (kind, sql) = if unique.primary {
         (
             "primary key",
-            format!("ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY ({columns})"),
+            format!("ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY ({columns}){deferral}"),
         )
     } else if unique.constraint {
-        ("unique", format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({columns})"))
+        (
+            "unique",
+            format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({columns}){deferral}"),
+        )
     } else {
         ("unique index", format!("CREATE UNIQUE INDEX {name} ON {table} ({columns})"))
     };

@@ -126,6 +126,9 @@ pub struct Column {
     /// The file's collation for this column when it is not BINARY (`NOCASE`, `RTRIM`):
     /// printers add COLLATE BINARY where PostgreSQL would compare bytes.
     pub collation: Option<String>,
+    /// PostgreSQL's collation of this column when it is not one that compares bytes: equality
+    /// is the same, whatever asks for order is refused.
+    pub locale: Option<String>,
     /// GENERATED … AS IDENTITY.
     pub identity: Option<Identity>,
     /// GENERATED ALWAYS AS (expression).
@@ -148,6 +151,7 @@ impl Column {
             default: None,
             sqlite_default: None,
             collation: None,
+            locale: None,
             identity: None,
             generated: None,
             sequence: None,
@@ -198,6 +202,21 @@ pub struct Unique {
     pub primary: bool,
     /// A constraint (otherwise a bare unique index).
     pub constraint: bool,
+    /// When PostgreSQL checks it; SQLite does at once.
+    #[serde(default)]
+    pub deferral: Deferral,
+}
+
+/// When a constraint may be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Deferral {
+    /// At once, row by row.
+    #[default]
+    Never,
+    /// DEFERRABLE: at the end of the statement, unless SET CONSTRAINTS says otherwise.
+    Immediate,
+    /// INITIALLY DEFERRED: at COMMIT.
+    Deferred,
 }
 
 /// An index that is not a constraint.

@@ -12,7 +12,7 @@ pub mod system;
 /// How SQLite stores a column; defined beside the values it stores.
 pub use crate::value::Codec;
 pub use catalog::{
-    Action, Catalog, Check, Column, Described, ForeignKey, Generated, Identity, Index, IndexExtras,
-    IndexKey, OnCommit, Relation, RelationKind, Sequence, Unique,
+    Action, Catalog, Check, Column, Deferral, Described, ForeignKey, Generated, Identity, Index,
+    IndexExtras, IndexKey, OnCommit, Relation, RelationKind, Sequence, Unique,
 };
 pub use routine::{Fired, Function, Trigger};

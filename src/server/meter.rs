@@ -53,7 +53,7 @@ impl Meter {
     fn kind(&self, plan: &Plan) -> &Kind {
         match &plan.action {
             Action::Query(query) if query.kind == QueryKind::Write => &self.write,
-            Action::Query(_) | Action::Explain(_) => &self.read,
+            Action::Query(_) | Action::Explain(..) => &self.read,
             Action::Ddl(_) => &self.ddl,
             Action::Copy(_) => &self.copy,
             Action::Session(statement) if matches!(**statement, Statement::Transaction(_)) => {

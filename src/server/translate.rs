@@ -148,7 +148,7 @@ fn type_text(ty: Type) -> String {
 
 fn statement(plan: &Plan, to_sqlite: bool) -> Result<Value> {
     let (text, note, query) = match &plan.action {
-        Action::Query(query) | Action::Explain(query) => {
+        Action::Query(query) | Action::Explain(query, _) => {
             let text = if to_sqlite {
                 query.sqlite.clone()
             } else {

@@ -179,6 +179,7 @@ impl Session {
             let found = catalog
                 .relations
                 .values()
+                .chain(self.temporary().values())
                 .flat_map(|r| &r.foreign_keys)
                 .find(|key| key.name == *name)
                 .ok_or_else(|| {
@@ -195,18 +196,19 @@ impl Session {
                 .into());
             }
         }
+        // The writer is told when it is taken: nothing can be broken before the first write.
+        self.transaction.deferred = deferred;
+        let Some(writer) = self.transaction.writer() else { return Ok(()) };
         if deferred {
-            self.take_writer().await?;
-            if let Some(writer) = self.transaction.writer() {
-                block_in_place(|| writer.batch("PRAGMA defer_foreign_keys = ON"))?;
-            }
+            block_in_place(|| writer.batch("PRAGMA defer_foreign_keys = ON"))?;
             return Ok(());
         }
-        let Some(writer) = self.transaction.writer() else { return Ok(()) };
-        // What is pending is checked now, as PostgreSQL does.
+        // What is pending is checked now, as PostgreSQL does. SQLite counts, and only while
+        // checks are deferred: asked first, it spares the search.
         let broken = block_in_place(|| {
+            let pending = writer.has_broken_keys();
             writer.batch("PRAGMA defer_foreign_keys = OFF")?;
-            violation::find(writer, &catalog)
+            if pending { violation::find(writer, &catalog) } else { Ok(None) }
         })?;
         match broken {
             Some(error) => Err(error.into()),

@@ -63,6 +63,9 @@ impl Session {
         }
         self.transaction.temporary = Some(applied.temporary);
         self.show_own()?;
+        for detail in &applied.details {
+            self.notice(Severity::Debug, detail);
+        }
         for notice in &applied.notices {
             self.notice(Severity::Notice, notice);
         }
@@ -104,9 +107,6 @@ impl Session {
             )
             .hint("Create the temporary table first, or outside the transaction."));
         }
-        if self.transaction.has_snapshot() {
-            return Err(Error::unsupported("temporary tables above READ COMMITTED"));
-        }
         self.own = Some(block_in_place(|| self.shared.sqlite.dedicated())?);
         Ok(())
     }
@@ -138,6 +138,8 @@ impl Session {
     /// DISCARD TEMP
     pub(super) fn discard_temporary(&mut self) {
         self.temporary = Arc::default();
+        self.types = Arc::default();
+        *self.overlaid.lock() = None;
         self.own = None;
     }
 
@@ -171,7 +173,14 @@ impl Session {
     /// its database name and role. A pooled reader is told anew when it goes back.
     pub(super) fn show_to(&mut self, reader: Option<&Reader>) -> Result<()> {
         if let Some(reader) = reader {
-            let seen = self.seen().at_work(self.look());
+            let seen = match self.types.any_temporary() {
+                true => {
+                    let temporary = Arc::clone(self.temporary());
+                    Snapshot::new(self.catalog(), temporary, self.identity())
+                }
+                false => self.seen(),
+            };
+            let seen = seen.at_work(self.look());
             let ticket = self.shared.system.stage(Some(seen));
             return show(reader, ticket);
         }

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use tokio::task::block_in_place;
-
 use super::observer::Finished;
 use super::query::{Call, Running};
 use super::reply::{self, Tag};
 use super::{Session, Step, Stop};
 use crate::backend::sqlite::draws::Draws;
-use crate::backend::sqlite::functions::session::Session as Scope;
-use crate::error::{Error, Result};
+use crate::backend::sqlite::functions::session::{Session as Scope, Watch};
+use crate::error::Error;
 use crate::sql::ast::Statement;
-use crate::sql::plan::{Action, Plan, QueryKind, QueryPlan};
-use crate::value::{Cell, CellRef, Format};
+use crate::sql::plan::{Action, Plan, QueryKind};
+use crate::value::{Cell, Format};
 use crate::wire::write;
 
 /// One execution.
@@ -73,13 +71,12 @@ impl Session {
                 self.describe_next = false;
                 outcome
             }
-            Action::Explain(query) => {
+            Action::Explain(query, format) => {
                 self.enter().await?;
                 if request.describe {
-                    let columns = [reply::text_column("QUERY PLAN")];
-                    reply::describe_columns(self.io.out(), &columns, &request.formats);
+                    reply::describe_columns(self.io.out(), &plan.columns, &request.formats);
                 }
-                self.explain(query, &request.params).await
+                self.explain(query, *format, &request.params).await
             }
             Action::Ddl(ddl) => {
                 self.enter().await?;
@@ -106,50 +103,6 @@ impl Session {
         }
     }
 
-    /// EXPLAIN: SQLite's own plan, indented.
-    async fn explain(&mut self, query: &QueryPlan, params: &[Cell]) -> Step<Tag> {
-        self.set_aside_live()?;
-        let sql = format!("EXPLAIN QUERY PLAN {}", query.sqlite);
-        let sqlite = self.shared.sqlite.clone();
-        let reader;
-        let connection = match self.connection() {
-            Some(connection) => connection,
-            None => {
-                reader = sqlite.reader(self.deadline).await?;
-                &reader
-            }
-        };
-        let lines = block_in_place(|| -> Result<Vec<String>> {
-            let mut statement = connection.prepare(&sql)?;
-            let wanted = statement.parameter_count();
-            for (i, cell) in params.iter().enumerate().take(wanted) {
-                statement.bind(i + 1, cell.as_ref())?;
-            }
-            let mut depths = std::collections::HashMap::new();
-            let mut lines = Vec::new();
-            while statement.step()? {
-                let number = |i| match statement.column(i) {
-                    CellRef::Integer(n) => n,
-                    _ => 0,
-                };
-                let depth = depths.get(&number(1)).map_or(0, |d: &usize| d + 1);
-                depths.insert(number(0), depth);
-                let CellRef::Text(detail) = statement.column(3) else { continue };
-                let arrow = if depth > 0 { "->  " } else { "" };
-                let indent = "  ".repeat(depth);
-                lines.push(format!("{indent}{arrow}{}", String::from_utf8_lossy(detail)));
-            }
-            Ok(lines)
-        })?;
-        if lines.is_empty() {
-            reply::text_row(self.io.out(), &[Some("CONSTANT ROW")]);
-        }
-        for line in &lines {
-            reply::text_row(self.io.out(), &[Some(line)]);
-        }
-        Ok("EXPLAIN".into())
-    }
-
     /// The session as SQL functions see it while a statement is stepped.
     pub(super) fn scope(&self) -> Arc<Scope> {
         self.scope_drawing(None)
@@ -168,6 +121,7 @@ impl Session {
             style,
             catalog: self.transaction.catalog.clone(),
             draws: draws.map(Arc::clone),
+            clock: Some(Watch(self.shared.clock.clone())),
         })
     }
 

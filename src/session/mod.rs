@@ -39,6 +39,7 @@ mod database;
 mod ddl;
 mod detail;
 mod execute;
+mod explain;
 mod extended;
 mod frozen;
 mod functions;
@@ -69,12 +70,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use parking_lot::Mutex;
+
 use crate::backend::sqlite::Connection as SqliteConnection;
 use crate::backend::sqlite::ddl::Temporary;
 use crate::backend::sqlite::sequences::SessionValues;
 use crate::backend::sqlite::system::Snapshot;
 use crate::cutover::gate::{Firm, Pass};
 use crate::error::{Error, state};
+use crate::schema::Catalog;
+use crate::value::enums::Enums;
 use crate::wire::cancel::Signal;
 use crate::wire::{Connection, Frontend, Startup, Status, write};
 
@@ -136,6 +141,10 @@ struct Session {
     sends_sqlite: AtomicBool,
     /// Temporary tables, by name, as of the last commit.
     temporary: Arc<Temporary>,
+    /// Types of the temporary schema, as of the last commit.
+    types: Arc<Enums>,
+    /// The shared catalog with these types, and the one it was made from.
+    overlaid: Mutex<Option<(Arc<Catalog>, Arc<Catalog>)>>,
     /// Own connection, while there are temporary tables.
     own: Option<SqliteConnection>,
     /// The system tables as this session sees them, and what they were made from.
@@ -210,6 +219,8 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         counted: Counted::default(),
         sends_sqlite: AtomicBool::new(false),
         temporary: Arc::default(),
+        types: Arc::default(),
+        overlaid: Mutex::new(None),
         own: None,
         seen: None,
         describe_next: false,
@@ -333,6 +344,7 @@ impl Session {
         let wanted = match severity {
             write::Severity::Warning => derived.warnings,
             write::Severity::Info => true,
+            write::Severity::Debug => derived.debug,
             _ => derived.notices,
         };
         if wanted {

@@ -88,7 +88,7 @@ impl Session {
             Some("a snapshot")
         } else if self.portals.has_rows_left() {
             Some("an open cursor")
-        } else if !self.temporary().is_empty() || self.own.is_some() {
+        } else if !self.temporary().is_empty() || self.own.is_some() || self.types.any_temporary() {
             Some(TEMPORARY)
         } else if !self.held.is_empty() {
             Some(ADVISORY)

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::error::Result;
+use crate::value::composite::composite_of_array;
 use crate::value::enums::enum_of_array;
-use crate::value::{Cell, Format, Style, Type, is_enum, wire as codec};
+use crate::value::{Cell, Format, Style, Type, is_composite, is_enum, wire as codec};
 
 impl Session {
     /// A parameter's logical cell.
@@ -33,5 +34,8 @@ impl Session {
 }
 
 fn has_labels(ty: Type) -> bool {
-    is_enum(ty.oid) || enum_of_array(ty.oid).is_some()
+    is_enum(ty.oid)
+        || enum_of_array(ty.oid).is_some()
+        || is_composite(ty.oid)
+        || composite_of_array(ty.oid).is_some()
 }

@@ -264,7 +264,7 @@ impl Session {
         let Some(old) = &prepared.plan else { return Ok(Arc::clone(prepared)) };
         // Looking the plan up again is cheap, and right whatever changed.
         let current = match old.action {
-            Action::Query(_) | Action::Explain(_) => {
+            Action::Query(_) | Action::Explain(..) => {
                 if old.catalog_version == self.catalog().version && self.temporary().is_empty() {
                     return Ok(Arc::clone(prepared));
                 }
@@ -303,7 +303,6 @@ impl Session {
         }
         match (&plan.action, prepared.statement()) {
             (Action::Query(query), _) if query.tag == "SELECT" => Ok(Some(Vec::new())),
-            (Action::Explain(_), _) => Ok(Some(vec![super::reply::text_column("QUERY PLAN")])),
             (_, Some(statement)) => self.columns_of(statement),
             _ => Ok(None),
         }

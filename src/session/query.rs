@@ -11,7 +11,7 @@ use tokio::task::block_in_place;
 use super::observer::{Failure, Finished};
 use super::reply::{self, Tag};
 use super::spool::Spool;
-use super::transaction::Isolation;
+use super::transaction::{Block, Isolation};
 use super::watch::{self, Watch};
 use super::{OUTPUT_BYTES, Session, Step, Stop, frozen, steps};
 use crate::backend::sqlite::draws::Draws;
@@ -21,6 +21,7 @@ use crate::backend::sqlite::functions::session::Scope;
 use crate::backend::sqlite::{Connection, Reader, Statement, Writer};
 use crate::error::{Error, Result, state};
 use crate::journal;
+use crate::schema::Deferral;
 use crate::sql::plan::{Plan, QueryKind, QueryPlan};
 use crate::value::{Cell, Format};
 
@@ -90,7 +91,7 @@ impl Running {
 
 fn query_of(plan: &Plan) -> Result<&QueryPlan> {
     match &plan.action {
-        crate::sql::plan::Action::Query(query) | crate::sql::plan::Action::Explain(query) => {
+        crate::sql::plan::Action::Query(query) | crate::sql::plan::Action::Explain(query, _) => {
             Ok(query)
         }
         _ => Err(Error::internal("not a query plan")),
@@ -189,7 +190,7 @@ impl Session {
             let mut note =
                 watch::note(&call.plan, query, &call.params, record.frozen, changed, digest);
             let temporary = self.temporary();
-            if !temporary.is_empty() {
+            if !temporary.is_empty() || self.types.any_temporary() {
                 // The shadow has no tables of this session.
                 note.skip.get_or_insert_with(|| "session_state".to_owned());
             }
@@ -244,7 +245,9 @@ impl Session {
         connection.set_deadline(self.deadline);
         let began = self.shared.clock.instant();
         let wanted = match (&reader, query.kind) {
-            (Some(_), QueryKind::Read) if !query.system => self.shared.observer.wants(&call.plan),
+            (Some(_), QueryKind::Read) if !query.system && !self.types.any_temporary() => {
+                self.shared.observer.wants(&call.plan)
+            }
             _ => None,
         };
         let writer = self.transaction.writer().filter(|w| w.recording());
@@ -440,11 +443,38 @@ impl Session {
             {
                 errors::name_foreign_key(error, &self.catalog(), table, *tag == "DELETE")
             }
+            Ok(QueryPlan { writes: Some(table), tag, .. })
+                if error.sqlstate() == state::UNIQUE_VIOLATION =>
+            {
+                let own = self.transaction.block != Block::Open && !self.many;
+                self.judge_early(error, table, *tag == "INSERT 0", own)
+            }
             Ok(QueryPlan { writes: Some(table), .. }) => {
                 errors::name_null_key(error, &self.catalog(), table)
             }
             _ => error,
         }
+    }
+
+    /// SQLite checks at once what PostgreSQL would look at later: what may still come right
+    /// is not called a violation.
+    fn judge_early(&self, error: Error, table: &str, inserts: bool, own: bool) -> Error {
+        let catalog = self.catalog();
+        let name = error.fields().object.constraint.as_deref();
+        let unique = catalog
+            .relation(table)
+            .and_then(|r| r.uniques.iter().find(|u| Some(u.name.as_str()) == name));
+        let final_now = match unique.map_or(Deferral::Never, |u| u.deferral) {
+            Deferral::Never => true,
+            Deferral::Immediate => inserts && !self.transaction.deferred,
+            Deferral::Deferred => inserts && own,
+        };
+        if final_now {
+            return error;
+        }
+        let name = name.unwrap_or_default();
+        let what = format!("a duplicate key that constraint \"{name}\" allows for a while");
+        Error::unsupported(what).hint("SQLite checks unique constraints at once.")
     }
 
     fn check_read_only(&self, query: &QueryPlan) -> Result<()> {
@@ -454,6 +484,8 @@ impl Session {
         let what = match query.kind {
             QueryKind::Read => return Ok(()),
             QueryKind::LockingRead => "SELECT FOR UPDATE",
+            // Temporary tables may be written.
+            QueryKind::Write if query.writes.is_none() && query.steps.is_empty() => return Ok(()),
             QueryKind::Write => query.tag.split(' ').next().unwrap_or(query.tag),
         };
         Err(read_only(what))

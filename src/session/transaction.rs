@@ -20,6 +20,7 @@ use crate::cutover::gate::{Pass, Route, Wish};
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
 use crate::sql::ast::Modes;
+use crate::value::enums::Enums;
 
 /// State of the transaction block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -68,6 +69,14 @@ pub(super) struct Savepoint {
     notifications: usize,
 }
 
+/// Where the snapshot of REPEATABLE READ and above is held.
+pub(super) enum SnapshotOn {
+    /// A pooled reader.
+    Pooled(Reader),
+    /// The session's own connection, which has its temporary tables.
+    Own,
+}
+
 /// The writer while a transaction holds it.
 pub(super) struct Held {
     writer: Writer,
@@ -81,7 +90,7 @@ pub(super) struct Transaction {
     pub(super) block: Block,
     pub(super) held: Option<Held>,
     /// REPEATABLE READ and above: the snapshot, and the last commit known before it.
-    pub(super) snapshot: Option<(Reader, Position)>,
+    pub(super) snapshot: Option<(SnapshotOn, Position)>,
     pub(super) savepoints: Vec<Savepoint>,
     /// Start, PostgreSQL microseconds.
     pub(super) started: i64,
@@ -106,6 +115,8 @@ pub(super) struct Transaction {
     pub(super) listens: Vec<(bool, Option<String>)>,
     /// Leave to run on SQLite until the statement ends.
     pub(super) pass: Option<Pass>,
+    /// SET CONSTRAINTS … DEFERRED: foreign keys are checked at COMMIT.
+    pub(super) deferred: bool,
     /// SQLite has rolled everything back (an interrupted write): no savepoint is left.
     lost: bool,
 }
@@ -129,14 +140,9 @@ impl Transaction {
     pub(super) fn connection(&self) -> Option<&Connection> {
         match (&self.held, &self.snapshot) {
             (Some(held), _) => Some(&held.writer),
-            (None, Some((reader, _))) => Some(reader),
-            (None, None) => None,
+            (None, Some((SnapshotOn::Pooled(reader), _))) => Some(reader),
+            (None, _) => None,
         }
-    }
-
-    /// Whether a snapshot of REPEATABLE READ or above is held.
-    pub(super) fn has_snapshot(&self) -> bool {
-        self.snapshot.is_some()
     }
 
     /// Nesting depth, for the lifetime of cursors.
@@ -151,6 +157,15 @@ pub(super) fn aborted() -> Error {
         state::IN_FAILED_SQL_TRANSACTION,
         "current transaction is aborted, commands ignored until end of transaction block",
     )
+}
+
+/// Begins a transaction that sees one state, from now on.
+fn begin_snapshot(connection: &Connection) -> Result<()> {
+    block_in_place(|| {
+        connection.execute("BEGIN", &[])?;
+        connection.execute("SELECT 1 FROM \"public\".sqlite_schema LIMIT 1", &[])
+    })
+    .map(drop)
 }
 
 /// The savepoint's name on SQLite: the client's may clash with an outer one.
@@ -185,6 +200,7 @@ impl Session {
         t.isolation_name.clone_from(&derived.isolation);
         t.deferrable = false;
         t.queried = false;
+        t.deferred = false;
         t.lost = false;
         t.xid = AtomicU64::new(0);
         t.begin = Some(self.settings.snapshot());
@@ -243,7 +259,40 @@ impl Session {
 
     /// The catalog this session sees.
     pub(super) fn catalog(&self) -> Arc<Catalog> {
-        self.transaction.catalog.clone().unwrap_or_else(|| self.shared.sqlite.catalog())
+        if let Some(own) = &self.transaction.catalog {
+            return Arc::clone(own);
+        }
+        let shared = self.shared.sqlite.catalog();
+        if self.types.any_temporary() { self.overlay(shared) } else { shared }
+    }
+
+    /// The shared catalog with this session's temporary types, under a version of its own.
+    fn overlay(&self, shared: Arc<Catalog>) -> Arc<Catalog> {
+        let mut overlaid = self.overlaid.lock();
+        if let Some((base, own)) = &*overlaid
+            && Arc::ptr_eq(base, &shared)
+        {
+            return Arc::clone(own);
+        }
+        let mut own = Catalog::clone(&shared);
+        own.enums = Arc::new(shared.enums.joined(&self.types));
+        own.version = self.shared.new_version();
+        let own = Arc::new(own);
+        *overlaid = Some((shared, Arc::clone(&own)));
+        own
+    }
+
+    /// Takes a committing transaction's temporary types out of the catalog that everybody is
+    /// to see.
+    fn keep_types(&self, catalog: &mut Option<Arc<Catalog>>) -> Option<Arc<Enums>> {
+        let catalog = catalog.as_mut()?;
+        if !catalog.enums.any_temporary() && !self.types.any_temporary() {
+            return None;
+        }
+        let own = catalog.enums.only_temporary();
+        let kept = catalog.enums.without_temporary();
+        Arc::make_mut(catalog).enums = Arc::new(kept);
+        Some(Arc::new(own))
     }
 
     /// The temporary tables this session sees.
@@ -284,6 +333,7 @@ impl Session {
         let room = shared.room.clone();
         let own = self.own.take();
         let own_connection = own.as_ref();
+        let on_own = matches!(self.transaction.snapshot, Some((SnapshotOn::Own, _)));
         let taken = self
             .wait_for_writer(async move {
                 loop {
@@ -299,7 +349,14 @@ impl Session {
                         pass => pass,
                     };
                     let writer = match own_connection {
-                        Some(own) => sqlite.writer_on(own, None).await?,
+                        Some(own) => {
+                            // The snapshot ends where the writer begins: the same state, or
+                            // 40001 below.
+                            if on_own && own.in_transaction() {
+                                own.execute("ROLLBACK", &[])?;
+                            }
+                            sqlite.writer_on(own, None).await?
+                        }
                         None => sqlite.writer(None).await?,
                     };
                     if inside.is_some_and(|route| !gate.may_write(route)) {
@@ -318,6 +375,10 @@ impl Session {
             .await;
         self.own = own;
         drop(waiting);
+        if on_own && taken.is_err() {
+            // The snapshot is gone, and nothing may be read as if it were not.
+            self.transaction.lost = true;
+        }
         let held = match taken? {
             Taken::Here(held) => held,
             Taken::Elsewhere(pass) => {
@@ -342,6 +403,9 @@ impl Session {
             .into());
         }
         drop(snapshot);
+        if self.transaction.deferred {
+            block_in_place(|| held.writer.batch("PRAGMA defer_foreign_keys = ON"))?;
+        }
         self.transaction.held = Some(held);
         self.replay_savepoints()?;
         Ok(())
@@ -358,9 +422,6 @@ impl Session {
 
     /// The snapshot of REPEATABLE READ and above, taken at the first query.
     pub(super) async fn take_snapshot(&mut self) -> Step<()> {
-        if self.own.is_some() {
-            return Err(Error::unsupported("temporary tables above READ COMMITTED").into());
-        }
         if self.transaction.snapshot.is_some() || self.transaction.held.is_some() {
             return Ok(());
         }
@@ -368,13 +429,26 @@ impl Session {
         // Read before the snapshot: a commit in between is then taken for a conflict, and
         // never the other way round.
         let position = sqlite.position();
+        if let Some(own) = &self.own {
+            begin_snapshot(own)?;
+            self.transaction.snapshot = Some((SnapshotOn::Own, position));
+            return Ok(());
+        }
         let reader = self.wait_for(async move { sqlite.reader(None).await }).await?;
-        block_in_place(|| {
-            reader.execute("BEGIN", &[])?;
-            reader.execute("SELECT 1 FROM \"public\".sqlite_schema LIMIT 1", &[])
-        })?;
-        self.transaction.snapshot = Some((reader, position));
+        begin_snapshot(&reader)?;
+        self.transaction.snapshot = Some((SnapshotOn::Pooled(reader), position));
         Ok(())
+    }
+
+    /// Lets go of the snapshot; nothing was written on it.
+    fn end_snapshot(&mut self) {
+        let held = self.transaction.snapshot.take();
+        if let (Some((SnapshotOn::Own, _)), Some(own)) = (held, &self.own)
+            && own.in_transaction()
+            && let Err(error) = block_in_place(|| own.execute("ROLLBACK", &[]))
+        {
+            tracing::error!(%error, "a snapshot could not be let go of");
+        }
     }
 
     /// SAVEPOINT
@@ -527,7 +601,7 @@ impl Session {
             return Ok(());
         }
         self.portals.end_transaction();
-        self.transaction.snapshot = None;
+        self.end_snapshot();
         if let Err(error) = self.on_commit() {
             self.roll_back();
             return Err(self.describe(error).into());
@@ -540,7 +614,8 @@ impl Session {
             if pass.is_some() {
                 self.transaction.pass = pass;
             }
-            let catalog = self.transaction.catalog.take();
+            let mut catalog = self.transaction.catalog.take();
+            let types = self.keep_types(&mut catalog);
             if let Some(temporary) = self.transaction.temporary.take() {
                 pending_temporary = Some(temporary);
             }
@@ -556,6 +631,10 @@ impl Session {
             shared.locks.writer(self.pid, false);
             match committed {
                 Ok(committed) => {
+                    if let Some(types) = types {
+                        self.types = types;
+                        *self.overlaid.lock() = None;
+                    }
                     if let Some(temporary) = pending_temporary {
                         self.temporary = temporary;
                         if self.temporary.is_empty() {
@@ -603,7 +682,7 @@ impl Session {
     fn release_writer(&mut self) {
         self.show_shared();
         self.transaction.temporary = None;
-        self.transaction.snapshot = None;
+        self.end_snapshot();
         self.transaction.catalog = None;
         if let Some(held) = self.transaction.held.take() {
             let Held { writer, pass } = held;

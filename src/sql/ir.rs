@@ -212,6 +212,8 @@ pub enum ArrayPart {
     At,
     /// The array with one element replaced: the array, the subscript, the element.
     Set,
+    /// A field of a row, counted from 0.
+    Field(u32),
 }
 
 /// Kinds of typed expressions.
@@ -336,6 +338,18 @@ pub struct Call {
     /// A function or operator of SQLite's own (`sql::lite::functions`, or by an operator's
     /// sign); arguments are of SQLite's kinds.
     pub lite: bool,
+}
+
+/// The text of `lower(text)` (false) or `upper(text)` (true).
+pub fn folded(expr: Expr) -> Option<(bool, Expr)> {
+    let ExprKind::Call(mut call) = expr.kind else { return None };
+    let upper = match call.name.as_str() {
+        "lower" => false,
+        "upper" => true,
+        _ => return None,
+    };
+    let plain = call.kind == CallKind::Scalar && !call.lite && call.args.len() == 1;
+    call.args.pop().filter(|arg| plain && arg.ty.oid == crate::value::oid::TEXT).map(|a| (upper, a))
 }
 
 /// Kinds of functions (pg_proc.prokind, and set-returning ones).

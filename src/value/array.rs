@@ -137,7 +137,7 @@ pub fn is_nested(text: &str) -> bool {
     inside.trim_start().starts_with('[')
 }
 
-fn cell(element: u32, token: Token) -> Result<Cell> {
+pub(super) fn cell(element: u32, token: Token) -> Result<Cell> {
     Ok(match (token, element) {
         (Token::Null, _) => Cell::Null,
         (Token::Bool(b), oid::BOOL) => Cell::Integer(i64::from(b)),

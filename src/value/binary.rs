@@ -125,7 +125,11 @@ fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
         oid::MACADDR => Datum::Text(network::mac_text(&reader.array()?)),
         oid::BIT | oid::VARBIT => Datum::Text(bits::from_binary(reader.rest())?),
         oid::NAME => Datum::Text(utf8(reader.rest())?.to_owned()),
+        row if super::is_composite(row) => record(reader, MOST_ROWS)?,
         other => match element_of(other) {
+            Some(element) if super::is_composite(element) => {
+                return Err(Error::unsupported("an array of rows in binary format"));
+            }
             Some(element) => array(Type::with_typmod(element, ty.typmod), reader)?,
             None if is_plain(other) || super::is_enum(other) => {
                 Datum::Text(utf8(reader.rest())?.to_owned())
@@ -291,8 +295,49 @@ pub fn encode(datum: &Datum, ty: Type, out: &mut Vec<u8>) -> Result<()> {
             out.extend_from_slice(t.as_bytes());
         }
         Datum::Array(element, elements) => push_array(*element, elements, ty, out)?,
+        Datum::Record(fields) => push_record(fields, out)?,
     }
     Ok(())
+}
+
+/// A row: the number of fields, then type, length and bytes of each.
+fn push_record(fields: &[(u32, Datum)], out: &mut Vec<u8>) -> Result<()> {
+    out.extend_from_slice(&(fields.len() as u32).to_be_bytes());
+    for (ty, value) in fields {
+        out.extend_from_slice(&ty.to_be_bytes());
+        let start = out.len();
+        out.extend_from_slice(&(-1i32).to_be_bytes());
+        if !value.is_null() {
+            encode(value, Type::new(*ty), out)?;
+            let length = (out.len() - start - 4) as i32;
+            out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// Rows within rows, at most.
+const MOST_ROWS: usize = 20;
+
+/// A row's fields by the types that it names itself.
+fn record(reader: &mut Reader<'_>, deeper: usize) -> Result<Datum> {
+    if deeper == 0 {
+        return Err(Error::unsupported("rows nested so deeply"));
+    }
+    let count = reader.i32()?;
+    let mut fields = Vec::new();
+    for _ in 0..count.max(0) {
+        let ty = reader.i32()? as u32;
+        let value = match usize::try_from(reader.i32()?) {
+            Err(_) => Datum::Null,
+            Ok(length) if super::is_composite(ty) => {
+                record(&mut Reader(reader.take(length)?), deeper - 1)?
+            }
+            Ok(length) => decode(Type::new(ty), reader.take(length)?)?,
+        };
+        fields.push((ty, value));
+    }
+    Ok(Datum::Record(fields))
 }
 
 /// The binary form of a type whose value is its canonical text.

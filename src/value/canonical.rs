@@ -23,6 +23,12 @@ pub fn equal(a: &Datum, b: &Datum, ty: Type) -> bool {
             let element = Type::new(*ea);
             ea == eb && a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b, element))
         }
+        (Datum::Record(a), Datum::Record(b)) => {
+            let same = |((ta, a), (tb, b)): (&(u32, Datum), &(u32, Datum))| {
+                ta == tb && equal(a, b, Type::new(*ta))
+            };
+            a.len() == b.len() && a.iter().zip(b).all(same)
+        }
         _ => a == b,
     }
 }
@@ -101,6 +107,14 @@ pub fn hash(datum: &Datum, ty: Type, hasher: &mut impl Hasher) {
             hasher.write(&element.to_le_bytes());
             hasher.write(&(elements.len() as u64).to_le_bytes());
             elements.iter().for_each(|e| hash(e, Type::new(*element), hasher));
+        }
+        Datum::Record(fields) => {
+            hasher.write(&[17]);
+            hasher.write(&(fields.len() as u64).to_le_bytes());
+            for (ty, value) in fields {
+                hasher.write(&ty.to_le_bytes());
+                hash(value, Type::new(*ty), hasher);
+            }
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum Datum {
     /// An array; the element type's OID and the elements, which are arrays themselves (of the
     /// same element type and all alike) when there are more dimensions.
     Array(u32, Vec<Datum>),
+    /// A row: each field's type and value.
+    Record(Vec<(u32, Datum)>),
 }
 
 /// PostgreSQL's interval: three parts that do not convert into each other.

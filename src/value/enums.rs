@@ -1,4 +1,5 @@
-//! Enum types: labels in their order, and the OIDs by which every part knows one.
+//! Enum types: labels in their order, and the OIDs by which every part knows one; with them
+//! the composite types that clients have made.
 //!
 //! An enum's value is its label, and so is its cell; order is that of the declaration. OIDs
 //! lie in a range of their own, even for the type and the next odd one for its array, so
@@ -11,6 +12,7 @@ use std::sync::{Arc, RwLock};
 use serde::{Deserialize, Serialize};
 
 use super::Datum;
+use super::composite::{self, CompositeType, composite_of_array};
 use crate::error::{Error, Result, state};
 
 /// OIDs of enum types and their arrays; PostgreSQL's own are far below.
@@ -60,6 +62,9 @@ pub struct EnumType {
     /// Made in a transaction that has not committed.
     #[serde(skip)]
     pub fresh: bool,
+    /// Of the session's temporary schema: only that session knows it.
+    #[serde(skip)]
+    pub temporary: bool,
 }
 
 impl EnumType {
@@ -69,9 +74,10 @@ impl EnumType {
     }
 }
 
-/// The enum types of a database.
+/// The types that clients have made: enums and composite types.
 #[derive(Clone, Debug, Default)]
 pub struct Enums {
+    composites: BTreeMap<u32, Arc<CompositeType>>,
     by_name: BTreeMap<String, Arc<EnumType>>,
     by_oid: BTreeMap<u32, Arc<EnumType>>,
     trusting: bool,
@@ -93,9 +99,44 @@ impl Enums {
         self.by_oid.get(&type_oid)
     }
 
-    /// Every type, by name.
+    /// Every enum type, by OID.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<EnumType>> {
-        self.by_name.values()
+        self.by_oid.values()
+    }
+
+    /// A composite type by OID.
+    pub fn composite(&self, type_oid: u32) -> Option<&Arc<CompositeType>> {
+        self.composites.get(&type_oid)
+    }
+
+    /// A composite type by name; a session's own hides another.
+    pub fn composite_named(&self, name: &str) -> Option<&Arc<CompositeType>> {
+        let named = self.composites.values().filter(|ty| ty.name == name);
+        named.max_by_key(|ty| ty.temporary)
+    }
+
+    /// Every composite type, by OID.
+    pub fn composites(&self) -> impl Iterator<Item = &Arc<CompositeType>> {
+        self.composites.values()
+    }
+
+    /// Adds a composite type.
+    pub fn insert_composite(&mut self, ty: CompositeType) {
+        self.composites.insert(ty.oid, Arc::new(ty));
+    }
+
+    /// Removes a composite type.
+    pub fn remove_composite(&mut self, type_oid: u32) {
+        self.composites.remove(&type_oid);
+    }
+
+    /// An OID that no composite type here has.
+    pub fn new_composite_oid(&self, name: &str, serial: u32) -> u32 {
+        let hash = hash(name, serial);
+        (0..u32::MAX)
+            .map(|step| composite::candidate(hash, step))
+            .find(|found| !self.composites.contains_key(found))
+            .unwrap_or_else(|| composite::candidate(hash, 0))
     }
 
     /// Whether an open transaction made any type or label.
@@ -107,22 +148,60 @@ impl Enums {
     pub fn insert(&mut self, ty: EnumType) {
         self.remove(ty.oid);
         let ty = Arc::new(ty);
-        self.by_name.insert(ty.name.clone(), Arc::clone(&ty));
+        // A session's own type hides another of its name.
+        if ty.temporary || !self.by_name.get(&ty.name).is_some_and(|known| known.temporary) {
+            self.by_name.insert(ty.name.clone(), Arc::clone(&ty));
+        }
         self.by_oid.insert(ty.oid, ty);
     }
 
     /// Removes a type.
     pub fn remove(&mut self, type_oid: u32) {
-        if let Some(former) = self.by_oid.remove(&type_oid) {
+        let Some(former) = self.by_oid.remove(&type_oid) else { return };
+        if self.by_name.get(&former.name).is_some_and(|named| named.oid == type_oid) {
             self.by_name.remove(&former.name);
+            if let Some(hidden) = self.by_oid.values().find(|ty| ty.name == former.name) {
+                self.by_name.insert(former.name.clone(), Arc::clone(hidden));
+            }
         }
+    }
+
+    /// Whether any type is of a session's temporary schema.
+    pub fn any_temporary(&self) -> bool {
+        self.by_oid.values().any(|ty| ty.temporary) || self.composites.values().any(|c| c.temporary)
+    }
+
+    /// The types of a session's temporary schema alone.
+    pub fn only_temporary(&self) -> Self {
+        let mut own = Self::default();
+        for ty in self.by_oid.values().filter(|ty| ty.temporary) {
+            own.insert(EnumType::clone(ty));
+        }
+        own.composites = self.composites.clone();
+        own.composites.retain(|_, ty| ty.temporary);
+        own
+    }
+
+    /// All types but those of a session's temporary schema.
+    pub fn without_temporary(&self) -> Self {
+        let mut kept = self.clone();
+        let own: Vec<u32> = self.by_oid.values().filter(|t| t.temporary).map(|t| t.oid).collect();
+        own.into_iter().for_each(|type_oid| kept.remove(type_oid));
+        kept.composites.retain(|_, ty| !ty.temporary);
+        kept
+    }
+
+    /// These types, and another's too.
+    pub fn joined(&self, own: &Self) -> Self {
+        let mut all = self.clone();
+        own.by_oid.values().for_each(|ty| all.insert(EnumType::clone(ty)));
+        all.composites.extend(own.composites.iter().map(|(oid, ty)| (*oid, Arc::clone(ty))));
+        all
     }
 
     /// An OID that no type here has.
     pub fn new_oid(&self, name: &str, serial: u32) -> u32 {
-        // FNV-1a: the same on every machine.
-        let bytes = name.bytes().chain(serial.to_be_bytes());
-        let hash = bytes.fold(0x811c_9dc5u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        let hash = hash(name, serial);
         let span = (OIDS.end - OIDS.start) / 2;
         (0..span)
             .map(|step| OIDS.start + (hash.wrapping_add(step) % span) * 2)
@@ -154,6 +233,7 @@ impl Enums {
     /// Checks the labels of a value of an enum type or an array of one.
     pub fn check_value(&self, type_oid: u32, datum: &Datum) -> Result<()> {
         match datum {
+            Datum::Record(fields) => self.check_row(type_oid, fields),
             Datum::Text(label) if is_enum(type_oid) => self.check(type_oid, label),
             Datum::Array(element, items) if is_enum(*element) => {
                 items.iter().try_for_each(|item| self.check_value(*element, item))
@@ -161,6 +241,42 @@ impl Enums {
             _ => Ok(()),
         }
     }
+
+    /// Checks that a row has the fields of its type.
+    fn check_row(&self, type_oid: u32, fields: &[(u32, Datum)]) -> Result<()> {
+        let wrong = |message: String| Error::client(state::DATATYPE_MISMATCH, message);
+        let Some(ty) = self.composite(type_oid) else {
+            return Err(Error::unsupported("input of a row without a type of its own"));
+        };
+        if ty.fields.len() != fields.len() {
+            let message =
+                format!("wrong number of columns: {}, expected {}", fields.len(), ty.fields.len());
+            return Err(wrong(message));
+        }
+        for (position, (field, (given, value))) in ty.fields.iter().zip(fields).enumerate() {
+            if field.ty != *given {
+                let message = format!(
+                    "binary data has type {given} instead of expected {} in record column {}",
+                    field.ty,
+                    position + 1
+                );
+                return Err(wrong(message));
+            }
+            self.check_value(field.ty, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// FNV-1a: the same on every machine.
+fn hash(name: &str, serial: u32) -> u32 {
+    let bytes = name.bytes().chain(serial.to_be_bytes());
+    bytes.fold(0x811c_9dc5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
+
+/// The type under an array of a type that clients have made.
+fn element(type_oid: u32) -> u32 {
+    enum_of_array(type_oid).or_else(|| composite_of_array(type_oid)).unwrap_or(type_oid)
 }
 
 /// A type's name as it is, and quoted where it must be.
@@ -179,7 +295,7 @@ pub fn publish_name(type_oid: u32, name: &str, printed: &str) {
 
 /// The printed name of an enum type or an array of one.
 pub fn printed_name(type_oid: u32) -> Option<String> {
-    let element = enum_of_array(type_oid).unwrap_or(type_oid);
+    let element = element(type_oid);
     let names = NAMES.read().ok()?;
     let (_, name) = names.get(&element)?;
     Some(if element == type_oid { name.to_string() } else { format!("{name}[]") })
@@ -187,7 +303,7 @@ pub fn printed_name(type_oid: u32) -> Option<String> {
 
 /// pg_type.typname of an enum type or an array of one.
 pub fn catalog_name(type_oid: u32) -> Option<String> {
-    let element = enum_of_array(type_oid).unwrap_or(type_oid);
+    let element = element(type_oid);
     let names = NAMES.read().ok()?;
     let (name, _) = names.get(&element)?;
     Some(if element == type_oid { name.to_string() } else { format!("_{name}") })
@@ -217,6 +333,7 @@ mod tests {
             name: "mood".into(),
             labels: vec![label("sad"), label("ok")],
             fresh: false,
+            temporary: false,
         });
         assert!(enums.check(0x4000_0000, "ok").is_ok());
         let error = enums.check(0x4000_0000, "OK").unwrap_err();

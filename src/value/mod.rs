@@ -26,6 +26,7 @@
 //! | interval | TEXT, PostgreSQL's `postgres` output style |
 //! | uuid | TEXT, lower case with hyphens |
 //! | arrays | TEXT, JSON array of the elements' logical cells |
+//! | rows | TEXT, JSON array: the OIDs of the fields' types, then their logical cells |
 //!
 //! `infinity` and `-infinity` of dates and timestamps are those words: they sort rightly.
 
@@ -36,6 +37,7 @@ pub mod canonical;
 mod cell;
 mod codec;
 mod coerce;
+pub mod composite;
 pub mod datetime;
 mod datum;
 pub mod enums;
@@ -53,6 +55,7 @@ pub mod wire;
 pub use cell::{Cell, CellRef};
 pub use codec::Codec;
 pub use coerce::coerce;
+pub use composite::is_composite;
 pub use datum::{Datum, Interval};
 pub use enums::is_enum;
 pub use style::{DateOutput, DateStyle, Format, IntervalStyle, Style};

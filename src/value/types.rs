@@ -28,6 +28,7 @@ pub mod oid {
     pub const CID: u32 = 29;
     pub const OIDVECTOR: u32 = 30;
     pub const JSON: u32 = 114;
+    pub const XML: u32 = 142;
     pub const PG_NODE_TREE: u32 = 194;
     pub const JSON_ARRAY: u32 = 199;
     pub const FLOAT4: u32 = 700;
@@ -191,6 +192,7 @@ const ARRAYS: &[(u32, u32)] = &[
     (1041, oid::INET),
     (1011, oid::XID),
     (1012, oid::CID),
+    (2287, oid::RECORD),
 ];
 
 /// The element type of an array type (int2vector and oidvector included); `None` otherwise.
@@ -198,15 +200,21 @@ pub fn element_of(array: u32) -> Option<u32> {
     match array {
         oid::INT2VECTOR => Some(oid::INT2),
         oid::OIDVECTOR => Some(oid::OID),
-        _ if super::enums::enum_of_array(array).is_some() => super::enums::enum_of_array(array),
-        _ => ARRAYS.iter().find(|(a, _)| *a == array).map(|(_, e)| *e),
+        _ => ARRAYS
+            .iter()
+            .find(|(a, _)| *a == array)
+            .map(|(_, e)| *e)
+            .or_else(|| super::enums::enum_of_array(array))
+            .or_else(|| super::composite::composite_of_array(array)),
     }
 }
 
 /// The array type over an element type.
 pub fn array_of(element: u32) -> Option<u32> {
     let built_in = ARRAYS.iter().find(|(_, e)| *e == element).map(|(a, _)| *a);
-    built_in.or_else(|| super::enums::array_of_enum(element))
+    built_in
+        .or_else(|| super::enums::array_of_enum(element))
+        .or_else(|| super::composite::array_of_composite(element))
 }
 
 /// The SQL name of a built-in type, as `format_type(oid, NULL)` gives it; `???` when unknown.
@@ -250,7 +258,7 @@ pub fn type_name(type_oid: u32) -> &'static str {
         oid::MACADDR => "macaddr",
         oid::INT2VECTOR => "int2vector",
         oid::OIDVECTOR => "oidvector",
-        142 => "xml",
+        oid::XML => "xml",
         600 => "point",
         601 => "lseg",
         602 => "path",

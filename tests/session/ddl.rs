@@ -117,3 +117,76 @@ fn types_change_by_expressions() {
         "#,
     );
 }
+
+#[test]
+fn columns_keep_the_collation_of_a_language() {
+    same(
+        r#"
+        Q create table t(id int primary key, a text collate "sv-x-icu", b varchar(10))
+        Q create table u(a int collate "sv-x-icu")
+        Q create table u(a text collate "no-such")
+        Q insert into t values (1, 'x', 'y'), (2, 'x', 'z')
+        Q select id from t where a = 'x' order by id
+        Q select distinct a from t
+        Q select a, count(*) from t group by a
+        Q select attname, collname from pg_attribute join pg_collation c on c.oid = attcollation where attrelid = 't'::regclass and attnum > 0 order by attnum
+        Q alter table t alter b type varchar(20) collate "en-x-icu"
+        Q select attname, collname from pg_attribute join pg_collation c on c.oid = attcollation where attrelid = 't'::regclass and attnum > 0 order by attnum
+        Q alter table t alter a type text
+        Q select a from t order by a
+        "#,
+    );
+    let proxy = crate::common::Proxy::direct();
+    let mut raw = crate::common::Raw::proxy(&proxy);
+    raw.query("create table t(id int primary key, a text collate \"sv-x-icu\", b text)");
+    for refused in [
+        "select * from t order by a",
+        "select * from t order by upper(a)",
+        "select 1 from t where a < 'x'",
+        "select max(a) from t",
+        "select a from (select a from t) as x order by a",
+        "with x as (select a as c from t) select * from x order by c",
+        "select row_number() over (order by a) from t",
+        "select string_agg(a, ',' order by a) from t",
+        "select greatest(a, b) from t",
+        "select a from t union select 'x' order by 1",
+        "update t set b = 'x' where a between 'a' and 'b'",
+        "create unique index on t(a)",
+    ] {
+        let answers = raw.query(refused);
+        assert!(answers.iter().any(|a| a.contains("0A000")), "{refused}: {answers:?}");
+    }
+    for served in
+        ["select * from t order by b", "select max(length(a)) from t", "select min(b) from t"]
+    {
+        let answers = raw.query(served);
+        assert!(!answers.iter().any(|a| a.contains("0A000")), "{served}: {answers:?}");
+    }
+}
+
+#[test]
+fn unique_indexes_fold_letters() {
+    same(
+        r#"
+        Q create table t(id int primary key, email text, n int)
+        Q insert into t values (1, 'A@x', 1), (2, 'é', 1)
+        Q create unique index t_email on t (lower(email))
+        Q insert into t values (3, 'a@X', 1)
+        Q insert into t values (3, 'b@x', 1), (4, null, 1), (5, null, 1)
+        Q update t set email = 'B@X' where id = 1
+        Q insert into t values (6, 'B@X', 1) on conflict (lower(email)) do update set n = t.n + 10 returning id, n
+        Q insert into t values (7, 'A@X', 1) on conflict (lower(email)) do nothing
+        Q create unique index t_n on t (lower(email), n) where n > 5
+        Q select id, email, n from t order by id
+        Q select indexdef from pg_indexes where tablename = 't' order by 1
+        "#,
+    );
+    let proxy = crate::common::Proxy::direct();
+    let mut raw = crate::common::Raw::proxy(&proxy);
+    raw.query("create table t(a text); create unique index on t (lower(a))");
+    assert!(raw.query("insert into t values ('é')").iter().any(|a| a.contains("INSERT 0 1")));
+    assert!(raw.query("insert into t values ('É')").iter().any(|a| a.contains("0A000")));
+    raw.query("create table u(a text); insert into u values ('É')");
+    let refused = raw.query("create unique index on u (lower(a))");
+    assert!(refused.iter().any(|a| a.contains("0A000")), "{refused:?}");
+}

@@ -7,6 +7,7 @@ mod errors;
 mod large;
 mod live;
 mod pgbench;
+mod rows;
 mod settings;
 mod shapes;
 mod statements;

@@ -311,3 +311,66 @@ fn a_stop_lets_transactions_finish() {
     assert_eq!(proxy.sql("select count(*) from t"), "2");
     assert_eq!(proxy.sql("insert into t(b) values (3) returning a"), "3");
 }
+
+#[test]
+fn temporary_tables_live_in_snapshots_too() {
+    same(
+        r#"
+        Q create table t(a int); insert into t values (1)
+        Q begin isolation level repeatable read; create temp table x(a int); insert into x select a + 1 from t; commit
+        Q select * from x
+        Q begin isolation level serializable; select count(*) from t; select * from x; insert into x values (5); insert into t values (2); commit
+        Q select a from x order by a
+        Q begin isolation level repeatable read; select * from t order by a; rollback
+        Q begin isolation level serializable read only deferrable; insert into x values (7); select count(*) from x; commit
+        Q begin read only; insert into t values (3)
+        Q rollback
+        Q select count(*) from x
+        Q begin isolation level repeatable read; select count(*) from x; savepoint s; insert into x values (8); rollback to s; select count(*) from x; commit
+        Q discard all
+        Q select * from x
+        "#,
+    );
+}
+
+#[test]
+fn constraints_are_deferred_before_the_first_write() {
+    same(
+        r#"
+        Q create table p(id int primary key); create table c(id int primary key, p int references p deferrable)
+        Q begin; set constraints all deferred; insert into c values (1, 1); insert into p values (1); commit
+        Q begin; set constraints all deferred; set constraints all immediate; insert into c values (2, 2)
+        Q rollback
+        Q begin; set constraints all deferred; insert into c values (2, 2); set constraints all immediate
+        Q rollback
+        Q begin; set constraints all deferred; insert into c values (2, 2); commit
+        Q select * from c
+        "#,
+    );
+    // It is no write: whoever only says so stands in nobody's way.
+    let proxy = Proxy::direct();
+    let (mut one, mut other) = (Raw::proxy(&proxy), Raw::proxy(&proxy));
+    one.query("create table p(id int primary key)");
+    one.query("begin; insert into p values (1)");
+    other.query("begin");
+    for mode in ["deferred", "immediate"] {
+        let answers = other.query(&format!("set constraints all {mode}"));
+        assert!(answers.iter().any(|a| a.contains("SET CONSTRAINTS")), "{answers:?}");
+    }
+}
+
+#[test]
+fn unique_constraints_are_deferrable_as_far_as_sqlite_goes() {
+    same(
+        r#"
+        Q create table t(a int, b int, unique (a) deferrable initially deferred, constraint bk unique (b) deferrable)
+        Q select conname, condeferrable, condeferred, pg_get_constraintdef(oid) from pg_constraint where conrelid = 't'::regclass order by 1
+        Q insert into t values (1, 1)
+        Q insert into t values (1, 2)
+        Q insert into t values (2, 1)
+        Q begin; insert into t values (3, 1)
+        Q rollback
+        Q select * from t
+        "#,
+    );
+}

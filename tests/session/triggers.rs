@@ -83,6 +83,15 @@ fn rows_are_written_to_other_tables() {
         Q create function look() returns trigger as $$ declare found_name text; begin select what into found_name from log where id = new.id order by n limit 1; if found then raise exception 'logged: %', found_name; end if; return new; end $$ language plpgsql
         Q create trigger l before update on t for each row execute function look()
         Q update t set b = 'x' where id = 9
+        Q drop trigger l on t
+        Q create table held(id int, token text); create table mode(id int, token text)
+        Q create function release() returns trigger as $$ declare mode_token text; new_token text; begin select token into mode_token from mode where id = old.id and token = old.token for update; if not found then return new; end if; select token into new_token from held where id = old.id limit 1 for update skip locked; if not found then delete from mode where id = old.id and token = old.token; else update mode set token = new_token where id = old.id; end if; return new; end $$ language plpgsql
+        Q create trigger r after delete on held for each row execute function release()
+        Q insert into held values (1, 'a'), (1, 'b'), (2, 'c'); insert into mode values (1, 'a'), (2, 'c')
+        Q delete from held where token = 'a'
+        Q select * from mode order by id
+        Q delete from held
+        Q select * from mode
         "#,
     );
 }

@@ -93,6 +93,7 @@ fn relation(name: &str, number: u32, habit: Habit) -> Relation {
         columns: vec![0],
         primary: true,
         constraint: true,
+        deferral: Default::default(),
     });
     relation
 }
@@ -119,6 +120,7 @@ impl Database {
                 columns: vec![0],
                 primary: false,
                 constraint: true,
+                deferral: Default::default(),
             });
             tables.push((relation, Vec::new()));
         }
@@ -252,6 +254,7 @@ fn guarded() -> Relation {
         columns: vec![0],
         primary: true,
         constraint: true,
+        deferral: Default::default(),
     });
     for (name, expression) in
         [("k_s_check", "length(s) > 2 OR s ~ '^a'"), ("k_n_check", "n * 2 < 100")]

@@ -200,6 +200,11 @@ impl Connection {
         self.handle.in_transaction()
     }
 
+    /// Whether rows break a foreign key that is to be checked later.
+    pub fn has_broken_keys(&self) -> bool {
+        self.handle.has_broken_keys()
+    }
+
     /// A handle by which another task can stop what runs here now (57014). It works until
     /// the connection goes back to its pool.
     pub fn interrupter(&self) -> Interrupter {

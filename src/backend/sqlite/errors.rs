@@ -266,6 +266,7 @@ mod tests {
             columns: vec![1],
             primary: false,
             constraint: true,
+            deferral: Default::default(),
         });
         let mut catalog = Catalog::default();
         catalog.relations.insert("album".into(), Arc::new(relation));

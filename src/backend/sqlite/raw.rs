@@ -227,6 +227,24 @@ impl Handle {
         unsafe { ffi::sqlite3_get_autocommit(inner.db.as_ptr()) == 0 }
     }
 
+    /// Whether SQLite knows of rows that break a foreign key and are to be checked later;
+    /// true when it does not say.
+    pub(super) fn has_broken_keys(&self) -> bool {
+        let inner = self.inner.lock();
+        let (mut now, mut highest) = (0, 0);
+        // SAFETY: valid handle, lock held; both numbers outlive the call.
+        let code = unsafe {
+            ffi::sqlite3_db_status(
+                inner.db.as_ptr(),
+                ffi::SQLITE_DBSTATUS_DEFERRED_FKS,
+                &raw mut now,
+                &raw mut highest,
+                0,
+            )
+        };
+        code != ffi::SQLITE_OK || now != 0
+    }
+
     /// Prepares the first statement of a text, from the cache if it is there; the rest of
     /// the text after it. None when there was only white space or comments.
     pub(super) fn prepare<'s>(

@@ -52,6 +52,7 @@ fn a_table_in_phases() {
             columns: vec![0],
             primary: true,
             constraint: true,
+            deferral: Default::default(),
         },
         Unique {
             name: "one".into(),
@@ -59,6 +60,7 @@ fn a_table_in_phases() {
             columns: vec![1, 2],
             primary: false,
             constraint: false,
+            deferral: Default::default(),
         },
     ];
     album.indexes = vec![Index {

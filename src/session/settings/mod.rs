@@ -66,6 +66,8 @@ pub struct Derived {
     pub notices: bool,
     /// client_min_messages lets warnings through.
     pub warnings: bool,
+    /// client_min_messages lets messages of level DEBUG1 through.
+    pub debug: bool,
     /// session_replication_role = replica (constraints are still checked; recorded only).
     pub replica: bool,
     /// crossfade.dialect
@@ -525,6 +527,7 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
         isolation: get("default_transaction_isolation").to_owned(),
         notices: !matches!(level, "warning" | "error"),
         warnings: level != "error",
+        debug: level.starts_with("debug"),
         replica: get("session_replication_role") == "replica",
         dialect: Mode::named(get(DIALECT)).unwrap_or_default(),
     })

@@ -21,6 +21,26 @@ pub(super) struct Resolved {
     pub(super) result: u32,
 }
 
+impl Resolved {
+    /// Names and types of OUT and TABLE parameters, polymorphic ones as this call has them.
+    pub(super) fn outputs(&self) -> Vec<(&'static str, u32)> {
+        let generic =
+            self.proc.arguments.iter().zip(&self.args).find_map(
+                |(declared, arg)| match *declared {
+                    oid::ANYARRAY => Some((types::element(arg.ty.oid)?, arg.ty.oid)),
+                    oid::ANYELEMENT => Some((arg.ty.oid, types::array_of(arg.ty.oid).unwrap_or(0))),
+                    _ => None,
+                },
+            );
+        let real = |ty: u32| match (ty, generic) {
+            (oid::ANYELEMENT, Some((element, _))) => element,
+            (oid::ANYARRAY, Some((_, array))) => array,
+            _ => ty,
+        };
+        self.proc.outputs().into_iter().map(|(name, ty)| (name, real(ty))).collect()
+    }
+}
+
 impl Analyzer<'_> {
     /// f(…) in an expression.
     pub(super) fn call(&mut self, call: &ast::Call, pos: u32) -> Result<Expr> {
@@ -196,9 +216,16 @@ impl Analyzer<'_> {
             let message = format!("set-returning functions are not allowed in {}", place.name());
             return Err(errors::client(state::FEATURE_NOT_SUPPORTED, pos, message));
         }
-        if resolved.proc.outputs().len() > 1 {
-            return Err(Error::unsupported("a set of rows in the select list").at(pos));
-        }
+        let outputs = resolved.outputs();
+        let ty = match outputs.len() {
+            0 | 1 if resolved.result == oid::RECORD => {
+                return Err(Error::unsupported("a set of rows in the select list").at(pos));
+            }
+            0 | 1 => Type::new(resolved.result),
+            _ => self.record_type(
+                outputs.into_iter().map(|(n, ty)| (n.to_owned(), Type::new(ty))).collect(),
+            ),
+        };
         self.level().sets += 1;
         let call = Call {
             name: resolved.proc.name.to_owned(),
@@ -207,7 +234,7 @@ impl Analyzer<'_> {
             args: resolved.args,
             ..Call::default()
         };
-        Ok(Expr { kind: ExprKind::Call(Box::new(call)), ty: Type::new(resolved.result), pos })
+        Ok(Expr { kind: ExprKind::Call(Box::new(call)), ty, pos })
     }
 
     /// A scalar call: frozen when it can be, else a call.

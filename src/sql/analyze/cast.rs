@@ -26,7 +26,15 @@ impl Analyzer<'_> {
         {
             return self.array(items, inner.pos, Some((target, item)));
         }
+        if let ast::ExprKind::Row(items) = &inner.kind
+            && let Some(row) = self.typed_row(items, target, pos)?
+        {
+            return Ok(row);
+        }
         let expr = self.expr(inner)?;
+        if let Some(row) = self.row_as(&expr, target, pos)? {
+            return Ok(row);
+        }
         self.explicit(expr, target, pos)
     }
 

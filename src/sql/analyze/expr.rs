@@ -5,14 +5,13 @@
 
 use super::cast::agreed_type;
 use super::literal::misplaced_default;
-use super::walk::location;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, ExprKind as A};
 use crate::sql::ir::{ArrayPart, CastKind, Expr, ExprKind};
 use crate::sql::types;
 use crate::sql::types::coerce::Context;
-use crate::value::{Cell, Type, oid};
+use crate::value::{Cell, Type, is_composite, oid};
 
 const BOOL: Type = Type::new(oid::BOOL);
 
@@ -36,13 +35,12 @@ impl Analyzer<'_> {
         match &expr.kind {
             A::Literal(literal) => self.literal(literal, pos),
             A::Param(number) => self.params.reference(*number, pos),
-            A::Column(parts) => self.column(parts, pos).map(|r| r.expr),
-            A::Star(parts) => Err(match parts.last() {
-                Some(table) => {
-                    Error::unsupported(format!("a whole-row reference to \"{table}\"")).at(pos)
-                }
-                None => errors::syntax(pos, "row expansion via \"*\" is not supported here"),
-            }),
+            A::Column(parts) => self.column_or_row(parts, pos).map(|r| r.expr),
+            A::Star(parts) if !parts.is_empty() => match self.record(expr)? {
+                Some(row) => Ok(row),
+                None => Err(self.missing_table(parts.last().map_or("", String::as_str), pos)),
+            },
+            A::Star(_) => Err(errors::syntax(pos, "row expansion via \"*\" is not supported here")),
             A::Default => Err(misplaced_default(pos)),
             A::Op { op, left, right } => self.written_operator(op, left.as_deref(), right, pos),
             A::And(list) => self.logical(list, true, pos),
@@ -56,6 +54,9 @@ impl Analyzer<'_> {
                     return self.row_is_null(items, *not, pos);
                 }
                 let inner = self.expr(inner)?;
+                if is_composite(inner.ty.oid) {
+                    return self.value_is_null(inner, *not, pos);
+                }
                 Ok(Expr { kind: ExprKind::IsNull(Box::new(inner), *not), ty: BOOL, pos })
             }
             A::IsBool(inner, value, not) => {
@@ -93,7 +94,9 @@ impl Analyzer<'_> {
             }
             A::ArraySubquery(query) => self.array_subquery(query, pos),
             A::Array(items) => self.array(items, pos, None),
-            A::Row(_) => Err(Error::unsupported("a row as a value").at(pos)),
+            A::Row(_) => {
+                self.record(expr)?.ok_or_else(|| Error::unsupported("a row as a value").at(pos))
+            }
             A::Subscript { expr, lower, upper, slice } => {
                 if matches!(expr.kind, A::Subscript { .. }) && self.is_array_part(expr)? {
                     return self.deep_subscript(expr, lower.as_deref(), *slice, pos);
@@ -364,14 +367,7 @@ impl Analyzer<'_> {
             }
         }
         let inner = self.expr(inner)?;
-        if inner.ty.oid != oid::RECORD {
-            let ty = types::sql_name(inner.ty.oid);
-            let message = format!(
-                "column notation .{name} applied to type {ty}, which is not a composite type"
-            );
-            return Err(errors::client(state::WRONG_OBJECT_TYPE, location(&inner), message));
-        }
-        Err(Error::unsupported(format!("selecting field \"{name}\" of a value")).at(pos))
+        self.row_field(inner, name, pos)
     }
 }
 

@@ -96,6 +96,7 @@ impl Analyzer<'_> {
             return self.view(&relation, rel, alias, name.pos);
         }
         self.note_read(&relation);
+        self.locale |= super::locale::concerns(&relation);
         let mut item = relation_item(rel, &relation, alias);
         apply_column_aliases(&mut item, alias, name.pos)?;
         let shown = alias.map_or_else(|| relation.name.clone(), |a| a.name.clone());

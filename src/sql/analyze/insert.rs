@@ -93,6 +93,7 @@ impl Analyzer<'_> {
             RelationKind::Table => self.writes = Some(relation.name.clone()),
             RelationKind::Temporary => {}
         }
+        self.locale |= super::locale::concerns(&relation);
         Ok(relation)
     }
 

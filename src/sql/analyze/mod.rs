@@ -20,6 +20,7 @@ mod insert;
 mod join;
 mod lite;
 pub(super) mod literal;
+mod locale;
 mod names;
 mod operator;
 mod order;
@@ -117,6 +118,9 @@ pub fn analyze_as(
     let mut analyzer = Analyzer::new(*context, true);
     analyzer.lite = lite;
     let statement = analyzer.statement(statement)?;
+    if analyzer.locale {
+        locale::check(&statement)?;
+    }
     let params = analyzer.params.finish()?;
     if !analyzer.steps.is_empty() && analyzer.plain.is_some() {
         return Err(Error::unsupported("WITH that writes a table with such generated columns"));
@@ -155,6 +159,9 @@ pub fn expression(text: &str, relation: &Relation, context: &Context<'_>) -> Res
     analyzer.add_relation_item(relation);
     let expr = analyzer.at_place(Place::Stored, |a| a.expr(&tree))?;
     let expr = analyzer.settle(expr)?;
+    if locale::concerns(relation) {
+        locale::check_expression(&expr, relation)?;
+    }
     analyzer.params.finish()?;
     Ok(expr)
 }
@@ -200,6 +207,10 @@ struct Analyzer<'a> {
     draws: bool,
     steps: Vec<ir::Step>,
     plain: Option<ir::Statement>,
+    /// The fields of rows without a type's name: a record's modifier is its place here.
+    records: Vec<Vec<(String, Type)>>,
+    /// A column is met whose order a collation of a language decides.
+    locale: bool,
     depth: u32,
     /// By SQLite's rules.
     lite: bool,
@@ -224,6 +235,8 @@ impl<'a> Analyzer<'a> {
             draws: false,
             steps: Vec::new(),
             plain: None,
+            records: Vec::new(),
+            locale: false,
             depth: 0,
             lite: false,
         }

@@ -1,15 +1,19 @@
-//! Row values: comparisons of `(a, b)` with `(c, d)`.
+//! Row values: comparisons of `(a, b)` with `(c, d)`, and rows as values of their own.
 //!
-//! Owns their lowering to comparisons of the fields. A row as a value of its own is 0A000.
-//! Start at [`Analyzer::row_comparison`].
+//! Owns the lowering of comparisons to those of the fields, and which fields a row has. Start
+//! at [`Analyzer::row_comparison`] and [`Analyzer::fields_of`].
 
 use super::operator::comparison_of;
-use super::scope::at;
+use super::scope::{Resolved, at};
+use super::walk::location;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
+use crate::schema::RelationKind;
 use crate::sql::ast;
-use crate::sql::ir::{Expr, ExprKind};
-use crate::value::{Type, oid};
+use crate::sql::ir::{ArrayPart, Expr, ExprKind};
+use crate::sql::types;
+use crate::sql::types::coerce::Context;
+use crate::value::{Type, is_composite, oid};
 
 const BOOL: Type = Type::new(oid::BOOL);
 
@@ -109,15 +113,24 @@ impl Analyzer<'_> {
     /// A row as an argument of a function: ROW(…), a table's name, `t.*`.
     pub(super) fn record(&mut self, arg: &ast::Expr) -> Result<Option<Expr>> {
         let pos = arg.pos;
-        let ty = Type::new(oid::RECORD);
         let parts = match &arg.kind {
             ast::ExprKind::Row(items) => {
                 let mut fields = Vec::with_capacity(items.len());
                 for item in items {
-                    let value = self.expr(item)?;
-                    let name = format!("f{}", fields.len() + 1);
-                    fields.push((name, self.settle(value)?));
+                    let mut values = Vec::new();
+                    if let ast::ExprKind::Star(parts) = &item.kind {
+                        self.star(parts, item.pos, &mut values)?;
+                    }
+                    let mut values: Vec<Expr> = values.into_iter().map(|e| e.expr).collect();
+                    if values.is_empty() {
+                        values.push(self.expr(item)?);
+                    }
+                    for value in values {
+                        let name = format!("f{}", fields.len() + 1);
+                        fields.push((name, self.settle(value)?));
+                    }
                 }
+                let ty = self.record_type(fields.iter().map(|(n, e)| (n.clone(), e.ty)).collect());
                 return Ok(Some(Expr { kind: ExprKind::Record(fields, None), ty, pos }));
             }
             ast::ExprKind::Star(parts) => parts,
@@ -141,7 +154,164 @@ impl Analyzer<'_> {
             return Err(Error::unsupported(message).at(pos));
         }
         let exists = certain.map(|(_, e)| Box::new(e.clone())).filter(|_| !item.cols_visible);
+        let ty = self.record_type(fields.iter().map(|(n, e)| (n.clone(), e.ty)).collect());
         Ok(Some(Expr { kind: ExprKind::Record(fields, exists), ty, pos }))
+    }
+
+    /// The type of rows of these fields.
+    pub(super) fn record_type(&mut self, fields: Vec<(String, Type)>) -> Type {
+        let place = self.records.iter().position(|known| *known == fields).unwrap_or_else(|| {
+            self.records.push(fields);
+            self.records.len() - 1
+        });
+        Type::with_typmod(oid::RECORD, i32::try_from(place).unwrap_or(-1))
+    }
+
+    /// Names and types of a row's fields; None when the type does not tell.
+    pub(super) fn fields_of(&self, ty: Type) -> Option<Vec<(String, Type)>> {
+        if ty.oid == oid::RECORD {
+            return self.records.get(usize::try_from(ty.typmod).ok()?).cloned();
+        }
+        let catalog = self.context.catalog;
+        if let Some(made) = catalog.enums.composite(ty.oid) {
+            return Some(made.fields.iter().map(|f| (f.name.clone(), f.full_type())).collect());
+        }
+        let relations = catalog.relations.values().chain(self.context.temporary.values());
+        let relation = relations.into_iter().find(|r| r.oid == ty.oid)?;
+        Some(relation.columns.iter().map(|c| (c.name.clone(), c.ty)).collect())
+    }
+
+    /// What a name means: a column, or else the row of a table of that name.
+    pub(super) fn column_or_row(&mut self, parts: &[String], pos: u32) -> Result<Resolved> {
+        let missing = match self.column(parts, pos) {
+            Err(error) if error.sqlstate() == state::UNDEFINED_COLUMN => error,
+            found => return found,
+        };
+        let written = ast::Expr { kind: ast::ExprKind::Column(parts.to_vec()), pos };
+        let Some(mut row) = self.record(&written)? else { return Err(missing) };
+        let (schema, table) = match parts {
+            [schema, table] => (Some(schema.as_str()), table.as_str()),
+            _ => (None, parts.last().map_or("", String::as_str)),
+        };
+        if let Some(item) = self.find_item(schema, table, pos)?
+            && let Some((_, relation)) = &item.relation
+        {
+            if relation.kind == RelationKind::System {
+                return Err(Error::unsupported("a row of a system table as a value").at(pos));
+            }
+            row.ty = Type::new(relation.oid);
+        }
+        Ok(Resolved { expr: row, origin: (0, 0) })
+    }
+
+    /// `(row).name`
+    pub(super) fn row_field(&mut self, row: Expr, name: &str, pos: u32) -> Result<Expr> {
+        let place = location(&row);
+        if !is_composite(row.ty.oid) {
+            let ty = types::sql_name(row.ty.oid);
+            let message = format!(
+                "column notation .{name} applied to type {ty}, which is not a composite type"
+            );
+            return Err(errors::client(state::WRONG_OBJECT_TYPE, place, message));
+        }
+        let fields = self.fields_of(row.ty).unwrap_or_default();
+        let Some(index) = fields.iter().position(|(n, _)| n == name) else {
+            let message = match row.ty.oid {
+                oid::RECORD => {
+                    format!("could not identify column \"{name}\" in record data type")
+                }
+                named => {
+                    let ty = types::sql_name(named);
+                    format!("column \"{name}\" not found in data type {ty}")
+                }
+            };
+            return Err(errors::client(state::UNDEFINED_COLUMN, place, message));
+        };
+        let ty = fields[index].1;
+        Ok(match row.kind {
+            ExprKind::Record(mut list, _) => at(list.swap_remove(index).1, pos),
+            _ if matches!(
+                ty.oid,
+                oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE
+            ) =>
+            {
+                return Err(Error::unsupported("the name of an object in a row").at(pos));
+            }
+            _ => {
+                let part = ArrayPart::Field(u32::try_from(index).unwrap_or(u32::MAX));
+                Expr { kind: ExprKind::ArrayPart(part, vec![row]), ty, pos }
+            }
+        })
+    }
+
+    /// `(a, b)::t`: each field as the type asks for it.
+    pub(super) fn typed_row(
+        &mut self,
+        items: &[ast::Expr],
+        target: Type,
+        pos: u32,
+    ) -> Result<Option<Expr>> {
+        if !is_composite(target.oid) || target.oid == oid::RECORD {
+            return Ok(None);
+        }
+        let Some(wanted) = self.fields_of(target) else { return Ok(None) };
+        if wanted.len() != items.len() {
+            return Err(wrong_width(items.len(), wanted.len(), target.oid, pos));
+        }
+        let mut done = Vec::with_capacity(items.len());
+        for ((name, ty), item) in wanted.into_iter().zip(items) {
+            let inner = match &item.kind {
+                ast::ExprKind::Row(inner) => self.typed_row(inner, ty, item.pos)?,
+                _ => None,
+            };
+            let value = match inner {
+                Some(row) => row,
+                None => {
+                    let value = self.expr(item)?;
+                    self.explicit(value, ty, pos)?
+                }
+            };
+            done.push((name, value));
+        }
+        Ok(Some(Expr { kind: ExprKind::Record(done, None), ty: target, pos }))
+    }
+
+    /// A row given the type of another: field by field. None when it is no row as written.
+    pub(super) fn row_as(&mut self, row: &Expr, target: Type, pos: u32) -> Result<Option<Expr>> {
+        let ExprKind::Record(fields, exists) = &row.kind else { return Ok(None) };
+        if !is_composite(target.oid) || target.oid == oid::RECORD || row.ty.oid == target.oid {
+            return Ok(None);
+        }
+        let Some(wanted) = self.fields_of(target) else { return Ok(None) };
+        if wanted.len() != fields.len() {
+            return Err(wrong_width(fields.len(), wanted.len(), target.oid, pos));
+        }
+        let mut done = Vec::with_capacity(wanted.len());
+        for ((name, ty), (_, value)) in wanted.into_iter().zip(fields) {
+            let from = value.ty.oid;
+            match self.coerce_to(value.clone(), ty, Context::Explicit)? {
+                Some(value) => done.push((name, value)),
+                None => return Err(errors::cannot_cast(from, ty.oid, pos)),
+            }
+        }
+        let kind = ExprKind::Record(done, exists.clone());
+        Ok(Some(Expr { kind, ty: target, pos }))
+    }
+
+    /// row IS [NOT] NULL, of a row as a value.
+    pub(super) fn value_is_null(&self, row: Expr, not: bool, pos: u32) -> Result<Expr> {
+        let ExprKind::Record(fields, _) = row.kind else {
+            return Err(Error::unsupported("IS NULL of this row").at(pos));
+        };
+        let parts = fields.into_iter().map(|(_, field)| {
+            let kind = ExprKind::IsNull(Box::new(field), not);
+            Expr { kind, ty: BOOL, pos }
+        });
+        let parts: Vec<Expr> = parts.collect();
+        Ok(match <[Expr; 1]>::try_from(parts) {
+            Ok([only]) => only,
+            Err(parts) => Expr { kind: ExprKind::And(parts), ty: BOOL, pos },
+        })
     }
 
     /// (a, b) IS [NOT] NULL: all fields are (not) null.
@@ -157,4 +327,13 @@ impl Analyzer<'_> {
             Err(parts) => Expr { kind: ExprKind::And(parts), ty: BOOL, pos },
         })
     }
+}
+
+/// 42846 for a row with more or fewer fields than its type.
+fn wrong_width(given: usize, wanted: usize, target: u32, pos: u32) -> Error {
+    let detail = match given < wanted {
+        true => "Input has too few columns.",
+        false => "Input has too many columns.",
+    };
+    errors::cannot_cast(oid::RECORD, target, pos).detail(detail)
 }

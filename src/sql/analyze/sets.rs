@@ -8,9 +8,11 @@ use super::target::Entry;
 use super::walk::visit;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
-use crate::sql::ir::{Body, Call, CallKind, Expr, ExprKind, From, Output, Query, Select, Sort};
+use crate::sql::ir::{
+    ArrayPart, Body, Call, CallKind, Expr, ExprKind, From, Output, Query, Select, Sort,
+};
 use crate::sql::types::{array_of, tables};
-use crate::value::Type;
+use crate::value::{Type, oid};
 
 impl Analyzer<'_> {
     /// Moves the sets of a select list into FROM.
@@ -39,15 +41,20 @@ impl Analyzer<'_> {
         for arg in calls.iter().flat_map(|(call, _)| &call.args) {
             refuse_sets(arg)?;
         }
-        let columns = calls
+        let mut columns: Vec<Output> = calls
             .iter()
             .map(|(call, ty)| Output { name: call.name.clone(), ty: *ty, origin: (0, 0) })
             .collect();
         let call = if calls.len() == 1 {
-            match calls.pop() {
-                Some((call, _)) => call,
-                None => return Ok(()),
+            let Some((call, ty)) = calls.pop() else { return Ok(()) };
+            if let Some(fields) = self.fields_of(ty).filter(|_| ty.oid == oid::RECORD) {
+                let row = row_of(rel, &fields, ty);
+                for entry in entries.iter_mut() {
+                    put_row(&mut entry.expr, rel, &row);
+                }
+                columns = row_columns(fields);
             }
+            call
         } else {
             let arrays: Result<Vec<Expr>> =
                 calls.into_iter().map(|(call, ty)| self.as_array(call, ty)).collect();
@@ -69,15 +76,24 @@ impl Analyzer<'_> {
         let array = array_of(ty.oid).ok_or_else(|| Error::unsupported("this set of values"))?;
         let rel = self.new_rel();
         let column = Output { name: call.name.clone(), ty, origin: (0, 0) };
+        let (columns, target) = match self.fields_of(ty).filter(|_| ty.oid == oid::RECORD) {
+            Some(fields) => {
+                let row = row_of(rel, &fields, ty);
+                (row_columns(fields), row)
+            }
+            None => {
+                let target = Expr { kind: ExprKind::Column(rel, 0), ty, pos: 0 };
+                (vec![column.clone()], target)
+            }
+        };
         let from = From::Function {
             rel,
             alias: call.name.clone(),
             call,
-            columns: vec![column.clone()],
+            columns,
             ordinality: false,
             lateral: true,
         };
-        let target = Expr { kind: ExprKind::Column(rel, 0), ty, pos: 0 };
         let select = Select { targets: vec![target], from: vec![from], ..Select::default() };
         let query = Query {
             recursive: false,
@@ -93,6 +109,38 @@ impl Analyzer<'_> {
         let kind = ExprKind::ArraySubquery(Box::new(query));
         Ok(Expr { kind, ty: Type::new(array), pos: 0 })
     }
+}
+
+/// The columns of a function whose rows have several.
+fn row_columns(fields: Vec<(String, Type)>) -> Vec<Output> {
+    fields.into_iter().map(|(name, ty)| Output { name, ty, origin: (0, 0) }).collect()
+}
+
+/// The row of a relation's columns.
+fn row_of(rel: u32, fields: &[(String, Type)], ty: Type) -> Expr {
+    let columns = (0..).zip(fields).map(|(index, (name, ty))| {
+        (name.clone(), Expr { kind: ExprKind::Column(rel, index), ty: *ty, pos: 0 })
+    });
+    Expr { kind: ExprKind::Record(columns.collect(), None), ty, pos: 0 }
+}
+
+/// Puts a row where its set stood; a field of it is that column.
+fn put_row(expr: &mut Expr, rel: u32, row: &Expr) {
+    if expr.kind == ExprKind::Column(rel, 0) {
+        *expr = row.clone();
+        return;
+    }
+    if let ExprKind::ArrayPart(ArrayPart::Field(index), items) = &mut expr.kind {
+        items.iter_mut().for_each(|e| put_row(e, rel, row));
+        let place = usize::try_from(*index).unwrap_or(usize::MAX);
+        if let [Expr { kind: ExprKind::Record(fields, _), .. }] = items.as_slice()
+            && let Some((_, field)) = fields.get(place)
+        {
+            *expr = field.clone();
+        }
+        return;
+    }
+    expr.children_mut(&mut |e| put_row(e, rel, row));
 }
 
 /// A call of unnest over one or more arrays.
@@ -125,7 +173,9 @@ fn take_sets(expr: &mut Expr, rel: u32, calls: &mut Vec<(Call, Type)>) {
         | ExprKind::Collate(inner, _)
         | ExprKind::Not(inner)
         | ExprKind::IsNull(inner, _) => take_sets(inner, rel, calls),
-        ExprKind::Array(list) => list.iter_mut().for_each(|e| take_sets(e, rel, calls)),
+        ExprKind::Array(list) | ExprKind::ArrayPart(_, list) => {
+            list.iter_mut().for_each(|e| take_sets(e, rel, calls));
+        }
         _ => {}
     }
 }

@@ -60,7 +60,7 @@ impl Analyzer<'_> {
             let message = "aggregate functions are not allowed in functions in FROM";
             return Err(errors::client(state::GROUPING_ERROR, pos, message));
         }
-        let outputs = resolved.proc.outputs();
+        let outputs = resolved.outputs();
         let composite = outputs.len() > 1 || resolved.result == oid::RECORD;
         if !resolved.proc.returns_set && !composite {
             let value = self.finish_scalar(resolved, pos)?;

@@ -63,7 +63,7 @@ impl Analyzer<'_> {
                     entries.push(Entry { expr, name, origin });
                 }
                 A::Column(parts) => {
-                    let found = self.nested(|a| a.column(parts, target.expr.pos))?;
+                    let found = self.nested(|a| a.column_or_row(parts, target.expr.pos))?;
                     let name = target.alias.clone().unwrap_or_else(|| column_name(&target.expr));
                     entries.push(Entry { expr: found.expr, name, origin: found.origin });
                 }
@@ -101,7 +101,12 @@ impl Analyzer<'_> {
         Ok((entries.into_iter().map(|e| e.expr).collect(), outputs))
     }
 
-    fn star(&mut self, parts: &[String], pos: u32, entries: &mut Vec<Entry>) -> Result<()> {
+    pub(super) fn star(
+        &mut self,
+        parts: &[String],
+        pos: u32,
+        entries: &mut Vec<Entry>,
+    ) -> Result<()> {
         let add = |item: &Item, entries: &mut Vec<Entry>| {
             entries.extend(item.columns.iter().map(|c| Entry {
                 expr: at(c.expr.clone(), pos),

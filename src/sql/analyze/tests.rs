@@ -33,6 +33,7 @@ fn relation(oid_: u32, name: &str, columns: Vec<Column>, key: &[usize]) -> Relat
         columns: key.to_vec(),
         primary: true,
         constraint: true,
+        deferral: Default::default(),
     });
     relation
 }

@@ -50,12 +50,16 @@ pub(super) fn resolve(name: &TypeName, catalog: &Catalog) -> Result<Type> {
 
 /// A type of schema `public`; an array type also by its own name, `_name`.
 fn user_type(name: &TypeName, catalog: &Catalog) -> Result<Option<Type>> {
-    let element = catalog.enums.named(&name.name).map(|e| e.oid);
-    let array = name.name.strip_prefix('_').and_then(|n| catalog.enums.named(n));
+    let named = |name: &str| {
+        let composite = || catalog.enums.composite_named(name).map(|c| c.oid);
+        catalog.enums.named(name).map(|e| e.oid).or_else(composite)
+    };
+    let element = named(&name.name);
+    let array = name.name.strip_prefix('_').and_then(named);
     let found = match (element, array) {
         (Some(element), _) if name.array => types::array_of(element),
         (Some(element), _) => Some(element),
-        (None, Some(element)) if !name.array => types::array_of(element.oid),
+        (None, Some(element)) if !name.array => types::array_of(element),
         _ => None,
     };
     match found {

@@ -37,6 +37,8 @@ pub enum Ddl {
     CreateExtension { name: String, if_not_exists: bool },
     /// CREATE TYPE … AS ENUM
     CreateEnum { name: Name, labels: Vec<String> },
+    /// CREATE TYPE name AS (field type, …)
+    CreateComposite { name: Name, fields: Vec<(String, TypeName)> },
     /// ALTER TYPE … ADD VALUE, RENAME VALUE
     AlterEnum { name: Name, change: EnumChange },
     /// DROP kind names
@@ -257,7 +259,7 @@ pub enum AlterAction {
     /// DROP COLUMN name [IF EXISTS] [CASCADE]
     DropColumn(String, bool, bool),
     /// ALTER COLUMN … TYPE type [USING expression and its text]
-    AlterType(String, TypeName, Option<(Expr, String)>),
+    AlterType(String, TypeName, Option<Name>, Option<(Expr, String)>),
     /// SET DEFAULT (expression and its text) or DROP DEFAULT
     SetDefault(String, Option<(Expr, String)>),
     /// SET NOT NULL (true) or DROP NOT NULL

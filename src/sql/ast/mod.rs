@@ -72,7 +72,7 @@ pub enum Statement {
     /// COPY
     Copy(Box<Copy>),
     /// EXPLAIN [ANALYZE]; the flag says ANALYZE.
-    Explain(Box<Statement>, bool),
+    Explain(Box<Statement>, Explain),
     /// PREPARE name (types) AS statement
     Prepare { name: String, types: Vec<TypeName>, statement: Box<Statement>, text: String },
     /// EXECUTE name (arguments)
@@ -665,4 +665,24 @@ pub enum FetchDirection {
     Absolute(i64),
     /// RELATIVE n: one row, n from here.
     Offset(i64),
+}
+
+/// Options of EXPLAIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Explain {
+    /// ANALYZE
+    pub analyze: bool,
+    /// FORMAT
+    pub format: ExplainFormat,
+}
+
+/// How EXPLAIN prints a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum ExplainFormat {
+    #[default]
+    Text,
+    Json,
+    Xml,
+    Yaml,
 }

@@ -5,7 +5,7 @@ use sqlite3_parser::ast::{Cmd, Stmt, TransactionType};
 
 use super::{Lower, ddl, pragma, refused};
 use crate::error::{Error, Result};
-use crate::sql::ast::Statement;
+use crate::sql::ast::{Explain, Statement};
 use crate::sql::print::quoted;
 use crate::sql::stored::unquote;
 
@@ -34,7 +34,7 @@ impl Lower {
                         | Statement::Update(_)
                         | Statement::Delete(_),
                         None,
-                    ) => Ok((Statement::Explain(Box::new(inner), false), None)),
+                    ) => Ok((Statement::Explain(Box::new(inner), Explain::default()), None)),
                     _ => Err(refused("EXPLAIN of this statement")),
                 }
             }

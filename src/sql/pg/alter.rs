@@ -3,7 +3,7 @@
 use pg_query::protobuf::{self, AlterTableType, DropBehavior, ObjectType, node::Node as N};
 
 use super::types::integer;
-use super::{Lower, Lowered, Stop, missing};
+use super::{Lower, Lowered, Stop, missing, qualified};
 use crate::sql::ast::{AlterAction, ConstraintKind, Ddl, SequenceOptions};
 
 type Boxed = Option<Box<protobuf::Node>>;
@@ -75,15 +75,16 @@ impl Lower<'_> {
             return Err(missing());
         };
         let column = *column;
-        if column.coll_clause.is_some() {
-            return Err(Stop::Unsupported("ALTER COLUMN … TYPE … COLLATE"));
-        }
+        let collation = match column.coll_clause {
+            Some(clause) => Some(qualified(clause.collname, self.pos(clause.location))?),
+            None => None,
+        };
         let ty = self.some_type(column.type_name)?;
         let using = match column.raw_default {
             None => None,
             node => Some(self.with_text(node)?),
         };
-        Ok(AlterAction::AlterType(name, ty, using))
+        Ok(AlterAction::AlterType(name, ty, collation, using))
     }
 
     fn add_identity(&mut self, name: String, def: Boxed) -> Lowered<AlterAction> {

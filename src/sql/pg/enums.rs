@@ -1,9 +1,28 @@
-//! Enum types: CREATE TYPE … AS ENUM, ALTER TYPE ADD VALUE and RENAME VALUE.
+//! Enum and composite types: CREATE TYPE … AS ENUM and AS (…), ALTER TYPE ADD VALUE and
+//! RENAME VALUE.
 
-use pg_query::protobuf;
+use pg_query::protobuf::{self, node::Node as N};
 
-use super::{Lowered, qualified, strings, text_of};
-use crate::sql::ast::{Ddl, EnumChange};
+use super::{Lower, Lowered, missing, qualified, strings, text_of};
+use crate::sql::ast::{Ddl, EnumChange, Name};
+
+impl Lower<'_> {
+    /// CREATE TYPE … AS (field type, …)
+    pub(super) fn create_composite(&mut self, create: protobuf::CompositeTypeStmt) -> Lowered<Ddl> {
+        let named = create.typevar.ok_or_else(missing)?;
+        let name = Name {
+            schema: text_of(named.schemaname),
+            name: named.relname,
+            pos: self.pos(named.location),
+        };
+        let mut fields = Vec::with_capacity(create.coldeflist.len());
+        for node in create.coldeflist {
+            let Some(N::ColumnDef(column)) = node.node else { return Err(missing()) };
+            fields.push((column.colname, self.some_type(column.type_name)?));
+        }
+        Ok(Ddl::CreateComposite { name, fields })
+    }
+}
 
 /// CREATE TYPE … AS ENUM
 pub(super) fn create(create: protobuf::CreateEnumStmt) -> Lowered<Ddl> {

@@ -77,6 +77,7 @@ impl Lower<'_> {
                 Ok(Ddl::CreateExtension { name: s.extname, if_not_exists: s.if_not_exists })
             }
             N::CreateEnumStmt(s) => enums::create(s),
+            N::CompositeTypeStmt(s) => self.create_composite(s),
             N::AlterEnumStmt(s) => enums::alter(s),
             N::DropStmt(s) => self.drop(s),
             N::TruncateStmt(s) => self.truncate(s),
@@ -137,7 +138,6 @@ fn refused(node: &N) -> &'static str {
         N::AlterFunctionStmt(_) => "ALTER FUNCTION",
         N::CreateEventTrigStmt(_) | N::AlterEventTrigStmt(_) => "an event trigger",
         N::RuleStmt(_) => "CREATE RULE",
-        N::CompositeTypeStmt(_) => "CREATE TYPE",
         N::CreateRangeStmt(_) => "CREATE TYPE … AS RANGE",
         N::AlterTypeStmt(_) => "ALTER TYPE",
         N::CreateDomainStmt(_) | N::AlterDomainStmt(_) => "a domain",

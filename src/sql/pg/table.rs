@@ -72,7 +72,7 @@ impl Lower<'_> {
         }
         let ty = self.some_type(column.type_name)?;
         let collation = match column.coll_clause {
-            Some(clause) => Some(qualified(clause.collname, pos)?),
+            Some(clause) => Some(qualified(clause.collname, self.pos(clause.location))?),
             None => None,
         };
         let mut constraints: Vec<Constraint> = Vec::with_capacity(column.constraints.len());

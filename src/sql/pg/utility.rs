@@ -8,7 +8,9 @@ use pg_query::protobuf::{
 use super::types::{option_text, option_truth};
 use super::{Lower, Lowered, Stop, missing, strings, text_of};
 use crate::error::{Error, state};
-use crate::sql::ast::{Copy, FetchDirection, Modes, SessionCommand, Statement, Transaction};
+use crate::sql::ast::{
+    Copy, Explain, ExplainFormat, FetchDirection, Modes, SessionCommand, Statement, Transaction,
+};
 use crate::sql::lexer::{self, Kind};
 
 type Node = protobuf::Node;
@@ -94,17 +96,28 @@ impl Lower<'_> {
     }
 
     pub(super) fn explain(&mut self, explain: protobuf::ExplainStmt) -> Lowered<Statement> {
-        let mut analyze = false;
+        let mut chosen = Explain::default();
         for node in explain.options {
             let Some(N::DefElem(option)) = node.node else { return Err(missing()) };
             let arg = option.arg.map(|node| *node);
             match option.defname.to_ascii_lowercase().as_str() {
-                "analyze" => analyze = option_truth(arg),
+                "analyze" => chosen.analyze = option_truth(arg),
                 "format" => {
                     let format = arg.and_then(option_text).unwrap_or_default();
-                    if !format.eq_ignore_ascii_case("text") {
-                        return Err(Stop::Unsupported("EXPLAIN in a format other than text"));
-                    }
+                    chosen.format = match format.to_ascii_lowercase().as_str() {
+                        "text" => ExplainFormat::Text,
+                        "json" => ExplainFormat::Json,
+                        "xml" => ExplainFormat::Xml,
+                        "yaml" => ExplainFormat::Yaml,
+                        _ => {
+                            let message = format!(
+                                "unrecognized value for EXPLAIN option \"format\": \"{format}\""
+                            );
+                            let pos = self.pos(option.location);
+                            let error = Error::client(state::INVALID_PARAMETER_VALUE, message);
+                            return Err(Stop::Error(error.at(pos)));
+                        }
+                    };
                 }
                 "verbose" | "costs" | "settings" | "buffers" | "wal" | "timing" | "summary" => {}
                 other => {
@@ -115,7 +128,7 @@ impl Lower<'_> {
             }
         }
         let statement = self.nested_statement(explain.query)?;
-        Ok(Statement::Explain(Box::new(statement), analyze))
+        Ok(Statement::Explain(Box::new(statement), chosen))
     }
 
     pub(super) fn prepare(&mut self, prepare: protobuf::PrepareStmt) -> Lowered<Statement> {

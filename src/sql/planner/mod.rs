@@ -16,7 +16,7 @@ pub use proposed::{Change, Rows, rows_of};
 
 use super::Context;
 use super::analyze::{Analysis, analyze_as, expression};
-use super::ast::{Dialect, Parsed, Statement};
+use super::ast::{Dialect, ExplainFormat, Parsed, Statement};
 use super::fingerprint::fingerprint;
 use super::ir::{self, Expr, Output};
 use super::pg::deep::with_stack;
@@ -26,8 +26,8 @@ use super::plan::{
 use super::print;
 use super::shape::{Skeleton, Slot};
 use crate::error::{Error, Result};
-use crate::schema::Codec;
-use crate::value::{Type, oid};
+use crate::schema::{Codec, IndexKey};
+use crate::value::{Type, element_of, is_composite, oid};
 
 pub use dialect::{Mode, live, parse_in, plan_in, rules, undecided};
 
@@ -58,7 +58,7 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
             plan.columns = columns;
             plan.action = Action::Query(Box::new(query));
         }
-        Statement::Explain(inner, _) => match &**inner {
+        Statement::Explain(inner, explain) => match &**inner {
             Statement::Select(_)
             | Statement::Insert(_)
             | Statement::Update(_)
@@ -67,10 +67,14 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
                 plan.params = params;
                 plan.columns = vec![Output {
                     name: "QUERY PLAN".to_owned(),
-                    ty: Type::new(oid::TEXT),
+                    ty: Type::new(match explain.format {
+                        ExplainFormat::Json => oid::JSON,
+                        ExplainFormat::Xml => oid::XML,
+                        ExplainFormat::Text | ExplainFormat::Yaml => oid::TEXT,
+                    }),
                     origin: (0, 0),
                 }];
-                plan.action = Action::Explain(Box::new(query));
+                plan.action = Action::Explain(Box::new(query), explain.format);
             }
             _ => return Err(Error::unsupported("EXPLAIN of this statement")),
         },
@@ -179,7 +183,16 @@ fn printed(
     }
     let checks = checks(&analysis.statement, context)?;
     let printed = print::sqlite::print(&analysis.statement, &inputs, checks)?;
-    let columns = analysis.statement.outputs().to_vec();
+    let mut columns = analysis.statement.outputs().to_vec();
+    for column in &mut columns {
+        // Only the analysis knows a record's fields by its modifier.
+        if column.ty.oid == oid::RECORD {
+            column.ty.typmod = -1;
+        }
+    }
+    let row = |ty: u32| is_composite(element_of(ty).unwrap_or(ty));
+    // Types of rows have OIDs of their own on each side.
+    let postgres = postgres.filter(|_| !columns.iter().any(|c| row(c.ty.oid)));
     let (order, unordered_limit) = order::of(&analysis.statement);
     let plan = QueryPlan {
         tag: tag(&analysis.statement),
@@ -247,15 +260,21 @@ fn checks(
         ir::Statement::Update(update) => &update.table.0,
         ir::Statement::Select(_) | ir::Statement::Delete(_) => return Ok(Vec::new()),
     };
-    table
-        .checks
-        .iter()
-        .filter(|c| c.in_plan)
-        .map(|c| {
-            let condition = expression(&c.expression, table, context)?;
-            Ok(print::sqlite::Enforced { name: c.name.clone(), condition })
-        })
-        .collect()
+    let checks = table.checks.iter().filter(|c| c.in_plan).map(|c| {
+        let condition = expression(&c.expression, table, context)?;
+        Ok(print::sqlite::Enforced { name: c.name.clone(), condition, folds: None })
+    });
+    let mut enforced = checks.collect::<Result<Vec<_>>>()?;
+    for index in table.indexes.iter().filter(|i| i.unique && !i.absent && !i.sqlite) {
+        for key in &index.keys {
+            let IndexKey::Expression(text, _) = key else { continue };
+            if let Some((upper, condition)) = ir::folded(expression(text, table, context)?) {
+                let name = index.name.clone();
+                enforced.push(print::sqlite::Enforced { name, condition, folds: Some(upper) });
+            }
+        }
+    }
+    Ok(enforced)
 }
 
 fn tag(statement: &ir::Statement) -> &'static str {

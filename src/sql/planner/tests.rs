@@ -24,6 +24,7 @@ fn catalog() -> Catalog {
         columns: vec![0],
         primary: true,
         constraint: true,
+        deferral: Default::default(),
     });
     let mut catalog = Catalog::system_only();
     catalog.relations.insert("t".to_owned(), Arc::new(table));

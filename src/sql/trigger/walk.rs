@@ -5,7 +5,7 @@
 //! the [`Sink`]'s. It must never let a statement run under a condition that PostgreSQL would
 //! have evaluated to something else. Start at [`walk`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::fold::{bool_of, fold, truth};
 use super::rewrite;
@@ -84,7 +84,7 @@ pub(crate) fn walk<S: Sink>(
     event: Event,
     sink: &mut S,
 ) -> Result<()> {
-    let mut walker = Walker { trigger, relation, event, sink, variables: HashMap::new() };
+    let mut walker = Walker { trigger, relation, event, sink, variables: BTreeMap::new() };
     let mut path = Vec::new();
     if let Some(when) = &trigger.when {
         let when = walker.prepared(&plpgsql::expression(when)?);
@@ -114,8 +114,11 @@ struct Walker<'a, S: Sink> {
     event: Event,
     sink: &'a mut S,
     /// Types and what they hold, by name.
-    variables: HashMap<String, (TypeName, Expr)>,
+    variables: Variables,
 }
+
+/// Types and values of variables, by name.
+type Variables = BTreeMap<String, (TypeName, Expr)>;
 
 type Path<S> = Vec<<S as Sink>::Condition>;
 
@@ -226,7 +229,7 @@ impl<S: Sink> Walker<'_, S> {
                 }
                 Step::Set(name, value) => {
                     let value = self.prepared(value);
-                    self.set(&path, name, value)?;
+                    self.set(name, value)?;
                 }
                 Step::Run(statement) => {
                     let mut statement = Statement::clone(statement);
@@ -237,7 +240,7 @@ impl<S: Sink> Walker<'_, S> {
                 Step::Perform(query) => {
                     let query = self.prepared_query(query);
                     self.sink.perform(&query)?;
-                    self.found(&path, query)?;
+                    self.found(query)?;
                 }
             }
         }
@@ -254,6 +257,8 @@ impl<S: Sink> Walker<'_, S> {
         let mut before: Path<S> = Vec::new();
         let mut after = path.clone();
         let mut last_taken = false;
+        let first = self.variables.clone();
+        let mut joined = first.clone();
         for (condition, steps) in branches {
             let condition = self.prepared(condition);
             let mut taken = before.clone();
@@ -262,22 +267,56 @@ impl<S: Sink> Walker<'_, S> {
                 Some(true) => last_taken = true,
                 None => taken.push(self.sink.condition(&condition)?),
             }
-            if !self.branch_taken(steps, &path, &taken, &mut after)? && taken.is_empty() {
+            let goes_on = self.branch_taken(steps, &path, &taken, &mut after)?;
+            if !goes_on && taken.is_empty() {
                 return Ok(None);
             }
+            self.join_variables(&first, &mut joined, &taken, goes_on)?;
             if last_taken {
                 break;
             }
             let own: Vec<S::Condition> = taken.last().cloned().into_iter().collect();
             before.push(self.sink.refuted(&own)?);
         }
-        if !last_taken
-            && !self.branch_taken(otherwise, &path, &before, &mut after)?
-            && before.is_empty()
-        {
-            return Ok(None);
+        if !last_taken {
+            let goes_on = self.branch_taken(otherwise, &path, &before, &mut after)?;
+            if !goes_on && before.is_empty() {
+                return Ok(None);
+            }
+            self.join_variables(&first, &mut joined, &before, goes_on)?;
         }
+        self.variables = joined;
         Ok(Some(after))
+    }
+
+    /// What variables hold behind an IF: what a branch has given them where it was taken. The
+    /// next branch begins with what they held before.
+    fn join_variables(
+        &mut self,
+        first: &Variables,
+        joined: &mut Variables,
+        taken: &[S::Condition],
+        goes_on: bool,
+    ) -> Result<()> {
+        let own = std::mem::replace(&mut self.variables, first.clone());
+        for (name, (ty, value)) in own.into_iter().filter(|_| goes_on) {
+            if first.get(&name).is_some_and(|(_, before)| *before == value) {
+                continue;
+            }
+            let Some((_, former)) = joined.get(&name).cloned() else { continue };
+            let value = match taken.is_empty() {
+                true => value,
+                false => {
+                    let branches = vec![(self.sink.tree(taken)?, value)];
+                    let otherwise = Some(Box::new(former));
+                    let kind = ExprKind::Case { operand: None, branches, otherwise };
+                    Expr { kind, pos: 0 }
+                }
+            };
+            self.sink.hold(&value)?;
+            joined.insert(name, (ty, value));
+        }
+        Ok(())
     }
 
     /// Walks one branch; false when it never goes on behind the IF. `after` learns what holds
@@ -321,26 +360,21 @@ impl<S: Sink> Walker<'_, S> {
         }
     }
 
-    /// A variable's new value: the former one where the path does not lead here.
-    fn set(&mut self, path: &[S::Condition], name: &str, value: Expr) -> Result<()> {
-        let Some((ty, former)) = self.variables.get(name).cloned() else {
+    /// A variable's new value, on this path.
+    fn set(&mut self, name: &str, value: Expr) -> Result<()> {
+        let Some((ty, _)) = self.variables.get(name).cloned() else {
             let message = format!("\"{name}\" is not a known variable");
             return Err(Error::client(state::SYNTAX_ERROR, message));
         };
-        let mut value = cast(value, &ty);
-        if !path.is_empty() {
-            let branches = vec![(self.sink.tree(path)?, value)];
-            let otherwise = Some(Box::new(former));
-            value = Expr { kind: ExprKind::Case { operand: None, branches, otherwise }, pos: 0 };
-        }
+        let value = cast(value, &ty);
         self.sink.hold(&value)?;
         self.variables.insert(name.to_owned(), (ty, value));
         Ok(())
     }
 
-    fn found(&mut self, path: &[S::Condition], query: Select) -> Result<()> {
+    fn found(&mut self, query: Select) -> Result<()> {
         let exists = Expr { kind: ExprKind::Exists(Box::new(query)), pos: 0 };
-        self.set(path, "found", exists)
+        self.set("found", exists)
     }
 
     fn select_into(
@@ -370,10 +404,10 @@ impl<S: Sink> Walker<'_, S> {
             match target.split_once('.') {
                 Some(("new", column)) => self.sink.set_column(path, column, &value)?,
                 Some(_) => return Err(Error::unsupported("this SELECT INTO in PL/pgSQL")),
-                None => self.set(path, target, value)?,
+                None => self.set(target, value)?,
             }
         }
-        self.found(path, query)
+        self.found(query)
     }
 
     fn prepared_query(&self, query: &Select) -> Select {

@@ -11,8 +11,9 @@ pub mod resolve;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use crate::value::composite::{array_of_composite, composite_of_array, is_made};
 use crate::value::enums::{array_of_enum, enum_of_array, printed_name};
-use crate::value::{Type, is_enum, oid, type_name};
+use crate::value::{Type, is_composite, is_enum, oid, type_name};
 
 /// Kinds of pseudo-types that stand for "any type" in signatures, beyond those in [`oid`].
 pub mod pseudo {
@@ -302,6 +303,8 @@ pub fn category(type_oid: u32) -> u8 {
         Some(info) => info.category,
         None if is_enum(type_oid) => b'E',
         None if enum_of_array(type_oid).is_some() => b'A',
+        None if is_composite(type_oid) => b'C',
+        None if composite_of_array(type_oid).is_some() => b'A',
         None => b'X',
     }
 }
@@ -312,6 +315,8 @@ pub fn kind(type_oid: u32) -> u8 {
         Some(info) => info.kind,
         None if is_enum(type_oid) => b'e',
         None if enum_of_array(type_oid).is_some() => b'b',
+        None if is_composite(type_oid) => b'c',
+        None if composite_of_array(type_oid).is_some() => b'b',
         None => 0,
     }
 }
@@ -324,13 +329,13 @@ pub fn preferred(type_oid: u32) -> bool {
 /// Element type of an array type.
 pub fn element(type_oid: u32) -> Option<u32> {
     let built_in = tables().ty(base(type_oid)).map(|t| t.element).filter(|e| *e != 0);
-    built_in.or_else(|| enum_of_array(type_oid))
+    built_in.or_else(|| enum_of_array(type_oid)).or_else(|| composite_of_array(type_oid))
 }
 
 /// Array type over a type.
 pub fn array_of(type_oid: u32) -> Option<u32> {
     let built_in = tables().ty(type_oid).map(|t| t.array).filter(|a| *a != 0);
-    built_in.or_else(|| array_of_enum(type_oid))
+    built_in.or_else(|| array_of_enum(type_oid)).or_else(|| array_of_composite(type_oid))
 }
 
 /// Whether values of the type can be compared for equality (DISTINCT, GROUP BY).
@@ -344,7 +349,7 @@ pub fn has_order(type_oid: u32) -> bool {
 }
 
 fn has_class(type_oid: u32, flag: fn(&TypeInfo) -> bool) -> bool {
-    if category(type_oid) == b'E' || enum_of_array(type_oid).is_some() {
+    if category(type_oid) == b'E' || enum_of_array(type_oid).is_some() || is_made(type_oid) {
         return true;
     }
     let Some(info) = tables().ty(base(type_oid)) else { return false };

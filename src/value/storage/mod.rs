@@ -111,6 +111,9 @@ fn identity(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
         (oid::BPCHAR, CellRef::Text(t)) => {
             Some(Datum::Text(utf8(t)?.trim_end_matches(' ').to_owned()))
         }
+        (row, CellRef::Text(t)) if super::is_composite(row) => {
+            Some(super::composite::datum(utf8(t)?)?)
+        }
         (_, CellRef::Text(t)) => match element_of(ty.oid) {
             Some(element) => elements(element, utf8(t)?),
             None if is_text(ty.oid) => Some(Datum::Text(utf8(t)?.to_owned())),
@@ -147,6 +150,7 @@ pub(super) fn is_text(type_oid: u32) -> bool {
             | oid::UUID
             | oid::JSONB
     ) && element_of(type_oid).is_none()
+        && !super::is_composite(type_oid)
 }
 
 fn integer(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
@@ -318,6 +322,10 @@ fn logical(datum: &Datum) -> Result<Cell> {
             }
             let cells = elements.iter().map(logical).collect::<Result<Vec<_>>>()?;
             array::encode(cells.iter().map(Cell::as_ref)).map(Cell::Text)
+        }
+        Datum::Record(fields) => {
+            let cells = fields.iter().map(|(ty, value)| Ok((*ty, logical(value)?)));
+            super::composite::encode(&cells.collect::<Result<Vec<_>>>()?).map(Cell::Text)
         }
     }
 }

@@ -65,6 +65,13 @@ pub fn parse(ty: Type, text: &str, style: &Style) -> Result<Datum> {
         }
         oid::MACADDR => Datum::Text(network::mac_text(&network::parse_mac(text)?)),
         oid::BIT | oid::VARBIT => Datum::Text(bits::parse(text)?),
+        row if super::is_composite(row) => {
+            let Some(ty) = style.enums.composite(row) else {
+                let message = format!("input of type {}", super::type_name(row));
+                return Err(Error::unsupported(message));
+            };
+            super::composite::parse(&ty.fields, text, style)?
+        }
         label if super::is_enum(label) => {
             style.enums.check(label, text)?;
             Datum::Text(text.to_owned())
@@ -164,6 +171,7 @@ pub fn format(datum: &Datum, ty: Type, style: &Style, out: &mut Vec<u8>) {
         Datum::Interval(i) => datetime::format_interval(i, style.interval_style, out),
         Datum::Uuid(u) => format_uuid(u, out),
         Datum::Array(element, elements) => format_array(*element, elements, ty, style, out),
+        Datum::Record(fields) => super::composite::format(fields, style, out),
     }
 }
 

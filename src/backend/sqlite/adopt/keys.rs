@@ -7,7 +7,9 @@ use crate::backend::sqlite::catalog::{Side, quoted};
 use crate::backend::sqlite::ddl::plain;
 use crate::backend::sqlite::system::quote_ident;
 use crate::error::Result;
-use crate::schema::{Catalog, Check, ForeignKey, Index, IndexExtras, IndexKey, Relation, Unique};
+use crate::schema::{
+    Catalog, Check, Deferral, ForeignKey, Index, IndexExtras, IndexKey, Relation, Unique,
+};
 use crate::sql::stored::{self, ConstraintKind, Key, Object};
 use crate::value::{Cell, oid};
 
@@ -163,7 +165,8 @@ fn key(
         findings.add(None, FindingKind::Broken, message);
         return Ok(());
     }
-    relation.uniques.push(Unique { name, oid, columns, primary, constraint: true });
+    let deferral = Deferral::Never;
+    relation.uniques.push(Unique { name, oid, columns, primary, constraint: true, deferral });
     Ok(())
 }
 
@@ -245,7 +248,8 @@ fn index(
         if primary {
             relation.primary_key = Some(columns.clone());
         }
-        relation.uniques.push(Unique { name, oid, columns, primary, constraint });
+        let deferral = Deferral::Never;
+        relation.uniques.push(Unique { name, oid, columns, primary, constraint, deferral });
         relation.uniques.sort_by_key(|u| !u.primary);
         return;
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::super::Connection;
 use super::super::system::quote_ident;
-use super::store::{Details, codec_name};
+use super::store::{Details, LOCALE, codec_name};
 use crate::error::{Error, Result, state};
 use crate::schema::{
     Catalog, Codec, Column, Function, Generated, Identity, Relation, RelationKind, Sequence,
 };
+use crate::value::composite::CompositeType;
 use crate::value::enums::{EnumType, publish_name};
 use crate::value::{Cell, Type};
 
@@ -209,7 +210,8 @@ fn column(row: &[Cell]) -> Result<Column> {
         not_null: int(not_null) == 1,
         default: option(default),
         sqlite_default: option(sqlite_default),
-        collation: option(collation),
+        locale: option(collation).and_then(|c| c.strip_prefix(LOCALE).map(str::to_owned)),
+        collation: option(collation).filter(|c| !c.starts_with(LOCALE)),
         identity: match option(identity).as_deref() {
             Some("always") => Some(Identity::Always),
             Some(_) => Some(Identity::ByDefault),
@@ -280,6 +282,14 @@ pub(super) fn types(connection: &Connection, catalog: &mut Catalog) -> Result<()
             serde_json::from_str(&definition).map_err(|_| damaged("an enum type"))?;
         publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
         enums.insert(ty);
+    }
+    let sql = "SELECT definition FROM \"_crossfade_types\" WHERE kind = 'composite'";
+    for row in rows(connection, sql, &[])? {
+        let definition = row.first().map(text).unwrap_or_default();
+        let ty: CompositeType =
+            serde_json::from_str(&definition).map_err(|_| damaged("a composite type"))?;
+        publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
+        enums.insert_composite(ty);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::schema::{
     Sequence, Trigger, Unique,
 };
 use crate::value::Cell;
+use crate::value::composite::CompositeType;
 use crate::value::enums::EnumType;
 
 /// The side tables. `IF NOT EXISTS`: they may be there from an earlier run.
@@ -42,6 +43,9 @@ pub(super) fn create(connection: &Connection) -> Result<()> {
     connection.batch(TABLES)
 }
 
+/// What stands before the name of a collation of PostgreSQL's.
+pub(super) const LOCALE: &str = "postgres:";
+
 /// The parts of a relation that are not columns, as one JSON value.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -67,6 +71,17 @@ pub(crate) fn save_type(connection: &Connection, ty: &EnumType) -> Result<()> {
         .execute(
             "INSERT OR REPLACE INTO \"_crossfade_types\"(oid, name, kind, definition) \
              VALUES (?1, ?2, 'enum', ?3)",
+            &[Cell::Integer(i64::from(ty.oid)), Cell::Text(ty.name.clone()), Cell::Text(json(ty)?)],
+        )
+        .map(|_| ())
+}
+
+/// Writes a composite type.
+pub(crate) fn save_composite(connection: &Connection, ty: &CompositeType) -> Result<()> {
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO \"_crossfade_types\"(oid, name, kind, definition) \
+             VALUES (?1, ?2, 'composite', ?3)",
             &[Cell::Integer(i64::from(ty.oid)), Cell::Text(ty.name.clone()), Cell::Text(json(ty)?)],
         )
         .map(|_| ())
@@ -121,6 +136,8 @@ pub(crate) fn save_relation(connection: &Connection, relation: &Relation) -> Res
     )?;
     for (position, column) in (0_i64..).zip(&relation.columns) {
         let generated = column.generated.as_ref().map(json).transpose()?;
+        let locale = column.locale.as_ref().map(|l| format!("{LOCALE}{l}"));
+        let collation = locale.or_else(|| column.collation.clone());
         let identity = column.identity.map(|i| match i {
             Identity::Always => "always",
             Identity::ByDefault => "by_default",
@@ -142,7 +159,7 @@ pub(crate) fn save_relation(connection: &Connection, relation: &Relation) -> Res
                 Cell::Integer(i64::from(column.not_null)),
                 maybe(column.default.as_deref()),
                 maybe(column.sqlite_default.as_deref()),
-                maybe(column.collation.as_deref()),
+                maybe(collation.as_deref()),
                 maybe(identity),
                 maybe(generated.as_deref()),
                 maybe(column.sequence.as_deref()),

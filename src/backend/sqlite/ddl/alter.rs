@@ -57,8 +57,8 @@ impl Editor<'_> {
             AlterAction::DropColumn(column, if_exists, cascade) => {
                 self.drop_column(relation, column, *if_exists, *cascade)
             }
-            AlterAction::AlterType(column, ty, using) => {
-                self.alter_type(relation, column, ty, using.as_ref())
+            AlterAction::AlterType(column, ty, collation, using) => {
+                self.alter_type(relation, column, (ty, collation.as_ref()), using.as_ref())
             }
             AlterAction::SetDefault(column, default) => {
                 let text = default.as_ref().map(|(_, text)| text.as_str());

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::{Editor, sequence};
 use crate::backend::sqlite::adopt::{Namer, nextval};
 use crate::error::{Error, Result, state};
-use crate::schema::{Catalog, Codec, Column, Generated, Identity, Relation, Sequence};
+use crate::schema::{
+    Catalog, Codec, Column, Generated, Identity, Relation, RelationKind, Sequence,
+};
 use crate::sql::analyze;
-use crate::sql::ast::{ColumnDef, Constraint, ConstraintKind, SequenceOptions, TypeName};
+use crate::sql::ast::{ColumnDef, Constraint, ConstraintKind, Name, SequenceOptions, TypeName};
 use crate::sql::ir::{Expr, ExprKind};
 use crate::value::{Cell, Datum, Style, Type, coerce, is_enum, oid, storage, text};
 
@@ -21,6 +23,38 @@ pub(super) struct NewColumn {
     pub(super) sequence: Option<Sequence>,
     /// Constraints that concern the whole table: keys, checks, references.
     pub(super) constraints: Vec<Constraint>,
+}
+
+/// The collation of a column, when it is not one that compares bytes.
+///
+/// # Errors
+/// 42704 and 42804 as PostgreSQL; 0A000 for a language with rules of its own for letters.
+pub(super) fn locale(collation: Option<&Name>, ty: Type) -> Result<Option<String>> {
+    let Some(collation) = collation else { return Ok(None) };
+    let name = collation.name.as_str();
+    let element = crate::value::element_of(ty.oid).unwrap_or(ty.oid);
+    if crate::sql::types::category(element) != b'S' {
+        let shown = crate::sql::types::sql_name(ty.oid);
+        let message = format!("collations are not supported by type {shown}");
+        return Err(Error::client(state::DATATYPE_MISMATCH, message).at(collation.pos));
+    }
+    if matches!(name, "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8" | "C.utf8") {
+        return Ok(None);
+    }
+    if crate::backend::sqlite::system::collation_oid(name).is_none() {
+        let message = format!("collation \"{name}\" for encoding \"UTF8\" does not exist");
+        return Err(Error::client(state::UNDEFINED_OBJECT, message).at(collation.pos));
+    }
+    // Upper and lower case are others there.
+    if ["tr", "az", "lt", "el"].iter().any(|language| name.starts_with(language)) {
+        return Err(Error::unsupported(format!("collation \"{name}\"")).at(collation.pos));
+    }
+    Ok(Some(name.to_owned()))
+}
+
+/// 0A000 for a key that the two back ends would sort differently.
+pub(super) fn ordered_key() -> Error {
+    Error::unsupported("a key column of another collation than \"C\"")
 }
 
 /// Serial types by their names.
@@ -106,6 +140,12 @@ impl Editor<'_> {
             Some(type_oid) => Type::new(type_oid),
             None => column_type(&def.ty, &def.name, &self.catalog)?,
         };
+        let element = crate::value::element_of(ty.oid).unwrap_or(ty.oid);
+        if relation.kind != RelationKind::Temporary
+            && self.catalog.enums.get(element).is_some_and(|made| made.temporary)
+        {
+            return Err(Error::unsupported("a temporary type in a table that lasts"));
+        }
         let attnum = relation.columns.iter().map(|c| c.attnum).max().unwrap_or(0) + 1;
         let mut new = NewColumn {
             column: Column::new(attnum, def.name.clone(), ty),
@@ -113,14 +153,7 @@ impl Editor<'_> {
             constraints: Vec::new(),
         };
         super::create::apart(&mut new.column, relation);
-        if let Some(collation) = &def.collation
-            && !matches!(
-                collation.name.as_str(),
-                "C" | "POSIX" | "default" | "ucs_basic" | "C.UTF-8"
-            )
-        {
-            return Err(Error::unsupported(format!("collation \"{}\"", collation.name)));
-        }
+        new.column.locale = locale(def.collation.as_ref(), ty)?;
         if serial.is_some() {
             self.owned_sequence(&mut new, relation, &SequenceOptions::default(), namer)?;
             new.column.not_null = true;
@@ -208,6 +241,11 @@ impl Editor<'_> {
             Some(name) => name.clone(),
             None => namer.object(&relation.name, Some(&new.column.name), "seq"),
         };
+        let verb = if self.tag == "ALTER TABLE" { "ALTER TABLE" } else { "CREATE TABLE" };
+        self.detail(format!(
+            "{verb} will create implicit sequence \"{name}\" for serial column \"{}.{}\"",
+            relation.name, new.column.name
+        ));
         let mut sequence = sequence::definition(&name, options, Some(new.column.ty))?;
         sequence.oid = self.side.new_oid();
         // No relation is called so: the next start drops what a session left behind.

@@ -4,7 +4,7 @@ use super::{Editor, no_relation, physical};
 use crate::backend::sqlite::adopt::{Namer, constraint_name};
 use crate::backend::sqlite::system::columns_named;
 use crate::error::{Error, Result, state};
-use crate::schema::{Check, Codec, ForeignKey, Relation, RelationKind, Unique};
+use crate::schema::{Check, Codec, Deferral, ForeignKey, Relation, RelationKind, Unique};
 use crate::sql::analyze;
 use crate::sql::ast::{Constraint, ConstraintKind, Name};
 use crate::sql::types;
@@ -65,8 +65,13 @@ impl Editor<'_> {
         relation: &mut Relation,
         namer: &mut Namer,
     ) -> Result<()> {
-        if constraint.deferrable {
-            return Err(Error::unsupported("a deferrable unique constraint"));
+        let deferral = match (constraint.deferrable, constraint.deferred) {
+            (_, true) => Deferral::Deferred,
+            (true, false) => Deferral::Immediate,
+            (false, false) => Deferral::Never,
+        };
+        if index.is_some() && deferral != Deferral::Never {
+            return Err(Error::unsupported("USING INDEX with a deferrable constraint"));
         }
         if let Some(index) = index {
             return use_index(constraint, index, primary, relation);
@@ -88,12 +93,19 @@ impl Editor<'_> {
             positions.iter().for_each(|c| relation.columns[*c].not_null = true);
             relation.primary_key = Some(positions.clone());
         }
+        let verb = if self.tag == "ALTER TABLE" { "ALTER TABLE / ADD" } else { "CREATE TABLE /" };
+        let kind = if primary { "PRIMARY KEY" } else { "UNIQUE" };
+        self.detail(format!(
+            "{verb} {kind} will create implicit index \"{name}\" for table \"{}\"",
+            relation.name
+        ));
         let unique = Unique {
             name,
             oid: self.side.new_oid(),
             columns: positions,
             primary,
             constraint: true,
+            deferral,
         };
         let at = if primary { 0 } else { relation.uniques.len() };
         relation.uniques.insert(at, unique);
@@ -299,6 +311,9 @@ fn foreign_columns(columns: &[String], relation: &Relation) -> Result<Vec<usize>
 /// Refuses types whose equality the stored form does not keep.
 pub(super) fn unique_type(relation: &Relation, position: usize) -> Result<()> {
     let column = &relation.columns[position];
+    if column.locale.is_some() {
+        return Err(super::column::ordered_key());
+    }
     if !types::has_equality(column.ty.oid) {
         let message = format!(
             "data type {} has no default operator class for access method \"btree\"",

@@ -22,8 +22,8 @@ const LABEL_BYTES: usize = 63;
 impl Editor<'_> {
     pub(super) fn create_enum(&mut self, name: &Name, labels: &[String]) -> Result<()> {
         self.tag = "CREATE TYPE".to_owned();
-        self.type_schema(name)?;
-        self.check_type_free(&name.name)?;
+        let temporary = self.target_schema(name, false)?;
+        self.check_type_free(&name.name, temporary)?;
         let mut made: Vec<Label> = Vec::with_capacity(labels.len());
         for (label, order) in labels.iter().zip(1u16..) {
             check_label(label)?;
@@ -37,10 +37,10 @@ impl Editor<'_> {
         }
         let serial = self.side.new_oid();
         let oid = self.catalog.enums.new_oid(&name.name, serial);
-        let ty = EnumType { oid, name: name.name.clone(), labels: made, fresh: true };
+        let ty = EnumType { oid, name: name.name.clone(), labels: made, fresh: true, temporary };
         let list: Vec<String> = labels.iter().map(|l| literal(l)).collect();
         let text = format!("CREATE TYPE {} AS ENUM ({})", printed(&name.name), list.join(", "));
-        self.postgres.push(text);
+        self.ship_type(temporary, text);
         self.keep_enum(ty)
     }
 
@@ -80,6 +80,9 @@ impl Editor<'_> {
                 found + usize::from(after)
             }
         };
+        if ty.temporary {
+            return Err(Error::unsupported("changing a temporary type"));
+        }
         let before = at.checked_sub(1).and_then(|i| ty.labels.get(i)).map(|l| l.order);
         let behind = ty.labels.get(at).map(|l| l.order);
         let order = match (before, behind) {
@@ -106,6 +109,9 @@ impl Editor<'_> {
     }
 
     fn rename_label(&mut self, mut ty: EnumType, from: &str, to: &str) -> Result<()> {
+        if ty.temporary {
+            return Err(Error::unsupported("changing a temporary type"));
+        }
         let at = ty.position(from).ok_or_else(|| no_label(from))?;
         check_label(to)?;
         if ty.position(to).is_some() {
@@ -158,7 +164,10 @@ impl Editor<'_> {
         self.tag = "ALTER TYPE".to_owned();
         let found = self.existing_enum(name)?;
         let mut ty = EnumType::clone(&found);
-        self.check_type_free(to)?;
+        if ty.temporary {
+            return Err(Error::unsupported("changing a temporary type"));
+        }
+        self.check_type_free(to, false)?;
         let (old, new) = (quote_ident(&ty.name), quote_ident(to));
         // A default ends in the type's name; anywhere else a name is not surely the type's.
         let ending = [format!("::{old}"), format!("::public.{old}")];
@@ -202,6 +211,9 @@ impl Editor<'_> {
                 );
                 return Err(Error::client(state::DEPENDENT_OBJECTS_STILL_EXIST, message));
             }
+            if self.drop_composite(name, cascade)? {
+                continue;
+            }
             let Some(ty) = self.catalog.enums.named(&name.name).cloned() else {
                 self.missing(&name.name, "type", if_exists, state::UNDEFINED_OBJECT)?;
                 continue;
@@ -230,7 +242,7 @@ impl Editor<'_> {
             Arc::make_mut(&mut self.catalog.enums).remove(ty.oid);
             forget_type(self.writer, ty.oid)?;
             self.changed = true;
-            self.postgres.push(format!("DROP TYPE {}", printed(&ty.name)));
+            self.ship_type(ty.temporary, format!("DROP TYPE {}", printed(&ty.name)));
         }
         Ok(())
     }
@@ -239,6 +251,9 @@ impl Editor<'_> {
     fn existing_enum(&self, name: &Name) -> Result<Arc<EnumType>> {
         let found = match name.schema.as_deref() {
             None | Some("public") => self.catalog.enums.named(&name.name),
+            Some(schema) if schema.starts_with("pg_temp") => {
+                self.catalog.enums.named(&name.name).filter(|ty| ty.temporary)
+            }
             Some(_) => None,
         };
         found.cloned().ok_or_else(|| {
@@ -251,17 +266,20 @@ impl Editor<'_> {
         })
     }
 
-    fn type_schema(&self, name: &Name) -> Result<()> {
-        if self.target_schema(name, false)? {
-            return Err(Error::unsupported("a type in the temporary schema"));
+    /// The same change for PostgreSQL, which knows nothing of temporary types.
+    pub(super) fn ship_type(&mut self, temporary: bool, text: String) {
+        if !temporary {
+            self.postgres.push(text);
         }
-        Ok(())
     }
 
-    fn check_type_free(&self, name: &str) -> Result<()> {
-        let taken = self.catalog.enums.named(name).is_some()
-            || self.catalog.relations.contains_key(name)
-            || self.catalog.sequences.contains_key(name);
+    pub(super) fn check_type_free(&self, name: &str, temporary: bool) -> Result<()> {
+        let enums = &self.catalog.enums;
+        let taken = enums.named(name).is_some_and(|ty| ty.temporary == temporary)
+            || enums.composite_named(name).is_some_and(|ty| ty.temporary == temporary)
+            || (temporary && self.temporary.contains_key(name))
+            || (!temporary && self.catalog.relations.contains_key(name))
+            || (!temporary && self.catalog.sequences.contains_key(name));
         if taken {
             let message = format!("type \"{name}\" already exists");
             return Err(Error::client(state::DUPLICATE_OBJECT, message));
@@ -275,14 +293,16 @@ impl Editor<'_> {
 
     fn keep_enum(&mut self, ty: EnumType) -> Result<()> {
         self.changed = true;
-        save_type(self.writer, &ty)?;
+        if !ty.temporary {
+            save_type(self.writer, &ty)?;
+        }
         publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
         Arc::make_mut(&mut self.catalog.enums).insert(ty);
         Ok(())
     }
 
     /// Tables with a column of the type or of arrays of it.
-    fn users_of(&self, ty: u32) -> Vec<Arc<Relation>> {
+    pub(super) fn users_of(&self, ty: u32) -> Vec<Arc<Relation>> {
         self.temporary
             .values()
             .chain(self.catalog.relations.values())
@@ -317,8 +337,9 @@ pub fn settle(catalog: &mut Arc<Catalog>) {
         ty.labels.iter_mut().for_each(|l| l.fresh = false);
         ty
     });
-    let mut enums = Enums::default();
-    settled.for_each(|ty| enums.insert(ty));
+    let settled: Vec<EnumType> = settled.collect();
+    let mut enums = Enums::clone(&catalog.enums);
+    settled.into_iter().for_each(|ty| enums.insert(ty));
     catalog.enums = Arc::new(enums);
 }
 
@@ -326,7 +347,7 @@ fn uses(column: u32, ty: u32) -> bool {
     column == ty || enum_of_array(column) == Some(ty)
 }
 
-fn printed(name: &str) -> String {
+pub(super) fn printed(name: &str) -> String {
     format!("public.{}", quote_ident(name))
 }
 

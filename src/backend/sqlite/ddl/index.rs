@@ -4,9 +4,10 @@ use super::{Editor, physical, plain};
 use crate::backend::sqlite::adopt::{Namer, index_definition};
 use crate::backend::sqlite::catalog::quoted;
 use crate::error::{Error, Result, state};
-use crate::schema::{Index, IndexExtras, IndexKey, Relation, RelationKind, Unique};
+use crate::schema::{Deferral, Index, IndexExtras, IndexKey, Relation, RelationKind, Unique};
 use crate::sql::analyze;
 use crate::sql::ast::{CreateIndex, ExprKind};
+use crate::sql::ir::folded;
 use crate::sql::stored::Key;
 use crate::value::oid;
 
@@ -77,7 +78,8 @@ impl Editor<'_> {
             for column in &columns {
                 super::constraint::unique_type(relation, *column)?;
             }
-            let unique = Unique { name, oid, columns, primary: false, constraint: false };
+            let deferral = Deferral::Never;
+            let unique = Unique { name, oid, columns, primary: false, constraint: false, deferral };
             self.make_unique_index(relation, &unique)?;
             let text = crate::backend::sqlite::system::index_text(relation, &unique);
             relation.uniques.push(unique);
@@ -97,6 +99,9 @@ impl Editor<'_> {
         index.definition = index_definition(relation, &index);
         let file_name = self.free_in_file(&index.name, oid, relation.schema == "pg_temp")?;
         let sql = if listed { None } else { index_sql(relation, &index, &file_name) };
+        if sql.is_some() {
+            self.check_folding(relation, &index)?;
+        }
         match sql {
             Some(sql) => self.make_index(&index.name, index.unique, &sql)?,
             None if index.unique => {
@@ -107,6 +112,29 @@ impl Editor<'_> {
         let text = index.definition.clone();
         relation.indexes.push(index);
         Ok(text)
+    }
+
+    /// Rows that are there must be such as SQLite folds as PostgreSQL does.
+    fn check_folding(&self, relation: &Relation, index: &Index) -> Result<()> {
+        for key in index.keys.iter().filter(|_| index.unique) {
+            let IndexKey::Expression(text, _) = key else { continue };
+            let expr = analyze::expression(text, relation, &self.context())?;
+            let Some((upper, text)) = folded(expr) else { continue };
+            let Some(inner) = plain::value(&text, relation, plain::Integers::Compared) else {
+                continue;
+            };
+            let sql = format!(
+                "SELECT 1 FROM {}.{} WHERE pg_folds_otherwise({inner}, {}) LIMIT 1",
+                super::rebuild::schema_of(relation),
+                quoted(&relation.sqlite_name),
+                u8::from(upper)
+            );
+            if self.writer.query_row(&sql, &[])?.is_some() {
+                let what = "a unique index over letters beyond ASCII of other case";
+                return Err(Error::unsupported(what));
+            }
+        }
+        Ok(())
     }
 
     fn index_keys(&self, create: &CreateIndex, relation: &Relation) -> Result<Vec<IndexKey>> {
@@ -227,7 +255,14 @@ pub(super) fn index_sql(relation: &Relation, index: &Index, file_name: &str) -> 
             }
             IndexKey::Expression(text, descending) => {
                 let expr = analyze::expression(text, relation, &plain::bare_context()).ok()?;
-                let printed = plain::value(&expr, relation, plain::Integers::Compared)?;
+                let printed = match folded(expr.clone()).filter(|_| index.unique) {
+                    // The plans of writes refuse what SQLite would fold otherwise.
+                    Some((upper, text)) => {
+                        let inner = plain::value(&text, relation, plain::Integers::Compared)?;
+                        format!("{}({inner})", if upper { "upper" } else { "lower" })
+                    }
+                    None => plain::value(&expr, relation, plain::Integers::Compared)?,
+                };
                 keys.push(Key {
                     column: None,
                     expression: printed,

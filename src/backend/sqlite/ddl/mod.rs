@@ -9,6 +9,7 @@ mod alter;
 mod alter_constraint;
 mod column;
 pub(crate) mod comment;
+pub(crate) mod composite;
 mod constraint;
 mod create;
 mod drop;
@@ -72,6 +73,8 @@ pub struct Applied {
     pub tag: String,
     /// Notices for the client.
     pub notices: Vec<Error>,
+    /// What is said at level DEBUG1.
+    pub details: Vec<Error>,
     /// The same change for PostgreSQL; also noted in the journal.
     pub postgres: Vec<String>,
 }
@@ -114,6 +117,7 @@ struct Editor<'a> {
     freeze: &'a dyn Fn(&Frozen) -> Result<Cell>,
     tag: String,
     notices: Vec<Error>,
+    details: Vec<Error>,
     postgres: Vec<String>,
     /// TRUNCATE is an event of its own in the journal.
     event: Option<Event>,
@@ -131,6 +135,7 @@ impl<'a> Editor<'a> {
             freeze: environment.freeze,
             tag: String::new(),
             notices: Vec::new(),
+            details: Vec::new(),
             postgres: Vec::new(),
             event: None,
             changed: false,
@@ -165,6 +170,7 @@ impl<'a> Editor<'a> {
                 self.create_extension(name, *if_not_exists)
             }
             Ddl::CreateEnum { name, labels } => self.create_enum(name, labels),
+            Ddl::CreateComposite { name, fields } => self.create_composite(name, fields),
             Ddl::AlterEnum { name, change } => self.alter_enum(name, change),
             Ddl::Drop { kind, names, if_exists, cascade } => {
                 self.drop_objects(*kind, names, *if_exists, *cascade)
@@ -219,6 +225,7 @@ impl<'a> Editor<'a> {
             temporary: Arc::new(std::mem::take(&mut self.temporary)),
             tag: std::mem::take(&mut self.tag),
             notices: std::mem::take(&mut self.notices),
+            details: std::mem::take(&mut self.details),
             postgres: std::mem::take(&mut self.postgres),
         })
     }
@@ -253,6 +260,11 @@ impl<'a> Editor<'a> {
 
     fn notice(&mut self, state: SqlState, message: impl Into<String>) {
         self.notices.push(Error::client(state, message.into()));
+    }
+
+    /// What PostgreSQL tells at level DEBUG1.
+    fn detail(&mut self, message: impl Into<String>) {
+        self.details.push(Error::client(SqlState(*b"00000"), message.into()));
     }
 
     fn context(&self) -> Context<'_> {

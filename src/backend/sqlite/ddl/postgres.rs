@@ -88,6 +88,9 @@ fn options(sequence: &Sequence) -> String {
 pub fn column(column: &Column, catalog: &Catalog) -> String {
     let mut text =
         format!("{} {}", quote_ident(&column.name), format_type(column.ty.oid, column.ty.typmod));
+    if let Some(locale) = &column.locale {
+        text.push_str(&format!(" COLLATE pg_catalog.{}", quote_ident(locale)));
+    }
     if let Some(generated) = &column.generated {
         // PostgreSQL 15 knows stored ones only.
         text.push_str(&format!(" GENERATED ALWAYS AS ({}) STORED", generated.expression));

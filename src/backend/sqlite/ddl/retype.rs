@@ -5,7 +5,7 @@
 //! rebuild.
 
 use super::alter::type_text;
-use super::column::column_type;
+use super::column::{column_type, locale, ordered_key};
 use super::rebuild::{Rebuild, schema_of};
 use super::{Editor, no_column, physical, postgres, run};
 use crate::backend::sqlite::catalog::{quoted, rows};
@@ -25,7 +25,7 @@ impl Editor<'_> {
         &mut self,
         mut relation: Relation,
         column: &str,
-        to: &TypeName,
+        (to, collation): (&TypeName, Option<&Name>),
         using: Option<&(Expr, String)>,
     ) -> Result<()> {
         let Some(position) = relation.column(column) else {
@@ -37,7 +37,12 @@ impl Editor<'_> {
             return Err(Error::unsupported("ALTER TYPE of a generated column"));
         }
         self.check_unused(&relation, position)?;
-        let mut changed = Column { ty, codec: Codec::for_new(ty), ..current.clone() };
+        let locale = locale(collation, ty)?;
+        let keyed = relation.uniques.iter().any(|u| u.columns.contains(&position));
+        if locale.is_some() && keyed {
+            return Err(ordered_key());
+        }
+        let mut changed = Column { ty, codec: Codec::for_new(ty), locale, ..current.clone() };
         if using.is_none() && widens(&current, ty) {
             changed.codec = current.codec;
             relation.columns[position] = changed;
@@ -78,8 +83,11 @@ impl Editor<'_> {
         let column = &relation.columns[position];
         // PostgreSQL converts its own rows by the same expression.
         let using = using.map_or_else(String::new, |text| format!(" USING {text}"));
+        let locale = column.locale.as_ref();
+        let collate =
+            locale.map_or_else(String::new, |l| format!(" COLLATE pg_catalog.{}", quote_ident(l)));
         let text = format!(
-            "ALTER TABLE {} ALTER COLUMN {} TYPE {}{using}",
+            "ALTER TABLE {} ALTER COLUMN {} TYPE {}{collate}{using}",
             postgres::name(&relation),
             quote_ident(&column.name),
             type_text(column)

@@ -2,7 +2,7 @@
 
 use super::args::{Args, boolean, logical};
 use super::cast::{start_of, to_local, to_utc};
-use super::{Def, session, strict};
+use super::{Def, session, strict, volatile};
 use crate::error::{Error, Result, state};
 use crate::value::{Cell, Datum, Interval, datetime, oid};
 
@@ -15,6 +15,10 @@ pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const EPOCH_DAYS: i64 = 10_957;
 
 pub(super) const FUNCTIONS: &[Def] = &[
+    volatile("pg_clock_timestamp", 0, |_| match session::current().clock.as_ref() {
+        Some(watch) => logical(&Datum::Timestamptz(watch.0.postgres_micros()), oid::TIMESTAMPTZ),
+        None => Err(Error::unsupported("clock_timestamp() here")),
+    }),
     // The start of the session's transaction.
     strict("pg_now", 0, |_| match session::current().style.now {
         Some(micros) => timestamptz(micros),

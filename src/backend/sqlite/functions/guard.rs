@@ -2,9 +2,16 @@
 //! stored schema cannot carry, and rows that one INSERT would touch twice.
 
 use super::args::owned;
-use super::{Def, lenient, volatile};
+use super::{Def, lenient, strict, volatile};
 use crate::backend::sqlite::errors::not_null_violation;
 use crate::error::{Error, Object, SqlState, state};
+use crate::value::Cell;
+
+/// Whether PostgreSQL's lower() or upper() changes more than letters of ASCII.
+fn folds_otherwise(text: &str, upper: bool) -> bool {
+    let fold = if upper { super::string::upper } else { super::string::lower };
+    text.chars().any(|c| !c.is_ascii() && fold(c) != c)
+}
 
 pub(super) const FUNCTIONS: &[Def] = &[
     // pg_checked(value, condition, table, constraint): NULL passes, as in PostgreSQL.
@@ -22,6 +29,19 @@ pub(super) const FUNCTIONS: &[Def] = &[
             }));
         }
         Ok(owned(a.cell(0)))
+    }),
+    // pg_folds(value, text, upper, index): refused where SQLite's own lower() or upper(), over
+    // which the index is, gives another text than PostgreSQL's.
+    lenient("pg_folds", 4, |a| {
+        if !a.is_null(1) && folds_otherwise(a.text(1)?, a.bool(2)?) {
+            let index = a.text(3)?;
+            let what = format!("a letter beyond ASCII under unique index \"{index}\"");
+            return Err(Error::unsupported(what));
+        }
+        Ok(owned(a.cell(0)))
+    }),
+    strict("pg_folds_otherwise", 2, |a| {
+        Ok(Cell::Integer(i64::from(folds_otherwise(a.text(0)?, a.bool(1)?))))
     }),
     // pg_required(value, table, column): SQLite would give a NULL key a number of its own.
     lenient("pg_required", 3, |a| {

@@ -7,7 +7,8 @@ use super::{Def, strict};
 use crate::error::Result;
 use crate::schema::Codec;
 use crate::value::{
-    Cell, CellRef, Datum, Type, array, element_of, is_enum, oid, sort_key, storage,
+    Cell, CellRef, Datum, Type, array, composite, element_of, is_composite, is_enum, oid, sort_key,
+    storage,
 };
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -17,6 +18,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     // The last argument of these two is the type's OID.
     strict("pg_text_key", 2, |a| comparable(a.cell(0), a.oid(1)?)),
     strict("pg_enum_key", 2, |a| comparable(a.cell(0), a.oid(1)?)),
+    strict("pg_record_key", 1, |a| comparable(a.cell(0), oid::RECORD)),
     strict("pg_array_key", 2, |a| {
         let mut out = Vec::new();
         array_key(a, a.oid(1)?, &mut out)?;
@@ -46,6 +48,17 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
             other => owned(other),
         }),
         label if is_enum(label) => super::enums::position(label, cell),
+        row if is_composite(row) => match cell {
+            CellRef::Text(text) => {
+                let mut out = Vec::new();
+                for (ty, value) in composite::decode(&String::from_utf8_lossy(text))? {
+                    push_key(&value, ty, &mut out)?;
+                }
+                out.push(0);
+                Ok(Cell::Blob(out))
+            }
+            _ => Ok(Cell::Null),
+        },
         other => match element_of(other) {
             Some(element) => match cell {
                 CellRef::Text(text) => {
@@ -92,22 +105,28 @@ fn array_key(a: &Args<'_>, element: u32, out: &mut Vec<u8>) -> Result<()> {
 fn elements_key(items: Vec<array::Item>, element: u32, out: &mut Vec<u8>) -> Result<()> {
     let dimensions = array::dimensions(&items);
     for item in &array::flatten(items) {
-        if item.is_null() {
-            out.push(3);
-            continue;
-        }
-        out.push(2);
-        let key = comparable(item.as_ref(), element)?;
-        if matches!(element, oid::FLOAT4 | oid::FLOAT8) && matches!(key, Cell::Text(_)) {
-            // NaN: greater than every number.
-            out.extend_from_slice(&[0xff; 8]);
-        } else {
-            cell_key(&key, out);
-        }
+        push_key(item, element, out)?;
     }
     out.push(0);
     out.push(dimensions.len() as u8);
     dimensions.iter().for_each(|n| out.extend_from_slice(&(*n as u32).to_be_bytes()));
+    Ok(())
+}
+
+/// The key of one element or field.
+fn push_key(item: &Cell, type_oid: u32, out: &mut Vec<u8>) -> Result<()> {
+    if item.is_null() {
+        out.push(3);
+        return Ok(());
+    }
+    out.push(2);
+    let key = comparable(item.as_ref(), type_oid)?;
+    if matches!(type_oid, oid::FLOAT4 | oid::FLOAT8) && matches!(key, Cell::Text(_)) {
+        // NaN: greater than every number.
+        out.extend_from_slice(&[0xff; 8]);
+    } else {
+        cell_key(&key, out);
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns what they compute and how they fail. They take and return logical cells (see
 //! `value`). They must never override a built-in of SQLite, and never reach a connection,
-//! the network or a clock. Which PostgreSQL function each one stands for is data:
+//! the network or a clock but the session's. Which PostgreSQL function each one stands for is data:
 //! `sql::print::sqlite::registry`. Start at [`install`].
 
 mod aggregate;
@@ -32,6 +32,7 @@ mod ordered;
 mod parts;
 mod pattern;
 mod periods;
+mod record;
 mod regexp;
 mod search;
 mod sequence;
@@ -101,6 +102,7 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         guard::FUNCTIONS,
         codec::FUNCTIONS,
         key::FUNCTIONS,
+        record::FUNCTIONS,
         enums::FUNCTIONS,
         network::FUNCTIONS,
         bits::FUNCTIONS,

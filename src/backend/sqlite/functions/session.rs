@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::backend::sqlite::draws::Draws;
+use crate::clock::Clock;
 use crate::schema::Catalog;
 use crate::value::Style;
 
@@ -21,6 +22,18 @@ pub struct Session {
     pub catalog: Option<Arc<Catalog>>,
     /// The sequences, while a statement runs that moves them row by row.
     pub draws: Option<Arc<Draws>>,
+    /// What clock_timestamp() of each row reads.
+    pub clock: Option<Watch>,
+}
+
+/// A clock that a session lends to the functions of its statement.
+#[derive(Clone)]
+pub struct Watch(pub Clock);
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 thread_local! {

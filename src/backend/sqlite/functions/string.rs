@@ -88,7 +88,7 @@ pub(super) fn lower(c: char) -> char {
     }
 }
 
-fn upper(c: char) -> char {
+pub(super) fn upper(c: char) -> char {
     let mut mapped = c.to_uppercase();
     match (mapped.next(), mapped.next()) {
         (Some(one), None) => one,

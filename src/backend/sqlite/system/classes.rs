@@ -8,6 +8,7 @@ use super::rows::{Maker, Row, flag, int, shape, text};
 use super::types::{Facts, facts};
 use super::{Core, fixed};
 use crate::schema::{Column, Identity, IndexKey, Relation, RelationKind, Sequence, system};
+use crate::value::composite::CompositeType;
 use crate::value::{Cell, oid};
 
 const CLASS_COLUMNS: [&str; 20] = [
@@ -44,13 +45,15 @@ struct Class<'a> {
     rules: bool,
     triggers: bool,
     temporary: bool,
+    /// Access method of an index.
+    method: i64,
 }
 
 impl Class<'_> {
     fn row(&self, maker: &Maker) -> Row {
         let (method, stored) = match self.kind {
             "r" => (2, true),
-            "i" => (403, true),
+            "i" => (self.method, true),
             _ => (0, self.kind == "S"),
         };
         let identity = match (self.kind, self.namespace) {
@@ -62,7 +65,7 @@ impl Class<'_> {
             int(self.oid),
             text(self.name),
             int(self.namespace),
-            int(if matches!(self.kind, "r" | "v") { self.oid } else { 0 }),
+            int(if matches!(self.kind, "r" | "v" | "c") { self.oid } else { 0 }),
             int(fixed::OWNER),
             int(method),
             int(if stored { self.oid } else { 0 }),
@@ -110,6 +113,7 @@ fn class_of(relation: &Relation, referenced: bool) -> Class<'_> {
             || !relation.triggers.is_empty()
             || !relation.foreign_keys.is_empty(),
         temporary: relation.kind == RelationKind::Temporary,
+        method: 0,
     }
 }
 
@@ -139,9 +143,14 @@ pub(super) fn pg_class(core: &Core) -> Vec<Row> {
         rows.extend(indexes(relation).map(|index| {
             let columns = match index {
                 IndexRef::Unique(u) => u.columns.len(),
-                IndexRef::Plain(i) => i.keys.len(),
+                IndexRef::Plain(i) => i.keys.len() + i.extras.include.len(),
+            };
+            let method = match index {
+                IndexRef::Unique(_) => 403,
+                IndexRef::Plain(i) => super::constraints::method_of(i),
             };
             let class = Class {
+                method,
                 oid: index.oid(),
                 name: index.name(),
                 namespace,
@@ -157,7 +166,24 @@ pub(super) fn pg_class(core: &Core) -> Vec<Row> {
         }));
     }
     rows.extend(core.catalog.sequences.values().map(|s| sequence_class(s).row(&maker)));
+    rows.extend(core.catalog.enums.composites().map(|ty| composite_class(ty).row(&maker)));
     rows
+}
+
+fn composite_class(ty: &CompositeType) -> Class<'_> {
+    Class {
+        oid: ty.oid,
+        name: &ty.name,
+        namespace: if ty.temporary { fixed::PG_TEMP } else { fixed::PUBLIC },
+        kind: "c",
+        columns: ty.fields.len(),
+        indexed: false,
+        checks: 0,
+        rules: false,
+        triggers: false,
+        temporary: ty.temporary,
+        method: 0,
+    }
 }
 
 fn sequence_class(sequence: &Sequence) -> Class<'_> {
@@ -172,6 +198,7 @@ fn sequence_class(sequence: &Sequence) -> Class<'_> {
         rules: false,
         triggers: false,
         temporary: false,
+        method: 0,
     }
 }
 
@@ -232,8 +259,21 @@ fn attribute(maker: &Maker, relation: u32, number: i64, column: &Column) -> Row 
         }),
         text(if generated { "s" } else { "" }),
         flag(true),
-        int(facts.collation),
+        int(match column.locale.as_deref().and_then(collation_oid) {
+            Some(own) => own,
+            None => facts.collation,
+        }),
     ])
+}
+
+/// The OID of one of PostgreSQL's collations.
+pub(crate) fn collation_oid(name: &str) -> Option<i64> {
+    let table = super::data::builtin("pg_collation")?;
+    let row = table.find("collname", &Cell::Text(name.to_owned())).into_iter().next()?;
+    match row.first() {
+        Some(Cell::Integer(found)) => Some(*found),
+        _ => None,
+    }
 }
 
 /// Columns of system tables collate as "C".
@@ -283,6 +323,7 @@ fn index_columns(relation: &Relation, index: IndexRef<'_>) -> Vec<Column> {
                     Some(Column::new(0, name, crate::value::Type::new(oid::TEXT)))
                 }
             })
+            .chain(index.extras.include.iter().filter_map(|name| plain(&relation.column(name)?)))
             .collect(),
     }
 }
@@ -316,6 +357,12 @@ pub(super) fn pg_attribute(core: &Core) -> Vec<Row> {
     for sequence in core.catalog.sequences.values() {
         let numbered = (1_i64..).zip(&columns);
         rows.extend(numbered.map(|(n, c)| attribute(&maker, sequence.oid, n, c)));
+    }
+    for ty in core.catalog.enums.composites() {
+        for (number, field) in (1_i16..).zip(&ty.fields) {
+            let column = Column::new(number, field.name.clone(), field.full_type());
+            rows.push(attribute(&maker, ty.oid, i64::from(number), &column));
+        }
     }
     rows
 }
@@ -463,7 +510,7 @@ pub(super) fn pg_namespace(core: &Core) -> Vec<Row> {
         (fixed::PUBLIC, "public"),
         (fixed::INFORMATION_SCHEMA, "information_schema"),
     ];
-    if !core.temporary.is_empty() {
+    if core.has_temporary() {
         names.push((fixed::PG_TEMP, "pg_temp_1"));
     }
     let owner = fixed::OWNER;

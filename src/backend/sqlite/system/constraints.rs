@@ -9,7 +9,7 @@ use super::classes::namespace_of;
 use super::describe::{IndexRef, indexes};
 use super::rows::{Maker, Row, flag, int, list, shape, text};
 use super::types::facts;
-use crate::schema::{Action, Check, ForeignKey, Index, IndexKey, Relation, Unique};
+use crate::schema::{Action, Check, Deferral, ForeignKey, Index, IndexKey, Relation, Unique};
 use crate::value::{Cell, oid};
 
 /// Attribute numbers of columns given by position.
@@ -111,8 +111,8 @@ fn of_unique<'a>(relation: &Relation, unique: &'a Unique) -> Constraint<'a> {
         name: &unique.name,
         kind: if unique.primary { "p" } else { "u" },
         index: unique.oid,
-        deferrable: false,
-        deferred: false,
+        deferrable: unique.deferral != Deferral::Never,
+        deferred: unique.deferral == Deferral::Deferred,
         valid: true,
         parent: 0,
         actions: [" ", " ", " "],
@@ -270,10 +270,12 @@ pub(super) fn pg_index(core: &Core) -> Vec<Row> {
                 _ => Cell::Null,
             };
             let count = i64::try_from(keys.len()).unwrap_or_default();
+            let included = included(relation, index);
+            let all = count + i64::try_from(included.len()).unwrap_or_default();
             rows.push(maker.row([
                 int(index.oid()),
                 int(relation.oid),
-                int(count),
+                int(all),
                 int(count),
                 flag(unique),
                 flag(primary),
@@ -281,7 +283,7 @@ pub(super) fn pg_index(core: &Core) -> Vec<Row> {
                 flag(true),
                 flag(true),
                 flag(true),
-                list(keys.iter().map(|k| k.0)),
+                list(keys.iter().map(|k| k.0).chain(included)),
                 list(keys.iter().map(|k| k.1)),
                 list(keys.iter().map(|k| k.2)),
                 list(keys.iter().map(|k| k.3)),
@@ -310,16 +312,57 @@ fn keys(relation: &Relation, index: IndexRef<'_>) -> Vec<(i64, i64, i64, i64)> {
         IndexRef::Plain(index) => index
             .keys
             .iter()
-            .map(|key| match key {
-                IndexKey::Column(position, descending) => column(position, *descending),
-                IndexKey::Expression(_, descending) => {
-                    let text = facts(oid::TEXT);
-                    let option = if *descending { DESCENDING } else { 0 };
-                    let collation = text.as_ref().map_or(0, |f| f.collation);
-                    (0, collation, text.as_ref().map_or(0, |f| f.btree), option)
+            .enumerate()
+            .map(|(at, key)| {
+                let (number, collation, class, mut option) = match key {
+                    IndexKey::Column(position, descending) => column(position, *descending),
+                    IndexKey::Expression(_, descending) => {
+                        let text = facts(oid::TEXT);
+                        let option = if *descending { DESCENDING } else { 0 };
+                        let collation = text.as_ref().map_or(0, |f| f.collation);
+                        (0, collation, text.as_ref().map_or(0, |f| f.btree), option)
+                    }
+                };
+                if let Some(first) = index.extras.nulls_first.get(at).copied().flatten() {
+                    option = option & 1 | if first { 2 } else { 0 };
                 }
+                let named = index.extras.opclasses.get(at).filter(|name| !name.is_empty());
+                let class = named.and_then(|name| class_by_name(name, index)).unwrap_or(class);
+                (number, collation, class, option)
             })
             .collect(),
+    }
+}
+
+/// Attribute numbers of INCLUDE columns.
+fn included(relation: &Relation, index: IndexRef<'_>) -> Vec<i64> {
+    let IndexRef::Plain(index) = index else { return Vec::new() };
+    let columns = index.extras.include.iter().filter_map(|name| relation.column(name));
+    columns.map(|at| i64::from(relation.columns[at].attnum)).collect()
+}
+
+/// OID of an index's access method.
+pub(super) fn method_of(index: &Index) -> i64 {
+    match index.extras.method.as_str() {
+        "hash" => 405,
+        "gist" => 783,
+        "gin" => 2742,
+        "spgist" => 4000,
+        "brin" => 3580,
+        _ => 403,
+    }
+}
+
+/// OID of an operator class by name.
+fn class_by_name(name: &str, index: &Index) -> Option<i64> {
+    let classes = super::data::builtin("pg_opclass")?;
+    let bare = name.rsplit('.').next().unwrap_or(name);
+    let rows = classes.find("opcname", &Cell::Text(bare.to_owned()));
+    let method = Cell::Integer(method_of(index));
+    let row = rows.into_iter().find(|row| *classes.get(row, "opcmethod") == method)?;
+    match classes.get(&row, "oid") {
+        Cell::Integer(found) => Some(*found),
+        _ => None,
     }
 }
 

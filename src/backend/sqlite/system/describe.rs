@@ -1,6 +1,6 @@
 //! Definitions of constraints and indexes as PostgreSQL's `pg_get_*def` functions print them.
 
-use crate::schema::{Action, Check, ForeignKey, Index, Relation, Unique};
+use crate::schema::{Action, Check, Deferral, ForeignKey, Index, Relation, Unique};
 
 /// A name, quoted when PostgreSQL would quote it.
 pub fn quote_ident(name: &str) -> String {
@@ -51,7 +51,16 @@ fn joined(relation: &Relation, columns: &[usize]) -> String {
 /// `PRIMARY KEY (a)` or `UNIQUE (a, b)`.
 pub fn unique_text(relation: &Relation, unique: &Unique) -> String {
     let word = if unique.primary { "PRIMARY KEY" } else { "UNIQUE" };
-    format!("{word} ({})", joined(relation, &unique.columns))
+    format!("{word} ({}){}", joined(relation, &unique.columns), deferral_text(unique.deferral))
+}
+
+/// ` DEFERRABLE INITIALLY DEFERRED`, or nothing.
+pub fn deferral_text(deferral: Deferral) -> &'static str {
+    match deferral {
+        Deferral::Never => "",
+        Deferral::Immediate => " DEFERRABLE",
+        Deferral::Deferred => " DEFERRABLE INITIALLY DEFERRED",
+    }
 }
 
 /// `CHECK ((expression))`

@@ -125,7 +125,7 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("pg_is_in_recovery", LOOSE, |_, _, _| Ok(Cell::Integer(0))),
     ("pg_is_other_temp_schema", STRICT, |_, _, _| Ok(Cell::Integer(0))),
     ("pg_my_temp_schema", LOOSE, |_, s, _| {
-        Ok(Cell::Integer(if s.temporary.is_empty() { 0 } else { i64::from(fixed::PG_TEMP) }))
+        Ok(Cell::Integer(if s.has_temporary() { i64::from(fixed::PG_TEMP) } else { 0 }))
     }),
     ("pg_tablespace_location", STRICT, |_, _, _| Ok(text(""))),
     ("pg_relation_filenode", STRICT, |_, _, a| Ok(a.int(0).map_or(Cell::Null, Cell::Integer))),
@@ -466,7 +466,7 @@ fn namespaces(core: &Core) -> Vec<(&'static str, u32)> {
         ("public", fixed::PUBLIC),
         ("information_schema", fixed::INFORMATION_SCHEMA),
     ];
-    if !core.temporary.is_empty() {
+    if core.has_temporary() {
         all.push(("pg_temp_1", fixed::PG_TEMP));
     }
     all

@@ -10,7 +10,7 @@ use super::describe::action_text;
 use super::named::{is_view, schema_name, view_text};
 use super::rows::{Maker, Row, int, maybe, text};
 use super::types::{facts, format_type};
-use crate::schema::{Column, Identity, Relation, RelationKind, Sequence, system};
+use crate::schema::{Column, Deferral, Identity, Relation, RelationKind, Sequence, system};
 use crate::value::enums::enum_of_array;
 use crate::value::{Cell, Type, is_enum, oid};
 
@@ -342,7 +342,9 @@ fn constraints(relation: &Relation) -> Vec<(String, &'static str, bool, bool)> {
     let mut found = Vec::new();
     for unique in relation.uniques.iter().filter(|u| u.constraint) {
         let kind = if unique.primary { "PRIMARY KEY" } else { "UNIQUE" };
-        found.push((unique.name.clone(), kind, false, false));
+        let deferral = unique.deferral;
+        let (may, is) = (deferral != Deferral::Never, deferral == Deferral::Deferred);
+        found.push((unique.name.clone(), kind, may, is));
     }
     for key in &relation.foreign_keys {
         found.push((key.name.clone(), "FOREIGN KEY", key.deferrable, key.deferred));

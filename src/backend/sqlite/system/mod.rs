@@ -28,9 +28,12 @@ use parking_lot::{Mutex, RwLock};
 use crate::error::{Error, Result};
 use crate::schema::{Catalog, Relation};
 
+pub(crate) use classes::collation_oid;
 pub(crate) use constraints::columns_named;
 pub(crate) use describe::{action_text, is_call};
-pub use describe::{check_text, foreign_key_text, index_text, quote_ident, unique_text};
+pub use describe::{
+    check_text, deferral_text, foreign_key_text, index_text, quote_ident, unique_text,
+};
 pub use functions::{is_catalog_function, reg_value};
 pub use live::Live;
 pub use types::format_type;
@@ -49,7 +52,8 @@ pub(crate) mod fixed {
     pub(crate) const INFORMATION_SCHEMA: u32 = 13207;
     pub(crate) const PG_TEMP: u32 = 16383;
     pub(crate) const OWNER: u32 = 10;
-    pub(crate) const DATABASE: u32 = 5;
+    pub(crate) const POSTGRES: u32 = 5;
+    pub(crate) const DATABASE: u32 = 16_382;
     pub(crate) const TABLESPACE: u32 = 1663;
 }
 
@@ -141,6 +145,11 @@ impl Core {
     /// User relations, temporary ones first.
     pub(crate) fn user_relations(&self) -> impl Iterator<Item = &Arc<Relation>> {
         self.temporary.values().chain(self.catalog.relations.values())
+    }
+
+    /// Whether the session has a temporary schema.
+    pub(crate) fn has_temporary(&self) -> bool {
+        !self.temporary.is_empty() || self.catalog.enums.any_temporary()
     }
 
     /// A user relation by OID.

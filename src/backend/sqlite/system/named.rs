@@ -136,19 +136,29 @@ fn databases(name: &str) -> Vec<Row> {
         "datistemplate",
     ];
     let maker = Maker::new(&shape, &columns);
-    vec![maker.row([
-        int(fixed::DATABASE),
-        text(name),
-        int(fixed::OWNER),
-        int(UTF8),
-        text("c"),
-        flag(true),
-        int(-1),
-        int(fixed::TABLESPACE),
-        text("C.UTF-8"),
-        text("C.UTF-8"),
-        flag(false),
-    ])]
+    let row = |oid: u32, name: &str, connects: bool, template: bool| {
+        maker.row([
+            int(oid),
+            text(name),
+            int(fixed::OWNER),
+            int(UTF8),
+            text("c"),
+            flag(connects),
+            int(-1),
+            int(fixed::TABLESPACE),
+            text("C.UTF-8"),
+            text("C.UTF-8"),
+            flag(template),
+        ])
+    };
+    // Every name reaches the same data; those that each server has are what tools look for.
+    let mut rows = vec![row(fixed::POSTGRES, "postgres", true, false)];
+    if name != "postgres" {
+        rows.push(row(fixed::DATABASE, name, true, false));
+    }
+    rows.push(row(1, "template1", true, true));
+    rows.push(row(4, "template0", false, true));
+    rows
 }
 
 fn tablespaces() -> Vec<Row> {

@@ -21,6 +21,7 @@ fn sample() -> Arc<State> {
         columns: vec![0],
         primary: true,
         constraint: true,
+        deferral: Default::default(),
     }];
     catalog.relations.insert("parent".into(), Arc::new(relation));
     let identity = Identity { database: "app".into(), user: "anna".into() };

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use super::data::builtin;
 use super::rows::{Maker, Row, flag, int, shape, text};
 use super::{Core, fixed};
+use crate::value::composite::{CompositeType, composite_of_array, is_made};
 use crate::value::enums::{self, EnumType};
 use crate::value::{Cell, oid};
 
@@ -35,7 +36,20 @@ pub(crate) fn facts(type_oid: u32) -> Option<Cow<'static, Facts>> {
         return Some(Cow::Borrowed(facts));
     }
     let name = enums::catalog_name(type_oid)?;
-    let element = enums::enum_of_array(type_oid);
+    let element = enums::enum_of_array(type_oid).or_else(|| composite_of_array(type_oid));
+    if is_made(type_oid) {
+        return Some(Cow::Owned(Facts {
+            name,
+            len: -1,
+            by_value: false,
+            align: "d".to_owned(),
+            storage: "x".to_owned(),
+            collation: 0,
+            element: 0,
+            is_array: false,
+            btree: btree_classes().get(&i64::from(oid::RECORD)).copied().unwrap_or_default(),
+        }));
+    }
     // An enum's values are OIDs to PostgreSQL; its classes are those over any enum or array.
     let like = if element.is_some() { oid::ANYARRAY } else { oid::ANYENUM };
     Some(Cow::Owned(Facts {
@@ -225,7 +239,42 @@ pub(super) fn pg_type(core: &Core) -> Vec<Row> {
     for ty in core.catalog.enums.iter() {
         rows.extend(enum_rows(&maker, ty));
     }
+    let columns: Vec<&str> = ENUM_COLUMNS.iter().copied().chain(["typrelid"]).collect();
+    let maker = Maker::new(&shape, &columns);
+    for ty in core.catalog.enums.composites() {
+        rows.extend(composite_rows(&maker, ty));
+    }
     rows
+}
+
+/// A composite type and its array type.
+fn composite_rows(maker: &Maker, ty: &CompositeType) -> [Row; 2] {
+    // record_in, record_out, array_in, array_out, array_subscript_handler
+    const IO: [i64; 5] = [2290, 2291, 750, 751, 6179];
+    let row = |number: u32, name: String, array: bool| {
+        maker.row([
+            int(number),
+            text(name),
+            int(if ty.temporary { fixed::PG_TEMP } else { fixed::PUBLIC }),
+            int(fixed::OWNER),
+            int(-1),
+            flag(false),
+            text(if array { "b" } else { "c" }),
+            text(if array { "A" } else { "C" }),
+            flag(true),
+            text(","),
+            int(if array { ty.oid } else { 0 }),
+            int(if array { 0 } else { ty.oid + 1 }),
+            int(IO[if array { 2 } else { 0 }]),
+            int(IO[if array { 3 } else { 1 }]),
+            text("d"),
+            text("x"),
+            int(-1),
+            int(if array { IO[4] } else { 0 }),
+            int(if array { 0 } else { ty.oid }),
+        ])
+    };
+    [row(ty.oid, ty.name.clone(), false), row(ty.oid + 1, format!("_{}", ty.name), true)]
 }
 
 const ENUM_COLUMNS: [&str; 18] = [
@@ -257,7 +306,7 @@ fn enum_rows(maker: &Maker, ty: &EnumType) -> [Row; 2] {
         maker.row([
             int(number),
             text(name),
-            int(fixed::PUBLIC),
+            int(if ty.temporary { fixed::PG_TEMP } else { fixed::PUBLIC }),
             int(fixed::OWNER),
             int(if array { -1 } else { 4 }),
             flag(!array),
@@ -304,7 +353,9 @@ pub(crate) fn type_in(core: &Core, name: &str) -> Option<u32> {
         Some(quoted) => quoted.replace("\"\"", "\""),
         None => bare.to_lowercase(),
     };
-    let found = core.catalog.enums.named(&folded)?.oid;
+    let enums = &core.catalog.enums;
+    let composite = || enums.composite_named(&folded).map(|ty| ty.oid);
+    let found = enums.named(&folded).map(|ty| ty.oid).or_else(composite)?;
     Some(if array { found + 1 } else { found })
 }
 

@@ -275,7 +275,7 @@ fn other_ddl() {
         panic!()
     };
     assert!(matches!(actions[0], AlterAction::AddColumn(_, true)));
-    assert!(matches!(actions[1], AlterAction::AlterType(_, _, Some(_))));
+    assert!(matches!(actions[1], AlterAction::AlterType(_, _, None, Some(_))));
     assert!(matches!(&actions[2], AlterAction::SetDefault(_, Some((_, text))) if text == "now()"));
     assert!(matches!(actions[3], AlterAction::SetDefault(_, None)));
     assert!(matches!(actions[4], AlterAction::NoEffect("OWNER TO")));
@@ -368,8 +368,12 @@ fn cursors_copy_and_the_rest() {
         panic!()
     };
     assert_eq!((text.as_str(), types.len()), ("select $1 as as_x", 2));
-    assert!(matches!(one("explain (analyze, costs off) select 1"), Statement::Explain(_, true)));
-    assert!(matches!(one("explain (analyze off) select 1"), Statement::Explain(_, false)));
+    let analyze = |text: &str| match one(text) {
+        Statement::Explain(_, explain) => explain.analyze,
+        _ => panic!("{text}"),
+    };
+    assert!(analyze("explain (analyze, costs off) select 1"));
+    assert!(!analyze("explain (analyze off) select 1"));
     assert!(matches!(one("deallocate all"), Statement::Deallocate(None)));
     assert!(matches!(one("unlisten *"), Statement::Unlisten(None)));
     assert!(

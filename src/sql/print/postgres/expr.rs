@@ -121,6 +121,9 @@ impl Printer<'_> {
                 };
                 format!("({array})[{}]", indexes.join("]["))
             }
+            ExprKind::ArrayPart(ArrayPart::Field(_), _) => {
+                return Err(Error::unsupported("a field of a row"));
+            }
             ExprKind::ArrayPart(ArrayPart::Set, _) => {
                 return Err(Error::unsupported("assignment to an array element"));
             }

@@ -7,7 +7,7 @@ use super::names::Printer;
 use super::registry::{Kind, lookup, signature};
 use crate::error::{Error, Result};
 use crate::sql::ir::{Call, Expr, ExprKind, Op};
-use crate::value::{Type, element_of, oid};
+use crate::value::{Type, element_of, is_composite, oid};
 
 impl Printer {
     /// An operator.
@@ -40,6 +40,9 @@ impl Printer {
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             self.takes_row = json && matches!(arg.kind, ExprKind::Record(..));
+            if json && !self.takes_row && is_composite(arg.ty.oid) {
+                return Err(Error::unsupported("JSON of this row"));
+            }
             args.push(self.value(arg)?);
         }
         Ok(args)

@@ -6,7 +6,7 @@
 use super::registry::{Kind, lookup};
 use crate::error::{Error, Result};
 use crate::sql::fault;
-use crate::value::{Type, is_enum, oid};
+use crate::value::{Type, is_composite, is_enum, oid};
 
 /// A logical cell of one type as the logical cell of another.
 pub(super) fn convert(sql: &str, from: Type, to: Type, explicit: bool) -> Result<String> {
@@ -27,6 +27,9 @@ pub(super) fn convert(sql: &str, from: Type, to: Type, explicit: bool) -> Result
 fn base(sql: &str, from: u32, to: u32) -> Result<String> {
     if is_enum(from) && is_string(to) {
         return Ok(sql.to_owned());
+    }
+    if is_composite(from) && is_string(to) {
+        return Ok(format!("pg_record_text({sql})"));
     }
     if is_enum(to) && is_string(from) {
         return Ok(format!("pg_cast({sql}, {from}, {to})"));

@@ -4,7 +4,7 @@ use super::Value;
 use crate::error::Result;
 use crate::schema::Codec;
 use crate::sql::ir::{Expr, ExprKind};
-use crate::value::{Cell, Type, is_enum, oid};
+use crate::value::{Cell, Type, is_composite, is_enum, oid};
 
 use super::names::Printer;
 
@@ -58,7 +58,7 @@ pub(super) fn suits(codec: Codec, ty: Type, class: Class) -> bool {
     if super::lite::is_marked(ty) {
         return true;
     }
-    if ty.oid == oid::JSONB || element(ty.oid).is_some() {
+    if ty.oid == oid::JSONB || element(ty.oid).is_some() || is_composite(ty.oid) {
         return false;
     }
     if codec == Codec::Identity && class == Class::Equality && ty.oid == oid::NUMERIC {
@@ -135,6 +135,7 @@ pub(super) fn key(logical: &str, ty: Type) -> String {
         oid::JSONB => format!("pg_jsonb_key({logical})"),
         oid::INET | oid::CIDR | oid::TIMETZ => format!("pg_text_key({logical}, {})", ty.oid),
         label if is_enum(label) => format!("pg_enum_key({logical}, {label})"),
+        row if is_composite(row) => format!("pg_record_key({logical})"),
         other => match element(other) {
             Some(element) => format!("pg_array_key({logical}, {element})"),
             None => logical.to_owned(),

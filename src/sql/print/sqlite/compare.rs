@@ -38,45 +38,47 @@ pub(super) fn comparison(name: &str) -> Option<Comparison> {
 
 /// Whether the six operators on this type are SQL's (not those of box, tid …).
 fn comparable_type(type_oid: u32) -> bool {
-    matches!(
-        type_oid,
-        oid::BOOL
-            | oid::BYTEA
-            | oid::CHAR
-            | oid::NAME
-            | oid::INT8
-            | oid::INT2
-            | oid::INT4
-            | oid::REGPROC
-            | oid::TEXT
-            | oid::OID
-            | oid::FLOAT4
-            | oid::FLOAT8
-            | oid::UNKNOWN
-            | oid::BPCHAR
-            | oid::VARCHAR
-            | oid::DATE
-            | oid::TIME
-            | oid::TIMESTAMP
-            | oid::TIMESTAMPTZ
-            | oid::INTERVAL
-            | oid::NUMERIC
-            | oid::REGCLASS
-            | oid::REGTYPE
-            | oid::UUID
-            | oid::JSONB
-            | oid::REGNAMESPACE
-            | oid::XID
-            | oid::CID
-            | oid::INT2VECTOR
-            | oid::OIDVECTOR
-            | oid::TIMETZ
-            | oid::INET
-            | oid::CIDR
-            | oid::MACADDR
-            | oid::BIT
-            | oid::VARBIT
-    ) || crate::value::element_of(type_oid).is_some()
+    crate::value::is_composite(type_oid)
+        || matches!(
+            type_oid,
+            oid::BOOL
+                | oid::BYTEA
+                | oid::CHAR
+                | oid::NAME
+                | oid::INT8
+                | oid::INT2
+                | oid::INT4
+                | oid::REGPROC
+                | oid::TEXT
+                | oid::OID
+                | oid::FLOAT4
+                | oid::FLOAT8
+                | oid::UNKNOWN
+                | oid::BPCHAR
+                | oid::VARCHAR
+                | oid::DATE
+                | oid::TIME
+                | oid::TIMESTAMP
+                | oid::TIMESTAMPTZ
+                | oid::INTERVAL
+                | oid::NUMERIC
+                | oid::REGCLASS
+                | oid::REGTYPE
+                | oid::UUID
+                | oid::JSONB
+                | oid::REGNAMESPACE
+                | oid::XID
+                | oid::CID
+                | oid::INT2VECTOR
+                | oid::OIDVECTOR
+                | oid::TIMETZ
+                | oid::INET
+                | oid::CIDR
+                | oid::MACADDR
+                | oid::BIT
+                | oid::VARBIT
+        )
+        || crate::value::element_of(type_oid).is_some()
         || is_enum(type_oid)
 }
 

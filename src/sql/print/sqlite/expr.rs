@@ -138,6 +138,7 @@ impl Printer {
         let element = crate::value::element_of(ty.oid).unwrap_or(0);
         let items = self.all_logical(items)?;
         match (part, items.as_slice()) {
+            (ArrayPart::Field(index), [row]) => Ok(format!("pg_record_get({row}, {index})")),
             (ArrayPart::Slice { lower, upper }, [array, bounds @ ..]) => {
                 let mut bounds = bounds.iter().map(String::as_str);
                 let low = if lower { bounds.next() } else { None }.unwrap_or("1");
@@ -151,18 +152,26 @@ impl Printer {
         }
     }
 
-    /// A row as JSON: only functions that make JSON of it may have it.
+    /// A row as a value, or as JSON for functions that make JSON of it.
     fn record(&mut self, fields: &[(String, Expr)], exists: Option<&Expr>) -> Result<String> {
-        if !std::mem::take(&mut self.takes_row) {
-            return Err(Error::unsupported("a row as a value"));
-        }
+        let json = std::mem::take(&mut self.takes_row);
         let mut items = Vec::with_capacity(fields.len());
         for (name, expr) in fields {
             let value = self.value(expr)?;
-            let name = name.replace('\'', "''");
-            items.push(format!("'{name}', {}, {}", logical(&value), value.ty.oid));
+            items.push(if json {
+                let name = name.replace('\'', "''");
+                format!("'{name}', {}, {}", logical(&value), value.ty.oid)
+            } else if self_contained(value.ty.oid) {
+                format!("{}, {}", logical(&value), value.ty.oid)
+            } else {
+                format!("{}, {}", super::call::as_text(&value)?, value.ty.oid)
+            });
         }
-        let row = format!("pg_row_json({})", items.join(", "));
+        let row = if json {
+            format!("pg_row_json({})", items.join(", "))
+        } else {
+            format!("pg_record({})", items.join(", "))
+        };
         Ok(match exists {
             Some(e) => format!("(CASE WHEN {} IS NOT NULL THEN {row} END)", self.value(e)?.sql),
             None => row,
@@ -208,6 +217,15 @@ impl Printer {
         let sql = super::cast::convert(&logical(&value), value.ty, ty, explicit)?;
         Ok(Value::logical(sql, ty))
     }
+}
+
+/// Whether a row may hold a type's logical cell: that of names and of `char(n)` says less
+/// than its text.
+fn self_contained(type_oid: u32) -> bool {
+    !matches!(
+        type_oid,
+        oid::BPCHAR | oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE
+    )
 }
 
 /// Whether operands are padded to a length that the whole does not know.

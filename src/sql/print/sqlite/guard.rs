@@ -64,6 +64,11 @@ impl Printer {
             }
             let condition = self.logical(&check.condition)?;
             let text = |s: &str| format!("'{}'", s.replace('\'', "''"));
+            if let Some(upper) = check.folds {
+                let name = text(&check.name);
+                sql = format!("pg_folds({sql}, {condition}, {}, {name})", u8::from(upper));
+                continue;
+            }
             sql = format!(
                 "pg_checked({sql}, {condition}, {}, {})",
                 text(&table.name),

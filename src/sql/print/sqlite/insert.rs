@@ -9,7 +9,7 @@ use super::select::named;
 use crate::error::{Error, Result};
 use crate::schema::{Codec, Column, Relation};
 use crate::sql::fault;
-use crate::sql::ir::{Expr, ExprKind, Insert, InsertSource, OnConflict, Output};
+use crate::sql::ir::{Expr, ExprKind, Insert, InsertSource, OnConflict, Output, folded};
 use crate::sql::print::quoted;
 
 impl Printer {
@@ -163,7 +163,17 @@ impl Printer {
             .map(|c| quoted(&c.sqlite_name))
             .collect();
         let (expressions, filter) = self.unqualified(insert.rel, |p| {
-            let expressions = p.all_logical(&conflict.expressions)?;
+            let mut expressions = Vec::with_capacity(conflict.expressions.len());
+            for key in &conflict.expressions {
+                // As the index is written: see `Enforced::folds`.
+                expressions.push(match folded(key.clone()) {
+                    Some((upper, text)) => {
+                        let name = if upper { "upper" } else { "lower" };
+                        format!("{name}({})", p.logical(&text)?)
+                    }
+                    None => p.logical(key)?,
+                });
+            }
             let filter = match &conflict.index_filter {
                 Some(filter) => Some(p.logical(filter)?),
                 None => None,

@@ -72,13 +72,17 @@ impl Value {
     }
 }
 
-/// A CHECK constraint that the plan enforces.
+/// A constraint that the plan enforces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enforced {
-    /// Constraint name.
+    /// Constraint or index name.
     pub name: String,
-    /// Condition over the target's columns, which are those of relation 0.
+    /// Over the target's columns, which are those of relation 0: a CHECK's condition, or the
+    /// text whose letters an index folds.
     pub condition: Expr,
+    /// A unique index over `lower` (false) or `upper` (true) of the text: SQLite's own
+    /// functions know ASCII alone, so that what they fold otherwise is refused.
+    pub folds: Option<bool>,
 }
 
 /// What a statement's parameters are, in this order.

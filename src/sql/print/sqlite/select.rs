@@ -96,8 +96,8 @@ impl Printer {
         if let Some(rewritten) = series_in_targets(select) {
             return self.select(query, &rewritten, plain);
         }
-        if query.with_ties {
-            return self.with_ties(query, select, plain);
+        if query.with_ties || limited_by_columns(query) {
+            return self.numbered(query, select, plain);
         }
         if let Some(sets) = &select.grouping_sets {
             return self.grouping_sets(query, select, sets);
@@ -246,7 +246,12 @@ impl Printer {
         let mut extra = String::new();
         let mut outer_order = Vec::new();
         let name = self.unique("d");
-        for (i, sort) in query.order_by.iter().enumerate() {
+        // PostgreSQL sorts by the keys, which is what it then shows where no order is asked for.
+        let natural =
+            |expr: &Expr| Sort { expr: expr.clone(), descending: false, nulls_first: false };
+        let own: Vec<Sort> = on.iter().map(natural).collect();
+        let sorts = if query.order_by.is_empty() { &own } else { &query.order_by };
+        for (i, sort) in sorts.iter().enumerate() {
             if matches!(sort.expr.kind, ExprKind::Const(_)) {
                 continue;
             }
@@ -285,15 +290,18 @@ impl Printer {
         Ok((sql, named(&core.targets)))
     }
 
-    /// FETCH FIRST … WITH TIES: rows are numbered, and ranked by the sort keys.
-    fn with_ties(
+    /// FETCH FIRST … WITH TIES: rows are numbered, and ranked by the sort keys. So are those
+    /// of which another item of FROM says how many there may be: SQLite's LIMIT sees nothing
+    /// outside of its query.
+    fn numbered(
         &mut self,
         query: &Query,
         select: &Select,
         plain: bool,
     ) -> Result<(String, Vec<Value>)> {
         if select.distinct.is_some() || select.grouping_sets.is_some() {
-            return Err(Error::unsupported("WITH TIES here"));
+            let what = if query.with_ties { "WITH TIES here" } else { "LIMIT by a column here" };
+            return Err(Error::unsupported(what));
         }
         let core = self.core(select, &query.columns, plain)?;
         self.outputs.clone_from(&core.targets);
@@ -313,10 +321,16 @@ impl Printer {
         let list: Vec<String> = (0..core.targets.len())
             .map(|i| format!("{name}.{} AS {}", output_name(i), output_name(i)))
             .collect();
+        let counted = if query.with_ties { "rk" } else { "rn" };
+        let none = match query.limit {
+            None => "1 OR ".to_owned(),
+            Some(_) => format!("{limit} IS NULL OR "),
+        };
+        let offset = format!("coalesce({offset}, 0)");
         // pg_limit gives -1 for no limit.
         let sql = format!(
-            "SELECT {} FROM ({}) AS {name} WHERE {name}.\"rn\" > {offset} AND \
-             ({limit} < 0 OR {name}.\"rk\" <= {offset} + {limit}) ORDER BY {name}.\"rn\"",
+            "SELECT {} FROM ({}) AS {name} WHERE {name}.\"rn\" > {offset} AND ({none}{limit} < 0 \
+             OR {name}.\"{counted}\" <= {offset} + {limit}) ORDER BY {name}.\"rn\"",
             list.join(", "),
             core.sql(false, &extra)
         );
@@ -350,6 +364,9 @@ impl Printer {
 
     /// ` LIMIT … OFFSET …`, or nothing.
     pub(super) fn limit(&mut self, query: &Query) -> Result<String> {
+        if limited_by_columns(query) {
+            return Err(Error::unsupported("LIMIT by a column here"));
+        }
         let count = |p: &mut Self, e: &Expr, name: &str| -> Result<String> {
             Ok(match &e.kind {
                 ExprKind::Const(Cell::Integer(n)) if *n >= 0 => n.to_string(),
@@ -371,6 +388,16 @@ impl Printer {
             (Some(limit), Some(offset)) => format!(" LIMIT {limit} OFFSET {offset}"),
         })
     }
+}
+
+/// Whether LIMIT or OFFSET depends on columns outside of the query.
+fn limited_by_columns(query: &Query) -> bool {
+    fn looks_outside(expr: &Expr) -> bool {
+        let mut found = matches!(expr.kind, ExprKind::Column(..));
+        expr.children(&mut |e| found |= looks_outside(e));
+        found
+    }
+    query.limit.iter().chain(&query.offset).any(looks_outside)
 }
 
 /// The output columns by their names.
