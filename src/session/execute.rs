@@ -122,6 +122,7 @@ impl Session {
             catalog: self.transaction.catalog.clone(),
             draws: draws.map(Arc::clone),
             clock: Some(Watch(self.shared.clock.clone())),
+            requests: Some(Arc::clone(&self.requests)),
         })
     }
 

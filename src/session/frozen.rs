@@ -73,7 +73,10 @@ impl Session {
 
     /// nextval(): needs the writer, for what is persisted ahead.
     pub(super) async fn next_value(&mut self, name: &str) -> Step<i64> {
-        if self.transaction.read_only {
+        let catalog = self.catalog();
+        // A temporary table's own sequence may move.
+        let temporary = |s: &Sequence| s.owned_by.as_ref().is_some_and(|(t, _)| t == "pg_temp");
+        if self.transaction.read_only && !sequence_of(&catalog, name).is_ok_and(temporary) {
             return Err(super::query::read_only("nextval()").into());
         }
         self.take_writer().await?;

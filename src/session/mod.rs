@@ -74,6 +74,7 @@ use parking_lot::Mutex;
 
 use crate::backend::sqlite::Connection as SqliteConnection;
 use crate::backend::sqlite::ddl::Temporary;
+use crate::backend::sqlite::functions::session::Requests;
 use crate::backend::sqlite::sequences::SessionValues;
 use crate::backend::sqlite::system::Snapshot;
 use crate::cutover::gate::{Firm, Pass};
@@ -145,6 +146,8 @@ struct Session {
     types: Arc<Enums>,
     /// The shared catalog with these types, and the one it was made from.
     overlaid: Mutex<Option<(Arc<Catalog>, Arc<Catalog>)>>,
+    /// What set_config() of the running statement's rows asks for.
+    requests: Arc<Requests>,
     /// Own connection, while there are temporary tables.
     own: Option<SqliteConnection>,
     /// The system tables as this session sees them, and what they were made from.
@@ -221,6 +224,7 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         temporary: Arc::default(),
         types: Arc::default(),
         overlaid: Mutex::new(None),
+        requests: Arc::new(Requests::new(settings::asked_by_row)),
         own: None,
         seen: None,
         describe_next: false,

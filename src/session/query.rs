@@ -22,7 +22,7 @@ use crate::backend::sqlite::{Connection, Reader, Statement, Writer};
 use crate::error::{Error, Result, state};
 use crate::journal;
 use crate::schema::Deferral;
-use crate::sql::plan::{Plan, QueryKind, QueryPlan};
+use crate::sql::plan::{Frozen, FrozenSource, Plan, QueryKind, QueryPlan};
 use crate::value::{Cell, Format};
 
 /// A statement being stepped. The statement goes before its connection does.
@@ -185,6 +185,10 @@ impl Session {
         }
         drop(statement);
         self.settle_draws(draws.as_deref())?;
+        for (name, value, local) in self.requests.take() {
+            let value = value.map(|v| vec![v]);
+            self.settings.set(&name, value.as_deref(), local)?;
+        }
         if let (Some(record), Some(writer)) = (record, self.transaction.writer()) {
             let digest = watch.filter(|_| !call.plan.columns.is_empty()).map(|w| w.digest());
             let mut note =
@@ -483,6 +487,9 @@ impl Session {
         }
         let what = match query.kind {
             QueryKind::Read => return Ok(()),
+            // What draws says so itself, and knows whose sequence it is.
+            QueryKind::LockingRead if query.frozen.iter().any(is_draw) => return Ok(()),
+            QueryKind::LockingRead if query.draws => "nextval()",
             QueryKind::LockingRead => "SELECT FOR UPDATE",
             // Temporary tables may be written.
             QueryKind::Write if query.writes.is_none() && query.steps.is_empty() => return Ok(()),
@@ -490,6 +497,11 @@ impl Session {
         };
         Err(read_only(what))
     }
+}
+
+/// Whether a frozen value moves a sequence.
+fn is_draw(value: &Frozen) -> bool {
+    matches!(value.source, FrozenSource::NextValue(_))
 }
 
 /// 25006

@@ -710,6 +710,7 @@ impl Session {
     /// A statement failed: an implicit transaction ends, a block waits for its ROLLBACK. A
     /// block that can only be rolled back gives the writer back at once.
     pub(super) fn fail(&mut self) {
+        drop(self.requests.take());
         match self.transaction.block {
             Block::Idle | Block::Failed => {}
             Block::Implicit => self.roll_back(),

@@ -119,3 +119,57 @@ fn clock_timestamp_moves_row_by_row() {
         "#,
     );
 }
+
+#[test]
+fn set_config_runs_for_each_row() {
+    same(
+        r#"
+        Q select set_config(name, 'view, foreign-table', false) from pg_settings where name = 'restrict_nonsystem_relation_kind'
+        Q show restrict_nonsystem_relation_kind
+        Q create table t(n text, v text); insert into t values ('my.a', 'x'), ('enable_seqscan', 'off'), ('my.b', 'y')
+        Q select set_config(n, v, false) from t order by n
+        Q select current_setting('my.a'), current_setting('my.b'), current_setting('enable_seqscan')
+        Q begin; select set_config(n, v || '!', true) from t where n = 'my.a'; show my.a; rollback
+        Q show my.a
+        Q select set_config('no_such', v, false) from t
+        Q select set_config('enable_sort', v, false) from t where n = 'my.a'
+        Q select installed_version from pg_available_extensions where name = 'pgcrypto'
+        Q select relname from pg_statio_user_tables where relname = 't'
+        Q select pg_stat_get_numscans('t'::regclass) is not null
+        "#,
+    );
+}
+
+#[test]
+fn temporary_sequences_move_in_read_only_transactions() {
+    same(
+        r#"
+        Q create temp table t(id serial, name text); create sequence s
+        Q begin read only; insert into t(name) values ('x') returning id; commit
+        Q select * from t
+        Q begin read only; select nextval('s')
+        Q rollback
+        "#,
+    );
+}
+
+#[test]
+fn plans_are_explained_in_every_format() {
+    let proxy = crate::common::Proxy::direct();
+    let mut raw = crate::common::Raw::proxy(&proxy);
+    raw.query("create table t(a int)");
+    for (format, column, part) in [
+        ("json", "QUERY PLAN:114:", "\"Node Type\": \"SCAN t"),
+        ("xml", "QUERY PLAN:142:", "<Node-Type>SCAN t"),
+        ("yaml", "QUERY PLAN:25:", "Node Type: \"SCAN t"),
+        ("text", "QUERY PLAN:25:", "SCAN t"),
+    ] {
+        let answers = raw.query(&format!("explain (format {format}) select * from t")).join("\n");
+        // Values of several lines are shown as their bytes.
+        let bytes: String = part.bytes().map(|b| format!("{b:02x}")).collect();
+        let shown = answers.contains(part) || answers.contains(&bytes);
+        assert!(answers.contains(column) && shown, "{answers}");
+    }
+    let refused = raw.query("explain (format csv) select 1").join("\n");
+    assert!(refused.contains("22023"), "{refused}");
+}

@@ -409,6 +409,34 @@ fn is_list(name: &str) -> bool {
     )
 }
 
+/// What set_config() answers for a row, where that is sure before the setting is made.
+///
+/// # Errors
+/// As SET; 0A000 for settings whose value is not shown as it is given.
+pub fn asked_by_row(name: &str, value: Option<&str>) -> Result<String> {
+    let Some(definition) = find(name) else {
+        return match (name.contains('.'), value) {
+            (true, Some(value)) if !name.eq_ignore_ascii_case(DIALECT) => Ok(value.to_owned()),
+            (true, _) => Err(Error::unsupported(format_args!("set_config() of {name} by row"))),
+            (false, _) => Err(Settings::unknown(name)),
+        };
+    };
+    let plain = !is_list(definition.name)
+        && !definition.name.starts_with("transaction_")
+        && !matches!(
+            definition.name,
+            "TimeZone" | "client_encoding" | "role" | "session_authorization" | "application_name"
+        )
+        && matches!(definition.kind, table::Kind::Bool | table::Kind::Enum | table::Kind::String);
+    match value {
+        Some(value) if plain => {
+            definition.may_change()?;
+            definition.check(value)
+        }
+        _ => Err(Error::unsupported(format_args!("set_config() of {name} by row"))),
+    }
+}
+
 /// What PostgreSQL keeps of a name that is too long; None when it is not.
 pub fn truncated(name: &str) -> Option<&str> {
     const NAME_MAX: usize = 63;

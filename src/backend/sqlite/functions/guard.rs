@@ -74,6 +74,19 @@ pub(super) const FUNCTIONS: &[Def] = &[
         }
         Err(error)
     }),
+    // set_config() of each row.
+    volatile("pg_set_config", 3, |a| {
+        if a.is_null(0) || a.is_null(2) {
+            let message = "SET requires parameter name";
+            return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message));
+        }
+        let value = if a.is_null(1) { None } else { Some(a.text(1)?) };
+        let session = super::session::current();
+        let Some(requests) = &session.requests else {
+            return Err(Error::unsupported("set_config() here"));
+        };
+        requests.ask(a.text(0)?, value, a.bool(2)?).map(Cell::Text)
+    }),
     // pg_once(value, rows with the same key, key…): a key with a NULL conflicts with nothing.
     lenient("pg_once", -1, |a| {
         let keyed = (2..a.len()).all(|i| !a.is_null(i));

@@ -8,8 +8,11 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::backend::sqlite::draws::Draws;
 use crate::clock::Clock;
+use crate::error::{Error, Result};
 use crate::schema::Catalog;
 use crate::value::Style;
 
@@ -24,6 +27,50 @@ pub struct Session {
     pub draws: Option<Arc<Draws>>,
     /// What clock_timestamp() of each row reads.
     pub clock: Option<Watch>,
+    /// What set_config() of each row asks for; done when the statement has ended.
+    pub requests: Option<Arc<Requests>>,
+}
+
+/// A setting that set_config() changes: name, value, only for the transaction.
+pub type Request = (String, Option<String>, bool);
+
+/// Settings asked for by a running statement.
+pub struct Requests {
+    /// Judges a name and value; what set_config() answers.
+    pub check: fn(&str, Option<&str>) -> Result<String>,
+    asked: Mutex<Vec<Request>>,
+}
+
+impl Requests {
+    /// Settings asked for at most by one statement.
+    const MOST: usize = 1000;
+
+    /// No requests yet, judged by `check`.
+    pub fn new(check: fn(&str, Option<&str>) -> Result<String>) -> Self {
+        Self { check, asked: Mutex::default() }
+    }
+
+    /// Notes one; its answer.
+    pub fn ask(&self, name: &str, value: Option<&str>, local: bool) -> Result<String> {
+        let answer = (self.check)(name, value)?;
+        let mut asked = self.asked.lock();
+        if asked.len() >= Self::MOST {
+            return Err(Error::unsupported("set_config() of so many rows"));
+        }
+        asked.push((name.to_owned(), value.map(str::to_owned), local));
+        Ok(answer)
+    }
+
+    /// Takes what has been asked for.
+    pub fn take(&self) -> Vec<Request> {
+        std::mem::take(&mut self.asked.lock())
+    }
+}
+
+impl std::fmt::Debug for Requests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Requests")
+    }
 }
 
 /// A clock that a session lends to the functions of its statement.

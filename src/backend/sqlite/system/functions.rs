@@ -165,7 +165,26 @@ const NULLS: &[&str] = &[
     "pg_get_function_sqlbody",
     "pg_get_replica_identity_index",
     "pg_stat_get_last_vacuum_time",
+    "pg_stat_get_last_analyze_time",
+    "pg_stat_get_last_autoanalyze_time",
+    "pg_stat_get_last_autovacuum_time",
     "pg_last_committed_xact",
+];
+
+/// Counters that nobody counts here.
+const ZEROS: &[&str] = &[
+    "pg_stat_get_blocks_fetched",
+    "pg_stat_get_blocks_hit",
+    "pg_stat_get_dead_tuples",
+    "pg_stat_get_live_tuples",
+    "pg_stat_get_mod_since_analyze",
+    "pg_stat_get_numscans",
+    "pg_stat_get_tuples_deleted",
+    "pg_stat_get_tuples_fetched",
+    "pg_stat_get_tuples_hot_updated",
+    "pg_stat_get_tuples_inserted",
+    "pg_stat_get_tuples_returned",
+    "pg_stat_get_tuples_updated",
 ];
 
 /// Privilege and visibility checks: one owner, one schema, all allowed.
@@ -199,14 +218,16 @@ const TRUTHS: &[&str] = &[
 
 /// Whether a PostgreSQL function is answered here.
 pub fn is_catalog_function(name: &str) -> bool {
-    FUNCTIONS.iter().any(|f| f.0 == name) || NULLS.contains(&name) || TRUTHS.contains(&name)
+    FUNCTIONS.iter().any(|f| f.0 == name)
+        || [NULLS, ZEROS, TRUTHS].iter().any(|names| names.contains(&name))
 }
 
 pub(super) fn register(connection: &Connection, slot: &Arc<Slot>) -> Result<()> {
     let all = FUNCTIONS.iter().copied();
     let nulls = NULLS.iter().map(|n| (*n, STRICT, (|_, _, _| Ok(Cell::Null)) as Function));
     let truths = TRUTHS.iter().map(|n| (*n, STRICT, (|_, _, _| Ok(truth(true))) as Function));
-    for (name, strict, body) in all.chain(nulls).chain(truths) {
+    let zeros = ZEROS.iter().map(|n| (*n, STRICT, (|_, _, _| Ok(Cell::Integer(0))) as Function));
+    for (name, strict, body) in all.chain(nulls).chain(zeros).chain(truths) {
         define(connection, slot, &format!("pg_{name}"), strict, body)?;
         if name.starts_with("pg_") {
             define(connection, slot, name, strict, body)?;

@@ -12,6 +12,7 @@ use crate::value::Cell;
 /// The tables this file makes (besides pg_sequences, which is never kept).
 pub(crate) const TABLES: &[&str] = &[
     "pg_authid",
+    "pg_available_extensions",
     "pg_database",
     "pg_extension",
     "pg_indexes",
@@ -23,6 +24,8 @@ pub(crate) const TABLES: &[&str] = &[
     "pg_views",
     "pg_stat_user_tables",
     "pg_stat_all_tables",
+    "pg_statio_user_tables",
+    "pg_statio_all_tables",
 ];
 
 pub(super) fn rows(snapshot: &Snapshot, name: &str) -> Vec<Row> {
@@ -37,7 +40,11 @@ pub(super) fn rows(snapshot: &Snapshot, name: &str) -> Vec<Row> {
         "pg_tables" => pg_tables(snapshot, user),
         "pg_views" => pg_views(snapshot, user),
         "pg_indexes" => pg_indexes(snapshot),
-        "pg_stat_user_tables" | "pg_stat_all_tables" => pg_stat_tables(snapshot, name),
+        "pg_stat_user_tables"
+        | "pg_stat_all_tables"
+        | "pg_statio_user_tables"
+        | "pg_statio_all_tables" => pg_stat_tables(snapshot, name),
+        "pg_available_extensions" => available_extensions(snapshot),
         _ => Vec::new(),
     }
 }
@@ -192,6 +199,19 @@ fn extensions(snapshot: &Snapshot) -> Vec<Row> {
         ])
     }));
     rows
+}
+
+/// Extensions that CREATE EXTENSION takes.
+fn available_extensions(snapshot: &Snapshot) -> Vec<Row> {
+    let shape = shape("pg_available_extensions");
+    let maker = Maker::new(&shape, &["name", "default_version", "installed_version"]);
+    let own = std::iter::once(("plpgsql", "1.0"));
+    own.chain(crate::backend::sqlite::ddl::extension::KNOWN)
+        .map(|(name, version)| {
+            let there = name == "plpgsql" || snapshot.catalog.extensions.contains_key(name);
+            maker.row([text(name), text(version), maybe(there.then_some(version))])
+        })
+        .collect()
 }
 
 /// The name PostgreSQL shows for a relation's schema.
