@@ -117,10 +117,10 @@ pub fn decode(text: &str) -> Result<Vec<(u32, Cell)>> {
         let token = lexer.next()?;
         *cell = array::cell(*ty, token)?;
     }
-    match lexer.next()? {
-        Token::Punct(']') => Ok(fields),
-        _ => Err(corrupted()),
+    if !matches!(lexer.next()?, Token::Punct(']')) || !matches!(lexer.next()?, Token::End) {
+        return Err(corrupted());
     }
+    Ok(fields)
 }
 
 /// The value of a row's cell text.
