@@ -256,3 +256,36 @@ fn anchor_of(heading: &str) -> String {
 fn the_readme_is_short() {
     assert!(read("README.md").lines().count() < 250);
 }
+
+#[test]
+fn every_pitfall_names_tests_that_exist() {
+    let text = std::fs::read_to_string("docs/consistency.md").unwrap();
+    let section = text.split("## The pitfalls of shadowing").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows: Vec<&str> =
+        section.lines().filter(|l| l.starts_with("| ") && !l.starts_with("| #")).collect();
+    assert_eq!(rows.len(), 48);
+    let mut sources = String::new();
+    let mut folders = vec![std::path::PathBuf::from("src"), std::path::PathBuf::from("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    for row in rows {
+        let words: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let tests =
+            words.iter().filter(|w| w.contains('_') && !w.contains(' ') && **w != "way_back");
+        let mut named = 0;
+        for test in tests {
+            assert!(sources.contains(&format!("fn {test}(")), "{row}: there is no {test}");
+            named += 1;
+        }
+        assert!(named > 0, "{row}");
+    }
+}

@@ -3,8 +3,11 @@
 //! Each function fills one table of `tables`, column by column in that order. It must never
 //! show a password: settings come redacted. Start at [`rows`].
 
+use std::collections::BTreeMap;
+
 use super::Console;
 use super::tables::{ORDERS, TABLES};
+use crate::compare::StatementInfo;
 use crate::control::{Event, Gate, SessionInfo, Status, TableInfo, Task};
 use crate::divergence::Group;
 use crate::value::{Cell, Codec, Style, Type, oid, storage, text};
@@ -23,6 +26,7 @@ pub(super) async fn rows(table: &str, console: &Console) -> Vec<Row> {
         "stats" => vec![stats(&engine.status().await)],
         "gates" => engine.gates().await.iter().map(gate).collect(),
         "divergences" => engine.divergences().iter().map(divergence).collect(),
+        "statements" => engine.statements().statements.iter().map(statement).collect(),
         "tables" => engine.tables().await.iter().map(table_row).collect(),
         "sessions" => engine.sessions().iter().map(session).collect(),
         "clients" => engine.sessions().iter().map(client).collect(),
@@ -42,7 +46,6 @@ pub(super) async fn rows(table: &str, console: &Console) -> Vec<Row> {
             word(super::store::sqlite_version()),
         ]],
         "help" => help(),
-        // SHOW STATEMENTS: the engine tells none yet.
         _ => Vec::new(),
     }
 }
@@ -147,6 +150,31 @@ fn divergence(g: &Group) -> Row {
         moment(Some(&g.last_at)),
         words(g.caused_by.as_deref()),
         words(g.samples.first().map(|s| s.message.as_str())),
+    ]
+}
+
+fn statement(s: &StatementInfo) -> Row {
+    let list = |counts: &BTreeMap<String, u64>| {
+        let words: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        word(&words.join(", "))
+    };
+    let ms = |value: Option<f64>| value.map_or(Cell::Null, Cell::Real);
+    vec![
+        word(&s.fingerprint),
+        word(&s.statement),
+        word(&s.kind),
+        count(s.calls),
+        count(s.compared),
+        count(s.verdicts.get("diverged").copied().unwrap_or(0)),
+        count(s.errors),
+        list(&s.verdicts),
+        list(&s.skipped),
+        flag(s.translatable),
+        words(s.refused.as_deref()),
+        ms(s.primary_p50_ms),
+        ms(s.primary_p99_ms),
+        ms(s.shadow_p50_ms),
+        ms(s.shadow_p99_ms),
     ]
 }
 

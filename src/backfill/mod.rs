@@ -24,6 +24,7 @@ use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
+use crate::backend::postgres::picture;
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine;
 use crate::backend::sqlite::blocking;
@@ -269,6 +270,7 @@ async fn forget(context: &Context) -> Result<()> {
              WHERE lineage IS NOT NULL",
         )
         .await?;
+    picture::forget(&context.control).await?;
     if let Some(store) = &context.divergences {
         store.verify_reset();
     }

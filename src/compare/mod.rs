@@ -2,15 +2,18 @@
 //!
 //! Pure: two answers in, a [`Verdict`] out; no I/O, no retries, no tolerance. Values are
 //! compared by type (`value::canonical`). It must never compare answers that belong to two
-//! positions: its callers prove that they do not. Start at [`rows`].
+//! positions: its callers prove that they do not. [`Statements`] counts what was found, by
+//! statement shape. Start at [`rows`].
 
-mod coverage;
 mod digest;
 mod rows;
+mod sketch;
+mod statements;
 
-pub use coverage::Coverage;
 pub use digest::Digest;
-pub use rows::{columns_that_differ, rows, text};
+pub use rows::{columns_apart, columns_that_differ, cut, outside, rows, text};
+pub use sketch::Sketch;
+pub use statements::{Dropped, Kind, SHAPES_MAX, Seen, StatementInfo, Statements};
 
 use crate::value::Datum;
 

@@ -60,6 +60,8 @@ Accepts the divergences for which every condition given holds. `reason` is requi
 class = \"order\"
 table = \"log\"
 reason = \"the page does not promise an order\"
+owner = \"shop team\"
+expires = \"2030-01-31\"
 ```
 
 | key | meaning |
@@ -69,6 +71,8 @@ reason = \"the page does not promise an order\"
 | `table` | table |
 | `column` | column |
 | `reason` | why it is accepted |
+| `owner` | who answers for it |
+| `expires` | date or time after which what it accepted is open again |
 
 ## [tables.NAME]
 

@@ -133,8 +133,18 @@ impl Walk<'_> {
                     "table" => &mut rule.table,
                     "column" => &mut rule.column,
                     "reason" => &mut rule.reason,
+                    "owner" => &mut rule.owner,
+                    "expires" => &mut rule.expires,
                     _ => {
-                        let known = ["class", "fingerprint", "table", "column", "reason"];
+                        let known = [
+                            "class",
+                            "fingerprint",
+                            "table",
+                            "column",
+                            "reason",
+                            "owner",
+                            "expires",
+                        ];
                         let near = did_you_mean(name, known.into_iter());
                         let text = format!("unknown key \"{name}\" in [[divergence.accept]]{near}");
                         self.problem(at, text);
@@ -146,7 +156,12 @@ impl Walk<'_> {
                     self.problem(at, format!("divergence.accept.{name} expects text"));
                 }
             }
-            if rule.reason.is_none() {
+            let moment = |at: &String| {
+                at.parse::<jiff::Timestamp>().is_ok() || at.parse::<jiff::civil::Date>().is_ok()
+            };
+            if !rule.expires.as_ref().is_none_or(moment) {
+                self.problem(at, "expires is a date or a time, as in 2030-01-31");
+            } else if rule.reason.is_none() {
                 self.problem(at, "an accept rule needs a reason");
             } else if rule.is_unbounded() {
                 self.problem(at, "an accept rule needs a class, fingerprint, table or column");

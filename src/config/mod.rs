@@ -108,6 +108,10 @@ pub struct Accept {
     pub column: Option<String>,
     /// Why; always given.
     pub reason: Option<String>,
+    /// Who answers for it; the configuration when not given.
+    pub owner: Option<String>,
+    /// Date or time after which it holds no more.
+    pub expires: Option<String>,
 }
 
 impl Accept {

@@ -57,6 +57,7 @@ fn unknown_keys_are_errors_with_a_suggestion() {
         ("[compare]\nsample_ratio = 1.5\n", "from 0 to 1"),
         ("[divergence]\n[[divergence.accept]]\nclass = \"order\"\n", "needs a reason"),
         ("[[divergence.accept]]\nreason = \"x\"\n", "needs a class"),
+        ("[[divergence.accept]]\nclass = \"order\"\nexpires = \"soon\"\n", "expires is a date"),
         ("[tables.t]\ncolums = {}\n", "did you mean \"columns\""),
     ];
     for (file, expected) in cases {
@@ -77,6 +78,8 @@ fn lists_rules_and_tables_are_read() {
         [[divergence.accept]]
         class = \"order\"
         reason = \"no order promised\"
+        owner = \"ops\"
+        expires = \"2030-01-31\"
         [tables.\"my orders\"]
         columns = { price = \"numeric(12,2)\" }
         partition_by = \"RANGE (at)\"
@@ -86,6 +89,7 @@ fn lists_rules_and_tables_are_read() {
     let socket = config.listen.addr.0[1].socket_file(config.listen.addr.port());
     assert_eq!(socket, Some(PathBuf::from("/run/crossfade/.s.PGSQL.7000")));
     assert_eq!(config.accept[0].class.as_deref(), Some("order"));
+    assert_eq!(config.accept[0].expires.as_deref(), Some("2030-01-31"));
     assert_eq!(config.tables["my orders"].columns["price"], "numeric(12,2)");
 }
 

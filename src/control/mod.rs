@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 pub use command::{Command, Options};
-pub use status::{Gate, GateKind, SessionInfo, Status, TableInfo, VerifiedInfo};
+pub use status::{Gate, GateKind, SessionInfo, StatementList, Status, TableInfo, VerifiedInfo};
 pub use tasks::{Outcome, Progress, Step, Task, TaskState};
 
 use crate::divergence::{Accept, Group};
@@ -47,6 +47,8 @@ pub trait Engine: Send + Sync + 'static {
     fn accept(&self, id: &str, accept: Accept) -> bool;
     /// Tables with rows, backfill and verify state.
     fn tables(&self) -> BoxFuture<'_, Vec<TableInfo>>;
+    /// Statement shapes, those with most calls first.
+    fn statements(&self) -> StatementList;
     /// Client sessions now.
     fn sessions(&self) -> Vec<SessionInfo>;
     /// The effective configuration: name, value (secrets redacted), source.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::{Dropped, StatementInfo, Statements};
+
 /// `/api/v1/status`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Status {
@@ -124,6 +126,22 @@ pub struct SessionInfo {
     /// Why it could not move in a switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub immovable: Option<String>,
+}
+
+/// `/api/v1/statements`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StatementList {
+    /// Shapes, those with most calls first.
+    pub statements: Vec<StatementInfo>,
+    /// What was dropped to keep the list bounded.
+    pub dropped: Dropped,
+}
+
+impl StatementList {
+    /// What a registry holds now.
+    pub fn of(shapes: &Statements) -> Self {
+        Self { statements: shapes.list(), dropped: shapes.dropped() }
+    }
 }
 
 impl Gate {

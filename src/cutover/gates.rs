@@ -161,8 +161,8 @@ fn quiet(switch: &Switch, limits: &GateLimits) -> GateStatus {
 }
 
 fn coverage(switch: &Switch, limits: &GateLimits) -> GateStatus {
-    let ratio = switch.mirror.coverage();
-    let writes = switch.mirror.uncovered_writes();
+    let ratio = switch.mirror.shapes().coverage();
+    let writes = switch.mirror.shapes().uncovered_writes();
     let ok = ratio.is_some_and(|r| r >= limits.coverage_ratio) && writes == 0;
     let percent = ratio.map_or_else(|| "unknown".to_owned(), |r| format!("{:.1} %", r * 100.0));
     let actual = format!("{percent} of calls, {writes} write shapes not compared");
@@ -171,7 +171,7 @@ fn coverage(switch: &Switch, limits: &GateLimits) -> GateStatus {
 }
 
 fn translatable(switch: &Switch, live: &Live) -> GateStatus {
-    let refused = switch.mirror.untranslatable();
+    let refused = switch.mirror.shapes().without_form();
     let ambiguous = live.ambiguous.load(Ordering::Acquire);
     let mut actual = format!("{refused} statement shapes");
     if ambiguous > 0 {
@@ -180,7 +180,7 @@ fn translatable(switch: &Switch, live: &Live) -> GateStatus {
              with crossfade.dialect)"
         ));
     }
-    let reason = "live statements have no form for PostgreSQL";
+    let reason = "live statements are refused, or have no form for PostgreSQL: see SHOW STATEMENTS";
     gate("translatable", Kind::Override, refused == 0, actual, "0", reason)
 }
 

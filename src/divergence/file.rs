@@ -107,6 +107,13 @@ pub enum Line {
         /// RFC 3339.
         at: String,
     },
+    /// The key of the hashes of values.
+    Salt {
+        /// Schema version.
+        v: u32,
+        /// Random bytes.
+        salt: [u8; 16],
+    },
     /// A rehearsal or switch, with its longest pause.
     Switch {
         /// Schema version.

@@ -83,6 +83,12 @@ pub struct Sample {
     pub position_primary: u64,
     /// Position at which the shadow was read or written.
     pub position_shadow: u64,
+    /// How SQLite runs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub primary_plan: Vec<String>,
+    /// How PostgreSQL runs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow_plan: Vec<String>,
     /// What was found, in one sentence without row values.
     #[serde(default)]
     pub message: String,
@@ -107,7 +113,7 @@ pub enum GroupState {
 }
 
 /// Why a divergence is accepted, by whom and until when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accept {
     /// Who.
     pub owner: String,

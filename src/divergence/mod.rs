@@ -10,9 +10,11 @@ pub mod changed;
 mod file;
 mod group;
 mod replay;
+mod rules;
 mod since;
 mod store;
 
 pub use file::Line;
 pub use group::{Accept, Group, GroupState, Sample, Severity, class_severity};
+pub use rules::Rule;
 pub use store::{KeepValues, Store, TableVerified, VerifyState};

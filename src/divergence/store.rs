@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use super::changed::{Changed, Scope, Taken};
 use super::file::{Line, StateFile};
 use super::group::{Accept, Group, GroupState, Sample, Severity, class_severity};
+use super::rules::{self, Rule};
 use crate::error::{Error, Result};
 use crate::telemetry::names;
 
@@ -78,6 +79,8 @@ pub(super) struct Inner {
     witness: (u64, u64),
     switches: Vec<(String, u64, String)>,
     began: Option<Timestamp>,
+    /// Key of the hashes of values, made once for an installation.
+    salt: [u8; 16],
 }
 
 /// The divergence store. Cheap calls; one lock, never held across a wait.
@@ -86,7 +89,7 @@ pub struct Store {
     path: PathBuf,
     keep: usize,
     pub(super) keep_values: KeepValues,
-    salt: [u8; 16],
+    rules: Vec<Rule>,
     foreign: AtomicU64,
 }
 
@@ -112,6 +115,7 @@ impl Store {
             witness: (0, 0),
             switches: Vec::new(),
             began: None,
+            salt: rand::random(),
         };
         for line in lines {
             inner.replay(line);
@@ -125,12 +129,19 @@ impl Store {
             path,
             keep,
             keep_values,
-            salt: rand::random(),
+            rules: Vec::new(),
             foreign: AtomicU64::new(0),
         };
         store.inner.lock().compact()?;
         store.publish();
         Ok(store)
+    }
+
+    /// The same with rules that accept divergences as they are found.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Vec<Rule>) -> Self {
+        self.rules = rules;
+        self
     }
 
     /// Where the state file is.
@@ -146,8 +157,12 @@ impl Store {
         counter!(names::DIVERGENCES, "class" => class, "severity" => severity.as_str())
             .increment(1);
         sample.at = now();
-        self.redact(&mut sample);
         let mut inner = self.inner.lock();
+        let rule = self.rules.iter().find_map(|rule| rule.accepts(&sample)).cloned();
+        if sample.caused_by.is_none() {
+            sample.caused_by = rules::cause(&sample, inner.groups.values());
+        }
+        self.redact(&inner.salt, &mut sample);
         let key = Group::key_of(&sample);
         let known = inner.by_key.get(&key).copied();
         let number = match known {
@@ -175,15 +190,44 @@ impl Store {
                 Line::Divergence { v: Line::VERSION, id: id.clone(), sample: Box::new(sample) };
             inner.append(&line, false);
         }
+        let accepted = inner.groups.get(&number).is_some_and(|g| g.state == GroupState::Accepted);
+        if let Some(accept) = rule.filter(|_| !accepted) {
+            inner.set_state(&id, GroupState::Accepted, Some(accept));
+        }
         drop(inner);
         self.publish();
         Some(id)
+    }
+
+    /// Whether this difference is one that a person has accepted, and still is.
+    pub fn is_accepted(&self, sample: &Sample) -> bool {
+        self.reopen_expired();
+        let inner = self.inner.lock();
+        let group = inner.by_key.get(&Group::key_of(sample)).and_then(|n| inner.groups.get(n));
+        group.is_some_and(|g| g.state == GroupState::Accepted)
+            || self.rules.iter().any(|rule| rule.accepts(sample).is_some())
+    }
+
+    /// Whether this sample would be kept with its evidence.
+    pub fn keeps(&self, sample: &Sample) -> bool {
+        let inner = self.inner.lock();
+        match inner.by_key.get(&Group::key_of(sample)).and_then(|n| inner.groups.get(n)) {
+            Some(group) => group.samples.len() < SAMPLES_MAX,
+            None => inner.groups.len() < self.keep,
+        }
     }
 
     /// Every group, oldest first.
     pub fn groups(&self) -> Vec<Group> {
         self.reopen_expired();
         self.inner.lock().groups.values().cloned().collect()
+    }
+
+    /// The groups of a class.
+    pub fn of_class(&self, class: &str) -> Vec<Group> {
+        self.reopen_expired();
+        let inner = self.inner.lock();
+        inner.groups.values().filter(|g| g.class == class).cloned().collect()
     }
 
     /// One group with its samples.
@@ -328,33 +372,19 @@ impl Store {
     }
 
     fn set_state(&self, id: &str, state: GroupState, accept: Option<Accept>) -> bool {
-        let mut inner = self.inner.lock();
-        let number = id.strip_prefix('d').and_then(|n| n.parse::<u64>().ok());
-        let Some(group) = number.and_then(|n| inner.groups.get_mut(&n)) else { return false };
-        group.state = state;
-        group.accept.clone_from(&accept);
-        inner.append(&Line::State { v: Line::VERSION, id: id.to_owned(), state, accept }, true);
-        drop(inner);
-        self.publish();
-        true
+        let found = self.inner.lock().set_state(id, state, accept);
+        if found {
+            self.publish();
+        }
+        found
     }
 
     /// Accepted groups whose date has passed are open again.
     fn reopen_expired(&self) {
-        let expired = |accept: &Accept| {
-            accept.expires.as_deref().is_some_and(|at| {
-                let end = at.parse::<Timestamp>().ok().or_else(|| {
-                    at.parse::<jiff::civil::Date>()
-                        .ok()
-                        .and_then(|d| d.to_zoned(jiff::tz::TimeZone::UTC).ok())
-                        .map(|z| z.timestamp())
-                });
-                end.is_some_and(|end| end <= Timestamp::now())
-            })
-        };
         let ids: Vec<String> = {
             let inner = self.inner.lock();
-            let accepted = inner.groups.values().filter(|g| g.accept.as_ref().is_some_and(expired));
+            let accepted =
+                inner.groups.values().filter(|g| g.accept.as_ref().is_some_and(rules::has_expired));
             accepted.filter(|g| g.state == GroupState::Accepted).map(|g| g.id.clone()).collect()
         };
         for id in ids {
@@ -362,13 +392,13 @@ impl Store {
         }
     }
 
-    fn redact(&self, sample: &mut Sample) {
+    fn redact(&self, salt: &[u8], sample: &mut Sample) {
         let apply = |value: &mut Option<String>| match self.keep_values {
             KeepValues::Full => {}
             KeepValues::None => *value = value.take().map(|_| "…".to_owned()),
             KeepValues::Hashed => {
                 *value = value.take().map(|v| {
-                    let hash = Sha256::new().chain_update(self.salt).chain_update(v).finalize();
+                    let hash = Sha256::new().chain_update(salt).chain_update(v).finalize();
                     hash[..8].iter().map(|b| format!("{b:02x}")).collect()
                 });
             }
@@ -380,6 +410,8 @@ impl Store {
             // Literals in the texts are values too.
             sample.sqlite_sql = None;
             sample.postgres_sql = None;
+            sample.primary_plan.clear();
+            sample.shadow_plan.clear();
         }
     }
 
@@ -400,6 +432,16 @@ impl Store {
 }
 
 impl Inner {
+    /// Changes a group's state, durably; false when there is none of that id.
+    fn set_state(&mut self, id: &str, state: GroupState, accept: Option<Accept>) -> bool {
+        let number = id.strip_prefix('d').and_then(|n| n.parse::<u64>().ok());
+        let Some(group) = number.and_then(|n| self.groups.get_mut(&n)) else { return false };
+        group.state = state;
+        group.accept.clone_from(&accept);
+        self.append(&Line::State { v: Line::VERSION, id: id.to_owned(), state, accept }, true);
+        true
+    }
+
     fn replay(&mut self, line: Line) {
         match line {
             Line::Divergence { id, sample, .. } => {
@@ -444,6 +486,7 @@ impl Inner {
             Line::Witness { attempted, served, .. } => self.witness = (attempted, served),
             Line::Switch { kind, pause_ms, at, .. } => self.switches.push((kind, pause_ms, at)),
             Line::Began { at, .. } => self.began = at.parse().ok(),
+            Line::Salt { salt, .. } => self.salt = salt,
         }
     }
 
@@ -514,6 +557,7 @@ impl Inner {
         if let Some(began) = self.began {
             lines.push(Line::Began { v, at: began.to_string() });
         }
+        lines.push(Line::Salt { v, salt: self.salt });
         let (attempted, served) = self.witness;
         lines.push(Line::Witness { v, attempted, served });
         let keep_from = self.switches.len().saturating_sub(100);
@@ -621,5 +665,65 @@ mod tests {
         assert_eq!(store.group("d1").unwrap().state, GroupState::Accepted);
         assert!(store.accept("d1", accept("2001-01-01")));
         assert_eq!(store.group("d1").unwrap().state, GroupState::Open);
+    }
+
+    #[test]
+    fn rules_accept_what_they_name_until_they_expire() {
+        let folder = tempfile::tempdir().unwrap();
+        let rule = |expires: &str, column: &str| Rule {
+            class: Some("effect_value".to_owned()),
+            column: Some(column.to_owned()),
+            accept: Accept {
+                owner: "ops".to_owned(),
+                reason: "known".to_owned(),
+                expires: Some(expires.to_owned()),
+            },
+            ..Rule::default()
+        };
+        let open = |rules| {
+            let store = Store::open(&folder.path().join("a"), 9, KeepValues::Full).unwrap();
+            store.with_rules(rules)
+        };
+        let store = open(vec![rule("2999-01-01", "b"), rule("2001-01-01", "a")]);
+        assert!(!store.is_accepted(&sample("t")));
+        store.record(sample("t"));
+        assert_eq!(store.group("d1").unwrap().state, GroupState::Open);
+        drop(store);
+        let store = open(vec![rule("2999-01-01", "a")]);
+        assert!(store.is_accepted(&sample("t")));
+        store.record(sample("t"));
+        let group = store.group("d1").unwrap();
+        assert_eq!((group.state, group.count), (GroupState::Accepted, 2));
+        assert_eq!(group.accept.unwrap().owner, "ops");
+    }
+
+    #[test]
+    fn reads_of_rows_known_to_differ_name_their_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("a"), 9, KeepValues::Full).unwrap();
+        let read = |table: &str| Sample { class: "value".to_owned(), ..sample(table) };
+        let verify = Sample { class: "verify_value".to_owned(), ..sample("t") };
+        assert_eq!(store.record(verify).as_deref(), Some("d1"));
+        store.record(read("t"));
+        store.record(read("u"));
+        assert_eq!(store.group("d2").unwrap().caused_by.as_deref(), Some("d1"));
+        assert_eq!(store.group("d3").unwrap().caused_by, None);
+        store.fixed_table("t");
+        let later = Sample { class: "row_count".to_owned(), ..sample("t") };
+        store.record(later);
+        assert_eq!(store.group("d4").unwrap().caused_by, None);
+    }
+
+    #[test]
+    fn hashes_of_values_are_the_same_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::open(&folder.path().join("a"), 9, KeepValues::Hashed).unwrap();
+        let store = open();
+        store.record(sample("t"));
+        drop(store);
+        let store = open();
+        store.record(sample("t"));
+        let group = store.group("d1").unwrap();
+        assert_eq!(group.samples[0].primary, group.samples[1].primary);
     }
 }

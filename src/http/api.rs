@@ -15,7 +15,7 @@ use super::App;
 use crate::control::{Command, Options};
 use crate::divergence::{Accept, Group};
 
-/// Groups in one page of `/api/v1/divergences`.
+/// Entries in one page of `/api/v1/divergences` and `/api/v1/statements`.
 const PAGE: usize = 200;
 
 pub(super) fn routes() -> Router<App> {
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/v1/divergences", get(divergences))
         .route("/api/v1/divergences/{id}", get(divergence))
         .route("/api/v1/divergences/{id}/accept", post(accept))
+        .route("/api/v1/statements", get(statements))
         .route("/api/v1/tables", get(tables))
         .route("/api/v1/sessions", get(sessions))
         .route("/api/v1/tasks", get(tasks))
@@ -114,6 +115,21 @@ async fn accept(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> 
     } else {
         failure(StatusCode::NOT_FOUND, "not_found", "no divergence of that id", None)
     }
+}
+
+/// Statement shapes; the cursor counts those shown before.
+async fn statements(
+    State(app): State<App>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let from: usize = query.get("cursor").and_then(|c| c.parse().ok()).unwrap_or(0);
+    let list = app.control.engine().statements();
+    let page: Vec<_> = list.statements.iter().skip(from).take(PAGE).collect();
+    let mut body = json!({"statements": page, "dropped": list.dropped});
+    if list.statements.len() > from.saturating_add(PAGE) {
+        body["next_cursor"] = json!((from + PAGE).to_string());
+    }
+    answer(&body)
 }
 
 async fn tables(State(app): State<App>) -> Response {

@@ -8,13 +8,16 @@ use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
+use super::drift::Drift;
 use super::history::{self, Standing};
 use super::noted::Noter;
 use super::{Shared, State};
 use crate::backend::Position;
 use crate::backend::postgres::control::{Control, Stored};
+use crate::backend::postgres::picture;
 use crate::error::{Error, Result, state};
 use crate::journal::{self, Event, Events, Limits, Record};
+use crate::telemetry::live::Lane;
 use crate::telemetry::names;
 
 /// First and longest pause before trying again.
@@ -47,6 +50,9 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             outcome = carry(&shared, &stop) => outcome,
         };
         shared.live.applied_known.store(false, Ordering::Release);
+        for failure in shared.failures.clear() {
+            shared.skipped(Lane::Error, failure.plan.fingerprint.id, "shadow_down");
+        }
         match outcome {
             Ok(()) => return,
             Err(Ended::Foreign(reason)) => {
@@ -112,7 +118,15 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
     noter.note_again(&shared.journal, at).await?;
     publish(shared, at, None);
     shared.state.send_replace(State::Running);
+    batch.pictured = match picture::ensure(&control).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, "drift of the shadow's schema is not looked for");
+            false
+        }
+    };
     let mut trim = Trim::default();
+    let mut drift = Drift::default();
     let mut durable = shared.sqlite.durable_changes();
     loop {
         if stop.is_cancelled() {
@@ -123,7 +137,13 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         }
         let floor = shared.pins.floor();
         let until = floor.map_or(shared.sqlite.durable(), |f| f.min(shared.sqlite.durable()));
+        if batch.pictured {
+            drift.step(shared, &control).await?;
+        }
         if until <= at {
+            if shared.failures.are_due(at) {
+                batch.failures(at).await?;
+            }
             trim.step(shared, &control, at).await?;
             wait(shared, stop, &mut durable, floor.is_some()).await;
             continue;
@@ -167,7 +187,7 @@ fn end_at_new_label(records: &mut Vec<Record>) {
     }
 }
 
-fn lost() -> Error {
+pub(super) fn lost() -> Error {
     Error::shadow(state::CONNECTION_FAILURE, "the connection to PostgreSQL was closed").retryable()
 }
 
@@ -192,6 +212,7 @@ async fn wait(
     tokio::select! {
         () = stop.cancelled() => {}
         _ = durable.next() => {}
+        () = shared.failures.arrived() => {}
         () = tokio::time::sleep(pause) => {}
     }
 }

@@ -13,11 +13,14 @@ use futures_util::future::join_all;
 use tokio_postgres::types::ToSql;
 
 use super::Shared;
+use super::drift;
+use super::failures;
 use super::lane_b::{self, Tested};
 use super::shadow::{Change, Shadow};
 use crate::backend::Position;
 use crate::backend::postgres::apply::{Apply, Prepared, quoted};
 use crate::backend::postgres::control::Control;
+use crate::backend::postgres::picture;
 use crate::divergence::Sample;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
@@ -41,7 +44,7 @@ pub(super) struct Batch {
     /// The role may switch triggers and foreign keys off for itself.
     pub(super) replica: bool,
     /// Tables whose statements may have effects that the images do not account for.
-    pub(super) guarded: HashMap<String, bool>,
+    pub(super) guarded: HashMap<String, (bool, bool)>,
     /// When that was asked for the first of them.
     guarded_since: Instant,
     /// The release of a kept savepoint that was not sent yet.
@@ -50,6 +53,10 @@ pub(super) struct Batch {
     flush: bool,
     /// Nothing is compared until the lag is small again.
     behind: bool,
+    /// There is a picture of the schema to compare with.
+    pub(super) pictured: bool,
+    /// Clients' statements run under time limits, which images must not have.
+    limited: bool,
 }
 
 impl Batch {
@@ -71,6 +78,8 @@ impl Batch {
             release: None,
             flush: false,
             behind: false,
+            pictured: false,
+            limited: false,
         })
     }
 
@@ -98,16 +107,35 @@ impl Batch {
         }
     }
 
-    /// Sends a release that is still owed.
-    async fn settle(&mut self) -> Result<()> {
-        match self.release.take() {
-            Some(release) => self.control().batch(&release).await,
-            None => Ok(()),
+    /// Sets the time limits of clients' statements, unless they are set; before a savepoint.
+    pub(super) fn limits(&mut self) -> String {
+        if std::mem::replace(&mut self.limited, true) {
+            return String::new();
         }
+        let ms = self.shared.settings.timeout.as_millis();
+        format!("SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}; ")
+    }
+
+    /// Sends a release that is still owed, and ends the limits.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        let mut owed = self.release.take().unwrap_or_default();
+        if std::mem::take(&mut self.limited) {
+            owed.push_str("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0");
+        }
+        if owed.is_empty() { Ok(()) } else { self.control().batch(&owed).await }
+    }
+
+    /// Runs failed statements that wait for the position where the shadow stands.
+    pub(super) async fn failures(&mut self, at: Position) -> Result<()> {
+        let control = self.control();
+        self.shadow.begin(&control).await?;
+        failures::at(self, at).await?;
+        control.batch("ROLLBACK").await
     }
 
     async fn rollback(&mut self) -> Result<()> {
         self.release = None;
+        self.limited = false;
         self.shadow.rolled_back();
         self.control().batch("ROLLBACK").await
     }
@@ -121,6 +149,7 @@ impl Batch {
         let control = self.control();
         self.shadow.begin(&control).await?;
         failpoint!("mirror.begun");
+        self.limited = false;
         if self.guarded_since.elapsed() > GUARDED_FOR {
             self.guarded.clear();
             self.guarded_since = Instant::now();
@@ -130,6 +159,9 @@ impl Batch {
         let mut rest = records;
         while let Some(record) = rest.first() {
             let catalog = self.catalog(record.position)?;
+            if compares {
+                failures::at(self, Position(record.position.0.saturating_sub(1))).await?;
+            }
             if !careful && (behind || !compares) {
                 // Nothing is looked at between these transactions: one pipeline for all.
                 let plain = rest.iter().take_while(|r| is_plain(r)).count();
@@ -305,6 +337,14 @@ impl Batch {
         match event {
             Event::Row(_) | Event::Statement(_) => Ok(()),
             Event::Ddl(ddl) => {
+                // What somebody else has done must not pass for this change.
+                let before = match self.pictured {
+                    true => {
+                        drift::look(&self.shared, &control).await?;
+                        Some(picture::now(&control).await?)
+                    }
+                    false => None,
+                };
                 if self.replica {
                     control.batch("SET LOCAL session_replication_role = origin").await?;
                 }
@@ -318,7 +358,11 @@ impl Batch {
                 self.guarded.clear();
                 let after = self.shared.sqlite.catalog_at(position);
                 let after = after.as_deref().unwrap_or(catalog);
-                self.shadow.schema_changed(&control, catalog, after).await
+                self.shadow.schema_changed(&control, catalog, after).await?;
+                match &before {
+                    Some(before) => picture::follow(&control, before).await,
+                    None => Ok(()),
+                }
             }
             Event::Truncate(truncate) => {
                 let mut tables = Vec::with_capacity(truncate.tables.len());

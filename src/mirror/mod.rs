@@ -5,8 +5,12 @@
 //! applied record is not in the journal, and no error of the shadow leaves this module except
 //! as a state. Start at [`Mirror`], then `applier`.
 
+mod answer;
 mod applier;
 mod batch;
+mod drift;
+mod effect;
+mod failures;
 mod guard;
 mod history;
 mod lane_b;
@@ -27,10 +31,13 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Position;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::sqlite::Sqlite;
+use crate::compare::Statements;
 use crate::divergence::Store;
 use crate::journal::Journal;
 use crate::telemetry::Live;
+use crate::telemetry::live::Lane;
 
+pub use failures::Failure;
 pub(crate) use history::{Standing, standing};
 pub use pins::{Pin, Pins};
 pub use reads::{ReadSample, Reads};
@@ -80,6 +87,8 @@ pub struct Settings {
     pub row_limit: usize,
     /// Time limit of a comparison on the shadow.
     pub timeout: Duration,
+    /// Floats may be so many representable values apart.
+    pub float_ulps: u32,
 }
 
 impl Default for Settings {
@@ -95,6 +104,7 @@ impl Default for Settings {
             read_ratio: 0.1,
             row_limit: 10_000,
             timeout: Duration::from_secs(5),
+            float_ulps: 0,
         }
     }
 }
@@ -110,11 +120,26 @@ pub(crate) struct Shared {
     pub(crate) state: watch::Sender<State>,
     pub(crate) applied: watch::Sender<Position>,
     pub(crate) pins: Arc<Pins>,
-    pub(crate) coverage: Mutex<crate::compare::Coverage>,
+    pub(crate) shapes: Arc<Statements>,
+    failures: failures::Failures,
     /// A switch waits for the end of the journal: nothing is compared meanwhile.
     pub(crate) hurry: AtomicBool,
     /// Held by whoever needs the lineage to go on (a switch), or ends it (the guard).
     pub(crate) history: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Shared {
+    /// Counts a verdict, in all and for the statement's shape.
+    fn verdict(&self, lane: Lane, fingerprint: u64, verdict: &'static str) {
+        self.live.verdict(lane, verdict);
+        self.shapes.verdict(fingerprint, verdict);
+    }
+
+    /// Counts a statement that was not compared, likewise.
+    fn skipped(&self, lane: Lane, fingerprint: u64, reason: &'static str) {
+        self.live.skipped(lane, reason);
+        self.shapes.skipped(fingerprint, reason);
+    }
 }
 
 /// The applier, while it runs.
@@ -136,6 +161,7 @@ impl Mirror {
         connector: Connector,
         live: Arc<Live>,
         store: Arc<Store>,
+        shapes: Arc<Statements>,
         settings: Settings,
     ) -> Self {
         let shared = Arc::new(Shared {
@@ -148,7 +174,8 @@ impl Mirror {
             state: watch::Sender::new(State::Stopped),
             applied: watch::Sender::new(Position(0)),
             pins: Arc::new(Pins::default()),
-            coverage: Mutex::default(),
+            shapes,
+            failures: failures::Failures::default(),
             hurry: AtomicBool::new(false),
             history: Arc::default(),
         });
@@ -243,23 +270,39 @@ impl Mirror {
         &self.reads
     }
 
-    /// Share of calls whose statement shape has been compared; None before any call.
-    pub fn coverage(&self) -> Option<f64> {
-        self.shared.coverage.lock().ratio()
+    /// Whether the shadow follows now.
+    pub fn is_running(&self) -> bool {
+        *self.shared.state.borrow() == State::Running
     }
 
-    /// Counts a read for coverage.
-    pub fn count_read(&self, fingerprint: u64) {
-        self.shared.coverage.lock().read(fingerprint);
+    /// Hands a sampled read over.
+    pub fn offer_read(&self, sample: ReadSample) {
+        let fingerprint = sample.plan.fingerprint.id;
+        if !self.reads.offer(sample) {
+            self.shared.skipped(Lane::Read, fingerprint, "queue_full");
+        }
     }
 
-    /// Statement shapes that have no form for PostgreSQL.
-    pub fn untranslatable(&self) -> usize {
-        self.shared.coverage.lock().untranslatable()
+    /// Hands over a statement that failed on the primary.
+    pub fn offer_failure(&self, failure: Failure) {
+        if failures::proves_nothing(&failure.error) {
+            return;
+        }
+        let fingerprint = failure.plan.fingerprint.id;
+        if !self.shared.settings.compare_writes {
+            self.shared.skipped(Lane::Error, fingerprint, "sampled_out");
+        } else if !self.shared.failures.offer(failure) {
+            self.shared.skipped(Lane::Error, fingerprint, "queue_full");
+        }
     }
 
-    /// Write shapes that were never compared.
-    pub fn uncovered_writes(&self) -> usize {
-        self.shared.coverage.lock().uncovered_writes()
+    /// Counts a statement that is not compared.
+    pub fn skipped(&self, lane: Lane, fingerprint: u64, reason: &'static str) {
+        self.shared.skipped(lane, fingerprint, reason);
+    }
+
+    /// Statement shapes, with what was found of them.
+    pub fn shapes(&self) -> &Statements {
+        &self.shared.shapes
     }
 }

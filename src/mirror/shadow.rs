@@ -17,7 +17,7 @@ use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine::{self, Entry, Known, ROW};
 use crate::compare;
 use crate::error::{Error, Result, state};
-use crate::journal::{Image, Op, Row};
+use crate::journal::{Image, Note, Op, Row};
 use crate::schema::{Catalog, Relation};
 use crate::value::{CellRef, Datum, Type};
 
@@ -199,6 +199,30 @@ impl Shadow {
     /// Whether PostgreSQL could not make the table.
     pub(super) fn is_refused(&self, table: &str) -> bool {
         self.refused.contains(table)
+    }
+
+    /// Whether something of these tables is in quarantine: PostgreSQL cannot answer for them.
+    pub(super) async fn holds_any(
+        &self,
+        control: &Control,
+        tables: impl Iterator<Item = &String>,
+    ) -> Result<bool> {
+        let tables: Vec<&String> = tables.collect();
+        if self.newest.is_none() || tables.is_empty() {
+            return Ok(false);
+        }
+        quarantine::holds_any(control, &tables).await
+    }
+
+    /// Whether one of these statements names a table of which something is in quarantine.
+    pub(super) async fn holds_named(&self, control: &Control, notes: &[&Note]) -> Result<bool> {
+        if self.newest.is_none() {
+            return Ok(false);
+        }
+        let sql = "SELECT DISTINCT table_name FROM crossfade.quarantine";
+        let held: Vec<String> = control.rows(sql).await?.iter().map(|row| row.get(0)).collect();
+        let texts = notes.iter().filter_map(|n| n.text.as_deref());
+        Ok(texts.into_iter().any(|text| held.iter().any(|name| text.contains(name.as_str()))))
     }
 
     /// Whether a statement names a table that PostgreSQL could not make.

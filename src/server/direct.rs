@@ -6,8 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::control::{
-    BoxFuture, Command, Engine, Gate, Outcome, Progress, SessionInfo, Status, TableInfo,
-    VerifiedInfo,
+    BoxFuture, Command, Engine, Gate, Outcome, Progress, SessionInfo, StatementList, Status,
+    TableInfo, VerifiedInfo,
 };
 use crate::cutover::gate::{GateState, Route};
 use crate::divergence::{Accept, Group};
@@ -71,6 +71,10 @@ impl Engine for Direct {
             let tables = catalog.relations.values();
             tables.filter(|r| r.kind == crate::schema::RelationKind::Table).map(info).collect()
         })
+    }
+
+    fn statements(&self) -> StatementList {
+        StatementList::of(&self.shared.shapes)
     }
 
     fn sessions(&self) -> Vec<SessionInfo> {

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::control::{
-    BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo, Status,
-    TableInfo, VerifiedInfo,
+    BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo,
+    StatementList, Status, TableInfo, VerifiedInfo,
 };
 use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
@@ -98,7 +98,7 @@ impl Pair {
         live.publish(lag_ms.map(|ms| ms as f64 / 1000.0));
         let seconds = i64::from(self.limits.verified_hours) * 3600;
         let (verified, at) = self.store.verify_state(&self.table_names(), seconds);
-        let coverage = self.switch.mirror().coverage();
+        let coverage = self.shared.shapes.coverage();
         if let Some(coverage) = coverage {
             metrics::gauge!(crate::telemetry::names::COVERAGE_RATIO).set(coverage);
         }
@@ -458,6 +458,10 @@ impl Engine for Pair {
                 })
                 .collect()
         })
+    }
+
+    fn statements(&self) -> StatementList {
+        StatementList::of(&self.shared.shapes)
     }
 
     fn sessions(&self) -> Vec<SessionInfo> {

@@ -1,7 +1,11 @@
 //! Counts what sessions do.
 
+use std::sync::Arc;
+
 use metrics::{Counter, Histogram, counter, histogram};
 
+use crate::compare::{self, Seen, Statements};
+use crate::error::{Error, state};
 use crate::session::observer::{Finished, Observer};
 use crate::sql::ast::Statement;
 use crate::sql::plan::{Action, Plan, QueryKind};
@@ -25,8 +29,9 @@ impl Kind {
     }
 }
 
-/// The observer of phase direct: metrics only.
+/// The observer of phase direct: metrics and statement shapes.
 pub(super) struct Meter {
+    shapes: Arc<Statements>,
     read: Kind,
     write: Kind,
     ddl: Kind,
@@ -38,8 +43,9 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Handles are made once: the hot path looks nothing up.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(shapes: Arc<Statements>) -> Self {
         Self {
+            shapes,
             read: Kind::new("read"),
             write: Kind::new("write"),
             ddl: Kind::new("ddl"),
@@ -64,11 +70,47 @@ impl Meter {
     }
 }
 
-impl Observer for Meter {
-    fn finished(&self, finished: Finished<'_>) {
+/// The kind of a statement's shape; None for what has none (BEGIN, SET).
+fn shape_kind(plan: &Plan) -> Option<compare::Kind> {
+    match &plan.action {
+        Action::Query(query) if query.system => Some(compare::Kind::System),
+        Action::Query(query) if query.kind == QueryKind::Write => Some(compare::Kind::Write),
+        Action::Query(_) => Some(compare::Kind::Read),
+        Action::Ddl(_) => Some(compare::Kind::Ddl),
+        Action::Copy(_) => Some(compare::Kind::Copy),
+        Action::Session(_) | Action::Explain(_) | Action::Empty => None,
+    }
+}
+
+impl Meter {
+    /// A statement ended, while PostgreSQL followed or not.
+    pub(super) fn count(&self, finished: Finished<'_>, following: bool) {
         let kind = self.kind(finished.plan);
         if finished.error.is_some() { &kind.error } else { &kind.ok }.increment(1);
         kind.duration.record(finished.took);
+        if let Some(kind) = shape_kind(finished.plan) {
+            let state = finished.error.map(|e| e.sqlstate());
+            let error = finished.error.zip(state.as_ref());
+            self.shapes.seen(Seen {
+                fingerprint: &finished.plan.fingerprint,
+                kind,
+                took: finished.took,
+                error: error.map(|(e, state)| (state.as_str(), e.message())),
+                following,
+            });
+        }
+    }
+}
+
+impl Observer for Meter {
+    fn finished(&self, finished: Finished<'_>) {
+        self.count(finished, false);
+    }
+
+    fn refused(&self, text: &str, error: &Error) {
+        if error.sqlstate() == state::FEATURE_NOT_SUPPORTED {
+            self.shapes.refused(&crate::sql::fingerprint::fingerprint(text), error.message());
+        }
     }
 
     fn waited(&self, took: std::time::Duration) {

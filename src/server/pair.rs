@@ -20,7 +20,7 @@ use crate::cutover::gate::{Gate, GateState};
 use crate::cutover::gates::GateLimits;
 use crate::cutover::reign::Watch;
 use crate::cutover::switch::{Limits, Parts, Switch};
-use crate::divergence::{KeepValues, Store};
+use crate::divergence::{Accept, KeepValues, Rule, Store};
 use crate::error::{Culprit, Error, Result, state};
 use crate::journal::Journal;
 use crate::mirror::{Mirror, Settings, WhenFull};
@@ -53,7 +53,8 @@ pub(super) async fn build(
         Keep::Hashed => KeepValues::Hashed,
         Keep::None => KeepValues::None,
     };
-    let store = Arc::new(Store::open(shared.sqlite.path(), keep, keep_values)?);
+    let store = Store::open(shared.sqlite.path(), keep, keep_values)?.with_rules(rules(config));
+    let store = Arc::new(store);
     let live = Arc::new(Live::default());
     let settings = settings(config);
     let row_limit = settings.row_limit;
@@ -63,6 +64,7 @@ pub(super) async fn build(
         connector.clone(),
         Arc::clone(&live),
         Arc::clone(&store),
+        Arc::clone(&shared.shapes),
         settings,
     );
     shared.gate = Gate::new(GateState::Closed);
@@ -73,7 +75,8 @@ pub(super) async fn build(
     let watch = Arc::<Watch>::default();
     shared.upstreams = Some(Arc::new(Upstreams::new(&sessions, Arc::clone(&watch))));
     let clients = Arc::<Sessions>::default();
-    shared.observer = Arc::new(Watcher::new(mirror.clone(), Arc::clone(&live), row_limit));
+    let shapes = Arc::clone(&shared.shapes);
+    shared.observer = Arc::new(Watcher::new(mirror.clone(), shapes, row_limit));
     let app_role = config
         .endpoint
         .as_ref()
@@ -174,6 +177,22 @@ pub(super) fn connector(
     Connector::new(endpoint, password, home.as_deref(), culprit)
 }
 
+/// Accept rules as the store takes them.
+fn rules(config: &Config) -> Vec<Rule> {
+    let rule = |a: &crate::config::Accept| Rule {
+        class: a.class.clone(),
+        fingerprint: a.fingerprint.clone(),
+        table: a.table.clone(),
+        column: a.column.clone(),
+        accept: Accept {
+            owner: a.owner.clone().unwrap_or_else(|| "configuration".to_owned()),
+            reason: a.reason.clone().unwrap_or_default(),
+            expires: a.expires.clone(),
+        },
+    };
+    config.accept.iter().map(rule).collect()
+}
+
 fn settings(config: &Config) -> Settings {
     let small = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     Settings {
@@ -193,6 +212,7 @@ fn settings(config: &Config) -> Settings {
             }
         },
         row_limit: small(config.compare.row_limit.get()),
+        float_ulps: *config.compare.float_ulps,
         timeout: Duration::from_millis(u64::from(config.compare.timeout_ms.get())),
         ..Settings::default()
     }

@@ -44,7 +44,7 @@ pub(super) async fn open(config: &Config, stop: &CancellationToken) -> Result<(S
     let patience = u64::from(*config.sqlite.writer_wait_ms);
     shared.writer_patience = (patience > 0).then(|| Duration::from_millis(patience));
     shared.stopping = stop.clone();
-    shared.observer = Arc::new(Meter::new());
+    shared.observer = Arc::new(Meter::new(Arc::clone(&shared.shapes)));
     Ok((shared, journal))
 }
 

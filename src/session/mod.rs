@@ -156,6 +156,8 @@ struct Session {
     describe_next: bool,
     /// The running simple query has several statements.
     many: bool,
+    /// The query under way, should it fail.
+    attempt: query::Attempt,
     /// When the client's message arrived: statement_timestamp(), PostgreSQL microseconds.
     message_at: i64,
     /// statement_timeout of the running message.
@@ -170,8 +172,6 @@ struct Session {
     firm: Option<Firm>,
     /// Large objects the transaction has open, by descriptor.
     large: Vec<Option<large::Descriptor>>,
-    /// Frozen values of the last write, for the detail of its error.
-    attempted: Vec<crate::value::Cell>,
     /// How a transaction's server session was lost, until the client has been told.
     lost: Option<Error>,
 }
@@ -229,6 +229,7 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         seen: None,
         describe_next: false,
         many: false,
+        attempt: query::Attempt::default(),
         message_at: 0,
         deadline: None,
         skipping: false,
@@ -237,7 +238,6 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         firm: None,
         lost: None,
         large: Vec::new(),
-        attempted: Vec::new(),
         io,
         shared,
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Position;
+use crate::backend::sqlite::functions::session::Session as Scope;
 use crate::error::Error;
 use crate::sql::plan::Plan;
 use crate::value::Cell;
@@ -32,7 +33,7 @@ pub struct Sample {
     pub params: Vec<Cell>,
     /// The frozen values bound after them.
     pub frozen: Vec<Cell>,
-    /// SHA-256 over the rows in the order sent, values in canonical form.
+    /// Digest of the rows, values in canonical form; their order does not count.
     pub digest: [u8; 32],
     /// Number of rows.
     pub rows: u64,
@@ -40,13 +41,23 @@ pub struct Sample {
     pub kept: Vec<Vec<Cell>>,
     /// How long the primary took.
     pub took: Duration,
+    /// Settings of the session that differ from the mirror's.
+    pub settings: Arc<[(String, String)]>,
+    /// What its functions saw of the session.
+    pub scope: Arc<Scope>,
 }
 
 /// A statement that failed on the primary.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Last commit before it, when it ran outside a writing transaction.
-    pub position: Option<Position>,
+    /// The last commit its state held.
+    pub position: Position,
+    /// Its transaction had changed something before it.
+    pub own_writes: bool,
+    /// The frozen values bound after the parameters.
+    pub frozen: Vec<Cell>,
+    /// Settings of the session that differ from the mirror's.
+    pub settings: Arc<[(String, String)]>,
     /// The statement.
     pub plan: Arc<Plan>,
     /// The client's parameters as logical cells.
@@ -88,6 +99,12 @@ pub trait Observer: Send + Sync {
 
     /// A statement ended.
     fn finished(&self, _finished: Finished<'_>) {}
+
+    /// A read that has no common position, and why (one of the reasons of the contract).
+    fn unwatched(&self, _plan: &Plan, _reason: &'static str) {}
+
+    /// A statement was refused before it could be planned.
+    fn refused(&self, _text: &str, _error: &Error) {}
 
     /// A writer was waited for.
     fn waited(&self, _took: Duration) {}

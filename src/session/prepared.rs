@@ -163,8 +163,11 @@ impl Session {
     pub(super) fn plan(&self, entry: &Entry, types: &[u32]) -> Result<Arc<Plan>> {
         let catalog = self.catalog();
         let plan = entry.plan(For { types, ..self.sees(&catalog) });
-        // Analysis counts from the start of the statement, the client from that of its text.
-        let plan = plan.map_err(|e| e.shifted(entry.parsed.offset))?;
+        let plan = plan.map_err(|e| {
+            self.shared.observer.refused(&entry.parsed.text, &e);
+            // Analysis counts from the start of the statement, the client from that of its text.
+            e.shifted(entry.parsed.offset)
+        })?;
         if plan.dialect.is_sqlite() {
             self.sends_sqlite.store(true, Ordering::Relaxed);
         } else {

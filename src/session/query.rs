@@ -14,6 +14,7 @@ use super::spool::Spool;
 use super::transaction::{Block, Isolation};
 use super::watch::{self, Watch};
 use super::{OUTPUT_BYTES, Session, Step, Stop, frozen, steps};
+use crate::backend::Position;
 use crate::backend::sqlite::draws::Draws;
 use crate::backend::sqlite::errors;
 use crate::backend::sqlite::events::Event;
@@ -31,16 +32,28 @@ pub(super) struct Running {
     reader: Option<Reader>,
     /// What is learnt on the way; boxed, as most statements have none.
     watch: Option<Box<Watch>>,
-    /// What the journal needs of a write.
+    /// What the journal needs of it.
     record: Option<Box<Record>>,
     /// The sequences it moves row by row.
     pub(super) draws: Option<Arc<Draws>>,
     began: Instant,
 }
 
-/// A write that is recorded: the frozen values that were bound.
+/// A statement that is recorded: the frozen values that were bound.
 struct Record {
     frozen: Vec<Cell>,
+    /// More rows than these are not compared: a read after own writes is left out then.
+    rows_max: u64,
+}
+
+/// What is known of a statement under way, should it fail.
+#[derive(Default)]
+pub(super) struct Attempt {
+    /// The frozen values bound after the parameters.
+    frozen: Vec<Cell>,
+    /// Where PostgreSQL may be asked the same: the last commit its state holds, and whether its
+    /// transaction has changed something before it.
+    at: Option<(Position, bool)>,
 }
 
 /// One execution of a query.
@@ -110,6 +123,7 @@ impl Session {
     /// Starts a query and sends up to `max_rows` rows (0: all).
     pub(super) async fn query_rows(&mut self, call: &Call, max_rows: u64) -> Step<Ended> {
         let began = self.shared.clock.instant();
+        self.attempt = Attempt::default();
         let outcome = self.query_inner(call, max_rows).await;
         let took = self.shared.clock.instant().duration_since(began);
         let observer = Arc::clone(&self.shared.observer);
@@ -123,19 +137,19 @@ impl Session {
                 let error = self.name_key(self.describe(error), &call.plan);
                 let finished = Finished { plan: &call.plan, rows: 0, took, error: Some(&error) };
                 observer.finished(finished);
-                if observer.wants_failures() {
-                    let position = match self.transaction.writer() {
-                        None => Some(self.shared.sqlite.position()),
-                        Some(_) => None,
-                    };
+                // While the transaction still holds the writer: nobody commits in between.
+                let Attempt { frozen, at } = std::mem::take(&mut self.attempt);
+                if let Some((position, own_writes)) = at {
                     observer.failed(Failure {
                         position,
+                        own_writes,
+                        frozen: frozen.clone(),
+                        settings: Arc::clone(&self.settings.derived().for_shadow),
                         plan: Arc::clone(&call.plan),
                         params: call.params.to_vec(),
                         error: error.clone(),
                     });
                 }
-                let frozen = std::mem::take(&mut self.attempted);
                 Err(self.with_detail(error, call, &frozen).into())
             }
             Err(gone) => Err(gone),
@@ -190,9 +204,13 @@ impl Session {
             self.settings.set(&name, value.as_deref(), local)?;
         }
         if let (Some(record), Some(writer)) = (record, self.transaction.writer()) {
+            if rows > record.rows_max {
+                self.shared.observer.unwatched(&call.plan, "too_large");
+                return Ok(changed);
+            }
             let digest = watch.filter(|_| !call.plan.columns.is_empty()).map(|w| w.digest());
-            let mut note =
-                watch::note(&call.plan, query, &call.params, record.frozen, changed, digest);
+            let settings = &self.settings.derived().for_shadow;
+            let mut note = watch::note(call, query, settings, record.frozen, changed, digest);
             let temporary = self.temporary();
             if !temporary.is_empty() || self.types.any_temporary() {
                 // The shadow has no tables of this session.
@@ -206,7 +224,8 @@ impl Session {
         if let (Some(watch), Some(reader)) = (watch, &reader) {
             block_in_place(|| reader.execute("COMMIT", &[]))?;
             let took = self.shared.clock.instant().duration_since(began);
-            self.shared.observer.read(watch.sample(call, took));
+            let settings = Arc::clone(&self.settings.derived().for_shadow);
+            self.shared.observer.read(watch.sample(call, took, settings, self.scope()));
         }
         Ok(changed)
     }
@@ -232,12 +251,18 @@ impl Session {
     pub(super) async fn start(&mut self, call: &Call, query: &QueryPlan) -> Step<Running> {
         self.check_read_only(query)?;
         self.set_aside_live()?;
+        let own_writes = self.transaction.writer().is_some_and(Writer::has_recorded);
         let frozen = if query.frozen.is_empty() {
             Vec::new()
         } else {
             self.freeze(&query.frozen, &call.params, &call.plan.params).await?
         };
         let reader = self.lane(query.kind).await?;
+        let rows_max = match (query.kind, &reader) {
+            (QueryKind::Write, _) => Some(u64::MAX),
+            (QueryKind::Read, None) if !query.system => self.rows_noted(call, own_writes),
+            _ => None,
+        };
         if query.system {
             self.show_to(reader.as_ref())?;
         }
@@ -256,12 +281,13 @@ impl Session {
         };
         let writer = self.transaction.writer().filter(|w| w.recording());
         let mut drawn = None;
+        let mut seen = None;
         let prepared = block_in_place(|| {
-            let record = match writer.filter(|_| query.kind == QueryKind::Write) {
+            let record = match writer.zip(rows_max) {
                 None => None,
-                Some(writer) => {
+                Some((writer, rows_max)) => {
                     writer.mark()?;
-                    Some(Box::new(Record { frozen: frozen.clone() }))
+                    Some(Box::new(Record { frozen: frozen.clone(), rows_max }))
                 }
             };
             let watch = match (wanted, &reader) {
@@ -269,6 +295,7 @@ impl Session {
                     // One snapshot for the position and the rows.
                     reader.execute("BEGIN", &[])?;
                     let position = journal::position(reader)?;
+                    seen = Some(position);
                     Some(Box::new(Watch::read(call, query, frozen.clone(), limits, position)))
                 }
                 _ if record.is_some() => Some(Box::new(Watch::returning(call, query))),
@@ -292,9 +319,7 @@ impl Session {
         if let Some(values) = drawn {
             self.sequences = values;
         }
-        if query.kind == QueryKind::Write {
-            self.attempted = frozen;
-        }
+        self.attempt = Attempt { frozen, at: self.attempted_at(query, own_writes, seen) };
         match prepared {
             Ok((statement, watch, record, draws)) => {
                 Ok(Running { statement, reader, watch, record, draws, began })
@@ -304,6 +329,40 @@ impl Session {
                 Err(Error::into(error))
             }
         }
+    }
+
+    /// A read on the transaction's own connection: after own writes it has no position, and is
+    /// noted in the journal to be compared in its transaction. How many rows it may give.
+    fn rows_noted(&self, call: &Call, own_writes: bool) -> Option<u64> {
+        let observer = &self.shared.observer;
+        let recording = self.transaction.writer().is_some_and(Writer::recording);
+        if !recording || !own_writes {
+            let snapshot = self.transaction.writer().is_none();
+            let reason = if snapshot { "session_state" } else { "own_writes" };
+            observer.unwatched(&call.plan, reason);
+            return None;
+        }
+        let limits = observer.wants(&call.plan);
+        if limits.is_none() {
+            observer.unwatched(&call.plan, "sampled_out");
+        }
+        limits.map(|l| l.rows as u64)
+    }
+
+    /// Where a failure of this statement may be asked of PostgreSQL: at the snapshot of a watched
+    /// read; on the writer, at the last commit as long as the transaction has changed nothing.
+    fn attempted_at(
+        &self,
+        query: &QueryPlan,
+        own_writes: bool,
+        seen: Option<Position>,
+    ) -> Option<(Position, bool)> {
+        if query.system || !self.shared.observer.wants_failures() {
+            return None;
+        }
+        let writer = self.transaction.writer().filter(|w| w.recording());
+        let last = writer.map(|w| (Position(w.position().0.saturating_sub(1)), own_writes));
+        seen.map(|position| (position, false)).or(last)
     }
 
     /// Where the statement runs: `Some` pooled reader, or `None` for the connection of the

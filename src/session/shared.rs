@@ -17,6 +17,7 @@ use super::relay::Upstreams;
 use crate::backend::sqlite::catalog::Side;
 use crate::backend::sqlite::{Sqlite, ddl, system};
 use crate::clock::Clock;
+use crate::compare::Statements as Shapes;
 use crate::cutover::gate::{Gate, GateState, Route};
 use crate::journal::Room;
 use crate::schema::Catalog;
@@ -142,6 +143,8 @@ pub struct Shared {
     pub upstreams: Option<Arc<Upstreams>>,
     /// Room in the journal: who wants to write waits for it.
     pub room: Room,
+    /// Statement shapes seen.
+    pub shapes: Arc<Shapes>,
     /// Who compares and counts.
     pub observer: Arc<dyn Observer>,
     /// LISTEN and NOTIFY.
@@ -202,6 +205,7 @@ impl Shared {
             gate: Gate::new(GateState::Open(Route::Sqlite(1))),
             upstreams: None,
             room: Room::default(),
+            shapes: Arc::default(),
             observer: Arc::new(Quiet),
             hub: Arc::default(),
             locks: Arc::default(),

@@ -7,6 +7,7 @@ use super::observer::{Limits, Sample};
 use super::query::Call;
 use crate::backend::Position;
 use crate::backend::sqlite::events::Note;
+use crate::backend::sqlite::functions::session::Session as Scope;
 use crate::backend::sqlite::owned;
 use crate::compare::Digest;
 use crate::error::Result;
@@ -58,7 +59,7 @@ impl Watch {
         }
     }
 
-    /// Watches the rows of RETURNING.
+    /// Watches rows of which only the digest counts: RETURNING, reads after own writes.
     pub(super) fn returning(call: &Call, query: &QueryPlan) -> Self {
         let limits = Limits { rows: 0, bytes: 0 };
         Self { position: None, ..Self::read(call, query, Vec::new(), limits, Position(0)) }
@@ -91,8 +92,16 @@ impl Watch {
     }
 
     /// The sample for the observer.
-    pub(super) fn sample(self, call: &Call, took: Duration) -> Sample {
+    pub(super) fn sample(
+        self,
+        call: &Call,
+        took: Duration,
+        settings: Arc<[(String, String)]>,
+        scope: Arc<Scope>,
+    ) -> Sample {
         Sample {
+            settings,
+            scope,
             position: self.position,
             plan: Arc::clone(&call.plan),
             params: call.params.to_vec(),
@@ -105,31 +114,39 @@ impl Watch {
     }
 }
 
-/// The note a write leaves in the journal.
+/// The note that a write, or a read after its transaction's own writes, leaves in the journal.
 pub(super) fn note(
-    plan: &Plan,
+    call: &Call,
     query: &QueryPlan,
-    params: &[Cell],
+    settings: &[(String, String)],
     frozen: Vec<Cell>,
     affected: u64,
     digest: Option<[u8; 32]>,
 ) -> Note {
+    let plan = &call.plan;
     let typed = |(ty, cell): (u32, &Cell)| (ty, cell.clone());
     let skip = match query {
         q if q.volatile => Some("volatile"),
+        q if q.temporary => Some("session_state"),
         q if q.postgres.is_none() => Some("unsupported"),
         _ => None,
     };
     Note {
         fingerprint: plan.fingerprint.id,
         text: query.postgres.clone(),
-        params: plan.params.iter().map(|t| t.oid).zip(params).map(typed).collect(),
+        params: plan.params.iter().map(|t| t.oid).zip(call.params.iter()).map(typed).collect(),
         frozen: query.frozen.iter().map(|f| f.ty.oid).zip(frozen).collect(),
         table: query.writes.clone(),
         tag: query.tag.to_owned(),
         affected,
+        columns: match &digest {
+            Some(_) => plan.columns.iter().map(|c| c.ty.oid).collect(),
+            None => Vec::new(),
+        },
         returning: digest.map(Vec::from),
         skip: skip.map(str::to_owned),
+        settings: settings.to_vec(),
+        undetermined: query.unordered_limit,
     }
 }
 

@@ -93,8 +93,14 @@ pub struct QueryPlan {
     pub draws: bool,
     /// Order of the rows for comparing.
     pub order: RowOrder,
-    /// LIMIT or OFFSET without a total order: the row set is not determined.
+    /// The answer is not determined: LIMIT or OFFSET without a total order, or anything else
+    /// that depends on an order of rows which the statement does not name.
     pub unordered_limit: bool,
+    /// Where a LIMIT or OFFSET of the whole statement is all that leaves its rows open: its text
+    /// for PostgreSQL without them.
+    pub unlimited: Option<String>,
+    /// Uses a temporary table: PostgreSQL has no such one.
+    pub temporary: bool,
     /// Uses pg_catalog, information_schema or system functions: not compared.
     pub system: bool,
 }

@@ -40,12 +40,18 @@ pub enum Lane {
     Write,
     /// A read at a cut.
     Read,
+    /// A statement that failed on the primary.
+    Error,
 }
 
 impl Live {
     /// Counts a comparison under its verdict (one of [`names::VERDICTS`]).
     pub fn verdict(&self, lane: Lane, verdict: &'static str) {
-        let lane = if lane == Lane::Write { "write" } else { "read" };
+        let lane = match lane {
+            Lane::Write => "write",
+            Lane::Read => "read",
+            Lane::Error => "error",
+        };
         counter!(names::COMPARISONS, "lane" => lane, "verdict" => verdict).increment(1);
         if matches!(verdict, "match" | "match_normalized" | "accepted" | "diverged") {
             self.compared.fetch_add(1, Ordering::Relaxed);

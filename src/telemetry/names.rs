@@ -237,8 +237,8 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: COMPARISONS,
         kind: Kind::Counter,
-        help: "Comparisons by lane (write effects, reads at a cut) and verdict.",
-        labels: &[("lane", &["write", "read"]), ("verdict", VERDICTS)],
+        help: "Comparisons by lane (write effects, reads at a cut, failed statements) and verdict.",
+        labels: &[("lane", &["write", "read", "error"]), ("verdict", VERDICTS)],
     },
     Metric {
         name: COMPARISON_SKIPPED,

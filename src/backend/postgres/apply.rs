@@ -25,7 +25,8 @@ const STATEMENTS_MAX: usize = 2000;
 /// Prepared statements of one connection, by text.
 pub struct Prepared {
     control: Control,
-    statements: HashMap<String, Statement>,
+    /// By text, then by parameter types: one text may be typed in more than one way.
+    statements: HashMap<String, Vec<(Box<[u32]>, Statement)>>,
 }
 
 impl Prepared {
@@ -44,7 +45,9 @@ impl Prepared {
     /// # Errors
     /// 0A000 for a type that tokio-postgres does not know; else what PostgreSQL said.
     pub async fn get(&mut self, sql: &str, types: &[Type]) -> Result<Statement> {
-        if let Some(found) = self.statements.get(sql) {
+        let same = |oids: &[u32]| oids.iter().copied().eq(types.iter().map(|t| t.oid));
+        let known = self.statements.get(sql).into_iter().flatten();
+        if let Some((_, found)) = known.into_iter().find(|(oids, _)| same(oids)) {
             return Ok(found.clone());
         }
         let pg_types: Vec<PgType> = types
@@ -63,7 +66,8 @@ impl Prepared {
         if self.statements.len() >= STATEMENTS_MAX {
             self.statements.clear();
         }
-        self.statements.insert(sql.to_owned(), statement.clone());
+        let oids = types.iter().map(|t| t.oid).collect();
+        self.statements.entry(sql.to_owned()).or_default().push((oids, statement.clone()));
         Ok(statement)
     }
 

@@ -34,6 +34,28 @@ CREATE TABLE IF NOT EXISTS crossfade.quarantine (
   class text NOT NULL, bytes bytea, reason text NOT NULL, position bigint NOT NULL
 );";
 
+/// The settings of the mirror's connections that decide what values mean and how they read. A
+/// client whose own differ is followed with [`set_local`].
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("timezone", "UTC"),
+    ("datestyle", "ISO, MDY"),
+    ("intervalstyle", "postgres"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("default_text_search_config", "pg_catalog.english"),
+];
+
+/// [`SETTINGS`], and a client's own over them, for the rest of a transaction.
+pub fn set_local(settings: &[(String, String)]) -> String {
+    let own = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    set("SET LOCAL", SETTINGS.iter().copied().chain(own))
+}
+
+fn set<'a>(how: &str, settings: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let each = settings.map(|(n, v)| format!("{how} {n} = '{}'", v.replace('\'', "''")));
+    each.collect::<Vec<_>>().join("; ")
+}
+
 /// Key of the advisory lock that one proxy of a pair holds.
 const LOCK: i64 = 0x63_726f_7373_6661;
 
@@ -86,12 +108,12 @@ impl Control {
         });
         let control = Self { client: Arc::new(client), connector: connector.clone() };
         control
-            .batch(
+            .batch(&format!(
                 "SET client_min_messages = warning; SET search_path = public; \
                  SET statement_timeout = 0; SET lock_timeout = 0; \
-                 SET idle_in_transaction_session_timeout = 0; SET datestyle = 'ISO, MDY'; \
-                 SET intervalstyle = postgres; SET timezone = 'UTC'; SET extra_float_digits = 1",
-            )
+                 SET idle_in_transaction_session_timeout = 0; {}",
+                set("SET", SETTINGS.iter().copied())
+            ))
             .await?;
         Ok(control)
     }

@@ -13,6 +13,7 @@ pub mod copied;
 pub mod copy;
 pub mod decode;
 pub mod handover;
+pub mod picture;
 pub mod project;
 pub mod quarantine;
 pub mod reign;

@@ -264,3 +264,13 @@ fn digest(key: &str, column: &str) -> u128 {
     };
     half(1) << 64 | half(2)
 }
+
+/// Whether a row or value of any of these tables is in quarantine.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn holds_any(control: &Control, tables: &[&String]) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM crossfade.quarantine WHERE table_name = ANY ($1))";
+    let row = control.client().query_one(sql, &[&tables]).await.map_err(|e| control.error(&e))?;
+    Ok(row.get(0))
+}

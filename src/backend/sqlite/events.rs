@@ -137,10 +137,16 @@ pub struct Note {
     pub tag: String,
     /// Row count of the command tag.
     pub affected: u64,
-    /// Digest of the rows RETURNING gave, in canonical form.
+    /// Digest of the rows RETURNING, or a read after own writes, gave, in canonical form.
     pub returning: Option<Vec<u8>>,
+    /// Type OIDs of those rows.
+    pub columns: Vec<u32>,
     /// Why lane B must not compare it; None when it may.
     pub skip: Option<String>,
+    /// Settings of the session under which it ran, where they differ from the mirror's.
+    pub settings: Vec<(String, String)>,
+    /// More than one effect is right: a difference is ambiguous.
+    pub undetermined: bool,
 }
 
 /// A schema change.
@@ -261,6 +267,11 @@ impl Event {
 }
 
 impl Note {
+    /// A read after its transaction's own writes: it changed nothing.
+    pub fn is_read(&self) -> bool {
+        self.tag.starts_with("SELECT")
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.fingerprint.to_le_bytes());
         put_optional(out, self.text.as_deref().map(str::as_bytes));
@@ -275,7 +286,15 @@ impl Note {
         put_bytes(out, self.tag.as_bytes());
         put_number(out, self.affected);
         put_optional(out, self.returning.as_deref());
+        put_number(out, self.columns.len() as u64);
+        self.columns.iter().for_each(|oid| out.extend_from_slice(&oid.to_le_bytes()));
         put_optional(out, self.skip.as_deref().map(str::as_bytes));
+        put_number(out, self.settings.len() as u64);
+        for (name, value) in &self.settings {
+            put_bytes(out, name.as_bytes());
+            put_bytes(out, value.as_bytes());
+        }
+        put_number(out, u64::from(self.undetermined));
     }
 }
 
@@ -495,7 +514,17 @@ impl<'a> Input<'a> {
             tag: self.string()?,
             affected: self.number()?,
             returning: self.optional()?.map(<[u8]>::to_vec),
+            columns: {
+                let count = self.number()?;
+                (0..count).map(|_| Ok(u32::from_le_bytes(self.array()?))).collect::<Result<_>>()?
+            },
             skip: self.optional_string()?,
+            settings: {
+                let count = self.number()?;
+                let pairs = (0..count).map(|_| Ok((self.string()?, self.string()?)));
+                pairs.collect::<Result<_>>()?
+            },
+            undetermined: self.number()? != 0,
         })
     }
 }
@@ -527,7 +556,10 @@ mod tests {
                 tag: "UPDATE".into(),
                 affected: 300,
                 returning: Some(vec![1, 2]),
+                columns: vec![23, 25],
                 skip: Some("volatile".into()),
+                settings: vec![("timezone".into(), "Asia/Tokyo".into())],
+                undetermined: true,
             })),
             Event::Ddl(DdlEvent { tag: "CREATE TABLE".into(), postgres: vec!["a".into()] }),
             Event::Truncate(TruncateEvent { tables: vec!["t".into()], restart_identity: true }),

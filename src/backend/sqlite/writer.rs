@@ -129,6 +129,13 @@ impl Writer {
         self.capture.is_some()
     }
 
+    /// Whether anything of this transaction has been recorded so far.
+    pub fn has_recorded(&self) -> bool {
+        let Some(capture) = &self.capture else { return false };
+        self.recording.lock().as_ref().is_some_and(|r| r.parts() > 0)
+            || capture.lock().stream.end() > 0
+    }
+
     /// A mark before a statement, with the one before it done. Large records are written
     /// to the journal here.
     pub fn mark(&self) -> Result<Mark> {

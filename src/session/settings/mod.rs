@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::postgres::control::SETTINGS;
 use crate::error::{Error, Result, state};
 use crate::sql::Mode;
 use crate::value::search::Language;
@@ -48,6 +49,9 @@ const DIALECT: &str = "crossfade.dialect";
 pub struct Derived {
     /// How values are read and printed.
     pub style: Style,
+    /// What of it PostgreSQL must be told before it is asked the same: settings that differ from
+    /// those of the mirror's connections.
+    pub for_shadow: Arc<[(String, String)]>,
     /// search_path with `$user` replaced and pg_temp left out.
     pub search_path: Vec<String>,
     /// statement_timeout, when set.
@@ -546,6 +550,7 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
             // The session adds those of its catalog where text is read.
             enums: std::sync::Arc::default(),
         },
+        for_shadow: for_shadow(&get),
         search_path,
         statement_timeout: duration(values, start, "statement_timeout"),
         lock_timeout: duration(values, start, "lock_timeout"),
@@ -559,6 +564,16 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
         replica: get("session_replication_role") == "replica",
         dialect: Mode::named(get(DIALECT)).unwrap_or_default(),
     })
+}
+
+/// See [`Derived::for_shadow`].
+fn for_shadow<'a>(get: &impl Fn(&str) -> &'a str) -> Arc<[(String, String)]> {
+    SETTINGS
+        .iter()
+        .map(|(name, usual)| (*name, get(name), *usual))
+        .filter(|(_, value, usual)| !value.is_empty() && !value.eq_ignore_ascii_case(usual))
+        .map(|(name, value, _)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// DateStyle's words over the current value: the output, and the order of input.

@@ -11,6 +11,7 @@ mod proposed;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod undetermined;
 
 pub use proposed::{Change, Rows, rows_of};
 
@@ -193,7 +194,13 @@ fn printed(
     let row = |ty: u32| is_composite(element_of(ty).unwrap_or(ty));
     // Types of rows have OIDs of their own on each side.
     let postgres = postgres.filter(|_| !columns.iter().any(|c| row(c.ty.oid)));
-    let (order, unordered_limit) = order::of(&analysis.statement);
+    let (order, cuts) = order::of(&analysis.statement);
+    let undetermined = undetermined::of(&analysis.statement);
+    let alone = steps.is_empty() && postgres.is_some() && cuts && !undetermined;
+    let unlimited = if alone { unlimited(&mut analysis) } else { None };
+    // As our printer names them; a literal that reads the same only costs a comparison.
+    let temporary = !context.temporary.is_empty()
+        && postgres.as_ref().is_none_or(|text| text.contains("\"pg_temp\"."));
     let plan = QueryPlan {
         tag: tag(&analysis.statement),
         kind: if steps.is_empty() { kind(&analysis) } else { QueryKind::Write },
@@ -207,7 +214,9 @@ fn printed(
         volatile: analysis.volatile,
         draws: analysis.draws,
         order,
-        unordered_limit,
+        unordered_limit: cuts || undetermined,
+        unlimited,
+        temporary,
         system: analysis.system,
     };
     Ok((plan, analysis.params, columns))
@@ -248,6 +257,19 @@ fn print_arguments(mut frozen: Vec<Frozen>, params: usize) -> Result<Vec<Frozen>
         }
     }
     Ok(frozen)
+}
+
+/// The text for PostgreSQL without the whole statement's LIMIT and OFFSET, when nothing else
+/// leaves its rows open.
+fn unlimited(analysis: &mut Analysis) -> Option<String> {
+    let ir::Statement::Select(query) = &mut analysis.statement else { return None };
+    let cut = (query.limit.take(), query.offset.take());
+    let open = (cut.0.is_none() && cut.1.is_none()) || order::of(&analysis.statement).1;
+    let text = if open { None } else { print::postgres::print(analysis).ok() };
+    if let ir::Statement::Select(query) = &mut analysis.statement {
+        (query.limit, query.offset) = cut;
+    }
+    text
 }
 
 /// The written table's CHECK constraints that SQLite does not enforce.

@@ -51,7 +51,7 @@ fn output(query: &Query, expr: &Expr) -> Option<usize> {
 }
 
 /// Whether ORDER BY leaves no two rows in an open order.
-fn is_total(query: &Query) -> bool {
+pub(super) fn is_total(query: &Query) -> bool {
     let outputs: HashSet<usize> =
         query.order_by.iter().filter_map(|s| output(query, &s.expr)).collect();
     match &query.body {
@@ -85,7 +85,7 @@ fn is_total(query: &Query) -> bool {
 }
 
 /// Whether the sort keys contain a unique key of every table in FROM.
-fn keys_covered(select: &Select, sorted: &[&Expr]) -> bool {
+pub(super) fn keys_covered(select: &Select, sorted: &[&Expr]) -> bool {
     let mut columns: HashMap<u32, HashSet<usize>> = HashMap::new();
     for expr in sorted {
         if let ExprKind::Column(rel, index) = expr.kind {

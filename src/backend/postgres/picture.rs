@@ -1,0 +1,191 @@
+//! `crossfade.picture`: what PostgreSQL's tables looked like when they were last known good.
+//!
+//! Owns the table: a line for each column, constraint, index, trigger, rule, of each mirrored
+//! table. It is taken after a copy and after each schema change that the journal brought, and
+//! compared in between: whoever drops an index or switches a constraint off is noticed before a
+//! statement needs it. An index that only speeds things up may be added. Start at [`differences`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::control::Control;
+use crate::error::Result;
+
+/// The lines of every table now.
+const LINES: &str = "\
+WITH t AS (
+  SELECT c.oid, c.relname, c.relrowsecurity FROM pg_class c
+  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'))
+SELECT t.relname::text AS table_name, 'column ' || quote_ident(a.attname) || ' '
+  || format_type(a.atttypid, a.atttypmod)
+  || CASE WHEN a.attcollation <> y.typcollation THEN ' COLLATE '
+     || (SELECT quote_ident(l.collname) FROM pg_collation l WHERE l.oid = a.attcollation) ELSE '' END
+  || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
+  || CASE WHEN a.attgenerated <> '' THEN ' GENERATED AS ' || pg_get_expr(d.adbin, d.adrelid)
+     ELSE coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '') END AS line
+  FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+  JOIN pg_type y ON y.oid = a.atttypid
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+UNION ALL SELECT t.relname::text, 'constraint ' || quote_ident(k.conname) || ' '
+  || pg_get_constraintdef(k.oid) FROM t JOIN pg_constraint k ON k.conrelid = t.oid
+UNION ALL SELECT t.relname::text, 'index ' || pg_get_indexdef(i.indexrelid)
+  || CASE WHEN i.indisvalid THEN '' ELSE ', invalid' END FROM t JOIN pg_index i ON i.indrelid = t.oid
+  AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid
+    AND k.contype IN ('p', 'u', 'x'))
+UNION ALL SELECT t.relname::text, 'trigger ' || pg_get_triggerdef(g.oid)
+  || CASE WHEN g.tgenabled = 'O' THEN '' ELSE ', enabled as ' || g.tgenabled::text END
+  FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
+UNION ALL SELECT DISTINCT t.relname::text, 'switched off: constraint ' || quote_ident(k.conname)
+  FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND g.tgisinternal AND g.tgenabled <> 'O'
+  JOIN pg_constraint k ON k.oid = g.tgconstraint
+UNION ALL SELECT t.relname::text, 'row security' FROM t WHERE t.relrowsecurity
+UNION ALL SELECT t.relname::text, 'rule ' || pg_get_ruledef(r.oid)
+  FROM t JOIN pg_rewrite r ON r.ev_class = t.oid";
+
+/// One thing that is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drifted {
+    /// Table.
+    pub table: String,
+    /// Its line.
+    pub line: String,
+    /// It is new; else it is gone, or another one now.
+    pub added: bool,
+}
+
+/// Takes the picture, when there is none yet.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn ensure(control: &Control) -> Result<()> {
+    control
+        .batch(&format!(
+            "CREATE TABLE IF NOT EXISTS crossfade.picture (table_name text NOT NULL, \
+             line text NOT NULL); INSERT INTO crossfade.picture SELECT * FROM ({LINES}) now \
+             WHERE NOT EXISTS (SELECT FROM crossfade.picture)"
+        ))
+        .await
+}
+
+/// Takes into the picture what has changed since `before`, and nothing else.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn follow(control: &Control, before: &Lines) -> Result<()> {
+    let now = lines(control.rows(LINES).await?);
+    let client = control.client();
+    for (table, was) in before {
+        let is = now.get(table);
+        let gone = was.iter().filter(|l| !is.is_some_and(|is| is.contains(*l)));
+        let gone: Vec<&String> = gone.collect();
+        let sql = match is {
+            None => {
+                "DELETE FROM crossfade.picture WHERE table_name = $1 AND $2::text[] IS NOT NULL"
+            }
+            Some(_) => "DELETE FROM crossfade.picture WHERE table_name = $1 AND line = ANY ($2)",
+        };
+        if is.is_none() || !gone.is_empty() {
+            client.execute(sql, &[table, &gone]).await.map_err(|e| control.error(&e))?;
+        }
+    }
+    for (table, is) in &now {
+        let was = before.get(table);
+        let new = is.iter().filter(|l| !was.is_some_and(|was| was.contains(*l)));
+        let new: Vec<&String> = new.collect();
+        if !new.is_empty() {
+            let sql = "INSERT INTO crossfade.picture SELECT $1::text, unnest($2::text[])";
+            client.execute(sql, &[table, &new]).await.map_err(|e| control.error(&e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Forgets the picture: the tables are being made.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn forget(control: &Control) -> Result<()> {
+    control.batch("DROP TABLE IF EXISTS crossfade.picture").await
+}
+
+/// Lines by table.
+pub type Lines = BTreeMap<String, BTreeSet<String>>;
+
+fn lines(rows: Vec<tokio_postgres::Row>) -> Lines {
+    let mut lines = Lines::new();
+    for row in rows {
+        lines.entry(row.get(0)).or_default().insert(row.get(1));
+    }
+    lines
+}
+
+/// How the tables look now.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn now(control: &Control) -> Result<Lines> {
+    control.rows(LINES).await.map(lines)
+}
+
+/// What differs from the picture now.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn differences(control: &Control) -> Result<Vec<Drifted>> {
+    let before = lines(control.rows("SELECT table_name, line FROM crossfade.picture").await?);
+    let now = lines(control.rows(LINES).await?);
+    Ok(between(&before, &now))
+}
+
+/// Tables that were not there before are not ours.
+fn between(before: &Lines, now: &Lines) -> Vec<Drifted> {
+    let mut found = Vec::new();
+    for (table, before) in before {
+        let drifted =
+            |line: &str, added| Drifted { table: table.clone(), line: line.into(), added };
+        let Some(now) = now.get(table) else {
+            found.push(drifted("table", false));
+            continue;
+        };
+        let gone: Vec<&String> = before.difference(now).collect();
+        found.extend(gone.iter().map(|line| drifted(line, false)));
+        // Another type of a column is one thing that is not as it was, not two.
+        let same = |a: &str, b: &str| {
+            let name = |line: &str| line.split(' ').take(2).map(str::to_owned).collect::<Vec<_>>();
+            (a.starts_with("column ") || a.starts_with("constraint ")) && name(a) == name(b)
+        };
+        let counts = |line: &&String| {
+            !line.starts_with("index CREATE INDEX") && !gone.iter().any(|g| same(line, g))
+        };
+        found.extend(now.difference(before).filter(counts).map(|line| drifted(line, true)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_and_what_is_new_and_matters() {
+        let lines = |table: &str, lines: &[&str]| -> Lines {
+            [(table.to_owned(), lines.iter().map(|l| (*l).to_owned()).collect())].into()
+        };
+        let before = lines("t", &["column a integer", "index CREATE INDEX i ON public.t"]);
+        let mut now =
+            lines("t", &["column a bigint", "index CREATE INDEX fast ON public.t", "row security"]);
+        now.extend(lines("other", &["column x text"]));
+        let found = between(&before, &now);
+        let told: Vec<(&str, bool)> = found.iter().map(|d| (d.line.as_str(), d.added)).collect();
+        assert_eq!(
+            told,
+            [
+                ("column a integer", false),
+                ("index CREATE INDEX i ON public.t", false),
+                ("row security", true)
+            ]
+        );
+        let gone = between(&before, &Lines::new());
+        assert_eq!((gone.len(), gone[0].line.as_str()), (1, "table"));
+    }
+}

@@ -1,0 +1,79 @@
+//! Whether somebody changes PostgreSQL's schema behind the mirror's back.
+//!
+//! Compares the tables with their picture now and then, and reports each line once: what is gone,
+//! what is new and matters. What is as it should be again is closed. It must never stop the
+//! applier. Start at [`Drift::step`].
+
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use crate::backend::postgres::control::Control;
+use crate::backend::postgres::picture::{self, Drifted};
+use crate::divergence::{Group, GroupState, Sample};
+use crate::error::Result;
+
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The class of its divergences.
+const CLASS: &str = "schema_drift";
+
+/// When it was looked at last.
+#[derive(Default)]
+pub(super) struct Drift {
+    last: Option<Instant>,
+}
+
+impl Drift {
+    /// Looks, when it is time.
+    ///
+    /// # Errors
+    /// Only when the connection is lost.
+    pub(super) async fn step(&mut self, shared: &Shared, control: &Control) -> Result<()> {
+        if self.last.is_some_and(|last| last.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        self.last = Some(Instant::now());
+        match look(shared, control).await {
+            Err(error) if control.is_closed() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the shadow's schema could not be looked at");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// Looks now.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub(super) async fn look(shared: &Shared, control: &Control) -> Result<()> {
+    let found = picture::differences(control).await?;
+    let position = shared.applied.borrow().0;
+    let known = shared.store.of_class(CLASS);
+    let is = |g: &Group, d: &Drifted| {
+        g.table.as_ref() == Some(&d.table) && g.columns.first() == Some(&d.line)
+    };
+    for drifted in &found {
+        if known.iter().any(|g| g.state != GroupState::Fixed && is(g, drifted)) {
+            continue;
+        }
+        let what = if drifted.added { "new on PostgreSQL" } else { "gone from PostgreSQL" };
+        shared.store.record(Sample {
+            class: CLASS.to_owned(),
+            table: Some(drifted.table.clone()),
+            columns: vec![drifted.line.clone()],
+            position_primary: position,
+            position_shadow: position,
+            message: format!("{what}: {}", drifted.line),
+            ..Sample::default()
+        });
+    }
+    for group in known.iter().filter(|g| g.state == GroupState::Open) {
+        if !found.iter().any(|d| is(group, d)) {
+            shared.store.fixed(&group.id);
+        }
+    }
+    Ok(())
+}
