@@ -22,6 +22,7 @@ mod exactly_once;
 mod fuzz;
 mod harness;
 mod journal_full;
+mod plain_role;
 mod quarantine;
 mod relay;
 mod restored;

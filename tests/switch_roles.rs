@@ -105,7 +105,9 @@ fn the_fence_shuts_the_application_out_and_lets_it_in_again() {
     assert_eq!(journey.proxy.sql("SELECT count(*), max(id) FROM t"), "2|2");
     // The value that the stranger drew is gone, as on PostgreSQL.
     assert_eq!(journey.proxy.sql("INSERT INTO t(body) VALUES ('c') RETURNING id"), "4");
+    load.rest();
     journey.level();
+    load.go_on();
     journey.promote();
     assert!(roles.may_log_in(pg));
     load.more(50, "on PostgreSQL again");

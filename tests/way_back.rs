@@ -260,3 +260,23 @@ fn following_survives_restarts() {
     journey.level();
     journey.done(&["verify"]);
 }
+
+#[test]
+fn following_keeps_the_journal_small() {
+    let followed = Followed::start(
+        "CREATE TABLE t (id integer PRIMARY KEY, body text); INSERT INTO t VALUES (0, '')",
+    );
+    for id in 1..=200 {
+        followed.sql(&format!("INSERT INTO t VALUES ({id}, 'x')"));
+    }
+    followed.alike("SELECT count(*) FROM t");
+    let records = "SELECT count(*) FROM \"_crossfade_journal\"";
+    eventually("the journal is trimmed", || {
+        in_file(&followed.file, records).parse::<u64>().unwrap() <= 2
+    });
+    // The record that a rollback names is there.
+    followed.back();
+    followed.sql("INSERT INTO t VALUES (1000, 'on SQLite')");
+    followed.journey.level();
+    followed.journey.done(&["verify"]);
+}

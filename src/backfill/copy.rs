@@ -70,7 +70,7 @@ async fn attempt(
     let control = env.control;
     control.batch("BEGIN").await?;
     let copied = async {
-        env.quiet(&projection.relation).await?;
+        env.quiet().await?;
         quarantine::clear(control, &projection.relation.name).await?;
         let mut source = Source::open(&env.cut.connection, projection, false)?;
         let mut run = Run { env, report, last: Instant::now() };
@@ -79,7 +79,6 @@ async fn attempt(
         } else {
             run.fast(&mut source).await?;
         }
-        env.loud(&projection.relation).await?;
         let made = env.made(&projection.relation.name);
         let copied = Copied {
             made,

@@ -20,13 +20,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::Position;
-use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
-use crate::backend::postgres::picture;
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine;
+use crate::backend::postgres::{picture, triggers};
 use crate::backend::sqlite::blocking;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
@@ -114,23 +114,30 @@ impl Env<'_> {
     }
 
     /// Rows are copied as they are: nothing may act on them.
-    async fn quiet(&self, relation: &Relation) -> Result<()> {
-        if self.replica {
-            self.control.batch("SET LOCAL session_replication_role = replica").await
-        } else if self.made(&relation.name) {
-            Ok(())
-        } else {
-            let sql = format!("ALTER TABLE {} DISABLE TRIGGER USER", table_name(relation));
-            self.control.batch(&sql).await
+    async fn quiet(&self) -> Result<()> {
+        match self.replica {
+            true => self.control.batch("SET LOCAL session_replication_role = replica").await,
+            false => Ok(()),
         }
     }
 
-    async fn loud(&self, relation: &Relation) -> Result<()> {
-        if self.replica || self.made(&relation.name) {
+    /// Switches off, until PostgreSQL is primary, the triggers that would act all the same.
+    async fn silence(&self) -> Result<()> {
+        let tables: Vec<&str> = self.cut.catalog.relations.values().map(|r| &*r.name).collect();
+        let acting = triggers::acting(self.control, &tables, self.replica).await?;
+        if acting.is_empty() {
             return Ok(());
         }
-        let sql = format!("ALTER TABLE {} ENABLE TRIGGER USER", table_name(relation));
-        self.control.batch(&sql).await
+        self.control.batch("BEGIN").await?;
+        match triggers::switch_off(self.control, &acting).await {
+            Ok(()) => self.control.batch("COMMIT").await,
+            Err(error) => {
+                if !self.control.is_closed() {
+                    self.control.batch("ROLLBACK").await?;
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -177,6 +184,7 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         .map(|t| t.name.as_str())
         .filter(|n| !kept.contains(&(*n).to_owned()))
         .collect();
+    env.silence().await?;
     empty(&env, &plan, &anew).await?;
     for table in &wanted {
         reports.push(one(&env, &table.name, kept.contains(&table.name)).await?);

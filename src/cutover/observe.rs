@@ -31,6 +31,7 @@ pub(super) async fn connect(connector: &Connector) -> Result<Control> {
 /// # Errors
 /// Only the journal's own: an unreachable PostgreSQL is a view.
 pub(super) async fn view(connector: &Connector, journal: &Journal) -> Result<PostgresView> {
+    let followed = WayBack::stored(journal.sqlite()).await?;
     let looked = within(async {
         let control = connect(connector).await?;
         control.ensure_schema().await?;
@@ -44,7 +45,7 @@ pub(super) async fn view(connector: &Connector, journal: &Journal) -> Result<Pos
             return Ok(PostgresView::Unreachable);
         }
     };
-    Ok(PostgresView::Reachable(state_of(&stored, journal).await?))
+    Ok(PostgresView::Reachable(state_of(&stored, journal, followed).await?))
 }
 
 /// An answer that does not come is no answer: whoever waits for it must go on.
@@ -54,11 +55,16 @@ pub(super) async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result
     })
 }
 
-/// What PostgreSQL stores, beside what SQLite knows of it.
+/// What PostgreSQL stores, beside what SQLite knows of it. `followed` was read before PostgreSQL
+/// was asked: SQLite goes on meanwhile, and must not seem to be ahead of its log.
 ///
 /// # Errors
 /// The journal's own.
-pub(super) async fn state_of(stored: &Stored, journal: &Journal) -> Result<PostgresState> {
+pub(super) async fn state_of(
+    stored: &Stored,
+    journal: &Journal,
+    followed: Option<Lsn>,
+) -> Result<PostgresState> {
     let lineage_is_ours = journal.lineage().is_some_and(|l| stored.lineage == Some(l.0));
     let found = if lineage_is_ours {
         let reader = journal.sqlite().reader(None).await?;
@@ -81,7 +87,7 @@ pub(super) async fn state_of(stored: &Stored, journal: &Journal) -> Result<Postg
         applied: Point { position: stored.position.0, hash: stored.hash.unwrap_or_default() },
         applied_is_known: found.is_some_and(|hash| Some(hash.0) == stored.hash),
         fenced: stored.fenced,
-        place_is_known: WayBack::stored(journal.sqlite()).await?.is_none_or(|p| p.0 <= stored.end),
+        place_is_known: followed.is_none_or(|p| p.0 <= stored.end),
     })
 }
 

@@ -14,6 +14,7 @@ use super::switch::{Ended, Report, Switch, failed};
 use super::{facts, observe};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
+use crate::backend::postgres::triggers::Quiet;
 use crate::backend::sqlite::Writer;
 use crate::error::{Error, Result};
 use crate::failpoint;
@@ -346,9 +347,11 @@ impl Switch {
     ) -> Result<Lsn> {
         // From here on reads wait too: PostgreSQL may be primary any moment.
         self.gate.set(GateState::Closed);
-        let open = self.app_role.as_deref().map_or_else(String::new, |role| {
+        let login = self.app_role.as_deref().map_or_else(String::new, |role| {
             format!("ALTER ROLE {} LOGIN", crate::backend::postgres::apply::quoted(role))
         });
+        // Triggers that were off for images act for whoever writes there from now on.
+        let open = Quiet::load(control).await?.end() + &login;
         failpoint!("cutover.before_decide");
         let decided = observe::decide(control, epoch, at, &open);
         let place = tokio::time::timeout(self.limits.decide, decided)

@@ -272,6 +272,7 @@ impl Switch {
         // A switch that runs looks for itself.
         let Ok(_turn) = self.turn.try_lock() else { return Ok(()) };
         let mut kept = self.look.lock().await;
+        let followed = WayBack::stored(&self.sqlite).await?;
         let looked = observe::within(async {
             let control = match kept.take().filter(|c| !c.is_closed() && doubt.is_none()) {
                 Some(control) => control,
@@ -286,7 +287,7 @@ impl Switch {
         let (sqlite, _) = self.facts().await?;
         let step = match &stored {
             Some(stored) => {
-                let state = observe::state_of(stored, &self.journal).await?;
+                let state = observe::state_of(stored, &self.journal, followed).await?;
                 recovery::next_step(&sqlite, &PostgresView::Reachable(state), self.witness())
             }
             None => Step::Pause(Pause::PostgresRestored),

@@ -125,6 +125,7 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
             false
         }
     };
+    batch.begin_quiet(&shared.sqlite.catalog()).await?;
     let mut trim = Trim::default();
     let mut drift = Drift::default();
     let mut durable = shared.sqlite.durable_changes();

@@ -13,14 +13,13 @@ use futures_util::future::join_all;
 use tokio_postgres::types::ToSql;
 
 use super::Shared;
-use super::drift;
 use super::failures;
 use super::lane_b::{self, Tested};
 use super::shadow::{Change, Shadow};
 use crate::backend::Position;
-use crate::backend::postgres::apply::{Apply, Prepared, quoted};
+use crate::backend::postgres::apply::{Apply, Prepared};
 use crate::backend::postgres::control::Control;
-use crate::backend::postgres::picture;
+use crate::backend::postgres::triggers::Quiet;
 use crate::divergence::Sample;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
@@ -53,6 +52,8 @@ pub(super) struct Batch {
     flush: bool,
     /// Nothing is compared until the lag is small again.
     behind: bool,
+    /// Triggers that are switched off for images.
+    pub(super) quiet: Quiet,
     /// There is a picture of the schema to compare with.
     pub(super) pictured: bool,
     /// Clients' statements run under time limits, which images must not have.
@@ -78,6 +79,7 @@ impl Batch {
             release: None,
             flush: false,
             behind: false,
+            quiet: Quiet::default(),
             pictured: false,
             limited: false,
         })
@@ -137,7 +139,10 @@ impl Batch {
         self.release = None;
         self.limited = false;
         self.shadow.rolled_back();
-        self.control().batch("ROLLBACK").await
+        let control = self.control();
+        control.batch("ROLLBACK").await?;
+        self.quiet = Quiet::load(&control).await?;
+        Ok(())
     }
 
     async fn attempt(
@@ -330,87 +335,6 @@ impl Batch {
         let catalog = later.as_deref().unwrap_or(catalog);
         let borrowed: Vec<&Image> = images.iter().collect();
         self.rows(&borrowed, catalog, record.position, careful).await
-    }
-
-    async fn other(&mut self, event: &Event, position: Position, catalog: &Catalog) -> Result<()> {
-        let control = self.control();
-        match event {
-            Event::Row(_) | Event::Statement(_) => Ok(()),
-            Event::Ddl(ddl) => {
-                // What somebody else has done must not pass for this change.
-                let before = match self.pictured {
-                    true => {
-                        drift::look(&self.shared, &control).await?;
-                        Some(picture::now(&control).await?)
-                    }
-                    false => None,
-                };
-                if self.replica {
-                    control.batch("SET LOCAL session_replication_role = origin").await?;
-                }
-                for sql in &ddl.postgres {
-                    self.change_schema(sql).await?;
-                }
-                if self.replica {
-                    control.batch("SET LOCAL session_replication_role = replica").await?;
-                }
-                self.prepared.clear();
-                self.guarded.clear();
-                let after = self.shared.sqlite.catalog_at(position);
-                let after = after.as_deref().unwrap_or(catalog);
-                self.shadow.schema_changed(&control, catalog, after).await?;
-                match &before {
-                    Some(before) => picture::follow(&control, before).await,
-                    None => Ok(()),
-                }
-            }
-            Event::Truncate(truncate) => {
-                let mut tables = Vec::with_capacity(truncate.tables.len());
-                for table in &truncate.tables {
-                    let name = &relation_of(catalog, table)?.name;
-                    if !self.shadow.is_refused(name) {
-                        self.shadow.emptied(&control, name).await?;
-                        tables.push(format!("\"public\".{}", quoted(name)));
-                    }
-                }
-                if tables.is_empty() {
-                    return Ok(());
-                }
-                let restart = if truncate.restart_identity { " RESTART IDENTITY" } else { "" };
-                control.batch(&format!("TRUNCATE {}{restart}", tables.join(", "))).await
-            }
-            Event::Sequence(sequence) => {
-                let name = format!("\"public\".{}", quoted(&sequence.name));
-                control
-                    .client()
-                    .execute(
-                        "SELECT setval(c.oid, $2, $3) FROM pg_class c \
-                         WHERE c.oid = to_regclass($1) AND c.relkind = 'S'",
-                        &[&name, &sequence.value, &sequence.called],
-                    )
-                    .await
-                    .map(drop)
-                    .map_err(|e| control.error(&e))
-            }
-        }
-    }
-
-    /// Runs one schema change; one of a table that is refused may fail.
-    async fn change_schema(&mut self, sql: &str) -> Result<()> {
-        let control = self.control();
-        let said = |e: Error| e.detail(format!("Running {sql}"));
-        if !self.shadow.names_refused(sql) {
-            return control.batch(sql).await.map_err(said);
-        }
-        control.batch("SAVEPOINT crossfade_schema").await?;
-        match control.batch(sql).await {
-            Ok(()) => control.batch("RELEASE crossfade_schema").await,
-            Err(error) if error.sqlstate().class() == "42" => {
-                tracing::warn!(%error, sql, "left out: the table is not on PostgreSQL");
-                control.batch("ROLLBACK TO crossfade_schema; RELEASE crossfade_schema").await
-            }
-            Err(error) => Err(said(error)),
-        }
     }
 
     async fn rows(

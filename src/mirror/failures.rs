@@ -155,7 +155,8 @@ async fn one(batch: &mut Batch, failure: &Failure, query: &QueryPlan) -> Result<
     let replica = if batch.replica { "SET LOCAL session_replication_role = origin; " } else { "" };
     let begin = format!(
         "SAVEPOINT crossfade_failure; {replica}SET LOCAL lock_timeout = {limit}; \
-         SET LOCAL statement_timeout = {limit}; {}",
+         SET LOCAL statement_timeout = {limit}; {}{}",
+        if query.writes.is_some() { batch.quiet.loud.as_str() } else { "" },
         set_local(&failure.settings)
     );
     let answer = match control.batch(&begin).await {

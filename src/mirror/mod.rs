@@ -17,6 +17,7 @@ mod lane_b;
 mod noted;
 mod pins;
 mod reads;
+mod schema;
 mod shadow;
 pub mod way_back;
 

@@ -12,6 +12,7 @@ use super::answer::{At, Found};
 use super::lane_b::tables_of;
 use super::{Pins, Shared, State};
 use crate::backend::Position;
+use crate::backend::postgres::apply::pg_type;
 use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::blocking;
 use crate::backend::sqlite::functions::session::Session as Scope;

@@ -349,7 +349,7 @@ async fn server(config: &Config, endpoint: &Endpoint, findings: &mut Findings) -
         findings.add("postgres", "constraints", State::Ok, text);
     } else {
         let text = "may not set session_replication_role: rows are applied in constraint order, \
-                    and triggers on PostgreSQL fire"
+                    and triggers on PostgreSQL are switched off until promote"
             .to_owned();
         findings.add("postgres", "constraints", State::Warning, text);
         findings.hint(

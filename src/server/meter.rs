@@ -78,7 +78,7 @@ fn shape_kind(plan: &Plan) -> Option<compare::Kind> {
         Action::Query(_) => Some(compare::Kind::Read),
         Action::Ddl(_) => Some(compare::Kind::Ddl),
         Action::Copy(_) => Some(compare::Kind::Copy),
-        Action::Session(_) | Action::Explain(_) | Action::Empty => None,
+        Action::Session(_) | Action::Explain(..) | Action::Empty => None,
     }
 }
 
@@ -89,7 +89,7 @@ impl Meter {
         if finished.error.is_some() { &kind.error } else { &kind.ok }.increment(1);
         kind.duration.record(finished.took);
         if let Some(kind) = shape_kind(finished.plan) {
-            let state = finished.error.map(|e| e.sqlstate());
+            let state = finished.error.map(Error::sqlstate);
             let error = finished.error.zip(state.as_ref());
             self.shapes.seen(Seen {
                 fingerprint: &finished.plan.fingerprint,

@@ -157,7 +157,7 @@ pub(super) fn copy_note(plan: &Plan, query: &QueryPlan, affected: u64) -> Note {
         table: query.writes.clone(),
         tag: "COPY".to_owned(),
         affected,
-        skip: Some("unsupported".to_owned()),
+        skip: Some("copy".to_owned()),
         ..Note::default()
     }
 }

@@ -111,6 +111,7 @@ pub const SKIP_REASONS: &[&str] = &[
     "session_state",
     "own_writes",
     "no_key",
+    "copy",
     "system",
 ];
 

@@ -23,3 +23,4 @@ pub mod rewrite;
 pub mod rights;
 pub mod server;
 pub mod tls;
+pub mod triggers;

@@ -2,8 +2,9 @@
 //!
 //! Owns the order of things: rows, the stored place and the journal's record are one SQLite
 //! transaction; only what SQLite has synced is confirmed. Rows go straight into that
-//! transaction, so a large one needs no memory. It must never confirm ahead of SQLite, nor
-//! apply a commit that the stored place covers. Start at [`Follower::run`].
+//! transaction, so a large one needs no memory. Records of what PostgreSQL has are trimmed, but
+//! for the last one: a rollback names it. It must never confirm ahead of SQLite, nor apply a
+//! commit that the stored place covers. Start at [`Follower::run`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -248,6 +249,10 @@ impl Follower {
                 () = self.stop.cancelled() => return Err(Ended::Stopped),
                 () = tokio::time::sleep_until(confirm_at) => {
                     self.confirm(stream, false).await?;
+                    // An open transaction holds the writer that trimming needs.
+                    if stream.open.as_ref().is_none_or(|open| open.writer.is_none()) {
+                        self.trim().await?;
+                    }
                     confirm_at = Instant::now() + CONFIRM_EVERY;
                 }
                 () = self.ask.notified() => {
@@ -279,6 +284,16 @@ impl Follower {
             stream.safe = reached;
         }
         Ok(stream.replication.confirm(stream.safe, self.now(), ask).await?)
+    }
+
+    /// PostgreSQL has what SQLite follows, and had all before it when it became primary.
+    async fn trim(&self) -> Result<(), Ended> {
+        let last = self.sqlite.durable();
+        if self.journal.first(&self.conn)? < last {
+            self.store.save_changed();
+            self.journal.trim(last).await?;
+        }
+        Ok(())
     }
 
     /// What the stream does not tell: changed definitions, and where the log ends.

@@ -8,10 +8,57 @@ use crate::sql::ir::{
     Select, Sort, Statement, Window,
 };
 
+/// Who looks at a tree.
+trait Look {
+    /// An expression; whether to descend.
+    fn expr(&mut self, expr: &Expr) -> bool;
+    /// A query, before what is in it.
+    fn query(&mut self, _query: &Query) {}
+}
+
+struct Exprs<'a>(&'a mut dyn FnMut(&Expr) -> bool);
+
+impl Look for Exprs<'_> {
+    fn expr(&mut self, expr: &Expr) -> bool {
+        (self.0)(expr)
+    }
+}
+
+struct Queries<'a>(&'a mut dyn FnMut(&Query));
+
+impl Look for Queries<'_> {
+    fn expr(&mut self, _: &Expr) -> bool {
+        true
+    }
+
+    fn query(&mut self, query: &Query) {
+        (self.0)(query);
+    }
+}
+
 /// Visits `expr` and everything in it, subqueries included, parents first. `f` returns
 /// whether to descend.
 pub(in crate::sql) fn visit(expr: &Expr, f: &mut dyn FnMut(&Expr) -> bool) {
-    if !f(expr) {
+    look(expr, &mut Exprs(f));
+}
+
+/// Visits every expression of a query.
+pub(in crate::sql) fn visit_query(query: &Query, f: &mut dyn FnMut(&Expr) -> bool) {
+    look_query(query, &mut Exprs(f));
+}
+
+/// Visits every expression of a statement.
+pub(in crate::sql) fn visit_statement(statement: &Statement, f: &mut dyn FnMut(&Expr) -> bool) {
+    look_statement(statement, &mut Exprs(f));
+}
+
+/// Visits every query of a statement, at any depth.
+pub(in crate::sql) fn each_query(statement: &Statement, f: &mut dyn FnMut(&Query)) {
+    look_statement(statement, &mut Queries(f));
+}
+
+fn look(expr: &Expr, f: &mut dyn Look) {
+    if !f.expr(expr) {
         return;
     }
     match &expr.kind {
@@ -23,181 +70,180 @@ pub(in crate::sql) fn visit(expr: &Expr, f: &mut dyn FnMut(&Expr) -> bool) {
         | ExprKind::Excluded(_) => {}
         ExprKind::Op(Op { left, right, .. }) => {
             if let Some(left) = left {
-                visit(left, f);
+                look(left, f);
             }
-            visit(right, f);
+            look(right, f);
         }
-        ExprKind::Call(call) => visit_call(call, f),
+        ExprKind::Call(call) => look_call(call, f),
         ExprKind::And(list)
         | ExprKind::Or(list)
         | ExprKind::Coalesce(list)
         | ExprKind::MinMax(_, list)
         | ExprKind::Array(list)
-        | ExprKind::ArrayPart(_, list) => visit_all(list, f),
+        | ExprKind::ArrayPart(_, list) => look_all(list, f),
         ExprKind::Not(e)
         | ExprKind::IsNull(e, _)
         | ExprKind::IsBool(e, _, _)
         | ExprKind::Cast(e, _)
-        | ExprKind::Collate(e, _) => visit(e, f),
+        | ExprKind::Collate(e, _) => look(e, f),
         ExprKind::IsDistinct(a, b, _) | ExprKind::NullIf(a, b) | ExprKind::Subscript(a, b) => {
-            visit(a, f);
-            visit(b, f);
+            look(a, f);
+            look(b, f);
         }
         ExprKind::InList { expr, list, .. } => {
-            visit(expr, f);
-            visit_all(list, f);
+            look(expr, f);
+            look_all(list, f);
         }
         ExprKind::AnyAll { expr, array, .. } => {
-            visit(expr, f);
-            visit(array, f);
+            look(expr, f);
+            look(array, f);
         }
         ExprKind::Case { branches, otherwise } => {
             for (when, then) in branches {
-                visit(when, f);
-                visit(then, f);
+                look(when, f);
+                look(then, f);
             }
             if let Some(e) = otherwise {
-                visit(e, f);
+                look(e, f);
             }
         }
         ExprKind::Subquery(query) | ExprKind::Exists(query) | ExprKind::ArraySubquery(query) => {
-            visit_query(query, f);
+            look_query(query, f);
         }
         ExprKind::SubqueryCompare { row, query, .. } => {
-            visit_all(row, f);
-            visit_query(query, f);
+            look_all(row, f);
+            look_query(query, f);
         }
         ExprKind::RowCompare(left, _, right) => {
-            visit_all(left, f);
-            visit_all(right, f);
+            look_all(left, f);
+            look_all(right, f);
         }
         ExprKind::Record(fields, exists) => {
-            fields.iter().for_each(|(_, e)| visit(e, f));
-            exists.iter().for_each(|e| visit(e, f));
+            fields.iter().for_each(|(_, e)| look(e, f));
+            exists.iter().for_each(|e| look(e, f));
         }
     }
 }
 
-fn visit_all(list: &[Expr], f: &mut dyn FnMut(&Expr) -> bool) {
+fn look_all(list: &[Expr], f: &mut dyn Look) {
     for e in list {
-        visit(e, f);
+        look(e, f);
     }
 }
 
-fn visit_sorts(list: &[Sort], f: &mut dyn FnMut(&Expr) -> bool) {
+fn look_sorts(list: &[Sort], f: &mut dyn Look) {
     for sort in list {
-        visit(&sort.expr, f);
+        look(&sort.expr, f);
     }
 }
 
-fn visit_call(call: &Call, f: &mut dyn FnMut(&Expr) -> bool) {
-    visit_all(&call.args, f);
-    visit_sorts(&call.order_by, f);
+fn look_call(call: &Call, f: &mut dyn Look) {
+    look_all(&call.args, f);
+    look_sorts(&call.order_by, f);
     if let Some(filter) = &call.filter {
-        visit(filter, f);
+        look(filter, f);
     }
     if let Some(window) = &call.over {
-        visit_window(window, f);
+        look_window(window, f);
     }
 }
 
-fn visit_window(window: &Window, f: &mut dyn FnMut(&Expr) -> bool) {
-    visit_all(&window.partition_by, f);
-    visit_sorts(&window.order_by, f);
+fn look_window(window: &Window, f: &mut dyn Look) {
+    look_all(&window.partition_by, f);
+    look_sorts(&window.order_by, f);
     if let Some(frame) = &window.frame {
         for bound in [&frame.start, &frame.end] {
             if let Bound::Preceding(e) | Bound::Following(e) = bound {
-                visit(e, f);
+                look(e, f);
             }
         }
     }
 }
 
-/// Visits every expression of a query.
-pub(in crate::sql) fn visit_query(query: &Query, f: &mut dyn FnMut(&Expr) -> bool) {
+fn look_query(query: &Query, f: &mut dyn Look) {
+    f.query(query);
     for cte in &query.ctes {
-        visit_query(&cte.query, f);
+        look_query(&cte.query, f);
     }
     match &query.body {
-        Body::Select(select) => visit_select(select, f),
-        Body::Values(rows) => rows.iter().for_each(|row| visit_all(row, f)),
+        Body::Select(select) => look_select(select, f),
+        Body::Values(rows) => rows.iter().for_each(|row| look_all(row, f)),
         Body::Set { left, right, .. } => {
-            visit_query(left, f);
-            visit_query(right, f);
+            look_query(left, f);
+            look_query(right, f);
         }
     }
-    visit_sorts(&query.order_by, f);
+    look_sorts(&query.order_by, f);
     for e in query.limit.iter().chain(&query.offset) {
-        visit(e, f);
+        look(e, f);
     }
 }
 
-fn visit_select(select: &Select, f: &mut dyn FnMut(&Expr) -> bool) {
+fn look_select(select: &Select, f: &mut dyn Look) {
     if let Some(list) = &select.distinct {
-        visit_all(list, f);
+        look_all(list, f);
     }
-    visit_all(&select.targets, f);
+    look_all(&select.targets, f);
     for from in &select.from {
-        visit_from(from, f);
+        look_from(from, f);
     }
     for e in select.filter.iter().chain(&select.group_by).chain(&select.having) {
-        visit(e, f);
+        look(e, f);
     }
 }
 
-fn visit_from(from: &From, f: &mut dyn FnMut(&Expr) -> bool) {
+fn look_from(from: &From, f: &mut dyn Look) {
     match from {
         From::Table { .. } | From::Cte { .. } => {}
-        From::Subquery { query, .. } => visit_query(query, f),
-        From::Function { call, .. } => visit_call(call, f),
+        From::Subquery { query, .. } => look_query(query, f),
+        From::Function { call, .. } => look_call(call, f),
         From::Join { left, right, on, .. } => {
-            visit_from(left, f);
-            visit_from(right, f);
+            look_from(left, f);
+            look_from(right, f);
             if let Some(on) = on {
-                visit(on, f);
+                look(on, f);
             }
         }
     }
 }
 
-/// Visits every expression of a statement.
-pub(in crate::sql) fn visit_statement(statement: &Statement, f: &mut dyn FnMut(&Expr) -> bool) {
+fn look_statement(statement: &Statement, f: &mut dyn Look) {
     match statement {
-        Statement::Select(query) => visit_query(query, f),
-        Statement::Insert(insert) => visit_insert(insert, f),
+        Statement::Select(query) => look_query(query, f),
+        Statement::Insert(insert) => look_insert(insert, f),
         Statement::Update(update) => {
-            update.ctes.iter().for_each(|c| visit_query(&c.query, f));
-            update.assignments.iter().for_each(|(_, e)| visit(e, f));
-            update.row_assignments.iter().for_each(|(_, q)| visit_query(q, f));
-            update.from.iter().for_each(|i| visit_from(i, f));
-            update.filter.iter().chain(&update.returning).for_each(|e| visit(e, f));
+            update.ctes.iter().for_each(|c| look_query(&c.query, f));
+            update.assignments.iter().for_each(|(_, e)| look(e, f));
+            update.row_assignments.iter().for_each(|(_, q)| look_query(q, f));
+            update.from.iter().for_each(|i| look_from(i, f));
+            update.filter.iter().chain(&update.returning).for_each(|e| look(e, f));
         }
         Statement::Delete(delete) => {
-            delete.ctes.iter().for_each(|c| visit_query(&c.query, f));
-            delete.using.iter().for_each(|i| visit_from(i, f));
-            delete.filter.iter().chain(&delete.returning).for_each(|e| visit(e, f));
+            delete.ctes.iter().for_each(|c| look_query(&c.query, f));
+            delete.using.iter().for_each(|i| look_from(i, f));
+            delete.filter.iter().chain(&delete.returning).for_each(|e| look(e, f));
         }
     }
 }
 
-fn visit_insert(insert: &Insert, f: &mut dyn FnMut(&Expr) -> bool) {
-    insert.ctes.iter().for_each(|c| visit_query(&c.query, f));
+fn look_insert(insert: &Insert, f: &mut dyn Look) {
+    insert.ctes.iter().for_each(|c| look_query(&c.query, f));
     match &insert.source {
-        InsertSource::Values(rows) => rows.iter().for_each(|row| visit_all(row, f)),
+        InsertSource::Values(rows) => rows.iter().for_each(|row| look_all(row, f)),
         InsertSource::Query { query, exprs, .. } => {
-            visit_query(query, f);
-            visit_all(exprs, f);
+            look_query(query, f);
+            look_all(exprs, f);
         }
     }
     if let Some(conflict) = &insert.on_conflict {
-        visit_all(&conflict.expressions, f);
-        conflict.index_filter.iter().for_each(|e| visit(e, f));
+        look_all(&conflict.expressions, f);
+        conflict.index_filter.iter().for_each(|e| look(e, f));
         if let Some((assignments, filter)) = &conflict.update {
-            assignments.iter().for_each(|(_, e)| visit(e, f));
-            filter.iter().for_each(|e| visit(e, f));
+            assignments.iter().for_each(|(_, e)| look(e, f));
+            filter.iter().for_each(|e| look(e, f));
         }
     }
-    visit_all(&insert.returning, f);
+    look_all(&insert.returning, f);
 }
 
 /// The expression below casts that resolution added.

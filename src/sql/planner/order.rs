@@ -2,30 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::sql::analyze::walk::each_query;
 use crate::sql::ir::{Body, Expr, ExprKind, From, Query, Select, Statement};
 use crate::sql::plan::RowOrder;
 
 /// The order of the rows, and whether some LIMIT or OFFSET in the statement cuts rows
 /// whose order is not total.
 pub(super) fn of(statement: &Statement) -> (RowOrder, bool) {
-    match statement {
-        Statement::Select(query) => (order(query), cuts_ties(query)),
-        Statement::Insert(insert) => {
-            let cuts = match &insert.source {
-                crate::sql::ir::InsertSource::Query { query, .. } => cuts_ties(query),
-                crate::sql::ir::InsertSource::Values(_) => false,
-            };
-            (RowOrder::None, cuts)
-        }
-        Statement::Update(update) => (
-            RowOrder::None,
-            update.filter.iter().any(expr_cuts) || update.from.iter().any(from_cuts),
-        ),
-        Statement::Delete(delete) => (
-            RowOrder::None,
-            delete.filter.iter().any(expr_cuts) || delete.using.iter().any(from_cuts),
-        ),
-    }
+    let mut cuts = false;
+    each_query(statement, &mut |query| cuts |= cuts_ties(query));
+    let order = match statement {
+        Statement::Select(query) => order(query),
+        _ => RowOrder::None,
+    };
+    (order, cuts)
 }
 
 fn order(query: &Query) -> RowOrder {
@@ -117,20 +107,25 @@ fn one_row(select: &Select) -> bool {
     (select.grouped && select.group_by.is_empty()) || select.from.is_empty()
 }
 
+/// Whether the query itself, without what is in it, keeps some of its rows in an open order.
 fn cuts_ties(query: &Query) -> bool {
-    let one = matches!(&query.body, Body::Select(s) if one_row(s));
-    let here = (query.limit.is_some() || query.offset.is_some()) && !one && !is_total(query);
-    let body = match &query.body {
+    let cut = query.limit.is_some() || query.offset.is_some();
+    match &query.body {
         Body::Select(select) => {
-            select.from.iter().any(from_cuts)
-                || select.targets.iter().chain(&select.filter).chain(&select.having).any(expr_cuts)
-                // DISTINCT ON picks a row by order as well.
-                || (select.distinct.as_ref().is_some_and(|d| !d.is_empty()) && !is_pick_total(query, select))
+            // DISTINCT ON picks a row by order as well.
+            let picks = select.distinct.as_ref().is_some_and(|d| !d.is_empty());
+            let open = cut && !one_row(select) && !all_alike(select) && !is_total(query);
+            open || (picks && !is_pick_total(query, select))
         }
-        Body::Values(_) => false,
-        Body::Set { left, right, .. } => cuts_ties(left) || cuts_ties(right),
-    };
-    here || body || query.ctes.iter().any(|c| cuts_ties(&c.query))
+        _ => cut && !is_total(query),
+    }
+}
+
+/// Whether every row says the same: it does not matter which ones come.
+fn all_alike(select: &Select) -> bool {
+    let fixed =
+        |e: &Expr| matches!(e.kind, ExprKind::Const(_) | ExprKind::Param(_) | ExprKind::Frozen(_));
+    select.group_by.is_empty() && select.targets.iter().all(fixed)
 }
 
 /// Whether ORDER BY decides which row DISTINCT ON keeps.
@@ -144,24 +139,4 @@ fn is_pick_total(query: &Query, select: &Select) -> bool {
         })
         .collect();
     keys_covered(select, &sorted)
-}
-
-fn from_cuts(from: &From) -> bool {
-    match from {
-        From::Subquery { query, .. } => cuts_ties(query),
-        From::Join { left, right, on, .. } => {
-            from_cuts(left) || from_cuts(right) || on.iter().any(expr_cuts)
-        }
-        _ => false,
-    }
-}
-
-fn expr_cuts(expr: &Expr) -> bool {
-    let mut cuts = match &expr.kind {
-        ExprKind::Subquery(q) | ExprKind::Exists(q) | ExprKind::ArraySubquery(q) => cuts_ties(q),
-        ExprKind::SubqueryCompare { query, .. } => cuts_ties(query),
-        _ => false,
-    };
-    expr.children(&mut |e| cuts |= expr_cuts(e));
-    cuts
 }

@@ -1,0 +1,157 @@
+//! What a record holds beside rows: schema changes, TRUNCATE, sequences.
+//!
+//! A schema change finds the shadow's triggers as a client would, and leaves those switched off
+//! that would act on images. The picture of the schema follows it, and nothing else. Start at
+//! [`Batch::other`].
+
+use super::batch::{Batch, relation_of};
+use super::drift;
+use crate::backend::Position;
+use crate::backend::postgres::apply::quoted;
+use crate::backend::postgres::control::Control;
+use crate::backend::postgres::picture;
+use crate::backend::postgres::triggers::{self, Quiet};
+use crate::error::{Error, Result};
+use crate::journal::Event;
+use crate::schema::{Catalog, RelationKind};
+
+/// Switches off, in the open transaction, what would act on images of these tables' rows; what is
+/// off then, and whether that is news.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub(super) async fn silence(
+    control: &Control,
+    catalog: &Catalog,
+    replica: bool,
+) -> Result<(Quiet, bool)> {
+    let tables = catalog.relations.values().filter(|r| r.kind == RelationKind::Table);
+    let tables: Vec<&str> = tables.map(|r| r.name.as_str()).collect();
+    let acting = triggers::acting(control, &tables, replica).await?;
+    triggers::switch_off(control, &acting).await?;
+    Ok((Quiet::load(control).await?, !acting.is_empty()))
+}
+
+impl Batch {
+    /// Switches off what would act on images, when the applier begins.
+    pub(super) async fn begin_quiet(&mut self, catalog: &Catalog) -> Result<()> {
+        let control = self.control();
+        control.batch("BEGIN").await?;
+        let before = match self.pictured {
+            true => Some(picture::now(&control).await?),
+            false => None,
+        };
+        let (quiet, news) = silence(&control, catalog, self.replica).await?;
+        if let Some(before) = before.filter(|_| news) {
+            picture::follow(&control, &before).await?;
+        }
+        control.batch("COMMIT").await?;
+        if news {
+            let tables: Vec<&String> = quiet.tables.iter().collect();
+            tracing::info!(?tables, "triggers are switched off until PostgreSQL is primary");
+        }
+        self.quiet = quiet;
+        Ok(())
+    }
+
+    pub(super) async fn other(
+        &mut self,
+        event: &Event,
+        position: Position,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        let control = self.control();
+        match event {
+            Event::Row(_) | Event::Statement(_) => Ok(()),
+            Event::Ddl(ddl) => self.schema(&ddl.postgres, position, catalog).await,
+            Event::Truncate(truncate) => {
+                let mut tables = Vec::with_capacity(truncate.tables.len());
+                for table in &truncate.tables {
+                    let name = &relation_of(catalog, table)?.name;
+                    if !self.shadow.is_refused(name) {
+                        self.shadow.emptied(&control, name).await?;
+                        tables.push(format!("\"public\".{}", quoted(name)));
+                    }
+                }
+                if tables.is_empty() {
+                    return Ok(());
+                }
+                let restart = if truncate.restart_identity { " RESTART IDENTITY" } else { "" };
+                control.batch(&format!("TRUNCATE {}{restart}", tables.join(", "))).await
+            }
+            Event::Sequence(sequence) => {
+                let name = format!("\"public\".{}", quoted(&sequence.name));
+                control
+                    .client()
+                    .execute(
+                        "SELECT setval(c.oid, $2, $3) FROM pg_class c \
+                         WHERE c.oid = to_regclass($1) AND c.relkind = 'S'",
+                        &[&name, &sequence.value, &sequence.called],
+                    )
+                    .await
+                    .map(drop)
+                    .map_err(|e| control.error(&e))
+            }
+        }
+    }
+
+    async fn schema(
+        &mut self,
+        statements: &[String],
+        position: Position,
+        catalog: &Catalog,
+    ) -> Result<()> {
+        let control = self.control();
+        // What somebody else has done must not pass for this change.
+        let before = match self.pictured {
+            true => {
+                drift::look(&self.shared, &control).await?;
+                Some(picture::now(&control).await?)
+            }
+            false => None,
+        };
+        if self.replica {
+            control.batch("SET LOCAL session_replication_role = origin").await?;
+        }
+        if !self.quiet.is_empty() {
+            // No table with deferred checks to come can be altered.
+            let end = self.quiet.end();
+            let sql = format!("SET CONSTRAINTS ALL IMMEDIATE; {end}SET CONSTRAINTS ALL DEFERRED");
+            control.batch(&sql).await?;
+        }
+        for sql in statements {
+            self.change_schema(sql).await?;
+        }
+        let after = self.shared.sqlite.catalog_at(position);
+        let after = after.as_deref().unwrap_or(catalog);
+        self.quiet = silence(&control, after, self.replica).await?.0;
+        if self.replica {
+            control.batch("SET LOCAL session_replication_role = replica").await?;
+        }
+        self.prepared.clear();
+        self.guarded.clear();
+        self.shadow.schema_changed(&control, catalog, after).await?;
+        match &before {
+            Some(before) => picture::follow(&control, before).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Runs one schema change; one of a table that is refused may fail.
+    async fn change_schema(&mut self, sql: &str) -> Result<()> {
+        let control = self.control();
+        let said = |e: Error| e.detail(format!("Running {sql}"));
+        if !self.shadow.names_refused(sql) {
+            return control.batch(sql).await.map_err(said);
+        }
+        control.batch("SAVEPOINT crossfade_schema").await?;
+        match control.batch(sql).await {
+            Ok(()) => control.batch("RELEASE crossfade_schema").await,
+            Err(error) if error.sqlstate().class() == "42" => {
+                tracing::warn!(%error, sql, "left out: the table is not on PostgreSQL");
+                control.batch("ROLLBACK TO crossfade_schema; RELEASE crossfade_schema").await
+            }
+            Err(error) => Err(said(error)),
+        }
+    }
+}

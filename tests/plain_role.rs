@@ -1,0 +1,100 @@
+//! A control role without the right to set session_replication_role: triggers are switched off on
+//! PostgreSQL while it is the shadow, act once, are compared all the same, and act again there
+//! after promote.
+
+use crate::common::{Journey, Pg, Proxy, Raw, eventually};
+
+const TABLES: &str = "
+    CREATE TABLE t (id integer PRIMARY KEY, b text);
+    CREATE TABLE guarded (id integer PRIMARY KEY, b text);
+    CREATE TABLE trail (n serial PRIMARY KEY, id integer, what text);
+    CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO trail (id, what) VALUES (NEW.id, TG_OP); RETURN NULL; END $$;
+    CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF NEW.b = 'bad' THEN RAISE EXCEPTION 'no % here', NEW.b; END IF; RETURN NEW; END $$;
+    CREATE TRIGGER early AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION audit();
+    INSERT INTO t VALUES (1, 'before the copy');
+    INSERT INTO guarded VALUES (1, 'x');";
+
+fn start(folder: &tempfile::TempDir) -> Journey {
+    let pg = Pg::shared();
+    let database = pg.database("plain");
+    let role = format!("role_{database}");
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN REPLICATION IN ROLE pg_signal_backend; \
+         GRANT CREATE ON DATABASE {database} TO {role}; ALTER SCHEMA public OWNER TO {role}"
+    );
+    pg.cluster.psql(&database, &sql).unwrap();
+    let url = pg.cluster.url(&database).replace("postgres@", &format!("{role}@"));
+    let proxy = Proxy::on_file_with(&folder.path().join("app.db"), &["--postgres", &url], &[]);
+    Journey { proxy, url, database }
+}
+
+fn there(journey: &Journey, sql: &str) -> String {
+    Pg::shared().cluster.psql(&journey.database, sql).unwrap()
+}
+
+/// Triggers of PostgreSQL's tables, and whether they act.
+fn triggers(journey: &Journey) -> String {
+    let sql = "SELECT string_agg(tgname || ' ' || tgenabled::text, ', ' ORDER BY tgname) \
+               FROM pg_trigger WHERE NOT tgisinternal";
+    there(journey, sql)
+}
+
+/// Both sides hold the same, and nothing was reported.
+fn equal(journey: &Journey) {
+    journey.level();
+    journey.done(&["verify"]);
+    let found = journey.get("/api/v1/divergences");
+    assert_eq!(found["divergences"].as_array().unwrap().len(), 0, "{found}");
+}
+
+#[test]
+fn triggers_act_once_and_act_on_postgresql_after_promote() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder);
+    journey.proxy.sql(TABLES);
+    journey.mirror();
+    assert_eq!(triggers(&journey), "early D");
+    let sql = |sql: &str| journey.proxy.sql(sql);
+    sql("INSERT INTO t VALUES (2, 'mirrored')");
+    // One that is made while mirroring, one that the client switches off, and on again.
+    sql("CREATE TRIGGER late AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION audit()");
+    sql("CREATE TRIGGER sound BEFORE INSERT OR UPDATE ON guarded FOR EACH ROW \
+         EXECUTE FUNCTION guard()");
+    sql("UPDATE guarded SET b = 'good' WHERE id = 1");
+    sql("UPDATE t SET b = 'changed' WHERE id = 2");
+    sql("CREATE TRIGGER off AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION audit()");
+    sql("ALTER TABLE t DISABLE TRIGGER off");
+    sql("ALTER TABLE t DISABLE TRIGGER early; ALTER TABLE t ENABLE TRIGGER early");
+    sql("BEGIN; INSERT INTO t VALUES (3, 'three'); UPDATE t SET b = 'trice' WHERE id = 3; COMMIT");
+    equal(&journey);
+    assert_eq!(triggers(&journey), "early D, late D, off D, sound D");
+    assert_eq!(there(&journey, "SELECT count(*) FROM trail"), "5");
+    // A trigger's refusal is compared with that of PostgreSQL's own.
+    let mut raw = Raw::proxy(&journey.proxy);
+    assert!(raw.run("Q insert into guarded values (4, 'bad')").contains("P0001"));
+    eventually("the refusal is compared", || {
+        let all = journey.get("/api/v1/statements");
+        let all = all["statements"].as_array().unwrap().clone();
+        all.iter().any(|s| s["errors"] == 1 && s["verdicts"]["match"].as_u64() > Some(0))
+    });
+    equal(&journey);
+    // So are statements that it lets pass.
+    let all = journey.get("/api/v1/statements");
+    let update = all["statements"].as_array().unwrap().iter().find(|s| {
+        s["statement"].as_str().unwrap().to_lowercase().starts_with("update guarded set b")
+    });
+    assert!(update.unwrap()["verdicts"]["match"].as_u64() > Some(0), "{update:?}");
+    journey.promote();
+    assert_eq!(triggers(&journey), "early O, late O, off D, sound O");
+    journey.proxy.sql("INSERT INTO t VALUES (5, 'on PostgreSQL')");
+    assert_eq!(journey.proxy.sql("SELECT count(*) FROM trail WHERE id = 5"), "1");
+    journey.rollback();
+    journey.proxy.sql("INSERT INTO t VALUES (6, 'on SQLite again')");
+    journey.level();
+    assert_eq!(triggers(&journey), "early D, late D, off D, sound D");
+    assert_eq!(there(&journey, "SELECT count(*) FROM trail WHERE id IN (5, 6)"), "2");
+    journey.done(&["verify"]);
+    assert_eq!(journey.status("diverged_open"), "0");
+}
