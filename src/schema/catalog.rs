@@ -237,7 +237,7 @@ pub struct Index {
     /// Keys or predicate are SQLite text that PostgreSQL's dialect cannot say exactly.
     #[serde(default)]
     pub sqlite: bool,
-    /// Not in the file: SQLite cannot keep it exactly. Never set for unique indexes.
+    /// Not in the file: SQLite cannot keep it exactly. A unique one is kept by a trigger.
     #[serde(default)]
     pub absent: bool,
     /// What only PostgreSQL's index has.

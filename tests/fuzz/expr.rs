@@ -33,6 +33,8 @@ pub struct Gen<'a> {
     pub names: u32,
     /// Window functions may stand here.
     pub windows: bool,
+    /// The write returns `o0` and `o1`, for a WITH around it.
+    pub returns: bool,
 }
 
 impl<'a> Gen<'a> {
@@ -45,6 +47,7 @@ impl<'a> Gen<'a> {
             strict: false,
             names: 0,
             windows: false,
+            returns: false,
         }
     }
 
@@ -102,6 +105,11 @@ impl<'a> Gen<'a> {
         let d = depth - 1;
         if ty == oid::BOOL && self.chance(60) {
             return self.condition(d);
+        }
+        if self.chance(14)
+            && let Some(node) = self.special(ty, d)
+        {
+            return node;
         }
         match self.below(if self.strict { 12 } else { 20 }) {
             0..=2 => self.leaf(ty),
@@ -225,6 +233,9 @@ impl<'a> Gen<'a> {
             _ => type_text(ty),
         };
         let inner = self.expr(from, d);
+        if target == type_text(ty) && self.chance(40) {
+            return self.short_cast(ty, inner);
+        }
         Node::new(ty).text("CAST(").node(inner).text(format!(" AS {target})"))
     }
 

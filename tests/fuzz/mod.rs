@@ -5,6 +5,7 @@
 //! what is needed to see it again, and belongs into `tests/sql` once it is mended. Start at
 //! [`run`]; `query` and `write` make statements, `tree` makes them smaller.
 
+mod alter;
 mod coverage;
 mod expr;
 mod query;
@@ -13,6 +14,7 @@ mod schema;
 mod signatures;
 mod tree;
 mod values;
+mod wide;
 mod write;
 
 use run::{Limits, fuzz};

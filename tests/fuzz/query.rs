@@ -149,9 +149,11 @@ impl Gen<'_> {
             // Without a target that aggregates, this would be no aggregation.
             return node.text(" HAVING count(*) >= 0");
         }
-        let keys = grouping.iter().map(|(k, _)| Node::plain().text(k.clone())).collect::<Vec<_>>();
-        let least = keys.len();
-        node = node.text(" GROUP BY ").list(keys, ", ", least);
+        let names: Vec<String> = grouping.iter().map(|(k, _)| k.clone()).collect();
+        node = match self.grouping(&names) {
+            Some(sets) => node.text(format!(" GROUP BY {sets}")),
+            None => node.text(format!(" GROUP BY {}", names.join(", "))),
+        };
         if self.chance(30) {
             let count = self.below(3);
             node = node.optional(Node::plain().text(format!(" HAVING count(*) > {count}")));
@@ -366,7 +368,10 @@ impl Gen<'_> {
             let text =
                 ["CROSS JOIN", "LEFT JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"][kind];
             let mut join = Node::plain().text(format!(" {text} ")).node(right);
-            if kind > 0 {
+            let using = if kind > 0 { self.using(&scope) } else { None };
+            if let Some(using) = using {
+                join = join.text(using);
+            } else if kind > 0 {
                 let on = self.join_condition(&scope, kind == 5, depth);
                 join = join.text(" ON ").node(on);
             }
@@ -412,6 +417,12 @@ impl Gen<'_> {
             let columns = types.iter().enumerate().map(|(i, t)| (format!("o{i}"), *t)).collect();
             let node = Node::plain().text(word).node(query).text(format!(") AS {alias}"));
             return (node, Relation { alias, columns, key: Vec::new() });
+        }
+        if !self.strict
+            && self.chance(12)
+            && let Some(found) = self.wide_item(&alias)
+        {
+            return found;
         }
         match self.below(if self.strict { 20 } else { 26 }) {
             20 => {
@@ -465,7 +476,11 @@ impl Gen<'_> {
     /// A whole query with CTEs.
     pub fn statement(&mut self) -> Node {
         let mut node = Node::plain();
-        if !self.strict && self.chance(20) {
+        if !self.strict && self.chance(4) {
+            let (text, relation) = self.recursive();
+            self.ctes.push(relation);
+            node = node.text("WITH RECURSIVE ").node(text).text(" ");
+        } else if !self.strict && self.chance(20) {
             let mut items = Vec::new();
             for _ in 0..1 + self.below(2) {
                 let types: Vec<u32> = (0..1 + self.below(3)).map(|_| self.any_type()).collect();

@@ -35,8 +35,8 @@ const ROUND: u64 = 120;
 #[derive(Clone)]
 struct Case {
     node: Node,
-    /// Table it writes.
-    written: Option<String>,
+    /// Tables to look at after a write.
+    written: Option<Vec<String>>,
     /// Errors of evaluation must be the same too.
     strict: bool,
     extended: bool,
@@ -124,6 +124,8 @@ struct Sides {
     twin: Client,
     proxy: Client,
     server: Proxy,
+    /// Number that sequences are set to after an error.
+    next: u32,
 }
 
 const TWIN: &str = "-c enable_hashagg=off -c enable_hashjoin=off -c enable_seqscan=off \
@@ -161,7 +163,7 @@ impl Sides {
             database: "fuzz".to_owned(),
             options: String::new(),
         });
-        let mut sides = Self { pg: one, twin: two, proxy, server };
+        let mut sides = Self { pg: one, twin: two, proxy, server, next: 1000 };
         for setting in ["SET timezone = 'Europe/Berlin'", "SET statement_timeout = '10s'"] {
             sides.all(setting);
         }
@@ -173,7 +175,9 @@ impl Sides {
     }
 
     /// Makes the tables; what one side refuses exists on neither. Differences are finds too.
-    fn prepare(&mut self, schema: &Schema, report: &mut Report, seed: u64) {
+    /// False where the tables are not what the schema says.
+    fn prepare(&mut self, schema: &Schema, report: &mut Report, seed: u64) -> bool {
+        let mut whole = true;
         for (i, sql) in schema.script.iter().enumerate() {
             self.all("BEGIN");
             let (pg, twin, proxy) = self.all(sql);
@@ -189,7 +193,29 @@ impl Sides {
                 _ => {}
             }
             self.all(end);
+            whole &= end == "COMMIT" || sql.starts_with("INSERT") || sql.contains(" INDEX ");
         }
+        for table in &schema.tables {
+            let columns = "column_name, data_type, is_nullable, is_generated, \
+                           character_maximum_length, numeric_precision, numeric_scale";
+            let looks = [
+                format!("SELECT * FROM {}", table.name),
+                format!(
+                    "SELECT {columns} FROM information_schema.columns WHERE table_name = '{}' \
+                     ORDER BY ordinal_position",
+                    table.name
+                ),
+            ];
+            for sql in looks {
+                let (pg, twin, proxy) = self.all(&sql);
+                if let Verdict::Different(difference) = verdict(&sql, &pg, &twin, &proxy, true) {
+                    let script = schema.script.clone();
+                    report.finds.push(Find { sql, difference, seed, script });
+                    whole = false;
+                }
+            }
+        }
+        whole
     }
 
     fn ask(client: &mut Client, case: &Case) -> Answer {
@@ -207,7 +233,7 @@ impl Sides {
 
     /// Runs a statement on both sides; a write is kept where both did the same.
     fn check(&mut self, case: &Case, keep: bool) -> Verdict {
-        let Some(table) = &case.written else {
+        let Some(tables) = &case.written else {
             let pg = Self::ask(&mut self.pg, case);
             let proxy = Self::ask(&mut self.proxy, case);
             let sql = case.node.simple();
@@ -223,15 +249,27 @@ impl Sides {
         let twin = Self::ask(&mut self.twin, case);
         let proxy = Self::ask(&mut self.proxy, case);
         let mut found = verdict(&case.node.simple(), &pg, &twin, &proxy, case.strict);
-        if matches!(found, Verdict::Same) {
+        for table in tables.iter().filter(|_| pg.ok() && proxy.ok()) {
             let sql = format!("SELECT * FROM {table}");
             let (pg, twin, proxy) = self.all(&sql);
-            if let Verdict::Different(d) = verdict(&sql, &pg, &twin, &proxy, true) {
+            if let (Verdict::Same, Verdict::Different(d)) =
+                (&found, verdict(&sql, &pg, &twin, &proxy, true))
+            {
                 found = Verdict::Different(format!("rows of {table} afterwards: {d}"));
             }
         }
         let both = keep && matches!(found, Verdict::Same);
         let (pg, _, proxy) = self.all(if both { "COMMIT" } else { "ROLLBACK" });
+        if !both {
+            // Numbers drawn before an error are lost, and how many is open.
+            self.next += 10;
+            for table in tables {
+                let next = self.next;
+                self.all(&format!(
+                    "SELECT setval(pg_get_serial_sequence('{table}', 'id'), {next})"
+                ));
+            }
+        }
         if pg.ok() != proxy.ok() {
             return Verdict::Different(format!(
                 "the end of the transaction: {:?}, expected {:?}",
@@ -352,9 +390,9 @@ pub fn fuzz_with(limits: &Limits, environment: &[(&str, &str)]) -> Report {
         round += 1;
         let mut rng = StdRng::seed_from_u64(seed);
         let schema = Schema::random(&mut rng, round);
-        sides.prepare(&schema, &mut report, seed);
+        let whole = sides.prepare(&schema, &mut report, seed);
         let catalog = coverage::catalog_of(&sides.server.file);
-        for _ in 0..ROUND {
+        for _ in 0..if whole { ROUND } else { 0 } {
             if report.total() >= limits.statements || report.finds.len() >= limits.finds {
                 break;
             }
@@ -398,8 +436,8 @@ fn random_case(schema: &Schema, rng: &mut StdRng) -> Case {
     generator.strict = rng.random_bool(0.3);
     let extended = rng.random_bool(0.3);
     let (node, written) = if rng.random_bool(0.3) {
-        let (node, table) = generator.write();
-        (node, Some(table))
+        let (node, _) = generator.write();
+        (node, Some(schema.tables.iter().map(|t| t.name.clone()).collect()))
     } else {
         (generator.statement(), None)
     };
@@ -464,7 +502,11 @@ fn find(sides: &mut Sides, schema: &Schema, case: &Case, difference: String, see
             schema
                 .script
                 .iter()
-                .filter(|s| s.starts_with("CREATE") && s.contains(&format!(" {} ", table.name)))
+                .filter(|s| {
+                    let made = ["CREATE TABLE", "CREATE INDEX", "CREATE UNIQUE", "ALTER TABLE"];
+                    made.iter().any(|w| s.starts_with(w))
+                        && format!("{s} ").contains(&format!(" {} ", table.name))
+                })
                 .cloned(),
         );
         let rows = sides.pg.simple(&format!("SELECT * FROM {}", table.name));
@@ -481,5 +523,10 @@ fn find(sides: &mut Sides, schema: &Schema, case: &Case, difference: String, see
             script.push(format!("INSERT INTO {} VALUES ({})", table.name, values.join(", ")));
         }
     }
+    let made = schema.script.iter().filter(|s| s.starts_with("CREATE VIEW"));
+    let used = made.filter(|s| {
+        schema.views.iter().any(|v| words.contains(&v.name) && s.contains(&format!(" {} ", v.name)))
+    });
+    script.extend(used.cloned());
     Find { sql, difference, seed, script }
 }

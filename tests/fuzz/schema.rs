@@ -18,6 +18,8 @@ pub struct Column {
     pub unique: bool,
     /// A constant's text as DEFAULT.
     pub default: Option<String>,
+    /// The expression that it is always computed from.
+    pub generated: Option<String>,
 }
 
 /// A table; its first column, `id`, is the key.
@@ -29,12 +31,18 @@ pub struct Table {
     pub identity: bool,
     /// Table that column `p` refers to.
     pub parent: Option<String>,
+    /// What its foreign key does.
+    pub actions: &'static str,
+    /// Constraints of the whole table.
+    pub constraints: Vec<String>,
 }
 
 /// What one round of statements is about.
 #[derive(Clone, Debug)]
 pub struct Schema {
     pub tables: Vec<Table>,
+    /// Views, each over one table's key.
+    pub views: Vec<Table>,
     /// DDL and rows, in order.
     pub script: Vec<String>,
 }
@@ -51,7 +59,7 @@ impl Schema {
             if rng.random_bool(0.3) {
                 let column = &table.columns[rng.random_range(0..table.columns.len())];
                 if values::ordered(column.ty) && column.ty != oid::JSONB {
-                    script.push(format!("CREATE INDEX ON {} (\"{}\")", table.name, column.name));
+                    script.push(index(rng, &table.name, column));
                 }
             }
             let rows = rng.random_range(0..9);
@@ -63,13 +71,72 @@ impl Schema {
                 ));
             }
         }
-        Self { tables, script }
+        if rng.random_bool(0.5) {
+            script.extend(super::alter::changes(rng, &mut tables));
+        }
+        let mut views = Vec::new();
+        for table in &tables {
+            if !rng.random_bool(0.3) {
+                continue;
+            }
+            let (view, text) = view(rng, table);
+            script.push(text);
+            views.push(view);
+        }
+        Self { tables, views, script }
     }
 
     /// Statements that take it away again.
     pub fn drop(&self) -> Vec<String> {
-        self.tables.iter().rev().map(|t| format!("DROP TABLE {}", t.name)).collect()
+        let views = self.views.iter().map(|v| format!("DROP VIEW {}", v.name));
+        views.chain(self.tables.iter().rev().map(|t| format!("DROP TABLE {}", t.name))).collect()
     }
+}
+
+/// An index over a column: plain, over an expression, partial, unique.
+fn index(rng: &mut StdRng, table: &str, column: &Column) -> String {
+    let name = &column.name;
+    match (rng.random_range(0..5), column.ty) {
+        (0, oid::TEXT | oid::VARCHAR) => format!("CREATE INDEX ON {table} (lower(\"{name}\"))"),
+        (1, oid::TEXT | oid::VARCHAR) => {
+            format!("CREATE UNIQUE INDEX ON {table} (lower(\"{name}\"), \"id\")")
+        }
+        (1, oid::INT2 | oid::INT4 | oid::INT8) => {
+            format!("CREATE UNIQUE INDEX ON {table} (\"{name}\", \"id\") WHERE \"{name}\" > 0")
+        }
+        (2, _) => format!("CREATE INDEX ON {table} (\"{name}\" DESC NULLS LAST, \"id\")"),
+        _ => format!("CREATE INDEX ON {table} (\"{name}\")"),
+    }
+}
+
+/// A view over some of a table's rows and columns.
+fn view(rng: &mut StdRng, table: &Table) -> (Table, String) {
+    let name = format!("v{}", table.name);
+    let kept: Vec<Column> =
+        table.columns.iter().filter(|c| c.name == "id" || rng.random_bool(0.6)).cloned().collect();
+    let list: Vec<String> = kept
+        .iter()
+        .enumerate()
+        .map(|(i, c)| match c.name.as_str() {
+            "id" => "t.\"id\"".to_owned(),
+            own => format!("t.\"{own}\" AS \"v{i}\""),
+        })
+        .collect();
+    let filter = ["", " WHERE t.\"id\" > 1", " WHERE t.\"id\" % 2 = 1"][rng.random_range(0..3)];
+    let text = format!(
+        "CREATE VIEW {name} AS SELECT {} FROM {} AS t{filter}",
+        list.join(", "),
+        table.name
+    );
+    let columns = kept
+        .into_iter()
+        .enumerate()
+        .map(|(i, c)| Column {
+            name: if c.name == "id" { c.name.clone() } else { format!("v{i}") },
+            ..c
+        })
+        .collect();
+    (Table { name, columns, ..table.clone() }, text)
 }
 
 impl Table {
@@ -81,6 +148,7 @@ impl Table {
             not_null: true,
             unique: true,
             default: None,
+            generated: None,
         };
         let mut columns = vec![id];
         if parent.is_some() {
@@ -91,6 +159,7 @@ impl Table {
                 not_null: false,
                 unique: false,
                 default: None,
+                generated: None,
             });
         }
         for number in 0..rng.random_range(3..8) {
@@ -109,9 +178,36 @@ impl Table {
                 not_null: rng.random_bool(0.15),
                 unique: plain && rng.random_bool(0.12) && values::canonical(ty),
                 default: rng.random_bool(0.15).then(|| values::text(rng, ty).to_owned()),
+                generated: None,
             });
         }
-        Self { name: name.to_owned(), columns, identity: rng.random_bool(0.3), parent }
+        if rng.random_bool(0.15)
+            && let Some(column) = generated(rng, &columns)
+        {
+            columns.push(column);
+        }
+        let actions = [
+            "",
+            "",
+            " ON DELETE CASCADE",
+            " ON DELETE SET NULL",
+            " ON UPDATE CASCADE",
+            " ON DELETE SET NULL ON UPDATE SET NULL",
+        ][rng.random_range(0..6)];
+        let constraints = constraints(rng, &columns);
+        Self {
+            name: name.to_owned(),
+            columns,
+            identity: rng.random_bool(0.3),
+            parent,
+            actions,
+            constraints,
+        }
+    }
+
+    /// Every column takes a value.
+    pub fn plain_insert(&self) -> bool {
+        self.columns.iter().all(|c| c.generated.is_none())
     }
 
     fn create(&self) -> String {
@@ -140,18 +236,22 @@ impl Table {
                 if c.name == "p"
                     && let Some(parent) = &self.parent
                 {
-                    text += &format!(" REFERENCES {parent} (id)");
+                    text += &format!(" REFERENCES {parent} (id){}", self.actions);
+                }
+                if let Some(expression) = &c.generated {
+                    text += &format!(" GENERATED ALWAYS AS ({expression}) STORED");
                 }
                 text
             })
+            .chain(self.constraints.iter().cloned())
             .collect();
         format!("CREATE TABLE {} ({})", self.name, columns.join(", "))
     }
 
     fn insert(&self, rng: &mut StdRng, id: i64) -> String {
-        let values: Vec<String> = self
-            .columns
-            .iter()
+        let plain = || self.columns.iter().filter(|c| c.generated.is_none());
+        let names: Vec<String> = plain().map(|c| format!("\"{}\"", c.name)).collect();
+        let values: Vec<String> = plain()
             .map(|c| match c.name.as_str() {
                 "id" => id.to_string(),
                 "p" if rng.random_bool(0.3) => "NULL".to_owned(),
@@ -160,6 +260,57 @@ impl Table {
                 _ => format!("'{}'", values::text(rng, c.ty).replace('\'', "''")),
             })
             .collect();
-        format!("INSERT INTO {} VALUES ({})", self.name, values.join(", "))
+        format!("INSERT INTO {} ({}) VALUES ({})", self.name, names.join(", "), values.join(", "))
     }
+}
+
+/// A column computed from another one.
+fn generated(rng: &mut StdRng, columns: &[Column]) -> Option<Column> {
+    let from = &columns[rng.random_range(0..columns.len())];
+    let name = &from.name;
+    let (ty, declaration, expression) = match from.ty {
+        oid::INT2 | oid::INT4 => (oid::INT8, "int8", format!("\"{name}\" + 1::int8")),
+        oid::INT8 => (oid::BOOL, "bool", format!("\"{name}\" > 3")),
+        oid::TEXT | oid::VARCHAR => (oid::TEXT, "text", format!("upper(\"{name}\") || '!'")),
+        oid::DATE => (oid::DATE, "date", format!("\"{name}\" + 1")),
+        oid::NUMERIC => {
+            (oid::NUMERIC, "numeric(12,2)", format!("round(coalesce(\"{name}\", 1) * 1.22, 2)"))
+        }
+        oid::JSONB => (oid::TEXT, "text", format!("\"{name}\" ->> 'a'")),
+        _ => return None,
+    };
+    Some(Column {
+        name: "g".to_owned(),
+        ty,
+        declaration: declaration.to_owned(),
+        not_null: false,
+        unique: false,
+        default: None,
+        generated: Some(expression),
+    })
+}
+
+/// CHECK and UNIQUE over columns.
+fn constraints(rng: &mut StdRng, columns: &[Column]) -> Vec<String> {
+    let mut found = Vec::new();
+    for column in columns.iter().filter(|c| c.name != "id") {
+        let name = &column.name;
+        if !rng.random_bool(0.08) {
+            continue;
+        }
+        found.push(match column.ty {
+            oid::INT2 | oid::INT4 | oid::INT8 => format!("CHECK (\"{name}\" > -5)"),
+            oid::NUMERIC => format!("CHECK (\"{name}\" < 1000 OR \"{name}\" IS NULL)"),
+            oid::TEXT | oid::VARCHAR => format!("CHECK (length(\"{name}\") BETWEEN 0 AND 4)"),
+            oid::DATE => format!("CHECK (\"{name}\" > '1990-01-01')"),
+            oid::BOOL => format!("CHECK (\"{name}\")"),
+            _ => continue,
+        });
+    }
+    let keys: Vec<&Column> =
+        columns.iter().filter(|c| values::canonical(c.ty) && c.generated.is_none()).collect();
+    if keys.len() > 2 && rng.random_bool(0.15) {
+        found.push(format!("UNIQUE (\"{}\", \"{}\")", keys[1].name, keys[2].name));
+    }
+    found
 }

@@ -23,11 +23,15 @@ impl Gen<'_> {
     pub fn write(&mut self) -> (Node, String) {
         let at = self.below(self.schema.tables.len());
         let table = self.schema.tables[at].clone();
+        self.returns = !self.strict && self.chance(12);
         let node = match self.below(10) {
             0..=4 => self.insert(&table),
             5..=7 => self.update(&table),
             _ => self.delete(&table),
         };
+        if std::mem::take(&mut self.returns) {
+            return (self.with_write(&table, node), table.name);
+        }
         (node, table.name)
     }
 
@@ -37,12 +41,12 @@ impl Gen<'_> {
 
     fn insert(&mut self, table: &Table) -> Node {
         let mut columns: Vec<_> = table.columns.clone();
-        columns.retain(|c| c.name == "id" || self.rng_keep());
+        columns.retain(|c| c.generated.is_none() && (c.name == "id" || self.rng_keep()));
         if table.identity && self.chance(30) {
             columns.retain(|c| c.name != "id");
         }
         let with_key = columns.iter().any(|c| c.name == "id");
-        if columns.is_empty() {
+        if columns.is_empty() && !self.returns {
             return Node::plain().text(format!("INSERT INTO {} DEFAULT VALUES", table.name));
         }
         let names: Vec<String> = columns.iter().map(|c| format!("\"{}\"", c.name)).collect();
@@ -123,6 +127,7 @@ impl Gen<'_> {
     fn assignments(&mut self, table: &Table) -> Vec<Node> {
         let mut free: Vec<_> =
             table.columns.iter().filter(|c| !c.unique && c.name != "p").cloned().collect();
+        free.retain(|c| c.generated.is_none());
         let wanted = 1 + self.below(3);
         while free.len() > wanted {
             let at = self.below(free.len());
@@ -149,6 +154,9 @@ impl Gen<'_> {
     }
 
     fn returning(&mut self, node: Node, table: &Table) -> Node {
+        if self.returns {
+            return node.text(" RETURNING t.\"id\" AS o0, t.\"id\"::text || 'x' AS o1");
+        }
         if !self.chance(45) {
             return node;
         }

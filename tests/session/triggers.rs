@@ -127,6 +127,91 @@ fn functions_and_triggers_are_objects() {
 }
 
 #[test]
+fn rows_that_a_foreign_key_changes_get_what_triggers_assign() {
+    same(
+        r#"
+        Q create table p(id int primary key, code text unique)
+        Q create table c(id int primary key, p int references p on delete set null on update cascade, q text default 'd' references p(code) on delete set default on update set null, n int default 0, was text)
+        Q create function touch() returns trigger as $$ begin new.n := new.n + 1; new.was := coalesce(old.was, '') || coalesce(old.p::text, '-'); return new; end $$ language plpgsql
+        Q create trigger t before update on c for each row execute function touch()
+        Q insert into p values (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e')
+        Q insert into c(id, p, q) values (1, 1, 'a'), (2, 2, 'b'), (3, 1, 'b'), (4, null, null), (5, 5, 'e')
+        Q update p set id = 20 where id = 2
+        Q select * from c order by id
+        Q update p set id = id, code = code
+        Q select * from c order by id
+        Q update p set code = 'z' where id = 20
+        Q delete from p where id in (1, 3)
+        Q select * from c order by id
+        Q begin; delete from p where id = 5; select * from c where id = 5; rollback
+        Q create table tree(id int primary key, parent int references tree on delete set null, n int default 0)
+        Q create function count_up() returns trigger as $$ begin new.n := new.n + 1; return new; end $$ language plpgsql
+        Q create trigger t before update of parent on tree for each row execute function count_up()
+        Q insert into tree values (1, 1), (2, 1), (3, 2), (4, 2)
+        Q delete from tree where id = 1
+        Q select * from tree order by id
+        Q delete from tree where id = 2 returning n
+        Q select * from tree order by id
+        Q create table later(id int primary key, p int, n int default 0)
+        Q create trigger t before update on later for each row execute function count_up()
+        Q alter table later add foreign key (p) references p on delete cascade on update set default
+        Q insert into later values (1, 4), (2, 20)
+        Q update p set id = 40 where id = 4
+        Q select * from later order by id
+        "#,
+    );
+}
+
+#[test]
+fn unique_indexes_over_expressions_are_kept() {
+    same(
+        r#"
+        Q create table t(id int primary key, name text, "Slug" text, gone boolean default false)
+        Q insert into t values (1, 'Anger', 'A'), (2, 'anger', 'b')
+        Q create unique index u on t ((lower(name)))
+        Q update t set name = 'x' where id = 2
+        Q create unique index u on t ((lower(name)), upper("Slug") desc) where gone is not true
+        Q insert into t values (3, 'ANGER', 'a')
+        Q insert into t values (3, 'ANGER', 'c'), (4, null, 'a'), (5, null, 'a'), (6, '', 'q'), (7, '', 'q'), (8, 'anger', 'A', true)
+        Q update t set gone = false where id = 8
+        Q update t set name = 'anGer' where id = 1
+        Q update t set "Slug" = 'C' where id = 1
+        Q update t set id = id + 100
+        Q insert into t values (9, 'Anger', 'C') on conflict (id) do update set name = 'y'
+        Q insert into t values (101, 'Anger', 'C') on conflict (id) do update set name = excluded.name, "Slug" = 'c'
+        Q select id, name, gone from t order by id
+        Q select indexname, indexdef from pg_indexes where tablename = 't' order by 1
+        Q alter table t rename column name to title
+        Q insert into t values (20, 'anger', 'c')
+        Q drop index u
+        Q insert into t values (20, 'anger', 'c')
+        "#,
+    );
+}
+
+#[test]
+fn actions_beside_triggers_that_cannot_be_run_are_refused() {
+    let proxy = Proxy::direct();
+    let mut raw = Raw::proxy(&proxy);
+    raw.run("Q create table p(id int primary key)");
+    raw.run("Q create function skip() returns trigger as $$ begin if old.id > 5 then return null; end if; return old; end $$ language plpgsql");
+    raw.run("Q create function up() returns trigger as $$ begin new.n := new.n + 1; return new; end $$ language plpgsql");
+    raw.run("Q create trigger s before delete on p for each row execute function skip()");
+    raw.run("Q create table c(id int primary key, p int, n int default 0)");
+    raw.run("Q create trigger u before update on c for each row execute function up()");
+    let key = "alter table c add constraint k foreign key (p) references p on delete set null";
+    let found = raw.run(&format!("Q {key}"));
+    assert!(found.contains("0A000"), "{found}");
+    raw.run("Q drop trigger s on p");
+    raw.run(&format!("Q {key}"));
+    let found =
+        raw.run("Q create trigger s before delete on p for each row execute function skip()");
+    assert!(found.contains("0A000"), "{found}");
+    let found = raw.run("Q insert into p values (1)\nQ delete from p");
+    assert!(found.contains("DELETE 1"), "{found}");
+}
+
+#[test]
 fn what_cannot_be_run_is_refused_when_it_is_created() {
     let proxy = Proxy::direct();
     let mut raw = Raw::proxy(&proxy);

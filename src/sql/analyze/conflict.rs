@@ -11,6 +11,9 @@ use crate::schema::{IndexKey, Relation};
 use crate::sql::ast;
 use crate::sql::ir::{Expr, ExprKind, OnConflict};
 
+/// SQLite does not know of such an index when a row meets it.
+const BY_TRIGGER: &str = "ON CONFLICT beside a unique index over an expression that SQLite lacks";
+
 /// What DO UPDATE sets, and its WHERE.
 type Setting = (Vec<(u32, Expr)>, Option<Expr>);
 
@@ -36,6 +39,8 @@ impl Analyzer<'_> {
             let message =
                 "ON CONFLICT DO UPDATE requires inference specification or constraint name";
             return Err(errors::syntax(0, message).hint("For example, ON CONFLICT (column_name)."));
+        } else if relation.indexes.iter().any(|i| i.unique && i.absent) {
+            return Err(Error::unsupported(BY_TRIGGER));
         }
         if let Some((assignments, filter)) = &clause.update {
             let target = self.level().items.clone();
@@ -126,6 +131,9 @@ impl Analyzer<'_> {
                 (Some(wanted), Some(given)) => implies(given, wanted),
                 (Some(_), None) => false,
             };
+            if implied && index.absent {
+                return Err(Error::unsupported(BY_TRIGGER));
+            }
             if implied {
                 done.expressions = expressions;
                 done.index_filter = predicate;

@@ -16,6 +16,7 @@ mod freeze;
 mod from;
 mod group;
 mod grouping;
+mod immutable;
 mod insert;
 mod join;
 mod lite;
@@ -45,6 +46,8 @@ mod window;
 
 use std::collections::HashMap;
 
+pub use self::immutable::immutable;
+pub(crate) use self::routine::assigning;
 pub use self::routine::{NEW, OLD, RowVariables, generated, in_trigger};
 
 use self::params::Params;

@@ -99,10 +99,8 @@ impl Analyzer<'_> {
         {
             match &right.kind {
                 ast::ExprKind::Row(others) => return self.row_comparison(items, name, others, pos),
-                ast::ExprKind::Subquery(_) => {
-                    return Err(
-                        Error::unsupported("comparing a row with a scalar subquery").at(pos)
-                    );
+                ast::ExprKind::Subquery(query) => {
+                    return self.row_with_query(items, name, query, pos);
                 }
                 _ => {}
             }

@@ -125,7 +125,11 @@ fn number(index: usize) -> u32 {
 }
 
 /// Triggers that assign to NEW, in the order in which they fire.
-fn assigning<'a>(relation: &'a Relation, event: Event, catalog: &Catalog) -> Vec<&'a Trigger> {
+pub(crate) fn assigning<'a>(
+    relation: &'a Relation,
+    event: Event,
+    catalog: &Catalog,
+) -> Vec<&'a Trigger> {
     let writes = |t: &&Trigger| {
         let function = catalog.functions.get(&t.function);
         let block = function.and_then(|f| plpgsql::block(&f.body).ok());
@@ -140,18 +144,15 @@ fn assigning<'a>(relation: &'a Relation, event: Event, catalog: &Catalog) -> Vec
 impl Analyzer<'_> {
     /// Notes for lane B what a statement's triggers do besides refusing.
     pub(super) fn note_triggers(&mut self, relation: &Relation) {
-        if !relation.triggers.is_empty()
-            && !crate::sql::trigger::only_guards(relation, self.context.catalog)
-        {
-            self.volatile = true;
-        }
+        self.volatile |= crate::sql::trigger::acts(relation, self.context.catalog);
     }
 
     /// What BEFORE INSERT and (ON CONFLICT DO UPDATE) BEFORE UPDATE triggers make of an
     /// INSERT.
     pub(super) fn insert_triggers(&mut self, insert: &mut Insert) -> Result<()> {
         let relation = Arc::clone(&insert.table.0);
-        if insert.replace && !relation.triggers.is_empty() {
+        let by_trigger = relation.indexes.iter().any(|i| i.unique && i.absent);
+        if insert.replace && (by_trigger || !relation.triggers.is_empty()) {
             return Err(Error::unsupported("INSERT OR REPLACE into a table with triggers"));
         }
         self.note_triggers(&relation);

@@ -7,7 +7,7 @@ use super::operator::comparison_of;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast;
-use crate::sql::ir::{Expr, ExprKind, Query};
+use crate::sql::ir::{Body, Expr, ExprKind, From, Output, Query, Select};
 use crate::sql::types;
 use crate::value::{Type, oid};
 
@@ -49,6 +49,62 @@ impl Analyzer<'_> {
         })?;
         let ty = Type::with_typmod(array, column.ty.typmod);
         Ok(Expr { kind: ExprKind::ArraySubquery(Box::new(query)), ty, pos })
+    }
+
+    /// (a, b) op (SELECT x, y …): NULL where the query has no row. The comparison is made
+    /// inside of a scalar subquery over it.
+    pub(super) fn row_with_query(
+        &mut self,
+        left: &[ast::Expr],
+        name: &str,
+        query: &ast::Select,
+        pos: u32,
+    ) -> Result<Expr> {
+        let lefts: Vec<Expr> = left.iter().map(|e| self.expr(e)).collect::<Result<_>>()?;
+        let query = self.inner_query(query)?;
+        let few_or_many = match query.columns.len() {
+            n if n < lefts.len() => "subquery has too few columns",
+            n if n > lefts.len() => "subquery has too many columns",
+            _ => "",
+        };
+        if !few_or_many.is_empty() {
+            return Err(errors::syntax(pos, few_or_many));
+        }
+        let op = comparison_of(name).filter(|_| !name.contains('~'));
+        let op =
+            op.ok_or_else(|| Error::unsupported(format!("operator {name} of rows")).at(pos))?;
+        let rel = self.new_rel();
+        let (mut row, mut other) = (Vec::new(), Vec::new());
+        for (i, left) in lefts.into_iter().enumerate() {
+            let index = u32::try_from(i).unwrap_or(u32::MAX);
+            let right = Expr { kind: ExprKind::Column(rel, index), ty: query.columns[i].ty, pos };
+            let (left, right) = self.comparison(name, left, right, pos)?;
+            row.push(left);
+            other.push(right);
+        }
+        let compared = Expr { kind: ExprKind::RowCompare(row, op, other), ty: BOOL, pos };
+        let columns = query.columns.clone();
+        let from = From::Subquery {
+            rel,
+            query: Box::new(query),
+            alias: "subquery".to_owned(),
+            columns,
+            lateral: false,
+        };
+        let select = Select { targets: vec![compared], from: vec![from], ..Select::default() };
+        let output = Output { name: "compared".to_owned(), ty: BOOL, origin: (0, 0) };
+        let whole = Query {
+            recursive: false,
+            ctes: Vec::new(),
+            body: Body::Select(Box::new(select)),
+            order_by: Vec::new(),
+            limit: None,
+            offset: None,
+            locks: false,
+            with_ties: false,
+            columns: vec![output],
+        };
+        Ok(Expr { kind: ExprKind::Subquery(Box::new(whole)), ty: BOOL, pos })
     }
 
     /// expr op ANY|ALL (SELECT …); both sides are cast to what the operator compares.

@@ -103,7 +103,10 @@ impl Analyzer<'_> {
 
     fn window_definition(&mut self, window: &ast::Window, pos: u32) -> Result<Window> {
         let mut done = Window::default();
-        for item in &window.partition_by {
+        // Rows are alike when their fields are.
+        let mut items = Vec::new();
+        window.partition_by.iter().for_each(|item| fields(item, &mut items));
+        for item in items {
             let expr = self.at_place(Place::WindowPartition, |a| a.expr(item))?;
             let expr = self.settle(expr)?;
             if !has_equality(expr.ty.oid) {
@@ -194,5 +197,15 @@ impl Analyzer<'_> {
             return Err(errors::client(state::INVALID_COLUMN_REFERENCE, e.pos, message));
         }
         Ok(expr)
+    }
+}
+
+/// The fields of a row, or the expression itself.
+fn fields<'a>(item: &'a ast::Expr, found: &mut Vec<&'a ast::Expr>) {
+    match &item.kind {
+        ast::ExprKind::Row(items) if !items.is_empty() => {
+            items.iter().for_each(|item| fields(item, found));
+        }
+        _ => found.push(item),
     }
 }

@@ -89,6 +89,11 @@ pub(super) fn computed(relation: &Arc<Relation>, catalog: &Catalog) -> Vec<Strin
     texts
 }
 
+/// Raises an error where a condition of SQLite's holds.
+pub(super) fn raise_where(error: &Error, condition: &str) -> String {
+    format!("{} WHERE {condition}", raise_always(error))
+}
+
 /// Raises an error.
 fn raise_always(error: &Error) -> String {
     format!(
@@ -98,17 +103,17 @@ fn raise_always(error: &Error) -> String {
     )
 }
 
-fn text_literal(text: &str) -> String {
+pub(super) fn text_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// When a group of triggers fires.
 #[derive(Clone, Copy)]
-struct Moment<'a> {
-    relation: &'a Arc<Relation>,
-    catalog: &'a Catalog,
-    before: bool,
-    event: Event,
+pub(super) struct Moment<'a> {
+    pub(super) relation: &'a Arc<Relation>,
+    pub(super) catalog: &'a Catalog,
+    pub(super) before: bool,
+    pub(super) event: Event,
 }
 
 impl Moment<'_> {
@@ -143,7 +148,7 @@ impl Moment<'_> {
         sqlite::print_stored(&expr, index, rows)
     }
 
-    fn text(self, columns: &[&String], statements: &[String], number: usize) -> String {
+    pub(super) fn text(self, columns: &[&String], statements: &[String], number: usize) -> String {
         let when = if self.before { "BEFORE" } else { "AFTER" };
         let own = |name: &&String| {
             let column = self.relation.columns.iter().find(|c| c.name == **name);
@@ -167,7 +172,7 @@ impl Moment<'_> {
 
 /// A condition or value as it was when it was reached.
 #[derive(Clone)]
-struct Held {
+pub(super) struct Held {
     /// Number of its own.
     id: usize,
     /// The condition that is false where this one is true.
@@ -184,7 +189,7 @@ struct Held {
     columns: BTreeSet<String>,
 }
 
-struct Fire<'a> {
+pub(super) struct Fire<'a> {
     moment: Moment<'a>,
     statements: Vec<String>,
     writes: Vec<(String, Event)>,
@@ -202,7 +207,7 @@ struct Fire<'a> {
 }
 
 impl<'a> Fire<'a> {
-    fn new(moment: Moment<'a>) -> Self {
+    pub(super) fn new(moment: Moment<'a>) -> Self {
         Self {
             moment,
             statements: Vec::new(),
@@ -258,7 +263,7 @@ impl<'a> Fire<'a> {
         super::context(self.moment.catalog)
     }
 
-    fn printed(&self, statement: &Statement) -> Result<(String, Vec<i64>)> {
+    pub(super) fn printed(&self, statement: &Statement) -> Result<(String, Vec<i64>)> {
         let event = self.moment.event;
         let rows = RowVariables {
             relation: self.moment.relation,

@@ -6,9 +6,11 @@
 //! UPDATE (`analyze`). It must never run a part of a function and leave out another. Reading
 //! order: `walk` (a body, path by path), then [`fire`](mod@fire); start at [`fired`].
 
+mod action;
 mod fire;
 mod fold;
 mod rewrite;
+mod unique;
 pub(crate) mod walk;
 
 use std::collections::BTreeMap;
@@ -16,18 +18,24 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use crate::error::{Error, Result};
-use crate::schema::{Catalog, Fired, Relation};
+use crate::schema::{Action, Catalog, Fired, Relation};
 use crate::sql::Context;
 pub(crate) use fire::looks;
+pub(crate) use unique::duplicates;
 use walk::Event;
 
 /// The temporary triggers for all of a catalog.
 pub fn fired(catalog: &Catalog) -> Fired {
     let (mut texts, mut own) = (Vec::new(), Vec::new());
+    let any = catalog.relations.values().any(|r| !r.triggers.is_empty());
     for relation in catalog.relations.values() {
         if !relation.triggers.is_empty() {
             texts.extend(fire::texts(relation, catalog).0.into_iter().map(|made| made.text));
         }
+        if any {
+            texts.extend(action::texts(relation, catalog).0);
+        }
+        texts.extend(unique::texts(relation, catalog));
         own.extend(fire::computed(relation, catalog));
     }
     texts.extend(own.iter().cloned());
@@ -46,13 +54,15 @@ pub fn fired(catalog: &Catalog) -> Fired {
 /// 0A000 when one cannot. A function that PostgreSQL would refuse only when it runs (a column
 /// that does not exist) is no error here.
 pub fn check(relation: &Arc<Relation>, catalog: &Catalog) -> Result<()> {
-    let (made, refusal) = fire::texts(relation, catalog);
-    if let Some(error) =
-        refusal.filter(|e| e.sqlstate() == crate::error::state::FEATURE_NOT_SUPPORTED)
-    {
+    unique::check(relation, catalog)?;
+    let keys = relation.foreign_keys.iter().map(|k| &k.table).chain([&relation.name]);
+    let parents = keys.filter_map(|name| catalog.relations.get(name));
+    let refusals = parents.filter_map(|parent| action::texts(parent, catalog).1);
+    let mut refusal = fire::texts(relation, catalog).1.into_iter().chain(refusals);
+    let unsupported = |e: &Error| e.sqlstate() == crate::error::state::FEATURE_NOT_SUPPORTED;
+    if let Some(error) = refusal.find(unsupported) {
         return Err(error);
     }
-    drop(made);
     if reaches_itself(relation, catalog) {
         return Err(Error::unsupported("triggers that fire each other in a circle"));
     }
@@ -88,9 +98,35 @@ pub(crate) fn context(catalog: &Catalog) -> Context<'_> {
     Context { catalog, temporary: &TEMPORARY, search_path: &PATH, param_types: &[] }
 }
 
+/// Whether writing a table runs triggers that do more than refuse rows, also those of tables
+/// that foreign keys' actions reach.
+pub(crate) fn acts(relation: &Relation, catalog: &Catalog) -> bool {
+    if catalog.relations.values().all(|r| r.triggers.is_empty()) {
+        return false;
+    }
+    let mut next = vec![relation.name.as_str()];
+    let mut seen: Vec<&str> = Vec::new();
+    while let Some(name) = next.pop() {
+        let Some(table) = catalog.relations.get(name).filter(|_| !seen.contains(&name)) else {
+            continue;
+        };
+        if !table.triggers.is_empty() && !only_guards(table, catalog) {
+            return true;
+        }
+        seen.push(name);
+        let acting = |k: &crate::schema::ForeignKey| {
+            let passive = |a| matches!(a, Action::NoAction | Action::Restrict);
+            k.table == name && !(passive(k.on_delete) && passive(k.on_update))
+        };
+        let children = catalog.relations.values().filter(|r| r.foreign_keys.iter().any(acting));
+        next.extend(children.map(|r| r.name.as_str()));
+    }
+    false
+}
+
 /// Whether a table's triggers only refuse rows: then a statement has the same effect on both
 /// back ends, whoever runs the triggers.
-pub(crate) fn only_guards(relation: &Relation, catalog: &Catalog) -> bool {
+fn only_guards(relation: &Relation, catalog: &Catalog) -> bool {
     // BEFORE DELETE lets a row go that it returns as NEW: nobody writes that as a guard.
     let harmless = |event: Event| {
         relation.triggers.iter().filter(|t| event.fires(t)).all(|trigger| {

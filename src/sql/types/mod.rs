@@ -125,6 +125,8 @@ pub struct Operator {
     pub right: u32,
     /// Result type.
     pub result: u32,
+    /// OID of its function.
+    pub function: u32,
 }
 
 /// A row of pg_cast.
@@ -234,8 +236,13 @@ impl Tables {
             let oid = f.number();
             let name = f.text();
             f.letter();
-            let operator =
-                Operator { oid, left: f.number(), right: f.number(), result: f.number() };
+            let operator = Operator {
+                oid,
+                left: f.number(),
+                right: f.number(),
+                result: f.number(),
+                function: f.number(),
+            };
             tables.operators.entry(name).or_default().push(operator);
         }
         for mut f in lines(include_str!("data/casts.tsv")) {

@@ -9,7 +9,7 @@ use crate::backend::sqlite::system::quote_ident;
 use crate::error::{Error, Result, SqlState, state};
 use crate::schema::Relation;
 use crate::sql::ast::{Constraint, ConstraintKind};
-use crate::sql::stored;
+use crate::sql::{stored, trigger};
 use crate::value::Cell;
 
 impl Editor<'_> {
@@ -33,7 +33,19 @@ impl Editor<'_> {
         };
         let text = self.alter_text(&relation, &format!("ADD {text}"));
         self.ship(&relation, text);
-        self.store(relation)
+        let name = relation.name.clone();
+        self.store(relation)?;
+        self.check_actions(&name)
+    }
+
+    /// A new foreign key's actions must be possible beside the triggers that are there.
+    pub(super) fn check_actions(&self, table: &str) -> Result<()> {
+        match self.catalog.relations.get(table) {
+            Some(relation) if !relation.triggers.is_empty() => {
+                trigger::check(relation, &self.catalog)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// USING INDEX gives the index the constraint's name.

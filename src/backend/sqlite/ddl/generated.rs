@@ -14,7 +14,7 @@ use crate::sql::print::sqlite::print_stored;
 use crate::sql::trigger;
 
 /// 42P17
-const INVALID_OBJECT: SqlState = SqlState(*b"42P17");
+pub(super) const INVALID_OBJECT: SqlState = SqlState(*b"42P17");
 
 impl Editor<'_> {
     /// Decides for each generated column who computes it.
@@ -41,6 +41,10 @@ impl Editor<'_> {
                 );
                 return Err(Error::client(INVALID_OBJECT, message)
                     .detail("A generated column cannot reference another generated column."));
+            }
+            if !analyze::immutable(&expr) {
+                let message = "generation expression is not immutable";
+                return Err(Error::client(INVALID_OBJECT, message));
             }
             if physical::computes(&relation.columns[index], relation) {
                 continue;

@@ -3,12 +3,14 @@
 use super::{Editor, physical, plain};
 use crate::backend::sqlite::adopt::{Namer, index_definition};
 use crate::backend::sqlite::catalog::quoted;
-use crate::error::{Error, Result, state};
+use crate::backend::sqlite::system::quote_ident;
+use crate::error::{Error, Object, Result, state};
 use crate::schema::{Deferral, Index, IndexExtras, IndexKey, Relation, RelationKind, Unique};
 use crate::sql::analyze;
 use crate::sql::ast::{CreateIndex, ExprKind};
 use crate::sql::ir::folded;
 use crate::sql::stored::Key;
+use crate::sql::trigger;
 use crate::value::oid;
 
 /// Access methods whose indexes a plain one replaces.
@@ -44,7 +46,13 @@ impl Editor<'_> {
         };
         let texts = self.add_index(create, &mut relation, keys, name)?;
         self.ship(&relation, texts);
-        self.store(relation)
+        let name = relation.name.clone();
+        self.store(relation)?;
+        // A key that the file cannot keep must be kept by a trigger.
+        match self.catalog.relations.get(&name).filter(|_| create.unique && !temporary) {
+            Some(relation) => trigger::check(relation, &self.catalog),
+            None => Ok(()),
+        }
     }
 
     /// Adds the index to the relation and, where exact, to the file; PostgreSQL's text.
@@ -103,11 +111,17 @@ impl Editor<'_> {
             self.check_folding(relation, &index)?;
         }
         match sql {
-            Some(sql) => self.make_index(&index.name, index.unique, &sql)?,
-            None if index.unique => {
+            Some(sql) => self.make_index(relation, &index.name, index.unique, &sql)?,
+            None if index.unique && (relation.schema == "pg_temp" || listed) => {
                 return Err(Error::unsupported("a unique index over this expression or condition"));
             }
             None => index.absent = true,
+        }
+        if index.unique && index.absent {
+            let table = format!("public.{}", quote_ident(&relation.name));
+            if self.has_row(&trigger::duplicates(relation, &index, &table))? {
+                return Err(duplicated(&index.name, relation));
+            }
         }
         let text = index.definition.clone();
         relation.indexes.push(index);
@@ -150,7 +164,12 @@ impl Editor<'_> {
                 continue;
             }
             // Names and types are checked also where the index stays in the catalog only.
-            analyze::expression(text, relation, &self.context())?;
+            let expr = analyze::expression(text, relation, &self.context())?;
+            if !analyze::immutable(&expr) {
+                return Err(not_immutable(
+                    "functions in index expression must be marked IMMUTABLE",
+                ));
+            }
             keys.push(IndexKey::Expression(text.clone(), item.descending));
         }
         if let Some((_, text)) = &create.filter {
@@ -161,6 +180,9 @@ impl Editor<'_> {
                     crate::sql::types::sql_name(filter.ty.oid)
                 );
                 return Err(Error::client(state::DATATYPE_MISMATCH, message));
+            }
+            if !analyze::immutable(&filter) {
+                return Err(not_immutable("functions in index predicate must be marked IMMUTABLE"));
             }
         }
         for name in &create.include {
@@ -176,19 +198,39 @@ impl Editor<'_> {
     pub(super) fn make_unique_index(&self, relation: &Relation, unique: &Unique) -> Result<()> {
         let temporary = relation.schema == "pg_temp";
         let file_name = self.free_in_file(&unique.name, unique.oid, temporary)?;
-        self.make_index(&unique.name, true, &unique_index_sql(relation, unique, &file_name))
+        self.make_index(
+            relation,
+            &unique.name,
+            true,
+            &unique_index_sql(relation, unique, &file_name),
+        )
     }
 
-    fn make_index(&self, name: &str, unique: bool, sql: &str) -> Result<()> {
+    fn make_index(&self, relation: &Relation, name: &str, unique: bool, sql: &str) -> Result<()> {
         self.writer.execute(sql, &[]).map(|_| ()).map_err(|error| {
             if unique && error.sqlstate() == state::UNIQUE_VIOLATION {
-                let message = format!("could not create unique index \"{name}\"");
-                return Error::client(state::UNIQUE_VIOLATION, message)
-                    .detail("Some keys are duplicated.");
+                return duplicated(name, relation);
             }
             error
         })
     }
+}
+
+fn duplicated(name: &str, relation: &Relation) -> Error {
+    let message = format!("could not create unique index \"{name}\"");
+    let object = Object {
+        schema: Some("public".to_owned()),
+        table: Some(relation.name.clone()),
+        constraint: Some(name.to_owned()),
+        ..Object::default()
+    };
+    Error::client(state::UNIQUE_VIOLATION, message)
+        .detail("Some keys are duplicated.")
+        .object(object)
+}
+
+fn not_immutable(message: &'static str) -> Error {
+    Error::client(super::generated::INVALID_OBJECT, message)
 }
 
 /// What SQLite has no use for.

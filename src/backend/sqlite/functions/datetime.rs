@@ -102,6 +102,9 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
     strict("pg_make_interval", -1, make_interval),
     strict("pg_to_timestamp", 1, |a| {
+        if a.real(0)?.is_infinite() {
+            return timestamptz(if a.real(0)? > 0.0 { i64::MAX } else { i64::MIN });
+        }
         let micros = ((a.real(0)? - EPOCH_DAYS as f64 * 86_400.0) * 1e6).round_ties_even();
         if !(-2.2e17..9.2e18).contains(&micros) {
             return Err(out_of_range("timestamp out of range"));

@@ -15,7 +15,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_float4_sub", 2, |a| finite4(a, |x, y| x - y)),
     strict("pg_float4_mul", 2, |a| finite4(a, |x, y| x * y)),
     strict("pg_float4_div", 2, |a| {
-        nonzero(a.real(1)?)?;
+        nonzero(a.real(0)?, a.real(1)?)?;
         finite4(a, |x, y| x / y)
     }),
     strict("pg_float4", 1, |a| real(f64::from(narrow(a.real(0)?)?))),
@@ -27,9 +27,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_float8_abs", 1, |a| real(a.real(0)?.abs())),
     strict("pg_float8_sign", 1, |a| {
         let x = a.real(0)?;
-        real(if x.is_nan() {
-            x
-        } else if x > 0.0 {
+        // NaN is neither, and becomes 0.
+        real(if x > 0.0 {
             1.0
         } else if x < 0.0 {
             -1.0
@@ -79,8 +78,8 @@ fn underflow() -> Error {
     Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: underflow")
 }
 
-fn nonzero(divisor: f64) -> Result<()> {
-    if divisor == 0.0 {
+fn nonzero(x: f64, divisor: f64) -> Result<()> {
+    if divisor == 0.0 && !x.is_nan() {
         Err(Error::client(state::DIVISION_BY_ZERO, "division by zero"))
     } else {
         Ok(())
@@ -106,7 +105,7 @@ fn mul8(a: &Args<'_>) -> Result<Cell> {
 
 fn div8(a: &Args<'_>) -> Result<Cell> {
     let (x, y) = (a.real(0)?, a.real(1)?);
-    nonzero(y)?;
+    nonzero(x, y)?;
     if x / y == 0.0 && x != 0.0 && !y.is_infinite() {
         return Err(underflow());
     }

@@ -64,6 +64,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let (table, constraint) = (part(4)?, part(5)?);
         if table.is_some() || constraint.is_some() {
             error = error.object(Object {
+                schema: table.map(|_| "public".to_owned()),
                 table: table.map(str::to_owned),
                 constraint: constraint.map(str::to_owned),
                 ..Object::default()

@@ -48,6 +48,9 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
     strict("pg_jsonb_delete_path", 2, |a| {
         let mut json = value(a.text(0)?)?;
+        if !json.is_object() && !json.is_array() {
+            return Err(refused("cannot delete path in scalar"));
+        }
         let steps = path(a)?;
         change(&mut json, &steps, &Change::Delete)?;
         jsonb(&json.to_string())
@@ -116,6 +119,8 @@ pub(super) fn to_json(cell: CellRef<'_>, type_oid: u32) -> Result<String> {
         };
         return list(&array::decode_nested(element, &String::from_utf8_lossy(json))?, element);
     }
+    // A char(n) comes with its blanks.
+    let type_oid = if type_oid == oid::BPCHAR { oid::TEXT } else { type_oid };
     let datum = storage::decode(Codec::Identity, Type::new(type_oid), cell)?;
     // JSON has dates in ISO form, whatever the session's style.
     let session = session::current();

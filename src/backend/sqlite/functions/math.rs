@@ -51,7 +51,7 @@ fn scale(a: &Args<'_>) -> Result<i32> {
 
 fn gcd(a: &Args<'_>) -> Result<Numeric> {
     let (mut x, mut y) = (a.numeric(0)?.abs(), a.numeric(1)?.abs());
-    if x.is_nan() || y.is_nan() {
+    if x.scale().is_none() || y.scale().is_none() {
         return Numeric::parse("NaN");
     }
     while !y.is_zero() {

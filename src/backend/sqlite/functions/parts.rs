@@ -326,10 +326,10 @@ fn timestamp_part(name: &str, t: i64, instant: Option<i64>, ty: &str) -> Result<
         "doy" => days - datetime::days_from_civil(year, 1, 1) + 1,
         "julian" => {
             let whole = Numeric::from(days + 2_451_545);
-            if ty == "date" || time_of(t) == 0 {
+            if ty == "date" {
                 return Ok(Some(whole));
             }
-            let part = decimal(time_of(t), 6)?.div(&Numeric::from(86_400_i64))?;
+            let part = Numeric::from(time_of(t)).div(&Numeric::from(DAY))?;
             return whole.add(&part).map(Some);
         }
         "epoch" => {

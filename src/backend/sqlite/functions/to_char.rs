@@ -15,11 +15,11 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let t = a.timestamptz(0)?;
         moment(to_local(t, &session::current().style)?, Some(t), a.text(1)?)
     }),
-    strict("pg_to_char_number", 2, |a| figures(&a.numeric(0)?, a.text(1)?)),
+    strict("pg_to_char_number", 2, |a| figures(&a.numeric(0)?, a.text(1)?, false)),
     strict("pg_to_char_float", 3, |a| {
         let (x, template) = (a.real(0)?, a.text(1)?);
         let digits = if a.oid(2)? == oid::FLOAT4 { 6 } else { 15 };
-        figures(&rounded(x, template, digits)?, template)
+        figures(&rounded(x, template, digits)?, template, x.is_sign_negative())
     }),
     strict("pg_to_date", 2, |a| {
         let t = read(a)?;
@@ -54,7 +54,7 @@ const WORDS: &[&str] = &[
     "HH24", "HH12", "HH", "MI", "SSSSS", "SSSS", "SS", "MS", "US", "FF1", "FF2", "FF3", "FF4",
     "FF5", "FF6", "A.M.", "P.M.", "a.m.", "p.m.", "AM", "PM", "am", "pm", "Y,YYY", "YYYY", "YYY",
     "YY", "Y", "IYYY", "IYY", "IY", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM", "DAY",
-    "Day", "day", "DY", "Dy", "dy", "DDD", "DD", "D", "IDDD", "ID", "I", "WW", "W", "IW", "CC",
+    "Day", "day", "DY", "Dy", "dy", "DDD", "DD", "D", "IDDD", "ID", "IW", "I", "WW", "W", "CC",
     "J", "Q", "TZH", "TZM", "TZ", "tz", "OF", "RM", "rm", "B.C.", "A.D.", "BC", "AD", "bc", "ad",
 ];
 
@@ -282,6 +282,10 @@ fn read(a: &Args<'_>) -> Result<i64> {
     let (mut hour12, mut evening) = (None, None);
     let list = pieces(template)?;
     for (i, piece) in list.iter().enumerate() {
+        // What the value has no more text for keeps its start.
+        if rest.is_empty() {
+            break;
+        }
         let name = match piece {
             // Any separator in the template skips one separator of the value.
             Piece::Text(_) => {
@@ -367,7 +371,9 @@ fn out_of_range(value: &str) -> Error {
 }
 
 /// `to_char(number, template)` for 9, 0, comma, point, D, G, FM, S and a leading $.
-fn figures(value: &Numeric, template: &str) -> Result<Cell> {
+///
+/// A float that rounds to zero keeps its sign: `minus`.
+fn figures(value: &Numeric, template: &str, minus: bool) -> Result<Cell> {
     let upper = template.to_ascii_uppercase();
     let (fill, body) = match upper.strip_prefix("FM") {
         Some(body) => (false, body),
@@ -384,7 +390,7 @@ fn figures(value: &Numeric, template: &str) -> Result<Cell> {
     }
     let rounded = value.round(fraction.len() as i32);
     let printed = rounded.to_string();
-    let negative = printed.starts_with('-');
+    let negative = minus || printed.starts_with('-');
     let (digits, decimals) = match printed.trim_start_matches('-').split_once('.') {
         Some((d, f)) => (d.to_owned(), f.to_owned()),
         None => (printed.trim_start_matches('-').to_owned(), String::new()),
@@ -436,7 +442,13 @@ fn trim_fraction(shown: &str, keep: usize) -> String {
     while fraction.len() > keep && fraction.ends_with('0') {
         fraction.pop();
     }
-    format!("{whole}.{fraction}")
+    // '0' with FM9.9 is '0.'
+    let zero = if fraction.is_empty() && !whole.ends_with(|c: char| c.is_ascii_digit()) {
+        "0"
+    } else {
+        ""
+    };
+    format!("{whole}{zero}.{fraction}")
 }
 
 fn to_number(a: &Args<'_>) -> Result<Cell> {

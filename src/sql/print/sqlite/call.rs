@@ -129,11 +129,12 @@ pub(super) fn as_text(value: &Value) -> Result<String> {
 /// Fills a template in; see `registry` for its marks.
 pub(super) fn expand(template: &str, args: &[Value], result: Type) -> Result<String> {
     let mut out = String::with_capacity(template.len() + 16 * args.len());
+    let told = result.oid != oid::BPCHAR && template.contains("@1");
     let mut rest = template;
     while let Some(at) = rest.find(['$', '@', '#']) {
         let (before, tail) = rest.split_at(at);
         out.push_str(before);
-        let (text, used) = mark(tail, args, result)?;
+        let (text, used) = mark(tail, args, result, told)?;
         out.push_str(&text);
         rest = &tail[used..];
     }
@@ -141,7 +142,7 @@ pub(super) fn expand(template: &str, args: &[Value], result: Type) -> Result<Str
     Ok(out)
 }
 
-fn mark(tail: &str, args: &[Value], result: Type) -> Result<(String, usize)> {
+fn mark(tail: &str, args: &[Value], result: Type, told: bool) -> Result<(String, usize)> {
     let bytes = tail.as_bytes();
     let sigil = bytes[0];
     let mut used = 1;
@@ -187,6 +188,8 @@ fn mark(tail: &str, args: &[Value], result: Type) -> Result<(String, usize)> {
         (b'$', b'k') => key(&logical(arg), arg.ty),
         (b'$', b't') => as_text(arg)?,
         (b'$', b'u') => as_output(arg)?,
+        // A function that is told the type sees the value as it looks.
+        (b'$', _) if told => json_ready(arg)?,
         (b'$', _) => logical(arg),
         (b'@', b'e') => element_of(arg.ty.oid).unwrap_or(arg.ty.oid).to_string(),
         (b'@', _) => arg.ty.oid.to_string(),
@@ -196,6 +199,6 @@ fn mark(tail: &str, args: &[Value], result: Type) -> Result<(String, usize)> {
 }
 
 /// A value whose cell a function can turn into JSON by its type's OID alone.
-fn json_ready(value: &Value) -> Result<String> {
-    Ok(logical(value))
+pub(super) fn json_ready(value: &Value) -> Result<String> {
+    if value.ty.oid == oid::BPCHAR { as_text(value) } else { Ok(logical(value)) }
 }

@@ -160,7 +160,8 @@ impl Printer {
             let value = self.value(expr)?;
             items.push(if json {
                 let name = name.replace('\'', "''");
-                format!("'{name}', {}, {}", logical(&value), value.ty.oid)
+                let cell = super::call::json_ready(&value)?;
+                format!("'{name}', {cell}, {}", value.ty.oid)
             } else if self_contained(value.ty.oid) {
                 format!("{}, {}", logical(&value), value.ty.oid)
             } else {

@@ -4,10 +4,14 @@ use super::Value;
 use super::codec::{Class, comparable, suits};
 use super::names::{Printer, output_name};
 use super::select::named;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::ast::SetOp;
 use crate::sql::fault;
 use crate::sql::ir::Query;
+use crate::value::{Type, oid};
+
+/// char of no certain length.
+const CHAR: Type = Type::new(oid::BPCHAR);
 
 /// Whether equal values of an output have equal cells, byte for byte as SQLite compares them.
 pub(super) fn whole(value: &Value) -> bool {
@@ -35,6 +39,11 @@ impl Printer {
             (a, oa) = self.query(left, true)?;
             (b, ob) = self.query(right, true)?;
             for ((x, y), column) in oa.iter_mut().zip(&mut ob).zip(&query.columns) {
+                let lost = |side: &Value| column.ty == CHAR && side.ty.typmod != CHAR.typmod;
+                if lost(x) || lost(y) {
+                    let what = "char(n) values of different lengths in one place";
+                    return Err(Error::unsupported(what));
+                }
                 x.ty = column.ty;
                 y.ty = column.ty;
             }

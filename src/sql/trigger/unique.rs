@@ -1,0 +1,126 @@
+//! Unique indexes that the file cannot keep, because their keys or their condition need our
+//! functions: a row that repeats a key is refused by a temporary trigger.
+//!
+//! Owns what such an index means. It looks through the whole table for each row that is
+//! written with another key. Start at [`texts`].
+
+use std::sync::Arc;
+
+use super::fire::{Fire, Moment, raise_where, text_literal};
+use super::walk::Event;
+use crate::error::{Error, Result};
+use crate::schema::{Catalog, Index, IndexKey, Relation};
+use crate::sql::print::quoted;
+
+/// The temporary triggers of a table.
+pub(super) fn texts(relation: &Arc<Relation>, catalog: &Catalog) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (number, index) in kept_here(relation).enumerate() {
+        for event in [Event::Insert, Event::Update] {
+            let moment = Moment { relation, catalog, before: false, event };
+            let text = statement(moment, index).unwrap_or_else(|e| raise_where(&e, "TRUE"));
+            texts.push(moment.text(&[], &[text], 3000 + number));
+        }
+    }
+    texts
+}
+
+/// Checks that an index can be kept.
+///
+/// # Errors
+/// 0A000 when it cannot.
+pub(super) fn check(relation: &Arc<Relation>, catalog: &Catalog) -> Result<()> {
+    let moment = Moment { relation, catalog, before: false, event: Event::Update };
+    kept_here(relation).try_for_each(|index| statement(moment, index).map(|_| ()))
+}
+
+fn kept_here(relation: &Relation) -> impl Iterator<Item = &Index> {
+    relation.indexes.iter().filter(|i| i.unique && i.absent)
+}
+
+/// The query that finds keys which occur more than once, PostgreSQL's dialect.
+pub(crate) fn duplicates(relation: &Relation, index: &Index, table: &str) -> String {
+    let keys = keys(relation, index);
+    let given: Vec<String> = keys.iter().map(|k| format!("({k}) IS NOT NULL")).collect();
+    let list: Vec<String> = keys.iter().map(|k| format!("({k})")).collect();
+    format!(
+        "SELECT 1 FROM {table} WHERE {} AND {} GROUP BY {} HAVING count(*) > 1 LIMIT 1",
+        given.join(" AND "),
+        condition(index),
+        list.join(", ")
+    )
+}
+
+fn keys(relation: &Relation, index: &Index) -> Vec<String> {
+    let text = |key: &IndexKey| match key {
+        IndexKey::Column(position, _) => quoted(&relation.columns[*position].name),
+        IndexKey::Expression(text, _) => text.clone(),
+    };
+    index.keys.iter().map(text).collect()
+}
+
+fn condition(index: &Index) -> String {
+    index.predicate.as_ref().map_or_else(|| "true".to_owned(), |p| format!("({p})"))
+}
+
+/// Raises 23505 where another row has the key of NEW.
+fn statement(moment: Moment<'_>, index: &Index) -> Result<String> {
+    let relation = moment.relation;
+    let keys = keys(relation, index);
+    // The row as a table of its own, so that the index's own words mean its columns.
+    let row = |variable: &str| {
+        let columns: Vec<String> = relation
+            .columns
+            .iter()
+            .map(|c| format!("{variable}.{name} AS {name}", name = quoted(&c.name)))
+            .collect();
+        let items: Vec<String> =
+            keys.iter().enumerate().map(|(i, k)| format!("({k}) AS k{i}")).collect();
+        format!(
+            "(SELECT {}, {} AS kept FROM (SELECT {}) AS {})",
+            items.join(", "),
+            condition(index),
+            columns.join(", "),
+            quoted(&relation.name)
+        )
+    };
+    let numbers = 0..keys.len();
+    let shown: Vec<String> = numbers.clone().map(|i| format!("n.k{i}::text")).collect();
+    let equal: Vec<String> =
+        keys.iter().enumerate().map(|(i, k)| format!("({k}) = n.k{i}")).collect();
+    let given: Vec<String> = numbers.clone().map(|i| format!("n.k{i} IS NOT NULL")).collect();
+    let (before, changed) = match moment.event {
+        Event::Update => {
+            let differ = numbers.map(|i| format!("n.k{i} IS DISTINCT FROM o.k{i}"));
+            let differ: Vec<String> = differ.chain(["o.kept IS NOT TRUE".to_owned()]).collect();
+            (format!(", {} AS o", row("old")), format!("({})", differ.join(" OR ")))
+        }
+        _ => (String::new(), "true".to_owned()),
+    };
+    let names: Vec<String> = keys.iter().map(|k| k.trim_matches('"').to_owned()).collect();
+    let text = format!(
+        "SELECT 'Key ({})=(' || concat_ws(', ', {}) || ') already exists.' FROM {} AS n{before} \
+         WHERE CASE WHEN n.kept AND {} AND {changed} THEN (SELECT count(*) FROM {} WHERE {} AND {}) \
+         ELSE 0 END > 1",
+        names.join(", ").replace('\'', "''"),
+        shown.join(", "),
+        row("new"),
+        given.join(" AND "),
+        quoted(&relation.name),
+        equal.join(" AND "),
+        condition(index),
+    );
+    let parsed = crate::sql::parse(&text)?;
+    let one = parsed.first().ok_or_else(|| Error::internal("no statement"))?;
+    let (select, sequences) = Fire::new(moment).printed(&one.statement)?;
+    if !sequences.is_empty() {
+        return Err(Error::unsupported("nextval() in an index"));
+    }
+    let message = format!("duplicate key value violates unique constraint \"{}\"", index.name);
+    Ok(format!(
+        "SELECT pg_raise('23505', {}, \"c1\", NULL, {}, {}, NULL) FROM ({select})",
+        text_literal(&message),
+        text_literal(&relation.name),
+        text_literal(&index.name),
+    ))
+}
