@@ -163,3 +163,62 @@ fn a_statement_with_another_effect_is_found_where_it_ran() {
     let (code, task, stderr) = journey.order(&["verify"]);
     assert_eq!(code, 0, "the rows are the same: {stderr}{task}");
 }
+
+/// PostgreSQL's foreign keys act where SQLite's are off: rows that no image names stay.
+#[test]
+fn a_cascade_that_only_postgresql_has_reaches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let off = [("CROSSFADE_SQLITE_FOREIGN_KEYS", "false")];
+    let journey = Journey::start(&file, Pg::shared(), &off);
+    journey.proxy.sql(
+        "CREATE TABLE parent (id int PRIMARY KEY); \
+         CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent ON DELETE CASCADE); \
+         INSERT INTO parent VALUES (1), (2); INSERT INTO child VALUES (1, 1), (2, 1), (3, 2);",
+    );
+    journey.mirror();
+    journey.proxy.sql("DELETE FROM parent WHERE id = 1");
+    journey.level();
+    let count = "SELECT count(*) FROM child";
+    assert_eq!(journey.proxy.sql(count), "3");
+    assert_eq!(Pg::shared().cluster.psql(&journey.database, count).unwrap(), "3");
+    journey.done(&["verify"]);
+}
+
+/// The classic way to change a table on SQLite, and rows between the steps, in one transaction.
+#[test]
+fn rows_between_the_schema_changes_of_a_transaction_arrive() {
+    let (journey, _folder) = start();
+    let mut client = crate::common::Raw::proxy(&journey.proxy);
+    for sql in [
+        "BEGIN",
+        "CREATE TABLE item_new (id integer PRIMARY KEY, name text NOT NULL, qty bigint, note text)",
+        "INSERT INTO item_new (id, name, qty) SELECT id, name, qty FROM item",
+        "SAVEPOINT s",
+        "ALTER TABLE item_new ADD COLUMN gone int",
+        "UPDATE item_new SET gone = 1",
+        "ROLLBACK TO s",
+        "DROP TABLE item",
+        "ALTER TABLE item_new RENAME TO item",
+        "INSERT INTO item (id, name) VALUES (5000, 'between')",
+        "ALTER TABLE item ADD COLUMN a int",
+        "UPDATE item SET a = id, note = 'x' WHERE id % 2 = 0",
+        "ALTER TABLE item ADD COLUMN b text",
+        "INSERT INTO item (id, name, a, b) VALUES (5001, 'last', 1, 'b')",
+        "CREATE TABLE brief (id int PRIMARY KEY)",
+        "INSERT INTO brief VALUES (1)",
+        "DROP TABLE brief",
+        "COMMIT",
+    ] {
+        let told = client.query(sql);
+        assert!(told.iter().all(|t| !t.starts_with("E ")), "{sql}: {told:?}");
+    }
+    journey.level();
+    let all =
+        "SELECT string_agg(concat_ws(',', id, name, qty, note, a, b), ';' ORDER BY id) FROM item";
+    let there = Pg::shared().cluster.psql(&journey.database, all).unwrap();
+    assert_eq!(journey.proxy.sql(all), there);
+    assert!(there.contains("5001"));
+    journey.done(&["verify"]);
+    assert_eq!(journey.status("diverged_open"), "0");
+}

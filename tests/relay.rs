@@ -397,3 +397,72 @@ fn pipelined_batches_cross_the_switch() {
     let counted = journey.proxy.sql("SELECT count(*), count(DISTINCT id), max(id) + 1 FROM t");
     assert_eq!(counted, format!("{written}|{written}|{written}"));
 }
+
+/// Ends the one server session of application `victim`.
+fn end_victim(journey: &Journey) {
+    let sql = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+         WHERE datname = '{}' AND application_name = 'victim'",
+        journey.database
+    );
+    assert_eq!(Pg::shared().cluster.psql("postgres", &sql).unwrap(), "1");
+    std::thread::sleep(Duration::from_millis(200));
+}
+
+/// A COMMIT prepared before its transaction was lost, and one behind a driver's ping.
+#[test]
+fn a_lost_transactions_commit_fails_however_it_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "CREATE TABLE t (id int PRIMARY KEY)");
+    let victim = [("application_name", "victim")];
+    let mut client = Raw::connect(journey.proxy.port, "app", "app", &victim);
+    client.pipeline(1, |_| "P c|COMMIT|".into());
+    let lose = |client: &mut Raw, id: u32| {
+        client.query("BEGIN");
+        assert_eq!(client.query(&format!("INSERT INTO t VALUES ({id})"))[0], "C INSERT 0 1");
+        end_victim(&journey);
+    };
+    lose(&mut client, 1);
+    let told = client.pipeline(1, |_| "B |c|\nE |0".into());
+    assert!(told[0].starts_with("E ") && told.last().unwrap() == "Z I", "{told:?}");
+    lose(&mut client, 2);
+    for ping in ["", ";", "-- ping"] {
+        assert_eq!(client.query(ping).last().unwrap(), "Z E");
+    }
+    let told = client.query("COMMIT");
+    assert!(told[0].starts_with("E ") && told.last().unwrap() == "Z I", "{told:?}");
+    // In the extended protocol from Parse on; and ROLLBACK is no news.
+    lose(&mut client, 3);
+    let told = client.pipeline(1, |_| "P |COMMIT|\nB ||\nE |0".into());
+    assert!(told[0].starts_with("E ") && told.last().unwrap() == "Z I", "{told:?}");
+    lose(&mut client, 4);
+    assert_eq!(client.query("ROLLBACK"), ["C ROLLBACK", "Z I"]);
+    assert_eq!(client.query("SELECT count(*) FROM t")[1], "D 0");
+}
+
+/// What a client had still to send of a message is never taken for messages.
+#[test]
+fn a_server_session_lost_within_a_message_ends_the_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "CREATE TABLE t (id int PRIMARY KEY, body text)");
+    let victim = [("application_name", "victim")];
+    let mut client = Raw::connect(journey.proxy.port, "app", "app", &victim);
+    client.query("SELECT 1");
+    client.start("COPY t FROM STDIN");
+    assert!(client.answers()[0].starts_with('G'));
+    // A CopyData of a megabyte, of which a part is sent; its rest looks like a query.
+    let mut part = vec![b'd'];
+    part.extend(1_000_000_u32.to_be_bytes());
+    part.extend(vec![b'x'; 200_000]);
+    client.send(&part);
+    std::thread::sleep(Duration::from_millis(200));
+    end_victim(&journey);
+    let text = b"CREATE TABLE smuggled (id int)\0";
+    let mut query = vec![b'Q'];
+    query.extend((text.len() as u32 + 4).to_be_bytes());
+    query.extend(text);
+    client.try_send(&query);
+    let told = client.answers();
+    assert!(told.iter().any(|t| t.starts_with("E ")) && told.last().unwrap() == "END", "{told:?}");
+    assert_eq!(journey.proxy.sql("SELECT to_regclass('smuggled') IS NULL"), "t");
+}

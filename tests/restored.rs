@@ -283,3 +283,45 @@ fn a_later_epoch_on_postgres_refuses_this_proxy() {
     assert_reason(&journey, "stalled", &["epoch 2", "epoch 4"]);
     assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "6");
 }
+
+/// The copy knows the switch, but not all that SQLite had followed since: the slot is past it.
+#[test]
+fn sqlite_restored_within_a_reign() {
+    let pg = Pg::shared();
+    let (mut journey, _folder, file) = start(pg);
+    journey.promote();
+    write(&journey, 6, 8);
+    followed(&file, 8);
+    journey.proxy.terminate();
+    let backup = Backup::of(&file);
+    journey.restart_with(&[]);
+    write(&journey, 9, 12);
+    let log_end = pg.cluster.psql("postgres", "SELECT pg_current_wal_flush_lsn()").unwrap();
+    followed(&file, 12);
+    let confirmed = format!(
+        "SELECT confirmed_flush_lsn >= '{log_end}' FROM pg_replication_slots WHERE database = '{}'",
+        journey.database
+    );
+    eventually("PostgreSQL may forget", || pg.cluster.psql("postgres", &confirmed).unwrap() == "t");
+    journey.proxy.terminate();
+    backup.restore(&file);
+    journey.restart_with(&[]);
+    assert_eq!(journey.proxy.sql(COUNT), "12", "PostgreSQL is primary and serves");
+    eventually("the way back is closed", || {
+        let (code, task, stderr) = journey.order(&["rollback", "--dry-run"]);
+        code == 4 && format!("{stderr}{task}").contains("restored from a backup")
+    });
+    let (code, ..) = journey.order(&["rollback", "--yes"]);
+    assert_eq!(code, 4, "rolled back over a hole");
+}
+
+/// Waits until the file holds the row.
+fn followed(file: &Path, id: u32) {
+    eventually("SQLite has followed", || {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let conn = rusqlite::Connection::open_with_flags(file, flags).unwrap();
+        let found: Option<u32> =
+            conn.query_row("SELECT max(id) FROM note", [], |row| row.get(0)).unwrap();
+        found == Some(id)
+    });
+}

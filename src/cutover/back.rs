@@ -321,18 +321,15 @@ impl Switch {
             return Err(failed("PostgreSQL is not what it was when it was promoted"));
         }
         let control = observe::connect(&self.connector).await?;
-        let prepared = observe::prepared(&control).await?;
-        if !prepared.is_empty() {
-            return Err(failed("prepared transactions are open on PostgreSQL")
-                .detail(prepared.join(", "))
-                .hint("COMMIT PREPARED or ROLLBACK PREPARED them first."));
-        }
+        nothing_prepared(&control).await?;
         self.slow_postgres(&control, report).await?;
         self.drain_postgres(sqlite.epoch, report).await?;
         let rounds = observe::fence(&control, self.app_role.as_deref()).await?;
         failpoint!("cutover.postgres_fenced");
         let weak = if self.app_role.is_none() { ", weak fence (one role)" } else { "" };
         report("fence PostgreSQL", format!("{rounds} rounds{weak}"));
+        // A transaction may have ended with PREPARE while it was waited for.
+        nothing_prepared(&control).await?;
         // Behind the fence nothing changes any more: what the stream does not tell is looked for.
         if let Some(reason) = WayBack::unfollowed(&control).await? {
             return Err(failed(format!("the way back is closed: {reason}")));
@@ -370,6 +367,11 @@ impl Switch {
     /// What either side said.
     pub async fn complete(&self, report: Report<'_>) -> Result<()> {
         let _turn = self.turn.lock().await;
+        // Another order may have come first.
+        let (sqlite, phase) = self.facts().await?;
+        if phase != Phase::Promoted || !matches!(sqlite.role, SqliteRole::Shadow { .. }) {
+            return Err(failed("PostgreSQL is not the primary any more"));
+        }
         if let Some(handle) = self.way_back.handle.lock().await.take() {
             handle.stop().await;
         }
@@ -382,4 +384,15 @@ impl Switch {
         report("complete", "PostgreSQL alone".to_owned());
         Ok(())
     }
+}
+
+/// Prepared transactions outlive the fence: none may be open.
+async fn nothing_prepared(control: &Control) -> Result<()> {
+    let prepared = observe::prepared(control).await?;
+    if prepared.is_empty() {
+        return Ok(());
+    }
+    Err(failed("prepared transactions are open on PostgreSQL")
+        .detail(prepared.join(", "))
+        .hint("COMMIT PREPARED or ROLLBACK PREPARED them first."))
 }

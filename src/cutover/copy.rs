@@ -1,6 +1,6 @@
 //! Backfill as the phase machine sees it: copying, catching up, mirroring.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::facts;
 use super::observe;
@@ -11,6 +11,8 @@ use crate::error::Result;
 
 /// How long catching up is waited for before the task ends and leaves the rest to the mirror.
 const CATCH_UP_MAX: Duration = Duration::from_secs(600);
+/// How long the pair's lock is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
 /// Commits behind at which the shadow counts as following.
 const SMALL_LAG: u64 = 50;
 
@@ -28,8 +30,13 @@ impl Switch {
         }
         self.mirror.stop().await;
         let control = observe::connect(&self.connector).await?;
-        if !control.lock().await? {
-            return Err(failed("another proxy serves this pair of back ends"));
+        // Our own applier's server session may take a moment to end.
+        let deadline = Instant::now() + LOCK_WAIT;
+        while !control.lock().await? {
+            if Instant::now() > deadline {
+                return Err(failed("another proxy serves this pair of back ends"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let epoch = self.epoch();
         let context = Context {

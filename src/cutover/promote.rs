@@ -10,7 +10,7 @@ use super::clients::{End, Waited};
 use super::gate::{GateState, Route};
 use super::phase::Phase;
 use super::state::{Point, SqliteRole, SqliteState, System};
-use super::switch::{Ended, Report, Switch, failed};
+use super::switch::{Allowed, Ended, Report, Switch, failed};
 use super::{facts, observe};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
@@ -71,14 +71,22 @@ impl Switch {
     ///
     /// # Errors
     /// SQLite's own; a trouble of PostgreSQL undoes the switch.
-    pub async fn promote(&self, report: Report<'_>) -> Result<Ended> {
+    pub async fn promote(&self, allowed: Allowed<'_>, report: Report<'_>) -> Result<Ended> {
         let _turn = self.turn.lock().await;
-        let ended = self.promote_once(report).await?;
+        let ended = self.promote_once(allowed, report).await?;
         self.conclude("promote", &ended);
         Ok(ended)
     }
 
-    pub(super) async fn promote_once(&self, report: Report<'_>) -> Result<Ended> {
+    /// In the turn. `allowed` is asked again: what waited for its turn may find another world.
+    pub(super) async fn promote_once(
+        &self,
+        allowed: Allowed<'_>,
+        report: Report<'_>,
+    ) -> Result<Ended> {
+        if let Err(reason) = allowed() {
+            return Ok(Ended::Undone(reason));
+        }
         let (sqlite, phase) = self.facts().await?;
         if phase != Phase::Mirroring || sqlite.role != SqliteRole::Primary {
             return Ok(Ended::Undone(format!("the phase is {}", self.phase().as_str())));

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::switch::{Ended, Report, Switch};
+use super::switch::{Allowed, Ended, Report, Switch};
 use crate::error::Result;
 
 /// How long SQLite may take to follow before it is called back.
@@ -16,12 +16,12 @@ impl Switch {
     ///
     /// # Errors
     /// SQLite's own.
-    pub async fn rehearse(&self, report: Report<'_>) -> Result<Ended> {
+    pub async fn rehearse(&self, allowed: Allowed<'_>, report: Report<'_>) -> Result<Ended> {
         let _turn = self.turn.lock().await;
         if let Err(error) = self.prove_way_back().await {
             return Ok(Ended::Undone(format!("a rehearsal needs the way back: {error}")));
         }
-        let there = match self.promote_once(report).await? {
+        let there = match self.promote_once(allowed, report).await? {
             Ended::Done(wait) => wait,
             undone @ Ended::Undone(_) => {
                 self.conclude("promote", &undone);

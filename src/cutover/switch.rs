@@ -78,6 +78,9 @@ impl Default for Limits {
 /// Where a switch tells its steps: what, and facts.
 pub type Report<'a> = &'a (dyn Fn(&str, String) + Send + Sync);
 
+/// What has the last word before a switch begins: the reason why it must not.
+pub type Allowed<'a> = &'a (dyn Fn() -> std::result::Result<(), String> + Send + Sync);
+
 /// How a switch ended.
 #[derive(Clone, Debug)]
 pub enum Ended {

@@ -181,7 +181,8 @@ fn end_at_new_label(records: &mut Vec<Record>) {
     };
     let found = records.iter().position(|record| match &record.events {
         Events::Loaded(events) => events.iter().any(adds),
-        Events::Large => false,
+        // Not looked into: it may add one.
+        Events::Large => true,
     });
     if let Some(at) = found {
         records.truncate(at + 1);

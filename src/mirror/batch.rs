@@ -282,7 +282,7 @@ impl Batch {
         match &record.events {
             Events::Loaded(events) => {
                 let mut images = Vec::new();
-                let mut later = None;
+                let (mut later, mut changes) = (None, 0);
                 for event in events {
                     let catalog = later.as_deref().unwrap_or(catalog);
                     if let Event::Row(image) = event {
@@ -295,11 +295,12 @@ impl Batch {
                         self.rows(&images, catalog, record.position, careful).await?;
                         images.clear();
                     }
-                    self.other(event, record.position, catalog).await?;
-                    if matches!(event, Event::Ddl(_)) {
-                        // Rows behind a schema change are of the tables it made.
-                        later = self.shared.sqlite.catalog_at(record.position);
-                    }
+                    changes += usize::from(matches!(event, Event::Ddl(_)));
+                    // Rows behind a schema change are of the tables it made.
+                    let after = self.shared.sqlite.catalog_within(record.position, changes);
+                    let after = after.filter(|_| changes > 0);
+                    self.other(event, (catalog, after.as_deref())).await?;
+                    later = after;
                 }
                 let catalog = later.as_deref().unwrap_or(catalog);
                 self.rows(&images, catalog, record.position, careful).await
@@ -313,7 +314,7 @@ impl Batch {
         let reader = self.shared.sqlite.reader(None).await?;
         let mut stream = EventStream::open(&reader, record.position)?;
         let mut images: Vec<Image> = Vec::new();
-        let mut later = None;
+        let (mut later, mut changes) = (None, 0);
         while let Some(event) = crate::backend::sqlite::blocking(|| stream.next())? {
             let catalog = later.as_deref().unwrap_or(catalog);
             let full = images.len() >= PIPELINE;
@@ -325,10 +326,11 @@ impl Batch {
             match event {
                 Event::Row(image) => images.push(image),
                 other => {
-                    self.other(&other, record.position, catalog).await?;
-                    if matches!(other, Event::Ddl(_)) {
-                        later = self.shared.sqlite.catalog_at(record.position);
-                    }
+                    changes += usize::from(matches!(other, Event::Ddl(_)));
+                    let after = self.shared.sqlite.catalog_within(record.position, changes);
+                    let after = after.filter(|_| changes > 0);
+                    self.other(&other, (catalog, after.as_deref())).await?;
+                    later = after;
                 }
             }
         }

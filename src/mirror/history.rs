@@ -2,8 +2,9 @@
 
 use crate::backend::Position;
 use crate::backend::postgres::control::Stored;
+use crate::backend::sqlite::{Connection, blocking};
 use crate::error::Result;
-use crate::journal::{self, Event, Events, Journal, Limits};
+use crate::journal::{self, Event, EventStream, Events, Journal, Limits};
 
 /// What PostgreSQL's last applied record says about its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,11 +76,24 @@ pub(crate) async fn schema_changed(
         let Some(last) = records.last() else { return Ok(false) };
         next = last.position.next();
         for record in &records {
-            if let Events::Loaded(events) = &record.events
-                && events.iter().any(|e| matches!(e, Event::Ddl(_)))
-            {
+            let changes = match &record.events {
+                Events::Loaded(events) => events.iter().any(|e| matches!(e, Event::Ddl(_))),
+                Events::Large => blocking(|| large_has_ddl(&reader, record.position))?,
+            };
+            if changes {
                 return Ok(true);
             }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a record too large to load holds a schema change.
+fn large_has_ddl(conn: &Connection, position: Position) -> Result<bool> {
+    let mut events = EventStream::open(conn, position)?;
+    while let Some(event) = events.next()? {
+        if matches!(event, Event::Ddl(_)) {
+            return Ok(true);
         }
     }
     Ok(false)

@@ -6,9 +6,11 @@
 //! nothing that is open, of the session, or known not to be on PostgreSQL is a divergence.
 //! Start at [`test`].
 
+use std::collections::HashSet;
+
 use super::batch::Batch;
 use super::effect::{self, Expected, Judged, NotRun, Step, expected};
-use super::shadow::{Change, Table};
+use super::shadow::{Change, Side, Table};
 use crate::backend::postgres::apply::pg_type;
 use crate::divergence::Sample;
 use crate::error::{Error, Result};
@@ -210,7 +212,7 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
         return Ok(Tested::NotKept);
     }
     let expected = expected(&changes);
-    let keep = may_keep(batch, &changes, &expected).await?;
+    let keep = may_keep(batch, &changes, &expected).await? && reaches_all(&ops, &changes);
     let control = batch.control();
     let release = batch.release.take().unwrap_or_default();
     let limits = batch.limits();
@@ -276,6 +278,31 @@ async fn may_keep(batch: &mut Batch, changes: &[Change<'_>], expected: &Expected
     Ok(keep)
 }
 
+/// Whether statements that change as many rows as they did on the primary have changed these rows,
+/// each just once and really, and so no others: a row that was not looked at there is unchanged.
+fn reaches_all(ops: &[Step<'_>], changes: &[Change<'_>]) -> bool {
+    let affected = |op: &Step<'_>| match op {
+        Step::Statement(note) if note.is_read() => 0,
+        Step::Statement(note) => note.affected,
+        Step::Image(_) => 1,
+    };
+    changed_once(changes) && ops.iter().map(affected).sum::<u64>() == changes.len() as u64
+}
+
+/// Whether every row that is changed is changed once, to something else.
+fn changed_once(changes: &[Change<'_>]) -> bool {
+    let mut seen = HashSet::new();
+    changes.iter().all(|change| {
+        let (old, new) = (change.old.as_ref(), change.new.as_ref());
+        if old.zip(new).is_some_and(|(old, new)| old.row.values == new.row.values) {
+            return false;
+        }
+        let key = |side: &Side| (change.table.name().to_owned(), change.table.key_text(&side.row));
+        let keys: HashSet<_> = old.into_iter().chain(new).map(key).collect();
+        change.table.projection.key.is_none() || keys.into_iter().all(|key| seen.insert(key))
+    })
+}
+
 async fn judged(
     batch: &mut Batch,
     ops: &[Step<'_>],
@@ -286,7 +313,7 @@ async fn judged(
     match effect::run(batch, ops, expected).await {
         Ok(found) => effect::judge(notes, expected, &found, ulps),
         Err(_) if batch.control().is_closed() => Err(super::applier::lost()),
-        Err(NotRun { error, .. }) if is_fatal(&error) => Err(error),
+        Err(NotRun { error, .. }) if ends_session(&error) => Err(error),
         Err(NotRun { error, at }) => Ok(Judged::Failed(error, at)),
     }
 }
@@ -463,10 +490,10 @@ fn evidence(record: &Record, note: &Note, verdict: Judged) -> Option<Sample> {
     Some(sample)
 }
 
-/// Errors of the connection, not of a statement.
-fn is_fatal(error: &Error) -> bool {
-    let state = error.sqlstate();
-    matches!(state.class(), "08" | "XX") || (state.class() == "57" && state.as_str() != "57014")
+/// Whether the server ended the session with this error; a broken statement is a finding.
+fn ends_session(error: &Error) -> bool {
+    let code = error.sqlstate();
+    code.class() == "08" || matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05")
 }
 
 /// Serialisation failures, deadlocks, lock and statement time-outs, a lack of something.

@@ -6,7 +6,6 @@
 
 use super::batch::{Batch, relation_of};
 use super::drift;
-use crate::backend::Position;
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::picture;
@@ -54,16 +53,16 @@ impl Batch {
         Ok(())
     }
 
+    /// What is no row: under the catalog before it and, for a schema change, the one behind it.
     pub(super) async fn other(
         &mut self,
         event: &Event,
-        position: Position,
-        catalog: &Catalog,
+        (catalog, after): (&Catalog, Option<&Catalog>),
     ) -> Result<()> {
         let control = self.control();
         match event {
             Event::Row(_) | Event::Statement(_) => Ok(()),
-            Event::Ddl(ddl) => self.schema(&ddl.postgres, position, catalog).await,
+            Event::Ddl(ddl) => self.schema(&ddl.postgres, (catalog, after.unwrap_or(catalog))).await,
             Event::Truncate(truncate) => {
                 let mut tables = Vec::with_capacity(truncate.tables.len());
                 for table in &truncate.tables {
@@ -98,8 +97,7 @@ impl Batch {
     async fn schema(
         &mut self,
         statements: &[String],
-        position: Position,
-        catalog: &Catalog,
+        (catalog, after): (&Catalog, &Catalog),
     ) -> Result<()> {
         let control = self.control();
         // What somebody else has done must not pass for this change.
@@ -122,8 +120,6 @@ impl Batch {
         for sql in statements {
             self.change_schema(sql).await?;
         }
-        let after = self.shared.sqlite.catalog_at(position);
-        let after = after.as_deref().unwrap_or(catalog);
         self.quiet = silence(&control, after, self.replica).await?.0;
         if self.replica {
             control.batch("SET LOCAL session_replication_role = replica").await?;

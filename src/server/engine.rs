@@ -286,10 +286,8 @@ impl Pair {
             return Outcome::Refused(reason.to_owned(), None);
         }
         let (gates, failing) = self.promote_gates(options);
-        let failing: Vec<Gate> = failing
-            .into_iter()
-            .filter(|g| options.dry_run || g.name != "lag" || g.actual == "unknown")
-            .collect();
+        let failing: Vec<Gate> =
+            failing.into_iter().filter(|g| options.dry_run || refuses_now(g)).collect();
         let would = if options.dry_run { "would " } else { "" };
         for gate in &gates {
             let state = match gate.ok {
@@ -324,12 +322,16 @@ impl Pair {
         if options.dry_run {
             return Outcome::Done("promote would go ahead".to_owned());
         }
+        let allowed = || match self.promote_gates(options).1.iter().find(|g| refuses_now(g)) {
+            Some(gate) => Err(format!("gate {} is not met any more: {}", gate.name, gate.reason)),
+            None => Ok(()),
+        };
         if options.rehearse {
-            let outcome = self.switch.rehearse(&Self::report(progress)).await;
+            let outcome = self.switch.rehearse(&allowed, &Self::report(progress)).await;
             return rehearsed(outcome, self.limits.pause_budget_ms);
         }
         ended(
-            self.switch.promote(&Self::report(progress)).await,
+            self.switch.promote(&allowed, &Self::report(progress)).await,
             "promoted: postgres is primary, sqlite is shadow",
         )
     }
@@ -479,4 +481,9 @@ impl Engine for Pair {
     fn shutdown(&self) {
         self.stop.cancel();
     }
+}
+
+/// A lag that is known is waited for by the switch itself.
+fn refuses_now(gate: &Gate) -> bool {
+    gate.name != "lag" || gate.actual == "unknown"
 }

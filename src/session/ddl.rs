@@ -48,6 +48,7 @@ impl Session {
         };
         self.cancel.running(writer.interrupter());
         writer.set_deadline(self.deadline);
+        let noted = writer.schema_changes();
         let applied = block_in_place(|| {
             let _scope = Scope::enter(scope);
             ddl::apply(writer, change, &environment)
@@ -55,12 +56,14 @@ impl Session {
         writer.set_deadline(None);
         self.cancel.stopped();
         let applied = applied?;
+        let noted = writer.schema_changes() - noted;
         let mut next = applied.catalog;
         if next.version != catalog.version {
             // Versions are never used twice: a change that is rolled back leaves plans behind.
             Arc::make_mut(&mut next).version = self.shared.new_version();
-            self.transaction.catalog = Some(next);
+            self.transaction.catalog = Some(Arc::clone(&next));
         }
+        self.transaction.schema_steps.extend(std::iter::repeat_n(next, noted));
         self.transaction.temporary = Some(applied.temporary);
         self.show_own()?;
         for detail in &applied.details {

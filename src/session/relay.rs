@@ -28,6 +28,8 @@ use crate::wire::{Frontend, write};
 /// Server sessions opened at the same time.
 const OPENING: usize = 16;
 /// How long an idle server session may take to say what it has become.
+const MOVE_AGAIN: Duration = Duration::from_millis(500);
+/// How long a server session may take to tell what it holds.
 const INVENTORY_MAX: Duration = Duration::from_secs(2);
 /// How long the server may take to answer to a Bind that is done anew.
 const BIND_MAX: Duration = Duration::from_secs(10);
@@ -438,6 +440,10 @@ impl Session {
             return Err(Stop::Gone);
         }
         let error = said.unwrap_or_else(gone);
+        if debt.cut_client {
+            // The rest of a message that the server will not read must never be taken for messages.
+            return Err(error.fatal().into());
+        }
         if matches!(error.sqlstate().as_str(), "57P05" | "25P03") {
             // The client's own time limits, kept by PostgreSQL.
             return Err(error.fatal().into());
@@ -459,9 +465,7 @@ impl Session {
             self.ready();
         }
         if debt.in_batch {
-            if debt.ready == 0 {
-                self.io.error(&error);
-            }
+            self.io.error(&error);
             self.skipping = true;
         }
         self.flush().await
@@ -475,6 +479,10 @@ impl Session {
         }
         let Some(message) = self.io.read_buffered()? else {
             tracing::info!(pid = self.pid, %error, "a session could not move yet");
+            tokio::select! {
+                _ = self.io.wait_message() => {}
+                () = tokio::time::sleep(MOVE_AGAIN) => {}
+            }
             return Ok(());
         };
         self.refuse_taken(&message, &error).await
@@ -501,23 +509,36 @@ impl Session {
 
     /// The first statement after a server session was lost in the middle of a transaction
     /// learns why; ROLLBACK just ends it. COMMIT must fail, and ends it, too: many clients do not
-    /// look whether its tag says ROLLBACK.
+    /// look whether its tag says ROLLBACK. An empty statement learns nothing: COMMIT may follow.
     pub(super) fn why_lost(&mut self, message: &Frontend) -> Option<(Error, bool)> {
-        use crate::sql::ast::{Statement as Parsed, Transaction};
         self.lost.as_ref()?;
-        let text = match message {
-            Frontend::Query(sql) => sql.as_str(),
-            Frontend::Parse(parse) => parse.sql.as_str(),
+        if self.transaction.block != Block::Failed {
+            self.lost = None;
+            return None;
+        }
+        let (commits, ends) = match message {
+            Frontend::Query(sql) => self.text_ends(sql)?,
+            Frontend::Parse(parse) => self.text_ends(&parse.sql)?,
+            // Prepared before the loss.
+            Frontend::Bind(bind) => {
+                let prepared = self.statements.get(&bind.statement).ok()?;
+                statement_ends(&prepared.parsed()?.statement)
+            }
             _ => return None,
         };
-        let error = self.lost.take();
+        if ends && !commits {
+            // ROLLBACK, or a Parse of it.
+            return None;
+        }
+        self.lost.take().map(|error| (error, commits))
+    }
+
+    /// Whether a text holds a COMMIT, and whether it does nothing but end the transaction; None
+    /// when it holds no statement, or none that can be read.
+    fn text_ends(&self, text: &str) -> Option<(bool, bool)> {
         let parsed = self.shared.plans.text(text, self.settings.derived().dialect).ok()?;
-        let commits = parsed.statements.iter().any(|s| {
-            let statement = &s.parsed.statement;
-            matches!(statement, Parsed::Transaction(Transaction::Commit(_)))
-        });
-        let ends = parsed.statements.iter().all(|s| ends_transaction(&s.parsed.statement));
-        error.filter(|_| commits || !ends).map(|error| (error, commits))
+        let each = parsed.statements.iter().map(|s| statement_ends(&s.parsed.statement));
+        each.reduce(|all, one| (all.0 || one.0, all.1 && one.1))
     }
 
     /// Prepared statements as PostgreSQL must know them.
@@ -589,4 +610,11 @@ fn soften(error: Error) -> Error {
         soft = soft.hint(hint.clone());
     }
     soft
+}
+
+/// Whether a statement is COMMIT, and whether it ends a transaction.
+fn statement_ends(statement: &crate::sql::ast::Statement) -> (bool, bool) {
+    use crate::sql::ast::{Statement as Parsed, Transaction};
+    let commits = matches!(statement, Parsed::Transaction(Transaction::Commit(_)));
+    (commits, ends_transaction(statement))
 }

@@ -164,11 +164,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Makes a catalog what everyone sees; called inside the commit that made it.
-    pub fn publish(&self, mut catalog: Arc<Catalog>) {
+    /// Makes a catalog what everyone sees, with those behind each change on the way; called inside the commit that made it.
+    pub fn publish(&self, mut catalog: Arc<Catalog>, steps: Vec<Arc<Catalog>>) {
         ddl::enums::settle(&mut catalog);
         self.system.set_catalog(Arc::clone(&catalog));
-        self.sqlite.set_catalog(catalog);
+        self.sqlite.set_catalog_after(catalog, steps);
     }
 
     /// Whether some transaction is writing or waits to.

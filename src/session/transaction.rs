@@ -15,7 +15,7 @@ use super::settings::Snapshot;
 use super::{Session, Step, Stop};
 use crate::backend::Position;
 use crate::backend::sqlite::ddl::Temporary;
-use crate::backend::sqlite::{Connection, Mark, Reader, Writer};
+use crate::backend::sqlite::{Connection, Mark, Writer};
 use crate::cutover::gate::{Pass, Route, Wish};
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
@@ -65,14 +65,15 @@ pub(super) struct Savepoint {
     mark: Option<Mark>,
     pub(super) settings: Snapshot,
     catalog: Option<Arc<Catalog>>,
+    schema_steps: usize,
     temporary: Option<Arc<Temporary>>,
     notifications: usize,
 }
 
 /// Where the snapshot of REPEATABLE READ and above is held.
 pub(super) enum SnapshotOn {
-    /// A pooled reader.
-    Pooled(Reader),
+    /// A connection for it alone.
+    Dedicated(Connection),
     /// The session's own connection, which has its temporary tables.
     Own,
 }
@@ -106,6 +107,8 @@ pub(super) struct Transaction {
     pub(super) begin: Option<Snapshot>,
     /// The catalog as changed by this transaction's DDL.
     pub(super) catalog: Option<Arc<Catalog>>,
+    /// The catalog behind each schema change that the journal has noted for this transaction.
+    pub(super) schema_steps: Vec<Arc<Catalog>>,
     /// The temporary tables, likewise.
     pub(super) temporary: Option<Arc<Temporary>>,
     /// The connection's system tables show this transaction's catalog.
@@ -140,7 +143,7 @@ impl Transaction {
     pub(super) fn connection(&self) -> Option<&Connection> {
         match (&self.held, &self.snapshot) {
             (Some(held), _) => Some(&held.writer),
-            (None, Some((SnapshotOn::Pooled(reader), _))) => Some(reader),
+            (None, Some((SnapshotOn::Dedicated(reader), _))) => Some(reader),
             (None, _) => None,
         }
     }
@@ -434,9 +437,10 @@ impl Session {
             self.transaction.snapshot = Some((SnapshotOn::Own, position));
             return Ok(());
         }
-        let reader = self.wait_for(async move { sqlite.reader(None).await }).await?;
-        begin_snapshot(&reader)?;
-        self.transaction.snapshot = Some((SnapshotOn::Pooled(reader), position));
+        // A client that thinks must not keep a pooled reader from the others.
+        let connection = block_in_place(|| sqlite.dedicated())?;
+        begin_snapshot(&connection)?;
+        self.transaction.snapshot = Some((SnapshotOn::Dedicated(connection), position));
         Ok(())
     }
 
@@ -470,6 +474,7 @@ impl Session {
             mark,
             settings,
             catalog: t.catalog.clone(),
+            schema_steps: t.schema_steps.len(),
             temporary: t.temporary.clone(),
             notifications: t.notifications.len(),
         });
@@ -514,6 +519,7 @@ impl Session {
             block_in_place(|| held.writer.rollback_to(&name_of(index), *mark))?;
         }
         t.catalog.clone_from(&savepoint.catalog);
+        t.schema_steps.truncate(savepoint.schema_steps);
         t.temporary.clone_from(&savepoint.temporary);
         t.notifications.truncate(savepoint.notifications);
         self.settings.restore(&savepoint.settings);
@@ -616,6 +622,7 @@ impl Session {
             }
             let mut catalog = self.transaction.catalog.take();
             let types = self.keep_types(&mut catalog);
+            let steps = std::mem::take(&mut self.transaction.schema_steps);
             if let Some(temporary) = self.transaction.temporary.take() {
                 pending_temporary = Some(temporary);
             }
@@ -624,7 +631,7 @@ impl Session {
                 writer.commit_with(|_| {
                     // Nobody may write before the new catalog is what everyone sees.
                     if let Some(catalog) = catalog {
-                        shared.publish(catalog);
+                        shared.publish(catalog, steps);
                     }
                 })
             });
@@ -684,6 +691,7 @@ impl Session {
         self.transaction.temporary = None;
         self.end_snapshot();
         self.transaction.catalog = None;
+        self.transaction.schema_steps.clear();
         if let Some(held) = self.transaction.held.take() {
             let Held { writer, pass } = held;
             if pass.is_some() {
@@ -702,6 +710,7 @@ impl Session {
         t.savepoints.clear();
         t.begin = None;
         t.catalog = None;
+        t.schema_steps.clear();
         t.temporary = None;
         t.lost = false;
         t.listens.clear();

@@ -159,13 +159,17 @@ async fn write(at: &AtCut, name: &str, differences: &[Difference]) -> Result<()>
     }
 }
 
-/// Opens the transaction, proves the position and keeps it; whether triggers and foreign
+/// Opens the transaction, proves the position and that SQLite still is primary, and keeps both
+/// (a decision updates the same row); whether triggers and foreign
 /// keys are off.
 async fn begin(at: &AtCut, control: &Control) -> Result<bool> {
     control.batch("BEGIN; SET LOCAL lock_timeout = '10s'").await?;
     let rows = control.rows("SELECT position FROM crossfade.state FOR UPDATE").await?;
     let position = rows.first().map(|row| row.get::<_, i64>(0));
-    if position.and_then(|p| u64::try_from(p).ok()) != Some(at.position.0) {
+    let decided = "SELECT 1 FROM crossfade.epochs e WHERE record = 'decided' \
+                   AND epoch = (SELECT max(epoch) FROM crossfade.epochs)";
+    let decided = !control.rows(decided).await?.is_empty();
+    if decided || position.and_then(|p| u64::try_from(p).ok()) != Some(at.position.0) {
         control.batch("ROLLBACK").await?;
         return Err(Error::shadow(
             state::OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -94,6 +94,11 @@ impl Raw {
         self.stream.write_all(bytes).unwrap();
     }
 
+    /// Sends bytes to a peer that may have closed.
+    pub fn try_send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
     /// The next message; None at the end of the stream, or after the read timeout.
     pub fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {

@@ -68,3 +68,24 @@ fn postgresql_is_not_attached_while_there_are_large_objects() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("large objects"), "{said}");
 }
+
+/// A value nobody can hold is refused before it is made.
+#[test]
+fn too_much_at_once_is_an_error() {
+    let proxy = Proxy::direct();
+    let oid = proxy.sql("SELECT lo_create(0)");
+    proxy.sql(&format!(
+        "BEGIN; SELECT lo_truncate64(lo_open({oid}, 131072), 4398046511104); COMMIT"
+    ));
+    for sql in [
+        format!("SELECT lo_get({oid})"),
+        format!("SELECT lo_get({oid}, -1, 5)"),
+    ] {
+        let (code, _, stderr) = proxy.psql(&sql);
+        assert!(code != 0 && stderr.contains("ERROR"), "{sql}: {stderr}");
+    }
+    // SQLite has bounds of its own for these; what is made of them for PostgreSQL has one, too.
+    proxy.psql("SELECT printf('%.9000000000000f', 1.5)");
+    proxy.psql("SELECT printf('%99999999999999999999999d', 1)");
+    assert_eq!(proxy.sql("SELECT 1"), "1");
+}

@@ -374,3 +374,20 @@ fn unique_constraints_are_deferrable_as_far_as_sqlite_goes() {
         "#,
     );
 }
+
+/// Clients that hold a snapshot and think take nothing from the others.
+#[test]
+fn many_snapshots_do_not_hold_up_a_read() {
+    let proxy = Proxy::direct();
+    proxy.sql("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+    let mut held: Vec<Raw> = (0..20).map(|_| Raw::proxy(&proxy)).collect();
+    for client in &mut held {
+        client.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+        assert_eq!(client.query("SELECT id FROM t")[1], "D 1");
+    }
+    proxy.sql("INSERT INTO t VALUES (2)");
+    assert_eq!(proxy.sql("SELECT count(*) FROM t"), "2");
+    for client in &mut held {
+        assert_eq!(client.query("SELECT count(*) FROM t")[1], "D 1");
+    }
+}

@@ -98,6 +98,8 @@ pub struct Debt {
     pub in_transaction: bool,
     /// A frame was cut in the middle: the client cannot be told anything any more.
     pub cut: bool,
+    /// A message of the client was passed on in part: the rest of it is still to come.
+    pub cut_client: bool,
 }
 
 impl Relay {
@@ -455,6 +457,7 @@ impl Relay {
             in_batch: self.in_batch,
             in_transaction: self.status != b'I',
             cut: self.server_left > 0,
+            cut_client: self.client_left > 0,
         }
     }
 }

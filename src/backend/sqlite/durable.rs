@@ -26,6 +26,9 @@ use crate::failpoint;
 /// Commits nobody waits for are synced after this long, so that the watermark moves.
 const IDLE_SYNC: Duration = Duration::from_millis(50);
 
+/// How long the writer may take between SQLite's COMMIT and counting it.
+const COUNTED_MAX: Duration = Duration::from_secs(5);
+
 /// A point in the history of commits. `commit` counts them all; `position` only those
 /// that have a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,11 +142,9 @@ impl Durable {
             return Ok(());
         }
         let mut changes = self.synced.subscribe();
+        self.counted(point).await?;
         {
             let mut state = self.state.lock();
-            if state.committed.position < point.position || state.committed.commit < point.commit {
-                return Err(Error::internal("waiting for a commit that was not made"));
-            }
             // By position alone the exact commit is not known: all so far will do.
             let commit = if point.commit == 0 { state.committed.commit } else { point.commit };
             state.wanted = state.wanted.max(commit);
@@ -154,6 +155,21 @@ impl Durable {
             .await
             .map(|_| ())
             .map_err(|_| Error::primary(state::ADMIN_SHUTDOWN, "the SQLite file is being closed"))
+    }
+
+    /// Waits until the writer has counted a commit: a reader's snapshot sees it a moment earlier.
+    async fn counted(&self, point: Point) -> Result<()> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let now = self.committed();
+            if now.commit >= point.commit && now.position >= point.position {
+                return Ok(());
+            }
+            if begun.elapsed() > COUNTED_MAX {
+                return Err(Error::internal("waiting for a commit that was not made"));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Syncs now, on the caller's thread; everything committed before is durable after.

@@ -13,6 +13,9 @@ const PAGE: i64 = 8192;
 /// As PostgreSQL: 4 TiB.
 const SIZE_MAX: i64 = 4 << 40;
 
+/// Bytes read at once: as PostgreSQL, what one value holds.
+const READ_MAX: i64 = (1 << 30) - 1;
+
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS \"_crossfade_large\"(\
     oid INTEGER PRIMARY KEY, size INTEGER NOT NULL);\
 CREATE TABLE IF NOT EXISTS \"_crossfade_large_pages\"(\
@@ -96,10 +99,22 @@ pub fn unlink(connection: &Connection, oid: u32) -> Result<bool> {
 /// Up to `length` bytes from `at`.
 ///
 /// # Errors
-/// SQLite's own.
+/// 22023 for a place before the beginning, 54000 for more than one value holds; SQLite's own.
 pub fn read(connection: &Connection, oid: u32, at: i64, length: i64) -> Result<Vec<u8>> {
+    if at < 0 {
+        return Err(Error::client(
+            state::INVALID_PARAMETER_VALUE,
+            format!("invalid large-object seek target: {at}"),
+        ));
+    }
     let end = size(connection, oid)?.unwrap_or(0);
     let length = length.min(end.saturating_sub(at)).max(0);
+    if length > READ_MAX {
+        return Err(Error::client(
+            state::PROGRAM_LIMIT_EXCEEDED,
+            "large object read request is too large",
+        ));
+    }
     let mut out = vec![0; usize::try_from(length).unwrap_or(0)];
     let mut done = 0;
     while done < length {

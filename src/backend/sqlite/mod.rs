@@ -139,7 +139,7 @@ pub(super) struct Core {
     map: Arc<RwLock<Arc<MapError>>>,
     catalog: RwLock<Arc<Catalog>>,
     /// Catalogs by the position that made them: the applier reads old rows by old shapes.
-    catalogs: Mutex<VecDeque<(Position, Arc<Catalog>)>>,
+    catalogs: Mutex<VecDeque<Reign>>,
     recorder: RwLock<Option<Arc<dyn Recorder>>>,
     /// None after DDL: looked up again by the next recorded transaction.
     virtual_tables: Mutex<Option<VirtualTables>>,
@@ -159,6 +159,14 @@ pub(super) struct Core {
     stop: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     lock: Arc<FileLock>,
+}
+
+/// What the catalog was, from a commit on.
+struct Reign {
+    from: Position,
+    /// Behind each schema change of that commit: rows between two of them are of these shapes.
+    steps: Vec<Arc<Catalog>>,
+    catalog: Arc<Catalog>,
 }
 
 impl Sqlite {
@@ -322,11 +330,16 @@ impl Sqlite {
 
     /// Publishes a new catalog, after the DDL that made it has committed.
     pub fn set_catalog(&self, catalog: Arc<Catalog>) {
+        self.set_catalog_after(catalog, Vec::new());
+    }
+
+    /// The same, with the catalogs behind each schema change of the transaction, in order.
+    pub fn set_catalog_after(&self, catalog: Arc<Catalog>, steps: Vec<Arc<Catalog>>) {
         let mut history = self.0.catalogs.lock();
         if history.len() >= CATALOGS_MAX {
             history.pop_front();
         }
-        history.push_back((self.position(), Arc::clone(&catalog)));
+        history.push_back(Reign { from: self.position(), steps, catalog: Arc::clone(&catalog) });
         *self.0.catalog.write() = catalog;
     }
 
@@ -334,15 +347,23 @@ impl Sqlite {
     /// before this process started and the schema may have changed since.
     pub fn catalog_at(&self, position: Position) -> Option<Arc<Catalog>> {
         let history = self.0.catalogs.lock();
-        let found = history.iter().rev().find(|(from, _)| *from <= position);
-        found.map(|(_, catalog)| Arc::clone(catalog))
+        let found = history.iter().rev().find(|reign| reign.from <= position);
+        found.map(|reign| Arc::clone(&reign.catalog))
+    }
+
+    /// The catalog behind the n-th schema change (from 1) of the commit with a position.
+    pub fn catalog_within(&self, position: Position, n: usize) -> Option<Arc<Catalog>> {
+        let history = self.0.catalogs.lock();
+        let reign = history.iter().rev().find(|reign| reign.from <= position)?;
+        let step = (reign.from == position).then(|| reign.steps.get(n.checked_sub(1)?)).flatten();
+        Some(Arc::clone(step.unwrap_or(&reign.catalog)))
     }
 
     /// Declares that the schema did not change between a position before this process started
     /// and its first catalog.
     pub fn first_catalog_holds_from(&self, position: Position) {
         if let Some(first) = self.0.catalogs.lock().front_mut() {
-            first.0 = first.0.min(position);
+            first.from = first.from.min(position);
         }
     }
 

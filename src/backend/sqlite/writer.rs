@@ -6,6 +6,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -34,6 +35,7 @@ pub struct Writer {
     position: Position,
     recording: Mutex<Option<Box<dyn Recording>>>,
     capture: Option<Arc<Mutex<Capture>>>,
+    schema_changes: AtomicUsize,
     /// None once the transaction has ended.
     turn: Option<Turn>,
 }
@@ -77,6 +79,7 @@ impl Writer {
             position: core.durable.committed().position.next(),
             recording: Mutex::new(None),
             capture: None,
+            schema_changes: AtomicUsize::new(0),
             turn: Some(turn),
             core,
             conn,
@@ -233,8 +236,14 @@ impl Writer {
         let Some(capture) = &self.capture else { return };
         if matches!(event, Event::Ddl(_)) {
             self.core.forget_virtual_tables();
+            self.schema_changes.fetch_add(1, Ordering::Relaxed);
         }
         capture.lock().push(event);
+    }
+
+    /// Schema changes recorded so far, those that were undone since included.
+    pub fn schema_changes(&self) -> usize {
+        self.schema_changes.load(Ordering::Relaxed)
     }
 
     /// Compares the images with SQLite's own count.

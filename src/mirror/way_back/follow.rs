@@ -77,7 +77,9 @@ struct Stream {
     catalog: Arc<Catalog>,
     /// Everything up to here is in SQLite.
     reached: Lsn,
-    /// SQLite has synced it up to here.
+    /// The place stored in SQLite.
+    stored: Lsn,
+    /// SQLite has synced the stored place up to here: all that PostgreSQL may forget.
     safe: Lsn,
     open: Option<Open>,
 }
@@ -192,6 +194,15 @@ impl Follower {
             );
             return Err(Ended::Closed { reason, table: None });
         }
+        let confirmed = setup::confirmed(&control, &slot).await?;
+        if confirmed > reached {
+            // PostgreSQL would go on from there, over what this file has never seen.
+            let reason = format!(
+                "the slot {slot} was read up to {confirmed}, and SQLite has followed it to \
+                 {reached}: the SQLite file was restored from a backup, or somebody else read the slot"
+            );
+            return Err(Ended::Closed { reason, table: None });
+        }
         let known = replication
             .rows("SELECT name, signature FROM crossfade.way_back_tables")
             .await?
@@ -209,6 +220,7 @@ impl Follower {
             targets: HashMap::new(),
             catalog: self.sqlite.catalog(),
             reached,
+            stored: reached,
             safe: Lsn::default(),
             open: None,
         };
@@ -275,13 +287,22 @@ impl Follower {
         self.clock.postgres_micros()
     }
 
-    /// Syncs SQLite and tells PostgreSQL what it may forget.
+    /// Syncs SQLite and tells PostgreSQL what it may forget: never more than SQLite has stored,
+    /// so that a file put back from a backup is seen to be behind the slot.
     async fn confirm(&self, stream: &mut Stream, ask: bool) -> Result<(), Ended> {
-        if stream.safe < stream.reached {
-            let reached = stream.reached;
+        // What was skipped (nothing of ours) is stored between transactions.
+        if stream.open.is_none() && stream.stored < stream.reached {
+            let writer = self.sqlite.writer_on(&self.conn, None).await?;
+            blocking(|| {
+                store_lsn(&writer, stream.reached)?;
+                writer.commit()
+            })?;
+            stream.stored = stream.reached;
+        }
+        if stream.safe < stream.stored {
             blocking(|| self.sqlite.sync());
             failpoint!("way_back.synced");
-            stream.safe = reached;
+            stream.safe = stream.stored;
         }
         Ok(stream.replication.confirm(stream.safe, self.now(), ask).await?)
     }
@@ -350,6 +371,7 @@ impl Follower {
                 let open = open.ok_or_else(|| Error::internal("a commit without its begin"))?;
                 if let Some(writer) = open.writer {
                     self.commit(writer, Lsn(end_lsn), committed_at)?;
+                    stream.stored = Lsn(end_lsn);
                 }
                 self.reach(stream, Lsn(end_lsn));
                 Ok(())

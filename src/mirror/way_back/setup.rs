@@ -82,6 +82,14 @@ pub(super) async fn slot(control: &Control) -> Result<String> {
     Ok(format!("{PUBLICATION}_{oid}"))
 }
 
+/// Up to where the slot has been read for good; zero when there is no slot.
+pub(super) async fn confirmed(control: &Control, slot: &str) -> Result<Lsn> {
+    let sql = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1";
+    let row = control.client().query_opt(sql, &[&slot]).await.map_err(|e| control.error(&e))?;
+    let text: Option<String> = row.and_then(|row| row.get(0));
+    Ok(text.as_deref().and_then(Lsn::parse).unwrap_or_default())
+}
+
 struct Shape {
     identity: String,
     has_key: bool,

@@ -35,13 +35,12 @@ impl Printer<'_> {
                 }
             }
             while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                directive.width =
-                    directive.width * 10 + digit.to_digit(10).map_or(0, |d| d as usize);
+                directive.width = appended(directive.width, digit)?;
             }
             if chars.next_if_eq(&'.').is_some() {
                 let mut n = 0;
                 while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                    n = n * 10 + digit.to_digit(10).map_or(0, |d| d as usize);
+                    n = appended(n, digit)?;
                 }
                 directive.precision = Some(n);
             }
@@ -124,4 +123,14 @@ impl Printer<'_> {
             }
         })
     }
+}
+
+/// A width or precision with one more digit: both are written out in the text made here.
+fn appended(number: usize, digit: char) -> Result<usize> {
+    const MAX: usize = 1000;
+    let number = number * 10 + digit.to_digit(10).map_or(0, |d| d as usize);
+    if number > MAX {
+        return Err(cannot(format_args!("printf() with a width or precision above {MAX}")));
+    }
+    Ok(number)
 }
