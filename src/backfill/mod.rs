@@ -280,7 +280,7 @@ async fn forget(context: &Context) -> Result<()> {
         .await?;
     picture::forget(&context.control).await?;
     if let Some(store) = &context.divergences {
-        store.verify_reset();
+        store.verify_reset()?;
     }
     Ok(())
 }

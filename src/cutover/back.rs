@@ -205,7 +205,7 @@ impl Switch {
                 // and following it again from there ends in the same rows.
                 None => WayBack::place(&observe::connect(&self.connector).await?).await?,
             };
-            self.store.following(true);
+            self.store.following(true)?;
             let with = (&self.clock, &self.store);
             WayBack::start(&self.sqlite, &self.journal, &self.connector, with, from).await
         };
@@ -214,6 +214,13 @@ impl Switch {
             Err(error) => {
                 *self.way_back.told.lock() = Some((false, "closed".to_owned(), error.to_string()));
             }
+        }
+    }
+
+    /// SQLite has ended to follow PostgreSQL, and what it has followed is noted.
+    fn followed(&self) {
+        if let Err(error) = self.store.following(false) {
+            tracing::error!(%error, "after a restart every table is verified anew");
         }
     }
 
@@ -345,7 +352,7 @@ impl Switch {
             handle.stop().await;
         }
         drop(slot);
-        self.store.following(false);
+        self.followed();
         report("SQLite has caught up", format!("{} in {} ms", place, began.elapsed().as_millis()));
         let sequences = super::sequences::read(&self.sqlite, &control).await?;
         let (attempted, served) = self.store.witness();
@@ -375,10 +382,11 @@ impl Switch {
         if let Some(handle) = self.way_back.handle.lock().await.take() {
             handle.stop().await;
         }
+        self.leave_look().await;
         let control = observe::connect(&self.connector).await?;
         WayBack::drop_slot(&control).await?;
         report("take down slot and publication", String::new());
-        self.store.following(false);
+        self.followed();
         self.watch.alone();
         self.set_phase(Phase::Complete).await?;
         report("complete", "PostgreSQL alone".to_owned());

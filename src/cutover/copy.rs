@@ -1,6 +1,6 @@
 //! Backfill as the phase machine sees it: copying, catching up, mirroring.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::facts;
 use super::observe;
@@ -11,8 +11,8 @@ use crate::error::Result;
 
 /// How long catching up is waited for before the task ends and leaves the rest to the mirror.
 const CATCH_UP_MAX: Duration = Duration::from_secs(600);
-/// How long the pair's lock is waited for.
-const LOCK_WAIT: Duration = Duration::from_secs(3);
+/// How long the applier's connection may take to end.
+const LOCK_MAX: Duration = Duration::from_secs(3);
 /// Commits behind at which the shadow counts as following.
 const SMALL_LAG: u64 = 50;
 
@@ -30,13 +30,8 @@ impl Switch {
         }
         self.mirror.stop().await;
         let control = observe::connect(&self.connector).await?;
-        // Our own applier's server session may take a moment to end.
-        let deadline = Instant::now() + LOCK_WAIT;
-        while !control.lock().await? {
-            if Instant::now() > deadline {
-                return Err(failed("another proxy serves this pair of back ends"));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        if !control.lock(LOCK_MAX).await? {
+            return Err(failed("another proxy serves this pair of back ends"));
         }
         let epoch = self.epoch();
         let context = Context {
@@ -46,14 +41,14 @@ impl Switch {
             divergences: Some(self.store.clone()),
         };
         control.ensure_schema().await?;
-        observe::close_old_reigns(&control, epoch).await?;
+        observe::close_old_reigns(&control, &self.journal, epoch).await?;
         self.set_phase(Phase::Copying).await?;
         let summary = backfill::run(&context, tables, tell).await?;
         if !summary.complete {
             return Ok(summary);
         }
         // The lock goes with this connection; the applier takes it next.
-        control.batch("SELECT pg_advisory_unlock_all()").await?;
+        control.unlock().await?;
         drop(context);
         drop(control);
         *self.trouble.lock() = None;

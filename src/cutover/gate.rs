@@ -2,11 +2,12 @@
 //!
 //! Owns the route. Passing an open gate costs one atomic read and one counter; a closed one
 //! makes the session wait, in bounded number (there is one waiter for each session) and for a
-//! bounded time. Only the switch opens and closes it. Start at [`Gate::pass`].
+//! bounded time. Only the switch opens and closes it; beside that an operator may hold everything
+//! that begins, which no step of a switch ends. Start at [`Gate::pass`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -53,6 +54,8 @@ pub enum Wish {
 #[derive(Debug)]
 pub struct Gate {
     state: watch::Sender<GateState>,
+    /// An operator holds what begins, whatever the state.
+    held: AtomicBool,
     inside: Tally,
     seats: Tally,
     firm: Mutex<Held>,
@@ -133,6 +136,7 @@ impl Gate {
     pub fn new(state: GateState) -> Arc<Self> {
         Arc::new(Self {
             state: watch::Sender::new(state),
+            held: AtomicBool::new(false),
             inside: Tally::default(),
             seats: Tally::default(),
             firm: Mutex::default(),
@@ -205,14 +209,15 @@ impl Gate {
         // knows that later comers see it closed.
         self.inside.enter();
         let admitted = match self.state() {
+            GateState::Paused(reason) => {
+                Some(Err(Error::client(state::CANNOT_CONNECT_NOW, reason)))
+            }
+            _ if self.is_held() => None,
             GateState::Open(route) => Some(Ok(route)),
             GateState::Draining(route @ Route::Sqlite(_)) | GateState::Fenced(route)
                 if wish == Wish::Read =>
             {
                 Some(Ok(route))
-            }
-            GateState::Paused(reason) => {
-                Some(Err(Error::client(state::CANNOT_CONNECT_NOW, reason)))
             }
             GateState::Draining(_) | GateState::Fenced(_) | GateState::Closed => None,
         };
@@ -294,6 +299,18 @@ impl Gate {
     pub fn throttle(&self, pause: Duration) {
         let us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
         self.throttle_us.store(us, Ordering::Relaxed);
+    }
+
+    /// Holds everything that begins, for an operator, or lets it go on.
+    pub fn hold(&self, on: bool) {
+        self.held.store(on, Ordering::SeqCst);
+        // Wakes those that wait.
+        self.state.send_modify(|_| {});
+    }
+
+    /// Whether an operator holds what begins.
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
     }
 
     /// Opens, drains, closes or pauses. Only the switch does this.
@@ -431,6 +448,28 @@ mod tests {
         assert!(!gate.vacated(Duration::from_millis(10)).await);
         drop(seat);
         assert!(gate.vacated(LIMIT).await);
+    }
+
+    #[tokio::test]
+    async fn what_an_operator_holds_no_switch_lets_go() {
+        let route = Route::Sqlite(1);
+        let gate = Gate::new(GateState::Open(route));
+        let inside = gate.pass(Wish::Write, LIMIT).await.unwrap();
+        gate.hold(true);
+        assert!(gate.still_open(&inside), "who is inside ends what it began");
+        gate.set(GateState::Open(route));
+        assert!(gate.pass(Wish::Read, Duration::from_millis(10)).await.is_err());
+        assert!(gate.pass(Wish::Write, Duration::from_millis(10)).await.is_err());
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.pass(Wish::Read, LIMIT).await.map(|p| p.route()) }
+        });
+        while gate.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        gate.set(GateState::Open(Route::Postgres(2)));
+        gate.hold(false);
+        assert_eq!(waiting.await.unwrap().unwrap(), Route::Postgres(2));
     }
 
     #[tokio::test]

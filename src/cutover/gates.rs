@@ -217,11 +217,10 @@ fn way_back(switch: &Switch) -> GateStatus {
 }
 
 fn foreign_writer(switch: &Switch) -> GateStatus {
-    let seen = switch.sqlite.foreign_writes();
-    let known = switch.store.foreign_writes_verified();
-    let since = seen.saturating_sub(known);
+    let since = switch.note_foreign_writes();
     let actual = format!("{since} foreign commits since the last verify");
-    let reason = "somebody else writes the SQLite file; run crossfade verify";
+    let reason = "somebody else writes the SQLite file, or may have while the proxy was stopped; \
+                  run crossfade verify";
     gate("foreign_writer", Kind::Required, since == 0, actual, "0", reason)
 }
 

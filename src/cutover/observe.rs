@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::state::{Epoch, Point, PostgresState, PostgresView, Record, System};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::connect::Connector;
-use crate::backend::postgres::control::{Control, Stored, application_name};
+use crate::backend::postgres::control::{Control, Holder, Stored, application_name};
 use crate::backend::postgres::handover::literal;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
@@ -45,7 +45,24 @@ pub(super) async fn view(connector: &Connector, journal: &Journal) -> Result<Pos
             return Ok(PostgresView::Unreachable);
         }
     };
-    Ok(PostgresView::Reachable(state_of(&stored, journal, followed).await?))
+    seen(&stored, journal, followed).await
+}
+
+/// What PostgreSQL said, as recovery takes it.
+///
+/// # Errors
+/// The journal's own.
+pub(super) async fn seen(
+    stored: &Stored,
+    journal: &Journal,
+    followed: Option<Lsn>,
+) -> Result<PostgresView> {
+    match stored.holder {
+        Holder::Another => Ok(PostgresView::Locked),
+        Holder::Nobody | Holder::Us => {
+            Ok(PostgresView::Reachable(state_of(stored, journal, followed).await?))
+        }
+    }
 }
 
 /// An answer that does not come is no answer: whoever waits for it must go on.
@@ -60,7 +77,7 @@ pub(super) async fn within<T>(answer: impl Future<Output = Result<T>>) -> Result
 ///
 /// # Errors
 /// The journal's own.
-pub(super) async fn state_of(
+async fn state_of(
     stored: &Stored,
     journal: &Journal,
     followed: Option<Lsn>,
@@ -225,15 +242,22 @@ pub(super) async fn store_return(
     Ok(())
 }
 
-/// A copy made anew ends whatever reign is open on PostgreSQL.
-pub(super) async fn close_old_reigns(control: &Control, epoch: Epoch) -> Result<()> {
+/// A copy made anew ends whatever older reign of this pair is open on PostgreSQL. One of
+/// another pair's history is not ours to end, whatever its number.
+pub(super) async fn close_old_reigns(
+    control: &Control,
+    journal: &Journal,
+    epoch: Epoch,
+) -> Result<()> {
+    let Some(lineage) = journal.lineage() else { return Ok(()) };
     control
         .client()
         .execute(
             "INSERT INTO crossfade.epochs (epoch, record) SELECT $1, 'returned' \
              WHERE EXISTS (SELECT 1 FROM crossfade.epochs WHERE record = 'decided' AND epoch < $1) \
+             AND EXISTS (SELECT 1 FROM crossfade.state WHERE lineage = $2) \
              ON CONFLICT DO NOTHING",
-            &[&number(epoch)],
+            &[&number(epoch), &lineage.0.as_slice()],
         )
         .await
         .map(drop)

@@ -230,6 +230,11 @@ impl Switch {
     /// Behind the fence both sides stand still at one position: what has changed since it was
     /// verified is looked at once more.
     async fn final_check(&self, costs: &Costs, report: Report<'_>) -> Result<()> {
+        // Nobody but a foreign program can have written since, and no key would show it.
+        if self.look_for_foreign_writer().await? > 0 {
+            return Err(failed("somebody else has written the SQLite file")
+                .hint("Run crossfade verify, then promote again."));
+        }
         let still = Still { sqlite: self.sqlite.clone(), connector: self.connector.clone() };
         let cheap = |table: &str| costs.whole.get(table).is_some_and(|cost| self.cheap(*cost));
         let pass = verify::since(&still, &self.store, &cheap, false);

@@ -20,7 +20,7 @@ use super::reign::Watch;
 use super::state::{PostgresView, Record, SqliteRole, SqliteState, System, Witness};
 use super::{facts, observe};
 use crate::backend::postgres::connect::Connector;
-use crate::backend::postgres::control::Control;
+use crate::backend::postgres::control::{Control, Holder};
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::sqlite::Sqlite;
 use crate::backend::sqlite::sequences::Sequences;
@@ -37,6 +37,13 @@ use crate::telemetry::names;
 const STEPS_MAX: usize = 20;
 /// How often PostgreSQL is looked at while it is primary.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long a proxy that has just ended may still hold its lock.
+const PREDECESSOR_MAX: Duration = Duration::from_secs(3);
+/// How soon it is asked for again.
+const PREDECESSOR_LOOK: Duration = Duration::from_millis(50);
+/// How long a second proxy must not have been seen until it counts as gone: longer than its
+/// applier pauses between two connections.
+const SECOND_GONE: Duration = Duration::from_secs(10);
 
 /// Limits of the steps, from `[cutover]`.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +124,8 @@ pub struct Switch {
     /// For looking at PostgreSQL while it is primary.
     look: tokio::sync::Mutex<Option<Control>>,
     looked: Mutex<Option<Instant>>,
+    /// When nobody was served because of a second proxy, for the last time.
+    second: Mutex<Option<Instant>>,
 }
 
 /// What a switch is made of.
@@ -171,6 +180,7 @@ impl Switch {
             settled: AtomicBool::new(false),
             look: tokio::sync::Mutex::default(),
             looked: Mutex::default(),
+            second: Mutex::default(),
         })
     }
 
@@ -258,7 +268,8 @@ impl Switch {
         self.watch.doubted().await;
     }
 
-    /// While PostgreSQL is primary: whether it still is the one of the switch. No answer changes
+    /// While PostgreSQL is primary: whether it still is the one of the switch. The connection
+    /// holds the pair's lock, which the applier holds while SQLite is primary. No answer changes
     /// nothing: clients meet the same silence.
     async fn look_at_primary(&self) -> Result<()> {
         let doubt = self.watch.take_doubt();
@@ -282,6 +293,10 @@ impl Switch {
                 None => observe::connect(&self.connector).await?,
             };
             let stored = control.stored().await?;
+            if stored.as_ref().is_some_and(|s| s.holder == Holder::Nobody) {
+                // When somebody was faster the next look says so.
+                control.lock(Duration::ZERO).await?;
+            }
             Ok((control, stored))
         });
         let Ok((control, stored)) = looked.await else { return Ok(()) };
@@ -290,8 +305,8 @@ impl Switch {
         let (sqlite, _) = self.facts().await?;
         let step = match &stored {
             Some(stored) => {
-                let state = observe::state_of(stored, &self.journal, followed).await?;
-                recovery::next_step(&sqlite, &PostgresView::Reachable(state), self.witness())
+                let view = observe::seen(stored, &self.journal, followed).await?;
+                recovery::next_step(&sqlite, &view, self.witness())
             }
             None => Step::Pause(Pause::PostgresRestored),
         };
@@ -317,10 +332,9 @@ impl Switch {
     async fn recover_step_by_step(&self) -> Result<bool> {
         for _ in 0..STEPS_MAX {
             let (sqlite, phase) = self.facts().await?;
-            let view = if phase == Phase::Direct {
-                PostgresView::Absent
-            } else {
-                observe::view(&self.connector, &self.journal).await?
+            let view = match phase {
+                Phase::Direct => PostgresView::Absent,
+                _ => self.view().await?,
             };
             let step = recovery::next_step(&sqlite, &view, self.witness());
             tracing::debug!(?step, "recovery");
@@ -336,6 +350,29 @@ impl Switch {
             }
         }
         Err(Error::internal("recovery does not come to an end"))
+    }
+
+    /// What is seen of PostgreSQL. A lock that is held at first may be that of a proxy that has
+    /// just ended. Once nobody was served because of a second proxy, no answer is no proof that
+    /// it is gone, and neither is a lock that is free for a moment.
+    async fn view(&self) -> Result<PostgresView> {
+        let paused = self.second.lock().is_some();
+        let until = Instant::now() + PREDECESSOR_MAX;
+        let view = loop {
+            let view = observe::view(&self.connector, &self.journal).await?;
+            if paused || view != PostgresView::Locked || Instant::now() >= until {
+                break view;
+            }
+            tokio::time::sleep(PREDECESSOR_LOOK).await;
+        };
+        let mut second = self.second.lock();
+        match &view {
+            PostgresView::Locked => *second = Some(Instant::now()),
+            PostgresView::Unreachable if second.is_some() => *second = Some(Instant::now()),
+            _ if second.is_some_and(|at| at.elapsed() < SECOND_GONE) => {}
+            _ => *second = None,
+        }
+        Ok(if second.is_some() { PostgresView::Locked } else { view })
     }
 
     /// Does one step. Some(settled) ends the loop.
@@ -360,6 +397,8 @@ impl Switch {
                 self.serve(sqlite, phase, Route::Postgres(sqlite.epoch))?;
                 failpoint!("cutover.routed");
                 if phase == Phase::Promoted {
+                    // The next look is soon, and takes the pair's lock.
+                    *self.looked.lock() = None;
                     self.open_way_back(way_back).await;
                 }
                 Ok(Some(true))
@@ -388,6 +427,11 @@ impl Switch {
             }
             Step::Pause(pause) => {
                 self.pause(pause, sqlite, view, phase);
+                if pause == Pause::SecondProxy {
+                    // It must not take the lock when the other one loses it for a moment.
+                    self.mirror.stop().await;
+                    self.leave_look().await;
+                }
                 Ok(Some(false))
             }
         }
@@ -408,6 +452,7 @@ impl Switch {
             *self.trouble.lock() = None;
         }
         self.serve(sqlite, phase, Route::Sqlite(sqlite.epoch))?;
+        self.leave_look().await;
         if matches!(phase, Phase::Mirroring | Phase::CatchingUp) {
             if attach == Attach::CopyAnew {
                 let why = observe::foreign_history(&self.connector, &self.journal).await;
@@ -423,11 +468,39 @@ impl Switch {
         Ok(attach != Attach::Later || phase == Phase::Direct)
     }
 
-    /// Mirroring has ended by itself (a full journal, another history): the phase says so.
+    /// Looking at PostgreSQL as primary has ended: its connection gives the pair's lock back.
+    pub(super) async fn leave_look(&self) {
+        if let Some(control) = self.look.lock().await.take()
+            && let Err(error) = observe::within(control.unlock()).await
+        {
+            tracing::debug!(%error, "the lock goes with its connection");
+        }
+    }
+
+    /// Notes what foreign programs have written so far: a restart must not forget it. How many of
+    /// their commits no verify has covered.
+    pub fn note_foreign_writes(&self) -> u64 {
+        self.store.note_foreign(self.sqlite.foreign_writes())
+    }
+
+    /// Looks for a foreign writer now; how many commits no verify has covered.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub async fn look_for_foreign_writer(&self) -> Result<u64> {
+        let seen = self.sqlite.check_foreign().await?;
+        Ok(self.store.note_foreign(seen))
+    }
+
+    /// Mirroring has ended by itself (a full journal, another history): the phase says so. When
+    /// another proxy has taken the lock, both sides are looked at again: it may serve, too.
     ///
     /// # Errors
     /// SQLite's own.
     pub async fn follow_mirror(&self) -> Result<()> {
+        if self.mirror.state() == crate::mirror::State::Locked {
+            self.unsettle();
+        }
         let ended = || match self.mirror.state() {
             crate::mirror::State::CopyAnew(why) => Some(why),
             _ => None,
@@ -449,7 +522,7 @@ impl Switch {
     pub(super) async fn copy_anew(&self, why: &str) -> Result<()> {
         self.mirror.stop().await;
         *self.trouble.lock() = Some(format!("{why}; run backfill to copy it anew"));
-        self.store.verify_reset();
+        self.store.verify_reset()?;
         facts::store_phase(&self.journal, Phase::Copying).await?;
         let (sqlite, phase) = self.facts().await?;
         self.show(&sqlite, phase);
@@ -558,9 +631,10 @@ fn histories(sqlite: &SqliteState, view: &PostgresView) -> String {
             };
             format!("PostgreSQL is {} and knows of {record}{short}", of(state.system))
         }
-        PostgresView::Absent | PostgresView::Unreachable | PostgresView::Locked => {
-            "PostgreSQL says nothing".to_owned()
-        }
+        PostgresView::Locked => "in PostgreSQL's pg_stat_activity the holder of the advisory lock \
+             is named crossfade control"
+            .to_owned(),
+        PostgresView::Absent | PostgresView::Unreachable => "PostgreSQL says nothing".to_owned(),
     };
     format!("the SQLite file {ours}; {theirs}")
 }

@@ -360,6 +360,11 @@ impl Changed {
         self.tables.iter_mut().filter_map(unsaved).collect()
     }
 
+    /// What was to be saved of a table was not.
+    pub fn not_saved(&mut self, table: &str) {
+        self.table(table).unsaved_all = true;
+    }
+
     /// Reads back what the state file has.
     pub fn replay(&mut self, table: &str, scope: Scope) {
         self.table(table).newer.add_scope(scope);
@@ -434,6 +439,8 @@ mod tests {
         assert_eq!(changed.unsaved(), [("t".to_owned(), Scope::Keys(vec![key(1)]))]);
         changed.note("t", key(1));
         assert!(changed.unsaved().is_empty());
+        changed.not_saved("t");
+        assert_eq!(changed.unsaved(), [("t".to_owned(), Scope::Keys(vec![key(1)]))]);
         changed.note("t", key(2));
         assert_eq!(changed.unsaved(), [("t".to_owned(), Scope::Keys(vec![key(2)]))]);
         changed.note_whole("t");

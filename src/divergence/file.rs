@@ -1,14 +1,16 @@
 //! The state file: JSON lines, appended, compacted when opened.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::changed::Scope;
+use super::foreign::Mark;
 use super::group::{Group, GroupState, Sample};
 use super::store::TableVerified;
+use crate::error::{Culprit, Error, Result, state};
 
 /// Schema version of a line.
 const VERSION: u32 = 1;
@@ -86,10 +88,27 @@ pub enum Line {
         /// It has ended well.
         ended: bool,
     },
-    /// Everything verified so far counts no more (a new copy, a foreign writer).
+    /// Everything verified so far counts no more: a new copy.
     VerifyReset {
         /// Schema version.
         v: u32,
+    },
+    /// Foreign commits on the SQLite file that no verify of every table has covered.
+    Foreign {
+        /// Schema version.
+        v: u32,
+        /// How many.
+        open: u64,
+    },
+    /// A proxy has left the SQLite file, or serves it.
+    Left {
+        /// Schema version.
+        v: u32,
+        /// It has ended, in whatever state.
+        ended: bool,
+        /// The file as it was left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mark: Option<Mark>,
     },
     /// The witness of the switch.
     Witness {
@@ -136,44 +155,167 @@ impl Line {
 pub(super) struct StateFile {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines.
+    len: u64,
+    /// Behind them stands a part of a line that could not be taken away.
+    torn: bool,
 }
 
 impl StateFile {
     /// Reads every line (a torn last line is dropped: its writer died before it counted), then
     /// opens for appending.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<Line>)> {
-        let mut lines = Vec::new();
-        if path.exists() {
-            for line in BufReader::new(File::open(path)?).lines() {
-                let Ok(line) = line else { break };
-                if let Ok(parsed) = serde_json::from_str(&line) {
-                    lines.push(parsed);
-                }
-            }
-        }
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok((Self { path: path.to_owned(), file }, lines))
+    ///
+    /// # Errors
+    /// XX001 for a line that nobody wrote so: what it said may be what keeps data safe.
+    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Line>)> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(io_error(error)),
+        };
+        let lines = lines(path, &text)?;
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(io_error)?;
+        let torn = text.last().is_some_and(|byte| *byte != b'\n');
+        Ok((Self { path: path.to_owned(), file, len: text.len() as u64, torn }, lines))
     }
 
-    /// Appends a line; `durable` waits for the disk.
+    /// Appends a line; `durable` waits for the disk. A line that was not written whole is taken
+    /// away again: the next one must not become a part of it.
     pub(super) fn append(&mut self, line: &Line, durable: bool) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line).map_err(io::Error::other)?;
+        self.append_by(line, durable, File::write_all)
+    }
+
+    fn append_by(
+        &mut self,
+        line: &Line,
+        durable: bool,
+        write: impl FnOnce(&mut File, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        // A part that could not be taken away counts as a hole.
+        let mut text = if self.torn { b"\0\n".to_vec() } else { Vec::new() };
+        serde_json::to_writer(&mut text, line).map_err(io::Error::other)?;
         text.push(b'\n');
-        self.file.write_all(&text)?;
+        if let Err(error) = write(&mut self.file, &text) {
+            self.torn |= self.file.set_len(self.len).is_err();
+            return Err(error);
+        }
+        self.len += text.len() as u64;
+        self.torn = false;
         if durable { self.file.sync_data() } else { Ok(()) }
     }
 
     /// Replaces the whole file by these lines, atomically.
     pub(super) fn rewrite(&mut self, lines: &[Line]) -> io::Result<()> {
         let fresh = self.path.with_extension("jsonl.new");
-        let mut file = File::create(&fresh)?;
+        // Of an earlier attempt.
+        let _ = fs::remove_file(&fresh);
+        let mut file = OpenOptions::new().create_new(true).append(true).open(&fresh)?;
+        let mut text = Vec::new();
         for line in lines {
-            serde_json::to_writer(&mut file, line).map_err(io::Error::other)?;
-            file.write_all(b"\n")?;
+            serde_json::to_writer(&mut text, line).map_err(io::Error::other)?;
+            text.push(b'\n');
         }
+        file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&fresh, &self.path)?;
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
-        Ok(())
+        (self.file, self.len, self.torn) = (file, text.len() as u64, false);
+        // Without it a power cut may bring the old file back.
+        let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+/// The lines of a state file. A last one without an end is dropped, and so is one with a hole of
+/// zeros: a power cut leaves those where nothing was synced after them. A line of a type that is
+/// not known is another version's.
+fn lines(path: &Path, text: &[u8]) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    let mut number = 0;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line;
+        (line, rest) = (&rest[..end], &rest[end + 1..]);
+        number += 1;
+        if line.is_empty() || line.contains(&0) {
+            continue;
+        }
+        let Ok(value) = serde_json::from_slice::<serde_json::Value>(line) else {
+            return Err(damaged(path, number));
+        };
+        match serde_json::from_value(value) {
+            Ok(line) => lines.push(line),
+            Err(error) => tracing::warn!(line = number, %error, "the state file has more to say"),
+        }
+    }
+    Ok(lines)
+}
+
+fn damaged(path: &Path, line: usize) -> Error {
+    let message = format!("line {line} of the state file {} cannot be read", path.display());
+    Error::new(Culprit::Proxy, state::DATA_CORRUPTED, message).hint(
+        "It tells which switches this installation has seen. Bring it back from a copy; or, when \
+         you know that neither back end was restored from a backup, take the line away and \
+         verify again.",
+    )
+}
+
+/// The state file's own failure.
+pub(super) fn io_error(error: io::Error) -> Error {
+    let message = format!("could not use the state file: {error}");
+    Error::new(Culprit::Proxy, state::IO_ERROR, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn witness(attempted: u64) -> Line {
+        Line::Witness { v: VERSION, attempted, served: 1 }
+    }
+
+    /// A disk that is full in the middle of a line.
+    fn half(file: &mut File, text: &[u8]) -> io::Result<()> {
+        file.write_all(&text[..text.len() / 2])?;
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    #[test]
+    fn a_line_that_was_not_written_whole_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let (mut file, _) = StateFile::open(&path).unwrap();
+        file.append(&witness(1), true).unwrap();
+        file.append_by(&witness(2), true, half).unwrap_err();
+        file.append(&witness(3), true).unwrap();
+        assert_eq!(StateFile::open(&path).unwrap().1, [witness(1), witness(3)]);
+        // Nor one that could not be taken away, when it is the last.
+        half(&mut file.file, b"{\"type\":\"witness\"}\n").unwrap_err();
+        let (mut file, lines) = StateFile::open(&path).unwrap();
+        assert_eq!(lines, [witness(1), witness(3)]);
+        file.rewrite(&lines).unwrap();
+        file.append(&witness(4), true).unwrap();
+        let lines = StateFile::open(&path).unwrap().1;
+        assert_eq!(lines, [witness(1), witness(3), witness(4)]);
+    }
+
+    #[test]
+    fn a_damaged_line_is_told_and_what_a_power_cut_leaves_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let good = serde_json::to_string(&witness(1)).unwrap();
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            StateFile::open(&path).map(|(_, lines)| lines.len())
+        };
+        assert_eq!(read(&format!("{good}\n{good}\n{{\"ty")).unwrap(), 2);
+        assert_eq!(read(&format!("{good}\n{{\"ty\0\0\0\"}}\n{good}\n")).unwrap(), 2);
+        assert_eq!(read(&format!("{{\"type\":\"later\",\"v\":2}}\n{good}\n")).unwrap(), 1);
+        for damaged in [format!("{{\"type{good}\n{good}\n"), format!("{good}\n}}\n{good}\n")] {
+            let error = read(&damaged).unwrap_err();
+            assert_eq!(error.sqlstate(), state::DATA_CORRUPTED);
+        }
+        let bytes = [good.as_bytes(), b"\n\"\xff\"\n", good.as_bytes(), b"\n"].concat();
+        fs::write(&path, bytes).unwrap();
+        assert!(StateFile::open(&path).err().unwrap().message().contains("line 2"));
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod changed;
 mod file;
+mod foreign;
 mod group;
 mod replay;
 mod rules;

@@ -6,6 +6,7 @@
 use super::changed::{Key, Taken};
 use super::file::Line;
 use super::store::{KeepValues, Store};
+use crate::error::Result;
 
 impl Store {
     /// What had changed in a table was looked at again and is equal. Durable.
@@ -50,28 +51,40 @@ impl Store {
 
     /// Writes what has changed into the state file. Durable: what it is known from may be
     /// dropped afterwards.
-    pub fn save_changed(&self) {
+    ///
+    /// # Errors
+    /// 58030: it may not be dropped.
+    pub fn save_changed(&self) -> Result<()> {
         let mut inner = self.inner.lock();
         let unsaved = inner.changed.unsaved();
-        let last = unsaved.len();
+        let names: Vec<String> = unsaved.iter().map(|(table, _)| table.clone()).collect();
         for (n, (table, scope)) in unsaved.into_iter().enumerate() {
             let Some(scope) = inner.kept(Some(scope)) else { continue };
             let line = Line::Changed { v: Line::VERSION, table, scope };
-            inner.append(&line, n + 1 == last);
+            if let Err(error) = inner.try_append(&line, n + 1 == names.len()) {
+                names.iter().for_each(|table| inner.changed.not_saved(table));
+                return Err(error);
+            }
         }
+        Ok(())
     }
 
     /// SQLite begins to follow PostgreSQL, or has ended to: in between, a crash leaves it unknown
     /// what has changed.
-    pub fn following(&self, now: bool) {
+    ///
+    /// # Errors
+    /// 58030: nothing may be followed; or, when it has ended, every table counts as changed after
+    /// the next start.
+    pub fn following(&self, now: bool) -> Result<()> {
         if !now {
-            self.save_changed();
+            self.save_changed()?;
         }
         let mut inner = self.inner.lock();
         if inner.following != now {
+            inner.try_append(&Line::Following { v: Line::VERSION, ended: !now }, true)?;
             inner.following = now;
-            inner.append(&Line::Following { v: Line::VERSION, ended: !now }, true);
         }
+        Ok(())
     }
 
     /// Whether values may be shown and kept.
@@ -101,7 +114,7 @@ mod tests {
         let store = Store::open(&file, 100, KeepValues::Full).unwrap();
         note(&store, "t", 1);
         note(&store, "u", 1);
-        store.save_changed();
+        store.save_changed().unwrap();
         let taken = store.take_changed("t");
         note(&store, "t", 2);
         store.verify_done("t", clean(), &taken);
@@ -111,7 +124,7 @@ mod tests {
         assert_eq!(store.changed_size("u"), (1, false));
         store.checked(&store.take_changed("u"));
         assert_eq!(store.changed_tables(), ["t"]);
-        store.following(true);
+        store.following(true).unwrap();
         drop(store);
         // It ended without leave: nobody knows what was followed.
         let store = Store::open(&file, 100, KeepValues::Full).unwrap();
@@ -124,7 +137,7 @@ mod tests {
         let file = folder.path().join("app.db");
         let store = Store::open(&file, 100, KeepValues::None).unwrap();
         store.note_changed([("t".to_owned(), Some(vec![Part::Text("secret".to_owned())]))]);
-        store.save_changed();
+        store.save_changed().unwrap();
         assert!(!std::fs::read_to_string(store.path()).unwrap().contains("secret"));
         drop(store);
         let store = Store::open(&file, 100, KeepValues::None).unwrap();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use metrics::{counter, gauge};
@@ -11,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::changed::{Changed, Scope, Taken};
-use super::file::{Line, StateFile};
+use super::file::{Line, StateFile, io_error};
+use super::foreign::{Foreign, Left};
 use super::group::{Accept, Group, GroupState, Sample, Severity, class_severity};
 use super::rules::{self, Rule};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::telemetry::names;
 
 /// Samples kept of a group; later occurrences are counted.
@@ -76,6 +76,8 @@ pub(super) struct Inner {
     keeps_keys: bool,
     /// SQLite follows PostgreSQL: after a crash it is not known what it has followed.
     pub(super) following: bool,
+    pub(super) foreign: Foreign,
+    pub(super) left: Left,
     witness: (u64, u64),
     switches: Vec<(String, u64, String)>,
     began: Option<Timestamp>,
@@ -90,7 +92,6 @@ pub struct Store {
     keep: usize,
     pub(super) keep_values: KeepValues,
     rules: Vec<Rule>,
-    foreign: AtomicU64,
 }
 
 impl Store {
@@ -101,7 +102,7 @@ impl Store {
         let mut name = sqlite_file.as_os_str().to_owned();
         name.push("-crossfade.jsonl");
         let path = PathBuf::from(name);
-        let (file, lines) = StateFile::open(&path).map_err(io_error)?;
+        let (file, lines) = StateFile::open(&path)?;
         let mut inner = Inner {
             file,
             appended: 0,
@@ -112,6 +113,8 @@ impl Store {
             changed: Changed::default(),
             keeps_keys: keep_values == KeepValues::Full,
             following: false,
+            foreign: Foreign::default(),
+            left: Left::default(),
             witness: (0, 0),
             switches: Vec::new(),
             began: None,
@@ -124,14 +127,7 @@ impl Store {
         if inner.following {
             inner.distrust();
         }
-        let store = Self {
-            inner: Mutex::new(inner),
-            path,
-            keep,
-            keep_values,
-            rules: Vec::new(),
-            foreign: AtomicU64::new(0),
-        };
+        let store = Self { inner: Mutex::new(inner), path, keep, keep_values, rules: Vec::new() };
         store.inner.lock().compact()?;
         store.publish();
         Ok(store)
@@ -284,16 +280,6 @@ impl Store {
         counting.filter_map(|g| g.last_at.parse().ok()).max().or(inner.began)
     }
 
-    /// Foreign commits on the SQLite file that the last verify of every table has covered.
-    pub fn foreign_writes_verified(&self) -> u64 {
-        self.foreign.load(Ordering::Acquire)
-    }
-
-    /// Notes how many foreign commits were seen when a verify of every table began.
-    pub fn cover_foreign_writes(&self, seen: u64) {
-        self.foreign.store(seen, Ordering::Release);
-    }
-
     /// Notes what verify has proven of a table. Durable. `taken` is what had changed in it
     /// before the cut: when the table is clean that needs no other look.
     pub fn verify_done(&self, table: &str, mut result: TableVerified, taken: &Taken) {
@@ -311,12 +297,15 @@ impl Store {
         inner.verified.insert(table.to_owned(), result);
     }
 
-    /// Forgets what was verified: the shadow was copied anew or written by somebody else.
-    pub fn verify_reset(&self) {
+    /// Forgets what was verified: the shadow is copied anew.
+    ///
+    /// # Errors
+    /// 58030: after a restart it would count again.
+    pub fn verify_reset(&self) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.verified.clear();
         inner.changed.clear();
-        inner.append(&Line::VerifyReset { v: Line::VERSION }, true);
+        inner.try_append(&Line::VerifyReset { v: Line::VERSION }, true)
     }
 
     /// What verify has proven, by table.
@@ -483,6 +472,8 @@ impl Inner {
                 self.verified.clear();
                 self.changed.clear();
             }
+            Line::Foreign { open, .. } => self.foreign.replay(open),
+            Line::Left { ended, mark, .. } => self.left = Left::replay(ended, mark),
             Line::Witness { attempted, served, .. } => self.witness = (attempted, served),
             Line::Switch { kind, pause_ms, at, .. } => self.switches.push((kind, pause_ms, at)),
             Line::Began { at, .. } => self.began = at.parse().ok(),
@@ -528,13 +519,22 @@ impl Inner {
 
     /// Appends; a state file that cannot be written is logged, never an error of the caller.
     pub(super) fn append(&mut self, line: &Line, durable: bool) {
-        self.appended += 1;
-        let written = self.file.append(line, durable);
-        let compacted =
-            if self.appended > LINES_BEFORE_COMPACTION { self.compact() } else { Ok(()) };
-        if let Err(error) = written.map_err(io_error).and(compacted) {
+        if let Err(error) = self.try_append(line, durable) {
             tracing::error!(%error, "the state file cannot be written");
         }
+    }
+
+    /// Appends what somebody depends on.
+    pub(super) fn try_append(&mut self, line: &Line, durable: bool) -> Result<()> {
+        self.appended += 1;
+        self.file.append(line, durable).map_err(io_error)?;
+        if self.appended > LINES_BEFORE_COMPACTION
+            && let Err(error) = self.compact()
+        {
+            // The longer file says the same.
+            tracing::error!(%error, "the state file cannot be written anew");
+        }
+        Ok(())
     }
 
     fn compact(&mut self) -> Result<()> {
@@ -558,6 +558,10 @@ impl Inner {
             lines.push(Line::Began { v, at: began.to_string() });
         }
         lines.push(Line::Salt { v, salt: self.salt });
+        if self.foreign.open() > 0 {
+            lines.push(self.foreign.line());
+        }
+        lines.push(self.left.line());
         let (attempted, served) = self.witness;
         lines.push(Line::Witness { v, attempted, served });
         let keep_from = self.switches.len().saturating_sub(100);
@@ -591,14 +595,6 @@ impl Group {
 
 fn now() -> String {
     Timestamp::now().to_string()
-}
-
-fn io_error(error: std::io::Error) -> Error {
-    Error::new(
-        crate::error::Culprit::Proxy,
-        crate::error::state::IO_ERROR,
-        format!("could not use the state file: {error}"),
-    )
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl From<Error> for Ended {
 /// One connection's life.
 async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), Ended> {
     let control = Control::connect(&shared.connector).await?;
-    if !control.lock().await? {
+    if !control.lock(Duration::ZERO).await? {
         return Err(Ended::Locked);
     }
     let stored = control.stored().await?;
@@ -230,6 +230,17 @@ fn publish(shared: &Shared, at: Position, committed_at_us: Option<i64>) {
     shared.applied.send_replace(at);
 }
 
+/// The journal is where it is known from what has changed: it is not trimmed before that is saved.
+async fn trim(shared: &Shared, below: Position) -> Result<()> {
+    if let Err(error) = shared.store.save_changed() {
+        tracing::error!(%error, "the journal is not trimmed: what has changed is not saved");
+        return Ok(());
+    }
+    shared.journal.trim(below).await?;
+    shared.live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
+    Ok(())
+}
+
 /// Trims the journal below what PostgreSQL has flushed: with synchronous_commit off a position
 /// that was read back may still be lost when the server crashes.
 #[derive(Default)]
@@ -248,11 +259,7 @@ impl Trim {
             return Ok(());
         }
         self.last = Some(Instant::now());
-        // The journal is where it is known from what has changed.
-        shared.store.save_changed();
-        shared.journal.trim(at.next()).await?;
-        shared.live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
-        Ok(())
+        trim(shared, at.next()).await
     }
 
     async fn step(&mut self, shared: &Shared, control: &Control, at: Position) -> Result<()> {
@@ -275,10 +282,7 @@ impl Trim {
         {
             // The last record stays, for whoever looks at it, unless its room is needed.
             let below = if pressed { position.next() } else { position };
-            // The journal is where it is known from what has changed.
-            shared.store.save_changed();
-            shared.journal.trim(below).await?;
-            shared.live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
+            trim(shared, below).await?;
             self.waiting = None;
         }
         if self.waiting.is_none() {

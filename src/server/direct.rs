@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::engine::HELD;
 use crate::config::Config;
 use crate::control::{
     BoxFuture, Command, Engine, Gate, Outcome, Progress, SessionInfo, StatementList, Status,
     TableInfo, VerifiedInfo,
 };
-use crate::cutover::gate::{GateState, Route};
 use crate::divergence::{Accept, Group};
 use crate::session::{Doing, Shared};
 
@@ -30,9 +30,11 @@ impl Direct {
 impl Engine for Direct {
     fn status(&self) -> BoxFuture<'_, Status> {
         Box::pin(async {
+            let held = self.shared.gate.is_held();
             Status {
                 phase: "direct".into(),
-                health: "ok".into(),
+                health: if held { "stalled" } else { "ok" }.into(),
+                reason: held.then(|| HELD.to_owned()),
                 primary: "sqlite".into(),
                 epoch: 1,
                 position: self.shared.sqlite.position().0,
@@ -107,11 +109,11 @@ impl Engine for Direct {
         Box::pin(async move {
             match command {
                 Command::Pause => {
-                    self.shared.gate.set(GateState::Closed);
+                    self.shared.gate.hold(true);
                     Outcome::Done("new statements wait".into())
                 }
                 Command::Resume => {
-                    self.shared.gate.set(GateState::Open(Route::Sqlite(1)));
+                    self.shared.gate.hold(false);
                     Outcome::Done("statements go on".into())
                 }
                 _ => Outcome::Refused(

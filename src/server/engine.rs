@@ -21,6 +21,9 @@ use crate::session::Shared;
 use crate::telemetry::Live;
 use crate::verify;
 
+/// What status says while an operator holds the gate.
+pub(super) const HELD: &str = "paused by an operator: new statements wait until crossfade resume";
+
 /// One pair.
 pub(super) struct Pair {
     pub(super) config: Arc<Config>,
@@ -47,6 +50,9 @@ impl Pair {
     fn health(&self, phase: Phase) -> (&'static str, Option<String>) {
         if let GateState::Paused(reason) = self.shared.gate.state() {
             return ("stalled", self.switch.trouble().or_else(|| Some(reason.to_owned())));
+        }
+        if self.shared.gate.is_held() {
+            return ("stalled", Some(HELD.to_owned()));
         }
         if let Some(trouble) = self.switch.trouble() {
             return ("degraded", Some(trouble));
@@ -139,13 +145,16 @@ impl Pair {
             Command::Rollback(options) => self.rollback(options, progress).await,
             Command::Complete(options) => self.complete(options, progress).await,
             Command::Pause => {
-                self.shared.gate.set(GateState::Closed);
+                self.shared.gate.hold(true);
                 Outcome::Done("new statements wait".to_owned())
             }
-            Command::Resume => match self.switch.recover().await {
-                Ok(_) => Outcome::Done("statements go on".to_owned()),
-                Err(error) => Outcome::Failed(error),
-            },
+            Command::Resume => {
+                self.shared.gate.hold(false);
+                match self.switch.look_again().await {
+                    Ok(()) => Outcome::Done("statements go on".to_owned()),
+                    Err(error) => Outcome::Failed(error),
+                }
+            }
             Command::Reload => Outcome::Refused(
                 "no key can be reloaded while running".to_owned(),
                 Some("Restart the proxy: clients reconnect, nothing is lost.".to_owned()),
@@ -201,7 +210,10 @@ impl Pair {
         if options.dry_run {
             return Outcome::Done("verify only reads: run it without --dry-run".to_owned());
         }
-        let foreign = self.shared.sqlite.foreign_writes();
+        let foreign = match self.switch.look_for_foreign_writer().await {
+            Ok(_) => self.store.foreign_total(),
+            Err(error) => return Outcome::Failed(error),
+        };
         let told = progress.clone();
         let tell = move |text: String, detail: String| told.step(text, detail);
         let mirror = self.switch.mirror();
@@ -213,7 +225,7 @@ impl Pair {
                     reports.iter().filter(|r| !r.is_clean()).map(|r| r.table.as_str()).collect();
                 if bad.is_empty() {
                     if options.tables.is_empty() {
-                        self.store.cover_foreign_writes(foreign);
+                        self.store.cover_foreign(foreign);
                     }
                     // Verify is when an operator gets ready: the path back is proven too.
                     let probed = self.switch.probe_way_back().await;

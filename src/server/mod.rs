@@ -102,7 +102,7 @@ async fn serve(config: Config) -> Result<u8> {
     let config = Arc::new(config);
     let metrics = listen::recorder();
     let (shared, journal) = start::open(&config, &stop).await?;
-    let (shared, engine) = pair::build(&config, shared, journal, &stop).await?;
+    let (shared, engine, store) = pair::build(&config, shared, journal, &stop).await?;
     let control = Control::new(engine);
     let server = listen::front(&config, &shared, &stop)?;
     let listeners = listen::bind(&config).await?;
@@ -129,10 +129,13 @@ async fn serve(config: Config) -> Result<u8> {
     tracing::info!("stopping: no new clients; sessions end after their transaction");
     stop.cancel();
     drain(&server, &shared, &mut terminate, &mut interrupt).await;
-    if server.sessions() == 0
-        && let Err(error) = start::settle(&shared).await
-    {
-        tracing::warn!(%error, "sequence counters were not written; some values are skipped");
+    if server.sessions() == 0 {
+        if let Err(error) = start::settle(&shared).await {
+            tracing::warn!(%error, "sequence counters were not written; some values are skipped");
+        }
+        if let Some(store) = store {
+            start::leave(&shared, &store).await;
+        }
     }
     Ok(code)
 }

@@ -30,7 +30,8 @@ use crate::telemetry::Live;
 /// How often both sides are looked at again while nobody can be served.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// The engine for this configuration, and the sessions' handles with everything wired in.
+/// The engine for this configuration, the sessions' handles with everything wired in, and the
+/// state file where there is a shadow.
 ///
 /// # Errors
 /// SQLite's own, F0000 for files that cannot be read.
@@ -39,11 +40,11 @@ pub(super) async fn build(
     mut shared: Shared,
     journal: Journal,
     stop: &CancellationToken,
-) -> Result<(Arc<Shared>, Arc<dyn Engine>)> {
+) -> Result<(Arc<Shared>, Arc<dyn Engine>, Option<Arc<Store>>)> {
     let Some(endpoint) = config.control_endpoint.as_ref().or(config.endpoint.as_ref()) else {
         let shared = Arc::new(shared);
         let engine = Direct::new(Arc::clone(config), Arc::clone(&shared), stop.clone());
-        return Ok((shared, Arc::new(engine)));
+        return Ok((shared, Arc::new(engine), None));
     };
     no_large_objects(&shared).await?;
     let connector = connector(config, endpoint, Culprit::Shadow)?;
@@ -55,6 +56,11 @@ pub(super) async fn build(
     };
     let store = Store::open(shared.sqlite.path(), keep, keep_values)?.with_rules(rules(config));
     let store = Arc::new(store);
+    if store.arrive(shared.sqlite.found())? {
+        tracing::warn!(
+            "the SQLite file is not as the proxy left it: somebody else may have written it"
+        );
+    }
     let live = Arc::new(Live::default());
     let settings = settings(config);
     let row_limit = settings.row_limit;
@@ -105,12 +111,12 @@ pub(super) async fn build(
         config: Arc::clone(config),
         shared: Arc::clone(&shared),
         switch,
-        store,
+        store: Arc::clone(&store),
         live,
         limits: gate_limits(config),
         stop: stop.clone(),
     };
-    Ok((shared, Arc::new(pair)))
+    Ok((shared, Arc::new(pair), Some(store)))
 }
 
 /// Large objects stand in no journal: a shadow would never see them.
@@ -135,6 +141,7 @@ async fn settle(switch: Arc<Switch>, stop: CancellationToken) {
             () = switch.doubted() => {}
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
+        switch.note_foreign_writes();
         if let Err(error) = switch.follow_mirror().await {
             tracing::error!(%error, "the end of mirroring could not be noted; trying again");
         }

@@ -10,6 +10,7 @@ use crate::backend::sqlite::catalog::{Side, prepare};
 use crate::backend::sqlite::{self, Install, Sqlite, errors, functions, system};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, TempStore};
+use crate::divergence::Store;
 use crate::error::{Error, Result};
 use crate::journal::Journal;
 use crate::session::Shared;
@@ -82,6 +83,20 @@ pub(super) async fn settle(shared: &Shared) -> Result<()> {
         writer.commit()
     })?;
     Ok(())
+}
+
+/// Leaves the file so that it is known again when nobody writes it before the next start.
+pub(super) async fn leave(shared: &Shared, store: &Store) {
+    let left = shared.sqlite.leave().await;
+    // Those that were noticed last.
+    store.note_foreign(shared.sqlite.foreign_writes());
+    match left {
+        Ok(found) => store.leave(found.as_ref()),
+        Err(error) => {
+            store.leave(None);
+            tracing::warn!(%error, "the SQLite file's log could not be copied back");
+        }
+    }
 }
 
 fn options(config: &Config) -> Result<sqlite::Options> {

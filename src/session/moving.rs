@@ -59,7 +59,7 @@ impl Session {
         let gate = Arc::clone(&self.shared.gate);
         let pass = match gate.state() {
             // The usual case waits for nothing.
-            GateState::Open(_) => gate.pass(Wish::Read, GATE_WAIT).await?,
+            GateState::Open(_) if !gate.is_held() => gate.pass(Wish::Read, GATE_WAIT).await?,
             _ => self.wait_for(async move { gate.pass(Wish::Read, GATE_WAIT).await }).await?,
         };
         if let Route::Postgres(_) = pass.route() {

@@ -5,6 +5,7 @@
 //! Start at [`Control::connect`].
 
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, Row};
 
@@ -59,6 +60,16 @@ fn set<'a>(how: &str, settings: impl Iterator<Item = (&'a str, &'a str)>) -> Str
 /// Key of the advisory lock that one proxy of a pair holds.
 const LOCK: i64 = 0x63_726f_7373_6661;
 
+/// Pause before the lock is tried again while a connection of this process still has it.
+const LOCK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A holder whose host died, or whose client died in the middle of a long statement, must not
+/// keep the lock: PostgreSQL asks for it (a server that cannot goes without).
+const LIVENESS: &str = "\
+SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+DO $crossfade$ BEGIN PERFORM set_config('client_connection_check_interval', '1s', false);
+EXCEPTION WHEN OTHERS THEN NULL; END $crossfade$";
+
 /// Name shown in pg_stat_activity. The fence spares back ends of exactly this name, so it is
 /// one that no client has by chance or by habit: it is this process's own.
 pub fn application_name() -> &'static str {
@@ -73,9 +84,22 @@ pub struct Control {
     connector: Connector,
 }
 
-/// What PostgreSQL durably knows.
+/// Who holds the lock of the pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Nobody.
+    Nobody,
+    /// A connection of this process.
+    Us,
+    /// Another proxy, alive or not noticed to be dead.
+    Another,
+}
+
+/// What PostgreSQL durably knows, and who holds the lock while it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
+    /// Who holds the lock of this pair.
+    pub holder: Holder,
     /// `system_identifier`.
     pub system: u64,
     /// Timeline.
@@ -162,17 +186,32 @@ impl Control {
         self.batch(SCHEMA).await
     }
 
-    /// Takes the lock of this pair for the connection's life; false when another proxy has it.
+    /// Takes the lock of this pair for the connection's life; false when somebody has it until
+    /// `patience` has passed: a connection of this process may need a moment to end.
     ///
     /// # Errors
     /// What PostgreSQL said.
-    pub async fn lock(&self) -> Result<bool> {
-        let row = self
-            .client
-            .query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK])
-            .await
-            .map_err(|e| self.error(&e))?;
-        Ok(row.get(0))
+    pub async fn lock(&self, patience: Duration) -> Result<bool> {
+        self.batch(LIVENESS).await?;
+        let until = Instant::now() + patience;
+        loop {
+            let tried = self.client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await;
+            if tried.map_err(|e| self.error(&e))?.get(0) {
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOCK_AGAIN).await;
+        }
+    }
+
+    /// Gives the lock back.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn unlock(&self) -> Result<()> {
+        self.batch("SELECT pg_advisory_unlock_all()").await
     }
 
     /// Reads what PostgreSQL durably knows; None when schema `crossfade` is not there.
@@ -184,15 +223,25 @@ impl Control {
         if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
             return Ok(None);
         }
+        let sql = format!(
+            "SELECT s.lineage, s.position, s.hash, s.fenced, \
+             (SELECT system_identifier FROM pg_control_system()), \
+             (SELECT timeline_id FROM pg_control_checkpoint()), \
+             coalesce((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+              ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint, 0), \
+             (SELECT bool_or(a.application_name <> '{name}') \
+              FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+              WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+              AND l.database = (SELECT oid FROM pg_database \
+                                WHERE datname = current_database()) \
+              AND l.classid = {high} AND l.objid = {low}) \
+             FROM crossfade.state s",
+            name = application_name(),
+            high = LOCK >> 32,
+            low = LOCK & 0xffff_ffff,
+        );
         let (state, epochs) = tokio::try_join!(
-            self.rows(
-                "SELECT s.lineage, s.position, s.hash, s.fenced, \
-                 (SELECT system_identifier FROM pg_control_system()), \
-                 (SELECT timeline_id FROM pg_control_checkpoint()), \
-                 coalesce((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
-                  ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint, 0) \
-                 FROM crossfade.state s"
-            ),
+            self.rows(&sql),
             self.rows("SELECT epoch, record FROM crossfade.epochs ORDER BY epoch"),
         )?;
         let row = state.first().ok_or_else(|| damaged("crossfade.state is empty"))?;
@@ -203,6 +252,11 @@ impl Control {
         let fixed_id =
             |bytes: Vec<u8>| bytes.try_into().map_err(|_| damaged("the stored lineage is damaged"));
         Ok(Some(Stored {
+            holder: match row.get::<_, Option<bool>>(7) {
+                None => Holder::Nobody,
+                Some(false) => Holder::Us,
+                Some(true) => Holder::Another,
+            },
             // The identifier is a 64-bit pattern shown as a signed number.
             system: row.get::<_, i64>(4) as u64,
             timeline: u32::try_from(row.get::<_, i32>(5)).unwrap_or(0),

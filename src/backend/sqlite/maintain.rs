@@ -95,7 +95,7 @@ impl Core {
     /// Completes the copy of the WAL and cuts it, so that the next write starts it anew. In the
     /// writer's turn, on the writer's own connection: the same by another connection would look
     /// like a foreign write.
-    fn cut_wal(&self, patience: Duration) -> Result<()> {
+    pub(super) fn cut_wal(&self, patience: Duration) -> Result<()> {
         let slot = self.writer.lock();
         let Some(conn) = &*slot else { return Ok(()) };
         let until = Instant::now() + patience;

@@ -28,6 +28,7 @@ pub mod draws;
 mod durable;
 pub mod errors;
 pub mod events;
+mod found;
 pub mod functions;
 mod hooks;
 pub mod inspect;
@@ -46,6 +47,7 @@ pub mod violation;
 mod writer;
 
 pub use connection::{Connection, Interrupter, owned};
+pub use found::Found;
 pub use hooks::is_internal;
 pub use pool::Reader;
 pub use raw::{Failure, Statement};
@@ -59,6 +61,8 @@ use lock::FileLock;
 use pool::Pool;
 use queue::Queue;
 
+/// How long the last readers may keep the log from being copied back at a stop.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 /// Catalogs kept for reading old records by their own shape.
 const CATALOGS_MAX: usize = 256;
 
@@ -135,6 +139,9 @@ pub(super) struct Core {
     options: Options,
     path: PathBuf,
     opened: Opened,
+    found: Option<Found>,
+    /// Nothing is written any more.
+    left: AtomicBool,
     install: Arc<Install>,
     map: Arc<RwLock<Arc<MapError>>>,
     catalog: RwLock<Arc<Catalog>>,
@@ -175,7 +182,8 @@ impl Sqlite {
     pub fn open(options: Options, install: Arc<Install>) -> Result<Self> {
         let path = resolved(&options.path)?;
         let lock = Arc::new(FileLock::take(&path)?);
-        let created = !path.exists();
+        let found = Found::of(&path);
+        let created = found.is_none();
         let switched_to_wal = enter_wal(&path, options.busy_timeout)?;
         let map: Arc<RwLock<Arc<MapError>>> = Arc::new(RwLock::new(Arc::new(codes::plain)));
         let keeper = connect(&path, &options, Purpose::Own, &install, &map, &lock)?;
@@ -197,6 +205,8 @@ impl Sqlite {
             options,
             path,
             opened: Opened { created, switched_to_wal },
+            found,
+            left: AtomicBool::new(false),
             install,
             map,
             catalog: RwLock::default(),
@@ -224,6 +234,23 @@ impl Sqlite {
     /// What opening the file changed.
     pub fn opened(&self) -> Opened {
         self.0.opened
+    }
+
+    /// The file as it was before anything of this process touched it; None when it was made.
+    pub fn found(&self) -> Option<Found> {
+        self.0.found
+    }
+
+    /// Copies the log back and writes no more: every later turn is refused. The file as it is
+    /// left, unless somebody who still reads keeps the log.
+    pub async fn leave(&self) -> Result<Option<Found>> {
+        let turn = self.turn(None).await?;
+        self.0.look_for_foreign_writer()?;
+        self.0.left.store(true, Ordering::Release);
+        let cut = blocking(|| self.0.cut_wal(LEAVE_PATIENCE));
+        drop(turn);
+        cut?;
+        Ok(Found::of(&self.0.path).filter(|found| found.wal_bytes == Some(0)))
     }
 
     /// The file, without symbolic links.
@@ -264,6 +291,14 @@ impl Sqlite {
     }
 
     async fn turn(&self, deadline: Option<Instant>) -> Result<queue::Turn> {
+        let turn = self.any_turn(deadline).await?;
+        match self.0.left.load(Ordering::Acquire) {
+            true => Err(Error::client(state::ADMIN_SHUTDOWN, "the proxy is stopping")),
+            false => Ok(turn),
+        }
+    }
+
+    async fn any_turn(&self, deadline: Option<Instant>) -> Result<queue::Turn> {
         if let Some(turn) = self.0.queue.try_acquire() {
             return Ok(turn);
         }

@@ -311,7 +311,10 @@ impl Follower {
     async fn trim(&self) -> Result<(), Ended> {
         let last = self.sqlite.durable();
         if self.journal.first(&self.conn)? < last {
-            self.store.save_changed();
+            if let Err(error) = self.store.save_changed() {
+                tracing::error!(%error, "the journal is not trimmed: what has changed is not saved");
+                return Ok(());
+            }
             self.journal.trim(last).await?;
         }
         Ok(())

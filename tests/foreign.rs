@@ -1,0 +1,92 @@
+//! Foreign programs that write the SQLite file: a promote waits for a verify, also when the proxy
+//! was started again since, or did not run.
+
+use std::path::Path;
+
+use crate::common::{Journey, Pg, eventually};
+
+const TABLE: &str = "CREATE TABLE note (id integer PRIMARY KEY, body text)";
+
+fn mirrored(file: &Path) -> Journey {
+    let journey = Journey::start(file, Pg::shared(), &[]);
+    journey.proxy.sql(TABLE);
+    journey.proxy.sql("INSERT INTO note VALUES (1, 'a'), (2, 'b')");
+    journey.mirror();
+    journey
+}
+
+/// Runs SQL as a foreign program does.
+fn foreign(file: &Path, sql: &str) {
+    rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+}
+
+fn holds(journey: &Journey) -> bool {
+    let gates = journey.get("/api/v1/gates");
+    let mut gates = gates["gates"].as_array().unwrap().iter();
+    gates.find(|g| g["name"] == "foreign_writer").unwrap()["ok"] == true
+}
+
+fn assert_refused(journey: &Journey) {
+    let (code, _, stderr) = journey.promote_once();
+    assert!(code == 4 && stderr.contains("foreign_writer"), "{code} {stderr}");
+}
+
+#[test]
+fn a_restart_does_not_forget_a_foreign_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let mut journey = mirrored(&file);
+    assert!(holds(&journey));
+    foreign(&file, "UPDATE note SET body = 'foreign' WHERE id = 1");
+    eventually("it is noticed", || !holds(&journey));
+    journey.restart_with(&[]);
+    assert!(!holds(&journey), "forgotten by a crash");
+    assert_eq!(journey.proxy.terminate(), Some(0));
+    journey.restart_with(&[]);
+    journey.level();
+    assert_refused(&journey);
+    // A verify that finds it does not make it good, one that finds nothing does.
+    let (code, ..) = journey.order(&["verify"]);
+    assert_eq!(code, 1);
+    assert_refused(&journey);
+    journey.done(&["repair"]);
+    journey.done(&["verify"]);
+    journey.restart_with(&[]);
+    journey.level();
+    assert!(holds(&journey), "{}", journey.proxy.log());
+    journey.promote();
+    assert_eq!(journey.proxy.sql("SELECT body FROM note WHERE id = 1"), "foreign");
+}
+
+#[test]
+fn a_write_while_the_proxy_was_stopped_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let mut journey = mirrored(&file);
+    assert_eq!(journey.proxy.terminate(), Some(0));
+    foreign(&file, "SELECT count(*) FROM note");
+    journey.restart_with(&[]);
+    journey.level();
+    assert!(holds(&journey), "whoever only reads is no writer");
+    journey.proxy.sql("INSERT INTO note VALUES (3, 'c')");
+    // Killed and started again by nobody else: nothing to say.
+    journey.restart_with(&[]);
+    journey.level();
+    assert!(holds(&journey), "{}", journey.proxy.log());
+    assert_eq!(journey.proxy.terminate(), Some(0));
+    foreign(&file, "UPDATE note SET body = 'foreign' WHERE id = 1");
+    journey.restart_with(&[]);
+    journey.level();
+    assert!(!holds(&journey));
+    assert_refused(&journey);
+    journey.done(&["repair"]);
+    journey.done(&["verify"]);
+    assert!(holds(&journey));
+    // Between a crash and the next start.
+    journey.proxy.kill();
+    foreign(&file, "UPDATE note SET body = 'once more' WHERE id = 1");
+    journey.restart_with(&[]);
+    journey.level();
+    assert!(!holds(&journey));
+    assert_refused(&journey);
+}
