@@ -24,6 +24,7 @@
 //! - [`mirror`]: the applier, lanes A and B, reads at a cut
 //! - [`divergence`]: the store of proven differences, in a state file of its own
 //! - [`backfill`]: schema and rows to PostgreSQL at one cut
+//! - [`assess`]: what stands between a file and PostgreSQL; rules as data
 //! - [`verify`]: both sides compared at one cut; repair
 //! - [`cutover`]: the phase machine; recovery as a pure function
 //! - [`session`]: one client connection: statement loop, transactions, portals, COPY, cancel
@@ -39,6 +40,7 @@
 //! - [`demo`]: a sample application, its load, a throw-away PostgreSQL
 
 pub mod admin;
+pub mod assess;
 pub mod backend;
 pub mod backfill;
 pub mod cli;

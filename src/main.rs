@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         },
         Verb::Demo(args) => ExitCode::from(demo::run(args)),
         Verb::Check(args) => server::check(args),
+        Verb::Assess(args) => server::assess(args),
         Verb::Translate(args) => server::translate(args),
         verb => cli::execute(verb),
     }

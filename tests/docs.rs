@@ -66,7 +66,7 @@ const CLI_HEAD: &str = "# Command line
 
 Made from the code by `UPDATE_DOCS=1 cargo test --test it docs`; a test keeps it so.
 
-Data goes to stdout, talk to stderr. Verbs other than `run`, `check`, `translate`, `demo`,
+Data goes to stdout, talk to stderr. Verbs other than `run`, `check`, `assess`, `translate`, `demo`,
 `completions` and `version` ask the running proxy over its HTTP interface: `--admin-url`, else
 `CROSSFADE_ADMIN_URL`, else `http://127.0.0.1:9433`; the token of an interface that wants one is
 taken from `CROSSFADE_TOKEN`.
@@ -74,7 +74,7 @@ taken from `CROSSFADE_TOKEN`.
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | ran, and the answer is no: divergences are open, verify found differences |
+| 1 | ran, and the answer is no: divergences are open, verify found differences, assess found something in the way |
 | 2 | usage or configuration |
 | 3 | the proxy or a back end cannot be reached |
 | 4 | refused by a gate; nothing was changed |
@@ -102,6 +102,44 @@ fn cli_md_is_the_command_line() {
         }
     }
     generated("docs/cli.md", &text);
+}
+
+const ASSESS_HEAD: &str = "# What `crossfade assess` finds
+
+Made from the code by `UPDATE_DOCS=1 cargo test --test it docs`; a test keeps it so.
+
+`crossfade assess app.db` reads a SQLite file, never writes to it, and says what stands between it
+and PostgreSQL. The application or a proxy may have it open: without a write-ahead log no lock is
+held for longer than a few thousand rows take to read. It looks at 500,000 rows of a table at most
+(`--rows`), spread over the whole table, and for 60 seconds at most (`--time-limit`); a finding
+that does not rest on every row says so.
+
+The grade: **A** nothing to decide, **B** some decisions, **C** something must be written by hand
+or is in the way. The exit code is 1 when something is in the way of the copy.
+
+`--json` prints a report of `version` 1 whose fields are only ever added: `grade`, `blocking`,
+`file`, `looked`, `findings`, `tables`, `columns`, `estimate`, `postgres_asked`, `needs`, `ddl`,
+`next`. A finding has `id`, `title`, `severity` (`blocking`, `rewrite`, `decision`, `info`),
+`table`, `column`, `object`, `message`, `does`, `override`, `classes` (`class`, `rows`, `examples`,
+`fits`), `rows`, `examples`, `sampled`. Examples are keys of rows, never their values.
+
+What Crossfade does about a finding is in the table. For something else, write the finding's
+`override` into proxy.toml ([configuration](configuration.md#tablesname)); the proxy, the copy and
+`assess --config proxy.toml` follow it alike.
+";
+
+#[test]
+fn assess_md_is_every_rule() {
+    let mut text = ASSESS_HEAD.to_owned();
+    for (group, rules) in crossfade::assess::rules::GROUPS {
+        let head = "| id | what | asks | what Crossfade does |\n|---|---|---|---|\n";
+        let _ = write!(text, "\n## {group}\n\n{head}");
+        for rule in *rules {
+            let asks = format!("{:?}", rule.severity).to_lowercase();
+            let _ = writeln!(text, "| {} | {} | {asks} | {} |", rule.id, rule.title, rule.does);
+        }
+    }
+    generated("docs/assess.md", &text);
 }
 
 const METRICS_HEAD: &str = "# Metrics

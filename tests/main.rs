@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod assess;
 mod backfill;
 mod check;
 mod clients;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "value", "schema", "sql", "config"],
     &["failpoint", "clock", "telemetry"],
     &["wire", "backend", "journal"],
-    &["compare", "assess", "divergence", "mirror", "backfill", "verify", "cutover", "session"],
+    &["compare", "divergence", "mirror", "backfill", "assess", "verify", "cutover", "session"],
     &["control", "admin", "http", "cli"],
     &["server", "demo"],
 ];

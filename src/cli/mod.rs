@@ -3,6 +3,7 @@
 //! Owns flags, texts and exit codes of the public contract. Verbs talk to the running proxy
 //! over HTTP and never touch a back end. stdout is data, stderr is talk. Start at [`Cli`].
 
+mod assess;
 mod client;
 mod load;
 pub(crate) mod out;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use assess::{AssessArgs, html as assess_html, text as assess_text};
 pub use load::load;
 pub use render::table;
 
@@ -53,6 +55,8 @@ pub enum Verb {
     Run(RunArgs),
     /// Check the configuration and both back ends
     Check(RunArgs),
+    /// What stands between a SQLite file and PostgreSQL: findings, types, DDL, a grade
+    Assess(AssessArgs),
     /// Copy every table into PostgreSQL while traffic runs, then mirror
     Backfill(OrderArgs),
     /// How it stands

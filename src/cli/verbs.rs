@@ -40,7 +40,9 @@ pub(super) fn execute(verb: &Verb) -> u8 {
             Ok(exit::DONE)
         }
         // The assembly runs these; it does not send them here.
-        Verb::Run(_) | Verb::Check(_) | Verb::Translate(_) | Verb::Demo(_) => Ok(exit::BUG),
+        Verb::Run(_) | Verb::Check(_) | Verb::Assess(_) | Verb::Translate(_) | Verb::Demo(_) => {
+            Ok(exit::BUG)
+        }
     };
     result.unwrap_or_else(|failure| report(&failure))
 }

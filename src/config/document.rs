@@ -86,8 +86,17 @@ partition_by = \"RANGE (placed_at)\"
 
 | key | meaning |
 |---|---|
-| `columns` | PostgreSQL type by column |
+| `columns` | PostgreSQL type by column, with how the file stores it where the data does not say: `timestamptz stored as unix-seconds` |
 | `partition_by` | partitioning of the table on PostgreSQL |
+
+Forms a column can be stored in: `plain` (as Crossfade itself would), `number`, `scaled-integer`,
+`decimal-text`, `any-decimal` (numeric); `words` (boolean); `iso-text`, `unix-seconds`,
+`unix-milliseconds` (dates and moments); `microseconds`, `moment-from-1970` (interval); `hex`,
+`bytes` (uuid); `json-text` (jsonb); `mixed-text`, `mixed-bytes`. Without `stored as` the form is
+found from the data. A value that does not fit the type is never changed: reading it is XX001, and
+on PostgreSQL it is NULL and kept in `crossfade.quarantine`. An override takes effect when the proxy
+starts, as long as no PostgreSQL holds a copy. `crossfade assess` says which overrides there are to
+write.
 
 ## The users file
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, SECTIONS};
-use super::{Accept, Table, did_you_mean};
+use super::{Accept, Override, Table, did_you_mean};
 
 /// What the file says.
 #[derive(Default)]
@@ -186,9 +186,13 @@ impl Walk<'_> {
                         for (column, ty) in columns {
                             let column = column.get_ref().as_ref().to_owned();
                             match ty.get_ref() {
-                                DeValue::String(ty) => {
-                                    entry.columns.insert(column, ty.clone().into_owned());
-                                }
+                                DeValue::String(text) => match Override::parse(text) {
+                                    Ok(ty) => drop(entry.columns.insert(column, ty)),
+                                    Err(why) => self.problem(
+                                        ty.span().start,
+                                        format!("tables.{name}.columns.{column}: {why}"),
+                                    ),
+                                },
                                 _ => self.problem(ty.span().start, "a column's type is text"),
                             }
                         }

@@ -9,6 +9,7 @@ mod document;
 mod file;
 mod keys;
 mod postgres;
+mod tables;
 mod value;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub use keys::{
     Sqlite,
 };
 pub use postgres::{Endpoint, Host, PostgresUrl, Secret};
+pub use tables::{Override, Table};
 pub use value::{
     Address, Addresses, AuthMethod, Bytes, CompareReads, Durability, KeepValues, LogFormat,
     MirrorMode, PoolMode, Positive, Ratio, SslMode, TempStore, Value, Version, WhenFull,
@@ -118,15 +120,6 @@ impl Accept {
     fn is_unbounded(&self) -> bool {
         [&self.class, &self.fingerprint, &self.table, &self.column].iter().all(|c| c.is_none())
     }
-}
-
-/// Overrides for one table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
-    /// PostgreSQL type by column, for tables that exist in the file already.
-    pub columns: BTreeMap<String, String>,
-    /// Partitioning on PostgreSQL, as in `RANGE (created_at)`.
-    pub partition_by: Option<String>,
 }
 
 /// What the configuration is made from.

@@ -90,7 +90,7 @@ fn lists_rules_and_tables_are_read() {
     assert_eq!(socket, Some(PathBuf::from("/run/crossfade/.s.PGSQL.7000")));
     assert_eq!(config.accept[0].class.as_deref(), Some("order"));
     assert_eq!(config.accept[0].expires.as_deref(), Some("2030-01-31"));
-    assert_eq!(config.tables["my orders"].columns["price"], "numeric(12,2)");
+    assert_eq!(config.tables["my orders"].columns["price"].text, "numeric(12,2)");
 }
 
 #[test]

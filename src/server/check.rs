@@ -265,7 +265,7 @@ fn postgres(config: &Config, findings: &mut Findings) {
     });
 }
 
-async fn connect(config: &Config, endpoint: &Endpoint) -> Result<(Connector, Client)> {
+pub(super) async fn connect(config: &Config, endpoint: &Endpoint) -> Result<(Connector, Client)> {
     let connector = pair::connector(config, endpoint, Culprit::Primary)?;
     let (client, driver) = connector.client("crossfade check").await?;
     tokio::spawn(async move {
@@ -277,7 +277,7 @@ async fn connect(config: &Config, endpoint: &Endpoint) -> Result<(Connector, Cli
 }
 
 /// What decides whether this PostgreSQL can follow and lead; one row.
-const FACTS: &str = "\
+pub(super) const FACTS: &str = "\
 SELECT current_setting('server_version'), current_setting('server_version_num')::int, \
  pg_is_in_recovery(), current_setting('server_encoding'), current_setting('wal_level'), \
  r.rolsuper, r.rolreplication, \

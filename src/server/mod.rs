@@ -4,6 +4,7 @@
 //! interface; then the addresses are printed. Stop: no new clients, sessions end after
 //! their transaction, then the rest is told to go. Start at [`run`].
 
+mod assess;
 mod check;
 mod clients;
 mod direct;
@@ -16,6 +17,7 @@ mod start;
 mod translate;
 mod watcher;
 
+pub use assess::assess;
 pub use check::check;
 pub use translate::translate;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::meter::Meter;
-use crate::backend::sqlite::catalog::{Side, prepare};
+use crate::backend::sqlite::adopt::Planning;
+use crate::backend::sqlite::catalog::{Side, prepare_with};
 use crate::backend::sqlite::{self, Install, Sqlite, errors, functions, system};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, TempStore};
@@ -38,7 +39,12 @@ pub(super) async fn open(config: &Config, stop: &CancellationToken) -> Result<(S
         tracing::info!(path = %sqlite.path().display(), "switched the SQLite file to WAL mode");
     }
     let journal = Journal::open(&sqlite, clock.clone()).await?;
-    let side = catalog(&sqlite, &state).await?;
+    let planning = Planning {
+        tables: config.tables.clone(),
+        attached: journal.lineage().is_some(),
+        ..Planning::default()
+    };
+    let side = catalog(&sqlite, &state, &planning).await?;
     let mut shared = Shared::new(sqlite, state, side, clock);
     shared.version = version(config);
     shared.database.clone_from(&config.listen.database);
@@ -50,10 +56,14 @@ pub(super) async fn open(config: &Config, stop: &CancellationToken) -> Result<(S
 }
 
 /// Loads the catalog of the file, taking over tables that are not recorded yet.
-async fn catalog(sqlite: &Sqlite, state: &Arc<system::State>) -> Result<Arc<Side>> {
+async fn catalog(
+    sqlite: &Sqlite,
+    state: &Arc<system::State>,
+    planning: &Planning,
+) -> Result<Arc<Side>> {
     let writer = sqlite.writer(None).await?;
     let prepared = tokio::task::block_in_place(|| {
-        let prepared = prepare(&writer)?;
+        let prepared = prepare_with(&writer, planning)?;
         writer.commit()?;
         Ok::<_, Error>(prepared)
     })?;

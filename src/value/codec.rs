@@ -29,6 +29,8 @@ pub enum Codec {
     UnixMillis,
     /// interval as microseconds in an INTEGER (Django's DurationField).
     IntervalMicros,
+    /// interval as the moment it leads to from 1970 on, as text (SQLAlchemy's Interval).
+    IntervalEpoch,
     /// uuid as 32 hexadecimal digits (Django's char(32)).
     UuidHex,
     /// uuid as a 16-byte BLOB.
@@ -38,6 +40,8 @@ pub enum Codec {
     BytesLoose,
     /// text column in which a foreign program also stored numbers: SQLite's text form of them.
     TextLoose,
+    /// jsonb as JSON text in whatever form a foreign program writes it.
+    JsonLoose,
 }
 
 impl Codec {
@@ -104,7 +108,11 @@ impl Codec {
             Self::NumericText | Self::NumericAny | Self::UuidHex => "TEXT",
             Self::UuidBlob | Self::BytesLoose => "BLOB",
             Self::UnixSeconds => "NUMERIC",
-            Self::BoolLoose | Self::DateTimeLoose | Self::TextLoose => "TEXT",
+            Self::BoolLoose
+            | Self::DateTimeLoose
+            | Self::IntervalEpoch
+            | Self::TextLoose
+            | Self::JsonLoose => "TEXT",
             Self::Identity => match ty.oid {
                 oid::BOOL
                 | oid::INT2
@@ -121,4 +129,63 @@ impl Codec {
             },
         }
     }
+
+    /// Its name in configuration and reports.
+    pub fn word(self) -> &'static str {
+        WORDS.iter().find(|(codec, _)| *codec == self).map_or("plain", |(_, word)| word)
+    }
+
+    /// The codec of a name in the configuration.
+    pub fn from_word(word: &str) -> Option<Self> {
+        WORDS.iter().find(|(_, known)| *known == word).map(|(codec, _)| *codec)
+    }
+
+    /// The forms in which programs store a type, strictest first; the last one reads most.
+    pub fn forms(type_oid: u32) -> &'static [Self] {
+        match type_oid {
+            oid::BOOL => &[Self::Identity, Self::BoolLoose],
+            oid::NUMERIC => &[Self::NumericNative, Self::NumericAny],
+            oid::TEXT | oid::VARCHAR => &[Self::Identity, Self::TextLoose],
+            oid::BYTEA => &[Self::Identity, Self::BytesLoose],
+            oid::DATE | oid::TIMESTAMP | oid::TIMESTAMPTZ => {
+                &[Self::Identity, Self::UnixSeconds, Self::UnixMillis, Self::DateTimeLoose]
+            }
+            oid::TIME => &[Self::Identity, Self::DateTimeLoose],
+            oid::INTERVAL => &[Self::Identity, Self::IntervalEpoch, Self::IntervalMicros],
+            oid::UUID => &[Self::Identity, Self::UuidBlob, Self::UuidHex],
+            oid::JSON => &[Self::Identity, Self::TextLoose],
+            oid::JSONB => &[Self::Identity, Self::JsonLoose],
+            _ => &[Self::Identity],
+        }
+    }
+
+    /// Whether a column of this type may be declared to be stored so.
+    pub fn stores(self, ty: Type) -> bool {
+        let scaled = ty.precision_scale().is_some_and(|(p, s)| p <= 18 && s >= 0);
+        match self {
+            Self::NumericScaled => ty.oid == oid::NUMERIC && scaled,
+            Self::NumericText => ty.oid == oid::NUMERIC && ty.precision_scale().is_some(),
+            Self::Identity => ty.oid != oid::NUMERIC,
+            _ => Self::forms(ty.oid).contains(&self),
+        }
+    }
 }
+
+const WORDS: [(Codec, &str); 16] = [
+    (Codec::Identity, "plain"),
+    (Codec::NumericNative, "number"),
+    (Codec::NumericScaled, "scaled-integer"),
+    (Codec::NumericText, "decimal-text"),
+    (Codec::NumericAny, "any-decimal"),
+    (Codec::BoolLoose, "words"),
+    (Codec::DateTimeLoose, "iso-text"),
+    (Codec::UnixSeconds, "unix-seconds"),
+    (Codec::UnixMillis, "unix-milliseconds"),
+    (Codec::IntervalMicros, "microseconds"),
+    (Codec::IntervalEpoch, "moment-from-1970"),
+    (Codec::UuidHex, "hex"),
+    (Codec::UuidBlob, "bytes"),
+    (Codec::BytesLoose, "mixed-bytes"),
+    (Codec::TextLoose, "mixed-text"),
+    (Codec::JsonLoose, "json-text"),
+];

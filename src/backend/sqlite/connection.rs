@@ -36,6 +36,8 @@ pub(super) enum Purpose {
     Writer,
     /// A session's own connection, or the maintenance task's.
     Own,
+    /// A look at a file that others serve: opened for reading only.
+    Guest,
 }
 
 /// A connection to the SQLite file.
@@ -56,8 +58,8 @@ struct Control {
     deadline: AtomicU64,
     timed_out: AtomicBool,
     base: Instant,
-    /// The file stays ours as long as any connection of ours is open.
-    _lock: Arc<FileLock>,
+    /// The file stays ours as long as any connection of ours is open; a guest has none.
+    _lock: Option<Arc<FileLock>>,
 }
 
 impl Control {
@@ -79,11 +81,12 @@ impl Connection {
         purpose: Purpose,
         install: &Install,
         map: Arc<super::MapError>,
-        lock: Arc<FileLock>,
+        lock: Option<Arc<FileLock>>,
     ) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = match purpose {
+            Purpose::Guest => OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+            _ => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        } | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut conn =
             rusqlite::Connection::open_with_flags(path, flags).map_err(codes::opening)?;
         configure(&conn, options, purpose).map_err(codes::opening)?;
@@ -100,7 +103,7 @@ impl Connection {
         conn.progress_handler(PROGRESS_STEPS, Some(move || expired(&watched)))
             .map_err(codes::opening)?;
         install(&conn)?;
-        if purpose == Purpose::Reader {
+        if matches!(purpose, Purpose::Reader | Purpose::Guest) {
             conn.pragma_update(None, "query_only", true).map_err(codes::opening)?;
         }
         let described = control.clone();

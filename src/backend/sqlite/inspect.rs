@@ -1,13 +1,15 @@
 //! Looking at a SQLite file that is not being served by this process.
 //!
-//! Owns [`look`] (what `crossfade check` asks) and [`Copy`] (a private copy, for what needs
-//! to write). It must never change the file, nor be used on a file that this process serves:
+//! Owns [`look`] (what `crossfade check` asks), [`guest`] (a connection that only reads) and
+//! [`Copy`] (a private copy, for what needs to write). It must never change the file, nor be used on a file that this process serves:
 //! closing it would drop SQLite's own locks. Start at [`look`].
 
 use std::fs::{DirBuilder, File};
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -15,7 +17,8 @@ use nix::unistd::{AccessFlags, access};
 use rusqlite::OpenFlags;
 use rusqlite::backup::Backup;
 
-use super::{codes, lock};
+use super::connection::Purpose;
+use super::{Connection, Options, codes, lock};
 use crate::error::{Error, Result, state};
 
 /// Pages copied between two pauses.
@@ -74,6 +77,50 @@ fn open(path: &Path) -> Result<rusqlite::Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = rusqlite::Connection::open_with_flags(path, flags).map_err(codes::opening)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(codes::opening)?;
+    Ok(connection)
+}
+
+/// A connection for reading a file that others may have open. It neither writes nor holds a
+/// lock between statements.
+///
+/// # Errors
+/// SQLite's own: not a database, unreadable.
+pub fn guest(path: &Path) -> Result<Connection> {
+    let opened = open_guest(path, false);
+    let wal = lock::beside(path, "-wal").exists();
+    match opened {
+        // A file in WAL mode in a folder that cannot be written. Without a WAL nobody has it
+        // open, and it can be read as it is.
+        Err(_) if !wal && !may_create_beside(path) => open_guest(path, true),
+        other => other,
+    }
+}
+
+fn open_guest(path: &Path, alone: bool) -> Result<Connection> {
+    let path = path.canonicalize().map_err(|e| {
+        Error::primary(state::IO_ERROR, "could not reach the SQLite file").detail(e.to_string())
+    })?;
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte));
+            }
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str(if alone { "?immutable=1" } else { "?mode=ro" });
+    let options = Options::new(&path);
+    let map: Arc<super::MapError> = Arc::new(codes::plain);
+    let connection = Connection::open(
+        Path::new(&uri),
+        &options,
+        Purpose::Guest,
+        &super::functions::install,
+        map,
+        None,
+    )?;
+    connection.query_integer("SELECT count(*) FROM \"public\".sqlite_schema", &[])?;
     Ok(connection)
 }
 

@@ -590,7 +590,7 @@ fn connect(
         let map = map.read().clone();
         map(failure)
     });
-    Connection::open(path, options, purpose, install.as_ref(), mapped, lock.clone())
+    Connection::open(path, options, purpose, install.as_ref(), mapped, Some(lock.clone()))
 }
 
 fn data_version(conn: &Connection) -> Result<i64> {

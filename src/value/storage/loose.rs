@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::value::datetime::{self, MICROS_PER_DAY, MICROS_PER_SECOND, UNIX_TO_EPOCH_SECONDS};
 use crate::value::text::{self, utf8};
-use crate::value::{Cell, CellRef, Datum, Interval, Style, Type, oid};
+use crate::value::{Cell, CellRef, Datum, Interval, Style, Type, json, oid};
 
 const UNIX_TO_EPOCH_MICROS: i64 = UNIX_TO_EPOCH_SECONDS * MICROS_PER_SECOND;
 
@@ -127,6 +127,37 @@ pub(super) fn from_interval(value: &Interval) -> Result<Cell> {
         .and_then(|days| days.checked_add(value.micros))
         .map(Cell::Integer)
         .ok_or_else(|| Error::unsupported("an interval so long in a column of microseconds"))
+}
+
+/// A moment's distance from 1970, read as days and the time below a day.
+pub(super) fn interval_epoch(cell: CellRef<'_>) -> Option<Datum> {
+    let Some(Datum::Timestamp(moment)) = datetime(Type::new(oid::TIMESTAMP), cell) else {
+        return None;
+    };
+    let micros = moment.checked_add(UNIX_TO_EPOCH_MICROS)?;
+    interval(CellRef::Integer(micros))
+}
+
+/// An interval as a moment; 0A000 with months, whose length is open.
+pub(super) fn from_interval_epoch(value: &Interval) -> Result<Cell> {
+    let Cell::Integer(micros) = from_interval(value)? else {
+        return Err(Error::internal("an interval without a length"));
+    };
+    let moment = micros
+        .checked_sub(UNIX_TO_EPOCH_MICROS)
+        .ok_or_else(|| Error::unsupported("an interval so long in a column of moments"))?;
+    super::logical(&Datum::Timestamp(moment))
+}
+
+/// JSON text, or a number that SQLite made of it, as jsonb.
+pub(super) fn jsonb(cell: CellRef<'_>) -> Result<Option<Datum>> {
+    let document = match cell {
+        CellRef::Text(t) => json::canonical(utf8(t)?),
+        CellRef::Integer(i) => json::canonical(&i.to_string()),
+        CellRef::Real(r) if r.is_finite() => json::canonical(&sqlite_real(r)?),
+        _ => return Ok(None),
+    };
+    Ok(document.ok().map(Datum::Jsonb))
 }
 
 /// A uuid as text in any of its forms or as 16 bytes.

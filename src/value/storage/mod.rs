@@ -44,7 +44,9 @@ pub fn decode(codec: Codec, ty: Type, cell: CellRef<'_>) -> Result<Datum> {
         Codec::UnixSeconds => loose::unix(ty, cell, datetime::MICROS_PER_SECOND),
         Codec::UnixMillis => loose::unix(ty, cell, 1000),
         Codec::IntervalMicros => loose::interval(cell),
+        Codec::IntervalEpoch => loose::interval_epoch(cell),
         Codec::UuidHex | Codec::UuidBlob => loose::uuid(cell),
+        Codec::JsonLoose => loose::jsonb(cell)?,
         Codec::BytesLoose => match cell {
             CellRef::Text(t) => Some(Datum::Bytea(t.to_vec())),
             CellRef::Blob(b) => Some(Datum::Bytea(b.to_vec())),
@@ -205,6 +207,8 @@ pub fn encode(codec: Codec, ty: Type, datum: &Datum) -> Result<Cell> {
         (Codec::UnixSeconds, _) => loose::to_unix(datum, datetime::MICROS_PER_SECOND),
         (Codec::UnixMillis, _) => loose::to_unix(datum, 1000),
         (Codec::IntervalMicros, Datum::Interval(value)) => loose::from_interval(value),
+        (Codec::IntervalEpoch, Datum::Interval(value)) => loose::from_interval_epoch(value),
+        (Codec::JsonLoose, Datum::Jsonb(_)) => logical(datum),
         (Codec::UuidHex, Datum::Uuid(bytes)) => {
             let mut hex = Vec::with_capacity(32);
             text::push_hex(bytes, &mut hex);

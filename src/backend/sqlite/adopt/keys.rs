@@ -129,11 +129,20 @@ fn key(
     }
     let names: Vec<&str> = def.keys.iter().filter_map(|k| k.column.as_deref()).collect();
     if primary && relation.rowid_alias.is_none() && !source.table.without_rowid {
-        let nulls = null_rows(connection, &relation.sqlite_name, &names)?;
-        if nulls > 0 {
-            let message = format!("the primary key is served as UNIQUE: {nulls} rows have NULL");
-            findings.add(None, FindingKind::Broken, message);
-            primary = false;
+        let rows = null_rows(&names);
+        let sql = format!(
+            "SELECT count(*) FROM \"public\".{} WHERE {rows}",
+            quoted(&relation.sqlite_name)
+        );
+        match source.count(connection, &sql, &[])? {
+            Some(0) => {}
+            Some(nulls) => {
+                let message =
+                    format!("the primary key is served as UNIQUE: {nulls} rows have NULL");
+                findings.about_rows(None, FindingKind::NullKey, message, rows);
+                primary = false;
+            }
+            None => super::unproven(findings, "its primary key"),
         }
     }
     if primary {
@@ -162,7 +171,8 @@ fn key(
     }
     if !primary && !unique_as_served(connection, relation, &columns)? {
         let message = format!("{name:?} is unique only by storage class, not as served");
-        findings.add(None, FindingKind::Broken, message);
+        let column = def.keys.first().and_then(|k| k.column.as_deref());
+        findings.add(column, FindingKind::NotUnique, message);
         return Ok(());
     }
     let deferral = Deferral::Never;
@@ -193,11 +203,10 @@ fn unique_as_served(
     Ok(connection.query_integer(&sql, &[])?.is_none())
 }
 
-fn null_rows(connection: &Connection, table: &str, columns: &[&str]) -> Result<i64> {
+/// The condition that selects rows with NULL in a key.
+fn null_rows(columns: &[&str]) -> String {
     let any: Vec<String> = columns.iter().map(|c| format!("{} IS NULL", quoted(c))).collect();
-    let sql =
-        format!("SELECT count(*) FROM \"public\".{} WHERE {}", quoted(table), any.join(" OR "));
-    Ok(connection.query_integer(&sql, &[])?.unwrap_or_default())
+    any.join(" OR ")
 }
 
 /// A key under NOCASE or RTRIM as the expression with the same equality in PostgreSQL.
@@ -386,6 +395,9 @@ pub(super) fn checks(
             relation.checks.push(known.clone());
             continue;
         }
+        if implied(expression, relation) {
+            continue;
+        }
         let name = match name {
             Some(name) => name.to_owned(),
             None => {
@@ -399,10 +411,15 @@ pub(super) fn checks(
             let message = format!("check {name:?} is SQLite's own; PostgreSQL needs one by hand");
             findings.add(column, FindingKind::Check, message);
         }
-        let broken = broken_rows(connection, &relation.sqlite_name, expression);
+        let broken = broken_rows(connection, source, &relation.sqlite_name, expression);
+        if broken.is_none() {
+            super::unproven(findings, &format!("check {name:?}"));
+        }
+        let broken = broken.unwrap_or_default();
         if broken > 0 {
             let message = format!("{broken} rows break check {name:?}");
-            findings.add(column, FindingKind::Broken, message);
+            let rows = format!("NOT ({expression})");
+            findings.about_rows(column, FindingKind::Broken, message, rows);
         }
         relation.checks.push(Check {
             name,
@@ -421,9 +438,30 @@ pub(super) fn checks(
 
 /// Rows that break a check of the file; none when SQLite cannot evaluate it here (it may
 /// call a function of the application).
-fn broken_rows(connection: &Connection, table: &str, expression: &str) -> i64 {
+fn broken_rows(
+    connection: &Connection,
+    source: &Source<'_>,
+    table: &str,
+    expression: &str,
+) -> Option<i64> {
     let sql = format!("SELECT count(*) FROM \"public\".{} WHERE NOT ({expression})", quoted(table));
-    connection.query_integer(&sql, &[]).ok().flatten().unwrap_or_default()
+    source.count(connection, &sql, &[]).unwrap_or(Some(0))
+}
+
+/// Whether a check says what a column's type says: that its values are JSON, or true or false.
+fn implied(expression: &str, relation: &Relation) -> bool {
+    relation.columns.iter().any(|column| {
+        let same = stored::Column {
+            name: column.sqlite_name.clone(),
+            checks: vec![(None, expression.to_owned())],
+            ..stored::Column::default()
+        };
+        match column.ty.oid {
+            oid::JSONB => super::habits::holds_json(&same),
+            oid::BOOL => super::habits::holds_truth(&same),
+            _ => false,
+        }
+    })
 }
 
 /// Takes over the foreign keys whose parents exist.
@@ -465,7 +503,7 @@ pub(super) fn foreign_keys(
         };
         if !same_types(relation, &columns, parent, &referenced) {
             let message = format!("a foreign key to {:?} joins different types", key.table);
-            findings.add(key.columns.first().map(String::as_str), FindingKind::ForeignKey, message);
+            findings.add(key.columns.first().map(String::as_str), FindingKind::KeyTypes, message);
             continue;
         }
         let table = parent.name.clone();
@@ -491,7 +529,7 @@ pub(super) fn foreign_keys(
             not_valid: false,
         });
     }
-    orphans(connection, relation, findings)
+    orphans(connection, source, relation, findings)
 }
 
 /// Whether PostgreSQL could compare child and parent.
@@ -552,6 +590,7 @@ const ORPHANS_MAX: i64 = 1000;
 
 fn orphans(
     connection: &Connection,
+    source: &Source<'_>,
     relation: &mut Relation,
     findings: &mut Findings<'_>,
 ) -> Result<()> {
@@ -568,15 +607,33 @@ fn orphans(
         let first = relation.columns[key.columns[0]].sqlite_name.clone();
         let arguments = [Cell::Text(relation.sqlite_name.clone()), Cell::Text(first)];
         // A foreign key whose parent is gone makes the check itself fail: reported above.
-        let count = connection.query_integer(&sql, &arguments).ok().flatten().unwrap_or_default();
+        let counted = source.count(connection, &sql, &arguments).unwrap_or(Some(0));
+        if counted.is_none() {
+            super::unproven(findings, &format!("foreign key {:?}", key.name));
+        }
+        let count = counted.unwrap_or_default();
         if count > 0 {
             let more = if count == ORPHANS_MAX { " or more" } else { "" };
             let message =
                 format!("{count}{more} rows have no parent in {parent:?} by {}", own.join(", "));
-            findings.add(None, FindingKind::Broken, message);
+            let rows = orphan_rows(relation, &relation.columns[key.columns[0]].sqlite_name);
+            let column = relation.columns[key.columns[0]].sqlite_name.clone();
+            findings.about_rows(Some(&column), FindingKind::Orphans, message, rows);
             key.not_valid = true;
         }
         relation.foreign_keys.push(key);
     }
     Ok(())
+}
+
+/// The condition that selects the rows without a parent by the key of a column.
+fn orphan_rows(relation: &Relation, first: &str) -> String {
+    let literal = crate::backend::sqlite::catalog::literal;
+    let table = literal(&relation.sqlite_name);
+    format!(
+        "rowid IN (SELECT f.rowid FROM pragma_foreign_key_check({table}) AS f \
+         JOIN pragma_foreign_key_list({table}) AS l ON l.id = f.fkid AND l.seq = 0 \
+         WHERE l.\"from\" = {} COLLATE NOCASE)",
+        literal(first)
+    )
 }

@@ -6,26 +6,36 @@
 //! It must never change a row, a table or a declaration. Start at [`table`].
 
 mod defaults;
+pub mod habits;
 mod keys;
 mod names;
+mod planning;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod types;
 mod views;
+mod walk;
 
+pub use habits::Habit;
 pub(crate) use keys::{constraint_name, definition as index_definition};
 pub(crate) use names::{Namer, object_name, pg_name};
+pub use planning::{Bounds, Planning};
+pub(crate) use scan::fits;
 pub(crate) use types::declared_affinity;
 pub use types::{Affinity, affinity};
-pub(crate) use views::view;
+pub(crate) use views::{View, view};
+pub use walk::Looked;
+pub(crate) use walk::{Walk, rowid_name};
 
 use std::sync::Arc;
 
 use super::Connection;
 use super::catalog::Side;
 use crate::error::Result;
-use crate::schema::{Catalog, Column, Generated, Identity, Relation, RelationKind, Sequence};
+use crate::schema::{
+    Catalog, Codec, Column, Generated, Identity, Relation, RelationKind, Sequence,
+};
 use crate::sql::stored;
 use crate::value::{Type, oid};
 
@@ -40,6 +50,8 @@ pub struct Finding {
     pub kind: FindingKind,
     /// One sentence without values of rows.
     pub message: String,
+    /// SQLite condition that selects the rows it is about.
+    pub rows: Option<String>,
 }
 
 /// Kinds of findings.
@@ -57,8 +69,20 @@ pub enum FindingKind {
     Default,
     /// The check is SQLite's own; PostgreSQL needs one written by hand.
     Check,
-    /// Rows break the constraint.
+    /// Rows break a NOT NULL, which is left off.
+    NotNull,
+    /// Rows have NULL in the primary key, which is served as UNIQUE.
+    NullKey,
+    /// Values that differ for SQLite are equal as they are served: no unique constraint.
+    NotUnique,
+    /// Rows break a check.
     Broken,
+    /// Rows have no parent.
+    Orphans,
+    /// A constraint was not looked at in the time there was.
+    Unproven,
+    /// An override of the configuration cannot be followed.
+    Override,
     /// The constraint's ON CONFLICT clause has no counterpart.
     Conflict,
     /// The index is SQLite's own; PostgreSQL needs one written by hand.
@@ -71,6 +95,8 @@ pub enum FindingKind {
     Trigger,
     /// The foreign key's parent does not exist, or its columns do not.
     ForeignKey,
+    /// The foreign key joins columns that PostgreSQL does not compare.
+    KeyTypes,
     /// The object is not served at all.
     Skipped,
 }
@@ -97,7 +123,22 @@ impl<'a> Findings<'a> {
             column: column.map(str::to_owned),
             kind,
             message: message.into(),
+            rows: None,
         });
+    }
+
+    /// A finding about the rows that a condition selects.
+    pub(crate) fn about_rows(
+        &mut self,
+        column: Option<&str>,
+        kind: FindingKind,
+        message: impl Into<String>,
+        rows: String,
+    ) {
+        self.add(column, kind, message);
+        if let Some(last) = self.list.last_mut() {
+            last.rows = Some(rows);
+        }
     }
 }
 
@@ -113,6 +154,39 @@ pub(crate) struct Source<'a> {
     pub(crate) triggers: bool,
     /// The relation as it was recorded before, when somebody else has changed it since.
     pub(crate) former: Option<&'a Relation>,
+    /// The library that made it.
+    pub(crate) habit: Option<Habit>,
+    pub(crate) planning: &'a Planning,
+    /// How much of it is looked at.
+    pub(crate) bounds: Bounds,
+}
+
+impl Source<'_> {
+    /// A count that may take a pass over the table; None when the time did not suffice.
+    fn count(
+        &self,
+        connection: &Connection,
+        sql: &str,
+        params: &[crate::value::Cell],
+    ) -> Result<Option<i64>> {
+        if self.bounds.until.is_none() {
+            return Ok(Some(connection.query_integer(sql, params)?.unwrap_or_default()));
+        }
+        connection.set_deadline(self.bounds.until);
+        let counted = connection.query_integer(sql, params);
+        connection.set_deadline(None);
+        match counted {
+            Ok(count) => Ok(Some(count.unwrap_or_default())),
+            Err(error) if error.sqlstate() == crate::error::state::QUERY_CANCELED => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A constraint that the time did not suffice for.
+fn unproven(findings: &mut Findings<'_>, what: &str) {
+    let message = format!("{what} was not checked against every row in the time there was");
+    findings.add(None, FindingKind::Unproven, message);
 }
 
 /// Takes over one table without its foreign keys, which need the other tables: see
@@ -170,17 +244,28 @@ fn columns(
 ) -> Result<Vec<Column>> {
     let stored = source.table;
     let mut wanted = Vec::new();
+    let mut given = Vec::new();
     for column in &stored.columns {
         let known = source.former.and_then(|f| former_column(f, &column.name));
-        wanted.push(match known {
-            Some(known) => types::Choice::only(known.ty, known.codec),
-            None => types::choice(column),
+        let over = overridden(source, column, known, findings);
+        given.push(over.is_some());
+        wanted.push(match (over, known) {
+            (Some(over), _) => types::Choice::given(over),
+            (None, Some(known)) => types::Choice::only(known.ty, known.codec),
+            (None, None) => types::choice(column, source.habit),
         });
     }
     let names: Vec<&str> = stored.columns.iter().map(|c| c.name.as_str()).collect();
-    let scanned = scan::table(connection, &stored.name, &names, &wanted)?;
-    if scanned.partial {
-        let message = format!("types were chosen from the first {} rows", scanned.rows);
+    let subject = scan::Subject {
+        connection,
+        table: &stored.name,
+        columns: &names,
+        rowid: rowid_name(stored),
+        bounds: source.bounds,
+    };
+    let scanned = scan::table(&subject, &wanted)?;
+    if scanned.looked.partial {
+        let message = format!("types were chosen from {} of its rows", scanned.looked.rows);
         findings.add(None, FindingKind::Sampled, message);
     }
     let mut next = source
@@ -209,7 +294,9 @@ fn columns(
         let not_null = stored_column.not_null.is_some() && result.nulls == 0;
         if stored_column.not_null.is_some() && result.nulls > 0 {
             let message = format!("NOT NULL is left off: {} rows have NULL", result.nulls);
-            findings.add(Some(&stored_column.name), FindingKind::Broken, message);
+            let rows = format!("{} IS NULL", super::catalog::quoted(&stored_column.name));
+            let column = Some(stored_column.name.as_str());
+            findings.about_rows(column, FindingKind::NotNull, message, rows);
         }
         let collation = stored_column.collation.clone().filter(|c| c != "BINARY");
         let generated = stored_column.generated.as_ref().map(|g| Generated {
@@ -226,11 +313,36 @@ fn columns(
             generated,
             identity: known.and_then(|k| k.identity),
             sequence: known.and_then(|k| k.sequence.clone()),
-            default: known.and_then(|k| k.default.clone()),
+            // Of another type it may mean something else.
+            default: known.filter(|_| !given[position]).and_then(|k| k.default.clone()),
             ..Column::new(attnum, name, ty)
         });
     }
     Ok(columns)
+}
+
+/// What the configuration says of a column, if it can be followed.
+fn overridden<'a>(
+    source: &Source<'a>,
+    column: &stored::Column,
+    known: Option<&Column>,
+    findings: &mut Findings<'_>,
+) -> Option<&'a crate::config::Override> {
+    let table = &source.table.name;
+    let (pg_table, pg_column) = match (source.former, known) {
+        (Some(former), Some(known)) => (former.name.clone(), known.name.clone()),
+        _ => (pg_name(table, source.sql), pg_name(&column.name, source.sql)),
+    };
+    let found = source.planning.column([&pg_table, table], [&pg_column, &column.name])?;
+    let other = known
+        .is_some_and(|k| k.ty != found.ty || found.codec.is_some_and(|codec| codec != k.codec));
+    if other && source.planning.attached {
+        let message = "its override waits: PostgreSQL holds a copy by the type it had before";
+        findings.add(Some(&column.name), FindingKind::Override, message);
+        return None;
+    }
+    // What is recorded already needs no second look.
+    (other || known.is_none()).then_some(found)
 }
 
 /// Marks the generated columns that PostgreSQL computes the same way.
@@ -285,4 +397,28 @@ fn identity(side: &Side, relation: &mut Relation, catalog: &mut Catalog, namer: 
 pub(crate) fn nextval(sequence: &str) -> String {
     let name = super::system::quote_ident(sequence);
     format!("nextval('{}'::regclass)", name.replace('\'', "''"))
+}
+
+/// The type that a column's declaration alone says.
+pub(crate) fn declared(column: &stored::Column, habit: Option<Habit>) -> (Type, Codec) {
+    types::choice(column, habit).declared()
+}
+
+/// Whether SQLite reads a declared type's name as a kind of number by accident, or PostgreSQL
+/// has no type of that meaning.
+pub(crate) fn is_known_type(column: &stored::Column) -> bool {
+    types::is_known(column)
+}
+
+/// Whether a column has a type that its declaration does not say: if so, whether its library
+/// leaves no other meaning, and what the declaration says.
+pub(crate) fn guessed(
+    stored: &stored::Column,
+    habit: Option<Habit>,
+    column: &Column,
+) -> Option<(bool, Type)> {
+    let choice = types::choice(stored, habit);
+    let chosen = (column.ty, column.codec);
+    let at = choice.candidates.iter().take(choice.guesses).position(|c| *c == chosen)?;
+    Some((at < choice.certain, choice.declared().0))
 }

@@ -4,19 +4,26 @@
 //! moves to its next candidate and another pass tests the rows before. Clean tables take one
 //! pass.
 
+use super::planning::Bounds;
 use super::types::Choice;
+use super::walk::{Looked, Walk};
 use crate::backend::sqlite::Connection;
-use crate::backend::sqlite::catalog::quoted;
 use crate::error::Result;
 use crate::schema::Codec;
 use crate::value::{CellRef, Datum, Style, Type, oid, storage, text};
 
-/// Rows looked at in one table; a larger one is reported as sampled.
-const ROWS_MAX: u64 = 2_000_000;
 /// Columns read by one statement.
 const COLUMNS_MAX: usize = 200;
-/// Values that must look like a UUID before 32 hexadecimal digits are taken for one.
-const UUID_EVIDENCE: u64 = 4;
+/// Seconds since 1970 are fewer, milliseconds of moments after 1973 more.
+const UNIX_SECONDS_BELOW: i64 = 100_000_000_000;
+/// Numbers this near to 1970 are counters rather than moments.
+const UNIX_FROM: i64 = 10_000_000;
+/// Milliseconds beyond the year 5138.
+const UNIX_MILLIS_BELOW: i64 = 100_000_000_000_000;
+/// 1 January 1971 and 1969, the year around which lengths of time are stored as moments.
+const EPOCH_INTERVAL: i64 = 366 * 86_400_000_000;
+/// Microseconds: a shorter length of time is more likely another unit.
+const MICROS_FROM: u64 = 1_000_000;
 
 /// What was found in one column.
 #[derive(Clone, Debug)]
@@ -48,9 +55,7 @@ impl Scanned {
 /// What was found in a table.
 pub(crate) struct ScannedTable {
     pub(crate) columns: Vec<Scanned>,
-    pub(crate) rows: u64,
-    /// Not every row was looked at.
-    pub(crate) partial: bool,
+    pub(crate) looked: Looked,
 }
 
 struct Progress<'a> {
@@ -63,24 +68,30 @@ struct Progress<'a> {
     scanned: Scanned,
 }
 
+/// A table or view to be looked at.
+pub(crate) struct Subject<'a> {
+    pub(crate) connection: &'a Connection,
+    /// SQLite's name.
+    pub(crate) table: &'a str,
+    /// Its columns' names in the file.
+    pub(crate) columns: &'a [&'a str],
+    /// The name by which its rowid can be read.
+    pub(crate) rowid: Option<&'static str>,
+    pub(crate) bounds: Bounds,
+}
+
 /// Looks at a table or view.
-pub(crate) fn table(
-    connection: &Connection,
-    table: &str,
-    columns: &[&str],
-    choices: &[Choice],
-) -> Result<ScannedTable> {
-    let mut result = ScannedTable { columns: Vec::new(), rows: 0, partial: false };
-    for (names, choices) in columns.chunks(COLUMNS_MAX).zip(choices.chunks(COLUMNS_MAX)) {
+pub(crate) fn table(subject: &Subject<'_>, choices: &[Choice]) -> Result<ScannedTable> {
+    let mut result = ScannedTable { columns: Vec::new(), looked: Looked::default() };
+    for (names, choices) in subject.columns.chunks(COLUMNS_MAX).zip(choices.chunks(COLUMNS_MAX)) {
         let mut progress: Vec<Progress<'_>> = choices.iter().map(Progress::new).collect();
-        let first = pass(connection, table, names, &mut progress, true)?;
-        result.rows = first.min(ROWS_MAX);
-        result.partial |= first > ROWS_MAX;
+        let looked = pass(subject, names, &mut progress, true)?;
+        result.looked = Looked { partial: looked.partial || result.looked.partial, ..looked };
         for column in &mut progress {
             column.settle();
         }
         while progress.iter().any(|p| !p.done) {
-            pass(connection, table, names, &mut progress, false)?;
+            pass(subject, names, &mut progress, false)?;
             for column in &mut progress {
                 column.settle();
             }
@@ -90,30 +101,25 @@ pub(crate) fn table(
     Ok(result)
 }
 
-/// Reads the table once; the number of rows, at most one more than [`ROWS_MAX`].
+/// Reads what is looked at once.
 fn pass(
-    connection: &Connection,
-    table: &str,
+    subject: &Subject<'_>,
     names: &[&str],
     progress: &mut [Progress<'_>],
     first: bool,
-) -> Result<u64> {
-    let list: Vec<String> = names.iter().map(|n| quoted(n)).collect();
-    let sql = format!("SELECT {} FROM \"public\".{}", list.join(", "), quoted(table));
-    let mut statement = connection.prepare(&sql)?;
+) -> Result<Looked> {
+    let Subject { connection, table, rowid, bounds, .. } = subject;
+    let mut walk = Walk::open(connection, table, names, *rowid, bounds)?;
     let mut row = 0;
-    while statement.step()? {
+    while walk.step()? {
         row += 1;
-        if row > ROWS_MAX {
-            break;
-        }
         for (position, column) in progress.iter_mut().enumerate() {
             if !column.done {
-                column.look(statement.column(position), row, first);
+                column.look(walk.cell(position), row, first);
             }
         }
     }
-    Ok(row)
+    walk.looked()
 }
 
 impl<'a> Progress<'a> {
@@ -137,7 +143,12 @@ impl<'a> Progress<'a> {
         // The last candidate takes whatever is left.
         while self.at + 1 < self.choice.candidates.len() {
             let (ty, codec) = self.candidate();
-            if fits(ty, codec, cell) {
+            let fitting = if self.at < self.choice.certain {
+                reads(ty, codec, cell)
+            } else {
+                fits(ty, codec, cell)
+            };
+            if fitting {
                 return;
             }
             self.at += 1;
@@ -167,22 +178,15 @@ impl<'a> Progress<'a> {
         }
         if self.scanned.values == 0 {
             self.scanned.chosen = self.choice.empty;
-            // Without values there is no evidence for a UUID either.
-            if self.choice.empty.1 == Codec::UuidHex {
-                self.scanned.chosen =
-                    self.choice.candidates.get(1).copied().unwrap_or(self.choice.empty);
-            }
             self.done = true;
             return;
         }
         let (ty, codec) = self.candidate();
-        let doubtful = codec == Codec::UuidHex
-            && self.choice.candidates.len() > 1
-            && self.choice.affinity == super::Affinity::Text
-            && self.scanned.values < UUID_EVIDENCE
-            && self.at == 0;
+        let doubtful = self.at < self.choice.guesses
+            && self.choice.candidates.len() > self.choice.guesses
+            && self.scanned.values < self.choice.evidence;
         if doubtful {
-            self.at += 1;
+            self.at = self.choice.guesses;
             self.tested_from = u64::MAX;
         }
         let last = self.at + 1 >= self.choice.candidates.len();
@@ -191,6 +195,20 @@ impl<'a> Progress<'a> {
             self.done = true;
         }
         self.tested_from = 0;
+    }
+}
+
+/// Whether a value can be read as a type that is known to be meant.
+fn reads(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
+    match (codec, cell) {
+        (_, CellRef::Null) => true,
+        (Codec::UuidHex, CellRef::Text(t)) => hex_digits(t),
+        (Codec::DateTimeLoose, CellRef::Text(t)) => iso_moment(ty, t).is_some(),
+        (Codec::Identity, CellRef::Text(_)) | (Codec::NumericNative, _) => fits(ty, codec, cell),
+        (Codec::UnixSeconds, CellRef::Integer(i)) => {
+            i.unsigned_abs() < UNIX_SECONDS_BELOW.unsigned_abs()
+        }
+        _ => storage::decode(codec, ty, cell).is_ok(),
     }
 }
 
@@ -215,6 +233,17 @@ pub(crate) fn fits(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
         (Codec::DateTimeLoose, _, CellRef::Text(t)) => moment(ty, t),
         (Codec::DateTimeLoose, ..) => false,
         (Codec::UuidHex, _, CellRef::Text(t)) => uuid_digits(t),
+        (Codec::UnixSeconds, _, CellRef::Integer(i)) => {
+            i == 0 || (UNIX_FROM..UNIX_SECONDS_BELOW).contains(&i)
+        }
+        (Codec::UnixMillis, _, CellRef::Integer(i)) => {
+            i == 0 || (UNIX_SECONDS_BELOW..UNIX_MILLIS_BELOW).contains(&i)
+        }
+        (Codec::UnixSeconds | Codec::UnixMillis, ..) => false,
+        (Codec::IntervalMicros, _, CellRef::Integer(i)) => {
+            i == 0 || i.unsigned_abs() >= MICROS_FROM
+        }
+        (Codec::IntervalEpoch, _, CellRef::Text(_)) => near_1970(cell),
         _ => storage::decode(codec, ty, cell).is_ok(),
     }
 }
@@ -247,26 +276,34 @@ fn is_moment(type_oid: u32) -> bool {
 /// A date or time in one of the forms SQLite programs use. A zone must be there for
 /// timestamptz and must not be for timestamp: none is invented, none is dropped.
 fn moment(ty: Type, bytes: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    // ISO order only: other spellings are ambiguous, and words such as `now` are never
-    // evaluated.
+    let Some(text) = iso_moment(ty, bytes) else { return false };
+    match ty.oid {
+        oid::TIMESTAMPTZ => has_zone(text),
+        oid::DATE => !text.contains(':'),
+        _ => !has_zone(text),
+    }
+}
+
+/// The text of a date or time that begins as ISO has it. Other spellings are ambiguous, and
+/// words such as `now` are never evaluated.
+fn iso_moment(ty: Type, bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let after = text.as_bytes().get(digits).copied();
     let iso = match ty.oid {
         oid::TIME => digits <= 2 && after == Some(b':') && !text.contains(char::is_alphabetic),
         _ => digits == 4 && matches!(after, Some(b'-' | b'/')),
     };
-    if !iso {
-        return false;
-    }
-    let zoned = has_zone(text);
-    let has_time = text.contains(':');
-    let zone_fits = match ty.oid {
-        oid::TIMESTAMPTZ => zoned,
-        oid::DATE => !has_time,
-        _ => !zoned,
-    };
-    zone_fits && storage::decode(Codec::DateTimeLoose, ty, CellRef::Text(bytes)).is_ok()
+    let readable = iso && storage::decode(Codec::DateTimeLoose, ty, CellRef::Text(bytes)).is_ok();
+    readable.then_some(text)
+}
+
+/// A moment so near to 1970 that it is a length of time.
+fn near_1970(cell: CellRef<'_>) -> bool {
+    let decoded = storage::decode(Codec::IntervalEpoch, Type::new(oid::INTERVAL), cell);
+    let Ok(Datum::Interval(span)) = decoded else { return false };
+    let micros = i64::from(span.days) * 86_400_000_000 + span.micros;
+    micros.abs() < EPOCH_INTERVAL
 }
 
 fn has_zone(text: &str) -> bool {
@@ -288,10 +325,14 @@ fn numeric(ty: Type, cell: CellRef<'_>) -> bool {
     digits && number.with_typmod(precision, scale).is_ok()
 }
 
-/// 32 lower-case hexadecimal digits with a UUID's version and variant.
+/// 32 lower-case hexadecimal digits.
+fn hex_digits(bytes: &[u8]) -> bool {
+    bytes.len() == 32 && bytes.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))
+}
+
+/// Such digits with a UUID's version and variant.
 fn uuid_digits(bytes: &[u8]) -> bool {
-    bytes.len() == 32
-        && bytes.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))
+    hex_digits(bytes)
         && (b'1'..=b'8').contains(&bytes[12])
         && matches!(bytes[16], b'8' | b'9' | b'a' | b'b')
 }

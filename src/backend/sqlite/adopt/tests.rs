@@ -144,7 +144,8 @@ async fn names_keys_checks_and_views_are_taken_over() {
     let track = &b.catalog.relations["track"];
     assert_eq!(track.foreign_keys.len(), 1);
     assert!(track.foreign_keys[0].not_valid);
-    assert_eq!(found(&b, FindingKind::ForeignKey), 2);
+    assert_eq!(found(&b, FindingKind::ForeignKey), 1);
+    assert_eq!(found(&b, FindingKind::KeyTypes), 1);
     assert!(b.catalog.relations["nullkey"].primary_key.is_none());
     assert!(!b.catalog.relations.contains_key("broken"));
     assert_eq!(b.ok("SELECT t, n FROM titles").await, ["X|1"]);

@@ -3,8 +3,10 @@
 //! A candidate is kept as long as every value fits it; the tail of the list holds types that
 //! serve anything.
 
+use super::habits::{self, Habit};
 use super::scan::Scanned;
 use super::{FindingKind, Findings};
+use crate::config::Override;
 use crate::schema::Codec;
 use crate::sql::stored;
 use crate::value::{Type, oid};
@@ -47,6 +49,12 @@ pub(crate) fn declared_affinity(column: &stored::Column) -> Affinity {
 pub(crate) struct Choice {
     /// Types and codecs, best first.
     pub(crate) candidates: Vec<(Type, Codec)>,
+    /// The first so many are guesses: the declaration does not say them.
+    pub(crate) guesses: usize,
+    /// Of the first so many it matters only that the values can be read.
+    pub(crate) certain: usize,
+    /// Values that must bear a guess out.
+    pub(crate) evidence: u64,
     /// What an empty column gets.
     pub(crate) empty: (Type, Codec),
     /// Affinity of the declaration.
@@ -56,7 +64,34 @@ pub(crate) struct Choice {
 impl Choice {
     /// A choice that is made already.
     pub(crate) fn only(ty: Type, codec: Codec) -> Self {
-        Self { candidates: vec![(ty, codec)], empty: (ty, codec), affinity: Affinity::Blob }
+        Self::among(vec![(ty, codec)], (ty, codec))
+    }
+
+    /// What the configuration says; the data decides only how it is stored.
+    pub(crate) fn given(given: &Override) -> Self {
+        let codecs = match &given.codec {
+            Some(codec) => std::slice::from_ref(codec),
+            None => Codec::forms(given.ty.oid),
+        };
+        let mut candidates: Vec<_> = codecs.iter().map(|codec| (given.ty, *codec)).collect();
+        if given.codec.is_none() && given.ty.precision_scale().is_some() {
+            // Digits beyond the given scale must not go in silence.
+            let loose = Codec::forms(oid::NUMERIC).iter().map(|c| with(oid::NUMERIC, *c));
+            candidates.truncate(1);
+            candidates.extend(loose);
+        }
+        let first = candidates.first().copied().unwrap_or((given.ty, Codec::Identity));
+        Self::among(candidates, first)
+    }
+
+    fn among(candidates: Vec<(Type, Codec)>, empty: (Type, Codec)) -> Self {
+        let certain = candidates.len();
+        Self { candidates, guesses: 0, certain, evidence: 0, empty, affinity: Affinity::Blob }
+    }
+
+    /// What the declaration alone says.
+    pub(crate) fn declared(&self) -> (Type, Codec) {
+        self.candidates.get(self.guesses).copied().unwrap_or(self.empty)
     }
 }
 
@@ -73,12 +108,17 @@ const LENGTH_MAX: i32 = 10_485_760;
 /// Largest precision and scale of numeric(p, s).
 const PRECISION_MAX: u32 = 1000;
 
-/// The candidates for a column's declaration.
-pub(crate) fn choice(column: &stored::Column) -> Choice {
+/// The candidates for a column's declaration, under the habits of its library.
+pub(crate) fn choice(column: &stored::Column, habit: Option<Habit>) -> Choice {
     let affinity = declared_affinity(column);
     let args: Vec<i64> = column.type_args.iter().filter_map(|a| a.trim().parse().ok()).collect();
-    let mut candidates = named(&column.type_name, &args, affinity);
-    let empty = match candidates.first() {
+    let guess = habits::guess(habit, column, affinity);
+    let guesses = guess.candidates.len();
+    let certain = if guess.certain { guesses } else { 0 };
+    let mut candidates = guess.candidates;
+    candidates.extend(named(&column.type_name, &args, affinity));
+    let first = if guess.when_empty { 0 } else { guesses };
+    let empty = match candidates.get(first) {
         Some(first) => *first,
         None => match affinity {
             Affinity::Integer => plain(oid::INT8),
@@ -93,7 +133,12 @@ pub(crate) fn choice(column: &stored::Column) -> Choice {
             candidates.push(tail);
         }
     }
-    Choice { candidates, empty, affinity }
+    Choice { candidates, guesses, certain, evidence: guess.evidence, empty, affinity }
+}
+
+/// Whether the declared type's name is one that is known, with or without arguments.
+pub(super) fn is_known(column: &stored::Column) -> bool {
+    !named(&column.type_name, &[], declared_affinity(column)).is_empty()
 }
 
 /// Types that serve ever more values.
@@ -136,15 +181,12 @@ fn named(name: &str, args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
         | "CHARACTER VARYING"
         | "VARYING CHARACTER"
         | "NATIONAL VARCHAR"
-        | "NATIONAL CHARACTER VARYING" => varchar(args, affinity),
-        "CHAR" | "NCHAR" | "CHARACTER" | "NATIVE CHARACTER" | "NATIONAL CHARACTER" => {
-            let mut found = Vec::new();
-            if args == [32] {
-                found.push(with(oid::UUID, Codec::UuidHex));
-            }
-            found.extend(varchar(args, affinity));
-            found
-        }
+        | "NATIONAL CHARACTER VARYING"
+        | "CHAR"
+        | "NCHAR"
+        | "CHARACTER"
+        | "NATIVE CHARACTER"
+        | "NATIONAL CHARACTER" => varchar(args, affinity),
         "TEXT" | "CLOB" | "TINYTEXT" | "MEDIUMTEXT" | "LONGTEXT" | "NTEXT" | "CITEXT" => {
             vec![plain(oid::TEXT)]
         }
@@ -171,9 +213,17 @@ fn named(name: &str, args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
             plain(oid::TIMESTAMP),
             with(oid::TIMESTAMP, Codec::DateTimeLoose),
             with(oid::TIMESTAMPTZ, Codec::DateTimeLoose),
+            // Numbers count from 1970 in UTC.
+            with(oid::TIMESTAMPTZ, Codec::UnixSeconds),
+            with(oid::TIMESTAMPTZ, Codec::UnixMillis),
         ],
         "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" | "DATETIMETZ" | "DATETIMEOFFSET" => {
-            vec![plain(oid::TIMESTAMPTZ), with(oid::TIMESTAMPTZ, Codec::DateTimeLoose)]
+            vec![
+                plain(oid::TIMESTAMPTZ),
+                with(oid::TIMESTAMPTZ, Codec::DateTimeLoose),
+                with(oid::TIMESTAMPTZ, Codec::UnixSeconds),
+                with(oid::TIMESTAMPTZ, Codec::UnixMillis),
+            ]
         }
         "TIME" | "TIME WITHOUT TIME ZONE" => {
             vec![plain(oid::TIME), with(oid::TIME, Codec::DateTimeLoose)]
@@ -238,10 +288,9 @@ pub(super) fn report(
 ) {
     let (ty, codec) = scanned.chosen;
     let declared = column.declared.as_deref().unwrap_or("no type");
-    // Of char(32) only the evidence makes a UUID: without it nothing was broken.
-    let mut wanted = choice.candidates.iter().copied();
-    let wanted =
-        wanted.find(|w| w.1 != Codec::UuidHex || codec == Codec::UuidHex).unwrap_or(choice.empty);
+    // A guess that was borne out breaks nothing.
+    let guessed = choice.candidates.iter().take(choice.guesses).any(|c| *c == (ty, codec));
+    let wanted = if guessed { (ty, codec) } else { choice.declared() };
     let sized_away = wanted.0.oid != ty.oid;
     let loose = codec != wanted.1
         && matches!(codec, Codec::TextLoose | Codec::BytesLoose)
@@ -270,7 +319,7 @@ mod tests {
             type_args: args.iter().map(|a| (*a).to_owned()).collect(),
             ..stored::Column::default()
         };
-        choice(&column).candidates[0]
+        choice(&column, None).declared()
     }
 
     #[test]

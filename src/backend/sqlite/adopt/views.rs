@@ -1,7 +1,7 @@
 //! Views of the file: queried like tables, in SQLite's own meaning.
 
 use super::names::Namer;
-use super::{Finding, FindingKind, Findings, scan, types};
+use super::{Bounds, Finding, FindingKind, Findings, scan, types};
 use crate::backend::sqlite::Connection;
 use crate::backend::sqlite::catalog::{Side, quoted};
 use crate::error::Result;
@@ -9,16 +9,26 @@ use crate::schema::{Catalog, Column, Relation, RelationKind};
 use crate::sql::stored;
 use crate::value::Cell;
 
+/// A view of the file.
+pub(crate) struct View<'a> {
+    pub(crate) name: &'a str,
+    /// Its CREATE VIEW text.
+    pub(crate) sql: &'a str,
+    /// The relation as it was recorded before.
+    pub(crate) former: Option<&'a Relation>,
+    /// How much of its rows is looked at.
+    pub(crate) bounds: Bounds,
+}
+
 /// Takes over a view; None (with a finding) when SQLite itself cannot read it.
 pub(crate) fn view(
     connection: &Connection,
     side: &Side,
-    name: &str,
-    sql: &str,
-    former: Option<&Relation>,
+    view: &View<'_>,
     catalog: &Catalog,
     found: &mut Vec<Finding>,
 ) -> Result<Option<Relation>> {
+    let View { name, sql, former, bounds } = *view;
     let mut findings = Findings::new(name, found);
     let select = format!("SELECT * FROM \"public\".{} LIMIT 0", quoted(name));
     if let Err(error) = connection.prepare(&select) {
@@ -28,8 +38,9 @@ pub(crate) fn view(
     }
     let declared = declared(connection, name)?;
     let names: Vec<&str> = declared.iter().map(|c| c.name.as_str()).collect();
-    let choices: Vec<types::Choice> = declared.iter().map(types::choice).collect();
-    let scanned = match scan::table(connection, name, &names, &choices) {
+    let choices: Vec<types::Choice> = declared.iter().map(|c| types::choice(c, None)).collect();
+    let subject = scan::Subject { connection, table: name, columns: &names, rowid: None, bounds };
+    let scanned = match scan::table(&subject, &choices) {
         Ok(scanned) => scanned,
         Err(error) => {
             let message = format!("SQLite cannot run it: {}", error.message());

@@ -224,7 +224,7 @@ fn column(row: &[Cell]) -> Result<Column> {
 }
 
 fn codec_by_name(name: &str) -> Option<Codec> {
-    const ALL: [Codec; 14] = [
+    const ALL: [Codec; 16] = [
         Codec::Identity,
         Codec::NumericNative,
         Codec::NumericScaled,
@@ -235,10 +235,12 @@ fn codec_by_name(name: &str) -> Option<Codec> {
         Codec::UnixSeconds,
         Codec::UnixMillis,
         Codec::IntervalMicros,
+        Codec::IntervalEpoch,
         Codec::UuidHex,
         Codec::UuidBlob,
         Codec::BytesLoose,
         Codec::TextLoose,
+        Codec::JsonLoose,
     ];
     ALL.into_iter().find(|c| codec_name(*c) == name)
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use super::load::{self, SchemaObject};
 use super::{FIRST_OID, Side, literal, quoted, store};
 use crate::backend::sqlite::Connection;
-use crate::backend::sqlite::adopt::{self, Finding, FindingKind, Findings, Source};
+use crate::backend::sqlite::adopt::{
+    self, Finding, FindingKind, Findings, Habit, Planning, Source, habits,
+};
 use crate::error::Result;
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::stored::{self, Object};
@@ -32,25 +34,68 @@ pub struct Prepared {
 /// # Errors
 /// XX001 when the side catalog is damaged; SQLite's own errors.
 pub fn prepare(connection: &Connection) -> Result<Prepared> {
+    prepare_with(connection, &Planning::default())
+}
+
+/// As [`prepare`], under the overrides of the configuration.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_with(connection: &Connection, planning: &Planning) -> Result<Prepared> {
     store::create(connection)?;
+    let side_and_catalog = recorded(connection, true)?;
+    let prepared = run(connection, planning, side_and_catalog, true)?;
+    prepared.side.save_oids(connection)?;
+    prepared.side.sequences.load(connection)?;
+    Ok(prepared)
+}
+
+/// What [`prepare_with`] would make of the file, without a word written: every table is
+/// looked at anew, and what a proxy has recorded keeps its types.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn plan(connection: &Connection, planning: &Planning) -> Result<Prepared> {
+    let sql = "SELECT 1 FROM \"public\".sqlite_schema WHERE name = '_crossfade_relations'";
+    let there = connection.query_integer(sql, &[])?.is_some();
+    run(connection, planning, recorded(connection, there)?, false)
+}
+
+/// What the side catalog holds; nothing when it is not there.
+fn recorded(connection: &Connection, there: bool) -> Result<(Catalog, Vec<load::Recorded>)> {
     let mut catalog = Catalog { version: 1, ..Catalog::system_only() };
+    if !there {
+        return Ok((catalog, Vec::new()));
+    }
     load::sequences(connection, &mut catalog)?;
     load::types(connection, &mut catalog)?;
     load::described(connection, &mut catalog)?;
-    let recorded = load::relations(connection)?;
-    let side = Side::new(first_free_oid(connection, &recorded, &catalog)?);
-    let mut run = Run { connection, side: &side, catalog, findings: Vec::new() };
+    Ok((catalog, load::relations(connection)?))
+}
+
+fn run(
+    connection: &Connection,
+    planning: &Planning,
+    (catalog, recorded): (Catalog, Vec<load::Recorded>),
+    keep: bool,
+) -> Result<Prepared> {
+    let next = first_free_oid(connection, &recorded, &catalog, keep)?;
+    let side = Side::new(next);
     let objects = load::schema_objects(connection)?;
+    let tables = objects.iter().filter(|o| o.kind == "table").map(|o| o.name.as_str());
+    let habit = habits::of_file(tables);
+    let findings = Vec::new();
+    let mut run = Run { connection, side: &side, catalog, findings, planning, habit, keep };
     let sources = run.keep_or_take(&objects, recorded)?;
     run.take(&objects, sources)?;
     run.drop_lost_sequences()?;
-    run.align_counters()?;
+    if keep {
+        run.align_counters()?;
+    }
     for name in load::virtual_tables(connection)? {
         let message = "virtual tables are not served";
         Findings::new(&name, &mut run.findings).add(None, FindingKind::Skipped, message);
     }
-    side.save_oids(connection)?;
-    side.sequences.load(connection)?;
     let Run { mut catalog, findings, .. } = run;
     catalog.fired = crate::sql::trigger::fired(&catalog);
     Ok(Prepared { catalog: Arc::new(catalog), findings, side: Arc::new(side) })
@@ -60,6 +105,7 @@ fn first_free_oid(
     connection: &Connection,
     recorded: &[load::Recorded],
     catalog: &Catalog,
+    there: bool,
 ) -> Result<u32> {
     let used = recorded.iter().flat_map(|r| {
         let r = &r.relation;
@@ -80,7 +126,8 @@ fn first_free_oid(
         .chain(extensions)
         .max()
         .map_or(FIRST_OID, |o| o.saturating_add(1));
-    Ok(load::next_oid(connection)?.unwrap_or(FIRST_OID).max(highest))
+    let next = if there { load::next_oid(connection)? } else { None };
+    Ok(next.unwrap_or(FIRST_OID).max(highest))
 }
 
 /// A table or view to take over: its object and what was recorded about it.
@@ -94,9 +141,22 @@ struct Run<'a> {
     side: &'a Side,
     catalog: Catalog,
     findings: Vec<Finding>,
+    planning: &'a Planning,
+    /// The library that made the file.
+    habit: Option<Habit>,
+    /// Everything is recorded in the side catalog.
+    keep: bool,
 }
 
-impl Run<'_> {
+impl<'r> Run<'r> {
+    fn save(&self, relation: &Relation) -> Result<()> {
+        if self.keep { store::save_relation(self.connection, relation) } else { Ok(()) }
+    }
+
+    fn forget(&self, oid: u32) -> Result<()> {
+        if self.keep { store::forget_relation(self.connection, oid) } else { Ok(()) }
+    }
+
     /// Keeps every record that still fits; returns what is to be taken over.
     fn keep_or_take(
         &mut self,
@@ -117,13 +177,19 @@ impl Run<'_> {
             let known = by_name.remove(&object.name.to_ascii_lowercase());
             let stored = load::stored_text(self.connection, &object.name)?;
             match known {
-                Some(known) if known.stored == stored => self.insert(known.relation),
+                Some(known)
+                    if self.keep
+                        && known.stored == stored
+                        && !self.planning.contradicts(&known.relation) =>
+                {
+                    self.insert(known.relation);
+                }
                 known => pending
                     .push(Pending { object: object.clone(), former: known.map(|k| k.relation) }),
             }
         }
         for lost in by_name.into_values() {
-            store::forget_relation(self.connection, lost.relation.oid)?;
+            self.forget(lost.relation.oid)?;
         }
         Ok(pending)
     }
@@ -156,7 +222,8 @@ impl Run<'_> {
         let mut taken = Vec::new();
         for (entry, sql, table) in &parsed {
             let indexes = texts(objects, &entry.object.name, "index");
-            let source = source(entry, sql, table, &indexes, objects);
+            let mut source = self.source(entry, sql, table, &indexes, objects);
+            source.bounds = source.bounds.share(parsed.len() * 2 + views.len() - taken.len());
             let mut relation = adopt::table(
                 self.connection,
                 self.side,
@@ -170,9 +237,10 @@ impl Run<'_> {
             taken.push(relation.name.clone());
             self.insert(relation);
         }
-        for ((entry, sql, table), name) in parsed.iter().zip(&taken) {
+        for (done, ((entry, sql, table), name)) in parsed.iter().zip(&taken).enumerate() {
             let indexes = texts(objects, &entry.object.name, "index");
-            let source = source(entry, sql, table, &indexes, objects);
+            let mut source = self.source(entry, sql, table, &indexes, objects);
+            source.bounds = source.bounds.share(parsed.len() + views.len() - done);
             let Some(relation) = self.catalog.relations.get(name) else { continue };
             let mut relation = Relation::clone(relation);
             adopt::foreign_keys(
@@ -183,35 +251,59 @@ impl Run<'_> {
                 &self.catalog,
                 &mut self.findings,
             )?;
-            store::save_relation(self.connection, &relation)?;
+            self.save(&relation)?;
             self.insert(relation);
         }
-        for entry in views {
-            self.take_view(&entry)?;
+        for (done, entry) in views.iter().enumerate() {
+            self.take_view(entry, views.len() - done)?;
         }
-        for sequence in self.catalog.sequences.values() {
+        for sequence in self.catalog.sequences.values().filter(|_| self.keep) {
             store::save_sequence(self.connection, sequence, sequence.oid)?;
         }
         Ok(())
     }
 
-    fn take_view(&mut self, entry: &Pending) -> Result<()> {
+    /// What a table is taken over from.
+    fn source<'a>(
+        &self,
+        entry: &'a Pending,
+        sql: &'a str,
+        table: &'a stored::Table,
+        indexes: &'a [String],
+        objects: &[SchemaObject],
+    ) -> Source<'a>
+    where
+        'r: 'a,
+    {
+        let triggers = objects
+            .iter()
+            .any(|o| o.kind == "trigger" && o.table.eq_ignore_ascii_case(&entry.object.name));
+        let former = entry.former.as_ref().filter(|f| f.kind == RelationKind::Table);
+        let habit = habits::of_table(sql, self.habit);
+        let (planning, bounds) = (self.planning, self.planning.bounds);
+        Source { sql, table, indexes, triggers, former, habit, planning, bounds }
+    }
+
+    fn take_view(&mut self, entry: &Pending, left: usize) -> Result<()> {
         let object = &entry.object;
-        let relation = adopt::view(
-            self.connection,
-            self.side,
-            &object.name,
-            object.sql.as_deref().unwrap_or_default(),
-            entry.former.as_ref(),
-            &self.catalog,
-            &mut self.findings,
-        )?;
-        match (relation, &entry.former) {
+        let bounds = self.planning.bounds.share(left);
+        let view = adopt::View {
+            name: &object.name,
+            sql: object.sql.as_deref().unwrap_or_default(),
+            former: entry.former.as_ref(),
+            bounds,
+        };
+        // A view may read whole tables for its first row.
+        self.connection.set_deadline(bounds.until);
+        let relation =
+            adopt::view(self.connection, self.side, &view, &self.catalog, &mut self.findings);
+        self.connection.set_deadline(None);
+        match (relation?, &entry.former) {
             (Some(relation), _) => {
-                store::save_relation(self.connection, &relation)?;
+                self.save(&relation)?;
                 self.insert(relation);
             }
-            (None, Some(former)) => store::forget_relation(self.connection, former.oid)?,
+            (None, Some(former)) => self.forget(former.oid)?,
             (None, None) => {}
         }
         Ok(())
@@ -221,7 +313,7 @@ impl Run<'_> {
         let mut findings = Findings::new(&entry.object.name, &mut self.findings);
         findings.add(None, FindingKind::Skipped, message);
         match &entry.former {
-            Some(former) => store::forget_relation(self.connection, former.oid),
+            Some(former) => self.forget(former.oid),
             None => Ok(()),
         }
     }
@@ -238,6 +330,9 @@ impl Run<'_> {
             .collect();
         for name in lost {
             self.catalog.sequences.remove(&name);
+            if !self.keep {
+                continue;
+            }
             self.connection.execute(
                 "DELETE FROM \"_crossfade_sequences\" WHERE name = ?1",
                 &[Cell::Text(name)],
@@ -295,18 +390,4 @@ fn texts(objects: &[SchemaObject], table: &str, kind: &str) -> Vec<String> {
         .filter(|o| o.kind == kind && o.table.eq_ignore_ascii_case(table))
         .filter_map(|o| o.sql.clone())
         .collect()
-}
-
-fn source<'a>(
-    entry: &'a Pending,
-    sql: &'a str,
-    table: &'a stored::Table,
-    indexes: &'a [String],
-    objects: &[SchemaObject],
-) -> Source<'a> {
-    let triggers = objects
-        .iter()
-        .any(|o| o.kind == "trigger" && o.table.eq_ignore_ascii_case(&entry.object.name));
-    let former = entry.former.as_ref().filter(|f| f.kind == RelationKind::Table);
-    Source { sql, table, indexes, triggers, former }
 }

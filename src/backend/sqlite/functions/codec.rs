@@ -22,8 +22,9 @@ codecs! {
     "identity" Identity, "numeric_native" NumericNative, "numeric_scaled" NumericScaled,
     "numeric_text" NumericText, "numeric_any" NumericAny, "bool_loose" BoolLoose,
     "datetime_loose" DateTimeLoose, "unix_seconds" UnixSeconds, "unix_millis" UnixMillis,
-    "interval_micros" IntervalMicros, "uuid_hex" UuidHex, "uuid_blob" UuidBlob,
-    "bytes_loose" BytesLoose, "text_loose" TextLoose,
+    "interval_micros" IntervalMicros, "interval_epoch" IntervalEpoch, "uuid_hex" UuidHex,
+    "uuid_blob" UuidBlob, "bytes_loose" BytesLoose, "text_loose" TextLoose,
+    "json_loose" JsonLoose,
 }
 
 fn decode(a: &Args<'_>, codec: Codec) -> Result<Cell> {

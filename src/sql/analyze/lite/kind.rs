@@ -182,6 +182,11 @@ impl Analyzer<'_> {
                     Codec::UnixSeconds => ("unix_seconds", Type::new(oid::INT8)),
                     Codec::UnixMillis => ("unix_millis", Type::new(oid::INT8)),
                     Codec::IntervalMicros => ("interval_micros", Type::new(oid::INT8)),
+                    Codec::IntervalEpoch => {
+                        return Err(Error::unsupported(
+                            "an interval stored as a moment, in SQLite's dialect",
+                        ));
+                    }
                     Codec::UuidHex => ("uuid_hex", text),
                     Codec::UuidBlob => ("uuid_blob", Type::new(oid::BYTEA)),
                     _ => ("text_of", text),

@@ -41,10 +41,12 @@ pub(super) fn codec_name(codec: Codec) -> &'static str {
         Codec::UnixSeconds => "unix_seconds",
         Codec::UnixMillis => "unix_millis",
         Codec::IntervalMicros => "interval_micros",
+        Codec::IntervalEpoch => "interval_epoch",
         Codec::UuidHex => "uuid_hex",
         Codec::UuidBlob => "uuid_blob",
         Codec::BytesLoose => "bytes_loose",
         Codec::TextLoose => "text_loose",
+        Codec::JsonLoose => "json_loose",
     }
 }
 

@@ -1,0 +1,172 @@
+//! CF03xx: keys, foreign keys, checks and sequences.
+
+use super::Rule;
+use crate::assess::facts::{Facts, Table};
+use crate::assess::report::{Finding, Severity};
+use crate::backend::sqlite::adopt::FindingKind;
+use crate::sql::stored::{self, ConstraintKind};
+
+pub(super) const RULES: &[Rule] = &[
+    NULL_KEY, ORPHANS, NO_PARENT, KEY_TYPES, SEQUENCE, EXHAUSTED, ORDER, MATCH, NO_KEY, BY_CLASS,
+    CHECK, NOT_NULL, UNPROVEN,
+];
+
+const NULL_KEY: Rule = Rule {
+    id: "CF0301",
+    title: "NULL in a primary key",
+    severity: Severity::Decision,
+    does: "Makes it UNIQUE instead: PostgreSQL's primary keys take no NULL.",
+};
+const ORPHANS: Rule = Rule {
+    id: "CF0302",
+    title: "rows without their parent",
+    severity: Severity::Decision,
+    does: "Copies them, and makes the foreign key NOT VALID: new rows are held to it.",
+};
+const NO_PARENT: Rule = Rule {
+    id: "CF0303",
+    title: "a foreign key that leads nowhere",
+    severity: Severity::Decision,
+    does: "Leaves the foreign key off.",
+};
+const KEY_TYPES: Rule = Rule {
+    id: "CF0304",
+    title: "a foreign key between different types",
+    severity: Severity::Decision,
+    does: "Leaves the foreign key off; with the parent's type as override it is made.",
+};
+const SEQUENCE: Rule = Rule {
+    id: "CF0305",
+    title: "a sequence ahead of its rows",
+    severity: Severity::Info,
+    does: "Goes on behind the highest value ever given out, not behind the highest that is there.",
+};
+const EXHAUSTED: Rule = Rule {
+    id: "CF0306",
+    title: "a sequence at its end",
+    severity: Severity::Decision,
+    does: "Sets PostgreSQL's sequence to its end as well: the next INSERT without a value fails there as it does here.",
+};
+const ORDER: Rule = Rule {
+    id: "CF0307",
+    title: "a primary key that keeps rows in an order",
+    severity: Severity::Info,
+    does: "Makes an ordinary primary key over the same columns; WITHOUT ROWID and DESC have no meaning there.",
+};
+const MATCH: Rule = Rule {
+    id: "CF0308",
+    title: "a MATCH clause that SQLite ignores",
+    severity: Severity::Info,
+    does: "Makes the foreign key as SQLite treats it: MATCH SIMPLE.",
+};
+const NO_KEY: Rule = Rule {
+    id: "CF0309",
+    title: "a table without a key",
+    severity: Severity::Decision,
+    does: "Mirrors and verifies it as a multiset; gate keys names it before promote.",
+};
+const BY_CLASS: Rule = Rule {
+    id: "CF0310",
+    title: "values that differ only by storage class",
+    severity: Severity::Decision,
+    does: "Leaves the unique constraint off PostgreSQL; SQLite keeps its own.",
+};
+const CHECK: Rule = Rule {
+    id: "CF0311",
+    title: "rows that break a check",
+    severity: Severity::Decision,
+    does: "Copies them, and makes the check NOT VALID: new rows are held to it.",
+};
+const NOT_NULL: Rule = Rule {
+    id: "CF0312",
+    title: "NULL in a NOT NULL column",
+    severity: Severity::Decision,
+    does: "Leaves NOT NULL off.",
+};
+const UNPROVEN: Rule = Rule {
+    id: "CF0315",
+    title: "a constraint that was not checked to the end",
+    severity: Severity::Info,
+    does: "Makes the constraint; backfill says so if rows break it.",
+};
+
+/// What taking over found about constraints.
+pub(super) fn adopted(facts: &Facts, found: &mut Vec<Finding>) {
+    for (finding, examples) in &facts.adopted {
+        let rule = match finding.kind {
+            FindingKind::NullKey => &NULL_KEY,
+            FindingKind::Orphans => &ORPHANS,
+            FindingKind::ForeignKey => &NO_PARENT,
+            FindingKind::KeyTypes => &KEY_TYPES,
+            FindingKind::NotUnique => &BY_CLASS,
+            FindingKind::Broken => &CHECK,
+            FindingKind::NotNull => &NOT_NULL,
+            FindingKind::Unproven => &UNPROVEN,
+            _ => continue,
+        };
+        let mut made = rule.found(&finding.message).table(&finding.table);
+        made.column.clone_from(&finding.column);
+        made.examples.clone_from(examples);
+        made.over = match finding.kind {
+            FindingKind::Orphans => Some("[sqlite]\nforeign_keys = false".to_owned()),
+            _ => None,
+        };
+        found.push(made);
+    }
+}
+
+/// The rules about a table's keys.
+pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
+    let declared = table.stored.constraints.iter().any(|c| is_primary(&c.kind))
+        || table.stored.columns.iter().any(|c| c.primary_key.is_some());
+    if table.relation.key().is_none() {
+        let message = if declared { "its key does not hold" } else { "it declares none" };
+        found.push(NO_KEY.found(message).of(table));
+    }
+    let descending = table.stored.constraints.iter().any(|c| match &c.kind {
+        ConstraintKind::PrimaryKey { keys, .. } => keys.iter().any(|k| k.descending),
+        _ => false,
+    });
+    if table.stored.without_rowid || descending {
+        let message = if descending { "DESC in the primary key" } else { "WITHOUT ROWID" };
+        found.push(ORDER.found(message).of(table));
+    }
+    for key in foreign_keys(table.stored) {
+        let Some(name) = key.match_name.as_deref() else { continue };
+        let message = format!("MATCH {} to {:?}", name.to_ascii_uppercase(), key.table);
+        let mut finding = MATCH.found(message).of(table);
+        finding.column = key.columns.first().cloned();
+        found.push(finding);
+    }
+}
+
+fn is_primary(kind: &ConstraintKind) -> bool {
+    matches!(kind, ConstraintKind::PrimaryKey { .. })
+}
+
+fn foreign_keys(table: &stored::Table) -> impl Iterator<Item = &stored::ForeignKey> {
+    let of_columns = table.columns.iter().flat_map(|c| &c.references);
+    let of_table = table.constraints.iter().filter_map(|c| match &c.kind {
+        ConstraintKind::ForeignKey(key) => Some(key),
+        _ => None,
+    });
+    of_columns.chain(of_table)
+}
+
+/// Where the sequences stand.
+pub(super) fn sequences(facts: &Facts, found: &mut Vec<Finding>) {
+    for issued in &facts.issued {
+        if issued.given == i64::MAX {
+            let message = format!("{} has been given out: no value is left", i64::MAX);
+            found.push(EXHAUSTED.found(message).table(&issued.table).column(&issued.column));
+        } else if issued.given > issued.highest.unwrap_or_default().max(0) {
+            let next = issued.given + 1;
+            let there = match issued.highest {
+                Some(highest) => format!("the highest there is {highest}"),
+                None => "the table is empty".to_owned(),
+            };
+            let message = format!("the next value is {next}, {there}");
+            found.push(SEQUENCE.found(message).table(&issued.table).column(&issued.column));
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! CF05xx: indexes, views, triggers, defaults, generated columns, collations, virtual tables.
+
+use super::Rule;
+use crate::assess::facts::{Facts, Table, relation_of};
+use crate::assess::report::{Finding, Severity};
+use crate::backend::sqlite::adopt::FindingKind;
+use crate::sql::stored::{self, ConstraintKind, Object};
+
+pub(super) const RULES: &[Rule] = &[
+    INDEX, VIEW, TRIGGER, DEFAULT, STORED, COLLATION, DANGLING, CHECK, CONFLICT, VIRTUAL, SHADOW,
+    WIDE, GENERATED, UNREADABLE,
+];
+
+const INDEX: Rule = Rule {
+    id: "CF0501",
+    title: "an index that only SQLite can have",
+    severity: Severity::Rewrite,
+    does: "Leaves it off PostgreSQL.",
+};
+const VIEW: Rule = Rule {
+    id: "CF0502",
+    title: "a view in SQLite's dialect",
+    severity: Severity::Rewrite,
+    does: "Serves it from SQLite; PostgreSQL needs one before promote.",
+};
+const TRIGGER: Rule = Rule {
+    id: "CF0503",
+    title: "a trigger in SQLite's dialect",
+    severity: Severity::Rewrite,
+    does: "SQLite runs it and what it writes is mirrored; the copy fires none. PostgreSQL needs one before promote.",
+};
+const DEFAULT: Rule = Rule {
+    id: "CF0504",
+    title: "a default that only SQLite can compute",
+    severity: Severity::Rewrite,
+    does: "SQLite computes it and the value is mirrored; PostgreSQL needs one before promote.",
+};
+const STORED: Rule = Rule {
+    id: "CF0505",
+    title: "a generated column that is not stored",
+    severity: Severity::Info,
+    does: "Makes it STORED: PostgreSQL before 18 has no other.",
+};
+const COLLATION: Rule = Rule {
+    id: "CF0506",
+    title: "a collation of SQLite's",
+    severity: Severity::Info,
+    does: "Compares as PostgreSQL does; unique constraints become indexes on lower(x COLLATE \"C\") or rtrim(x, ' ').",
+};
+const DANGLING: Rule = Rule {
+    id: "CF0507",
+    title: "a view that SQLite itself cannot read",
+    severity: Severity::Decision,
+    does: "Leaves it out.",
+};
+const CHECK: Rule = Rule {
+    id: "CF0508",
+    title: "a check in SQLite's dialect",
+    severity: Severity::Rewrite,
+    does: "SQLite enforces it; PostgreSQL needs one before promote.",
+};
+const CONFLICT: Rule = Rule {
+    id: "CF0509",
+    title: "a constraint with ON CONFLICT",
+    severity: Severity::Decision,
+    does: "Makes the constraint without it; what SQLite then does is mirrored until promote.",
+};
+const VIRTUAL: Rule = Rule {
+    id: "CF0510",
+    title: "a virtual table",
+    severity: Severity::Rewrite,
+    does: "Does not serve it; its rows stay in the file.",
+};
+const SHADOW: Rule = Rule {
+    id: "CF0511",
+    title: "tables in which a virtual table keeps its data",
+    severity: Severity::Info,
+    does: "Never copies them.",
+};
+const WIDE: Rule = Rule {
+    id: "CF0512",
+    title: "more columns than PostgreSQL has",
+    severity: Severity::Blocking,
+    does: "Does not serve the table; its rows stay in the file and are counted as not copied.",
+};
+const GENERATED: Rule = Rule {
+    id: "CF0513",
+    title: "a generated column that only SQLite can compute",
+    severity: Severity::Rewrite,
+    does: "SQLite computes it; PostgreSQL needs one before promote.",
+};
+const UNREADABLE: Rule = Rule {
+    id: "CF0515",
+    title: "a definition that cannot be read",
+    severity: Severity::Blocking,
+    does: "Does not serve the table; its rows stay in the file and are counted as not copied.",
+};
+
+/// PostgreSQL's limit.
+const COLUMNS_MAX: usize = 1600;
+
+/// The rules about the parts of a table.
+pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
+    let relation = table.relation;
+    for index in relation.indexes.iter().filter(|i| i.sqlite) {
+        let unique = if index.unique { "unique: " } else { "" };
+        let message = format!("{unique}its expression or condition has no counterpart");
+        found.push(INDEX.found(message).of(table).object(&index.name));
+    }
+    for check in relation.checks.iter().filter(|c| c.sqlite) {
+        let message = format!("CHECK ({})", check.expression);
+        found.push(CHECK.found(message).of(table).object(&check.name));
+    }
+    for (stored, column) in table.stored.columns.iter().zip(&relation.columns) {
+        if let Some(default) = &column.sqlite_default {
+            let message = format!("DEFAULT {default}");
+            found.push(DEFAULT.found(message).of(table).column(&stored.name));
+        }
+        if let Some(generated) = &column.generated {
+            if generated.sqlite {
+                let message = format!("AS ({})", generated.expression);
+                found.push(GENERATED.found(message).of(table).column(&stored.name));
+            } else if !generated.stored {
+                found.push(STORED.found("VIRTUAL").of(table).column(&stored.name));
+            }
+        }
+        if let Some(collation) = &column.collation {
+            let message = format!("COLLATE {collation}");
+            found.push(COLLATION.found(message).of(table).column(&stored.name));
+        }
+    }
+    for (column, what) in conflicts(table.stored) {
+        let mut finding = CONFLICT.found(what).of(table);
+        finding.column = column;
+        found.push(finding);
+    }
+}
+
+/// The constraints that say what to do on a conflict.
+fn conflicts(table: &stored::Table) -> Vec<(Option<String>, String)> {
+    let mut found = Vec::new();
+    for column in &table.columns {
+        let name = Some(column.name.clone());
+        if column.primary_key.as_ref().is_some_and(|k| k.conflict.is_some()) {
+            found.push((name.clone(), "PRIMARY KEY ON CONFLICT".to_owned()));
+        }
+        if column.unique.iter().any(|u| u.conflict.is_some()) {
+            found.push((name.clone(), "UNIQUE ON CONFLICT".to_owned()));
+        }
+        if column.not_null.as_ref().is_some_and(|n| n.conflict.is_some()) {
+            found.push((name, "NOT NULL ON CONFLICT".to_owned()));
+        }
+    }
+    for constraint in &table.constraints {
+        let what = match &constraint.kind {
+            ConstraintKind::PrimaryKey { conflict: Some(_), .. } => "PRIMARY KEY ON CONFLICT",
+            ConstraintKind::Unique { conflict: Some(_), .. } => "UNIQUE ON CONFLICT",
+            ConstraintKind::Check { conflict: Some(_), .. } => "CHECK ON CONFLICT",
+            _ => continue,
+        };
+        found.push((None, what.to_owned()));
+    }
+    found
+}
+
+/// The rules about objects that are no tables, or not served.
+pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
+    let mut shadows = Vec::new();
+    for entry in facts.of_kind("table") {
+        match (&entry.object, facts.special.get(&entry.name.to_ascii_lowercase())) {
+            (_, Some(kind)) if kind == "shadow" => shadows.push(entry.name.as_str()),
+            (Some(Object::Virtual(of)), _) => {
+                let hint = match of.module.as_str() {
+                    "fts3" | "fts4" | "fts5" => {
+                        "; on PostgreSQL: a tsvector column with a GIN index"
+                    }
+                    "rtree" | "rtree_i32" | "geopoly" => {
+                        "; on PostgreSQL: range or box columns with a GiST index"
+                    }
+                    _ => "",
+                };
+                let message = format!("USING {}{hint}", of.module);
+                found.push(VIRTUAL.found(message).table(&entry.name));
+            }
+            (Some(Object::Table(table)), None) if table.columns.len() > COLUMNS_MAX => {
+                let message = format!(
+                    "{} columns, PostgreSQL has at most {COLUMNS_MAX}; split the table, or keep \
+                     the rarer columns as one jsonb",
+                    table.columns.len()
+                );
+                found.push(WIDE.found(message).table(&entry.name));
+            }
+            (Some(Object::Table(_)), _) => {}
+            _ if facts.is_special(&entry.name) => {}
+            _ => found.push(UNREADABLE.found("its CREATE TABLE").table(&entry.name)),
+        }
+    }
+    if !shadows.is_empty() {
+        found.push(SHADOW.found(shadows.join(", ")));
+    }
+    for entry in facts.of_kind("view") {
+        let why = facts.adopted.iter().find(|(f, _)| {
+            f.kind == FindingKind::Skipped && f.table.eq_ignore_ascii_case(&entry.name)
+        });
+        match (relation_of(&facts.catalog, &entry.name), why) {
+            (Some(_), _) => found.push(VIEW.found("its query").table(&entry.name)),
+            (None, Some((why, _))) => {
+                found.push(DANGLING.found(&why.message).table(&entry.name));
+            }
+            (None, None) => {
+                found.push(DANGLING.found("it cannot be served").table(&entry.name));
+            }
+        }
+    }
+    for entry in facts.of_kind("trigger") {
+        let what = match &entry.object {
+            Some(Object::Trigger(trigger)) => {
+                format!("{} {}", time(trigger.time), event(trigger.event))
+            }
+            _ => "its text".to_owned(),
+        };
+        found.push(TRIGGER.found(what).table(&entry.table).object(&entry.name));
+    }
+}
+
+fn time(time: stored::TriggerTime) -> &'static str {
+    match time {
+        stored::TriggerTime::Before => "BEFORE",
+        stored::TriggerTime::After => "AFTER",
+        stored::TriggerTime::InsteadOf => "INSTEAD OF",
+    }
+}
+
+fn event(event: stored::TriggerEvent) -> &'static str {
+    match event {
+        stored::TriggerEvent::Insert => "INSERT",
+        stored::TriggerEvent::Update => "UPDATE",
+        stored::TriggerEvent::Delete => "DELETE",
+    }
+}

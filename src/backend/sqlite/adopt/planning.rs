@@ -1,0 +1,80 @@
+//! What taking over is told: overrides of the configuration, and how much may be looked at.
+//!
+//! Owns [`Planning`] and [`Bounds`]. Serving, backfill and assess plan with the same rules;
+//! they differ only in these. Start at [`Planning`].
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::config::{self, Override};
+use crate::schema::Relation;
+
+/// Rows of a table that are looked at while the proxy starts.
+const ROWS: u64 = 2_000_000;
+
+/// How much of each table is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Rows of a table; of a larger one, stretches spread over it are looked at.
+    pub rows: u64,
+    /// No table is looked at beyond this moment.
+    pub until: Option<Instant>,
+    /// Others write to the file: no lock is held for long.
+    pub gentle: bool,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { rows: ROWS, until: None, gentle: false }
+    }
+}
+
+impl Bounds {
+    /// Whether the time is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Bounds for one of `left` tables: its share of the time that is left.
+    pub(crate) fn share(&self, left: usize) -> Self {
+        let Some(until) = self.until else { return *self };
+        let now = Instant::now();
+        let share = until.saturating_duration_since(now) / u32::try_from(left.max(1)).unwrap_or(1);
+        Self { until: Some(now + share), ..*self }
+    }
+}
+
+/// How the tables of a file are taken over.
+#[derive(Clone, Debug, Default)]
+pub struct Planning {
+    /// `[tables.NAME]`, by PostgreSQL's name or the file's.
+    pub tables: BTreeMap<String, config::Table>,
+    /// How much is looked at.
+    pub bounds: Bounds,
+    /// PostgreSQL holds copies made by the recorded types: they are not changed.
+    pub attached: bool,
+}
+
+impl Planning {
+    /// The override of a column, by either name of table and column.
+    pub(crate) fn column(&self, tables: [&str; 2], columns: [&str; 2]) -> Option<&Override> {
+        let same = |given: &str, names: [&str; 2]| {
+            given == names[0] || given.eq_ignore_ascii_case(names[1])
+        };
+        let (_, table) = self.tables.iter().find(|(name, _)| same(name, tables))?;
+        table.columns.iter().find(|(name, _)| same(name, columns)).map(|(_, ty)| ty)
+    }
+
+    /// Whether a recorded table has a column whose override says otherwise.
+    pub(crate) fn contradicts(&self, relation: &Relation) -> bool {
+        relation.columns.iter().any(|column| {
+            let found = self.column(
+                [&relation.name, &relation.sqlite_name],
+                [&column.name, &column.sqlite_name],
+            );
+            found.is_some_and(|o| {
+                o.ty != column.ty || o.codec.is_some_and(|codec| codec != column.codec)
+            })
+        })
+    }
+}
