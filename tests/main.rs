@@ -24,6 +24,7 @@ mod foreign;
 mod fuzz;
 mod harness;
 mod journal_full;
+mod orm_files;
 mod plain_role;
 mod quarantine;
 mod relay;

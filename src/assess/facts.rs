@@ -86,8 +86,8 @@ impl Facts {
         tell: &Tell<'_>,
     ) -> Result<Self> {
         let entries = entries(connection)?;
-        let names = entries.iter().filter(|e| e.kind == "table").map(|e| e.name.as_str());
-        let habit = habits::of_file(names);
+        let tables = entries.iter().filter(|e| e.kind == "table");
+        let habit = habits::of_file(tables.map(|e| (e.name.as_str(), e.sql.as_str())));
         let catalog = prepared.catalog;
         let mut evidence = BTreeMap::new();
         let tables: Vec<(&Entry, &stored::Table, &Relation)> = entries

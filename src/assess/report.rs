@@ -369,7 +369,6 @@ fn next(facts: &Facts, blocking: usize, decisions: bool) -> Vec<String> {
     if facts.server.is_none() {
         list.push(format!("crossfade assess {file} --postgres URL"));
     }
-    list.push(format!("crossfade init --sqlite {file}"));
     let served = facts.catalog.relations.values().any(|r| r.kind == RelationKind::Table);
     if served {
         list.push(format!("crossfade run --sqlite {file}"));

@@ -155,8 +155,9 @@ impl One<'_> {
         let misfits = seen.misfits();
         let typed = !self.stored.type_name.is_empty();
         let chosen = self.column.ty;
-        // Numbers that are moments have a rule of their own.
-        let counts = matches!(self.column.codec, Codec::UnixSeconds | Codec::UnixMillis);
+        // Numbers that are moments have a rule of their own, and so do guesses.
+        let counts = matches!(self.column.codec, Codec::UnixSeconds | Codec::UnixMillis)
+            || adopt::guessed(self.stored, self.table.habit, self.column).is_some();
         if misfits == 0 || counts || (!typed && seen.shapes.len() < 2) {
             return;
         }

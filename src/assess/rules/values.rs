@@ -95,7 +95,9 @@ pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
         if seen.large.rows > 0 {
             found.push(at(&LARGE, format!("{} values", seen.large.rows)).seen(&seen.large));
         }
-        moments(table, &at, column, seen, found);
+        if crate::backend::sqlite::adopt::guessed(stored, table.habit, column).is_none() {
+            moments(table, &at, column, seen, found);
+        }
         offers(table, &at, column, seen, found);
     }
 }

@@ -37,21 +37,24 @@ impl Habit {
     }
 }
 
-/// The library that keeps its migrations in the file.
-pub fn of_file<'a>(tables: impl Iterator<Item = &'a str>) -> Option<Habit> {
-    let mut found = None;
-    for table in tables {
+/// The library that keeps its migrations in the file, or whose hand wrote a table of it;
+/// `tables` gives names with CREATE TABLE texts.
+pub fn of_file<'a>(tables: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Habit> {
+    let (mut kept, mut hand) = (None, None);
+    for (table, sql) in tables {
         let habit = match table.to_ascii_lowercase().as_str() {
-            "django_migrations" => Habit::Django,
-            "alembic_version" => Habit::SqlAlchemy,
-            "ar_internal_metadata" => Habit::Rails,
-            "_prisma_migrations" => Habit::Prisma,
-            "__diesel_schema_migrations" => Habit::Diesel,
-            _ => continue,
+            "django_migrations" => Some(Habit::Django),
+            "alembic_version" => Some(Habit::SqlAlchemy),
+            "ar_internal_metadata" => Some(Habit::Rails),
+            "_prisma_migrations" => Some(Habit::Prisma),
+            "__diesel_schema_migrations" => Some(Habit::Diesel),
+            _ => None,
         };
-        found = found.or(Some(habit));
+        kept = kept.or(habit);
+        // Django's hand shows only in some of its tables; the others are no less its own.
+        hand = hand.or_else(|| of_table(sql, None).filter(|h| *h == Habit::Django));
     }
-    found
+    kept.or(hand)
 }
 
 /// The library that wrote a CREATE TABLE, by its hand or by the file's migrations.
@@ -60,7 +63,8 @@ pub(crate) fn of_table(sql: &str, file: Option<Habit>) -> Option<Habit> {
         return file;
     }
     let django = sql.starts_with("CREATE TABLE \"")
-        && sql.contains("\" integer NOT NULL PRIMARY KEY AUTOINCREMENT");
+        && (sql.contains("\" integer NOT NULL PRIMARY KEY AUTOINCREMENT")
+            || sql.contains("\" char(32) NOT NULL PRIMARY KEY"));
     let sqlalchemy = sql.contains(" (\n\t") && sql.contains(", \n\t");
     match (django, sqlalchemy) {
         (true, _) => Some(Habit::Django),
@@ -252,10 +256,12 @@ mod tests {
 
     #[test]
     fn libraries_are_known_by_their_tables() {
-        assert_eq!(of_file(["a", "django_migrations"].into_iter()), Some(Habit::Django));
-        assert_eq!(of_file(["a"].into_iter()), None);
+        let of = |tables: &[(&str, &str)]| of_file(tables.iter().copied());
+        assert_eq!(of(&[("a", ""), ("django_migrations", "")]), Some(Habit::Django));
+        assert_eq!(of(&[("a", "")]), None);
         let django = "CREATE TABLE \"x\" (\"id\" integer NOT NULL PRIMARY KEY AUTOINCREMENT)";
         assert_eq!(of_table(django, None), Some(Habit::Django));
+        assert_eq!(of(&[("y", "CREATE TABLE y (a)"), ("x", django)]), Some(Habit::Django));
         let alchemy = "CREATE TABLE x (\n\tid INTEGER NOT NULL, \n\tPRIMARY KEY (id)\n)";
         assert_eq!(of_table(alchemy, None), Some(Habit::SqlAlchemy));
         assert_eq!(of_table("CREATE TABLE x (id)", None), None);

@@ -82,7 +82,10 @@ fn run(
     let next = first_free_oid(connection, &recorded, &catalog, keep)?;
     let side = Side::new(next);
     let objects = load::schema_objects(connection)?;
-    let tables = objects.iter().filter(|o| o.kind == "table").map(|o| o.name.as_str());
+    let tables = objects
+        .iter()
+        .filter(|o| o.kind == "table")
+        .map(|o| (o.name.as_str(), o.sql.as_deref().unwrap_or_default()));
     let habit = habits::of_file(tables);
     let findings = Vec::new();
     let mut run = Run { connection, side: &side, catalog, findings, planning, habit, keep };
