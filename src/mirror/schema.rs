@@ -62,7 +62,9 @@ impl Batch {
         let control = self.control();
         match event {
             Event::Row(_) | Event::Statement(_) => Ok(()),
-            Event::Ddl(ddl) => self.schema(&ddl.postgres, (catalog, after.unwrap_or(catalog))).await,
+            Event::Ddl(ddl) => {
+                self.schema(&ddl.postgres, (catalog, after.unwrap_or(catalog))).await
+            }
             Event::Truncate(truncate) => {
                 let mut tables = Vec::with_capacity(truncate.tables.len());
                 for table in &truncate.tables {

@@ -77,10 +77,7 @@ fn too_much_at_once_is_an_error() {
     proxy.sql(&format!(
         "BEGIN; SELECT lo_truncate64(lo_open({oid}, 131072), 4398046511104); COMMIT"
     ));
-    for sql in [
-        format!("SELECT lo_get({oid})"),
-        format!("SELECT lo_get({oid}, -1, 5)"),
-    ] {
+    for sql in [format!("SELECT lo_get({oid})"), format!("SELECT lo_get({oid}, -1, 5)")] {
         let (code, _, stderr) = proxy.psql(&sql);
         assert!(code != 0 && stderr.contains("ERROR"), "{sql}: {stderr}");
     }

@@ -186,13 +186,15 @@ impl Follower {
         let identity = replication.identify().await?;
         self.check_system(identity).await?;
         if identity.flushed < reached {
-            // What is followed was on disk there before it was sent.
-            let reason = format!(
-                "PostgreSQL's log ends at {}, and SQLite has followed it to {reached}: PostgreSQL \
-                 was restored from a backup",
-                identity.flushed
+            // What is followed was on disk there before it was sent. Recovery sees the same and
+            // serves nobody until the right PostgreSQL is back, which is followed as before.
+            let error = Error::shadow(
+                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "PostgreSQL's log ends before what SQLite has followed: it was restored from a backup",
             );
-            return Err(Ended::Closed { reason, table: None });
+            let end = identity.flushed;
+            let detail = format!("The log ends at {end}, SQLite has followed it to {reached}.");
+            return Err(error.detail(detail).into());
         }
         let confirmed = setup::confirmed(&control, &slot).await?;
         if confirmed > reached {
