@@ -258,8 +258,8 @@ impl Follower {
         let mut confirm_at = Instant::now() + CONFIRM_EVERY;
         let mut look_at = Instant::now();
         loop {
+            // Fair: neither a busy stream nor somebody who asks again and again has it alone.
             tokio::select! {
-                biased;
                 () = self.stop.cancelled() => return Err(Ended::Stopped),
                 () = tokio::time::sleep_until(confirm_at) => {
                     self.confirm(stream, false).await?;
@@ -270,7 +270,6 @@ impl Follower {
                     confirm_at = Instant::now() + CONFIRM_EVERY;
                 }
                 () = self.ask.notified() => {
-                    self.look(control).await?;
                     stream.replication.confirm(stream.safe, self.now(), true).await?;
                 }
                 () = tokio::time::sleep_until(look_at) => {
