@@ -134,13 +134,12 @@ sections! {
         url: Option<PostgresUrl> = "",
         /// The same database as another role, for control and replication. Unset: url.
         control_url: Option<PostgresUrl> = "",
-        /// How server connections are shared after promote.
+        /// How server connections are shared after promote: one for each client. transaction is
+        /// refused for now.
         pool_mode: PoolMode = "session",
-        /// Server connections at most, with pool_mode transaction.
-        pool_size: Positive = "20",
         /// File with the password, when it is in neither url nor environment.
         password_file: Option<PathBuf> = "",
-        /// Schema that holds the tables.
+        /// Schema that holds the tables. Another one than public is refused for now.
         schema: String = "public",
         /// Version reported to clients while no PostgreSQL is attached.
         version: Version = "15",
@@ -190,20 +189,16 @@ sections! {
         drain_ms: Positive = "5000",
         /// Whether transactions still open after drain_ms are cancelled (57014).
         drain_cancel: bool = "false",
-        /// Limit of writing the fence.
-        fence_ms: Positive = "1000",
+        /// Limit of ending the application's sessions on PostgreSQL behind the fence (rollback).
+        fence_ms: Positive = "3000",
         /// Limit of applying the rest of the journal.
         catch_up_ms: Positive = "5000",
         /// Limit of checking the keys changed last.
         final_check_ms: Positive = "3000",
         /// Limit of the decision.
         decide_ms: Positive = "1000",
-        /// Limit of recording the decision.
-        record_ms: Positive = "1000",
-        /// Limit of moving the sessions.
-        route_ms: Positive = "1000",
-        /// How long the new primary is watched afterwards.
-        watch_ms: u32 = "600000",
+        /// Limit of sessions leaving PostgreSQL once nothing of them runs there (rollback).
+        route_ms: Positive = "3000",
         /// Longest wait of a client that a rehearsal may show.
         pause_budget_ms: Positive = "2000",
         /// Gate verified: age of the last clean verify, in hours.

@@ -346,6 +346,19 @@ impl Config {
                 ));
             }
         }
+        if *self.postgres.pool_mode == PoolMode::Transaction {
+            problems.push(format!(
+                "postgres.pool_mode = transaction ({}) is not there yet: after promote each client \
+                 has a server connection of its own; use session",
+                self.postgres.pool_mode.source
+            ));
+        }
+        if *self.postgres.schema != "public" {
+            problems.push(format!(
+                "postgres.schema = {} ({}) is not there yet: the tables are in schema public",
+                self.postgres.schema.value, self.postgres.schema.source
+            ));
+        }
         if self.postgres.url.is_none() && self.postgres.control_url.is_some() {
             problems.push("postgres.control_url needs postgres.url".to_owned());
         }

@@ -94,6 +94,15 @@ fn lists_rules_and_tables_are_read() {
 }
 
 #[test]
+fn what_is_not_there_yet_is_refused() {
+    let mode = problem("[postgres]\npool_mode = \"transaction\"", &[]);
+    assert!(mode.contains("postgres.pool_mode = transaction"), "{mode}");
+    let schema = problem("", &[("CROSSFADE_POSTGRES_SCHEMA", "app")]);
+    assert!(schema.contains("CROSSFADE_POSTGRES_SCHEMA"), "{schema}");
+    assert!(problem("[cutover]\nwatch_ms = 5", &[]).contains("watch_ms"));
+}
+
+#[test]
 fn trust_is_refused_off_loopback() {
     for addr in ["0.0.0.0:6433", "*:6433", "[::]:6433", "192.168.1.5:1", "db.example:1"] {
         let variables = [("CROSSFADE_LISTEN_ADDR", addr), ("CROSSFADE_AUTH_METHOD", "trust")];

@@ -11,7 +11,7 @@ use super::phase::Phase;
 use super::promote::{THROTTLE_MAX, said, steps};
 use super::recovery::{self, Step, WayBack as Proven};
 use super::state::{SqliteRole, SqliteState};
-use super::switch::{Ended, Report, Switch, failed};
+use super::switch::{Ended, Report, Switch, failed, histories};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
@@ -29,8 +29,6 @@ const SMALL_LAG_BYTES: u64 = 64 << 10;
 const LOOK_STEP: Duration = Duration::from_millis(20);
 /// How soon a probe that failed is tried again.
 const PROBE_AGAIN: Duration = Duration::from_secs(60);
-/// How long sessions may take to leave PostgreSQL.
-const VACATE_MAX: Duration = Duration::from_secs(3);
 /// How long the marker row of the probe may take.
 const PROBE_MAX: Duration = Duration::from_secs(15);
 
@@ -170,11 +168,20 @@ impl Switch {
     /// After a switch that was undone, or back: nothing is left behind on PostgreSQL.
     pub(super) async fn release_way_back(&self, report: Report<'_>) {
         if !matches!(self.gate.route(), Some(Route::Sqlite(_))) {
+            // Nobody knows yet who is primary. Should SQLite be, the next probe takes them down.
+            self.forget_probe();
             return;
         }
         if let Err(error) = self.take_down_way_back().await {
+            self.forget_probe();
             report("slot and publication are still on PostgreSQL", error.to_string());
         }
+    }
+
+    /// It is probed anew as soon as the shadow follows.
+    fn forget_probe(&self) {
+        *self.way_back.told.lock() = None;
+        *self.way_back.next_probe.lock() = None;
     }
 
     /// Part of precheck: the slot is made before anything waits. Without a way back the switch
@@ -266,8 +273,7 @@ impl Switch {
             report("route sessions to SQLite", format!("{} sessions", self.clients.count()));
             self.release_way_back(report).await;
             // What the last probe found was before all this.
-            *self.way_back.told.lock() = None;
-            *self.way_back.next_probe.lock() = None;
+            self.forget_probe();
             return Ok(Ended::Done(waited));
         }
         Ok(Ended::Undone(match outcome {
@@ -306,7 +312,7 @@ impl Switch {
         let mut told = String::new();
         if !self.gate.emptied(self.limits.drain).await {
             told = self.end_waited(self.limits.drain_cancel)?;
-            if !self.gate.emptied(VACATE_MAX).await {
+            if !self.gate.emptied(self.limits.route).await {
                 let left = self.gate.inside();
                 return Err(failed("transactions on PostgreSQL did not end in time")
                     .detail(format!("{left} sessions are in a transaction. {told}")));
@@ -314,7 +320,8 @@ impl Switch {
         }
         self.gate.set(GateState::Closed);
         // What does not leave by itself is ended by the fence.
-        let left = if self.gate.vacated(VACATE_MAX).await { "" } else { "; some did not leave" };
+        let left =
+            if self.gate.vacated(self.limits.route).await { "" } else { "; some did not leave" };
         report("drain transactions on PostgreSQL", format!("{told}{left}"));
         Ok(())
     }
@@ -322,16 +329,19 @@ impl Switch {
     async fn rollback_in_turn(&self, sqlite: &SqliteState, report: Report<'_>) -> Result<()> {
         let epoch = sqlite.epoch + 1;
         // It may have been replaced since somebody looked last.
-        let view = observe::view(&self.connector, &self.journal).await?;
+        let view = self.view().await?;
         let step = recovery::next_step(sqlite, &view, self.witness());
         if step != Step::ServePostgres(Proven::Open) {
-            return Err(failed("PostgreSQL is not what it was when it was promoted"));
+            let found = histories(sqlite, &view);
+            return Err(failed(format!(
+                "PostgreSQL is not what it was when it was promoted: {found} ({step:?})"
+            )));
         }
         let control = observe::connect(&self.connector).await?;
         nothing_prepared(&control).await?;
         self.slow_postgres(&control, report).await?;
         self.drain_postgres(sqlite.epoch, report).await?;
-        let rounds = observe::fence(&control, self.app_role.as_deref()).await?;
+        let rounds = observe::fence(&control, self.app_role.as_deref(), self.limits.fence).await?;
         failpoint!("cutover.postgres_fenced");
         let weak = if self.app_role.is_none() { ", weak fence (one role)" } else { "" };
         report("fence PostgreSQL", format!("{rounds} rounds{weak}"));

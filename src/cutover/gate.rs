@@ -25,6 +25,17 @@ pub enum Route {
     Postgres(Epoch),
 }
 
+impl Route {
+    /// Whether nobody else reigned between `then` and this route: a switch that was undone burns
+    /// one number, one that was made and taken back two.
+    fn continues(self, then: Self) -> bool {
+        match (then, self) {
+            (Self::Sqlite(then), Self::Sqlite(now)) => now == then || now == then + 1,
+            _ => self == then,
+        }
+    }
+}
+
 /// Whether statements may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateState {
@@ -239,12 +250,12 @@ impl Gate {
     /// Whether somebody who was inside before may go on to write by this route: the writer
     /// must be held when this is asked, because the fence is set under it.
     pub fn may_write(&self, route: Route) -> bool {
-        matches!(self.state(), GateState::Open(r) | GateState::Draining(r) if r == route)
+        matches!(self.state(), GateState::Open(r) | GateState::Draining(r) if r.continues(route))
     }
 
     /// Whether the route still answers.
     pub fn serves(&self, route: Route) -> bool {
-        self.route() == Some(route)
+        self.route().is_some_and(|now| now.continues(route))
     }
 
     /// Notes that a session holds what cannot move.
@@ -441,7 +452,13 @@ mod tests {
         assert!(gate.pass(Wish::Write, Duration::from_millis(10)).await.is_err());
         gate.set(GateState::Closed);
         assert!(!gate.serves(route));
+        // A switch that was undone burns a number: who stayed goes on.
+        gate.set(GateState::Open(Route::Sqlite(2)));
+        assert!(gate.serves(route) && gate.may_write(route));
         gate.set(GateState::Open(Route::Postgres(2)));
+        assert!(!gate.serves(route) && !gate.may_write(route));
+        // PostgreSQL reigned in between.
+        gate.set(GateState::Open(Route::Sqlite(3)));
         assert!(!gate.serves(route) && !gate.may_write(route));
         drop(later);
         let seat = gate.take_seat();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::state::{Epoch, Point, PostgresState, PostgresView, Record, System};
 use crate::backend::postgres::apply::quoted;
@@ -57,8 +57,11 @@ pub(super) async fn seen(
     journal: &Journal,
     followed: Option<Lsn>,
 ) -> Result<PostgresView> {
-    match stored.holder {
-        Holder::Another => Ok(PostgresView::Locked),
+    match &stored.holder {
+        Holder::Another(name) => {
+            tracing::debug!(name, "another proxy holds the lock");
+            Ok(PostgresView::Locked)
+        }
         Holder::Nobody | Holder::Us => {
             Ok(PostgresView::Reachable(state_of(stored, journal, followed).await?))
         }
@@ -98,13 +101,18 @@ async fn state_of(
         };
         records.insert(*epoch, record);
     }
+    let place_is_known = followed.is_none_or(|place| place.0 <= stored.end);
+    if let Some(followed) = followed.filter(|_| !place_is_known) {
+        let end = Lsn(stored.end);
+        tracing::warn!(%followed, %end, "PostgreSQL's log ends before what SQLite has followed");
+    }
     Ok(PostgresState {
         system: System { identifier: stored.system, timeline: stored.timeline },
         records,
         applied: Point { position: stored.position.0, hash: stored.hash.unwrap_or_default() },
         applied_is_known: found.is_some_and(|hash| Some(hash.0) == stored.hash),
         fenced: stored.fenced,
-        place_is_known: followed.is_none_or(|p| p.0 <= stored.end),
+        place_is_known,
     })
 }
 
@@ -264,15 +272,17 @@ pub(super) async fn close_old_reigns(
         .map_err(|e| control.error(&e))
 }
 
-/// Rounds of ending back ends before the fence is given up.
-const FENCE_ROUNDS: u32 = 200;
-
 /// Shuts the application out: no new log-ins where it has a role of its own, no back end left.
-/// Returns the number of rounds it took.
+/// Returns the number of rounds it took, of which there are more until `limit`.
 ///
 /// # Errors
 /// 42501 when a back end may not be ended, 55006 when one does not end.
-pub(super) async fn fence(control: &Control, app_role: Option<&str>) -> Result<u32> {
+pub(super) async fn fence(
+    control: &Control,
+    app_role: Option<&str>,
+    limit: Duration,
+) -> Result<u32> {
+    let until = Instant::now() + limit;
     control.batch("UPDATE crossfade.state SET fenced = true").await?;
     if let Some(role) = app_role {
         control.batch(&format!("ALTER ROLE {} NOLOGIN", quoted(role))).await?;
@@ -284,8 +294,9 @@ pub(super) async fn fence(control: &Control, app_role: Option<&str>) -> Result<u
     );
     let end =
         format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {others}");
-    let mut empty = 0;
-    for round in 1..=FENCE_ROUNDS {
+    let (mut empty, mut round) = (0, 0);
+    while round < 2 || Instant::now() < until {
+        round += 1;
         let rows = control.rows(&end).await?;
         empty =
             if rows.first().is_some_and(|row| row.get::<_, i64>(0) == 0) { empty + 1 } else { 0 };

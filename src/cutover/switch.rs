@@ -62,6 +62,10 @@ pub struct Limits {
     pub final_check: Duration,
     /// For the decision's answer.
     pub decide: Duration,
+    /// Until the application's back ends on PostgreSQL have ended.
+    pub fence: Duration,
+    /// Until sessions have left PostgreSQL.
+    pub route: Duration,
     /// Longest wait of a client that a rehearsal may show.
     pub pause_budget: Duration,
 }
@@ -77,6 +81,8 @@ impl Default for Limits {
             catch_up: seconds(5),
             final_check: seconds(3),
             decide: seconds(1),
+            fence: seconds(3),
+            route: seconds(3),
             pause_budget: seconds(2),
         }
     }
@@ -355,7 +361,7 @@ impl Switch {
     /// What is seen of PostgreSQL. A lock that is held at first may be that of a proxy that has
     /// just ended. Once nobody was served because of a second proxy, no answer is no proof that
     /// it is gone, and neither is a lock that is free for a moment.
-    async fn view(&self) -> Result<PostgresView> {
+    pub(super) async fn view(&self) -> Result<PostgresView> {
         let paused = self.second.lock().is_some();
         let until = Instant::now() + PREDECESSOR_MAX;
         let view = loop {
@@ -600,7 +606,7 @@ impl Switch {
 }
 
 /// Both histories in words, so that a person can tell which is which.
-fn histories(sqlite: &SqliteState, view: &PostgresView) -> String {
+pub(super) fn histories(sqlite: &SqliteState, view: &PostgresView) -> String {
     let of = |system: System| format!("system {} timeline {}", system.identifier, system.timeline);
     let ours = match sqlite.role {
         SqliteRole::Primary => format!("is primary of epoch {}", sqlite.epoch),
@@ -629,7 +635,8 @@ fn histories(sqlite: &SqliteState, view: &PostgresView) -> String {
                 true => "",
                 false => ", and its log ends before what SQLite has followed",
             };
-            format!("PostgreSQL is {} and knows of {record}{short}", of(state.system))
+            let fenced = if state.fenced { ", and is fenced" } else { "" };
+            format!("PostgreSQL is {} and knows of {record}{fenced}{short}", of(state.system))
         }
         PostgresView::Locked => "in PostgreSQL's pg_stat_activity the holder of the advisory lock \
              is named crossfade control"

@@ -40,6 +40,8 @@ pub(super) struct ChainRecorder(pub(super) Arc<Chain>);
 
 impl Recorder for ChainRecorder {
     fn begin(&self, position: Position) -> Box<dyn Recording> {
+        // A transaction that was rolled back may have named its own.
+        *self.0.origin.lock() = None;
         Box::new(Entry {
             chain: self.0.clone(),
             position,

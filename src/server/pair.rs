@@ -236,6 +236,8 @@ fn limits(config: &Config) -> Limits {
         drain: Duration::from_millis(u64::from(c.drain_ms.get())),
         catch_up: Duration::from_millis(u64::from(c.catch_up_ms.get())),
         decide: Duration::from_millis(u64::from(c.decide_ms.get())),
+        fence: Duration::from_millis(u64::from(c.fence_ms.get())),
+        route: Duration::from_millis(u64::from(c.route_ms.get())),
     }
 }
 

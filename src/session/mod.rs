@@ -278,12 +278,16 @@ impl Session {
             Awaited::Gone => return Err(Stop::Gone),
             Awaited::Route if self.transaction.block != Block::Idle => return Ok(()),
             Awaited::Message if !self.is_at_border() => {}
-            Awaited::Route | Awaited::Message => match self.pass_gate().await {
-                Ok(()) => {}
-                Err(Stop::Move) => return self.move_between().await,
-                Err(Stop::Error(error)) => return self.refuse(error).await,
-                Err(Stop::Gone) => return Err(Stop::Gone),
-            },
+            Awaited::Route | Awaited::Message => {
+                // A request that came while nothing ran must not end the wait at the gate.
+                self.cancel.begin();
+                match self.pass_gate().await {
+                    Ok(()) => {}
+                    Err(Stop::Move) => return self.move_between().await,
+                    Err(Stop::Error(error)) => return self.refuse(error).await,
+                    Err(Stop::Gone) => return Err(Stop::Gone),
+                }
+            }
         }
         let Some(message) = self.io.read_buffered()? else { return Ok(()) };
         if let Some((error, commits)) = self.why_lost(&message) {

@@ -314,10 +314,12 @@ impl Session {
                 (false, true) => Doing::Active,
                 (false, false) => Doing::InTransaction,
             });
+            // What has begun may need the rest of a long message to end.
+            let little = hold && !upstream.relay.is_begun();
             let Self { io, cancel, shared, .. } = self;
             let event = tokio::select! {
                 biased;
-                moved = exchange(io.raw(), upstream.server.raw(), hold) => Event::Moved(moved),
+                moved = exchange(io.raw(), upstream.server.raw(), little) => Event::Moved(moved),
                 () = cancel.ended() => Event::Terminated,
                 _ = changes.changed(), if pass.is_none() => Event::Gate,
                 () = shared.stopping.cancelled(), if idle => Event::Terminated,

@@ -14,6 +14,7 @@ use super::notify::Hub;
 use super::observer::{Observer, Quiet};
 use super::plans::Plans;
 use super::relay::Upstreams;
+use crate::backend::Position;
 use crate::backend::sqlite::catalog::Side;
 use crate::backend::sqlite::{Sqlite, ddl, system};
 use crate::clock::Clock;
@@ -164,11 +165,12 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Makes a catalog what everyone sees, with those behind each change on the way; called inside the commit that made it.
-    pub fn publish(&self, mut catalog: Arc<Catalog>, steps: Vec<Arc<Catalog>>) {
+    /// Makes a catalog what everyone sees from a commit on, with those behind each change on the
+    /// way; called inside that commit.
+    pub fn publish(&self, mut catalog: Arc<Catalog>, steps: Vec<Arc<Catalog>>, from: Position) {
         ddl::enums::settle(&mut catalog);
         self.system.set_catalog(Arc::clone(&catalog));
-        self.sqlite.set_catalog_after(catalog, steps);
+        self.sqlite.set_catalog_after(catalog, steps, from);
     }
 
     /// Whether some transaction is writing or waits to.

@@ -628,10 +628,10 @@ impl Session {
             }
             let shared = Arc::clone(&self.shared);
             let committed = block_in_place(|| {
-                writer.commit_with(|_| {
+                writer.commit_with(|committed| {
                     // Nobody may write before the new catalog is what everyone sees.
                     if let Some(catalog) = catalog {
-                        shared.publish(catalog, steps);
+                        shared.publish(catalog, steps, committed.position);
                     }
                 })
             });

@@ -373,6 +373,20 @@ fn a_running_statement_and_a_waiting_writer_can_be_cancelled() {
     assert!(sleeping.elapsed() < Duration::from_secs(5));
 }
 
+/// A request that came while nothing ran does not end the wait of a later statement.
+#[test]
+fn a_late_cancel_does_not_hurt_a_statement_that_waits_at_the_gate() {
+    let proxy = Proxy::direct();
+    let mut idle = Raw::proxy(&proxy);
+    assert_eq!(idle.query("select 1")[1], "D 1");
+    Raw::cancel(proxy.port, idle.pid, &idle.secret);
+    assert_eq!(proxy.cli(&["pause"]).0, 0);
+    idle.start("select 2");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(proxy.cli(&["resume"]).0, 0);
+    assert_eq!(idle.answers()[1], "D 2");
+}
+
 fn cancel(proxy: &Proxy, session: &Raw) {
     use std::io::Write as _;
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();

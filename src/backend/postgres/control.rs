@@ -85,14 +85,14 @@ pub struct Control {
 }
 
 /// Who holds the lock of the pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Nobody.
     Nobody,
     /// A connection of this process.
     Us,
-    /// Another proxy, alive or not noticed to be dead.
-    Another,
+    /// Another proxy, alive or not noticed to be dead: the name its connection shows.
+    Another(String),
 }
 
 /// What PostgreSQL durably knows, and who holds the lock while it says so.
@@ -229,14 +229,13 @@ impl Control {
              (SELECT timeline_id FROM pg_control_checkpoint()), \
              coalesce((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
               ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint, 0), \
-             (SELECT bool_or(a.application_name <> '{name}') \
+             (SELECT array_agg(a.application_name) \
               FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
               WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
               AND l.database = (SELECT oid FROM pg_database \
                                 WHERE datname = current_database()) \
               AND l.classid = {high} AND l.objid = {low}) \
              FROM crossfade.state s",
-            name = application_name(),
             high = LOCK >> 32,
             low = LOCK & 0xffff_ffff,
         );
@@ -252,10 +251,12 @@ impl Control {
         let fixed_id =
             |bytes: Vec<u8>| bytes.try_into().map_err(|_| damaged("the stored lineage is damaged"));
         Ok(Some(Stored {
-            holder: match row.get::<_, Option<bool>>(7) {
+            holder: match row.get::<_, Option<Vec<String>>>(7) {
                 None => Holder::Nobody,
-                Some(false) => Holder::Us,
-                Some(true) => Holder::Another,
+                Some(names) => match names.into_iter().find(|name| name != application_name()) {
+                    None => Holder::Us,
+                    Some(another) => Holder::Another(another),
+                },
             },
             // The identifier is a 64-bit pattern shown as a signed number.
             system: row.get::<_, i64>(4) as u64,

@@ -394,7 +394,7 @@ impl Relay {
     }
 
     /// Whether a message now passed would belong to something begun before.
-    fn is_begun(&self) -> bool {
+    pub fn is_begun(&self) -> bool {
         self.in_batch || self.copying_in || (self.expected.is_empty() && self.status != b'I')
     }
 
@@ -492,7 +492,7 @@ fn is_suspect(text: &[u8]) -> bool {
 
 /// Sends and reads in both directions until something has moved. Reads from a side only
 /// while little waits for the other; with `hold` (nothing new begins) only a little from the
-/// client. Safe to cancel.
+/// client, unless what has begun needs the rest of a message. Safe to cancel.
 pub async fn exchange(client: Raw<'_>, server: Raw<'_>, hold: bool) -> Moved {
     for (input, output) in [(&mut *client.input, &mut *client.output)]
         .into_iter()

@@ -105,8 +105,13 @@ impl Durable {
         self.synced.send_replace(point);
     }
 
+    /// The point that the next [`Durable::commit`] makes. Called in the writer's turn.
+    pub(super) fn next(&self, position: Position) -> Point {
+        Point { position, commit: self.state.lock().committed.commit + 1 }
+    }
+
     /// Counts a commit that SQLite has made. Called in the writer's turn.
-    pub(super) fn commit(&self, position: Position) -> Point {
+    pub(super) fn commit(&self, position: Position) {
         let point = {
             let mut state = self.state.lock();
             state.committed.position = position;
@@ -124,7 +129,6 @@ impl Durable {
                 self.wake.notify_one();
             }
         }
-        point
     }
 
     /// Waits until what a client is told may be told: as the durability mode says.

@@ -365,16 +365,22 @@ impl Sqlite {
 
     /// Publishes a new catalog, after the DDL that made it has committed.
     pub fn set_catalog(&self, catalog: Arc<Catalog>) {
-        self.set_catalog_after(catalog, Vec::new());
+        self.set_catalog_after(catalog, Vec::new(), self.position());
     }
 
-    /// The same, with the catalogs behind each schema change of the transaction, in order.
-    pub fn set_catalog_after(&self, catalog: Arc<Catalog>, steps: Vec<Arc<Catalog>>) {
+    /// The same, from the commit with a position on, with the catalogs behind each schema change
+    /// of the transaction, in order.
+    pub fn set_catalog_after(
+        &self,
+        catalog: Arc<Catalog>,
+        steps: Vec<Arc<Catalog>>,
+        from: Position,
+    ) {
         let mut history = self.0.catalogs.lock();
         if history.len() >= CATALOGS_MAX {
             history.pop_front();
         }
-        history.push_back(Reign { from: self.position(), steps, catalog: Arc::clone(&catalog) });
+        history.push_back(Reign { from, steps, catalog: Arc::clone(&catalog) });
         *self.0.catalog.write() = catalog;
     }
 

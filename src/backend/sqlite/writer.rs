@@ -321,7 +321,6 @@ impl Writer {
             (Some(_), false) => self.core.durable.committed().position,
             _ => self.position,
         };
-        let point = self.core.durable.commit(position);
         let recording = self.recording.get_mut().take();
         if let Some(recording) = recording.filter(|_| recorded) {
             recording.committed();
@@ -329,8 +328,10 @@ impl Writer {
         if !self.shared {
             self.core.own_commit();
         }
-        let committed = Committed { position, point };
+        let committed = Committed { position, point: self.core.durable.next(position) };
+        // Before the position is told: whoever reads up to it needs what comes with it.
         then(committed);
+        self.core.durable.commit(position);
         self.finish();
         Ok(committed)
     }
