@@ -15,6 +15,7 @@ mod common;
 mod compat;
 mod console;
 mod crash;
+mod dashboard;
 mod demo;
 mod dialect;
 mod divergence;

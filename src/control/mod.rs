@@ -19,7 +19,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 pub use command::{Command, Options};
-pub use status::{Gate, GateKind, SessionInfo, StatementList, Status, TableInfo, VerifiedInfo};
+pub use status::{
+    Gate, GateKind, SessionInfo, StatementList, Status, TableInfo, Translation, VerifiedInfo,
+};
 pub use tasks::{Outcome, Progress, Step, Task, TaskState};
 
 use crate::divergence::{Accept, Group};
@@ -49,6 +51,8 @@ pub trait Engine: Send + Sync + 'static {
     fn tables(&self) -> BoxFuture<'_, Vec<TableInfo>>;
     /// Statement shapes, those with most calls first.
     fn statements(&self) -> StatementList;
+    /// What a statement becomes on either back end.
+    fn translate(&self, text: &str) -> Translation;
     /// Client sessions now.
     fn sessions(&self) -> Vec<SessionInfo>;
     /// The effective configuration: name, value (secrets redacted), source.

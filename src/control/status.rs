@@ -43,6 +43,9 @@ pub struct Status {
     pub sessions: u64,
     /// Journal bytes not trimmed.
     pub journal_bytes: u64,
+    /// Bound of the journal; null without a shadow.
+    #[serde(default)]
+    pub journal_bytes_max: Option<u64>,
     /// Why health is not `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -135,6 +138,17 @@ pub struct StatementList {
     pub statements: Vec<StatementInfo>,
     /// What was dropped to keep the list bounded.
     pub dropped: Dropped,
+}
+
+/// What a statement becomes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Translation {
+    /// Text that SQLite runs; null when the session answers by itself.
+    pub sqlite: Option<String>,
+    /// Text that PostgreSQL runs.
+    pub postgres: Option<String>,
+    /// Why there is none.
+    pub error: Option<String>,
 }
 
 impl StatementList {

@@ -1,10 +1,11 @@
 //! `/api/v1`, metrics and probes.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::guard::by;
 use crate::control::{Command, Options};
 use crate::divergence::{Accept, Group};
 
@@ -26,7 +28,9 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/v1/divergences/{id}", get(divergence))
         .route("/api/v1/divergences/{id}/accept", post(accept))
         .route("/api/v1/statements", get(statements))
+        .route("/api/v1/statements/{fingerprint}", get(statement))
         .route("/api/v1/tables", get(tables))
+        .route("/api/v1/journal", get(journal))
         .route("/api/v1/sessions", get(sessions))
         .route("/api/v1/tasks", get(tasks))
         .route("/api/v1/tasks/{id}", get(task))
@@ -47,7 +51,7 @@ pub(super) fn failure(
     (status, answer(&body)).into_response()
 }
 
-fn answer(body: &impl Serialize) -> Response {
+pub(super) fn answer(body: &impl Serialize) -> Response {
     let text = serde_json::to_vec(body).unwrap_or_default();
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, text).into_response()
@@ -105,12 +109,17 @@ async fn divergence(State(app): State<App>, Path(id): Path<String>) -> Response 
     answer(&body)
 }
 
-async fn accept(State(app): State<App>, Path(id): Path<String>, body: Bytes) -> Response {
+async fn accept(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Response {
     let accept: Accept = match serde_json::from_slice(&body) {
         Ok(accept) => accept,
         Err(error) => return bad_body(&error),
     };
-    if app.control.accept(&id, accept, "http") {
+    if app.control.accept(&id, accept, &by(&peer)) {
         answer(&json!({"id": id, "state": "accepted"}))
     } else {
         failure(StatusCode::NOT_FOUND, "not_found", "no divergence of that id", None)
@@ -130,6 +139,27 @@ async fn statements(
         body["next_cursor"] = json!((from + PAGE).to_string());
     }
     answer(&body)
+}
+
+/// One shape, with what it becomes on either back end.
+async fn statement(State(app): State<App>, Path(fingerprint): Path<String>) -> Response {
+    let engine = app.control.engine();
+    let shapes = engine.statements().statements;
+    let Some(shape) = shapes.into_iter().find(|s| s.fingerprint == fingerprint) else {
+        return failure(StatusCode::NOT_FOUND, "not_found", "no statement of that shape", None);
+    };
+    let mut body = serde_json::to_value(&shape).unwrap_or_default();
+    body["translation"] = json!(engine.translate(&shape.statement));
+    answer(&body)
+}
+
+async fn journal(State(app): State<App>) -> Response {
+    let s = app.control.engine().status().await;
+    answer(&json!({
+        "position": s.position, "applied": s.applied, "lag_commits": s.lag_commits,
+        "lag_ms": s.lag_ms, "journal_bytes": s.journal_bytes,
+        "journal_bytes_max": s.journal_bytes_max,
+    }))
 }
 
 async fn tables(State(app): State<App>) -> Response {
@@ -175,7 +205,12 @@ fn bad_body(error: &serde_json::Error) -> Response {
     failure(StatusCode::BAD_REQUEST, "bad_request", &message, None)
 }
 
-async fn order(State(app): State<App>, Path(verb): Path<String>, body: Bytes) -> Response {
+async fn order(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(verb): Path<String>,
+    body: Bytes,
+) -> Response {
     let options: Options = if body.iter().all(u8::is_ascii_whitespace) {
         Options::default()
     } else {
@@ -191,7 +226,7 @@ async fn order(State(app): State<App>, Path(verb): Path<String>, body: Bytes) ->
     {
         return refusal;
     }
-    let id = app.control.submit(command, "http");
+    let id = app.control.submit(command, &by(&peer));
     (StatusCode::ACCEPTED, answer(&json!({"task": id}))).into_response()
 }
 

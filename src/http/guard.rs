@@ -1,6 +1,9 @@
 //! Who may ask: token, Host and Origin checks.
 
-use axum::extract::{Request, State};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -8,6 +11,9 @@ use subtle::ConstantTimeEq;
 
 use super::App;
 use super::api::failure;
+
+/// Wrong tokens in a minute that are answered as such.
+const WRONG_MAX: u64 = 20;
 
 /// Refuses requests that another site's page could have caused, and those without the token.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -21,15 +27,70 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
         let message = "requests from other sites' pages are refused";
         return failure(StatusCode::FORBIDDEN, "forbidden", message, None);
     }
-    let open = matches!(path, "/livez" | "/readyz" | "/healthz");
+    let open = matches!(path, "/livez" | "/readyz" | "/healthz") || super::page::is_file(path);
     if let Some(token) = &app.token
         && !open
         && !carries_token(headers, token)
     {
-        let hint = Some("Send the header Authorization: Bearer TOKEN.");
-        return failure(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed", hint);
+        return refuse(&app, &request);
     }
     next.run(request).await
+}
+
+/// Wrong tokens of the current minute. The right token always passes: nobody can be shut out.
+#[derive(Debug, Default)]
+pub struct Wrong {
+    minute: AtomicU64,
+    count: AtomicU64,
+}
+
+impl Wrong {
+    /// Counts one; how many there were in this minute.
+    fn count(&self, minute: u64) -> u64 {
+        if self.minute.swap(minute, Ordering::Relaxed) != minute {
+            self.count.store(0, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+fn minute() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second() / 60).unwrap_or(0)
+}
+
+/// No token, or a wrong one. Guesses are counted, noted once a minute, and not looked at above
+/// a limit.
+fn refuse(app: &App, request: &Request) -> Response {
+    let hint = Some("Send the header Authorization: Bearer TOKEN.");
+    if text(request.headers(), &header::AUTHORIZATION).is_none() {
+        return failure(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed", hint);
+    }
+    let count = app.wrong.count(minute());
+    if count == 1 {
+        app.control.note(&who(request), "refused: a wrong token".to_owned());
+    }
+    if count > WRONG_MAX {
+        if count == WRONG_MAX + 1 {
+            let what = format!("refused: more than {WRONG_MAX} wrong tokens in a minute");
+            app.control.note(&who(request), what);
+        }
+        let message = "too many wrong tokens; try again in a minute";
+        return failure(StatusCode::TOO_MANY_REQUESTS, "too_many", message, None);
+    }
+    failure(StatusCode::UNAUTHORIZED, "unauthorized", "the token is not the right one", hint)
+}
+
+/// Who asks, for the audit log.
+fn who(request: &Request) -> String {
+    match request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        Some(ConnectInfo(peer)) => by(peer),
+        None => "http".to_owned(),
+    }
+}
+
+/// A peer, for the audit log.
+pub(super) fn by(peer: &SocketAddr) -> String {
+    format!("http:{}", peer.ip())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
@@ -52,6 +113,9 @@ fn host_is_local(headers: &HeaderMap) -> bool {
 
 /// A page's request carries Origin; it must be the page we served.
 fn origin_is_ours(headers: &HeaderMap) -> bool {
+    if headers.get("sec-fetch-site").is_some_and(|v| v == "cross-site") {
+        return false;
+    }
     let Some(origin) = text(headers, &header::ORIGIN) else { return true };
     let authority = origin.split("://").nth(1).unwrap_or("");
     text(headers, &header::HOST).is_some_and(|host| host == authority)
@@ -76,6 +140,12 @@ mod tests {
             headers.insert(header::HOST, host.parse().unwrap());
             assert_eq!(host_is_local(&headers), local, "{host}");
         }
+    }
+
+    #[test]
+    fn wrong_tokens_are_counted_by_the_minute() {
+        let wrong = Wrong::default();
+        assert_eq!((wrong.count(1), wrong.count(1), wrong.count(2)), (1, 2, 1));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! through `control`, and never bind off loopback without a token. Start at [`serve`].
 
 mod api;
+mod feed;
 mod guard;
 mod page;
+mod readings;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,6 +20,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
+pub use feed::Feed;
+pub use guard::Wrong;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -29,6 +34,12 @@ pub struct App {
     pub token: Option<Arc<str>>,
     /// The address is loopback: the Host header must name it too.
     pub loopback: bool,
+    /// What the page shows as it happens.
+    pub feed: Feed,
+    /// Wrong tokens of the last minute.
+    pub wrong: Arc<Wrong>,
+    /// The end of the proxy ends streams, too.
+    pub stop: CancellationToken,
 }
 
 /// Serves until the token is cancelled.
@@ -40,13 +51,17 @@ pub async fn serve(
     app: App,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(app)).with_graceful_shutdown(stop.cancelled_owned()).await
+    tokio::spawn(feed::sample(app.clone()));
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 fn router(app: App) -> Router {
     Router::new()
         .merge(api::routes())
-        .route("/", get(page::index))
+        .merge(page::routes())
+        .route("/api/v1/stream", get(feed::stream))
+        .route("/api/v1/history", get(feed::history))
         .route("/metrics", get(api::metrics))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(api::readyz))

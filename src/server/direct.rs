@@ -8,7 +8,7 @@ use super::engine::HELD;
 use crate::config::Config;
 use crate::control::{
     BoxFuture, Command, Engine, Gate, Outcome, Progress, SessionInfo, StatementList, Status,
-    TableInfo, VerifiedInfo,
+    TableInfo, Translation, VerifiedInfo,
 };
 use crate::divergence::{Accept, Group};
 use crate::session::{Doing, Shared};
@@ -31,6 +31,7 @@ impl Engine for Direct {
     fn status(&self) -> BoxFuture<'_, Status> {
         Box::pin(async {
             let held = self.shared.gate.is_held();
+            super::gauges::sessions(&self.shared);
             Status {
                 phase: "direct".into(),
                 health: if held { "stalled" } else { "ok" }.into(),
@@ -77,6 +78,10 @@ impl Engine for Direct {
 
     fn statements(&self) -> StatementList {
         StatementList::of(&self.shared.shapes)
+    }
+
+    fn translate(&self, text: &str) -> Translation {
+        super::texts::translation(text, &self.shared.sqlite.catalog())
     }
 
     fn sessions(&self) -> Vec<SessionInfo> {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::control::{
     BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo,
-    StatementList, Status, TableInfo, VerifiedInfo,
+    StatementList, Status, TableInfo, Translation, VerifiedInfo,
 };
 use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
@@ -33,6 +33,8 @@ pub(super) struct Pair {
     pub(super) live: Arc<Live>,
     pub(super) limits: GateLimits,
     pub(super) stop: CancellationToken,
+    /// Rows copied by the last backfill of this run, by table.
+    pub(super) copied: parking_lot::Mutex<std::collections::BTreeMap<String, u64>>,
 }
 
 impl Pair {
@@ -104,6 +106,8 @@ impl Pair {
         live.publish(lag_ms.map(|ms| ms as f64 / 1000.0));
         let seconds = i64::from(self.limits.verified_hours) * 3600;
         let (verified, at) = self.store.verify_state(&self.table_names(), seconds);
+        super::gauges::sessions(&self.shared);
+        super::gauges::verified(at.as_deref(), verified != VerifyState::Differs);
         let coverage = self.shared.shapes.coverage();
         if let Some(coverage) = coverage {
             metrics::gauge!(crate::telemetry::names::COVERAGE_RATIO).set(coverage);
@@ -130,6 +134,7 @@ impl Pair {
             gates: gates.len() as u64,
             sessions: live.sessions.load(Ordering::Acquire),
             journal_bytes: live.journal_bytes.load(Ordering::Relaxed),
+            journal_bytes_max: Some(self.config.mirror.journal_bytes_max.get()),
             reason,
             immovable: self.switch.waited(),
             next: self.next(phase, &gates),
@@ -186,6 +191,8 @@ impl Pair {
                     .filter(|t| t.error.is_some())
                     .map(|t| t.table.as_str())
                     .collect();
+                let written = summary.tables.iter().map(|t| (t.table.clone(), t.written));
+                self.copied.lock().extend(written);
                 let rows: u64 = summary.tables.iter().map(|t| t.written).sum();
                 let left_out: u64 = summary.tables.iter().map(|t| t.left_out + t.nulled).sum();
                 let text = format!(
@@ -259,10 +266,6 @@ impl Pair {
                 let sum = |f: fn(&verify::Repaired) -> u64| repaired.iter().map(f).sum::<u64>();
                 let (inserted, updated, deleted) =
                     (sum(|r| r.inserted), sum(|r| r.updated), sum(|r| r.deleted));
-                let total = inserted + updated + deleted;
-                if !options.dry_run {
-                    metrics::counter!(crate::telemetry::names::REPAIRS).increment(total);
-                }
                 let would = if options.dry_run { "would write " } else { "" };
                 Outcome::Done(format!(
                     "{would}{inserted} missing, {updated} changed, {deleted} extra rows"
@@ -455,6 +458,7 @@ impl Engine for Pair {
         Box::pin(async {
             let catalog = self.shared.sqlite.catalog();
             let verified = self.store.verified();
+            let copied = self.copied.lock().clone();
             catalog
                 .relations
                 .values()
@@ -464,7 +468,7 @@ impl Engine for Pair {
                     TableInfo {
                         name: r.name.clone(),
                         keyed: r.key().is_some(),
-                        copied: None,
+                        copied: copied.get(&r.name).copied(),
                         verified_at: proof.map(|p| p.at.clone()),
                         verified_rows: proof.map(|p| p.rows),
                         differing: proof.map(|p| p.differing),
@@ -476,6 +480,10 @@ impl Engine for Pair {
 
     fn statements(&self) -> StatementList {
         StatementList::of(&self.shared.shapes)
+    }
+
+    fn translate(&self, text: &str) -> Translation {
+        super::texts::translation(text, &self.shared.sqlite.catalog())
     }
 
     fn sessions(&self) -> Vec<SessionInfo> {

@@ -139,7 +139,10 @@ pub(super) async fn bind(config: &Config) -> Result<Vec<Listener>> {
 
 /// Installs the recorder of metrics; before anything takes a handle to one.
 pub(super) fn recorder() -> PrometheusHandle {
-    let recorder = PrometheusBuilder::new().build_recorder();
+    let builder = PrometheusBuilder::new();
+    // Without buckets the exporter writes summaries, which cannot be added up.
+    let builder = builder.set_buckets(names::BUCKETS).unwrap_or_else(|_| PrometheusBuilder::new());
+    let recorder = builder.build_recorder();
     let handle = recorder.handle();
     // In one process there is one recorder; a second server (tests) keeps the first.
     let _ = metrics::set_global_recorder(recorder);
@@ -178,6 +181,9 @@ pub(super) async fn http(
         metrics,
         token,
         loopback: bound.ip().is_loopback(),
+        feed: http::Feed::default(),
+        wrong: Arc::default(),
+        stop: stop.clone(),
     };
     let stop = stop.clone();
     tokio::spawn(async move {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics::{Counter, Histogram, counter, histogram};
 
+use crate::backend::postgres::tally::{self, Tally};
 use crate::compare::{self, Seen, Statements};
 use crate::error::{Error, state};
 use crate::session::observer::{Finished, Observer};
@@ -19,12 +20,12 @@ struct Kind {
 }
 
 impl Kind {
-    fn new(kind: &'static str) -> Self {
-        let outcome = |outcome: &'static str| counter!(names::QUERIES, "backend" => "sqlite", "kind" => kind, "outcome" => outcome);
+    fn new(backend: &'static str, kind: &'static str) -> Self {
+        let outcome = |outcome: &'static str| counter!(names::QUERIES, "backend" => backend, "kind" => kind, "outcome" => outcome);
         Self {
             ok: outcome("ok"),
             error: outcome("error"),
-            duration: histogram!(names::QUERY_DURATION, "backend" => "sqlite", "kind" => kind),
+            duration: histogram!(names::QUERY_DURATION, "backend" => backend, "kind" => kind),
         }
     }
 }
@@ -39,6 +40,8 @@ pub(super) struct Meter {
     session: Kind,
     copy: Kind,
     wait: Histogram,
+    /// What PostgreSQL answers, by the kinds of [`tally::KINDS`].
+    postgres: [Kind; tally::KINDS.len()],
 }
 
 impl Meter {
@@ -46,13 +49,27 @@ impl Meter {
     pub(super) fn new(shapes: Arc<Statements>) -> Self {
         Self {
             shapes,
-            read: Kind::new("read"),
-            write: Kind::new("write"),
-            ddl: Kind::new("ddl"),
-            transaction: Kind::new("transaction"),
-            session: Kind::new("session"),
-            copy: Kind::new("copy"),
+            read: Kind::new("sqlite", "read"),
+            write: Kind::new("sqlite", "write"),
+            ddl: Kind::new("sqlite", "ddl"),
+            transaction: Kind::new("sqlite", "transaction"),
+            session: Kind::new("sqlite", "session"),
+            copy: Kind::new("sqlite", "copy"),
             wait: histogram!(names::WRITER_WAIT),
+            postgres: tally::KINDS.map(|kind| Kind::new("postgres", kind)),
+        }
+    }
+
+    /// Statements that PostgreSQL answered.
+    pub(super) fn relayed(&self, tally: &Tally, took: std::time::Duration) {
+        for (count, kind) in tally.ended.iter().zip(&self.postgres) {
+            kind.ok.increment(u64::from(*count));
+            for _ in 0..*count {
+                kind.duration.record(took);
+            }
+        }
+        if let (true, Some(unknown)) = (tally.failures > 0, self.postgres.last()) {
+            unknown.error.increment(u64::from(tally.failures));
         }
     }
 

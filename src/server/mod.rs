@@ -9,11 +9,13 @@ mod check;
 mod clients;
 mod direct;
 mod engine;
+mod gauges;
 mod listen;
 mod meter;
 mod pair;
 mod sessions;
 mod start;
+mod texts;
 mod translate;
 mod watcher;
 
@@ -103,6 +105,7 @@ async fn serve(config: Config) -> Result<u8> {
     let mut interrupt = listen_to(SignalKind::interrupt())?;
     let config = Arc::new(config);
     let metrics = listen::recorder();
+    gauges::limits(&config);
     let (shared, journal) = start::open(&config, &stop).await?;
     let (shared, engine, store) = pair::build(&config, shared, journal, &stop).await?;
     let control = Control::new(engine);

@@ -115,6 +115,7 @@ pub(super) async fn build(
         live,
         limits: gate_limits(config),
         stop: stop.clone(),
+        copied: parking_lot::Mutex::default(),
     };
     Ok((shared, Arc::new(pair), Some(store)))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::meter::Meter;
+use crate::backend::postgres::tally::Tally;
 use crate::compare::Statements;
 use crate::error::Error;
 use crate::mirror::{self, Mirror, ReadSample, State};
@@ -74,6 +75,10 @@ impl Observer for Watcher {
 
     fn refused(&self, text: &str, error: &Error) {
         self.meter.refused(text, error);
+    }
+
+    fn relayed(&self, tally: &Tally, took: Duration) {
+        self.meter.relayed(tally, took);
     }
 
     fn waited(&self, took: Duration) {

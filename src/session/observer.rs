@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Position;
+use crate::backend::postgres::tally::Tally;
 use crate::backend::sqlite::functions::session::Session as Scope;
 use crate::error::Error;
 use crate::sql::plan::Plan;
@@ -105,6 +106,9 @@ pub trait Observer: Send + Sync {
 
     /// A statement was refused before it could be planned.
     fn refused(&self, _text: &str, _error: &Error) {}
+
+    /// Statements that passed to PostgreSQL and back have ended, the last one after `took`.
+    fn relayed(&self, _tally: &Tally, _took: Duration) {}
 
     /// A writer was waited for.
     fn waited(&self, _took: Duration) {}

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 use tokio::sync::Semaphore;
@@ -82,6 +82,8 @@ pub(super) struct Upstream {
     relay: Relay,
     route: Route,
     channels: Vec<String>,
+    /// Since when the client waits for an answer.
+    busy: Option<Instant>,
     all: Arc<Upstreams>,
     /// A rollback waits until it is given back.
     _seat: Seat,
@@ -186,7 +188,8 @@ impl Session {
         all.open.fetch_add(1, Ordering::Relaxed);
         let mut relay = Relay::new(server.status());
         self.account(&report, &mut relay, &all);
-        let mut upstream = Upstream { server, relay, route, channels, all, _seat: seat };
+        let mut upstream =
+            Upstream { server, relay, route, channels, busy: None, all, _seat: seat };
         self.bind_anew(&mut upstream).await?;
         self.cancel.relayed(upstream.server.canceller());
         self.card.on_postgres(true);
@@ -282,6 +285,7 @@ impl Session {
         loop {
             let hold = !pass.as_ref().is_some_and(|pass| gate.still_open(pass));
             self.transfer(&mut upstream, max_message, hold)?;
+            self.measure(&mut upstream);
             if upstream.relay.is_terminated() {
                 self.cancel.relayed(None);
                 drop_server(upstream).await;
@@ -337,6 +341,20 @@ impl Session {
                     return Err(cancel::terminated().into());
                 }
             }
+        }
+    }
+
+    /// Tells the observer what has ended, and how long the client waited for it.
+    fn measure(&self, upstream: &mut Upstream) {
+        let tally = upstream.relay.take_tally();
+        if !tally.is_empty() {
+            let took = upstream.busy.take().map(|since| since.elapsed()).unwrap_or_default();
+            self.shared.observer.relayed(&tally, took);
+        }
+        if upstream.relay.is_waiting() {
+            upstream.busy.get_or_insert_with(Instant::now);
+        } else {
+            upstream.busy = None;
         }
     }
 

@@ -37,7 +37,6 @@ metric_names! {
     QUERIES = "crossfade_queries_total";
     QUERY_DURATION = "crossfade_query_duration_seconds";
     PLANS = "crossfade_plans_total";
-    PROXY_OVERHEAD = "crossfade_proxy_overhead_seconds";
     SESSIONS = "crossfade_sessions";
     SESSION_PANICS = "crossfade_session_panics_total";
     WRITER_WAIT = "crossfade_writer_wait_seconds";
@@ -147,7 +146,14 @@ pub const CLASSES: &[&str] = &[
 pub const SEVERITIES: &[&str] = &["data", "semantic", "representation", "performance"];
 
 const BACKENDS: &[&str] = &["sqlite", "postgres"];
-const KINDS: &[&str] = &["read", "write", "ddl", "transaction", "session", "copy"];
+/// What failed on PostgreSQL is `unknown`: its text is not read.
+const KINDS: &[&str] = &["read", "write", "ddl", "transaction", "session", "copy", "unknown"];
+
+/// Upper bounds of the histograms' buckets, in seconds.
+pub const BUCKETS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
+];
 
 /// Every metric of the contract.
 pub const METRICS: &[Metric] = &[
@@ -168,12 +174,6 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         help: "Statements planned, by the dialect whose meaning they have.",
         labels: &[("dialect", &["postgres", "sqlite"])],
-    },
-    Metric {
-        name: PROXY_OVERHEAD,
-        kind: Kind::Histogram,
-        help: "Time of a statement spent outside the back end.",
-        labels: &[],
     },
     Metric {
         name: SESSIONS,

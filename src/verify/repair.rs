@@ -51,6 +51,18 @@ pub struct Repaired {
     pub after: Report,
 }
 
+impl Repaired {
+    fn count(&mut self, differences: &[Difference]) {
+        for difference in differences {
+            match difference.kind {
+                Kind::Missing => self.inserted += 1,
+                Kind::Value => self.updated += 1,
+                Kind::Extra => self.deleted += 1,
+            }
+        }
+    }
+}
+
 /// Repairs tables and verifies them again.
 ///
 /// # Errors
@@ -77,12 +89,14 @@ pub async fn repair(
     };
     let mut done = Vec::new();
     for name in all {
-        progress(format!("repairing {name}"), String::new());
+        let begun = if what.dry_run { "looking at" } else { "repairing" };
+        progress(format!("{begun} {name}"), String::new());
         // Before its last cut, which covers it.
         let taken = store.take_changed(&name);
         let repaired = table(cuts, &name, what.dry_run).await?;
         let written = repaired.inserted + repaired.updated + repaired.deleted;
-        progress(format!("repaired {name}"), format!("{written} rows"));
+        let done_or_not = if what.dry_run { "would repair" } else { "repaired" };
+        progress(format!("{done_or_not} {name}"), format!("{written} rows"));
         if !what.dry_run {
             record(store, &repaired.after, &taken);
             if let Some(id) = what.divergence.as_deref().filter(|_| repaired.after.is_clean()) {
@@ -104,6 +118,7 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool) -> Result<Repaired> {
         };
         if dry_run || seen.differences.is_empty() || seen.error.is_some() {
             if dry_run {
+                repaired.count(&seen.differences);
                 repaired.differences.clone_from(&seen.differences);
             }
             repaired.after = seen;
@@ -115,13 +130,7 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool) -> Result<Repaired> {
             continue;
         }
         write(&at, name, &seen.differences).await?;
-        for difference in &seen.differences {
-            match difference.kind {
-                Kind::Missing => repaired.inserted += 1,
-                Kind::Value => repaired.updated += 1,
-                Kind::Extra => repaired.deleted += 1,
-            }
-        }
+        repaired.count(&seen.differences);
         counter!(names::REPAIRS).increment(seen.differences.len() as u64);
         repaired.differences.extend(seen.differences);
     }

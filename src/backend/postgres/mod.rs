@@ -22,5 +22,6 @@ pub mod replication;
 pub mod rewrite;
 pub mod rights;
 pub mod server;
+pub mod tally;
 pub mod tls;
 pub mod triggers;

@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::rewrite::{Replaced, Rewrite, c_string, replacement};
 use super::server::parse_error;
+use super::tally::Tally;
 use crate::error::{Culprit, Error, Result};
 use crate::wire::{Raw, frame, frontend};
 
@@ -72,8 +73,7 @@ pub struct Relay {
     terminated: bool,
     fatal: Option<Error>,
     settings: Vec<(String, String)>,
-    /// Statements passed, for the metrics: sent, failed.
-    counts: (u64, u64),
+    tally: Tally,
 }
 
 /// What [`exchange`] found.
@@ -119,7 +119,7 @@ impl Relay {
             terminated: false,
             fatal: None,
             settings: Vec::new(),
-            counts: (0, 0),
+            tally: Tally::default(),
         }
     }
 
@@ -185,18 +185,13 @@ impl Relay {
                 }
                 b'P' => self.parse(body.unwrap_or_default()),
                 b'C' => self.close(body.unwrap_or_default()),
-                b'B' | b'D' => self.in_batch = true,
-                b'E' => {
-                    self.in_batch = true;
-                    self.counts.0 += 1;
-                }
+                b'B' | b'D' | b'E' => self.in_batch = true,
                 b'S' if !self.copying_in => {
                     self.in_batch = false;
                     self.expected.push_back(Expected::Sync);
                 }
                 b'Q' | b'F' => {
                     self.look(body);
-                    self.counts.0 += 1;
                     self.expected.push_back(Expected::Query);
                 }
                 b'c' | b'f' => self.copying_in = false,
@@ -269,11 +264,12 @@ impl Relay {
             }
             let rest = input.get(*at..).unwrap_or_default();
             let Some((kind, total)) = frame::scan(rest, FRAME_MAX)? else { return Ok(()) };
-            if matches!(kind, b'Z' | b'S' | b'E') && total <= ANSWER_MAX {
+            if matches!(kind, b'Z' | b'S' | b'E' | b'C') && total <= ANSWER_MAX {
                 let Some(body) = rest.get(5..total) else { return Ok(()) };
                 match kind {
                     b'Z' => self.ready(body.first().copied().unwrap_or(b'I')),
                     b'S' => self.changed(body),
+                    b'C' => self.tally.completed(body),
                     _ if self.failed(body) => return Ok(()),
                     _ => {}
                 }
@@ -309,7 +305,7 @@ impl Relay {
     /// Whether it was the session's last word, which does not pass.
     fn failed(&mut self, body: &[u8]) -> bool {
         self.copying_in = false;
-        self.counts.1 += 1;
+        self.tally.failed();
         let error = parse_error(body, Culprit::Primary);
         let fatal = error.fields().fatal;
         if fatal {
@@ -383,13 +379,11 @@ impl Relay {
 
     /// Notes that a message of ours went to the server whose ReadyForQuery is the client's.
     pub fn sent_query(&mut self) {
-        self.counts.0 += 1;
         self.expected.push_back(Expected::Query);
     }
 
     /// Notes that extended messages of the client's batch went to the server already.
     pub fn sent_part_of_batch(&mut self) {
-        self.counts.0 += 1;
         self.in_batch = true;
     }
 
@@ -444,9 +438,9 @@ impl Relay {
         std::mem::take(&mut self.settings)
     }
 
-    /// Statements sent, and failed, since the last call.
-    pub fn take_counts(&mut self) -> (u64, u64) {
-        std::mem::take(&mut self.counts)
+    /// Statements that ended since the last call, for the metrics.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
     }
 
     /// What the client is owed when the server session is lost now.
