@@ -156,18 +156,12 @@ written as 0.
 ";
 
 const METRICS_TAIL: &str = "
-## Alerts worth having
+## Alerts and a board
 
-| alert | expression | do |
-|---|---|---|
-| the proxy is gone | `up{job=\"crossfade\"} == 0` | start it again; nothing acknowledged is lost |
-| the shadow falls behind | `crossfade_mirror_lag_seconds > 60` for 10 min | [runbook](runbook.md#the-shadow-falls-behind) |
-| the lag is unknown | `crossfade_mirror_lag_seconds != crossfade_mirror_lag_seconds` for 5 min | [runbook](runbook.md#the-shadow-does-not-answer) |
-| the journal fills | `crossfade_journal_bytes > 0.8 * crossfade_config_limit{name=\"mirror.journal_bytes_max\"}` | [runbook](runbook.md#the-journal-fills) |
-| a divergence opened | `increase(crossfade_divergences_total[5m]) > 0` | [runbook](runbook.md#a-divergence-opened) |
-| verify is old | `crossfade_verify_age_seconds > 86400` | `crossfade verify` |
-| a switch hangs | `crossfade_phase{phase=\"switching\"} == 1` for 1 min | [runbook](runbook.md#after-a-crash-in-the-switch) |
-| sessions end by our fault | `increase(crossfade_session_panics_total[1h]) > 0` | report it, with the log |
+`docker/alerts.yml` holds alerts for Prometheus, each with a link to a heading of the
+[runbook](runbook.md); `docker/grafana/dashboards/crossfade.json` is a board of five rows: *Can we
+switch?*, *Users*, *Mirror*, *Comparison*, *Back ends*. `docker/compose.yaml` starts both. A test
+holds every name in them against this list.
 ";
 
 #[test]

@@ -9,6 +9,7 @@
 
 mod assess;
 mod backfill;
+mod board;
 mod check;
 mod clients;
 mod common;
