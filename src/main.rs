@@ -7,6 +7,10 @@ use clap::Parser as _;
 use crossfade::cli::{self, Cli, Verb};
 use crossfade::{demo, server};
 
+/// Statements run on many threads, and allocate small things that die young.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.verb {

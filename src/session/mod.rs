@@ -28,6 +28,7 @@
 
 mod advisory;
 mod ambiguous;
+mod bounded;
 mod cancel;
 mod commands;
 mod copy;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::task::block_in_place;
 
+use super::bounded::{at_work, is_bounded};
 use super::observer::{Failure, Finished};
 use super::reply::{self, Tag};
 use super::spool::Spool;
@@ -37,6 +38,8 @@ pub(super) struct Running {
     /// The sequences it moves row by row.
     pub(super) draws: Option<Arc<Draws>>,
     began: Instant,
+    /// Too short to hand the worker on for.
+    bounded: bool,
 }
 
 /// A statement that is recorded: the frozen values that were bound.
@@ -184,7 +187,7 @@ impl Session {
         {
             self.show_again(reader)?;
         }
-        let Running { statement, reader, watch, record, draws, began } = running;
+        let Running { statement, reader, watch, record, draws, began, bounded } = running;
         let changed = match (query.kind, self.transaction.writer()) {
             (QueryKind::Write, Some(writer)) => writer.changes(),
             _ => rows,
@@ -222,7 +225,7 @@ impl Session {
             return Ok(changed);
         }
         if let (Some(watch), Some(reader)) = (watch, &reader) {
-            block_in_place(|| reader.execute("COMMIT", &[]))?;
+            at_work(bounded, || reader.execute("COMMIT", &[]))?;
             let took = self.shared.clock.instant().duration_since(began);
             let settings = Arc::clone(&self.settings.derived().for_shadow);
             self.shared.observer.read(watch.sample(call, took, settings, self.scope()));
@@ -282,7 +285,8 @@ impl Session {
         let writer = self.transaction.writer().filter(|w| w.recording());
         let mut drawn = None;
         let mut seen = None;
-        let prepared = block_in_place(|| {
+        let bounded = is_bounded(query, connection);
+        let prepared = at_work(bounded, || {
             let record = match writer.zip(rows_max) {
                 None => None,
                 Some((writer, rows_max)) => {
@@ -322,7 +326,7 @@ impl Session {
         self.attempt = Attempt { frozen, at: self.attempted_at(query, own_writes, seen) };
         match prepared {
             Ok((statement, watch, record, draws)) => {
-                Ok(Running { statement, reader, watch, record, draws, began })
+                Ok(Running { statement, reader, watch, record, draws, began, bounded })
             }
             Err(error) => {
                 self.cancel.stopped();
@@ -412,7 +416,7 @@ impl Session {
             let scope = self.scope_of(running);
             let mut describe = std::mem::take(&mut self.describe_next);
             let out = self.io.out();
-            let filled = block_in_place(|| -> Result<Filled> {
+            let filled = at_work(running.bounded, || -> Result<Filled> {
                 let _scope = Scope::enter(scope);
                 loop {
                     if max_rows > 0 && sent >= max_rows {

@@ -2,6 +2,8 @@
 //!
 //! Immutable and shared through `Arc` by the plan cache. Start at [`Plan`].
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use super::ast;
 use super::ir::{Expr, Output};
 use crate::schema::Codec;
@@ -103,6 +105,42 @@ pub struct QueryPlan {
     pub temporary: bool,
     /// Uses pg_catalog, information_schema or system functions: not compared.
     pub system: bool,
+    /// Whether its work is bounded by its text, once that is known.
+    pub bounded: Bounded,
+}
+
+/// A plan's property that is asked for when the plan runs for the second time.
+#[derive(Debug, Default)]
+pub struct Bounded(AtomicU8);
+
+impl Bounded {
+    const RUN_ONCE: u8 = 1;
+    const NO: u8 = 2;
+    const YES: u8 = 3;
+
+    /// Whether it holds, as far as it is known; `look` finds out.
+    pub fn ask(&self, look: impl FnOnce() -> bool) -> bool {
+        match self.0.load(Ordering::Relaxed) {
+            Self::YES => true,
+            Self::NO => false,
+            Self::RUN_ONCE => {
+                let found = look();
+                self.0.store(if found { Self::YES } else { Self::NO }, Ordering::Relaxed);
+                found
+            }
+            _ => {
+                self.0.store(Self::RUN_ONCE, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+}
+
+/// A copy of a plan may be changed: it finds out for itself.
+impl Clone for Bounded {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// What a query does.

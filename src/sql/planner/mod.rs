@@ -22,7 +22,8 @@ use super::fingerprint::fingerprint;
 use super::ir::{self, Expr, Output};
 use super::pg::deep::with_stack;
 use super::plan::{
-    Action, Computed, Frozen, FrozenArgument, FrozenSource, Plan, QueryKind, QueryPlan, Step,
+    Action, Bounded, Computed, Frozen, FrozenArgument, FrozenSource, Plan, QueryKind, QueryPlan,
+    Step,
 };
 use super::print;
 use super::shape::{Skeleton, Slot};
@@ -214,6 +215,7 @@ fn printed(
         volatile: analysis.volatile,
         draws: analysis.draws,
         order,
+        bounded: Bounded::default(),
         unordered_limit: cuts || undetermined,
         unlimited,
         temporary,
