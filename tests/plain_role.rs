@@ -63,6 +63,8 @@ fn triggers_act_once_and_act_on_postgresql_after_promote() {
     sql("CREATE TRIGGER sound BEFORE INSERT OR UPDATE ON guarded FOR EACH ROW \
          EXECUTE FUNCTION guard()");
     sql("UPDATE guarded SET b = 'good' WHERE id = 1");
+    // No row, so no image either: what was switched on for the test must not stay.
+    sql("UPDATE guarded SET b = 'nobody' WHERE id = 999");
     sql("UPDATE t SET b = 'changed' WHERE id = 2");
     sql("CREATE TRIGGER off AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION audit()");
     sql("ALTER TABLE t DISABLE TRIGGER off");

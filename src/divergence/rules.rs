@@ -15,7 +15,7 @@ pub struct Rule {
     pub fingerprint: Option<String>,
     /// Table.
     pub table: Option<String>,
-    /// Column, one of those that differ.
+    /// The one column that differs: no other one, and no row that is missing or too much.
     pub column: Option<String>,
     /// What is noted of the acceptance.
     pub accept: Accept,
@@ -30,10 +30,16 @@ impl Rule {
         let holds = is(&self.class, Some(&sample.class))
             && is(&self.fingerprint, Some(&sample.fingerprint))
             && is(&self.table, sample.table.as_deref())
-            && self.column.as_ref().is_none_or(|c| sample.columns.contains(c))
+            && self.column.as_ref().is_none_or(|column| only_differs(sample, column))
             && !has_expired(&self.accept);
         holds.then_some(&self.accept)
     }
+}
+
+/// Whether a row is on both sides, and nothing but the column differs.
+fn only_differs(sample: &Sample, column: &str) -> bool {
+    matches!(sample.class.as_str(), "value" | "effect_value" | "verify_value")
+        && matches!(sample.columns.as_slice(), [only] if only == column)
 }
 
 /// Whether an acceptance holds no more. A date ends as it begins, in UTC.

@@ -28,7 +28,7 @@ use crate::journal;
 use crate::sql::plan::{Plan, QueryPlan};
 use crate::sql::types::category;
 use crate::value::enums::enum_of_array;
-use crate::value::{Cell, Type};
+use crate::value::{Cell, Type, oid};
 
 /// A read under comparison: the shadow's snapshot at its position is open.
 pub(super) struct At<'a> {
@@ -117,6 +117,11 @@ impl At<'_> {
     async fn ambiguous(&self, primary: &[Row], shadow: &[Row]) -> Result<Found> {
         let Some(text) = &self.query.unlimited else { return Ok(Found::Verdict("ambiguous")) };
         let types = self.types();
+        let float = |ty: &Type| matches!(ty.oid, oid::FLOAT4 | oid::FLOAT8);
+        if self.shared.settings.float_ulps > 0 && types.iter().any(float) {
+            // Which rows are the same is then not known by their values.
+            return Ok(Found::Verdict("ambiguous"));
+        }
         let outside = match compare::cut(&self.query.order, &types, primary, shadow) {
             Some(difference) => Some(difference),
             None => match self.ask(text).await? {

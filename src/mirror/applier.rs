@@ -227,6 +227,7 @@ fn publish(shared: &Shared, at: Position, committed_at_us: Option<i64>) {
     }
     live.applied_known.store(true, Ordering::Release);
     live.journal_bytes.store(shared.journal.bytes(), Ordering::Release);
+    shared.sqlite.forget_steps(at);
     shared.applied.send_replace(at);
 }
 

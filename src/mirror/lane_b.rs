@@ -10,12 +10,12 @@ use std::collections::HashSet;
 
 use super::batch::Batch;
 use super::effect::{self, Expected, Judged, NotRun, Step, expected};
-use super::shadow::{Change, Side, Table};
+use super::shadow::{Change, Side};
 use crate::backend::postgres::apply::pg_type;
 use crate::divergence::Sample;
 use crate::error::{Error, Result};
 use crate::journal::{Event, Events, Note, Record};
-use crate::schema::Catalog;
+use crate::schema::{Catalog, Relation};
 use crate::telemetry::live::Lane;
 use crate::value::{Type, storage};
 
@@ -212,7 +212,11 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
         return Ok(Tested::NotKept);
     }
     let expected = expected(&changes);
-    let keep = may_keep(batch, &changes, &expected).await? && reaches_all(&ops, &changes);
+    // What was switched on for the test must be undone with it.
+    let keep = loud.is_empty()
+        && reaches_all(&ops, &changes)
+        && may_keep(batch, &changes, &expected).await?
+        && written_are_plain(batch, &notes, catalog).await?;
     let control = batch.control();
     let release = batch.release.take().unwrap_or_default();
     let limits = batch.limits();
@@ -272,7 +276,7 @@ async fn may_keep(batch: &mut Batch, changes: &[Change<'_>], expected: &Expected
     // A value that does not fit needs its entry in the quarantine, which images bring.
     let mut keep = changes.iter().all(Change::is_plain);
     for touched in expected.values() {
-        let (acts, cascades) = guarded(batch, &touched.table).await?;
+        let (acts, cascades) = guarded(batch, &touched.table.projection.relation).await?;
         keep &= !(acts || (cascades && touched.changed));
     }
     Ok(keep)
@@ -303,6 +307,19 @@ fn changed_once(changes: &[Change<'_>]) -> bool {
     })
 }
 
+/// Whether nothing acts by itself on the tables that statements name: it may do so for a statement
+/// that changes no row, which no image tells.
+async fn written_are_plain(batch: &mut Batch, notes: &[&Note], catalog: &Catalog) -> Result<bool> {
+    for note in notes {
+        if let Some(table) = note.table.as_ref().and_then(|name| catalog.relations.get(name))
+            && guarded(batch, table).await?.0
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 async fn judged(
     batch: &mut Batch,
     ops: &[Step<'_>],
@@ -320,12 +337,12 @@ async fn judged(
 
 /// Whether the shadow's table has triggers, rules or row security of its own, and whether
 /// changing or deleting its rows reaches others through a foreign key.
-async fn guarded(batch: &mut Batch, table: &Table) -> Result<(bool, bool)> {
-    if let Some(known) = batch.guarded.get(table.name()) {
+async fn guarded(batch: &mut Batch, table: &Relation) -> Result<(bool, bool)> {
+    if let Some(known) = batch.guarded.get(&table.name) {
         return Ok(*known);
     }
     let control = batch.control();
-    let name = crate::backend::postgres::apply::table_name(&table.projection.relation);
+    let name = crate::backend::postgres::apply::table_name(table);
     let row = control
         .client()
         .query_opt(
@@ -340,7 +357,7 @@ async fn guarded(batch: &mut Batch, table: &Table) -> Result<(bool, bool)> {
         .await
         .map_err(|e| control.error(&e))?;
     let found = row.map_or((true, true), |row| (row.get(0), row.get(1)));
-    batch.guarded.insert(table.name().to_owned(), found);
+    batch.guarded.insert(table.name.clone(), found);
     Ok(found)
 }
 
@@ -496,9 +513,10 @@ fn ends_session(error: &Error) -> bool {
     code.class() == "08" || matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05")
 }
 
-/// Serialisation failures, deadlocks, lock and statement time-outs, a lack of something.
+/// Serialisation failures, deadlocks, lock and statement time-outs, a lack of something, a
+/// catalog changed meanwhile ("tuple concurrently updated").
 fn proves_nothing(error: &Error) -> bool {
-    matches!(error.sqlstate().class(), "40" | "53" | "54" | "55" | "57" | "58")
+    matches!(error.sqlstate().class(), "40" | "53" | "54" | "55" | "57" | "58" | "XX")
 }
 
 /// Kept for the journal's reader: which tables a record touches.

@@ -166,11 +166,13 @@ impl Noter {
     }
 }
 
-/// Whether two versions of a table hold the same rows under the same keys.
+/// Whether two versions of a table hold the same rows under the same keys: one that was made anew
+/// does not.
 fn is_alike(a: &Arc<Relation>, b: &Arc<Relation>) -> bool {
     let column = |c: &Column| (c.name.clone(), c.sqlite_name.clone(), c.ty, c.codec);
     Arc::ptr_eq(a, b)
-        || (a.key() == b.key()
+        || (a.oid == b.oid
+            && a.key() == b.key()
             && a.sqlite_name == b.sqlite_name
             && a.columns.iter().map(column).eq(b.columns.iter().map(column)))
 }

@@ -213,7 +213,9 @@ impl Session {
             }
             let digest = watch.filter(|_| !call.plan.columns.is_empty()).map(|w| w.digest());
             let settings = &self.settings.derived().for_shadow;
-            let mut note = watch::note(call, query, settings, record.frozen, changed, digest);
+            let deferred = self.transaction.deferred;
+            let mut note =
+                watch::note(call, query, (settings, deferred), record.frozen, changed, digest);
             let temporary = self.temporary();
             if !temporary.is_empty() || self.types.any_temporary() {
                 // The shadow has no tables of this session.

@@ -118,7 +118,7 @@ impl Watch {
 pub(super) fn note(
     call: &Call,
     query: &QueryPlan,
-    settings: &[(String, String)],
+    (settings, deferred): (&[(String, String)], bool),
     frozen: Vec<Cell>,
     affected: u64,
     digest: Option<[u8; 32]>,
@@ -126,6 +126,8 @@ pub(super) fn note(
     let plan = &call.plan;
     let typed = |(ty, cell): (u32, &Cell)| (ty, cell.clone());
     let skip = match query {
+        // Whether constraints wait for COMMIT is not known to the shadow's transaction.
+        _ if deferred => Some("session_state"),
         q if q.volatile => Some("volatile"),
         q if q.temporary => Some("session_state"),
         q if q.postgres.is_none() => Some("unsupported"),

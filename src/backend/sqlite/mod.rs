@@ -400,6 +400,15 @@ impl Sqlite {
         Some(Arc::clone(step.unwrap_or(&reign.catalog)))
     }
 
+    /// Lets go of the catalogs within commits up to a position: the mirror has passed them.
+    pub fn forget_steps(&self, position: Position) {
+        let mut history = self.0.catalogs.lock();
+        let passed = history.iter_mut().rev().skip_while(|reign| reign.from > position);
+        passed
+            .take_while(|reign| !reign.steps.is_empty())
+            .for_each(|reign| reign.steps = Vec::new());
+    }
+
     /// Declares that the schema did not change between a position before this process started
     /// and its first catalog.
     pub fn first_catalog_holds_from(&self, position: Position) {

@@ -59,6 +59,10 @@ pub fn of_file<'a>(tables: impl Iterator<Item = (&'a str, &'a str)>) -> Option<H
 
 /// The library that wrote a CREATE TABLE, by its hand or by the file's migrations.
 pub(crate) fn of_table(sql: &str, file: Option<Habit>) -> Option<Habit> {
+    // These quote every name: a table that somebody else made beside theirs is not read their way.
+    if let Some(Habit::Django | Habit::Prisma) = file {
+        return file.filter(|_| sql.starts_with("CREATE TABLE \""));
+    }
     if file.is_some() {
         return file;
     }
