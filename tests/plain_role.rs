@@ -100,3 +100,28 @@ fn triggers_act_once_and_act_on_postgresql_after_promote() {
     journey.done(&["verify"]);
     assert_eq!(journey.status("diverged_open"), "0");
 }
+
+#[test]
+fn what_a_foreign_key_does_is_no_foreign_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder);
+    journey.proxy.sql(
+        "CREATE TABLE parent (id integer PRIMARY KEY);
+         CREATE TABLE child (id integer PRIMARY KEY,
+           p integer REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE);
+         CREATE TABLE part (p integer REFERENCES parent ON DELETE CASCADE ON UPDATE CASCADE,
+           n integer, PRIMARY KEY (p, n));
+         CREATE TABLE note (p integer REFERENCES parent ON DELETE SET NULL ON UPDATE CASCADE, what text);
+         INSERT INTO parent SELECT * FROM generate_series(1, 9);
+         INSERT INTO child SELECT g, g FROM generate_series(1, 9) AS g;
+         INSERT INTO part SELECT g, 7 FROM generate_series(1, 9) AS g;
+         INSERT INTO note SELECT g, 'x' || g FROM generate_series(1, 9) AS g;",
+    );
+    journey.mirror();
+    journey.proxy.sql("DELETE FROM parent WHERE id = 1");
+    journey.proxy.sql("UPDATE parent SET id = 20 WHERE id = 2");
+    journey.proxy.sql("UPDATE part SET n = 8 WHERE p = 20");
+    journey.proxy.sql("BEGIN; DELETE FROM parent WHERE id IN (3, 4); DELETE FROM note; COMMIT");
+    equal(&journey);
+    assert_eq!(there(&journey, "SELECT count(*) FROM child"), "6");
+}

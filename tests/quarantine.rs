@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{Pg, Proxy, eventually};
+use crate::common::{Journey, Pg, Proxy, eventually};
 
 /// A running proxy that mirrors a file, and its database. The rows are written after the
 /// columns' types were chosen, as a foreign program might.
@@ -71,6 +71,8 @@ fn a_value_with_nul_stays_in_quarantine_while_its_row_changes() {
     // The row is there without the value; the row of id 3 is not there at all.
     let left_out = "{\"id\":\"3\"}||\n{\"id\":\"3\"}|a|676f6f64\n{\"id\":\"3\"}|b|6300\n\
                     {\"id\":\"3\"}|id|33\n{\"id\":\"3\"}|n|";
+    // Nobody has decided yet that a, the whole row and the keyless a may be lacking.
+    assert_eq!(status(&proxy)["diverged_open"], 3, "{}", divergences(&proxy));
     let value = "{\"id\":\"2\"}|a|610062";
     let keyless = "{\"rowid\":\"2\"}|a|7900";
     assert_eq!(shadow(&database, ENTRIES), format!("{value}\n{left_out}30\n{keyless}"));
@@ -95,6 +97,62 @@ fn a_value_with_nul_stays_in_quarantine_while_its_row_changes() {
 }
 
 #[test]
+fn promote_waits_for_a_decision_on_what_is_in_quarantine() {
+    let folder = tempfile::tempdir().unwrap();
+    let (proxy, database) = mirrored(
+        folder.path(),
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT NOT NULL, n INTEGER);",
+        "INSERT INTO t VALUES (1, 'good', 'good', 0), (2, 'a' || char(0) || 'b', 'good', 0),
+           (3, 'good', 'c' || char(0), 0);",
+        "",
+    );
+    let journey = Journey { proxy, url: Pg::shared().cluster.url(&database), database };
+    settled(&journey.proxy);
+    verify(&journey.proxy);
+    let open = || -> Vec<(String, String)> {
+        let all = journey.get("/api/v1/divergences");
+        let all = all["divergences"].as_array().unwrap().iter();
+        let open = all.filter(|d| d["state"] == "open");
+        let text = |v: &serde_json::Value| v.as_str().unwrap().to_owned();
+        open.map(|d| (text(&d["id"]), text(&d["class"]))).collect()
+    };
+    let class = "untranslatable".to_owned();
+    let ids: Vec<String> = open().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(open(), [(ids[0].clone(), class.clone()), (ids[1].clone(), class)]);
+    let refused = |task: &str| {
+        assert!(task.contains("divergences") && task.contains("verified"), "{task}");
+    };
+    let (code, _, stderr) = journey.promote_once();
+    assert_eq!(code, 4, "{stderr}");
+    refused(&stderr);
+    // One decision does for its own columns only.
+    let accept = |id: &str| {
+        let (code, out, err) =
+            journey.proxy.cli(&["divergences", "accept", id, "--reason", "known"]);
+        assert_eq!(code, 0, "{out}{err}");
+    };
+    accept(&ids[0]);
+    let (code, _, stderr) = journey.promote_once();
+    assert_eq!(code, 4, "{stderr}");
+    refused(&stderr);
+    accept(&ids[1]);
+    // What is decided is not asked again.
+    verify(&journey.proxy);
+    journey.promote();
+    assert_eq!(journey.proxy.sql("SELECT id FROM t ORDER BY id"), "1\n2");
+    journey.proxy.sql("UPDATE t SET n = 9 WHERE id = 1");
+    journey.rollback();
+    let file = rusqlite::Connection::open(folder.path().join("app.db")).unwrap();
+    let hex =
+        "SELECT group_concat(id || hex(a) || hex(b) || n, ' ') FROM (SELECT * FROM t ORDER BY id)";
+    let found: String = file.query_row(hex, [], |row| row.get(0)).unwrap();
+    assert_eq!(found, "1676F6F64676F6F649 2610062676F6F640 3676F6F6463000");
+    settled(&journey.proxy);
+    verify(&journey.proxy);
+    assert_eq!(open(), []);
+}
+
+#[test]
 fn a_row_that_postgresql_refuses_is_held_and_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let (proxy, database) = mirrored(
@@ -109,7 +167,7 @@ fn a_row_that_postgresql_refuses_is_held_and_comes_back() {
     assert_eq!(shadow(&database, marked), "{\"id\":\"2\"}|\n{\"id\":\"2\"}|word");
     proxy.sql("UPDATE t SET word = 'c' WHERE id = 2");
     settled(&proxy);
-    assert_eq!(status(&proxy)["diverged_open"], 0, "{}", divergences(&proxy));
+    assert_eq!(status(&proxy)["diverged_open"], 1, "{}", divergences(&proxy));
     // A row there becomes one that is refused, a new one has a value that does not fit.
     proxy.sql("UPDATE t SET n = 70 WHERE id = 1; INSERT INTO t VALUES (3, 3, 'too long')");
     settled(&proxy);
@@ -120,6 +178,7 @@ fn a_row_that_postgresql_refuses_is_held_and_comes_back() {
     assert_eq!(shadow(&database, "SELECT count(*) FROM t WHERE n = 7 AND word = 'fits'"), "3");
     assert_eq!(shadow(&database, "SELECT count(*) FROM crossfade.quarantine"), "0");
     verify(&proxy);
+    assert_eq!(status(&proxy)["diverged_open"], 0, "{}", divergences(&proxy));
     assert!(!divergences(&proxy).contains("foreign_write"), "{}", divergences(&proxy));
 }
 
@@ -137,6 +196,7 @@ fn a_refused_table_does_not_stop_the_others() {
     let marked = "SELECT table_name, row_key FROM crossfade.quarantine";
     assert_eq!(shadow(&database, marked), "taken|*");
     settled(&proxy);
+    assert_eq!(status(&proxy)["diverged_open"], 1, "{}", divergences(&proxy));
     proxy.sql("INSERT INTO taken VALUES (2, 2); INSERT INTO t VALUES (1, 1)");
     proxy.sql("UPDATE taken SET n = 1");
     settled(&proxy);

@@ -47,7 +47,7 @@ pub struct Context {
     pub control: Control,
     /// Epoch under which records are written when a lineage begins.
     pub epoch: u64,
-    /// Where what was verified before is forgotten.
+    /// Where what was verified before is forgotten, and what is in quarantine is noted.
     pub divergences: Option<Arc<Store>>,
 }
 
@@ -249,6 +249,9 @@ async fn finish(
         failpoint!("backfill.before_state");
         arrive(control, env.cut).await?;
         failpoint!("backfill.after_state");
+    }
+    if let Some(store) = &context.divergences {
+        store.note_quarantine(control, &store.undecided(), head.position.0).await?;
     }
     let seconds = began.elapsed().as_secs_f64();
     Ok(Summary { tables: reports, findings, head, complete, seconds })

@@ -123,10 +123,16 @@ fn verified(switch: &Switch, catalog: &Catalog, limits: &GateLimits) -> GateStat
         VerifyState::Stale => "stale",
         VerifyState::Differs => "differs",
     };
-    let actual = at.map_or_else(|| word.to_owned(), |at| format!("{word} since {at}"));
+    let mut actual = at.map_or_else(|| word.to_owned(), |at| format!("{word} since {at}"));
     let limit = format!("clean within {} h", limits.verified_hours);
-    let reason = "run crossfade verify";
-    gate("verified", Kind::Required, state == VerifyState::Fresh, actual, limit, reason)
+    let undecided = switch.store.undecided().len();
+    let mut reason = "run crossfade verify";
+    if undecided > 0 {
+        actual.push_str(&format!("; {undecided} sets of columns in quarantine without a decision"));
+        reason = "repair what PostgreSQL cannot hold, or accept it: see crossfade divergences";
+    }
+    let ok = state == VerifyState::Fresh && undecided == 0;
+    gate("verified", Kind::Required, ok, actual, limit, reason)
 }
 
 fn lag(switch: &Switch, live: &Live, limits: &GateLimits) -> GateStatus {

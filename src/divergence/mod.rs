@@ -10,6 +10,7 @@ pub mod changed;
 mod file;
 mod foreign;
 mod group;
+mod quarantined;
 mod replay;
 mod rules;
 mod since;
@@ -17,5 +18,6 @@ mod store;
 
 pub use file::Line;
 pub use group::{Accept, Group, GroupState, Sample, Severity, class_severity};
+pub use quarantined::Undecided;
 pub use rules::Rule;
 pub use store::{KeepValues, Store, TableVerified, VerifyState};

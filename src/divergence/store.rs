@@ -81,6 +81,8 @@ pub(super) struct Inner {
     witness: (u64, u64),
     switches: Vec<(String, u64, String)>,
     began: Option<Timestamp>,
+    /// Severities of groups for which there was no room, since the start.
+    unnamed: BTreeMap<Severity, u64>,
     /// Key of the hashes of values, made once for an installation.
     salt: [u8; 16],
 }
@@ -97,7 +99,8 @@ pub struct Store {
 impl Store {
     /// Opens or creates the state file beside the SQLite file.
     ///
-    /// `keep`: groups kept; beyond that new ones are only counted.
+    /// `keep`: groups kept; beyond that the oldest fixed ones go, and where none is fixed new
+    /// ones are only counted, and count as open.
     pub fn open(sqlite_file: &Path, keep: usize, keep_values: KeepValues) -> Result<Self> {
         let mut name = sqlite_file.as_os_str().to_owned();
         name.push("-crossfade.jsonl");
@@ -118,6 +121,7 @@ impl Store {
             witness: (0, 0),
             switches: Vec::new(),
             began: None,
+            unnamed: BTreeMap::new(),
             salt: rand::random(),
         };
         for line in lines {
@@ -163,7 +167,11 @@ impl Store {
         let known = inner.by_key.get(&key).copied();
         let number = match known {
             Some(number) => number,
-            None if inner.groups.len() >= self.keep => return None,
+            None if inner.groups.len() >= self.keep && !inner.drop_oldest_fixed() => {
+                // Nothing can be decided about it, and it must not be forgotten either.
+                *inner.unnamed.entry(severity).or_default() = 1;
+                return None;
+            }
             None => inner.new_group(&sample, severity),
         };
         let group = inner.groups.get_mut(&number)?;
@@ -260,11 +268,31 @@ impl Store {
         open.into_iter().filter(|id| self.fixed(id)).collect()
     }
 
+    /// Marks a group as repaired if it is open and `is_gone` says so of it.
+    pub(super) fn fixed_if(&self, id: &str, is_gone: impl Fn(&Group) -> bool) -> bool {
+        let number = id.strip_prefix('d').and_then(|n| n.parse::<u64>().ok());
+        let mut inner = self.inner.lock();
+        let group = number.and_then(|n| inner.groups.get(&n));
+        let fixed = group.is_some_and(|g| g.state == GroupState::Open && is_gone(g))
+            && inner.set_state(id, GroupState::Fixed, None);
+        drop(inner);
+        self.publish();
+        fixed
+    }
+
+    /// Whether a group of this shape waits for a decision, or has one.
+    pub(super) fn stands(&self, sample: &Sample) -> bool {
+        let inner = self.inner.lock();
+        let group = inner.by_key.get(&Group::key_of(sample)).and_then(|n| inner.groups.get(n));
+        group.is_some_and(|g| g.state != GroupState::Fixed)
+    }
+
     /// Open groups by severity.
     pub fn open_counts(&self) -> BTreeMap<Severity, u64> {
         self.reopen_expired();
-        let mut counts = BTreeMap::new();
-        for group in self.inner.lock().groups.values() {
+        let inner = self.inner.lock();
+        let mut counts = inner.unnamed.clone();
+        for group in inner.groups.values() {
             if group.state == GroupState::Open {
                 *counts.entry(group.severity).or_default() += 1;
             }
@@ -479,6 +507,19 @@ impl Inner {
             Line::Began { at, .. } => self.began = at.parse().ok(),
             Line::Salt { salt, .. } => self.salt = salt,
         }
+    }
+
+    /// Makes room for a new group; false when nothing is over.
+    fn drop_oldest_fixed(&mut self) -> bool {
+        let oldest = self.groups.values().filter(|g| g.state == GroupState::Fixed);
+        let oldest = oldest.min_by(|a, b| a.last_at.cmp(&b.last_at));
+        let Some((number, key)) =
+            oldest.and_then(|g| Some((g.id.strip_prefix('d')?.parse().ok()?, g.key())))
+        else {
+            return false;
+        };
+        self.by_key.remove(&key);
+        self.groups.remove::<u64>(&number).is_some()
     }
 
     /// What the state file may have of changed keys: they are values too.

@@ -140,6 +140,13 @@ impl Change<'_> {
         !new.row.misfits.iter().any(|m| key.contains(&m.column))
     }
 
+    /// The row's identity changes: its key, or anything where there is none.
+    pub(super) fn moves(&self) -> bool {
+        let (Some(old), Some(new)) = (&self.old, &self.new) else { return true };
+        self.table.projection.key.is_none()
+            || self.table.key_of(&old.row) != self.table.key_of(&new.row)
+    }
+
     /// The key of the row, for evidence.
     pub(super) fn key_text(&self) -> Vec<(String, Option<String>)> {
         let side = self.old.as_ref().or(self.new.as_ref());

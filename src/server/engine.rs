@@ -241,7 +241,12 @@ impl Pair {
                         Err(error) => error.to_string(),
                     };
                     progress.step("probe the way back", text);
-                    Outcome::Done(format!("{} tables, {rows} rows: clean", reports.len()))
+                    let held: u64 = reports.iter().map(|r| r.accepted).sum();
+                    let mut text = format!("{} tables, {rows} rows: clean", reports.len());
+                    if held > 0 {
+                        text.push_str(&format!(", but for {held} in quarantine"));
+                    }
+                    Outcome::Done(text)
                 } else {
                     Outcome::No(format!("{differing} of {rows} rows differ in {}", bad.join(", ")))
                 }

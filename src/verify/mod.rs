@@ -81,7 +81,7 @@ pub async fn run(
     tables: &[String],
     progress: &Tell,
 ) -> Result<Vec<Report>> {
-    let mut taken = take(store, &named(&cuts.cut(false).await?, tables)?);
+    let mut taken = take(store, &named(&look_at_quarantine(cuts, store).await?, tables)?);
     let mut at = cuts.cut(false).await?;
     let mut since = Instant::now();
     let mut reports = Vec::new();
@@ -112,6 +112,15 @@ pub async fn run(
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// A cut; what is in quarantine at it needs a decision, unless there is one.
+async fn look_at_quarantine(cuts: &dyn Cut, store: &Store) -> Result<AtCut> {
+    // Before the cut: what the applier records meanwhile may not be in what is read.
+    let undecided = store.undecided();
+    let at = cuts.cut(false).await?;
+    store.note_quarantine(&at.postgres, &undecided, at.position.0).await?;
+    Ok(at)
 }
 
 /// Takes what has changed in these tables: before the cut that will cover it.

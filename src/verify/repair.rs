@@ -105,6 +105,9 @@ pub async fn repair(
         }
         done.push(repaired);
     }
+    if !what.dry_run {
+        drop(super::look_at_quarantine(cuts, store).await?);
+    }
     Ok(done)
 }
 

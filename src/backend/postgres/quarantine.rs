@@ -274,3 +274,37 @@ pub async fn holds_any(control: &Control, tables: &[&String]) -> Result<bool> {
     let row = control.client().query_one(sql, &[&tables]).await.map_err(|e| control.error(&e))?;
     Ok(row.get(0))
 }
+
+/// Rows of one table of which the same columns are in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Table, PostgreSQL's name.
+    pub table: String,
+    /// The columns in the table's order; none for a table that PostgreSQL could not make.
+    pub columns: Vec<String>,
+    /// So many rows.
+    pub rows: u64,
+    /// One of them, as [`row_key`] names it.
+    pub example: String,
+}
+
+/// What is in quarantine, by table and set of columns; bounded like the store that it goes to.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn held(control: &Control, limit: usize) -> Result<Vec<Held>> {
+    let sql = "SELECT table_name, columns, count(*), min(row_key) FROM (\
+                 SELECT table_name, row_key, coalesce(array_agg(column_name ORDER BY id) \
+                   FILTER (WHERE column_name <> $1), '{}') AS columns \
+                 FROM crossfade.quarantine GROUP BY table_name, row_key) AS r \
+               GROUP BY table_name, columns ORDER BY table_name, columns LIMIT $2";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = control.client().query(sql, &[&ROW, &limit]).await.map_err(|e| control.error(&e))?;
+    let held = rows.iter().map(|row| Held {
+        table: row.get(0),
+        columns: row.get(1),
+        rows: u64::try_from(row.get::<_, i64>(2)).unwrap_or(0),
+        example: row.get(3),
+    });
+    Ok(held.collect())
+}
