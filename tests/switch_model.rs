@@ -22,6 +22,8 @@ fn point(history: &[u8]) -> Point {
 struct Sqlite {
     state: SqliteState,
     data: History,
+    /// How far PostgreSQL has been followed: the stored place in its log.
+    place: usize,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -32,6 +34,8 @@ struct Postgres {
     /// The part of `data` that came from SQLite's journal.
     applied: History,
     fenced: bool,
+    /// What the slot of the way back need not send again. It only goes forward.
+    confirmed: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -90,6 +94,7 @@ impl World {
             sqlite: Sqlite {
                 state: SqliteState { epoch: 1, role: SqliteRole::Primary },
                 data: History::new(),
+                place: 0,
             },
             postgres: Postgres {
                 system,
@@ -97,6 +102,7 @@ impl World {
                 data: History::new(),
                 applied: History::new(),
                 fenced: false,
+                confirmed: 0,
             },
             sqlite_backup: None,
             postgres_backup: None,
@@ -121,7 +127,7 @@ impl World {
             applied_is_known: self.sqlite.data.starts_with(&self.postgres.applied),
             fenced: self.postgres.fenced,
             place_is_known: !matches!(self.sqlite.state.role, SqliteRole::Shadow { .. })
-                || self.postgres.data.starts_with(&self.sqlite.data),
+                || self.sqlite.place <= self.postgres.data.len(),
         })
     }
 
@@ -151,10 +157,12 @@ impl World {
                 pg.records.entry(epoch).or_insert(Record::Abandoned);
             }
             Message::Return(epoch, at) => {
-                // Only while shut out: an old message must not end a reign that goes on.
-                if pg.fenced && !pg.records.contains_key(&epoch) && point(&pg.data) == at {
+                // Only while shut out: an old message must not end a reign that goes on. It names
+                // a commit of SQLite's and takes its word that the rows are equal.
+                if pg.fenced && !pg.records.contains_key(&epoch) {
                     pg.records.insert(epoch, Record::Returned);
-                    pg.applied = pg.data.clone();
+                    let length = usize::try_from(at.position).expect("small");
+                    pg.applied = at.hash[..length].to_vec();
                 }
             }
             Message::Write(id) => {
@@ -187,6 +195,9 @@ impl World {
                 world.sqlite.state = SqliteState { epoch, role: SqliteRole::Primary };
             }
             Step::RecordPromoted(epoch, system) => {
+                // Following begins at the decision: what the mirror wrote is not sent.
+                world.sqlite.place = self.postgres.applied.len();
+                world.postgres.confirmed = self.postgres.confirmed.max(self.postgres.applied.len());
                 world.sqlite.state = SqliteState { epoch, role: SqliteRole::Shadow { system } };
             }
             Step::UnfencePostgres => world.postgres.fenced = false,
@@ -257,6 +268,7 @@ impl World {
                 let mut world = self.clone();
                 world.postgres.data = self.sqlite.data.clone();
                 world.postgres.applied = self.sqlite.data.clone();
+                world.postgres.confirmed = 0;
                 world.postgres.records.entry(self.sqlite.state.epoch).or_insert(Record::Returned);
                 world.proxy = Proxy::Recovering;
                 next.push(world);
@@ -287,13 +299,32 @@ impl World {
         next.push(world);
     }
 
+    /// The slot sends what comes after both the place that is asked for and what it was told it
+    /// may forget: over the difference it goes silently.
     fn follow_one(&self, next: &mut Vec<Self>) {
-        let done = self.sqlite.data.len();
-        if self.postgres.data.starts_with(&self.sqlite.data) && done < self.postgres.data.len() {
+        let (place, confirmed) = (self.sqlite.place, self.postgres.confirmed);
+        if confirmed > place {
+            // The way back is closed: this file has never seen what is between them.
+            return;
+        }
+        if let Some(write) = self.postgres.data.get(place.max(confirmed)) {
             let mut world = self.clone();
-            world.sqlite.data.push(self.postgres.data[done]);
+            world.sqlite.data.push(*write);
+            world.sqlite.place = place.max(confirmed) + 1;
             next.push(world);
         }
+        // Told only what SQLite has stored and synced. It matters to a file put back later alone.
+        if confirmed < place && self.sqlite_backup.is_some() && self.sqlite_restores > 0 {
+            let mut world = self.clone();
+            world.postgres.confirmed = place;
+            next.push(world);
+        }
+    }
+
+    /// What a rollback waits for, as it can be seen: the place, not the rows.
+    fn caught_up(&self) -> bool {
+        self.sqlite.place == self.postgres.data.len()
+            && self.postgres.confirmed <= self.sqlite.place
     }
 
     fn serve_postgres(&self, way_back: WayBack, bounds: Bounds, next: &mut Vec<Self>) {
@@ -311,7 +342,7 @@ impl World {
         }
         if way_back == WayBack::Open {
             self.follow_one(next);
-            if self.switches > 0 && self.postgres.data.starts_with(&self.sqlite.data) {
+            if self.switches > 0 && self.postgres.confirmed <= self.sqlite.place {
                 let mut world = self.clone();
                 world.switches -= 1;
                 world.postgres.fenced = true;
@@ -325,7 +356,7 @@ impl World {
 
     fn rolling_back(&self, next: &mut Vec<Self>) {
         self.follow_one(next);
-        if self.sqlite.data == self.postgres.data {
+        if self.caught_up() {
             let mut world = self.clone();
             world.sqlite.state = SqliteState {
                 epoch: self.sqlite.state.epoch + 1,
