@@ -10,7 +10,7 @@ use super::reply::{self, Tag};
 use super::{Session, Step, Stop, frozen, query};
 use crate::backend::sqlite::Statement as Prepared;
 use crate::backend::sqlite::events::Event;
-use crate::backend::sqlite::functions::session::Scope;
+use crate::backend::sqlite::functions::session::{Scope, next_turn};
 use crate::error::{Error, Result, state};
 use crate::schema::{Relation, RelationKind, Sequence};
 use crate::sql::ast::{
@@ -31,6 +31,8 @@ struct Loading {
     frozen: Vec<Cell>,
     style: Style,
     rows: u64,
+    /// The number of the whole COPY among all statements.
+    turn: u64,
 }
 
 impl Session {
@@ -86,6 +88,7 @@ impl Session {
             frozen,
             style: self.labelled(&self.settings.derived().style),
             rows: 0,
+            turn: next_turn(),
         };
         self.receive(loading, insert).await
     }
@@ -158,7 +161,7 @@ impl Session {
 
     /// Inserts all whole rows that have arrived.
     fn load(&mut self, loading: &mut Loading, insert: &QueryPlan) -> Result<()> {
-        let scope = self.scope();
+        let scope = self.scope_drawing(None, loading.turn);
         let shared = Arc::clone(&self.shared);
         let Some(writer) = self.transaction.writer() else {
             return Err(Error::internal("no writer"));

@@ -105,20 +105,22 @@ impl Session {
 
     /// The session as SQL functions see it while a statement is stepped.
     pub(super) fn scope(&self) -> Arc<Scope> {
-        self.scope_drawing(None)
+        self.scope_drawing(None, 0)
     }
 
     /// The session as a running statement's functions see it.
     pub(super) fn scope_of(&self, running: &Running) -> Arc<Scope> {
-        self.scope_drawing(running.draws.as_ref())
+        self.scope_drawing(running.draws.as_ref(), running.turn)
     }
 
     /// The session as the functions of a statement see it that may move sequences.
-    pub(super) fn scope_drawing(&self, draws: Option<&Arc<Draws>>) -> Arc<Scope> {
+    pub(super) fn scope_drawing(&self, draws: Option<&Arc<Draws>>, turn: u64) -> Arc<Scope> {
         let mut style = self.labelled(&self.settings.derived().style);
         style.now = Some(self.transaction.started);
         Arc::new(Scope {
             style,
+            hidden: !self.settings.derived().search_path.iter().any(|s| s == "public"),
+            turn,
             catalog: self.transaction.catalog.clone(),
             draws: draws.map(Arc::clone),
             clock: Some(Watch(self.shared.clock.clone())),

@@ -19,7 +19,7 @@ use crate::backend::Position;
 use crate::backend::sqlite::draws::Draws;
 use crate::backend::sqlite::errors;
 use crate::backend::sqlite::events::Event;
-use crate::backend::sqlite::functions::session::Scope;
+use crate::backend::sqlite::functions::session::{Scope, next_turn};
 use crate::backend::sqlite::{Connection, Reader, Statement, Writer};
 use crate::error::{Error, Result, state};
 use crate::journal;
@@ -40,6 +40,8 @@ pub(super) struct Running {
     began: Instant,
     /// Too short to hand the worker on for.
     bounded: bool,
+    /// Its number among all statements.
+    pub(super) turn: u64,
 }
 
 /// A statement that is recorded: the frozen values that were bound.
@@ -187,7 +189,7 @@ impl Session {
         {
             self.show_again(reader)?;
         }
-        let Running { statement, reader, watch, record, draws, began, bounded } = running;
+        let Running { statement, reader, watch, record, draws, began, bounded, .. } = running;
         let changed = match (query.kind, self.transaction.writer()) {
             (QueryKind::Write, Some(writer)) => writer.changes(),
             _ => rows,
@@ -278,6 +280,7 @@ impl Session {
         self.cancel.running(connection.interrupter());
         connection.set_deadline(self.deadline);
         let began = self.shared.clock.instant();
+        let turn = next_turn();
         let wanted = match (&reader, query.kind) {
             (Some(_), QueryKind::Read) if !query.system && !self.types.any_temporary() => {
                 self.shared.observer.wants(&call.plan)
@@ -310,7 +313,7 @@ impl Session {
             let draws = if query.draws { Some(self.draws(connection)?) } else { None };
             let mut inputs: Vec<&Cell> = call.params.iter().chain(&frozen).collect();
             let rows = {
-                let scope = self.scope_drawing(draws.as_ref());
+                let scope = self.scope_drawing(draws.as_ref(), turn);
                 let _scope = Scope::enter(scope);
                 steps::run(connection, &query.steps, &inputs)
             };
@@ -328,7 +331,7 @@ impl Session {
         self.attempt = Attempt { frozen, at: self.attempted_at(query, own_writes, seen) };
         match prepared {
             Ok((statement, watch, record, draws)) => {
-                Ok(Running { statement, reader, watch, record, draws, began, bounded })
+                Ok(Running { statement, reader, watch, record, draws, began, bounded, turn })
             }
             Err(error) => {
                 self.cancel.stopped();

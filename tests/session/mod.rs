@@ -3,6 +3,7 @@
 mod clients;
 mod copy;
 mod ddl;
+mod dump;
 mod errors;
 mod large;
 mod live;

@@ -5,7 +5,7 @@
 
 use super::scope::Place;
 use super::walk::{location, same, strip_implicit, visit};
-use super::{Analyzer, errors};
+use super::{Analyzer, EXCLUDED, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast;
 use crate::sql::ir::{Call, CallKind, CastKind, Expr, ExprKind, Sort};
@@ -279,11 +279,12 @@ impl Analyzer<'_> {
         // Only now: a call that cannot be resolved is 42883 wherever it stands.
         let sorted = order_by.iter().map(|s: &Sort| &s.expr);
         let outer = self.belongs_outside(resolved.args.iter().chain(sorted).chain(&filter));
-        if !outer && !place.allows_aggregates() {
+        let place = outer.and_then(|l| self.levels.get(l - 1)).map_or(place, |l| l.place);
+        if !place.allows_aggregates() {
             let message = format!("aggregate functions are not allowed in {}", place.name());
             return Err(errors::client(state::GROUPING_ERROR, pos, message));
         }
-        if outer {
+        if outer.is_some() {
             return Err(Error::unsupported("an aggregate of an outer query").at(pos));
         }
         self.level().aggregates = true;
@@ -325,6 +326,19 @@ impl Analyzer<'_> {
                 args.push(self.expr(&item.expr)?);
             }
         }
+        // Before the call itself is looked up, as in PostgreSQL.
+        let filter = match &call.filter {
+            Some(filter) => {
+                let (before, was) = (self.level().place, self.level().in_aggregate);
+                self.level().place = Place::Filter;
+                self.level().in_aggregate = false;
+                let done = self.condition(filter, "FILTER");
+                self.level().place = before;
+                self.level().in_aggregate = was;
+                Some(done?)
+            }
+            None => None,
+        };
         let mut resolved = self.resolve_call(call, args, pos)?;
         self.check_kind(call, resolved.proc, pos)?;
         let mut order_by = Vec::new();
@@ -360,17 +374,6 @@ impl Analyzer<'_> {
                 }
             }
         }
-        let filter = match &call.filter {
-            Some(filter) => {
-                let (before, was) = (self.level().place, self.level().in_aggregate);
-                self.level().place = Place::Filter;
-                let done = self.condition(filter, "FILTER");
-                self.level().place = before;
-                self.level().in_aggregate = was;
-                Some(done?)
-            }
-            None => None,
-        };
         Ok((resolved, order_by, filter))
     }
 
@@ -412,25 +415,31 @@ impl Analyzer<'_> {
         Ok(())
     }
 
-    /// Whether an aggregate's arguments, its order and filter included, only use columns of outer
-    /// queries.
-    pub(super) fn belongs_outside<'e>(&self, args: impl Iterator<Item = &'e Expr>) -> bool {
+    /// The level whose aggregate this is, where its arguments, its order and filter included,
+    /// only use columns of outer queries.
+    pub(super) fn belongs_outside<'e>(
+        &self,
+        args: impl Iterator<Item = &'e Expr>,
+    ) -> Option<usize> {
         let here = self.levels.len();
-        let (mut own, mut outer) = (false, false);
+        let mut nearest = None;
         for arg in args {
             visit(arg, &mut |e| {
-                if let ExprKind::Column(rel, _) = &e.kind {
-                    match self.rel_levels.get(rel) {
-                        Some(level) if *level < here => outer = true,
-                        // A relation of a subquery within the call.
-                        Some(level) if *level > here => {}
-                        _ => own = true,
+                let level = match &e.kind {
+                    ExprKind::Column(rel, _) => self.rel_levels.get(rel).copied().unwrap_or(here),
+                    ExprKind::Excluded(_) => {
+                        self.rel_levels.get(&EXCLUDED).copied().unwrap_or(here)
                     }
+                    _ => return true,
+                };
+                // A relation of a subquery within the call does not count.
+                if level <= here {
+                    nearest = nearest.max(Some(level));
                 }
                 true
             });
         }
-        outer && !own
+        nearest.filter(|level| *level > 0 && *level < here)
     }
 }
 

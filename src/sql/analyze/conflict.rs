@@ -5,7 +5,7 @@
 
 use super::scope::{Column, Item, Place};
 use super::walk::same;
-use super::{Analyzer, errors};
+use super::{Analyzer, EXCLUDED, errors};
 use crate::error::{Error, Result, state};
 use crate::schema::{IndexKey, Relation};
 use crate::sql::ast;
@@ -48,6 +48,7 @@ impl Analyzer<'_> {
             // SQLite: a bare name is the row's that is there.
             excluded.cols_visible = !self.lite;
             self.level().items.push(excluded);
+            self.rel_levels.insert(EXCLUDED, self.levels.len());
             let result = self.do_update(assignments, filter.as_ref(), relation);
             self.level().items = target;
             done.update = Some(result?);

@@ -189,6 +189,9 @@ fn parse_expression(text: &str) -> Result<ast::Expr> {
     Err(Error::internal("a stored expression is not an expression"))
 }
 
+/// Stands for the row `excluded` among the relations whose level is known.
+const EXCLUDED: u32 = u32::MAX;
+
 /// The state of one analysis.
 struct Analyzer<'a> {
     context: Context<'a>,

@@ -7,7 +7,7 @@ use sqlite3_parser::ast::{
 
 use super::expr::{bare, output_name};
 use super::{Lower, refused};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, ExprKind, JoinKind, SelectBody, SetOp};
 use crate::sql::stored::unquote;
 
@@ -143,6 +143,12 @@ impl Lower {
                     }
                     ResultColumn::Expr(expr, alias) => {
                         let alias = match alias {
+                            // Two strings side by side are an error to PostgreSQL; whoever
+                            // wants a name writes one.
+                            Some(As::Elided(name)) if name.0.starts_with('\'') => {
+                                let message = format!("syntax error at or near \"{}\"", name.0);
+                                return Err(Error::client(state::SYNTAX_ERROR, message));
+                            }
                             Some(As::As(name) | As::Elided(name)) => Some(unquote(name.0)),
                             None => output_name(expr),
                         };

@@ -16,6 +16,7 @@ mod function;
 mod newer;
 pub mod plpgsql;
 mod raw;
+mod relations;
 mod routine;
 mod select;
 mod statement;
@@ -25,6 +26,7 @@ mod tests;
 mod types;
 mod utility;
 
+pub use relations::relations;
 use std::ffi::CString;
 
 use pg_query::protobuf;

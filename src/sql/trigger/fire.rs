@@ -131,8 +131,20 @@ impl Moment<'_> {
         if fire.statements.is_empty() {
             return Ok(None);
         }
+        if !self.before && super::looks_at_own(self.relation, self.event, self.catalog) {
+            fire.statements.insert(0, self.once(number));
+        }
         let text = self.text(&columns, &fire.statements, number);
         Ok(Some(Made { text, writes: fire.writes }))
+    }
+
+    /// Refuses the second row of a statement: PostgreSQL would show the first one's trigger both.
+    fn once(self, number: usize) -> String {
+        let error = Error::unsupported(
+            "writing several rows of a table whose AFTER trigger reads that table",
+        );
+        let (oid, event) = (self.relation.oid, self.event as u8);
+        raise_where(&error, &format!("pg_again({oid}, {event}, {number})"))
     }
 
     /// A trigger that cannot run: its error, whenever it fires.

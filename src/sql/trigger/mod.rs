@@ -9,6 +9,7 @@
 mod action;
 mod fire;
 mod fold;
+mod own;
 mod rewrite;
 mod unique;
 pub(crate) mod walk;
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::schema::{Action, Catalog, Fired, Relation};
 use crate::sql::Context;
 pub(crate) use fire::looks;
+pub(crate) use own::looks_at_own;
 pub(crate) use unique::duplicates;
 use walk::Event;
 

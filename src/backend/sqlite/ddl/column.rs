@@ -278,15 +278,22 @@ impl Editor<'_> {
             let enums = Arc::clone(&self.catalog.enums);
             let style = Style { enums, ..Style::default() };
             let datum = text::parse(column.ty, value, &style)?;
-            let _ = datum;
-            if text.starts_with('\'') && text.ends_with('\'') {
-                let name = crate::backend::sqlite::system::format_type(column.ty.oid, -1);
-                return Ok(Some(format!("{text}::{name}")));
+            if literal_of(text) == Some(text) {
+                return Ok(Some(constant_text(text, &datum, column.ty, &style)));
             }
         } else {
             self.check_assignable(&expr, column)?;
+            if expr.ty.oid == column.ty.oid
+                && let Some(literal) = literal_of(text)
+                && let Some(datum) = constant(&expr, Type::new(column.ty.oid))
+            {
+                let style = Style { enums: Arc::clone(&self.catalog.enums), ..Style::default() };
+                return Ok(Some(constant_text(literal, &datum, column.ty, &style)));
+            }
         }
-        Ok(Some(text.to_owned()))
+        // A sequence is kept by its bare name.
+        let bare = text.strip_prefix("nextval('public.").filter(|t| t.ends_with("'::regclass)"));
+        Ok(Some(bare.map_or_else(|| text.to_owned(), |rest| format!("nextval('{rest}"))))
     }
 
     fn check_assignable(&self, expr: &Expr, column: &Column) -> Result<()> {
@@ -319,6 +326,36 @@ impl Editor<'_> {
         let datum = constant(&expr, column.ty)?;
         storage::encode(column.codec, column.ty, &datum).ok()
     }
+}
+
+/// The string of a text that is one, or one with the name of a type (no modifier).
+fn literal_of(text: &str) -> Option<&str> {
+    let mut tokens = crate::sql::lexer::tokens(text);
+    let first = tokens.next().filter(|t| t.kind == crate::sql::lexer::Kind::Text)?;
+    let cast = tokens.next().is_none_or(|t| &text[t.start..t.end] == "::");
+    (first.start == 0 && cast && !text[first.end..].contains(['(', '+', '|']))
+        .then(|| &text[first.start..first.end])
+}
+
+/// A literal of a column's type as PostgreSQL prints it. What depends on the time zone of
+/// whoever looks stays as it was written.
+fn constant_text(written: &str, datum: &Datum, ty: Type, style: &Style) -> String {
+    let ty = Type::new(ty.oid);
+    let mut out = Vec::new();
+    text::format(datum, ty, style, &mut out);
+    let value = String::from_utf8_lossy(&out);
+    let digit = value.starts_with(|c: char| c.is_ascii_digit());
+    let name = match ty.oid {
+        oid::BOOL => return if value == "t" { "true" } else { "false" }.to_owned(),
+        oid::INT4 if digit => return value.into_owned(),
+        oid::NUMERIC if digit && value.contains(['.', 'e', 'E']) => return value.into_owned(),
+        oid::BPCHAR => "bpchar".to_owned(),
+        other => crate::backend::sqlite::system::format_type(other, -1),
+    };
+    if matches!(ty.oid, oid::TIMESTAMPTZ | oid::TIMETZ) {
+        return format!("{written}::{name}");
+    }
+    format!("'{}'::{name}", value.replace('\'', "''"))
 }
 
 fn is_null(expr: &Expr) -> bool {

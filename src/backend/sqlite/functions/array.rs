@@ -11,12 +11,12 @@ pub(super) const FUNCTIONS: &[Def] = &[
     lenient("pg_array", -1, |a| Ok(Cell::Text(array::encode((0..a.len()).map(|i| a.cell(i)))?))),
     // Arrays of one more dimension, all alike.
     lenient("pg_array_nest", -1, nest),
-    strict("pg_flat", 1, |a| {
-        let json = a.text(0)?;
-        if !array::is_nested(json) {
+    // pg_flat(array, element type): the elements of all dimensions.
+    strict("pg_flat", 2, |a| {
+        if !array::is_nested(a.text(0)?) {
             return Ok(owned(a.cell(0)));
         }
-        encoded(&a.flat(0, oid::TEXT)?)
+        encoded(&a.flat(0, a.oid(1)?)?)
     }),
     // pg_array_at(array, element type, subscript …): NULL unless there is one for each dimension.
     strict("pg_array_at", -1, |a| {
@@ -145,11 +145,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
             let list: Vec<serde_json::Value> = if a.is_null(i) {
                 Vec::new()
             } else {
-                if array::is_nested(a.text(i)?) {
-                    return Err(Error::unsupported("an array of more than one dimension"));
+                let mut items: Vec<serde_json::Value> = serde_json::from_str(a.text(i)?)
+                    .map_err(|_| Error::internal("an array that is not JSON"))?;
+                // The elements of all dimensions, one after the other.
+                while let Some(serde_json::Value::Array(_)) = items.first() {
+                    items = items.into_iter().flat_map(members).collect();
                 }
-                serde_json::from_str(a.text(i)?)
-                    .map_err(|_| Error::internal("an array that is not JSON"))?
+                items
             };
             lists.push(list);
         }
@@ -171,6 +173,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
         text(numbers((first..first + n as i64).map(Some)))
     }),
 ];
+
+fn members(item: serde_json::Value) -> Vec<serde_json::Value> {
+    match item {
+        serde_json::Value::Array(items) => items,
+        other => vec![other],
+    }
+}
 
 /// The lengths of the first argument's dimensions.
 fn dimensions(a: &Args<'_>) -> Result<Vec<usize>> {

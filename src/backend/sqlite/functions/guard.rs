@@ -2,7 +2,7 @@
 //! stored schema cannot carry, and rows that one INSERT would touch twice.
 
 use super::args::owned;
-use super::{Def, lenient, strict, volatile};
+use super::{Def, lenient, session, strict, volatile};
 use crate::backend::sqlite::errors::not_null_violation;
 use crate::error::{Error, Object, SqlState, state};
 use crate::value::Cell;
@@ -49,6 +49,12 @@ pub(super) const FUNCTIONS: &[Def] = &[
             return Err(not_null_violation(a.text(1)?, a.text(2)?));
         }
         Ok(owned(a.cell(0)))
+    }),
+    // pg_again(table, event, group of triggers): whether this statement has fired it before, or
+    // another event of that table.
+    volatile("pg_again", 3, |a| {
+        let seen = (a.int(0)?, a.int(1)?, a.int(2)?);
+        Ok(Cell::Integer(i64::from(session::again(seen))))
     }),
     // pg_raise(state, message, detail, hint, table, constraint, context): RAISE EXCEPTION.
     volatile("pg_raise", 7, |a| {

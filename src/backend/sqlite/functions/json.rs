@@ -125,8 +125,12 @@ fn jsonb_item(json: &str, index: i64) -> Result<Option<&str>> {
 }
 
 fn path(a: &Args<'_>) -> Result<Option<String>> {
+    let steps = a.array(1, oid::TEXT)?;
+    if steps.is_empty() {
+        return Ok(Some(whole(a.text(0)?).to_owned()));
+    }
     let mut here = a.text(0)?.to_owned();
-    for step in a.array(1, oid::TEXT)? {
+    for step in steps {
         let Cell::Text(step) = step else { return Ok(None) };
         let next = if here.trim_start().starts_with('[') {
             match step.trim().parse::<i64>() {
@@ -144,6 +148,17 @@ fn path(a: &Args<'_>) -> Result<Option<String>> {
     Ok(Some(here))
 }
 
+/// A document as an empty path gives it: blanks are kept only before a scalar.
+fn whole(json: &str) -> &str {
+    const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+    let end = json.trim_end_matches(BLANKS);
+    if end.trim_start_matches(BLANKS).starts_with(['[', '{']) {
+        end.trim_start_matches(BLANKS)
+    } else {
+        end
+    }
+}
+
 fn owned(json: Option<&str>) -> Cell {
     json.map_or(Cell::Null, |j| Cell::Text(j.to_owned()))
 }
@@ -151,7 +166,7 @@ fn owned(json: Option<&str>) -> Cell {
 /// A part as `->>` gives it: strings bare, JSON null as NULL.
 pub(super) fn as_text(json: Option<&str>) -> Result<Cell> {
     let Some(json) = json else { return Ok(Cell::Null) };
-    match json.as_bytes().first() {
+    match json.trim_start().as_bytes().first() {
         Some(b'n') => Ok(Cell::Null),
         Some(b'"') => match value(json)? {
             Value::String(s) => text(s),

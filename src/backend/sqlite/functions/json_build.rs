@@ -48,17 +48,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
     strict("pg_jsonb_delete_path", 2, |a| {
         let mut json = value(a.text(0)?)?;
-        if !json.is_object() && !json.is_array() {
-            return Err(refused("cannot delete path in scalar"));
-        }
-        let steps = path(a)?;
-        change(&mut json, &steps, &Change::Delete)?;
+        change(&mut json, &Path::read(a)?, &Change::Delete)?;
         jsonb(&json.to_string())
     }),
     strict("pg_jsonb_set", 4, |a| {
         let mut json = value(a.text(0)?)?;
         let new = value(a.text(2)?)?;
-        change(&mut json, &path(a)?, &Change::Set(new, a.bool(3)?))?;
+        change(&mut json, &Path::read(a)?, &Change::Set(new, a.bool(3)?))?;
         jsonb(&json.to_string())
     }),
     strict("pg_jsonb_pretty", 1, |a| {
@@ -237,26 +233,56 @@ fn concat(a: &Args<'_>) -> Result<Cell> {
             y.insert(0, x);
             Value::Array(y)
         }
-        (Value::Object(_), _) | (_, Value::Object(_)) => {
-            return Err(refused("invalid concatenation of jsonb objects"));
-        }
         (x, y) => Value::Array(vec![x, y]),
     };
     jsonb(&joined.to_string())
 }
 
-fn path(a: &Args<'_>) -> Result<Vec<String>> {
-    a.array(1, oid::TEXT)?
-        .into_iter()
-        .enumerate()
-        .map(|(i, c)| match c {
-            Cell::Text(t) => Ok(t),
-            _ => Err(Error::client(
-                state::NULL_VALUE_NOT_ALLOWED,
-                format!("path element at position {} is null", i + 1),
-            )),
+/// A path into a document. A step that is NULL is an error only where the path comes to it.
+pub(super) struct Path(Vec<Option<String>>);
+
+impl Path {
+    pub(super) fn read(a: &Args<'_>) -> Result<Self> {
+        let steps = a.array(1, oid::TEXT)?.into_iter().map(|c| match c {
+            Cell::Text(step) => Some(step),
+            _ => None,
+        });
+        Ok(Self(steps.collect()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing is behind this step.
+    pub(super) fn ends(&self, depth: usize) -> bool {
+        depth + 1 >= self.len()
+    }
+
+    pub(super) fn name(&self, depth: usize) -> Result<&str> {
+        self.0.get(depth).and_then(Option::as_deref).ok_or_else(|| {
+            let message = format!("path element at position {} is null", depth + 1);
+            Error::client(state::NULL_VALUE_NOT_ALLOWED, message)
         })
-        .collect()
+    }
+
+    pub(super) fn index(&self, depth: usize) -> Result<i64> {
+        let step = self.name(depth)?;
+        step.trim_start().parse::<i32>().map(i64::from).map_err(|_| {
+            let place = depth + 1;
+            let message = format!("path element at position {place} is not an integer: \"{step}\"");
+            Error::client(state::INVALID_TEXT_REPRESENTATION, message)
+        })
+    }
+}
+
+/// Whether a document has nothing in it.
+fn is_empty(json: &Value) -> bool {
+    match json {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
 }
 
 pub(super) enum Change {
@@ -265,26 +291,37 @@ pub(super) enum Change {
     Set(Value, bool),
 }
 
-pub(super) fn change(json: &mut Value, steps: &[String], what: &Change) -> Result<()> {
-    let Some((step, rest)) = steps.split_first() else { return Ok(()) };
+/// Changes a document at the end of a path.
+pub(super) fn change(json: &mut Value, path: &Path, what: &Change) -> Result<()> {
+    if !json.is_object() && !json.is_array() {
+        return Err(refused(match what {
+            Change::Delete => "cannot delete path in scalar",
+            Change::Set(..) => "cannot set path in scalar",
+        }));
+    }
+    // Where nothing can be found the path is not looked at.
+    if path.len() == 0 || (is_empty(json) && !matches!(what, Change::Set(_, true))) {
+        return Ok(());
+    }
+    change_at(json, path, 0, what)
+}
+
+fn change_at(json: &mut Value, path: &Path, depth: usize, what: &Change) -> Result<()> {
     match json {
-        Value::Object(fields) => change_field(fields, step, rest, what),
+        Value::Object(fields) => change_field(fields, path, depth, what),
         Value::Array(items) => {
-            let at: i64 = step.trim().parse().map_err(|_| {
-                Error::client(
-                    state::INVALID_TEXT_REPRESENTATION,
-                    format!("path element at position 1 is not an integer: \"{step}\""),
-                )
-            })?;
+            let at = path.index(depth)?;
             let length = items.len() as i64;
             let index = usize::try_from(if at < 0 { length + at } else { at }).ok();
             match (index.filter(|i| *i < items.len()), what) {
-                (Some(i), _) if !rest.is_empty() => change(&mut items[i], rest, what)?,
+                (Some(i), _) if !path.ends(depth) => {
+                    change_at(&mut items[i], path, depth + 1, what)?
+                }
                 (Some(i), Change::Delete) => {
                     items.remove(i);
                 }
                 (Some(i), Change::Set(new, _)) => items[i] = new.clone(),
-                (None, Change::Set(new, true)) if rest.is_empty() => {
+                (None, Change::Set(new, true)) if path.ends(depth) => {
                     if at < 0 {
                         items.insert(0, new.clone());
                     } else {
@@ -295,23 +332,22 @@ pub(super) fn change(json: &mut Value, steps: &[String], what: &Change) -> Resul
             }
             Ok(())
         }
-        _ => match what {
-            Change::Delete => Err(refused("cannot delete path in scalar")),
-            Change::Set(..) => Err(refused("cannot set path in scalar")),
-        },
+        // The path goes on where the document ends.
+        _ => path.name(depth).map(drop),
     }
 }
 
 fn change_field(
     fields: &mut Map<String, Value>,
-    step: &str,
-    rest: &[String],
+    path: &Path,
+    depth: usize,
     what: &Change,
 ) -> Result<()> {
-    if !rest.is_empty() {
+    let step = path.name(depth)?;
+    if !path.ends(depth) {
         return match fields.get_mut(step) {
-            Some(inner @ (Value::Object(_) | Value::Array(_))) => change(inner, rest, what),
-            _ => Ok(()),
+            Some(inner) => change_at(inner, path, depth + 1, what),
+            None => Ok(()),
         };
     }
     match what {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::args::{Args, text};
 use super::json::{as_text, broken, fields, items, value};
-use super::json_build::{jsonb, quoted};
+use super::json_build::{Path, jsonb, quoted};
 use super::{Def, lenient, strict};
 use crate::error::{Error, Result, state};
 use crate::value::{Cell, array, oid};
@@ -17,8 +17,10 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_json_strip_nulls", 1, |a| text(stripped(a.text(0)?)?)),
     strict("pg_jsonb_insert", 4, |a| {
         let mut json = value(a.text(0)?)?;
-        let steps = path(a)?;
-        insert(&mut json, &steps, 0, &value(a.text(2)?)?, a.bool(3)?)?;
+        let path = Path::read(a)?;
+        if path.len() > 0 || !(json.is_object() || json.is_array()) {
+            insert(&mut json, &path, 0, &value(a.text(2)?)?, a.bool(3)?)?;
+        }
         jsonb(&json.to_string())
     }),
     strict("pg_jsonb_delete_keys", 2, |a| {
@@ -123,57 +125,34 @@ fn stripped(json: &str) -> Result<String> {
     }
 }
 
-fn path(a: &Args<'_>) -> Result<Vec<String>> {
-    texts(a, 1)?
-        .into_iter()
-        .enumerate()
-        .map(|(i, step)| {
-            step.ok_or_else(|| {
-                let message = format!("path element at position {} is null", i + 1);
-                Error::client(state::NULL_VALUE_NOT_ALLOWED, message)
-            })
-        })
-        .collect()
-}
-
-fn insert(
-    json: &mut Value,
-    steps: &[String],
-    depth: usize,
-    new: &Value,
-    after: bool,
-) -> Result<()> {
-    let Some(step) = steps.get(depth) else { return Ok(()) };
-    let last = depth + 1 == steps.len();
+fn insert(json: &mut Value, path: &Path, depth: usize, new: &Value, after: bool) -> Result<()> {
+    let last = path.ends(depth);
     match json {
         Value::Object(fields) => {
+            let step = path.name(depth)?;
             if !last {
-                if let Some(inner @ (Value::Object(_) | Value::Array(_))) = fields.get_mut(step) {
-                    return insert(inner, steps, depth + 1, new, after);
-                }
-                return Ok(());
+                return match fields.get_mut(step) {
+                    Some(inner) => insert(inner, path, depth + 1, new, after),
+                    None => Ok(()),
+                };
             }
             if fields.contains_key(step) {
                 return Err(refused("cannot replace existing key")
                     .hint("Try using the function jsonb_set to replace key value."));
             }
-            fields.insert(step.clone(), new.clone());
+            fields.insert(step.to_owned(), new.clone());
             Ok(())
         }
         Value::Array(items) => {
-            let at: i64 = step.parse().map_err(|_| {
-                let message =
-                    format!("path element at position {} is not an integer: \"{step}\"", depth + 1);
-                Error::client(state::INVALID_TEXT_REPRESENTATION, message)
-            })?;
+            let at = path.index(depth)?;
             let length = items.len() as i64;
             let place = if at < 0 { length + at } else { at };
             if !last {
                 let inner = usize::try_from(place).ok().and_then(|i| items.get_mut(i));
-                if let Some(inner @ (Value::Object(_) | Value::Array(_))) = inner {
-                    return insert(inner, steps, depth + 1, new, after);
-                }
-                return Ok(());
+                return match inner {
+                    Some(inner) => insert(inner, path, depth + 1, new, after),
+                    None => Ok(()),
+                };
             }
             let place = match place {
                 p if p < 0 => 0,
@@ -183,7 +162,9 @@ fn insert(
             items.insert(usize::try_from(place).unwrap_or(0), new.clone());
             Ok(())
         }
-        _ => Err(refused("cannot set path in scalar")),
+        _ if depth == 0 => Err(refused("cannot set path in scalar")),
+        // The path goes on where the document ends.
+        _ => path.name(depth).map(drop),
     }
 }
 
@@ -200,7 +181,7 @@ fn set_lax(a: &Args<'_>) -> Result<Cell> {
     let set = |new: Value| {
         let mut json = value(a.text(0)?)?;
         let change = super::json_build::Change::Set(new, a.bool(3)?);
-        super::json_build::change(&mut json, &path(a)?, &change)?;
+        super::json_build::change(&mut json, &Path::read(a)?, &change)?;
         jsonb(&json.to_string())
     };
     if !a.is_null(2) {
@@ -218,7 +199,11 @@ fn set_lax(a: &Args<'_>) -> Result<Cell> {
         "use_json_null" => set(Value::Null),
         "delete_key" => {
             let mut json = value(a.text(0)?)?;
-            super::json_build::change(&mut json, &path(a)?, &super::json_build::Change::Delete)?;
+            super::json_build::change(
+                &mut json,
+                &Path::read(a)?,
+                &super::json_build::Change::Delete,
+            )?;
             jsonb(&json.to_string())
         }
         "return_target" => text(a.text(0)?),

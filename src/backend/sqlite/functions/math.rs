@@ -33,6 +33,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
     strict("pg_numeric_trim_scale", 1, |a| number(&a.numeric(0)?.trim_scale())),
     strict("pg_numeric_gcd", 2, |a| gcd(a).and_then(|n| number(&n))),
+    strict("pg_numeric_lcm", 2, |a| lcm(a).and_then(|n| number(&n))),
     strict("pg_factorial", 1, factorial),
     strict("pg_width_bucket", 4, width_bucket),
     lenient("pg_num_nulls", -1, |a| {
@@ -49,16 +50,35 @@ fn scale(a: &Args<'_>) -> Result<i32> {
     Ok(a.int(1)?.clamp(-16_383, 16_383) as i32)
 }
 
-fn gcd(a: &Args<'_>) -> Result<Numeric> {
-    let (mut x, mut y) = (a.numeric(0)?.abs(), a.numeric(1)?.abs());
-    if x.scale().is_none() || y.scale().is_none() {
-        return Numeric::parse("NaN");
-    }
+/// The numbers without their signs, and the larger of their scales; None for NaN and infinity.
+fn two_plain(a: &Args<'_>) -> Result<Option<(Numeric, Numeric, i32)>> {
+    let (x, y) = (a.numeric(0)?.abs(), a.numeric(1)?.abs());
+    let (Some(i), Some(j)) = (x.scale(), y.scale()) else { return Ok(None) };
+    Ok(Some((x, y, i32::try_from(i.max(j)).unwrap_or(i32::MAX))))
+}
+
+fn common(mut x: Numeric, mut y: Numeric) -> Result<Numeric> {
     while !y.is_zero() {
         let rest = x.rem(&y)?;
         x = std::mem::replace(&mut y, rest);
     }
     Ok(x)
+}
+
+fn gcd(a: &Args<'_>) -> Result<Numeric> {
+    match two_plain(a)? {
+        Some((x, y, scale)) => Ok(common(x, y)?.round(scale)),
+        None => Numeric::parse("NaN"),
+    }
+}
+
+fn lcm(a: &Args<'_>) -> Result<Numeric> {
+    let Some((x, y, scale)) = two_plain(a)? else { return Numeric::parse("NaN") };
+    if x.is_zero() || y.is_zero() {
+        return Ok(Numeric::zero().round(scale));
+    }
+    let divisor = common(x.clone(), y.clone())?;
+    Ok(x.div_trunc(&divisor)?.mul(&y)?.round(scale))
 }
 
 fn factorial(a: &Args<'_>) -> Result<Cell> {

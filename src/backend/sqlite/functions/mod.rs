@@ -19,6 +19,7 @@ mod enums;
 pub mod error;
 mod float;
 mod format;
+mod from_char;
 mod greed;
 mod guard;
 mod integer;

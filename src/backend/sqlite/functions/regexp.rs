@@ -77,11 +77,13 @@ fn group(a: &Args<'_>, i: usize) -> Result<usize> {
     usize::try_from(n).map_err(|_| wrong("subexpr", n))
 }
 
-/// The text, and the byte at which its start-th character begins.
+/// The text, and the byte at which its start-th character begins: behind the end's own place
+/// nothing is found, not even an empty match.
 fn begin<'a>(a: &'a Args<'_>, i: usize) -> Result<(&'a str, usize)> {
     let s = a.text(0)?;
     let start = positive(a, i, "start")?;
-    let from = s.char_indices().nth(start - 1).map_or(s.len(), |(at, _)| at);
+    let mut places = s.char_indices().map(|(at, _)| at).chain([s.len()]);
+    let from = places.nth(start - 1).unwrap_or(s.len() + 1);
     Ok((s, from))
 }
 

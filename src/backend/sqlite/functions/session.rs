@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -21,6 +22,10 @@ use crate::value::Style;
 pub struct Session {
     /// How text is read and written.
     pub style: Style,
+    /// Whether the search path lacks `public`: names are shown with their schema.
+    pub hidden: bool,
+    /// Which statement runs, counted over all sessions; 0 is none in particular.
+    pub turn: u64,
     /// The catalog of a transaction that has changed it: names in errors come from it.
     pub catalog: Option<Arc<Catalog>>,
     /// The sequences, while a statement runs that moves them row by row.
@@ -29,6 +34,29 @@ pub struct Session {
     pub clock: Option<Watch>,
     /// What set_config() of each row asks for; done when the statement has ended.
     pub requests: Option<Arc<Requests>>,
+}
+
+/// A number for the next statement.
+pub fn next_turn() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Notes that the running statement fires a table's triggers for an event; whether it has done
+/// so before, or for another event. There is one writer, so one statement that fires any.
+pub(super) fn again(fired: (i64, i64, i64)) -> bool {
+    static SEEN: Mutex<(u64, Vec<(i64, i64, i64)>)> = Mutex::new((0, Vec::new()));
+    let turn = current().turn;
+    let mut seen = SEEN.lock();
+    if seen.0 != turn {
+        *seen = (turn, Vec::new());
+    }
+    let before = seen.1.iter().any(|s| s.0 == fired.0 && (s.1 != fired.1 || s.2 == fired.2));
+    // As many as there are groups of triggers, at most.
+    if !before {
+        seen.1.push(fired);
+    }
+    turn != 0 && before
 }
 
 /// A setting that set_config() changes: name, value, only for the transaction.

@@ -1,11 +1,13 @@
-//! to_char, to_date, to_timestamp and to_number for the common patterns; others are 0A000.
+//! to_char and to_number for the common patterns, others are 0A000; to_date and to_timestamp
+//! (which `from_char` reads).
 
 use super::args::{Args, logical, number, text};
 use super::cast::{to_local, to_utc};
 use super::datetime::{DAY, time_of};
+use super::from_char::read;
 use super::parts::{iso_week, iso_weekday};
 use super::{Def, session, strict};
-use crate::error::{Error, Result, state};
+use crate::error::{Error, Result};
 use crate::value::numeric::Numeric;
 use crate::value::{Cell, Datum, datetime, oid};
 
@@ -22,11 +24,11 @@ pub(super) const FUNCTIONS: &[Def] = &[
         figures(&rounded(x, template, digits)?, template, x.is_sign_negative())
     }),
     strict("pg_to_date", 2, |a| {
-        let t = read(a)?;
+        let t = read(a.text(0)?, a.text(1)?)?;
         logical(&Datum::Date(super::datetime::day_of(t)?), oid::DATE)
     }),
     strict("pg_to_timestamp_format", 2, |a| {
-        let t = to_utc(read(a)?, &session::current().style)?;
+        let t = to_utc(read(a.text(0)?, a.text(1)?)?, &session::current().style)?;
         logical(&Datum::Timestamptz(t), oid::TIMESTAMPTZ)
     }),
     strict("pg_to_number", 2, to_number),
@@ -265,111 +267,6 @@ fn field(name: &'static str, t: i64, instant: Option<i64>, fill: bool) -> Result
     })
 }
 
-fn mismatch(value: &str, name: &str) -> Error {
-    Error::client(
-        state::INVALID_DATETIME_FORMAT,
-        format!("invalid value \"{value}\" for \"{name}\""),
-    )
-}
-
-/// The local timestamp that `to_date` and `to_timestamp` read.
-fn read(a: &Args<'_>) -> Result<i64> {
-    let (value, template) = (a.text(0)?, a.text(1)?);
-    let mut rest = value;
-    // A template without a year means the year 0: 1 BC.
-    let mut fields = (0_i64, 1_i64, 1_i64);
-    let mut micros = 0_i64;
-    let (mut hour12, mut evening) = (None, None);
-    let list = pieces(template)?;
-    for (i, piece) in list.iter().enumerate() {
-        // What the value has no more text for keeps its start.
-        if rest.is_empty() {
-            break;
-        }
-        let name = match piece {
-            // Any separator in the template skips one separator of the value.
-            Piece::Text(_) => {
-                let skipped = rest.chars().next().filter(|c| !c.is_alphanumeric());
-                rest = &rest[skipped.map_or(0, char::len_utf8)..];
-                continue;
-            }
-            Piece::Word { name, .. } => *name,
-        };
-        rest = rest.trim_start();
-        let width = match name {
-            "YYYY" if matches!(list.get(i + 1), Some(Piece::Word { .. })) => 4,
-            "YYYY" => 9,
-            "US" | "FF6" => 6,
-            "MS" | "FF3" | "DDD" => 3,
-            "HH24" | "HH12" | "HH" | "MI" | "SS" | "MM" | "DD" => 2,
-            "Month" | "MONTH" | "month" | "Mon" | "MON" | "mon" => {
-                let full = name.len() > 3;
-                let found = MONTHS.iter().position(|m| {
-                    let word = if full { m } else { &m[..3] };
-                    rest.get(..word.len()).is_some_and(|r| r.eq_ignore_ascii_case(word))
-                });
-                let index = found.ok_or_else(|| mismatch(rest, name))?;
-                rest = &rest[if full { MONTHS[index].len() } else { 3 }..];
-                fields.1 = index as i64 + 1;
-                continue;
-            }
-            "AM" | "PM" | "am" | "pm" => {
-                let word = rest.get(..2).unwrap_or_default().to_ascii_lowercase();
-                evening = match word.as_str() {
-                    "am" => Some(false),
-                    "pm" => Some(true),
-                    _ => return Err(mismatch(rest, name)),
-                };
-                rest = &rest[2..];
-                continue;
-            }
-            _ => return Err(Error::unsupported(format_args!("the template {name} in input"))),
-        };
-        let digits = rest.bytes().take(width).take_while(u8::is_ascii_digit).count();
-        let n: i64 = rest[..digits].parse().map_err(|_| mismatch(rest, name))?;
-        let scale = 10_i64.pow(6 - (digits as u32).min(6));
-        rest = &rest[digits..];
-        match name {
-            "YYYY" => fields.0 = n,
-            "MM" => fields.1 = n,
-            "DD" => fields.2 = n,
-            "HH24" => micros += n * 3_600_000_000,
-            "HH12" | "HH" => hour12 = Some(n),
-            "MI" => micros += n * 60_000_000,
-            "SS" => micros += n * 1_000_000,
-            "MS" | "FF3" | "US" | "FF6" => micros += n * scale,
-            _ => return Err(Error::unsupported(format_args!("the template {name} in input"))),
-        }
-        let limit = match name {
-            "MM" => 12,
-            "DD" => 31,
-            "HH24" => 24,
-            "HH12" | "HH" => 12,
-            "MI" | "SS" => 59,
-            _ => i64::MAX,
-        };
-        if n > limit {
-            return Err(out_of_range(value));
-        }
-    }
-    if let Some(hour) = hour12 {
-        micros += (hour % 12 + if evening == Some(true) { 12 } else { 0 }) * 3_600_000_000;
-    }
-    let days = datetime::days_from_civil(fields.0, fields.1, fields.2);
-    // A day that the month lacks comes back as another date.
-    if datetime::civil_from_days(days) != (fields.0, fields.1 as u32, fields.2 as u32) {
-        return Err(out_of_range(value));
-    }
-    Ok(days * DAY + micros)
-}
-
-fn out_of_range(value: &str) -> Error {
-    Error::client(
-        state::DATETIME_FIELD_OVERFLOW,
-        format!("date/time field value out of range: \"{value}\""),
-    )
-}
-
 /// `to_char(number, template)` for 9, 0, comma, point, D, G, FM, S and a leading $.
 ///
 /// A float that rounds to zero keeps its sign: `minus`.
@@ -404,10 +301,10 @@ fn figures(value: &Numeric, template: &str, minus: bool) -> Result<Cell> {
     if digits.len() > places {
         let hashes: String =
             body.chars().map(|c| if matches!(c, '9' | '0') { '#' } else { c }).collect();
-        return text(if fill {
-            format!("{}{hashes}", if negative { '-' } else { ' ' })
-        } else {
-            hashes
+        return text(match (negative, fill) {
+            (true, _) => format!("-{hashes}"),
+            (false, true) => format!(" {hashes}"),
+            (false, false) => hashes,
         });
     }
     let mut source = format!("{digits:>places$}").into_bytes().into_iter();

@@ -7,6 +7,7 @@ use super::describe::{IndexRef, indexes};
 use super::rows::{Maker, Row, flag, int, shape, text};
 use super::types::{Facts, facts};
 use super::{Core, fixed};
+use crate::backend::sqlite::adopt::nextval;
 use crate::schema::{Column, Identity, IndexKey, Relation, RelationKind, Sequence, system};
 use crate::value::composite::CompositeType;
 use crate::value::{Cell, oid};
@@ -460,6 +461,12 @@ pub(super) fn pg_depend(core: &Core) -> Vec<Row> {
         for column in relation.columns.iter().filter(|c| has_default(c)) {
             let default = default_oid(relation.oid, column.attnum);
             add((ATTRDEF, default), (CLASS, table, i64::from(column.attnum)), "a");
+            let drawn = |s: &&Arc<crate::schema::Sequence>| {
+                column.default.as_ref().is_some_and(|d| *d == nextval(&s.name))
+            };
+            if let Some(sequence) = core.catalog.sequences.values().find(drawn) {
+                add((ATTRDEF, default), (CLASS, i64::from(sequence.oid), 0), "n");
+            }
         }
         for unique in &relation.uniques {
             let on_constraint = (CONSTRAINT, i64::from(unique.oid), 0);
@@ -474,6 +481,13 @@ pub(super) fn pg_depend(core: &Core) -> Vec<Row> {
         }
         if relation.kind == RelationKind::View {
             add((REWRITE, table), (CLASS, table, 0), "i");
+            let query = relation.view_sql.as_deref().unwrap_or_default();
+            let used = crate::sql::pg::relations(query).unwrap_or_default();
+            let used: std::collections::BTreeSet<u32> =
+                used.iter().filter_map(|n| Some(core.catalog.relation(n)?.oid)).collect();
+            for oid in used {
+                add((REWRITE, table), (CLASS, i64::from(oid), 0), "n");
+            }
         }
     }
     rows

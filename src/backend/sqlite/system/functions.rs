@@ -17,9 +17,9 @@ use super::describe::{
     IndexRef, check_text, foreign_key_text, index_def, indexes, quote_ident, unique_text,
 };
 use super::named::{PAGE_BYTES, class_name, class_oid, is_view, split_name, view_text};
-use super::routines;
 use super::types::{builtin_name, format_type, type_in};
 use super::{Core, Slot, Snapshot, fixed};
+use super::{routines, shown};
 use crate::error::{Error, Result as Outcomes, SqlState};
 use crate::schema::{Index, Relation, RelationKind, system};
 use crate::value::Cell;
@@ -60,7 +60,9 @@ const LOOSE: bool = false;
 /// Name, strictness (NULL in, NULL out), body. Any number of arguments.
 const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("format_type", LOOSE, |_, s, a| Ok(described_type(s, a))),
-    ("pg_get_expr", STRICT, |_, _, a| Ok(a.text(0).map_or(Cell::Null, text))),
+    ("pg_get_expr", STRICT, |_, s, a| {
+        Ok(a.text(0).map_or(Cell::Null, |t| text(shown::expression(s, t))))
+    }),
     ("pg_get_constraintdef", STRICT, |_, s, a| {
         Ok(constraint_def(s, a.int(0), a.int(1) == Some(1)))
     }),
@@ -68,9 +70,9 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("pg_get_viewdef", STRICT, |_, s, a| Ok(view_definition(s, a))),
     ("pg_get_serial_sequence", STRICT, |_, s, a| serial_sequence(s, a)),
     ("pg_get_userbyid", STRICT, |_, s, a| Ok(user_name(s, a.int(0)))),
-    ("pg_get_function_arguments", STRICT, |_, _, a| Ok(function_arguments(a.int(0)))),
-    ("pg_get_function_identity_arguments", STRICT, |_, _, a| Ok(function_arguments(a.int(0)))),
-    ("pg_get_function_result", STRICT, |_, _, a| Ok(function_result(a.int(0)))),
+    ("pg_get_function_arguments", STRICT, |_, s, a| Ok(function_arguments(s, a.int(0)))),
+    ("pg_get_function_identity_arguments", STRICT, |_, s, a| Ok(function_arguments(s, a.int(0)))),
+    ("pg_get_function_result", STRICT, |_, s, a| Ok(function_result(s, a.int(0)))),
     ("pg_table_is_visible", STRICT, |_, s, a| Ok(table_is_visible(s, a.int(0)))),
     ("to_regclass", STRICT, |_, s, a| Ok(oid_or_null(class_oid(s, a.text(0).unwrap_or_default())))),
     ("to_regtype", STRICT, |_, s, a| Ok(oid_or_null(type_in(s, a.text(0).unwrap_or_default())))),
@@ -86,7 +88,7 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("regtypeout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| type_name(s, o)))),
     ("regnamespaceout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| namespace_name(s, o)))),
     ("regprocout", STRICT, |_, s, a| {
-        let own = |o: i64| routines::function(s, Some(o)).map(|f| quote_ident(&f.name));
+        let own = |o: i64| routines::function(s, Some(o)).map(|f| shown::name(&f.name));
         Ok(reg_out(a.int(0), |o| own(o).or_else(|| builtin_name("pg_proc", "proname", o))))
     }),
     ("regroleout", STRICT, |_, s, a| {
@@ -290,14 +292,14 @@ fn described_type(core: &Core, args: &Args<'_>) -> Cell {
         return text("-");
     }
     if let Some(relation) = core.relation_by_oid(type_oid) {
-        return text(quote_ident(&relation.name));
+        return text(shown::name(&relation.name));
     }
     let type_oid = u32::try_from(type_oid).unwrap_or_default();
     // format_type(bpchar, -1) is `bpchar`, with NULL it is `character`.
     if type_oid == crate::value::oid::BPCHAR && typmod == Some(-1) {
         return text("bpchar");
     }
-    text(format_type(type_oid, typmod.unwrap_or(-1)))
+    text(shown::type_name(type_oid, format_type(type_oid, typmod.unwrap_or(-1))))
 }
 
 fn constraint_def(core: &Core, wanted: Option<i64>, pretty: bool) -> Cell {
@@ -315,14 +317,17 @@ fn constraint_def(core: &Core, wanted: Option<i64>, pretty: bool) -> Cell {
                 }
                 None => key.referenced.clone(),
             };
-            return text(foreign_key_text(relation, key, &referenced));
+            let plain = foreign_key_text(relation, key, &referenced);
+            let table = quote_ident(&key.table);
+            let (bare, full) = (format!("REFERENCES {table}("), shown::qualified(table));
+            return text(plain.replacen(&bare, &format!("REFERENCES {full}("), 1));
         }
         if let Some(check) = relation.checks.iter().find(|c| i64::from(c.oid) == wanted) {
             let valid = if check.not_valid { " NOT VALID" } else { "" };
             return text(if pretty {
-                format!("CHECK ({}){valid}", check.expression)
+                format!("CHECK ({}){valid}", shown::expression(core, &check.expression))
             } else {
-                check_text(check)
+                shown::expression(core, &check_text(check))
             });
         }
     }
@@ -371,7 +376,7 @@ fn view_definition(core: &Core, args: &Args<'_>) -> Cell {
     };
     let relation = wanted.and_then(|o| core.relation_by_oid(o));
     let query = relation.and_then(|r| r.view_sql.as_deref());
-    query.map_or(Cell::Null, |q| text(view_text(q)))
+    query.map_or(Cell::Null, |q| text(view_text(&shown::expression(core, q))))
 }
 
 fn serial_sequence(core: &Core, args: &Args<'_>) -> Outcome {
@@ -405,7 +410,11 @@ fn proc_row(wanted: Option<i64>) -> Option<(Arc<super::rows::Table>, super::rows
     Some((table, row))
 }
 
-fn function_arguments(wanted: Option<i64>) -> Cell {
+fn function_arguments(core: &Core, wanted: Option<i64>) -> Cell {
+    // Only trigger functions are made by clients: they have none.
+    if routines::function(core, wanted).is_some() {
+        return text("");
+    }
     let Some((table, row)) = proc_row(wanted) else { return Cell::Null };
     let types: Vec<u32> = match table.get(&row, "proargtypes") {
         Cell::Text(json) => serde_json::from_str(json).unwrap_or_default(),
@@ -422,7 +431,10 @@ fn function_arguments(wanted: Option<i64>) -> Cell {
     text(types.iter().enumerate().map(one).collect::<Vec<_>>().join(", "))
 }
 
-fn function_result(wanted: Option<i64>) -> Cell {
+fn function_result(core: &Core, wanted: Option<i64>) -> Cell {
+    if let Some(function) = routines::function(core, wanted) {
+        return text(function.returns.as_str());
+    }
     let Some((table, row)) = proc_row(wanted) else { return Cell::Null };
     let Cell::Integer(ty) = table.get(&row, "prorettype") else { return Cell::Null };
     let name = format_type(u32::try_from(*ty).unwrap_or_default(), -1);
@@ -440,9 +452,13 @@ fn table_is_visible(core: &Core, wanted: Option<i64>) -> Cell {
         // A temporary table hides one of the same name.
         let hidden =
             relation.kind != RelationKind::Temporary && core.temporary.contains_key(&relation.name);
-        return truth(!hidden);
+        let listed = relation.kind == RelationKind::Temporary || !shown::hidden();
+        return truth(listed && !hidden);
     }
-    if class_name(core, wanted).is_some() { truth(true) } else { Cell::Null }
+    match class_name(core, wanted) {
+        Some(name) => truth(!name.starts_with("public.")),
+        None => Cell::Null,
+    }
 }
 
 fn reg_in(
@@ -473,10 +489,11 @@ fn reg_out(wanted: Option<i64>, find: impl Fn(i64) -> Option<String>) -> Cell {
 
 fn type_name(core: &Core, wanted: i64) -> Option<String> {
     if let Some(relation) = core.relation_by_oid(wanted) {
-        return Some(quote_ident(&relation.name));
+        return Some(shown::name(&relation.name));
     }
-    let name = format_type(u32::try_from(wanted).ok()?, -1);
-    (name != "???").then_some(name)
+    let type_oid = u32::try_from(wanted).ok()?;
+    let name = format_type(type_oid, -1);
+    (name != "???").then(|| shown::type_name(type_oid, name))
 }
 
 /// Namespaces by name and OID.

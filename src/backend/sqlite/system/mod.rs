@@ -15,6 +15,7 @@ mod live;
 mod named;
 mod routines;
 mod rows;
+mod shown;
 mod table;
 #[cfg(test)]
 mod tests;

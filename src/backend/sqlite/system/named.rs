@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::describe::{IndexRef, indexes, quote_ident};
 use super::rows::{Maker, Row, flag, int, maybe, shape, text};
-use super::{Core, Snapshot, fixed};
+use super::{Core, Snapshot, fixed, shown};
 use crate::backend::sqlite::sequences::Sequences;
 use crate::schema::{Relation, RelationKind, system};
 use crate::value::Cell;
@@ -347,15 +347,18 @@ pub(super) fn pg_sequences(snapshot: &Snapshot, counters: Option<&Sequences>) ->
 /// it: what `regclass` prints.
 pub(crate) fn class_name(core: &Core, object: i64) -> Option<String> {
     if let Some(sequence) = core.catalog.sequences.values().find(|s| i64::from(s.oid) == object) {
-        return Some(quote_ident(&sequence.name));
+        return Some(shown::name(&sequence.name));
     }
     for relation in core.user_relations() {
         if i64::from(relation.oid) == object {
-            return Some(quote_ident(&relation.name));
+            return Some(match relation.kind {
+                RelationKind::Temporary => quote_ident(&relation.name),
+                _ => shown::name(&relation.name),
+            });
         }
         let index = indexes(relation).find(|i| i64::from(i.oid()) == object);
         if let Some(IndexRef::Unique(_) | IndexRef::Plain(_)) = index {
-            return index.map(|i| quote_ident(i.name()));
+            return index.map(|i| shown::name(i.name()));
         }
     }
     let relation = all(core).find(|r| i64::from(r.oid) == object)?;

@@ -10,7 +10,7 @@ use crate::value::Cell;
 /// OIDs of types and languages that rows name.
 mod known {
     pub(super) const TRIGGER: i64 = 2279;
-    pub(super) const PLPGSQL: i64 = 13572;
+    pub(super) const PLPGSQL: i64 = 13563;
     pub(super) const PUBLIC: i64 = 2200;
 }
 
@@ -119,7 +119,12 @@ pub(super) fn trigger_definition(core: &Core, wanted: Option<i64>, pretty: bool)
         core.catalog.relations.values().flat_map(|r| r.triggers.iter().map(move |t| (r, t)));
     let found = all.find(|(_, t)| Some(i64::from(t.oid)) == wanted);
     found.map_or(Cell::Null, |(relation, trigger): (&std::sync::Arc<Relation>, _)| {
-        let full = definition(relation, trigger, false);
+        let own = super::quote_ident(&trigger.function);
+        let full = super::shown::expression(core, &definition(relation, trigger, false)).replacen(
+            &format!(" EXECUTE FUNCTION {own}("),
+            &format!(" EXECUTE FUNCTION {}(", super::shown::name(&trigger.function)),
+            1,
+        );
         text(match pretty {
             true => full
                 .replacen(" ON public.", " ON ", 1)

@@ -254,7 +254,7 @@ impl Analyzer<'_> {
         let parts = self.aggregate_arguments(call, function);
         flag(self, false);
         let (args, order_by, filter) = parts?;
-        if !window && self.belongs_outside(args.iter()) {
+        if !window && self.belongs_outside(args.iter()).is_some() {
             return Err(Error::unsupported("an aggregate of an outer query"));
         }
         let over = call.over.as_ref().map(|w| self.window(w, 0)).transpose()?;

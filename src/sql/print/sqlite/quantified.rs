@@ -34,7 +34,7 @@ impl Printer {
         }
         let value = self.value(expr)?;
         let array = self.logical(array)?;
-        let rows = format!("json_each(pg_flat(coalesce({array}, '[null]')))");
+        let rows = format!("json_each(pg_flat(coalesce({array}, '[null]'),{element}))");
         let name = self.unique("e");
         let item = Value::logical(format!("{name}.\"value\""), Type::new(element));
         if matches!((op, all), (Comparison::Eq, false) | (Comparison::Ne, true)) {

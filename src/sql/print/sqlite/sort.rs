@@ -18,7 +18,7 @@ impl Printer {
             let value = self.value(&item.expr)?;
             let key = comparable(&value, Class::Order);
             // So would a constant that an output column or an encoding has become.
-            if ordinal(&key) {
+            if constant(&key) {
                 continue;
             }
             let direction = if item.descending { "DESC" } else { "ASC" };
@@ -42,8 +42,8 @@ impl Printer {
     }
 }
 
-/// Whether SQLite would take a term for the number of an output column.
-fn ordinal(term: &str) -> bool {
-    let digits = term.trim_matches(|c| matches!(c, '(' | ')' | '+' | '-' | ' '));
-    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+/// Whether a term names no column, calls nothing and has no parameter: SQLite folds such terms
+/// (`1 IS NULL`) to integers, and would take them for the number of an output column.
+fn constant(term: &str) -> bool {
+    !term.contains(['"', '?', '\'']) && !term.bytes().any(|b| b.is_ascii_lowercase())
 }
