@@ -315,7 +315,7 @@ fn change_at(json: &mut Value, path: &Path, depth: usize, what: &Change) -> Resu
             let index = usize::try_from(if at < 0 { length + at } else { at }).ok();
             match (index.filter(|i| *i < items.len()), what) {
                 (Some(i), _) if !path.ends(depth) => {
-                    change_at(&mut items[i], path, depth + 1, what)?
+                    change_at(&mut items[i], path, depth + 1, what)?;
                 }
                 (Some(i), Change::Delete) => {
                     items.remove(i);
