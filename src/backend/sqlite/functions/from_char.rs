@@ -252,7 +252,7 @@ impl Reader<'_> {
     /// The place of the first listed word that the text begins with.
     fn named(&mut self, list: &[&str], word: &str) -> Result<i64> {
         let begins = |w: &&str| self.rest.get(..w.len()).is_some_and(|t| t.eq_ignore_ascii_case(w));
-        let Some(at) = list.iter().position(|w| begins(w)) else {
+        let Some(at) = list.iter().position(begins) else {
             let value = self.rest.split(|c: char| c.is_ascii_whitespace()).next();
             let detail = "The given value did not match any of the allowed values for this field.";
             return Err(invalid(value.unwrap_or_default(), word).detail(detail));
