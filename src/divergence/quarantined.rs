@@ -153,7 +153,7 @@ mod tests {
         look(&[held(&["b"])]);
         let open = |store: &Store| store.open_counts().values().sum::<u64>();
         assert_eq!((store.groups().len(), open(&store)), (1, 2));
-        assert!(store.accept("d1", Accept::default()));
+        assert!(store.accept("d2", Accept::default()));
         assert_eq!(open(&store), 1);
     }
 }
