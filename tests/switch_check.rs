@@ -18,8 +18,18 @@ fn start(file: &Path, envs: &[(&str, &str)]) -> Journey {
     journey
 }
 
+/// In one transaction. A definition that the proxy changes at the same moment is an error of
+/// PostgreSQL's, on which anybody tries again.
 fn psql(journey: &Journey, sql: &str) -> String {
-    Pg::shared().cluster.psql(&journey.database, sql).unwrap()
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match Pg::shared().cluster.psql(&journey.database, sql) {
+            Err(error)
+                if error.to_string().contains("tuple concurrently updated")
+                    && Instant::now() < deadline => {}
+            outcome => return outcome.unwrap(),
+        }
+    }
 }
 
 fn error_of(task: &Value) -> &str {
