@@ -63,7 +63,7 @@ pub(super) fn estimate(facts: &Facts) -> Estimate {
 
 /// Bytes for people.
 #[allow(clippy::cast_precision_loss)]
-pub(super) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["bytes", "KiB", "MiB", "GiB"] {
         if value < 1024.0 {

@@ -21,6 +21,7 @@ use crate::backend::sqlite::catalog;
 use crate::backend::sqlite::inspect;
 use crate::error::{Error, Result, state};
 
+pub use estimate::size;
 pub use needs::{Existing, Need, Server, ServerColumn};
 pub use report::{
     Class, ColumnPlan, Ddl, Estimate, FileFacts, Finding, Grade, LookedAt, Report, Severity,

@@ -404,9 +404,7 @@ impl Sqlite {
     pub fn forget_steps(&self, position: Position) {
         let mut history = self.0.catalogs.lock();
         let passed = history.iter_mut().rev().skip_while(|reign| reign.from > position);
-        passed
-            .take_while(|reign| !reign.steps.is_empty())
-            .for_each(|reign| reign.steps = Vec::new());
+        passed.for_each(|reign| reign.steps = Vec::new());
     }
 
     /// Declares that the schema did not change between a position before this process started

@@ -45,7 +45,7 @@ pub struct AssessArgs {
     pub time_limit: u64,
 }
 
-use crate::assess::{Finding, Severity};
+use crate::assess::{Finding, Severity, size};
 
 /// Severities, the gravest first, with their headings.
 const SECTIONS: [(Severity, &str); 4] = [
@@ -91,20 +91,6 @@ fn seconds(value: f64) -> String {
     } else {
         format!("{:.1} h", value / 3600.0)
     }
-}
-
-/// Bytes for people.
-#[allow(clippy::cast_precision_loss)]
-fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["bytes", "KiB", "MiB", "GiB"] {
-        if value < 1024.0 {
-            let digits = usize::from(unit != "bytes" && value < 10.0);
-            return format!("{value:.digits$} {unit}");
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} TiB")
 }
 
 /// The first line of a report: what was looked at, and how far.
