@@ -67,14 +67,14 @@ const CLI_HEAD: &str = "# Command line
 Made from the code by `UPDATE_DOCS=1 cargo test --test it docs`; a test keeps it so.
 
 Data goes to stdout, talk to stderr. Verbs other than `run`, `check`, `assess`, `translate`, `demo`,
-`completions` and `version` ask the running proxy over its HTTP interface: `--admin-url`, else
+`completions`, `init`, `man` and `version` ask the running proxy over its HTTP interface: `--admin-url`, else
 `CROSSFADE_ADMIN_URL`, else `http://127.0.0.1:9433`; the token of an interface that wants one is
 taken from `CROSSFADE_TOKEN`.
 
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | ran, and the answer is no: divergences are open, verify found differences, assess found something in the way |
+| 1 | ran, and the answer is no: divergences are open, verify found differences, assess found something in the way, a gate would refuse |
 | 2 | usage or configuration |
 | 3 | the proxy or a back end cannot be reached |
 | 4 | refused by a gate; nothing was changed |
@@ -82,9 +82,12 @@ taken from `CROSSFADE_TOKEN`.
 | 70 | a fault of Crossfade |
 | 130 | interrupted |
 
-With `--json` the answer is the JSON of the [HTTP interface](http-api.md); fields are only ever
-added. `promote`, `rollback` and `complete` ask before they act, and need `--yes` without a
-terminal.
+What `--json` prints is a contract: [cli-json.md](cli-json.md). `promote`, `rollback` and `complete`
+ask before they act, and need `--yes` without a terminal. Ctrl-C ends the verb, never the order: that
+runs on in the proxy, and the verb says so. Colours are for terminals; `NO_COLOR` switches them off.
+
+`crossfade completions SHELL` prints a completion script, `crossfade man FOLDER` writes the manual
+pages. psql is taken from `CROSSFADE_PG_BIN`, else from the path.
 ";
 
 #[test]

@@ -11,6 +11,8 @@ mod assess;
 mod backfill;
 mod board;
 mod check;
+mod cli;
+mod cli_json;
 mod clients;
 mod common;
 mod compat;

@@ -1,5 +1,6 @@
 //! The HTTP client of the verbs.
 
+use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -39,6 +40,51 @@ impl Client {
         Self { base, token: std::env::var("CROSSFADE_TOKEN").ok(), agent }
     }
 
+    /// The host of its address, without brackets.
+    pub(super) fn host(&self) -> String {
+        let authority = self.base.split("://").nth(1).unwrap_or("").split('/').next().unwrap_or("");
+        match authority.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or("").to_owned(),
+            None => authority.split(':').next().unwrap_or("").to_owned(),
+        }
+    }
+
+    /// Another client of the same proxy, for another thread.
+    pub(super) fn again(&self) -> Self {
+        Self { base: self.base.clone(), token: self.token.clone(), agent: self.agent.clone() }
+    }
+
+    /// The lines of an answer that does not end.
+    pub(super) fn lines(
+        &self,
+        path: &str,
+    ) -> Result<impl Iterator<Item = std::io::Result<String>>> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        let mut request = request.config().timeout_global(None).build();
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let answer = request.call().map_err(|error| self.unreachable(&error))?;
+        if !answer.status().is_success() {
+            return Err(self.read::<Value>(Ok(answer)).err().unwrap_or_else(|| Failure {
+                code: exit::BUG,
+                message: "an answer was both good and bad".to_owned(),
+                hint: None,
+                body: None,
+            }));
+        }
+        Ok(BufReader::new(answer.into_body().into_reader()).lines())
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Failure {
+        Failure {
+            code: exit::UNREACHABLE,
+            message: format!("no answer from the proxy at {}: {error}", self.base),
+            hint: Some("Is `crossfade run` up? Name its HTTP address with --admin-url.".into()),
+            body: None,
+        }
+    }
+
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
@@ -59,12 +105,7 @@ impl Client {
         &self,
         answer: std::result::Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<T> {
-        let mut answer = answer.map_err(|error| Failure {
-            code: exit::UNREACHABLE,
-            message: format!("no answer from the proxy at {}: {error}", self.base),
-            hint: Some("Is `crossfade run` up? Name its HTTP address with --admin-url.".into()),
-            body: None,
-        })?;
+        let mut answer = answer.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let body: Value = answer.body_mut().read_json().map_err(|error| Failure {
             code: exit::BUG,

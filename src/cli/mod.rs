@@ -5,9 +5,16 @@
 
 mod assess;
 mod client;
+mod divergences;
+mod init;
+mod interrupt;
 mod load;
+mod order;
 pub(crate) mod out;
+mod paint;
 mod render;
+mod shell;
+mod top;
 mod verbs;
 
 use std::path::PathBuf;
@@ -51,6 +58,8 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Write a commented proxy.toml
+    Init(InitArgs),
     /// Serve: answer from SQLite (or PostgreSQL after promote), mirror, compare
     Run(RunArgs),
     /// Check the configuration and both back ends
@@ -61,6 +70,10 @@ pub enum Verb {
     Backfill(OrderArgs),
     /// How it stands
     Status(StatusArgs),
+    /// Watch it live: traffic, latency, lag, comparisons, gates; q ends it
+    Top(TopArgs),
+    /// The conditions for promote, failing first
+    Gates(AdminArgs),
     /// Divergences: list, show, accept, export, replay
     Divergences(DivergenceArgs),
     /// Prove that both sides hold the same rows
@@ -79,6 +92,10 @@ pub enum Verb {
     Complete(OrderArgs),
     /// Show what a statement becomes on the other back end
     Translate(TranslateArgs),
+    /// Open psql on the running proxy, its console or PostgreSQL, or sqlite3 on the file
+    Shell(ShellArgs),
+    /// Print the variables that point an application at the running proxy
+    Env(EnvArgs),
     /// Play the whole journey on an embedded sample application
     Demo(DemoArgs),
     /// Print a completion script for a shell
@@ -86,8 +103,19 @@ pub enum Verb {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages into a folder, or the main one to stdout
+    #[command(hide = true)]
+    Man {
+        /// Folder, made when absent
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
     /// Print the version
-    Version,
+    Version {
+        /// Print data as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Flags of `run` and `check`.
@@ -126,10 +154,10 @@ pub struct RunArgs {
 #[derive(Clone, Debug, Args)]
 pub struct AdminArgs {
     /// HTTP address of the running proxy
-    #[arg(long, env = "CROSSFADE_ADMIN_URL", value_name = "URL")]
+    #[arg(long, env = "CROSSFADE_ADMIN_URL", value_name = "URL", global = true)]
     pub admin_url: Option<String>,
     /// Print data as JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 
@@ -171,6 +199,68 @@ pub struct StatusArgs {
     /// Show again every second
     #[arg(long)]
     pub watch: bool,
+}
+
+/// Flags of `top`.
+#[derive(Clone, Debug, Args)]
+pub struct TopArgs {
+    /// HTTP address of the running proxy
+    #[arg(long, env = "CROSSFADE_ADMIN_URL", value_name = "URL")]
+    pub admin_url: Option<String>,
+}
+
+/// Flags of `init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// The application's SQLite file
+    #[arg(long, value_name = "FILE")]
+    pub sqlite: Option<String>,
+    /// PostgreSQL to mirror to; a password in it is left out of the file
+    #[arg(long, value_name = "URL")]
+    pub postgres: Option<String>,
+    /// File to write; never one that is there
+    #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
+    pub output: PathBuf,
+    /// Print data as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `shell`.
+#[derive(Clone, Debug, Args)]
+pub struct ShellArgs {
+    /// HTTP address of the running proxy
+    #[arg(long, env = "CROSSFADE_ADMIN_URL", value_name = "URL")]
+    pub admin_url: Option<String>,
+    /// The console: SHOW STATUS, PROMOTE …
+    #[arg(long, group = "where")]
+    pub admin: bool,
+    /// The SQLite file, read-only, with sqlite3
+    #[arg(long, group = "where")]
+    pub sqlite: bool,
+    /// PostgreSQL itself, beside the proxy
+    #[arg(long, group = "where")]
+    pub postgres: bool,
+    /// User (default: the user running this)
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Arguments for psql or sqlite3, after --
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub rest: Vec<String>,
+}
+
+/// Flags of `env`.
+#[derive(Clone, Debug, Args)]
+pub struct EnvArgs {
+    /// Where the proxy is.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// User of the application
+    #[arg(long, value_name = "NAME", default_value = "app")]
+    pub user: String,
+    /// Database name; any reaches the pair
+    #[arg(long, value_name = "NAME", default_value = "app")]
+    pub database: String,
 }
 
 /// Flags of `divergences`.

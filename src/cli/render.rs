@@ -1,10 +1,21 @@
 //! Turning answers into text: aligned columns, no colour as the only signal.
 
+use super::paint::Paint;
 use crate::control::{Gate, Status, Task};
-use crate::divergence::Group;
+use crate::divergence::{Group, GroupState};
 
 /// Columns padded to their widest cell.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    lines(header, rows, &Paint(false), |_| false)
+}
+
+/// The same; lines that need somebody stand out.
+fn lines(
+    header: &[&str],
+    rows: &[Vec<String>],
+    paint: &Paint,
+    stands_out: impl Fn(usize) -> bool,
+) -> String {
     let width = |column: usize| {
         rows.iter()
             .filter_map(|r| r.get(column))
@@ -20,11 +31,14 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
             .zip(&widths)
             .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
             .collect();
-        format!("{}\n", padded.join("  ").trim_end())
+        padded.join("  ").trim_end().to_owned()
     };
-    let mut out = line(header.to_vec());
-    for row in rows {
-        out.push_str(&line(row.iter().map(String::as_str).collect()));
+    let mut out = paint.dim(&line(header.to_vec()));
+    out.push('\n');
+    for (number, row) in rows.iter().enumerate() {
+        let text = line(row.iter().map(String::as_str).collect());
+        out.push_str(&if stands_out(number) { paint.bad(&text) } else { text });
+        out.push('\n');
     }
     out
 }
@@ -34,13 +48,22 @@ fn or_unknown<T: ToString>(value: Option<T>) -> String {
 }
 
 /// The status, one screen.
-pub(super) fn status(s: &Status) -> String {
+pub(super) fn status(s: &Status, colours: bool) -> String {
+    let paint = Paint(colours);
     let mut out = String::new();
-    let mut line = |name: &str, text: String| out.push_str(&format!("{name:<10} {text}\n"));
+    let mut line = |name: &str, text: String| {
+        let name = paint.dim(&format!("{name:<10}"));
+        out.push_str(&format!("{name} {text}\n"));
+    };
     let shadow = s.shadow.as_deref().unwrap_or("none");
     line(
         "phase",
-        format!("{:<14} primary {}   shadow {shadow}   epoch {}", s.phase, s.primary, s.epoch),
+        format!(
+            "{} primary {}   shadow {shadow}   epoch {}",
+            paint.bold(&format!("{:<14}", s.phase)),
+            s.primary,
+            s.epoch
+        ),
     );
     let lag = match (&s.shadow, s.lag_commits) {
         (None, _) => "none to follow".to_owned(),
@@ -49,7 +72,11 @@ pub(super) fn status(s: &Status) -> String {
         }
     };
     let reason = s.reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default();
-    line("health", format!("{}{reason}   lag {lag}   sessions {}", s.health, s.sessions));
+    let health = match s.health.as_str() {
+        "ok" => paint.good(&s.health),
+        other => paint.bad(other),
+    };
+    line("health", format!("{health}{reason}   lag {lag}   sessions {}", s.sessions));
     line(
         "position",
         format!(
@@ -80,7 +107,7 @@ pub(super) fn status(s: &Status) -> String {
 }
 
 /// The gates, failing first.
-pub(super) fn gates(gates: &[Gate]) -> String {
+pub(super) fn gates(gates: &[Gate], colours: bool) -> String {
     let mut sorted: Vec<&Gate> = gates.iter().collect();
     sorted.sort_by_key(|g| g.ok);
     let rows: Vec<Vec<String>> = sorted
@@ -90,7 +117,8 @@ pub(super) fn gates(gates: &[Gate]) -> String {
             vec![g.name.clone(), state.into(), g.actual.clone(), g.limit.clone(), g.reason.clone()]
         })
         .collect();
-    table(&["GATE", "STATE", "FOUND", "LIMIT", "WHY"], &rows)
+    let header = ["GATE", "STATE", "FOUND", "LIMIT", "WHY"];
+    lines(&header, &rows, &Paint(colours), |at| sorted.get(at).is_some_and(|g| !g.ok))
 }
 
 /// One line for each step.
@@ -110,7 +138,7 @@ pub(super) fn steps(task: &Task, from: usize) -> String {
 }
 
 /// Divergence groups.
-pub(super) fn divergences(groups: &[Group]) -> String {
+pub(super) fn divergences(groups: &[Group], colours: bool) -> String {
     let rows: Vec<Vec<String>> = groups
         .iter()
         .map(|g| {
@@ -131,13 +159,15 @@ pub(super) fn divergences(groups: &[Group]) -> String {
             ]
         })
         .collect();
-    table(&["ID", "CLASS", "TABLE", "COUNT", "LAST", "STATE", "STATEMENT"], &rows)
+    let header = ["ID", "CLASS", "TABLE", "COUNT", "LAST", "STATE", "STATEMENT"];
+    let open = |at: usize| groups.get(at).is_some_and(|g| g.state == GroupState::Open);
+    lines(&header, &rows, &Paint(colours), open)
 }
 
 /// One group with its samples.
-pub(super) fn divergence(group: &Group) -> String {
+pub(super) fn divergence(group: &Group, colours: bool) -> String {
     let show = |v: &Option<String>| v.clone().unwrap_or_else(|| "NULL".to_owned());
-    let mut out = divergences(std::slice::from_ref(group));
+    let mut out = divergences(std::slice::from_ref(group), colours);
     for (number, sample) in group.samples.iter().enumerate() {
         let key: Vec<String> =
             sample.key.iter().map(|(c, v)| format!("{c} = {}", show(v))).collect();
@@ -182,5 +212,22 @@ mod tests {
     fn tables_align() {
         let rows = vec![vec!["long name".to_owned(), "1".to_owned()]];
         assert_eq!(table(&["A", "B"], &rows), "A          B\nlong name  1\n");
+    }
+
+    #[test]
+    fn colours_are_never_the_only_signal() {
+        let gate = |name: &str, ok| Gate {
+            name: name.to_owned(),
+            ok,
+            actual: "1".to_owned(),
+            limit: "0".to_owned(),
+            kind: crate::control::GateKind::Required,
+            reason: "why".to_owned(),
+        };
+        let list = [gate("lag", true), gate("verified", false)];
+        let (plain, painted) = (gates(&list, false), gates(&list, true));
+        assert!(!plain.contains('\x1b') && painted.contains("\x1b[1;31mverified  NOT MET"));
+        let stripped = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
+        assert_eq!(stripped.replace_all(&painted, ""), plain);
     }
 }

@@ -1,24 +1,31 @@
-//! The verbs that ask or order a running proxy.
+//! The verbs that ask a running proxy, or nobody; and how a failure of any is told.
+//!
+//! Owns the dispatch. It must never print data to stderr nor talk to stdout, but for the error
+//! object of `--json`. Start at [`execute`].
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::{Client, Failure, Result};
-use super::{AdminArgs, DivergenceAction, DivergenceArgs, OrderArgs, StatusArgs, Verb};
-use super::{exit, out, render};
-use crate::control::{Gate, Options, Status, Task, TaskState};
-use crate::divergence::Group;
+use super::divergences::divergences;
+use super::order::order;
+use super::{AdminArgs, Cli, StatusArgs, Verb, exit, init, interrupt, out, render, shell, top};
+use crate::control::{Gate, Status};
 
-/// How often a task is asked for its steps.
-const POLL: Duration = Duration::from_millis(100);
+/// How often `status --watch` looks.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the verb; the exit code.
 pub(super) fn execute(verb: &Verb) -> u8 {
     let result = match verb {
+        Verb::Init(args) => init::init(args),
         Verb::Status(args) => status(args),
+        Verb::Top(args) => top::top(args),
+        Verb::Gates(args) => gates(args),
         Verb::Divergences(args) => divergences(args),
         Verb::Backfill(args) => order("backfill", args),
         Verb::Verify(args) => order("verify", args),
@@ -28,15 +35,21 @@ pub(super) fn execute(verb: &Verb) -> u8 {
         Verb::Pause(args) => order("pause", args),
         Verb::Resume(args) => order("resume", args),
         Verb::Complete(args) => order("complete", args),
+        Verb::Shell(args) => shell::shell(args),
+        Verb::Env(args) => shell::env(args),
         Verb::Completions { shell } => {
-            let mut command = <super::Cli as clap::CommandFactory>::command();
             let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut command, "crossfade", &mut script);
+            clap_complete::generate(*shell, &mut command(), "crossfade", &mut script);
             out::data(String::from_utf8_lossy(&script));
             Ok(exit::DONE)
         }
-        Verb::Version => {
-            out::line(concat!("crossfade ", env!("CARGO_PKG_VERSION")));
+        Verb::Man { folder } => man(folder.as_deref()),
+        Verb::Version { json } => {
+            let version = env!("CARGO_PKG_VERSION");
+            match json {
+                true => out::json(&json!({"version": version})),
+                false => out::line(format_args!("crossfade {version}")),
+            };
             Ok(exit::DONE)
         }
         // The assembly runs these; it does not send them here.
@@ -44,14 +57,51 @@ pub(super) fn execute(verb: &Verb) -> u8 {
             Ok(exit::BUG)
         }
     };
-    result.unwrap_or_else(|failure| report(&failure))
+    result.unwrap_or_else(|failure| report(&failure, wants_json(verb)))
 }
 
-fn report(failure: &Failure) -> u8 {
+fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+fn wants_json(verb: &Verb) -> bool {
+    match verb {
+        Verb::Init(args) => args.json,
+        Verb::Status(StatusArgs { admin, .. }) | Verb::Gates(admin) => admin.json,
+        Verb::Divergences(args) => args.admin.json,
+        Verb::Backfill(args)
+        | Verb::Verify(args)
+        | Verb::Repair(args)
+        | Verb::Promote(args)
+        | Verb::Rollback(args)
+        | Verb::Pause(args)
+        | Verb::Resume(args)
+        | Verb::Complete(args) => args.admin.json,
+        Verb::Env(args) => args.admin.json,
+        _ => false,
+    }
+}
+
+fn report(failure: &Failure, json: bool) -> u8 {
+    let gates = failure.body.as_ref().and_then(|b| b.get("gates"));
+    if json {
+        let told = failure.body.as_ref().and_then(|b| b["error"]["code"].as_str());
+        let code = told.unwrap_or(match failure.code {
+            exit::USAGE => "usage",
+            exit::UNREACHABLE => "unreachable",
+            exit::REFUSED => "refused",
+            _ => "internal",
+        });
+        let mut value = out::error(code, &failure.message, failure.hint.as_deref());
+        if let Some(gates) = gates {
+            value["gates"] = gates.clone();
+        }
+        out::json(&value);
+    }
     out::talk(format_args!("error: {}\n", failure.message));
-    if let Some(gates) = failure.body.as_ref().and_then(|b| b.get("gates")) {
+    if let Some(gates) = gates {
         let gates: Vec<Gate> = serde_json::from_value(gates.clone()).unwrap_or_default();
-        out::talk(render::gates(&gates));
+        out::talk(render::gates(&gates, false));
     }
     if let Some(hint) = &failure.hint {
         out::talk(format_args!("hint: {hint}\n"));
@@ -59,191 +109,90 @@ fn report(failure: &Failure) -> u8 {
     failure.code
 }
 
-fn print_json(value: &impl serde::Serialize) -> bool {
-    out::line(serde_json::to_string_pretty(value).unwrap_or_default())
-}
-
-fn client(admin: &AdminArgs) -> Client {
+/// The proxy these flags name.
+pub(super) fn client(admin: &AdminArgs) -> Client {
     Client::new(admin.admin_url.as_deref())
 }
 
 fn status(args: &StatusArgs) -> Result<u8> {
     let client = client(&args.admin);
+    if args.watch {
+        interrupt::say(String::new());
+    }
+    let mut answered = false;
     loop {
-        let value: Value = client.get("/api/v1/status")?;
-        let read = if args.admin.json {
-            print_json(&value)
-        } else {
-            let status: Status = serde_json::from_value(value).unwrap_or_default();
-            if args.watch && std::io::stdout().is_terminal() {
-                out::data("\x1b[2J\x1b[H");
+        let read = match client.get("/api/v1/status") {
+            Ok(value) => {
+                answered = true;
+                show_status(args, &value)
             }
-            out::data(render::status(&status))
+            // A proxy that starts again is watched on.
+            Err(failure) if args.watch && answered && failure.code == exit::UNREACHABLE => {
+                out::talk(format_args!("{}\n", failure.message));
+                true
+            }
+            Err(failure) => return Err(failure),
         };
         if !args.watch || !read {
             return Ok(exit::DONE);
         }
         // The watcher's own pace; nothing waits for it.
-        std::thread::park_timeout(Duration::from_secs(1));
+        std::thread::park_timeout(EVERY);
     }
 }
 
-#[derive(Deserialize)]
-struct Page {
-    divergences: Vec<Group0>,
-    next_cursor: Option<String>,
-}
-
-/// A group of a list: samples are left out there.
-#[derive(Deserialize)]
-struct Group0 {
-    id: String,
-}
-
-fn all_groups(client: &Client) -> Result<Vec<Value>> {
-    let mut groups = Vec::new();
-    let mut cursor = String::from("0");
-    loop {
-        let page: Page = client.get(&format!("/api/v1/divergences?cursor={cursor}"))?;
-        for group in page.divergences {
-            groups.push(client.get(&format!("/api/v1/divergences/{}", group.id))?);
-        }
-        match page.next_cursor {
-            Some(next) => cursor = next,
-            None => return Ok(groups),
-        }
-    }
-}
-
-fn divergences(args: &DivergenceArgs) -> Result<u8> {
-    let client = client(&args.admin);
-    match args.action.clone().unwrap_or(DivergenceAction::List) {
-        DivergenceAction::List => {
-            let groups = all_groups(&client)?;
-            let parsed: Vec<Group> =
-                groups.iter().filter_map(|g| serde_json::from_value(g.clone()).ok()).collect();
-            if args.admin.json {
-                print_json(&json!({"divergences": groups}));
-            } else if parsed.is_empty() {
-                out::talk("no divergences\n");
-            } else {
-                out::data(render::divergences(&parsed));
-                out::talk(format_args!("hint: crossfade divergences show {}\n", parsed[0].id));
+fn show_status(args: &StatusArgs, value: &Value) -> bool {
+    match (args.admin.json, args.watch) {
+        // One line for each look, so that a program can read them as they come.
+        (true, true) => out::line(value),
+        (true, false) => out::json(value),
+        (false, watch) => {
+            let status: Status = Status::deserialize(value).unwrap_or_default();
+            if watch && std::io::stdout().is_terminal() {
+                out::data("\x1b[2J\x1b[H");
             }
-            let open = parsed.iter().any(|g| g.state == crate::divergence::GroupState::Open);
-            Ok(if open { exit::NO } else { exit::DONE })
-        }
-        DivergenceAction::Show { id } => {
-            let value: Value = client.get(&format!("/api/v1/divergences/{id}"))?;
-            match serde_json::from_value::<Group>(value.clone()) {
-                Ok(group) if !args.admin.json => out::data(render::divergence(&group)),
-                _ => print_json(&value),
-            };
-            Ok(exit::DONE)
-        }
-        DivergenceAction::Accept { id, reason, owner, expires } => {
-            let owner = owner
-                .or_else(|| std::env::var("USER").ok())
-                .unwrap_or_else(|| "unknown".to_owned());
-            let body = json!({"owner": owner, "reason": reason, "expires": expires});
-            let value: Value = client.post(&format!("/api/v1/divergences/{id}/accept"), &body)?;
-            if args.admin.json {
-                print_json(&value);
-            } else {
-                out::line(format_args!("{id} accepted"));
-            }
-            Ok(exit::DONE)
-        }
-        DivergenceAction::Export => {
-            for group in all_groups(&client)? {
-                out::line(group);
-            }
-            Ok(exit::DONE)
-        }
-        DivergenceAction::Replay { id } => {
-            let value: Value = client.get(&format!("/api/v1/divergences/{id}"))?;
-            out::data(value["replay"].as_str().unwrap_or(""));
-            Ok(exit::DONE)
+            out::data(render::status(&status, out::colours()))
         }
     }
 }
 
-#[derive(Deserialize)]
-struct Accepted {
-    task: String,
+fn gates(admin: &AdminArgs) -> Result<u8> {
+    #[derive(Deserialize)]
+    struct Gates {
+        gates: Vec<Gate>,
+    }
+    let value: Value = client(admin).get("/api/v1/gates")?;
+    let list = Gates::deserialize(&value).map(|g| g.gates).unwrap_or_default();
+    if admin.json {
+        out::json(&value);
+    } else if list.is_empty() {
+        out::talk("no gates: no PostgreSQL is attached\n");
+    } else {
+        out::data(render::gates(&list, out::colours()));
+        out::talk("next: crossfade promote --dry-run\n");
+    }
+    let closed = list.iter().any(|g| g.refuses(&[]));
+    Ok(if closed { exit::NO } else { exit::DONE })
 }
 
-fn confirm(verb: &str, args: &OrderArgs) -> Result<()> {
-    let asks = matches!(verb, "promote" | "rollback" | "complete") && !args.dry_run && !args.yes;
-    if !asks {
-        return Ok(());
-    }
-    let refuse = |message: String| Failure {
+/// Manual pages, made from the flags' own texts.
+fn man(folder: Option<&Path>) -> Result<u8> {
+    let failed = |error: std::io::Error| Failure {
         code: exit::USAGE,
-        message,
-        hint: Some(format!("crossfade {verb} --dry-run shows what it would do; --yes does it.")),
+        message: format!("cannot write the manual pages: {error}"),
+        hint: None,
         body: None,
     };
-    if !std::io::stdin().is_terminal() {
-        return Err(refuse(format!("{verb} without a terminal needs --yes")));
-    }
-    out::talk(format_args!("{verb} now? Type {verb} to go on: "));
-    let mut line = String::new();
-    let read = std::io::stdin().read_line(&mut line).is_ok();
-    if read && line.trim() == verb { Ok(()) } else { Err(refuse(format!("{verb} not confirmed"))) }
-}
-
-fn order(verb: &str, args: &OrderArgs) -> Result<u8> {
-    confirm(verb, args)?;
-    let client = client(&args.admin);
-    let options = Options {
-        dry_run: args.dry_run,
-        overrides: args.overrides.clone(),
-        tables: args.tables.clone(),
-        divergence: args.divergence.clone(),
-        rehearse: args.rehearse,
-    };
-    if args.rehearse && verb != "promote" {
-        return Err(Failure {
-            code: exit::USAGE,
-            message: format!("{verb} has no rehearsal"),
-            hint: Some("crossfade promote --rehearse".to_owned()),
-            body: None,
-        });
-    }
-    let accepted: Accepted = client.post(&format!("/api/v1/{verb}"), &options)?;
-    let mut shown = 0;
-    loop {
-        let task: Task = client.get(&format!("/api/v1/tasks/{}", accepted.task))?;
-        if !args.admin.json {
-            out::data(render::steps(&task, shown));
-            shown = task.steps.len();
+    match folder {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            clap_mangen::generate_to(command(), folder).map_err(failed)?;
         }
-        if task.state != TaskState::Running {
-            if args.admin.json {
-                print_json(&task);
-            }
-            return Ok(conclude(&task, args.admin.json));
-        }
-        std::thread::park_timeout(POLL);
-    }
-}
-
-fn conclude(task: &Task, json: bool) -> u8 {
-    if let (Some(result), false) = (&task.result, json) {
-        out::line(result);
-    }
-    if let Some(error) = &task.error {
-        out::talk(format_args!("error: {}\n", error.message));
-        if let Some(hint) = &error.hint {
-            out::talk(format_args!("hint: {hint}\n"));
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command()).render(&mut page).map_err(failed)?;
+            out::data(String::from_utf8_lossy(&page));
         }
     }
-    match (task.state, task.error.as_ref().map(|e| e.code.as_str())) {
-        (TaskState::Done, _) => exit::DONE,
-        (TaskState::Refused, _) => exit::REFUSED,
-        (_, Some("undone")) => exit::UNDONE,
-        (_, Some("08006" | "57P03")) => exit::UNREACHABLE,
-        _ => exit::NO,
-    }
+    Ok(exit::DONE)
 }

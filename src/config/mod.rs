@@ -285,10 +285,12 @@ impl Config {
         environment: &BTreeMap<String, String>,
         problems: &mut Vec<String>,
     ) {
-        const OTHERS: [&str; 5] = [
+        const OTHERS: [&str; 7] = [
             "CROSSFADE_CONFIG",
             "CROSSFADE_ADMIN_URL",
+            "CROSSFADE_ADMIN_CA",
             "CROSSFADE_TOKEN",
+            "CROSSFADE_PG_BIN",
             "CROSSFADE_FAILPOINT",
             "CROSSFADE_FAULT",
         ];

@@ -11,7 +11,7 @@ mod tasks;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -79,6 +79,7 @@ pub struct Control {
     engine: Arc<dyn Engine>,
     tasks: Arc<Registry>,
     events: Mutex<VecDeque<Event>>,
+    listening: OnceLock<Vec<String>>,
 }
 
 impl Control {
@@ -88,7 +89,19 @@ impl Control {
             engine,
             tasks: Arc::new(Registry::default()),
             events: Mutex::new(VecDeque::new()),
+            listening: OnceLock::new(),
         })
+    }
+
+    /// Says where applications connect, once the listeners are bound.
+    pub fn listens_on(&self, addresses: Vec<String>) {
+        // Addresses do not change while the proxy runs.
+        let _ = self.listening.set(addresses);
+    }
+
+    /// Where applications connect.
+    pub fn listening(&self) -> &[String] {
+        self.listening.get().map_or(&[], Vec::as_slice)
     }
 
     /// Read-only questions.

@@ -196,8 +196,9 @@ async fn config(State(app): State<App>) -> Response {
     answer(&json!({"config": entries}))
 }
 
-async fn version() -> Response {
-    answer(&json!({"version": env!("CARGO_PKG_VERSION")}))
+async fn version(State(app): State<App>) -> Response {
+    let version = env!("CARGO_PKG_VERSION");
+    answer(&json!({"version": version, "listening": app.control.listening()}))
 }
 
 fn bad_body(error: &serde_json::Error) -> Response {

@@ -3,7 +3,7 @@
 //! Owns the connections and the output; what is found is `assess`'s. It must never change
 //! either side. Start at [`assess`].
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,6 +26,11 @@ pub fn assess(args: &AssessArgs) -> ExitCode {
         }
         Err(error) => {
             super::complain(&error);
+            if args.json {
+                let fields = error.fields();
+                let code = fields.sqlstate.to_string();
+                out::json(&out::error(&code, &fields.message, fields.hint.as_deref()));
+            }
             ExitCode::from(match error.sqlstate() {
                 state::CONFIG_FILE_ERROR => exit::USAGE,
                 state::INTERNAL_ERROR => exit::BUG,
@@ -55,25 +60,9 @@ fn run(args: &AssessArgs) -> Result<Report> {
         statements,
     };
     let server = config.control_endpoint.as_ref().map(|e| server(&config, e)).transpose()?;
-    let terminal = std::io::stderr().is_terminal();
-    let report = assess::run(&path, &options, server, &|what, done, all| {
-        if terminal {
-            progress(what, done, all);
-        }
-    });
-    if terminal {
-        out::talk("\r\x1b[K");
-    }
+    let report = assess::run(&path, &options, server, &|what, done, all| out::bar(what, done, all));
+    out::no_bar();
     report
-}
-
-/// A bar on a terminal.
-fn progress(what: &str, done: usize, all: usize) {
-    const WIDTH: usize = 24;
-    let full = (done * WIDTH).checked_div(all).unwrap_or(0).min(WIDTH);
-    let short: String = what.chars().filter(|c| !c.is_control()).take(40).collect();
-    let bar = format!("{}{}", "#".repeat(full), ".".repeat(WIDTH - full));
-    out::talk(format_args!("\r\x1b[K[{bar}] {done}/{all} {short}"));
 }
 
 /// The statements of a file: those that PostgreSQL's scanner tells apart, else the lines.
@@ -105,7 +94,7 @@ fn show(args: &AssessArgs, report: &Report) -> Option<u8> {
         return Some(exit::USAGE);
     }
     if args.json {
-        out::line(serde_json::to_string_pretty(report).unwrap_or_default());
+        out::json(report);
     } else if args.ddl {
         for statement in &report.ddl {
             out::line(format_args!("{};", statement.sql));
@@ -114,8 +103,7 @@ fn show(args: &AssessArgs, report: &Report) -> Option<u8> {
         let (grade, path) = (report.grade, path.display());
         out::line(format_args!("grade {grade:?}; the report is in {path}"));
     } else {
-        let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        out::data(cli::assess_text(report, colours));
+        out::data(cli::assess_text(report, out::colours()));
         for next in &report.next {
             out::talk(format_args!("next: {next}\n"));
         }

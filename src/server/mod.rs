@@ -111,6 +111,7 @@ async fn serve(config: Config) -> Result<u8> {
     let control = Control::new(engine);
     let server = listen::front(&config, &shared, &stop)?;
     let listeners = listen::bind(&config).await?;
+    control.listens_on(listeners.iter().map(ToString::to_string).collect());
     let console = listen::console(&control, &shared);
     let http = listen::http(&config, &control, metrics, &stop).await?;
     let mut lines = Vec::new();

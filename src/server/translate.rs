@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::backend::sqlite::inspect::Copy;
 use crate::backend::sqlite::{Install, Options, Sqlite, catalog, functions, system};
-use crate::cli::{TranslateArgs, exit};
+use crate::cli::{TranslateArgs, exit, out};
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
 use crate::sql::plan::{Action, Plan};
@@ -26,7 +26,11 @@ pub fn translate(args: &TranslateArgs) -> ExitCode {
         "sqlite" => true,
         "postgres" => false,
         other => {
-            complain(&format!("--to {other}: expected postgres or sqlite"));
+            let message = format!("--to {other}: expected postgres or sqlite");
+            complain(&message);
+            if args.json {
+                out::json(&out::error("usage", &message, None));
+            }
             return ExitCode::from(exit::USAGE);
         }
     };
@@ -34,6 +38,9 @@ pub fn translate(args: &TranslateArgs) -> ExitCode {
         Ok(catalog) => catalog.unwrap_or_else(|| Arc::new(Catalog::system_only())),
         Err(error) => {
             super::complain(&error);
+            if args.json {
+                as_json(&error);
+            }
             return ExitCode::from(exit::UNREACHABLE);
         }
     };
@@ -52,9 +59,18 @@ pub fn translate(args: &TranslateArgs) -> ExitCode {
         }
         Err(error) => {
             refuse(&args.sql, &error);
+            if args.json {
+                as_json(&error);
+            }
             ExitCode::from(exit::NO)
         }
     }
+}
+
+fn as_json(error: &Error) {
+    let fields = error.fields();
+    let code = fields.sqlstate.to_string();
+    out::json(&out::error(&code, &fields.message, fields.hint.as_deref()));
 }
 
 fn complain(text: &str) {

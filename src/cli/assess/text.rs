@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{SECTIONS, by_rule, looked, place, seconds, size};
 use crate::assess::{Finding, Report, Severity};
+use crate::cli::paint::Paint;
 use crate::cli::table;
 
 /// Findings of one rule that are printed.
@@ -12,26 +13,14 @@ const LINES: usize = 12;
 /// Columns of a line.
 const WIDTH: usize = 100;
 
-struct Paint(bool);
-
-impl Paint {
-    fn code(&self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn bold(&self, text: &str) -> String {
-        self.code("1", text)
-    }
-
-    fn severity(&self, severity: Severity, text: &str) -> String {
-        let code = match severity {
-            Severity::Blocking => "1;31",
-            Severity::Rewrite => "1;35",
-            Severity::Decision => "1;33",
-            Severity::Info => "1;36",
-        };
-        self.code(code, text)
-    }
+fn painted(paint: &Paint, severity: Severity, text: &str) -> String {
+    let code = match severity {
+        Severity::Blocking => "1;31",
+        Severity::Rewrite => "1;35",
+        Severity::Decision => "1;33",
+        Severity::Info => "1;36",
+    };
+    paint.code(code, text)
 }
 
 /// The report as text.
@@ -64,7 +53,7 @@ pub fn text(report: &Report, colours: bool) -> String {
         }
         let count = groups.iter().map(Vec::len).sum::<usize>();
         line(String::new());
-        line(paint.severity(severity, &format!("{heading} ({count})")));
+        line(painted(&paint, severity, &format!("{heading} ({count})")));
         for group in groups {
             rule(&group, &paint, &mut line);
         }
