@@ -13,7 +13,7 @@ bench:       ## ratios against PostgreSQL, measured in one run
 	./scripts/bench
 load:        ## 50 users of a small web application, beside PostgreSQL direct
 	./scripts/load
-switch-load: ## TPC-B at scale 10 while it promotes, rolls back and promotes again
+switch-load: ## TPC-B at scale 10: on SQLite in each protocol, then while it promotes, rolls back and promotes
 	./scripts/switch-load
 plan-bench:  ## what a statement costs before SQLite sees it
 	cargo bench --locked --bench plan
@@ -23,7 +23,8 @@ fuzz-faults:
 	cargo test --features failpoints --test it -- --ignored --nocapture --exact fuzz::every_seeded_fault_is_found
 compat:      ## corpora of real SQL (CORPORA=folder or files), replayed and compared with PostgreSQL
 	./scripts/compat $(CORPORA)
-soak:        ## long crash and fault runs (CROSSFADE_SOAK_ROUNDS, default 200)
+soak:        ## long crash and fault runs (CROSSFADE_SOAK_ROUNDS, default 200), then TPC-B at scale 10
 	CROSSFADE_SOAK_ROUNDS=$${CROSSFADE_SOAK_ROUNDS:-200} cargo test --release --features failpoints --test it -- crash --nocapture
+	for mode in simple extended prepared; do ./scripts/switch-load --mode $$mode || exit 1; done
 docs:        ## API documentation, private items included
 	cargo doc --no-deps --document-private-items

@@ -1,9 +1,10 @@
 //! Named crash points inside durable steps.
 //!
-//! Owns [`ALL`], the list of names, and the `failpoint!` macro. In builds with debug
-//! assertions or the feature `failpoints`, `CROSSFADE_FAILPOINT=name[:n]` ends the process
-//! with SIGKILL at the n-th hit (n starts at 1); otherwise a failpoint costs nothing. It
-//! must never do anything but end the process. Start at [`ALL`].
+//! Owns [`ALL`], the list of names, and the `failpoint!` macro. In builds with debug assertions or
+//! the feature `failpoints`, `CROSSFADE_FAILPOINT=name[:n[:stand]],…` ends the process with SIGKILL
+//! at the n-th hit (n starts at 1), or with `stand` stops it (SIGSTOP) until somebody continues it;
+//! otherwise a failpoint costs nothing. It must never do anything but end or stop the process.
+//! Start at [`ALL`].
 
 /// Every failpoint there is. A crash test walks this list, and a name that is never hit
 /// fails it.
@@ -42,7 +43,10 @@ pub const ALL: &[&str] = &[
     "backfill.after_state",
 ];
 
-/// Ends the process here when `CROSSFADE_FAILPOINT` names this point.
+/// What is written to stderr before the process stands still, in front of the failpoint's name.
+pub const STANDING: &str = "standing still at failpoint ";
+
+/// Ends or stops the process here when `CROSSFADE_FAILPOINT` names this point.
 #[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {{
@@ -78,24 +82,55 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
     true
 }
 
-/// Counts a hit and ends the process at the one that was asked for.
+/// A failpoint that was asked for.
+#[cfg(any(debug_assertions, feature = "failpoints"))]
+struct Armed {
+    name: String,
+    at: u64,
+    stand: bool,
+    hits: std::sync::atomic::AtomicU64,
+}
+
+#[cfg(any(debug_assertions, feature = "failpoints"))]
+impl Armed {
+    fn read(text: &str) -> Self {
+        let mut parts = text.trim().split(':');
+        let name = parts.next().unwrap_or_default().to_owned();
+        let at = parts.next().and_then(|n| n.parse().ok()).unwrap_or(1);
+        let stand = parts.next() == Some("stand");
+        Self { name, at, stand, hits: std::sync::atomic::AtomicU64::new(0) }
+    }
+}
+
+/// Counts a hit, and ends or stops the process at the one that was asked for.
 #[cfg(any(debug_assertions, feature = "failpoints"))]
 pub fn hit(name: &str) {
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::Ordering;
 
-    static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
-    static HITS: AtomicU64 = AtomicU64::new(0);
+    use nix::sys::signal::{Signal, kill, raise};
 
-    let wanted = WANTED.get_or_init(|| {
-        let text = std::env::var("CROSSFADE_FAILPOINT").ok()?;
-        let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
-        Some((name.to_owned(), count.parse().unwrap_or(1)))
+    static ARMED: OnceLock<Vec<Armed>> = OnceLock::new();
+
+    let armed = ARMED.get_or_init(|| {
+        let text = std::env::var("CROSSFADE_FAILPOINT").unwrap_or_default();
+        text.split(',').filter(|part| !part.trim().is_empty()).map(Armed::read).collect()
     });
-    let Some((wanted, count)) = wanted else { return };
-    if wanted == name && HITS.fetch_add(1, Ordering::SeqCst) + 1 == *count {
+    for point in armed.iter().filter(|point| point.name == name) {
+        if point.hits.fetch_add(1, Ordering::SeqCst) + 1 != point.at {
+            continue;
+        }
+        if point.stand {
+            // To this thread, which must not run on while the others are being stopped.
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("{STANDING}{name}\n").as_bytes(),
+            );
+            let _ = raise(Signal::SIGSTOP);
+            continue;
+        }
         // SIGKILL, not abort: nothing may run after this point, no handler, no destructor.
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL);
+        let _ = kill(nix::unistd::Pid::this(), Signal::SIGKILL);
         std::process::abort();
     }
 }
@@ -111,5 +146,17 @@ mod tests {
             assert!(!ALL[..i].contains(name), "{name} is listed twice");
         }
         assert!(!known("no.such.point"));
+    }
+
+    #[cfg(any(debug_assertions, feature = "failpoints"))]
+    #[test]
+    fn what_is_asked_for_is_read() {
+        let read = |text| {
+            let armed = Armed::read(text);
+            (armed.name, armed.at, armed.stand)
+        };
+        assert_eq!(read("a.b"), ("a.b".to_owned(), 1, false));
+        assert_eq!(read("a.b:7"), ("a.b".to_owned(), 7, false));
+        assert_eq!(read(" a.b:2:stand"), ("a.b".to_owned(), 2, true));
     }
 }

@@ -222,3 +222,32 @@ fn rows_between_the_schema_changes_of_a_transaction_arrive() {
     journey.done(&["verify"]);
     assert_eq!(journey.status("diverged_open"), "0");
 }
+
+/// As many rows as on SQLite, and the looked-at ones equal, but another row was reached there: that
+/// work is not kept, because no image would put it right.
+#[test]
+fn a_statement_that_reaches_another_row_there_is_not_kept() {
+    let (journey, _folder) = start();
+    let behind = |sql: &str| Pg::shared().cluster.psql(&journey.database, sql).unwrap();
+    journey.proxy.sql("UPDATE item SET qty = 0 WHERE id = 1");
+    journey.level();
+    // The cheapest is another one there.
+    behind("UPDATE item SET price = -1 WHERE id = 2");
+    let there = "SELECT qty FROM item WHERE id = 2";
+    assert_eq!(behind(there), "2");
+    let cheapest = "(SELECT id FROM item ORDER BY price, id LIMIT 1)";
+    // On SQLite the row is what it was.
+    journey.proxy.sql(&format!("UPDATE item SET qty = 0 WHERE id = {cheapest}"));
+    journey.level();
+    assert_eq!(behind(there), "2");
+    // And where a second statement makes the first one's row equal.
+    journey.proxy.sql(&format!(
+        "BEGIN; UPDATE item SET qty = 5 WHERE id = {cheapest}; \
+         UPDATE item SET qty = 5 WHERE id = 1; COMMIT"
+    ));
+    journey.level();
+    assert_eq!(behind(there), "2");
+    assert_eq!(behind("SELECT qty FROM item WHERE id = 1"), "5");
+    journey.done(&["repair"]);
+    journey.done(&["verify"]);
+}

@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_DOCS=1 cargo test --test it docs` writes the generated ones anew.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -322,5 +323,43 @@ fn every_pitfall_names_tests_that_exist() {
             named += 1;
         }
         assert!(named > 0, "{row}");
+    }
+}
+
+/// The names of all tests of this repository.
+fn tests() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![root().join("src"), root().join("tests")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(path).unwrap();
+                let marked = |mark| text.split(mark).skip(1);
+                for rest in marked("#[test]").chain(marked("#[tokio::test")) {
+                    let name = rest.split("fn ").nth(1).and_then(|r| r.split('(').next());
+                    found.extend(name.map(str::to_owned));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_clients_rely_on_names_tests_that_exist() {
+    let text = read("docs/compatibility.md");
+    let section = text.split("## What clients rely on").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter(|l| l.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 25, "{} behaviours", rows.len());
+    let tests = tests();
+    for row in rows {
+        let held = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let named: Vec<&str> = held.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "nothing holds {row}");
+        let missing: Vec<_> = named.iter().filter(|name| !tests.contains(**name)).collect();
+        assert!(missing.is_empty(), "{row}: there is no test {missing:?}");
     }
 }

@@ -267,7 +267,6 @@ fn a_lost_server_session_is_told_and_never_looks_like_a_commit() {
     let victim = [("application_name", "victim")];
     let mut client = Raw::connect(journey.proxy.port, "app", "app", &victim);
     // Idle: the next statement opens another server session, and nothing is told.
-    client.query("SET work_mem = '7MB'");
     assert!(client.query("SELECT 1").contains(&"C SELECT 1".to_owned()));
     kill();
     std::thread::sleep(Duration::from_millis(200));
@@ -465,4 +464,104 @@ fn a_server_session_lost_within_a_message_ends_the_connection() {
     let told = client.answers();
     assert!(told.iter().any(|t| t.starts_with("E ")) && told.last().unwrap() == "END", "{told:?}");
     assert_eq!(journey.proxy.sql("SELECT to_regclass('smuggled') IS NULL"), "t");
+}
+
+/// A batch whose Sync is still to come when the server session is lost behind an answered one.
+#[test]
+fn a_lost_batch_behind_an_answered_one_is_told_its_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "CREATE TABLE t (id int PRIMARY KEY)");
+    let victim = [("application_name", "victim")];
+    let mut client = Raw::connect(journey.proxy.port, "app", "app", &victim);
+    client.query("SELECT 1");
+    client.start("SELECT pg_sleep(60)");
+    let early = client.run("P |INSERT INTO t VALUES (1)\nB |\nE\nH");
+    assert!(!early.contains("C INSERT"), "{early}");
+    end_victim(&journey);
+    let told = client.answers();
+    assert!(told.iter().any(|t| t.starts_with("E ")) && told.last().unwrap() == "Z I", "{told:?}");
+    // Not a word of success, nor a bare Sync: whoever counts errors by batch counts this one.
+    let told = client.run("S");
+    assert!(told.contains("\nE ERROR") && told.contains("\nZ I"), "{told}");
+    assert!(client.query("SELECT count(*) FROM t").contains(&"D 0".to_owned()));
+}
+
+/// What a client has made of its server session is not lost in silence: where another session would
+/// answer otherwise, the connection ends with its server session, as PostgreSQL's does.
+#[test]
+fn a_session_that_cannot_be_made_anew_ends_with_its_server_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), Pg::shared(), &[]);
+    journey.proxy.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int)");
+    journey.mirror();
+    let victim = [("application_name", "victim")];
+    let connect = || Raw::connect(journey.proxy.port, "app", "app", &victim);
+    // What was said before the promote is known, and made anew as often as it takes.
+    let mut early = connect();
+    early.run("Q SET work_mem = '7MB'\nQ LISTEN news\nP kept|SELECT $1::int + 1|23\nS");
+    journey.promote();
+    assert!(early.query("SHOW work_mem").contains(&"D 7MB".to_owned()));
+    end_victim(&journey);
+    assert!(early.query("SHOW work_mem").contains(&"D 7MB".to_owned()));
+    assert!(early.run("B |kept|41\nE\nS").contains("\nD 42"));
+    journey.proxy.sql("NOTIFY news, 'heard'");
+    assert!(early.soon().iter().any(|m| m.contains("heard")));
+    drop(early);
+    for made in [
+        "SET search_path = nowhere",
+        "SELECT set_config('app.tenant', '5', false)",
+        "LISTEN news",
+        "PREPARE p AS SELECT 1",
+        "SELECT pg_advisory_lock(7)",
+        "CREATE TEMP TABLE mine (id int)",
+        "BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT 1; COMMIT",
+        "BEGIN; SET app.tenant = '5'",
+    ] {
+        let mut client = connect();
+        assert!(client.query(made).iter().all(|t| !t.starts_with("E ")), "{made}");
+        end_victim(&journey);
+        client.start("SELECT 1");
+        let told = client.until_closed();
+        assert!(told.iter().any(|t| t.starts_with("E FATAL")), "{made}: {told:?}");
+        assert!(told.iter().all(|t| !t.starts_with("D ")), "{made}: {told:?}");
+    }
+    // A client that has made nothing of it goes on.
+    let mut client = connect();
+    client.query("BEGIN; SET LOCAL work_mem = '7MB'; UPDATE t SET id = id; COMMIT");
+    end_victim(&journey);
+    assert!(client.query("SELECT 1").contains(&"D 1".to_owned()));
+}
+
+/// Who listens has a reason to move by itself, but not to try without a pause.
+#[test]
+fn listeners_wait_quietly_while_postgresql_is_away() {
+    let mut pg = Pg::start();
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), &pg, &[]);
+    journey.proxy.sql("CREATE TABLE t (id int PRIMARY KEY)");
+    journey.mirror();
+    let mut listeners: Vec<Raw> = (0..4).map(|_| Raw::proxy(&journey.proxy)).collect();
+    for listener in &mut listeners {
+        assert_eq!(listener.query("LISTEN news"), ["C LISTEN", "Z I"]);
+    }
+    journey.promote();
+    eventually("they have moved", || {
+        let listening = "SELECT count(*) FROM pg_stat_activity WHERE query ~* 'listen'";
+        pg.cluster.psql("postgres", listening).unwrap() != "0"
+    });
+    pg.cluster.stop(true).unwrap();
+    let tries = || journey.proxy.log().matches("a session could not move yet").count();
+    eventually("they try", || tries() > 0);
+    let before = tries();
+    std::thread::sleep(Duration::from_secs(2));
+    // Each twice a second; without a pause these are thousands.
+    assert!(tries() - before < 100, "{} tries in two seconds", tries() - before);
+    pg.cluster.resume().unwrap();
+    eventually("PostgreSQL serves", || journey.proxy.psql("SELECT 1").0 == 0);
+    for listener in &mut listeners {
+        eventually("every listener hears", || {
+            journey.proxy.sql("NOTIFY news, 'back'");
+            listener.soon().iter().any(|m| m.contains("back"))
+        });
+    }
 }

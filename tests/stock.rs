@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::common::{Pg, Proxy, run_python, sample};
+use crate::common::{Pg, Proxy, Raw, run_python, sample};
 
 /// DDL and rows of every kind that has a stored form.
 const WIDE: &str = "
@@ -29,7 +29,42 @@ const WIDE: &str = "
     update a set price = price + 1 where id = 1;
     delete from b where k = 'y';
     select nextval('s');
+    create type mood as enum ('sad', 'ok');
+    create table people (id int primary key, name text, \"Slug\" text, gone boolean default false, m mood, ms mood[],
+      mail text collate \"sv-x-icu\", low varchar(20) generated always as (lower(name)) stored);
+    create unique index people_u on people ((lower(name)), upper(\"Slug\") desc) where gone is not true;
+    create unique index people_mail on people (lower(mail));
+    create function louder() returns trigger language plpgsql as $$ begin new.name := new.name || '!'; return new; end $$;
+    create trigger louder before insert on people for each row execute function louder();
+    comment on table people is 'who';
+    insert into people values (1, 'Asa', 'a', false, 'ok', '{sad,ok}', 'a@x'), (2, 'asa', 'A', true, 'sad', null, null);
 ";
+
+/// Every table of the file is served, and every row of it.
+fn serves_every_row(proxy: &Proxy) {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let file = rusqlite::Connection::open_with_flags(&proxy.file, flags).unwrap();
+    let listed = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' \
+                  AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_crossfade%' ESCAPE '\\'";
+    let mut statement = file.prepare(listed).unwrap();
+    let theirs: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut client = Raw::proxy(proxy);
+    let names = client.query("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace");
+    let names: Vec<String> =
+        names.iter().filter_map(|line| line.strip_prefix("D ")).map(str::to_owned).collect();
+    assert!(!theirs.is_empty());
+    assert_eq!(names.len(), theirs.len(), "{names:?}, and in the file {theirs:?}");
+    for name in names {
+        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+        let rows: i64 = file
+            .query_row(&format!("SELECT count(*) FROM {quoted}"), [], |row| row.get(0))
+            .unwrap();
+        let told = client.query(&format!("copy (select * from {quoted}) to stdout"));
+        let served = told.iter().filter(|line| line.starts_with("d ")).count();
+        assert_eq!(i64::try_from(served).unwrap(), rows, "{name}: {:?}", told.last());
+    }
+}
 
 /// Checked while the proxy runs, and again when it has stopped.
 fn stays_everybodys(mut proxy: Proxy) {
@@ -71,7 +106,9 @@ fn files_of_applications_and_odd_ones() {
         let Some(original) = sample(name) else { continue };
         let file = folder.path().join(name);
         std::fs::write(&file, std::fs::read(original).unwrap()).unwrap();
-        stays_everybodys(Proxy::on_file(&file, &[]));
+        let proxy = Proxy::on_file(&file, &[]);
+        serves_every_row(&proxy);
+        stays_everybodys(proxy);
     }
     if let Some(script) = sample("make_anomalies.py") {
         let file = folder.path().join("anomalies.db");

@@ -166,3 +166,105 @@ fn prepared_transactions_refuse_a_rollback() {
     journey.rollback();
     assert_eq!(count(&journey), "1");
 }
+
+/// Waits until a switch waits for the transactions that are open.
+fn drains(journey: &Journey) {
+    crate::common::eventually("the drain has begun", || {
+        let tasks = journey.get("/api/v1/tasks").to_string();
+        tasks.contains("slow writers until the lag is small")
+    });
+    std::thread::sleep(std::time::Duration::from_millis(200));
+}
+
+/// A transaction that was waited for ends with PREPARE: it would outlive the fence, too.
+#[test]
+fn a_transaction_prepared_during_the_drain_undoes_the_rollback() {
+    let settings = "max_prepared_transactions = 5\n";
+    let pg = Pg { cluster: crossfade::demo::cluster::Cluster::start_with(settings).unwrap() };
+    let folder = tempfile::tempdir().unwrap();
+    let patient = [("CROSSFADE_CUTOVER_DRAIN_MS", "20000")];
+    let journey = Journey::start(&folder.path().join("app.db"), &pg, &patient);
+    journey.proxy.sql("CREATE TABLE t (id integer PRIMARY KEY, body text)");
+    journey.mirror();
+    journey.promote();
+    let mut client = Raw::proxy(&journey.proxy);
+    client.query("BEGIN");
+    client.query("INSERT INTO t VALUES (1, 'two phases')");
+    journey.await_way_back();
+    std::thread::scope(|scope| {
+        let rollback = scope.spawn(|| journey.order(&["rollback", "--yes"]));
+        drains(&journey);
+        assert_eq!(client.query("PREPARE TRANSACTION 'late'"), ["C PREPARE TRANSACTION", "Z I"]);
+        let (code, task, _) = rollback.join().unwrap();
+        assert_eq!(code, 5, "{task}");
+        assert!(error_of(&task).contains("late"), "{task}");
+    });
+    assert_eq!(journey.status("primary"), "postgres");
+    assert_eq!(client.query("COMMIT PREPARED 'late'"), ["C COMMIT PREPARED", "Z I"]);
+    journey.rollback();
+    assert_eq!(count(&journey), "1");
+}
+
+/// What has begun may need a long message to end, and is let through while nothing new begins.
+#[test]
+fn a_long_statement_of_an_open_transaction_passes_during_the_drain() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder, &[("CROSSFADE_CUTOVER_DRAIN_MS", "20000")]);
+    journey.promote();
+    let mut client = Raw::proxy(&journey.proxy);
+    client.query("BEGIN");
+    client.query("INSERT INTO t VALUES (1, 'short')");
+    journey.await_way_back();
+    std::thread::scope(|scope| {
+        let rollback = scope.spawn(|| journey.order(&["rollback", "--yes"]));
+        drains(&journey);
+        let long = "x".repeat(1_000_000);
+        let told = client.run(&format!("P |INSERT INTO t VALUES (2, '{long}')\nB |\nE\nS"));
+        assert!(told.contains("\nC INSERT 0 1"), "{}", &told[told.len().saturating_sub(300)..]);
+        assert_eq!(client.query("COMMIT"), ["C COMMIT", "Z I"]);
+        let (code, task, stderr) = rollback.join().unwrap();
+        assert_eq!(code, 0, "{stderr}{task}");
+    });
+    assert_eq!(journey.proxy.sql("SELECT max(length(body)) FROM t"), "1000000");
+}
+
+/// An undone switch burns a number, and nothing else: who took something that cannot move while it
+/// drained keeps it.
+#[test]
+fn who_stayed_during_an_undone_switch_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder, &[("CROSSFADE_CUTOVER_DRAIN_MS", "20000")]);
+    journey.proxy.sql("INSERT INTO t VALUES (1, 'before')");
+    let behind = |sql: &str| Pg::shared().cluster.psql(&journey.database, sql).unwrap();
+    let mut writer = Raw::proxy(&journey.proxy);
+    writer.query("BEGIN");
+    writer.query("INSERT INTO t VALUES (2, 'open')");
+    let (mut lock, mut snapshot) = (Raw::proxy(&journey.proxy), Raw::proxy(&journey.proxy));
+    let epoch = || journey.status("epoch").parse::<u64>().unwrap();
+    let before = epoch();
+    std::thread::scope(|scope| {
+        let promote = scope.spawn(|| journey.try_promote());
+        drains(&journey);
+        assert_eq!(lock.query("SELECT pg_try_advisory_lock(1)")[1], "D t");
+        snapshot.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
+        assert!(snapshot.query("SELECT count(*) FROM t").contains(&"D 1".to_owned()));
+        // What comes last is falsified there, which is found behind the fence.
+        behind(
+            "CREATE FUNCTION forge() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN NEW.body := 'forged'; RETURN NEW; END $$; \
+             CREATE TRIGGER forge BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION forge(); \
+             ALTER TABLE t ENABLE ALWAYS TRIGGER forge",
+        );
+        assert_eq!(writer.query("COMMIT"), ["C COMMIT", "Z I"]);
+        let (code, task, _) = promote.join().unwrap();
+        assert_eq!(code, 5, "{task}");
+        assert!(task.to_string().contains("fence SQLite"), "undone before the fence: {task}");
+    });
+    behind("DROP TRIGGER forge ON t");
+    assert_eq!(epoch(), before + 1);
+    // What the snapshot has read was changed since: it could not write on a primary that stayed.
+    assert_eq!(snapshot.query("COMMIT"), ["C COMMIT", "Z I"]);
+    assert_eq!(lock.query("SELECT pg_advisory_unlock(1)")[1], "D t");
+    assert_eq!(lock.query("INSERT INTO t VALUES (3, 'mine')"), ["C INSERT 0 1", "Z I"]);
+    assert_eq!(count(&journey), "3");
+}

@@ -138,3 +138,20 @@ async fn another_position_is_never_compared() {
     assert!(error.message().contains("position"), "{error}");
     assert!(pair.store.groups().is_empty());
 }
+
+/// PostgreSQL has become primary while rows were read for repair: they are not written over its.
+#[tokio::test(flavor = "multi_thread")]
+async fn repair_writes_nothing_once_postgresql_reigns() {
+    let pair = copied().await;
+    pair.psql("UPDATE item SET price = 1.01 WHERE id = 2");
+    verify(&pair).await;
+    pair.psql("INSERT INTO crossfade.epochs (epoch, record) VALUES (2, 'decided')");
+    let what = What::default();
+    let error = verify::repair(&pair.cuts(), &pair.store, &what, &|_, _| {}).await.unwrap_err();
+    assert_eq!(error.sqlstate().as_str(), "55000", "{error}");
+    assert_eq!(pair.psql("SELECT price FROM item WHERE id = 2"), "1.01");
+    // After a rollback it may again.
+    pair.psql("INSERT INTO crossfade.epochs (epoch, record) VALUES (3, 'returned')");
+    verify::repair(&pair.cuts(), &pair.store, &what, &|_, _| {}).await.unwrap();
+    assert_eq!(pair.psql("SELECT price FROM item WHERE id = 2"), "0.50");
+}

@@ -95,6 +95,14 @@ impl Drop for Upstream {
     }
 }
 
+impl Upstream {
+    /// Whether the client may have made something of this server session that another one would
+    /// not be, and that nobody has asked for yet.
+    fn is_its_own(&mut self) -> bool {
+        self.relay.is_altered() || self.relay.take_suspect()
+    }
+}
+
 /// What woke the relay.
 enum Event {
     Moved(Moved),
@@ -131,7 +139,7 @@ impl Session {
         out.extend(rest.bytes().filter(|b| *b != 0));
         out.put_u8(0);
         write::end(out, &mark);
-        upstream.relay.sent_query();
+        upstream.relay.sent_query(rest);
         self.pump(upstream, Some(pass)).await
     }
 
@@ -432,6 +440,7 @@ impl Session {
                 found.channels.iter().for_each(|channel| self.inbox.listen(channel));
                 drop_server(upstream).await;
             }
+            Err(error) if upstream.is_its_own() => return Err(error.fatal().into()),
             Err(error) => {
                 tracing::debug!(%error, "a server session was lost while the primary changes");
                 self.adopt_what_is_known(&upstream);
@@ -448,11 +457,13 @@ impl Session {
         upstream.channels.iter().for_each(|channel| self.inbox.listen(channel));
     }
 
-    /// The server session has ended: the client is told what it waits for, an open
-    /// transaction has failed, and the next statement opens another one.
+    /// The server session has ended: the client is told what it waits for, an open transaction has
+    /// failed, and the next statement opens another one. Where that would not be the same session,
+    /// the connection ends, as PostgreSQL's would.
     async fn server_lost(&mut self, mut upstream: Upstream, pass: Option<Pass>) -> Step<()> {
         self.cancel.relayed(None);
         self.card.on_postgres(false);
+        let own = self.immovable.is_some() || upstream.is_its_own();
         self.set_immovable(None);
         let debt = upstream.relay.debt();
         let said = upstream.relay.take_fatal();
@@ -464,8 +475,9 @@ impl Session {
             // The rest of a message that the server will not read must never be taken for messages.
             return Err(error.fatal().into());
         }
-        if matches!(error.sqlstate().as_str(), "57P05" | "25P03") {
-            // The client's own time limits, kept by PostgreSQL.
+        if own || matches!(error.sqlstate().as_str(), "57P05" | "25P03") {
+            // What the client made of its session is lost with it, and another one would answer
+            // otherwise; or it was the client's own time limit, kept by PostgreSQL.
             return Err(error.fatal().into());
         }
         let error = soften(error);

@@ -103,6 +103,26 @@ impl Proxy {
         true
     }
 
+    /// The failpoint at which the process has just stopped, told once; see `crossfade::failpoint`.
+    pub fn stands(&self) -> Option<String> {
+        use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+        let flags = WaitPidFlag::WUNTRACED | WaitPidFlag::WNOHANG;
+        let Ok(WaitStatus::Stopped(..)) = waitpid(self.process(), Some(flags)) else { return None };
+        let log = self.log();
+        let (_, last) = log.rsplit_once(crossfade::failpoint::STANDING).expect("it says where");
+        last.lines().next().map(str::to_owned)
+    }
+
+    /// Lets a process go on that stands at a failpoint.
+    pub fn go_on(&self) {
+        nix::sys::signal::kill(self.process(), nix::sys::signal::Signal::SIGCONT).unwrap();
+    }
+
+    fn process(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
     /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

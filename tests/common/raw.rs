@@ -117,6 +117,35 @@ impl Raw {
         }
     }
 
+    /// Everything until the other side closes, rendered; waiting in vain is a failure.
+    pub fn until_closed(&mut self) -> Vec<String> {
+        self.stream.set_read_timeout(None).unwrap();
+        // A reader that is never answered must not hang the tests.
+        let socket = self.stream.try_clone().unwrap();
+        let (done, waits) = std::sync::mpsc::channel::<()>();
+        let watch = std::thread::spawn(move || {
+            let late = std::sync::mpsc::RecvTimeoutError::Timeout;
+            let hung = waits.recv_timeout(Duration::from_secs(30)) == Err(late);
+            if hung {
+                let _ = socket.shutdown(Shutdown::Both);
+            }
+            hung
+        });
+        let mut out = Vec::new();
+        while let Some((kind, body)) = self.receive() {
+            out.push(render(kind, &body));
+        }
+        drop(done);
+        assert!(!watch.join().unwrap(), "the connection stays open: {out:?}");
+        out
+    }
+
+    /// Errors and notices are rendered with all their fields from now on.
+    pub fn in_full(mut self) -> Self {
+        self.in_full = true;
+        self
+    }
+
     /// Everything up to ReadyForQuery, CopyInResponse or the end, rendered.
     pub fn answers(&mut self) -> Vec<String> {
         let mut out = Vec::new();

@@ -1,7 +1,9 @@
 //! What PostgreSQL says when it refuses: every field of the error, for some four hundred
 //! statements.
 
-use crate::common::same_in_full;
+use std::time::Duration;
+
+use crate::common::{Pg, Proxy, Raw, same_in_full};
 
 #[test]
 fn refusals_are_postgresqls_in_every_field() {
@@ -45,4 +47,37 @@ fn the_refused_row_is_named_in_the_extended_protocol_and_in_blocks() {
         Q update p set name = null where id = 2
         ",
     );
+}
+
+/// Conflicts, time-outs and cancels, which take two sessions.
+fn conflicts(port: u16, connect: &dyn Fn() -> Raw) -> Vec<String> {
+    let (mut one, mut two) = (connect(), connect());
+    one.query("create table t(id int primary key, a int); insert into t values (1, 0)");
+    one.query("begin isolation level repeatable read");
+    one.query("select a from t");
+    two.query("update t set a = 1");
+    let mut told = one.query("update t set a = 2");
+    told.extend(one.query("select 1"));
+    told.extend(one.query("rollback"));
+    told.extend(two.query("set statement_timeout = 200"));
+    told.extend(two.query("select pg_sleep(20)"));
+    told.extend(two.query("set statement_timeout = 0"));
+    two.start("select pg_sleep(20)");
+    std::thread::sleep(Duration::from_millis(300));
+    Raw::cancel(port, two.pid, &two.secret);
+    told.extend(two.answers());
+    told
+}
+
+#[test]
+fn conflicts_and_cancels_are_postgresqls_in_every_field() {
+    let proxy = Proxy::direct();
+    let database = Pg::shared().database("conflicts");
+    let port = Pg::shared().cluster.port();
+    let theirs = conflicts(port, &|| Raw::postgres(&database).in_full());
+    let ours = conflicts(proxy.port, &|| Raw::proxy(&proxy).in_full());
+    assert_eq!(ours, theirs);
+    for code in ["C=40001", "C=25P02", "C=57014"] {
+        assert!(theirs.iter().any(|line| line.contains(code)), "{code}: {theirs:?}");
+    }
 }

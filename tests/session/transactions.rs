@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Proxy, Raw, eventually, same};
+use crate::common::{Pg, Proxy, Raw, eventually, same};
 
 #[test]
 fn blocks_fail_and_end_as_on_postgresql() {
@@ -178,6 +178,33 @@ fn a_vanished_client_frees_the_writer_within_a_second() {
     assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
 }
 
+/// kill -9 of a real client in the middle of its transaction.
+#[test]
+fn a_killed_client_frees_the_writer() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::process::Stdio;
+
+    let proxy = Proxy::direct();
+    proxy.sql("create table t(a int); insert into t values (1)");
+    let mut gone = Pg::shared()
+        .tool("psql")
+        .args(["-X", "-A", "-t", "-q", "-d", &proxy.url()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(gone.stdout.take().unwrap()).lines();
+    let stdin = gone.stdin.as_mut().unwrap();
+    writeln!(stdin, "begin; update t set a = 2 returning a;").unwrap();
+    assert_eq!(said.next().unwrap().unwrap(), "2");
+    let mut other = Raw::proxy(&proxy);
+    other.start("update t set a = a + 10");
+    gone.kill().unwrap();
+    gone.wait().unwrap();
+    assert_eq!(other.answers()[0], "C UPDATE 1");
+    assert_eq!(proxy.sql("select a from t"), "11");
+}
+
 #[test]
 fn waiting_and_idling_are_bounded() {
     let proxy = Proxy::direct();
@@ -217,21 +244,25 @@ fn eight_writers_lose_nothing() {
             .map(|_| {
                 std::thread::spawn(move || {
                     let mut raw = Raw::connect(port, "app", "app", &[]);
-                    for _ in 0..50 {
+                    for _ in 0..200 {
                         assert_eq!(raw.query("begin")[0], "C BEGIN");
                         let read = raw.query(&format!("select a from t where id = 1{lock}"));
-                        assert!(read[1].starts_with("D "), "{read:?}");
-                        assert_eq!(
-                            raw.query("update t set a = a + 1 where id = 1")[0],
-                            "C UPDATE 1"
-                        );
+                        let value = read[1].strip_prefix("D ").unwrap().parse::<u64>().unwrap();
+                        // What was read under the lock still holds when it is written.
+                        let next = if lock.is_empty() {
+                            "a + 1".to_owned()
+                        } else {
+                            (value + 1).to_string()
+                        };
+                        let update = format!("update t set a = {next} where id = 1");
+                        assert_eq!(raw.query(&update)[0], "C UPDATE 1");
                         assert_eq!(raw.query("commit")[0], "C COMMIT");
                     }
                 })
             })
             .collect();
         threads.into_iter().for_each(|t| t.join().unwrap());
-        assert_eq!(proxy.sql("select a from t where id = 1"), "400");
+        assert_eq!(proxy.sql("select a from t where id = 1"), "1600");
     }
 }
 

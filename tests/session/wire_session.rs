@@ -1,8 +1,9 @@
 //! The two query protocols, message by message.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::common::{Proxy, Raw, same};
+use crate::common::{Pg, Proxy, Raw, same};
 
 #[test]
 fn simple_queries_answer_as_postgresql_does() {
@@ -328,6 +329,16 @@ fn standard_parameters_are_told_at_start_and_on_change() {
         "TimeZone",
     ] {
         assert!(told.contains(&name), "{name} is missing in {told:?}");
+    }
+    let database = Pg::shared().database("parameters");
+    let theirs = Raw::postgres(&database).parameters;
+    let names =
+        |all: &[(String, String)]| all.iter().map(|(n, _)| n.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(names(&raw.parameters), names(&theirs), "those of PostgreSQL, and no others");
+    let own =
+        ["application_name", "is_superuser", "server_version", "session_authorization", "TimeZone"];
+    for parameter in theirs.iter().filter(|(name, _)| !own.contains(&name.as_str())) {
+        assert!(raw.parameters.contains(parameter), "{parameter:?}: {:?}", raw.parameters);
     }
     assert_eq!(raw.query("show statement_timeout")[1], "D 5s");
     assert_eq!(raw.query("show geqo")[1], "D off");

@@ -205,6 +205,29 @@ async fn sessions_are_limited_and_cancels_still_arrive() {
     alive(&mini).await;
 }
 
+/// Protocol 3.2 has keys of 32 bytes, and a cancel must bring the whole of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_key_cancels_and_a_part_of_it_does_not() {
+    let mini = mini(Method::Trust, |_| {});
+    let mut client = Client::connect(mini.address).await;
+    client.send(&startup(V3 + 2, &[("user", "ada")])).await;
+    let messages = client.until(b'Z').await;
+    assert!(messages.iter().all(|m| m.0 != b'v'), "3.2 is spoken, not negotiated");
+    let key = messages.iter().find(|m| m.0 == b'K').unwrap().1.clone();
+    assert_eq!(key.len(), 4 + 32);
+    client.send(&query("wait")).await;
+    for part in [8, 35, 36] {
+        let mut cancel = Client::connect(mini.address).await;
+        let mut body = 80_877_102_u32.to_be_bytes().to_vec();
+        body.extend_from_slice(&key[..part]);
+        cancel.send(&untyped(&body)).await;
+        // A request of an impossible length may be told so; nothing is cancelled by it.
+        while cancel.byte().await.is_some() {}
+        assert_eq!(mini.seen.cancelled.load(Ordering::SeqCst), part == 36, "{part} bytes");
+    }
+    assert_eq!(client.until(b'Z').await[0].field(b'C'), "57014");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_starters_are_dropped() {
     let mini = mini(Method::Scram, |o| o.startup_timeout = Duration::from_millis(200));

@@ -25,3 +25,4 @@ pub mod server;
 pub mod tally;
 pub mod tls;
 pub mod triggers;
+mod words;

@@ -2,12 +2,16 @@
 //! all under load: what was acknowledged is there exactly once, on both sides.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossfade::failpoint;
 
-use crate::common::{Journey, Load, Pg, TABLES, eventually};
+use crate::common::{Pg, eventually};
+
+mod stopped;
+mod trial;
+
+use trial::{Trial, large};
 
 /// Failpoints that any load reaches, and at which hit: late enough to be under load.
 const UNDER_LOAD: &[(&str, u32)] = &[
@@ -71,112 +75,6 @@ fn every_failpoint_is_exercised() {
     let once: BTreeSet<&str> = here.iter().copied().collect();
     assert_eq!(once.len(), here.len(), "a failpoint is listed twice");
     assert_eq!(once, failpoint::ALL.iter().copied().collect::<BTreeSet<_>>());
-}
-
-/// The pair under load.
-struct Trial {
-    journey: Journey,
-    load: Load,
-    folder: tempfile::TempDir,
-}
-
-impl Trial {
-    fn start(pg: &Pg) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let journey = Journey::start(&folder.path().join("app.db"), pg, &[]);
-        journey.proxy.sql(TABLES);
-        let load = Load::start(journey.proxy.port, 4);
-        load.more(20, "at the start");
-        Self { journey, load, folder }
-    }
-
-    fn file(&self) -> std::path::PathBuf {
-        self.folder.path().join("app.db")
-    }
-
-    fn restart(&mut self, failpoint: Option<(&str, u32)>) {
-        match failpoint {
-            Some((name, n)) => {
-                let text = format!("{name}:{n}");
-                self.journey.restart_with(&[("CROSSFADE_FAILPOINT", &text)]);
-            }
-            None => self.journey.restart_with(&[]),
-        }
-        self.load.moved(self.journey.proxy.port);
-    }
-
-    /// The proxy must have ended by itself at this failpoint.
-    fn died_at(&mut self, name: &str) {
-        assert!(self.journey.proxy.ended(), "{name} was never hit\n{}", self.journey.proxy.log());
-    }
-
-    fn check_postgres(&self, pg: &Pg) {
-        let (rows, trail, counted) = on_postgres(pg, &self.journey.database);
-        self.load.check("PostgreSQL", &rows, &trail, counted);
-    }
-
-    fn check_sqlite(&self) {
-        let (rows, trail, counted) = in_file(&self.file());
-        self.load.check("SQLite", &rows, &trail, counted);
-    }
-
-    /// Both sides hold the same, and what the ledger says. The clients must rest.
-    fn check_both(&self, pg: &Pg) {
-        eventually("both sides hold the same", || {
-            on_postgres(pg, &self.journey.database) == in_file(&self.file())
-        });
-        self.check_postgres(pg);
-        self.check_sqlite();
-    }
-
-    /// The end of a trial: everything carried, counted, and proven equal.
-    fn conclude(mut self, pg: &Pg) {
-        self.load.stop();
-        self.journey.await_status("phase", "mirroring");
-        self.journey.level();
-        self.check_both(pg);
-        self.journey.done(&["verify"]);
-        assert_eq!(self.journey.status("diverged_open"), "0");
-        println!(
-            "{} acknowledged commits, {} connections",
-            self.load.commits(),
-            self.load.connects()
-        );
-    }
-}
-
-const ROWS: &str = "SELECT id FROM ledger ORDER BY id";
-const TRAIL: &str = "SELECT id FROM trail ORDER BY id";
-const COUNTED: &str = "SELECT sum(n) FROM counter";
-
-type Held = (Vec<i64>, Vec<i64>, i64);
-
-fn on_postgres(pg: &Pg, database: &str) -> Held {
-    let ask = |sql: &str| pg.cluster.psql(database, sql).unwrap();
-    let ids = |sql: &str| ask(sql).lines().map(|l| l.parse().unwrap()).collect();
-    (ids(ROWS), ids(TRAIL), ask(COUNTED).parse().unwrap())
-}
-
-fn in_file(file: &Path) -> Held {
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let mut conn = rusqlite::Connection::open_with_flags(file, flags).unwrap();
-    conn.busy_timeout(Duration::from_secs(5)).unwrap();
-    let snapshot = conn.transaction().unwrap();
-    let ids = |sql: &str| {
-        let mut statement = snapshot.prepare(sql).unwrap();
-        let rows = statement.query_map([], |row| row.get(0)).unwrap();
-        rows.collect::<Result<Vec<i64>, _>>().unwrap()
-    };
-    let counted = snapshot.query_row(COUNTED, [], |row| row.get(0)).unwrap();
-    (ids(ROWS), ids(TRAIL), counted)
-}
-
-/// A statement whose record has several parts.
-fn large(trial: &Trial, from: u32) -> (i32, String, String) {
-    trial.journey.proxy.psql(&format!(
-        "INSERT INTO bulk SELECT g, repeat('x', 3000) FROM generate_series({from}, {}) g",
-        from + 999
-    ))
 }
 
 #[test]

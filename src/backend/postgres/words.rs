@@ -1,0 +1,99 @@
+//! What a text that passes may make of its server session, by its words.
+//!
+//! Owns two questions: may the session hold what cannot move, and would a fresh one not be the
+//! same. It must never answer no where it is yes for a statement that a client writes out; a
+//! function of PostgreSQL's that does so inside is not seen. Start at [`is_suspect`].
+
+/// Words in a query text after which the session may hold something that cannot move.
+const SUSPECT: [&str; 4] = ["temp", "temporary", "hold", "advisory_lock"];
+
+/// Words that begin a statement after which a fresh server session would not be the same.
+const ALTERING: [&str; 8] =
+    ["set", "reset", "discard", "listen", "unlisten", "prepare", "deallocate", "load"];
+
+fn is_word(c: Option<char>) -> bool {
+    c.is_some_and(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// Whether the session may hold something that cannot move, after this text (in lower case).
+pub(super) fn is_suspect(lower: &str) -> bool {
+    SUSPECT.iter().any(|wanted| {
+        lower.match_indices(wanted).any(|(at, found)| {
+            let after = lower.get(at + found.len()..).and_then(|t| t.chars().next());
+            let before = lower.get(..at).and_then(|t| t.chars().next_back());
+            // pg_advisory_lock, pg_try_advisory_lock_shared; but not "temperature".
+            found == "advisory_lock" || (!is_word(before) && !is_word(after))
+        })
+    })
+}
+
+/// Whether a text changes what the session is. Rather once too often: it matters only when the
+/// server session is lost, and the client is told then what PostgreSQL itself would tell.
+pub(super) fn is_altering(lower: &str) -> bool {
+    let begins = |at: usize| {
+        let before = lower.get(..at).unwrap_or_default().trim_end();
+        // Behind a comment, another statement, or in a block of PL/pgSQL.
+        before.is_empty()
+            || before.ends_with([';', '/'])
+            || before.ends_with("begin")
+            || before.lines().next_back().is_some_and(|line| line.contains("--"))
+    };
+    let lasts = |at: usize, found: &str| {
+        let after = lower.get(at + found.len()..).unwrap_or_default();
+        let next = after.trim_start();
+        if is_word(after.chars().next()) {
+            return false;
+        }
+        found != "set"
+            || !["local", "transaction", "constraints"].iter().any(|w| next.starts_with(w))
+    };
+    let anywhere =
+        |word: &&str| lower.match_indices(*word).any(|(at, found)| begins(at) && lasts(at, found));
+    lower.contains("set_config") || ALTERING.iter().any(anywhere)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suspicious_words_are_whole_words() {
+        for (text, suspect) in [
+            ("SELECT temperature FROM t", false),
+            ("CREATE TEMP TABLE x()", true),
+            ("create temporary table x()", true),
+            ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", true),
+            ("SELECT threshold, holdings", false),
+            ("SELECT pg_try_advisory_lock(1)", true),
+            ("SELECT pg_advisory_xact_lock(1)", false),
+        ] {
+            assert_eq!(is_suspect(&text.to_ascii_lowercase()), suspect, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_alters_a_session_is_known_by_its_first_word() {
+        for (text, altering) in [
+            ("SET search_path = a", true),
+            ("  -- first\nSET ROLE r", true),
+            ("/* an ORM's note */ SET work_mem = '7MB'", true),
+            ("BEGIN; SET app.tenant = '5'; COMMIT", true),
+            ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", true),
+            ("SELECT set_config('app.tenant', '5', false)", true),
+            ("DO $$ begin set work_mem = 100; end $$", true),
+            ("LISTEN news", true),
+            ("RESET ALL\0", true),
+            ("DISCARD ALL", true),
+            ("PREPARE p AS SELECT 1", true),
+            ("SET LOCAL app.tenant = '5'", false),
+            ("set transaction read only", false),
+            ("SET CONSTRAINTS ALL DEFERRED", false),
+            ("UPDATE t SET a = 1", false),
+            ("INSERT INTO t VALUES (1) ON CONFLICT (a)\n DO UPDATE\n SET a = 2", false),
+            ("SELECT reset, load FROM prepare", false),
+            ("SELECT 1", false),
+        ] {
+            assert_eq!(is_altering(&text.to_ascii_lowercase()), altering, "{text}");
+        }
+    }
+}
