@@ -36,6 +36,12 @@ fn assert_paused(journey: &Journey, words: &str) {
     assert!(code != 0 && stderr.contains(words), "{code} {stderr}");
 }
 
+/// Waits until so many locks of the pair are held.
+fn held(pg: &Pg, journey: &Journey, locks: &str, words: &str) {
+    let holders = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    eventually(words, || pg.cluster.psql(&journey.database, holders).unwrap() == locks);
+}
+
 const SECOND: &str = "another proxy serves this pair";
 
 #[test]
@@ -48,7 +54,15 @@ fn a_proxy_on_a_copy_of_the_file_serves_nobody() {
     assert_paused(&second, SECOND);
     let (code, ..) = second.order(&["backfill"]);
     assert_ne!(code, 0, "it copied over the other one's shadow");
-    // PostgreSQL is away for a moment, and with it the lock: that does not let it in.
+    // The pair's, and the shadow's. A connection that is lost lets nobody in.
+    held(&pg, &first, "2", "both locks are held");
+    let lost = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks \
+                WHERE locktype = 'advisory' AND granted";
+    pg.cluster.psql(&first.database, lost).unwrap();
+    held(&pg, &first, "2", "both locks are held again");
+    assert_paused(&second, SECOND);
+    assert_eq!(first.status("health"), "ok");
+    // PostgreSQL is away for a moment, and with it the locks: that does not let it in.
     pg.cluster.stop(true).unwrap();
     first.proxy.sql("INSERT INTO note VALUES (3, 'c')");
     assert_paused(&second, SECOND);
@@ -59,10 +73,7 @@ fn a_proxy_on_a_copy_of_the_file_serves_nobody() {
     // Nor does a switch.
     first.promote();
     first.proxy.sql("INSERT INTO note VALUES (4, 'd')");
-    let holders = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
-    eventually("the lock is held while PostgreSQL is primary", || {
-        pg.cluster.psql(&first.database, holders).unwrap() == "1"
-    });
+    held(&pg, &first, "1", "the pair's lock is held while PostgreSQL is primary");
     assert_paused(&second, SECOND);
     first.rollback();
     first.level();

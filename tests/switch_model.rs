@@ -1,6 +1,7 @@
 //! The switch as a model: every interleaving of client writes, promote, rollback, crashes,
-//! late messages and restored backups, within small bounds, against the recovery function
-//! that ships. Never two primaries, never an acknowledged write dropped.
+//! late messages, restored backups and a second proxy on a copy of the file, within small bounds,
+//! against the recovery function that ships. Never two primaries, never an acknowledged write
+//! dropped.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -40,7 +41,8 @@ struct Postgres {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 enum Message {
-    Decide(Epoch, Point),
+    /// By whom.
+    Decide(u8, Epoch, Point),
     Abandon(Epoch),
     Return(Epoch, Point),
     /// A client's write on its way to PostgreSQL, not acknowledged.
@@ -77,6 +79,26 @@ struct World {
     switches: u8,
     sqlite_restores: u8,
     postgres_restores: u8,
+    /// The second proxy, on a copy of the file.
+    other: Option<Box<Installation>>,
+    /// Which of the two acts now: 0 is the first. Its parts are those above.
+    acting: u8,
+    /// Who holds the claim on the pair.
+    claim: Option<u8>,
+    /// Who held it last, as PostgreSQL stores it.
+    owner: Option<u8>,
+    /// Whose clients were served last.
+    served: u8,
+    copies: u8,
+    losses: u8,
+}
+
+/// What each proxy has of its own.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Installation {
+    sqlite: Sqlite,
+    proxy: Proxy,
+    witness: Witness,
 }
 
 #[derive(Clone, Copy)]
@@ -85,6 +107,21 @@ struct Bounds {
     crashes: u8,
     switches: u8,
     restores: u8,
+    /// Second proxies.
+    copies: u8,
+    /// Connections that hold the claim and are lost.
+    losses: u8,
+}
+
+impl Proxy {
+    fn serves(self) -> bool {
+        matches!(self, Self::ServeSqlite(_) | Self::ServePostgres(_))
+    }
+
+    /// It serves, or is in the middle of a switch: it looks after its claim.
+    fn is_up(self) -> bool {
+        self.serves() || matches!(self, Self::Promoting | Self::RollingBack)
+    }
 }
 
 impl World {
@@ -116,7 +153,63 @@ impl World {
             switches: bounds.switches,
             sqlite_restores: bounds.restores,
             postgres_restores: bounds.restores,
+            other: None,
+            acting: 0,
+            claim: None,
+            owner: None,
+            served: 0,
+            copies: bounds.copies,
+            losses: bounds.losses,
         }
+    }
+
+    /// The same world with the other proxy acting.
+    fn swapped(&self) -> Option<Self> {
+        let mut world = self.clone();
+        let other = world.other.as_mut()?;
+        std::mem::swap(&mut other.sqlite, &mut world.sqlite);
+        std::mem::swap(&mut other.proxy, &mut world.proxy);
+        std::mem::swap(&mut other.witness, &mut world.witness);
+        world.acting = 1 - world.acting;
+        Some(world)
+    }
+
+    /// Asks for the claim, as `Claim::look` does. None: it waits. Whoever held it last takes it at
+    /// once; anybody else waits for longer than the last owner, if it runs, needs to come back.
+    fn claimed(&self) -> Option<Result<Self, Pause>> {
+        match self.claim {
+            Some(holder) if holder != self.acting => return Some(Err(Pause::SecondProxy)),
+            Some(_) => return Some(Ok(self.clone())),
+            None => {}
+        }
+        let last_is_up = self.other.as_ref().is_some_and(|other| other.proxy.is_up());
+        if last_is_up {
+            assert_ne!(self.owner, Some(self.acting), "two have served: {self:#?}");
+            return None;
+        }
+        let mut world = self.clone();
+        (world.claim, world.owner) = (Some(self.acting), Some(self.acting));
+        Some(Ok(world))
+    }
+
+    fn loses_claim(&mut self) {
+        if self.claim == Some(self.acting) {
+            self.claim = None;
+        }
+    }
+
+    /// The other file goes on: what it lacks of what the first has acknowledged on SQLite is the
+    /// doing of the person who started it. What PostgreSQL has acknowledged in its reign is not.
+    fn excuse_copy(&mut self, serves: &History) {
+        if self.served != self.acting {
+            let kept: BTreeSet<u8> = serves.iter().copied().collect();
+            self.excused.extend(self.acked.difference(&kept));
+        }
+        self.served = self.acting;
+    }
+
+    fn postgres_reigns(&self) -> bool {
+        matches!(self.postgres.records.last_key_value(), Some((_, Record::Decided)))
     }
 
     fn view(&self) -> PostgresView {
@@ -147,8 +240,10 @@ impl World {
     fn deliver(&mut self, message: Message) {
         let pg = &mut self.postgres;
         match message {
-            Message::Decide(epoch, at) => {
-                if !pg.records.contains_key(&epoch) && point(&pg.applied) == at {
+            Message::Decide(from, epoch, at) => {
+                // Whoever decides holds the claim.
+                let claimed = self.claim == Some(from);
+                if claimed && !pg.records.contains_key(&epoch) && point(&pg.applied) == at {
                     pg.records.insert(epoch, Record::Decided);
                     pg.fenced = false;
                 }
@@ -178,10 +273,14 @@ impl World {
         let mut world = self.clone();
         match step {
             Step::ServeSqlite(attach) => {
+                if !world.postgres_reigns() {
+                    world.excuse_copy(&self.sqlite.data);
+                }
                 world.proxy = Proxy::ServeSqlite(attach);
                 world.witness.serve(world.sqlite.state.epoch);
             }
             Step::ServePostgres(way_back) => {
+                world.excuse_copy(&self.postgres.data);
                 world.proxy = Proxy::ServePostgres(way_back);
                 world.witness.serve(world.sqlite.state.epoch);
             }
@@ -201,26 +300,59 @@ impl World {
                 world.sqlite.state = SqliteState { epoch, role: SqliteRole::Shadow { system } };
             }
             Step::UnfencePostgres => world.postgres.fenced = false,
-            Step::Pause(pause) => world.proxy = Proxy::Paused(pause),
+            Step::Pause(pause) => {
+                if pause == Pause::SecondProxy {
+                    world.loses_claim();
+                }
+                world.proxy = Proxy::Paused(pause);
+            }
         }
         next.push(world);
         step
     }
 
+    fn recovering(&self, bounds: Bounds, next: &mut Vec<Self>) {
+        match self.claimed() {
+            None => {}
+            Some(Err(_)) => drop(self.recover(&PostgresView::Locked, next)),
+            Some(Ok(world)) => {
+                let step = world.recover(&world.view(), next);
+                let disturbed = self.sqlite_restores < bounds.restores
+                    || self.postgres_restores < bounds.restores
+                    || self.other.is_some();
+                assert!(
+                    disturbed || !matches!(step, Step::Pause(_)),
+                    "without a restore, a reachable PostgreSQL always settles it: {self:?}"
+                );
+            }
+        }
+        // Who cannot ask PostgreSQL cannot know of the other one: written down, not modelled.
+        if bounds.copies == 0 {
+            self.recover(&PostgresView::Unreachable, next);
+        }
+    }
+
+    /// A running proxy looks after its claim, also in the middle of a switch.
+    fn keep_claim(&self, next: &mut Vec<Self>) {
+        match self.claim {
+            Some(holder) if holder == self.acting => {}
+            None => {
+                let mut world = self.clone();
+                (world.claim, world.owner) = (Some(self.acting), Some(self.acting));
+                next.push(world);
+            }
+            Some(_) => next.push(Self { proxy: Proxy::Recovering, ..self.clone() }),
+        }
+    }
+
     fn proxy_actions(&self, bounds: Bounds, next: &mut Vec<Self>) {
+        if bounds.copies > 0 && self.proxy.is_up() {
+            self.keep_claim(next);
+        }
         match self.proxy {
             Proxy::Down => next.push(Self { proxy: Proxy::Recovering, ..self.clone() }),
             Proxy::Paused(_) => next.push(Self { proxy: Proxy::Recovering, ..self.clone() }),
-            Proxy::Recovering => {
-                let step = self.recover(&self.view(), next);
-                let restored = self.sqlite_restores < bounds.restores
-                    || self.postgres_restores < bounds.restores;
-                assert!(
-                    restored || !matches!(step, Step::Pause(_)),
-                    "without a restore, a reachable PostgreSQL always settles it: {self:?}"
-                );
-                self.recover(&PostgresView::Unreachable, next);
-            }
+            Proxy::Recovering => self.recovering(bounds, next),
             Proxy::ServeSqlite(attach) => self.serve_sqlite(attach, bounds, next),
             Proxy::ServePostgres(way_back) => self.serve_postgres(way_back, bounds, next),
             Proxy::Promoting => self.promoting(next),
@@ -288,7 +420,7 @@ impl World {
             next.push(world);
         } else if point(&self.postgres.applied) == at {
             let mut world = self.clone();
-            world.network.insert(Message::Decide(epoch, at));
+            world.network.insert(Message::Decide(self.acting, epoch, at));
             world.proxy = Proxy::Recovering;
             next.push(world);
         }
@@ -376,14 +508,36 @@ impl World {
             world.deliver(*message);
             next.push(world);
         }
-        if self.crashes > 0 && self.proxy != Proxy::Down {
-            next.push(Self { proxy: Proxy::Down, crashes: self.crashes - 1, ..self.clone() });
-        }
+        self.second_proxy(next);
         if self.sqlite_restores > 0 {
             self.sqlite_backups(next);
         }
         if self.postgres_restores > 0 {
             self.postgres_backups(next);
+        }
+    }
+
+    /// Crashes of whoever acts, copies of the file, and connections that are lost.
+    fn crashes(&self, next: &mut Vec<Self>) {
+        if self.crashes > 0 && self.proxy != Proxy::Down {
+            let mut world = Self { proxy: Proxy::Down, crashes: self.crashes - 1, ..self.clone() };
+            world.loses_claim();
+            next.push(world);
+        }
+    }
+
+    fn second_proxy(&self, next: &mut Vec<Self>) {
+        if self.copies > 0 {
+            // With Crossfade's own state file, or without it.
+            for witness in [self.witness, Witness::default()] {
+                let sqlite = self.sqlite.clone();
+                let copy = Installation { sqlite, proxy: Proxy::Down, witness };
+                let other = Some(Box::new(copy));
+                next.push(Self { other, copies: self.copies - 1, ..self.clone() });
+            }
+        }
+        if self.losses > 0 && self.claim.is_some() {
+            next.push(Self { claim: None, losses: self.losses - 1, ..self.clone() });
         }
     }
 
@@ -439,6 +593,9 @@ impl World {
     }
 
     fn check(&self) {
+        if let Some(other) = &self.other {
+            assert!(!(self.proxy.serves() && other.proxy.serves()), "two serve: {self:#?}");
+        }
         let data = match self.proxy {
             Proxy::ServeSqlite(_) => &self.sqlite.data,
             Proxy::ServePostgres(_) => &self.postgres.data,
@@ -482,10 +639,19 @@ fn explore(bounds: Bounds) -> (usize, HashMap<&'static str, usize>) {
             Proxy::Paused(Pause::SqliteRestored) => "sqlite restored",
             Proxy::Paused(Pause::PostgresRestored) => "postgres restored",
             Proxy::Paused(Pause::PostgresUnreachable) => "unreachable",
+            Proxy::Paused(Pause::SecondProxy) => "second proxy",
             _ => "other",
         };
         *kinds.entry(kind).or_default() += 1;
         world.proxy_actions(bounds, &mut next);
+        world.crashes(&mut next);
+        if let Some(swapped) = world.swapped() {
+            swapped.check();
+            let mut there = Vec::new();
+            swapped.proxy_actions(bounds, &mut there);
+            swapped.crashes(&mut there);
+            next.extend(there.iter().filter_map(World::swapped));
+        }
         world.surroundings(&mut next);
         for candidate in next.drain(..) {
             if !seen.contains(&candidate) {
@@ -499,7 +665,8 @@ fn explore(bounds: Bounds) -> (usize, HashMap<&'static str, usize>) {
 
 #[test]
 fn crashes_and_late_messages() {
-    let (worlds, kinds) = explore(Bounds { writes: 3, crashes: 2, switches: 3, restores: 0 });
+    let (worlds, kinds) =
+        explore(Bounds { writes: 3, crashes: 2, switches: 3, restores: 0, copies: 0, losses: 0 });
     println!("{worlds} worlds, {kinds:?}");
     for kind in ["promoted", "returned", "unreachable"] {
         assert!(kinds.contains_key(kind), "the model never reaches: {kind}");
@@ -508,9 +675,20 @@ fn crashes_and_late_messages() {
 
 #[test]
 fn either_side_restored() {
-    let (worlds, kinds) = explore(Bounds { writes: 2, crashes: 1, switches: 2, restores: 1 });
+    let (worlds, kinds) =
+        explore(Bounds { writes: 2, crashes: 1, switches: 2, restores: 1, copies: 0, losses: 0 });
     println!("{worlds} worlds, {kinds:?}");
     for kind in ["copy anew", "sqlite restored", "postgres restored", "failover"] {
+        assert!(kinds.contains_key(kind), "the model never reaches: {kind}");
+    }
+}
+
+#[test]
+fn a_second_proxy_on_a_copy() {
+    let bounds = Bounds { writes: 1, crashes: 1, switches: 2, restores: 0, copies: 1, losses: 1 };
+    let (worlds, kinds) = explore(bounds);
+    println!("{worlds} worlds, {kinds:?}");
+    for kind in ["promoted", "returned", "second proxy", "sqlite restored", "copy anew"] {
         assert!(kinds.contains_key(kind), "the model never reaches: {kind}");
     }
 }

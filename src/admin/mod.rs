@@ -113,10 +113,13 @@ pub async fn serve(io: Connection, startup: Startup, console: Arc<Console>) {
     let (cancel, terminate) = (Arc::clone(&cancelled), terminated.clone());
     let key = console.registry.register(
         startup.protocol,
-        Arc::new(move |signal| match signal {
-            // Only who waits now is meant: nothing is kept for later.
-            Signal::Cancel => cancel.notify_waiters(),
-            Signal::Terminate => terminate.cancel(),
+        Arc::new(move |signal| {
+            match signal {
+                // Only who waits now is meant: nothing is kept for later.
+                Signal::Cancel => cancel.notify_waiters(),
+                Signal::Terminate => terminate.cancel(),
+            }
+            None
         }),
     );
     let mut session = Session {

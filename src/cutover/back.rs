@@ -392,7 +392,7 @@ impl Switch {
         if let Some(handle) = self.way_back.handle.lock().await.take() {
             handle.stop().await;
         }
-        self.leave_look().await;
+        self.claim.leave().await;
         let control = observe::connect(&self.connector).await?;
         WayBack::drop_slot(&control).await?;
         report("take down slot and publication", String::new());

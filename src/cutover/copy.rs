@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::facts;
 use super::observe;
 use super::phase::Phase;
+use super::state::PostgresView;
 use super::switch::{Switch, failed};
+use crate::backend::postgres::control::Lock;
 use crate::backfill::{self, Context, Summary, Tell};
 use crate::error::Result;
 
+const SECOND: &str = "another proxy serves this pair of back ends";
 /// How long catching up is waited for before the task ends and leaves the rest to the mirror.
 const CATCH_UP_MAX: Duration = Duration::from_secs(600);
 /// How long the applier's connection may take to end.
@@ -24,14 +27,30 @@ impl Switch {
     /// running it again goes on.
     pub async fn copy(&self, tables: &[String], tell: &Tell) -> Result<Summary> {
         let _turn = self.turn.lock().await;
+        let copied = self.copy_in_turn(tables, tell).await;
+        if copied.is_err() && self.facts().await?.1 == Phase::Direct {
+            // Nothing has begun: the pair may be another one's.
+            self.claim.leave().await;
+        }
+        copied
+    }
+
+    async fn copy_in_turn(&self, tables: &[String], tell: &Tell) -> Result<Summary> {
         let (_, phase) = self.facts().await?;
         if !matches!(phase, Phase::Direct | Phase::Copying | Phase::CatchingUp | Phase::Mirroring) {
             return Err(failed("PostgreSQL is primary: there is nothing to copy to it"));
         }
         self.mirror.stop().await;
         let control = observe::connect(&self.connector).await?;
-        if !control.lock(LOCK_MAX).await? {
-            return Err(failed("another proxy serves this pair of back ends"));
+        match self.view().await? {
+            PostgresView::Reachable(_) => {}
+            PostgresView::Locked => return Err(failed(SECOND)),
+            PostgresView::Absent | PostgresView::Unreachable => {
+                return Err(failed("PostgreSQL does not answer"));
+            }
+        }
+        if !control.lock(Lock::Shadow, LOCK_MAX).await? {
+            return Err(failed(SECOND));
         }
         let epoch = self.epoch();
         let context = Context {
@@ -40,7 +59,6 @@ impl Switch {
             epoch,
             divergences: Some(self.store.clone()),
         };
-        control.ensure_schema().await?;
         observe::close_old_reigns(&control, &self.journal, epoch).await?;
         self.set_phase(Phase::Copying).await?;
         let summary = backfill::run(&context, tables, tell).await?;

@@ -6,6 +6,7 @@
 //! [`recovery::next_step`].
 
 mod back;
+mod claim;
 pub mod clients;
 mod copy;
 pub mod facts;

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use super::claim::Claim;
 use super::state::{Epoch, Point, PostgresState, PostgresView, Record, System};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::connect::Connector;
-use crate::backend::postgres::control::{Control, Holder, Stored, application_name};
+use crate::backend::postgres::control::{
+    Control, Holder, Lock, Stored, application_name, held_by_us,
+};
 use crate::backend::postgres::handover::literal;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
@@ -26,17 +29,21 @@ pub(super) async fn connect(connector: &Connector) -> Result<Control> {
     })
 }
 
-/// What recovery has to know about PostgreSQL.
+/// What recovery has to know about PostgreSQL, once the claim on the pair is held.
 ///
 /// # Errors
 /// Only the journal's own: an unreachable PostgreSQL is a view.
-pub(super) async fn view(connector: &Connector, journal: &Journal) -> Result<PostgresView> {
+pub(super) async fn view(claim: &Claim, journal: &Journal) -> Result<PostgresView> {
     let followed = WayBack::stored(journal.sqlite()).await?;
-    let looked = within(async {
-        let control = connect(connector).await?;
-        control.ensure_schema().await?;
-        control.stored().await
-    });
+    let looked = async {
+        match claim.look(false).await? {
+            None => {
+                claim.make_schema().await?;
+                claim.look(false).await
+            }
+            stored => Ok(stored),
+        }
+    };
     let stored = match looked.await {
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok(PostgresView::Unreachable),
@@ -59,7 +66,7 @@ pub(super) async fn seen(
 ) -> Result<PostgresView> {
     match &stored.holder {
         Holder::Another(name) => {
-            tracing::debug!(name, "another proxy holds the lock");
+            tracing::debug!(name, "another proxy has the pair");
             Ok(PostgresView::Locked)
         }
         Holder::Nobody | Holder::Us => {
@@ -120,7 +127,8 @@ fn number(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// The decision: position and hash are the final ones, and this epoch has no record yet.
+/// The decision: position and hash are the final ones, the claim is held, and this epoch has no
+/// record yet.
 /// The place in the write-ahead log from which the way back begins: after everything the
 /// mirror wrote, before everything a client writes there.
 ///
@@ -129,19 +137,20 @@ fn number(n: u64) -> i64 {
 pub(super) async fn decide(control: &Control, epoch: Epoch, at: Point, open: &str) -> Result<Lsn> {
     let client = control.client();
     control.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
+    let here = format!(
+        "UPDATE crossfade.state SET fenced = false, updated_at = now() \
+         WHERE position = $1 AND hash = $2 AND {}",
+        held_by_us(Lock::Pair)
+    );
     let outcome = async {
         let held = client
-            .execute(
-                "UPDATE crossfade.state SET fenced = false, updated_at = now() \
-                 WHERE position = $1 AND hash = $2",
-                &[&number(at.position), &at.hash.as_slice()],
-            )
+            .execute(&here, &[&number(at.position), &at.hash.as_slice()])
             .await
             .map_err(|e| control.error(&e))?;
         if held != 1 {
             return Err(Error::shadow(
                 state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "PostgreSQL does not stand at the final position",
+                "PostgreSQL does not stand at the final position, or another proxy has the pair",
             ));
         }
         let place = insert(control, epoch, at).await?;

@@ -12,6 +12,7 @@ use metrics::{counter, gauge, histogram};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::claim::Claim;
 use super::clients::{Clients, Waited};
 use super::gate::{Gate, GateState, Route};
 use super::phase::Phase;
@@ -20,7 +21,6 @@ use super::reign::Watch;
 use super::state::{PostgresView, Record, SqliteRole, SqliteState, System, Witness};
 use super::{facts, observe};
 use crate::backend::postgres::connect::Connector;
-use crate::backend::postgres::control::{Control, Holder};
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::sqlite::Sqlite;
 use crate::backend::sqlite::sequences::Sequences;
@@ -33,18 +33,15 @@ use crate::mirror::Mirror;
 use crate::mirror::way_back::WayBack;
 use crate::telemetry::names;
 
+const SECOND: &str = "another proxy serves this pair of back ends";
 /// Recovery steps in one go; each is idempotent, more than this is a fault.
 const STEPS_MAX: usize = 20;
 /// How often PostgreSQL is looked at while it is primary.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long a proxy that has just ended may still hold its lock.
+/// How long a proxy that has just ended may still hold its locks, or come back for them.
 const PREDECESSOR_MAX: Duration = Duration::from_secs(3);
 /// How soon it is asked for again.
 const PREDECESSOR_LOOK: Duration = Duration::from_millis(50);
-/// How long a second proxy must not have been seen until it counts as gone: longer than its
-/// applier pauses between two connections.
-const SECOND_GONE: Duration = Duration::from_secs(10);
-
 /// Limits of the steps, from `[cutover]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -127,11 +124,9 @@ pub struct Switch {
     pub(super) watch: Arc<Watch>,
     /// Nothing is left to find out: who is primary, and what the other side is.
     settled: AtomicBool,
-    /// For looking at PostgreSQL while it is primary.
-    look: tokio::sync::Mutex<Option<Control>>,
+    /// Of all proxies of this PostgreSQL one serves.
+    pub(super) claim: Claim,
     looked: Mutex<Option<Instant>>,
-    /// When nobody was served because of a second proxy, for the last time.
-    second: Mutex<Option<Instant>>,
 }
 
 /// What a switch is made of.
@@ -166,6 +161,7 @@ impl Switch {
     /// A switch that has not looked at anything yet; the gate should be closed.
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
+            claim: Claim::new(parts.connector.clone(), parts.sqlite.path()),
             sqlite: parts.sqlite,
             journal: parts.journal,
             sequences: parts.sequences,
@@ -184,9 +180,7 @@ impl Switch {
             clients: parts.clients,
             watch: parts.watch,
             settled: AtomicBool::new(false),
-            look: tokio::sync::Mutex::default(),
             looked: Mutex::default(),
-            second: Mutex::default(),
         })
     }
 
@@ -259,6 +253,12 @@ impl Switch {
     /// # Errors
     /// SQLite's own, and the state file's.
     pub async fn look_again(&self) -> Result<()> {
+        if let Some(name) = self.claim.keep().await.filter(|_| !self.is_paused()) {
+            // Even in the middle of a switch: two must not serve.
+            tracing::error!(name, "another proxy has taken this pair of back ends");
+            self.unsettle();
+            self.gate.set(GateState::Paused(SECOND));
+        }
         if self.settled.load(Ordering::Acquire) && !self.is_paused() {
             return self.look_at_primary().await;
         }
@@ -274,9 +274,8 @@ impl Switch {
         self.watch.doubted().await;
     }
 
-    /// While PostgreSQL is primary: whether it still is the one of the switch. The connection
-    /// holds the pair's lock, which the applier holds while SQLite is primary. No answer changes
-    /// nothing: clients meet the same silence.
+    /// While PostgreSQL is primary: whether it still is the one of the switch, and the claim is
+    /// held. No answer changes nothing: clients meet the same silence.
     async fn look_at_primary(&self) -> Result<()> {
         let doubt = self.watch.take_doubt();
         let recently = self.looked.lock().is_some_and(|at| at.elapsed() < LOOK_EVERY);
@@ -291,23 +290,8 @@ impl Switch {
         self.note_followed();
         // A switch that runs looks for itself.
         let Ok(_turn) = self.turn.try_lock() else { return Ok(()) };
-        let mut kept = self.look.lock().await;
         let followed = WayBack::stored(&self.sqlite).await?;
-        let looked = observe::within(async {
-            let control = match kept.take().filter(|c| !c.is_closed() && doubt.is_none()) {
-                Some(control) => control,
-                None => observe::connect(&self.connector).await?,
-            };
-            let stored = control.stored().await?;
-            if stored.as_ref().is_some_and(|s| s.holder == Holder::Nobody) {
-                // When somebody was faster the next look says so.
-                control.lock(Duration::ZERO).await?;
-            }
-            Ok((control, stored))
-        });
-        let Ok((control, stored)) = looked.await else { return Ok(()) };
-        *kept = Some(control);
-        drop(kept);
+        let Ok(stored) = self.claim.look(doubt.is_some()).await else { return Ok(()) };
         let (sqlite, _) = self.facts().await?;
         let step = match &stored {
             Some(stored) => {
@@ -359,26 +343,19 @@ impl Switch {
     }
 
     /// What is seen of PostgreSQL. A lock that is held at first may be that of a proxy that has
-    /// just ended. Once nobody was served because of a second proxy, no answer is no proof that
-    /// it is gone, and neither is a lock that is free for a moment.
+    /// just ended. For a proxy that was turned away, no answer is no proof that the other is gone.
     pub(super) async fn view(&self) -> Result<PostgresView> {
-        let paused = self.second.lock().is_some();
+        let turned_away = self.claim.is_turned_away();
         let until = Instant::now() + PREDECESSOR_MAX;
-        let view = loop {
-            let view = observe::view(&self.connector, &self.journal).await?;
-            if paused || view != PostgresView::Locked || Instant::now() >= until {
-                break view;
+        loop {
+            let view = observe::view(&self.claim, &self.journal).await?;
+            match view {
+                PostgresView::Unreachable if turned_away => return Ok(PostgresView::Locked),
+                PostgresView::Locked if !turned_away && Instant::now() < until => {}
+                view => return Ok(view),
             }
             tokio::time::sleep(PREDECESSOR_LOOK).await;
-        };
-        let mut second = self.second.lock();
-        match &view {
-            PostgresView::Locked => *second = Some(Instant::now()),
-            PostgresView::Unreachable if second.is_some() => *second = Some(Instant::now()),
-            _ if second.is_some_and(|at| at.elapsed() < SECOND_GONE) => {}
-            _ => *second = None,
         }
-        Ok(if second.is_some() { PostgresView::Locked } else { view })
     }
 
     /// Does one step. Some(settled) ends the loop.
@@ -402,9 +379,11 @@ impl Switch {
                 }
                 self.serve(sqlite, phase, Route::Postgres(sqlite.epoch))?;
                 failpoint!("cutover.routed");
+                if phase == Phase::Complete {
+                    // Nothing is left that two could disagree about.
+                    self.claim.leave().await;
+                }
                 if phase == Phase::Promoted {
-                    // The next look is soon, and takes the pair's lock.
-                    *self.looked.lock() = None;
                     self.open_way_back(way_back).await;
                 }
                 Ok(Some(true))
@@ -436,7 +415,7 @@ impl Switch {
                 if pause == Pause::SecondProxy {
                     // It must not take the lock when the other one loses it for a moment.
                     self.mirror.stop().await;
-                    self.leave_look().await;
+                    self.claim.turn_away().await;
                 }
                 Ok(Some(false))
             }
@@ -458,7 +437,6 @@ impl Switch {
             *self.trouble.lock() = None;
         }
         self.serve(sqlite, phase, Route::Sqlite(sqlite.epoch))?;
-        self.leave_look().await;
         if matches!(phase, Phase::Mirroring | Phase::CatchingUp) {
             if attach == Attach::CopyAnew {
                 let why = observe::foreign_history(&self.connector, &self.journal).await;
@@ -472,15 +450,6 @@ impl Switch {
             }
         }
         Ok(attach != Attach::Later || phase == Phase::Direct)
-    }
-
-    /// Looking at PostgreSQL as primary has ended: its connection gives the pair's lock back.
-    pub(super) async fn leave_look(&self) {
-        if let Some(control) = self.look.lock().await.take()
-            && let Err(error) = observe::within(control.unlock()).await
-        {
-            tracing::debug!(%error, "the lock goes with its connection");
-        }
     }
 
     /// Notes what foreign programs have written so far: a restart must not forget it. How many of
@@ -553,7 +522,7 @@ impl Switch {
             Pause::PostgresUnreachable => {
                 "PostgreSQL does not answer, and only it knows which back end is primary"
             }
-            Pause::SecondProxy => "another proxy serves this pair of back ends",
+            Pause::SecondProxy => SECOND,
             Pause::OtherSystem => "the PostgreSQL that answers is not the one of the switch",
             Pause::SqliteRestored => {
                 "the SQLite file is older than the last switch: it was restored from a backup"
@@ -638,9 +607,11 @@ pub(super) fn histories(sqlite: &SqliteState, view: &PostgresView) -> String {
             let fenced = if state.fenced { ", and is fenced" } else { "" };
             format!("PostgreSQL is {} and knows of {record}{fenced}{short}", of(state.system))
         }
-        PostgresView::Locked => "in PostgreSQL's pg_stat_activity the holder of the advisory lock \
+        PostgresView::Locked => {
+            "in PostgreSQL's pg_stat_activity the holder of the advisory locks \
              is named crossfade control"
-            .to_owned(),
+                .to_owned()
+        }
         PostgresView::Absent | PostgresView::Unreachable => "PostgreSQL says nothing".to_owned(),
     };
     format!("the SQLite file {ours}; {theirs}")

@@ -13,7 +13,7 @@ use super::history::{self, Standing};
 use super::noted::Noter;
 use super::{Shared, State};
 use crate::backend::Position;
-use crate::backend::postgres::control::{Control, Stored};
+use crate::backend::postgres::control::{Control, Lock, Stored};
 use crate::backend::postgres::picture;
 use crate::error::{Error, Result, state};
 use crate::journal::{self, Event, Events, Limits, Record};
@@ -96,7 +96,7 @@ impl From<Error> for Ended {
 /// One connection's life.
 async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), Ended> {
     let control = Control::connect(&shared.connector).await?;
-    if !control.lock(Duration::ZERO).await? {
+    if !control.lock(Lock::Shadow, Duration::ZERO).await? {
         return Err(Ended::Locked);
     }
     let stored = control.stored().await?;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use crate::backend::postgres::connect::Canceller;
 use crate::backend::sqlite::Interrupter;
@@ -28,17 +29,16 @@ pub(crate) struct Cancel {
 }
 
 impl Cancel {
-    /// Ends the running statement, if any (57014).
-    pub(crate) fn cancel(&self) {
+    /// Ends the running statement, if any (57014). What is returned ends when PostgreSQL, where
+    /// the statement runs there, has the request.
+    pub(crate) fn cancel(&self) -> Option<JoinHandle<()>> {
         self.raise(CANCEL);
-        if let Some(canceller) = self.relayed.lock().clone() {
-            // The requester waits until PostgreSQL has the request, and no longer.
-            tokio::spawn(async move {
-                if let Err(error) = canceller.cancel().await {
-                    tracing::warn!(%error, "a cancel request did not reach PostgreSQL");
-                }
-            });
-        }
+        let canceller = self.relayed.lock().clone()?;
+        Some(tokio::spawn(async move {
+            if let Err(error) = canceller.cancel().await {
+                tracing::warn!(%error, "a cancel request did not reach PostgreSQL");
+            }
+        }))
     }
 
     /// Ends the session (57P01): at once when it is idle or waits, else with its statement.

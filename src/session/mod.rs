@@ -201,7 +201,10 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         startup.protocol,
         Arc::new(move |signal| match signal {
             Signal::Cancel => door.cancel(),
-            Signal::Terminate => door.terminate(),
+            Signal::Terminate => {
+                door.terminate();
+                None
+            }
         }),
     );
     let pid = key.pid();

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 use subtle::ConstantTimeEq;
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 
@@ -22,8 +23,9 @@ pub enum Signal {
     Terminate,
 }
 
-/// Called when a signal for the session arrives; must not block.
-pub type Handle = Arc<dyn Fn(Signal) + Send + Sync>;
+/// Called when a signal for the session arrives; must not block. What it returns ends when the
+/// signal has reached the back end that runs the statement; None when it has already.
+pub type Handle = Arc<dyn Fn(Signal) -> Option<JoinHandle<()>> + Send + Sync>;
 
 /// All sessions by process number.
 pub struct Registry {
@@ -89,17 +91,21 @@ impl Registry {
         }
     }
 
-    /// Delivers a CancelRequest. Returns whether the key was right, for metrics only.
-    pub fn cancel(&self, pid: i32, secret: &[u8]) -> bool {
+    /// Delivers a CancelRequest. Returns when it has reached the statement, and whether the key
+    /// was right, for metrics only. Who asks is let go after that: a later statement of its own
+    /// must not be hit.
+    pub async fn cancel(&self, pid: i32, secret: &[u8]) -> bool {
         let handle = self
             .entries
             .get(&pid)
             .filter(|e| bool::from(e.secret.as_slice().ct_eq(secret)))
             .map(|e| Arc::clone(&e.handle));
-        handle.is_some_and(|handle| {
-            handle(Signal::Cancel);
-            true
-        })
+        let Some(handle) = handle else { return false };
+        if let Some(delivered) = handle(Signal::Cancel) {
+            // A task of its own: it goes on when the requester leaves.
+            let _ = delivered.await;
+        }
+        true
     }
 
     /// Delivers a signal by number alone (pg_cancel_backend, pg_terminate_backend, the
@@ -137,27 +143,47 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn only_the_right_key_cancels() {
+    #[tokio::test]
+    async fn only_the_right_key_cancels() {
         let registry = Registry::new(Clock::manual(0, 1));
         let hits = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&hits);
         let handle: Handle = Arc::new(move |signal| {
             assert_eq!(signal, Signal::Cancel);
             seen.fetch_add(1, Ordering::SeqCst);
+            None
         });
         let key = registry.register((3, 0), Arc::clone(&handle));
         let newer = registry.register((3, 2), handle);
         assert_eq!((key.secret().len(), newer.secret().len()), (4, 32));
-        assert!(!registry.cancel(key.pid(), b"xxxx"));
-        assert!(!registry.cancel(key.pid(), &key.secret()[..3]));
-        assert!(!registry.cancel(key.pid() + 100, key.secret()));
-        assert!(!registry.cancel(newer.pid(), key.secret()));
-        assert!(registry.cancel(key.pid(), key.secret()));
+        assert!(!registry.cancel(key.pid(), b"xxxx").await);
+        assert!(!registry.cancel(key.pid(), &key.secret()[..3]).await);
+        assert!(!registry.cancel(key.pid() + 100, key.secret()).await);
+        assert!(!registry.cancel(newer.pid(), key.secret()).await);
+        assert!(registry.cancel(key.pid(), key.secret()).await);
         assert_eq!(hits.load(Ordering::SeqCst), 1);
         let (pid, secret) = (key.pid(), key.secret().to_vec());
         drop(key);
-        assert!(!registry.cancel(pid, &secret));
+        assert!(!registry.cancel(pid, &secret).await);
         assert_eq!(registry.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_requester_is_let_go_when_the_signal_has_arrived() {
+        let registry = Registry::new(Clock::manual(0, 1));
+        let arrived = Arc::new(tokio::sync::Notify::new());
+        let arrives = Arc::clone(&arrived);
+        let handle: Handle = Arc::new(move |_| {
+            let arrives = Arc::clone(&arrives);
+            Some(tokio::spawn(async move { arrives.notified().await }))
+        });
+        let key = registry.register((3, 0), handle);
+        let cancel = registry.cancel(key.pid(), key.secret());
+        tokio::pin!(cancel);
+        assert!(futures_util::poll!(cancel.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+        assert!(futures_util::poll!(cancel.as_mut()).is_pending());
+        arrived.notify_one();
+        assert!(cancel.await);
     }
 }

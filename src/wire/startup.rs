@@ -83,7 +83,7 @@ pub(super) async fn negotiate(
         match code {
             CANCEL_REQUEST => {
                 if let (Ok(pid), secret) = (reader.u32(), reader.rest()) {
-                    registry.cancel(pid.cast_signed(), &secret);
+                    registry.cancel(pid.cast_signed(), &secret).await;
                 }
                 return Opened::Done;
             }

@@ -30,14 +30,20 @@ pub struct Pair {
     _folder: Option<tempfile::TempDir>,
 }
 
-/// A database of the collection beside the repository; None where there is none.
+/// A file of the collection of real databases. None only where `SAMPLE_DATABASES` says
+/// `absent`: `scripts/test` does so, and tells it, in a clone that has no collection beside it.
 pub fn sample(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("SAMPLE_DATABASES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/databases"),
         PathBuf::from,
     );
+    if folder.as_os_str() == "absent" {
+        return None;
+    }
     let path = folder.join(name);
-    path.exists().then_some(path)
+    let hint = "SAMPLE_DATABASES names the folder of real databases; `absent` leaves them out";
+    assert!(path.exists(), "{} is not there. {hint}.", path.display());
+    Some(path)
 }
 
 impl Pair {

@@ -92,6 +92,7 @@ async fn session(
         Arc::new(move |_| {
             log.cancelled.store(true, Ordering::SeqCst);
             wake.notify_one();
+            None
         }),
     );
     for (name, value) in [("server_version", "15.0"), ("client_encoding", "UTF8")] {

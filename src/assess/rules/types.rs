@@ -175,7 +175,8 @@ impl One<'_> {
             found.push(self.found(rule, message));
             return;
         }
-        if chosen == wanted && seen.unread.rows == 0 {
+        let mixed = matches!(self.column.codec, Codec::BytesLoose | Codec::TextLoose);
+        if chosen == wanted && seen.unread.rows == 0 && !mixed {
             // Another spelling of the same: a codec reads it.
             return;
         }

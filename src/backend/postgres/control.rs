@@ -14,21 +14,22 @@ use crate::backend::Position;
 use crate::clock::Clock;
 use crate::error::{Error, Result, state};
 
-/// Tables of schema `crossfade`. Every statement is idempotent.
+/// Tables of schema `crossfade`. Every statement is idempotent, and waits for nobody who uses a
+/// table that is there.
 const SCHEMA: &str = "\
 CREATE SCHEMA IF NOT EXISTS crossfade;
 CREATE TABLE IF NOT EXISTS crossfade.state (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   lineage bytea, position bigint NOT NULL DEFAULT 0, hash bytea,
-  fenced boolean NOT NULL DEFAULT false, updated_at timestamptz NOT NULL DEFAULT now()
+  fenced boolean NOT NULL DEFAULT false, owner text,
+  updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 INSERT INTO crossfade.state DEFAULT VALUES ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS crossfade.epochs (
   epoch bigint PRIMARY KEY,
   record text NOT NULL CHECK (record IN ('decided', 'abandoned', 'returned')),
-  position bigint, hash bytea, at timestamptz NOT NULL DEFAULT now()
+  position bigint, hash bytea, place pg_lsn, at timestamptz NOT NULL DEFAULT now()
 );
-ALTER TABLE crossfade.epochs ADD COLUMN IF NOT EXISTS place pg_lsn;
 CREATE TABLE IF NOT EXISTS crossfade.quarantine (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   table_name text NOT NULL, row_key text NOT NULL, column_name text NOT NULL,
@@ -57,8 +58,47 @@ fn set<'a>(how: &str, settings: impl Iterator<Item = (&'a str, &'a str)>) -> Str
     each.collect::<Vec<_>>().join("; ")
 }
 
-/// Key of the advisory lock that one proxy of a pair holds.
-const LOCK: i64 = 0x63_726f_7373_6661;
+/// An advisory lock that one proxy of a pair holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    /// Whoever serves clients, through both reigns.
+    Pair,
+    /// Whoever writes to the shadow.
+    Shadow,
+}
+
+impl Lock {
+    const ALL: [Self; 2] = [Self::Pair, Self::Shadow];
+
+    const fn key(self) -> i64 {
+        match self {
+            Self::Shadow => 0x63_726f_7373_6661,
+            Self::Pair => 0x63_726f_7373_6662,
+        }
+    }
+
+    /// Condition on pg_locks.
+    fn is_granted(self) -> String {
+        let key = self.key();
+        format!(
+            "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             AND l.classid = {} AND l.objid = {}",
+            key >> 32,
+            key & 0xffff_ffff
+        )
+    }
+}
+
+/// SQL: whether a connection of this process holds the lock.
+pub fn held_by_us(lock: Lock) -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
+         WHERE {} AND a.application_name = '{}')",
+        lock.is_granted(),
+        application_name()
+    )
+}
 
 /// Pause before the lock is tried again while a connection of this process still has it.
 const LOCK_AGAIN: Duration = Duration::from_millis(10);
@@ -84,7 +124,7 @@ pub struct Control {
     connector: Connector,
 }
 
-/// Who holds the lock of the pair.
+/// Who holds a lock of the pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// Nobody.
@@ -98,8 +138,10 @@ pub enum Holder {
 /// What PostgreSQL durably knows, and who holds the lock while it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Who holds the lock of this pair.
+    /// Who holds the locks of this pair.
     pub holder: Holder,
+    /// The installation that held the pair last.
+    pub owner: Option<String>,
     /// `system_identifier`.
     pub system: u64,
     /// Timeline.
@@ -178,7 +220,16 @@ impl Control {
         self.client.query(sql, &[]).await.map_err(|e| self.error(&e))
     }
 
-    /// Makes schema `crossfade` where it is absent.
+    /// Whether schema `crossfade` is there.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn has_schema(&self) -> Result<bool> {
+        let there = self.rows("SELECT to_regclass('crossfade.state') IS NOT NULL").await?;
+        Ok(there.first().is_some_and(|row| row.get(0)))
+    }
+
+    /// Makes schema `crossfade` where it, or a part of it, is absent.
     ///
     /// # Errors
     /// 42501 when the role may not create it.
@@ -186,16 +237,17 @@ impl Control {
         self.batch(SCHEMA).await
     }
 
-    /// Takes the lock of this pair for the connection's life; false when somebody has it until
+    /// Takes a lock of this pair for the connection's life; false when somebody has it until
     /// `patience` has passed: a connection of this process may need a moment to end.
     ///
     /// # Errors
     /// What PostgreSQL said.
-    pub async fn lock(&self, patience: Duration) -> Result<bool> {
+    pub async fn lock(&self, lock: Lock, patience: Duration) -> Result<bool> {
         self.batch(LIVENESS).await?;
+        let key = lock.key();
         let until = Instant::now() + patience;
         loop {
-            let tried = self.client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await;
+            let tried = self.client.query_one("SELECT pg_try_advisory_lock($1)", &[&key]).await;
             if tried.map_err(|e| self.error(&e))?.get(0) {
                 return Ok(true);
             }
@@ -206,7 +258,7 @@ impl Control {
         }
     }
 
-    /// Gives the lock back.
+    /// Gives its locks back.
     ///
     /// # Errors
     /// What PostgreSQL said.
@@ -214,15 +266,24 @@ impl Control {
         self.batch("SELECT pg_advisory_unlock_all()").await
     }
 
+    /// Stores which installation holds the pair.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn own(&self, installation: &str) -> Result<()> {
+        let sql = "UPDATE crossfade.state SET owner = $1 WHERE owner IS DISTINCT FROM $1";
+        self.client.execute(sql, &[&installation]).await.map(drop).map_err(|e| self.error(&e))
+    }
+
     /// Reads what PostgreSQL durably knows; None when schema `crossfade` is not there.
     ///
     /// # Errors
     /// What PostgreSQL said; XX001 when a stored value has no meaning.
     pub async fn stored(&self) -> Result<Option<Stored>> {
-        let there = self.rows("SELECT to_regclass('crossfade.state') IS NOT NULL").await?;
-        if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
+        if !self.has_schema().await? {
             return Ok(None);
         }
+        let locked = Lock::ALL.map(|lock| format!("({})", lock.is_granted())).join(" OR ");
         let sql = format!(
             "SELECT s.lineage, s.position, s.hash, s.fenced, \
              (SELECT system_identifier FROM pg_control_system()), \
@@ -230,14 +291,9 @@ impl Control {
              coalesce((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
               ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint, 0), \
              (SELECT array_agg(a.application_name) \
-              FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
-              WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
-              AND l.database = (SELECT oid FROM pg_database \
-                                WHERE datname = current_database()) \
-              AND l.classid = {high} AND l.objid = {low}) \
-             FROM crossfade.state s",
-            high = LOCK >> 32,
-            low = LOCK & 0xffff_ffff,
+              FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {locked}), \
+             s.owner \
+             FROM crossfade.state s"
         );
         let (state, epochs) = tokio::try_join!(
             self.rows(&sql),
@@ -258,6 +314,7 @@ impl Control {
                     Some(another) => Holder::Another(another),
                 },
             },
+            owner: row.get(8),
             // The identifier is a 64-bit pattern shown as a signed number.
             system: row.get::<_, i64>(4) as u64,
             timeline: u32::try_from(row.get::<_, i32>(5)).unwrap_or(0),
