@@ -166,7 +166,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("A10", "CF0301", "a10_descpk", ""),
     ("A10", "CF0301", "a10_nullcomposite", ""),
     ("A11", "CF0307", "a11_worowid", ""),
-    ("A12", "CF0505", "a12_gen", "label"),
+    ("A12", "CF0513", "a12_gen", "label"),
     ("A13", "CF0302", "a13_child", "pid"),
     ("A13", "CF0302", "a13_child", "code"),
     ("A13", "CF0302", "a13_child", "x"),
