@@ -68,9 +68,10 @@ const CLI_HEAD: &str = "# Command line
 Made from the code by `UPDATE_DOCS=1 cargo test --test it docs`; a test keeps it so.
 
 Data goes to stdout, talk to stderr. Verbs other than `run`, `check`, `assess`, `translate`, `demo`,
-`completions`, `init`, `man` and `version` ask the running proxy over its HTTP interface: `--admin-url`, else
-`CROSSFADE_ADMIN_URL`, else `http://127.0.0.1:9433`; the token of an interface that wants one is
-taken from `CROSSFADE_TOKEN`.
+`completions`, `init`, `man` and `version` ask the running proxy over its HTTP interface: `--admin-url`,
+else `CROSSFADE_ADMIN_URL`, else the address in proxy.toml, else `http://127.0.0.1:9433`. The token of
+an interface that wants one is taken from `CROSSFADE_TOKEN`, else from the file that proxy.toml names;
+`https` trusts `CROSSFADE_ADMIN_CA` ([security.md](security.md)).
 
 | exit code | meaning |
 |---|---|

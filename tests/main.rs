@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod access;
 mod assess;
 mod backfill;
 mod board;
@@ -27,6 +28,7 @@ mod exactly_once;
 mod foreign;
 mod fuzz;
 mod harness;
+mod hooks;
 mod hostile;
 mod journal_full;
 mod orm_files;

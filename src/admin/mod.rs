@@ -3,7 +3,7 @@
 //! Owns the SHOW tables and the orders given over a client's connection. Every SHOW is a
 //! table: queries are planned as PostgreSQL's and run on an in-memory SQLite that is filled
 //! at query time. It must never reach the engine except through `control`, nor answer an
-//! order before it has ended. Reading order: [`serve`] → `protocol` (messages) → `statement`
+//! order before it has ended, nor take one from a user who may only look. Reading order: [`serve`] → `protocol` (messages) → `statement`
 //! (what a text is) → `run` (what it does).
 //!
 //! | file | owns |
@@ -54,8 +54,17 @@ pub struct Console {
     pub clock: Clock,
     /// PostgreSQL version that is reported.
     pub version: String,
+    /// Users who may order; None: everybody.
+    pub admins: Option<Vec<String>>,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
+}
+
+impl Console {
+    /// Whether this user may order; who may not may look all the same.
+    fn may_order(&self, user: &str) -> bool {
+        self.admins.as_ref().is_none_or(|admins| admins.iter().any(|a| a == user))
+    }
 }
 
 /// Why a message's handling ended early.

@@ -91,6 +91,7 @@ impl Session {
     }
 
     async fn order(&mut self, order: &Order) -> Step<Answer> {
+        self.may_order(order)?;
         if matches!(self.block, Block::Open { .. }) {
             // Drivers open blocks by themselves: refusing would shut them out.
             let text = format!("{} takes effect at once; ROLLBACK does not undo it", order.tag());
@@ -120,6 +121,17 @@ impl Session {
         };
         let task = task.ok_or_else(|| Error::internal("a task was forgotten before its end"))?;
         Ok(self.concluded(&task, order.tag())?)
+    }
+
+    fn may_order(&self, order: &Order) -> Result<()> {
+        if self.console.may_order(&self.user) {
+            return Ok(());
+        }
+        let what = format!("refused: {}: not an admin user", order.tag());
+        self.console.control.note_once(&format!("console:{}", self.user), what);
+        let message = format!("permission denied: user \"{}\" may look, not order", self.user);
+        let error = Error::client(state::INSUFFICIENT_PRIVILEGE, message);
+        Err(error.hint("auth.admin_users names those who may."))
     }
 
     fn concluded(&mut self, task: &Task, tag: String) -> Result<Answer> {

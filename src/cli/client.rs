@@ -1,25 +1,101 @@
 //! The HTTP client of the verbs.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_rustls::rustls::crypto::ring;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use super::exit;
+use super::{RunArgs, exit};
+use crate::config::Address;
 
 /// A failed call: exit code, message, hint.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub(super) code: u8,
-    pub(super) message: String,
+    pub(crate) message: String,
     pub(super) hint: Option<String>,
     /// The body of an error answer.
     pub(super) body: Option<Value>,
 }
 
-pub(super) type Result<T> = std::result::Result<T, Failure>;
+pub(crate) type Result<T> = std::result::Result<T, Failure>;
+
+/// The proxy that the configuration names.
+struct Local {
+    url: String,
+    token: Option<String>,
+    certificate: Option<PathBuf>,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self { url: "http://127.0.0.1:9433".to_owned(), token: None, certificate: None }
+    }
+}
+
+impl Local {
+    /// From proxy.toml or the environment; the default where they say nothing, or are not valid.
+    fn find() -> Self {
+        let flags = RunArgs {
+            config: std::env::var_os("CROSSFADE_CONFIG").map(PathBuf::from),
+            ..RunArgs::default()
+        };
+        let Ok(config) = super::load(&flags) else { return Self::default() };
+        let Address::Tcp { host, port } = &config.http.addr.value else { return Self::default() };
+        if *port == 0 {
+            return Self::default();
+        }
+        let here = matches!(host.as_str(), "0.0.0.0" | "::");
+        let host = if here { "127.0.0.1" } else { host };
+        let certificate = config.listen.tls_cert.value.clone();
+        // Plain text is answered on loopback only.
+        let plain = certificate.is_none() || here || config.http.addr.is_local();
+        let scheme = if plain { "http" } else { "https" };
+        let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let token = config.http.token_file.as_deref();
+        let token = token.and_then(|path| std::fs::read_to_string(path).ok());
+        Self {
+            url: format!("{scheme}://{shown}:{port}"),
+            token: token.map(|t| t.trim().to_owned()),
+            certificate,
+        }
+    }
+}
+
+/// Where systems keep the certificates they trust.
+const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Trust in `CROSSFADE_ADMIN_CA`, else in the proxy's own certificate, else in the system's.
+pub(crate) fn tls(own: Option<&Path>) -> Result<TlsConfig> {
+    let named = std::env::var_os("CROSSFADE_ADMIN_CA").map(PathBuf::from);
+    let path = named.or_else(|| own.map(Path::to_owned)).unwrap_or_else(|| TRUSTED.into());
+    let failed = |why: String| Failure {
+        code: exit::USAGE,
+        message: format!("cannot read certificates from {}: {why}", path.display()),
+        hint: Some("Name the proxy's certificate in CROSSFADE_ADMIN_CA.".to_owned()),
+        body: None,
+    };
+    let pem = std::fs::read(&path).map_err(|e| failed(e.to_string()))?;
+    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(failed("it holds none".to_owned()));
+    }
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&certificates))
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build())
+}
 
 /// The running proxy.
 pub(super) struct Client {
@@ -29,15 +105,18 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The proxy at `url`, or at the default address.
-    pub(super) fn new(url: Option<&str>) -> Self {
-        let base = url.unwrap_or("http://127.0.0.1:9433").trim_end_matches('/').to_owned();
-        let agent = ureq::Agent::config_builder()
+    /// The proxy at `url`, or the one that the configuration of this folder names.
+    pub(super) fn new(url: Option<&str>) -> Result<Self> {
+        let local = if url.is_none() { Local::find() } else { Local::default() };
+        let base = url.unwrap_or(&local.url).trim_end_matches('/').to_owned();
+        let mut config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(60)))
-            .http_status_as_error(false)
-            .build()
-            .into();
-        Self { base, token: std::env::var("CROSSFADE_TOKEN").ok(), agent }
+            .http_status_as_error(false);
+        if base.starts_with("https://") {
+            config = config.tls_config(tls(local.certificate.as_deref())?);
+        }
+        let token = std::env::var("CROSSFADE_TOKEN").ok().or(local.token);
+        Ok(Self { base, token, agent: config.build().into() })
     }
 
     /// The host of its address, without brackets.

@@ -40,7 +40,7 @@ fn all_groups(client: &Client) -> Result<Vec<Value>> {
 
 /// Runs the verb.
 pub(super) fn divergences(args: &DivergenceArgs) -> Result<u8> {
-    let client = client(&args.admin);
+    let client = client(&args.admin)?;
     let json = args.admin.json;
     match args.action.clone().unwrap_or(DivergenceAction::List) {
         DivergenceAction::List => list(&client, json),

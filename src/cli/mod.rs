@@ -4,7 +4,7 @@
 //! over HTTP and never touch a back end. stdout is data, stderr is talk. Start at [`Cli`].
 
 mod assess;
-mod client;
+pub(crate) mod client;
 mod divergences;
 mod init;
 mod interrupt;

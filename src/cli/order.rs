@@ -51,7 +51,7 @@ pub(super) fn order(verb: &str, args: &OrderArgs) -> Result<u8> {
         return Err(usage(format!("{verb} has no rehearsal"), hint));
     }
     confirm(verb, args)?;
-    let client = client(&args.admin);
+    let client = client(&args.admin)?;
     let options = Options {
         dry_run: args.dry_run,
         overrides: args.overrides.clone(),

@@ -81,7 +81,7 @@ fn place(client: &Client) -> Result<Place> {
 
 /// Runs `env`.
 pub(super) fn env(args: &EnvArgs) -> Result<u8> {
-    let place = place(&client(&args.admin))?;
+    let place = place(&client(&args.admin)?)?;
     let variables = [
         ("DATABASE_URL", place.url(&args.user, &args.database)),
         ("PGHOST", place.host.clone()),
@@ -103,7 +103,7 @@ pub(super) fn env(args: &EnvArgs) -> Result<u8> {
 
 /// Runs `shell`: becomes psql or sqlite3.
 pub(super) fn shell(args: &ShellArgs) -> Result<u8> {
-    let proxy = Client::new(args.admin_url.as_deref());
+    let proxy = Client::new(args.admin_url.as_deref())?;
     let mut command = match (args.sqlite, args.postgres) {
         (true, _) => sqlite(&proxy)?,
         (_, true) => postgres(&proxy, args.user.as_deref())?,

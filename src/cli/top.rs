@@ -85,7 +85,7 @@ pub(super) fn top(args: &TopArgs) -> Result<u8> {
             body: None,
         });
     }
-    let client = Client::new(args.admin_url.as_deref());
+    let client = Client::new(args.admin_url.as_deref())?;
     // A proxy that is not there is told before the screen changes.
     let _: Value = client.get("/api/v1/version")?;
     let (send, receive) = channel();

@@ -110,12 +110,12 @@ fn report(failure: &Failure, json: bool) -> u8 {
 }
 
 /// The proxy these flags name.
-pub(super) fn client(admin: &AdminArgs) -> Client {
+pub(super) fn client(admin: &AdminArgs) -> Result<Client> {
     Client::new(admin.admin_url.as_deref())
 }
 
 fn status(args: &StatusArgs) -> Result<u8> {
-    let client = client(&args.admin);
+    let client = client(&args.admin)?;
     if args.watch {
         interrupt::say(String::new());
     }
@@ -161,7 +161,7 @@ fn gates(admin: &AdminArgs) -> Result<u8> {
     struct Gates {
         gates: Vec<Gate>,
     }
-    let value: Value = client(admin).get("/api/v1/gates")?;
+    let value: Value = client(admin)?.get("/api/v1/gates")?;
     let list = Gates::deserialize(&value).map(|g| g.gates).unwrap_or_default();
     if admin.json {
         out::json(&value);

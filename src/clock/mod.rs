@@ -5,6 +5,7 @@
 //! schema, sql, config): those are given values. Start at [`Clock`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -157,6 +158,31 @@ impl Clock {
     }
 }
 
+/// A count that begins anew with each minute.
+#[derive(Debug)]
+pub struct PerMinute {
+    clock: Clock,
+    minute: AtomicI64,
+    count: AtomicU64,
+}
+
+impl PerMinute {
+    /// Nothing counted yet.
+    pub fn new(clock: &Clock) -> Self {
+        let (minute, count) = (AtomicI64::new(0), AtomicU64::new(0));
+        Self { clock: clock.clone(), minute, count }
+    }
+
+    /// Counts one; how many there were in this minute.
+    pub fn count(&self) -> u64 {
+        let minute = self.clock.unix_micros() / 60_000_000;
+        if self.minute.swap(minute, Ordering::Relaxed) != minute {
+            self.count.store(0, Ordering::Relaxed);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,5 +212,14 @@ mod tests {
         assert_eq!(a.random_u64(), b.random_u64());
         let unit = a.random_unit();
         assert!((0.0..1.0).contains(&unit));
+    }
+
+    #[test]
+    fn a_count_begins_anew_with_each_minute() {
+        let clock = Clock::manual(0, 1);
+        let count = PerMinute::new(&clock);
+        assert_eq!((count.count(), count.count()), (1, 2));
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(count.count(), 1);
     }
 }

@@ -98,6 +98,26 @@ on PostgreSQL it is NULL and kept in `crossfade.quarantine`. An override takes e
 starts, as long as no PostgreSQL holds a copy. `crossfade assess` says which overrides there are to
 write.
 
+## Hooks
+
+A hook is called twice a second at most for what is new since the last look, one at a time, 64 wait
+at most; more are dropped, which the events tell. A command that takes longer than `timeout_ms` is
+killed with all it started. Nothing of the proxy waits for a hook. A command finds `PATH`, `HOME`,
+`LANG`, `TZ` and the variables below, and no other of the proxy's; its output goes nowhere. A request
+has the same as JSON, names in small letters without `CROSSFADE_`. What fails is in the events.
+
+| variable | `on_divergence` | `on_phase` |
+|---|---|---|
+| `CROSSFADE_EVENT` | `divergence` | `phase` |
+| `CROSSFADE_AT` | time | time |
+| `CROSSFADE_PHASE` | phase | the new phase |
+| `CROSSFADE_PHASE_BEFORE` | | the phase before |
+| `CROSSFADE_DIVERGENCE` | `d7` | |
+| `CROSSFADE_CLASS`, `CROSSFADE_SEVERITY` | of the group | |
+| `CROSSFADE_TABLE` | table, when one is known | |
+| `CROSSFADE_STATEMENT` | shape of the statement, without its values | |
+| `CROSSFADE_ADMIN_URL` | of this proxy, for `crossfade status` | the same |
+
 ## The users file
 
 ```toml

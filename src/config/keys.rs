@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::postgres::PostgresUrl;
 use super::value::{
     Address, Addresses, AuthMethod, Bytes, CompareReads, Durability, KeepValues, LogFormat,
-    MirrorMode, PoolMode, Positive, Ratio, TempStore, Value, Version, WhenFull,
+    MirrorMode, Names, PoolMode, Positive, Ratio, TempStore, Value, Version, Webhook, WhenFull,
 };
 use super::{Entry, Layers, Setting};
 
@@ -105,6 +105,9 @@ sections! {
         method: AuthMethod = "scram-sha-256",
         /// TOML file with a table [users]: name = SCRAM verifier, MD5 hash, or password.
         users_file: Option<PathBuf> = "",
+        /// Users who may order on the console; all others may look. Unset: everybody under
+        /// trust, otherwise nobody.
+        admin_users: Names = "",
     }
     /// The SQLite side.
     sqlite: Sqlite {
@@ -214,10 +217,23 @@ sections! {
     }
     /// Dashboard, API, metrics and probes.
     http: Http {
-        /// Address; off loopback only with a token.
+        /// Address; off loopback only with a token, and only TLS when listen.tls_cert is set.
         addr: Address = "127.0.0.1:9433",
         /// File with the token that requests must carry.
         token_file: Option<PathBuf> = "",
+        /// File with a second token, for those who may look and not order.
+        read_token_file: Option<PathBuf> = "",
+    }
+    /// What is called when a group of divergences is new, and when the phase has changed.
+    hooks: Hooks {
+        /// Command for /bin/sh on a new group of divergences.
+        on_divergence: Option<String> = "",
+        /// Command for /bin/sh on a change of the phase.
+        on_phase: Option<String> = "",
+        /// Where both are sent to as JSON, by POST.
+        url: Option<Webhook> = "",
+        /// How long a command or a request may take, in milliseconds.
+        timeout_ms: Positive = "10000",
     }
     /// The log, on standard error.
     log: Log {

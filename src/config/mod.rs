@@ -18,14 +18,15 @@ use std::path::{Path, PathBuf};
 
 pub use document::document;
 pub use keys::{
-    Auth, Compare, Cutover, Divergence, Http, KEYS, Key, Listen, Log, Mirror, Postgres, SECTIONS,
-    Sqlite,
+    Auth, Compare, Cutover, Divergence, Hooks, Http, KEYS, Key, Listen, Log, Mirror, Postgres,
+    SECTIONS, Sqlite,
 };
 pub use postgres::{Endpoint, Host, PostgresUrl, Secret};
 pub use tables::{Override, Table};
 pub use value::{
     Address, Addresses, AuthMethod, Bytes, CompareReads, Durability, KeepValues, LogFormat,
-    MirrorMode, PoolMode, Positive, Ratio, SslMode, TempStore, Value, Version, WhenFull,
+    MirrorMode, Names, PoolMode, Positive, Ratio, SslMode, TempStore, Value, Version, Webhook,
+    WhenFull,
 };
 
 use crate::error::{Culprit, Error, Result, state};
@@ -156,6 +157,8 @@ pub struct Config {
     pub cutover: Cutover,
     /// `[http]`
     pub http: Http,
+    /// `[hooks]`
+    pub hooks: Hooks,
     /// `[log]`
     pub log: Log,
     /// `[tables.NAME]`
@@ -232,6 +235,7 @@ impl Config {
             accept: std::mem::take(&mut layers.file.accept),
             cutover: Cutover::build(&mut layers),
             http: Http::build(&mut layers),
+            hooks: Hooks::build(&mut layers),
             log: Log::build(&mut layers),
             tables: std::mem::take(&mut layers.file.tables),
             endpoint: None,
@@ -333,6 +337,12 @@ impl Config {
                 self.http.addr.value
             ));
         }
+        if self.http.read_token_file.is_some() && self.http.token_file.is_none() {
+            problems.push(
+                "http.read_token_file needs http.token_file: without it anybody may order"
+                    .to_owned(),
+            );
+        }
         if self.listen.database.as_deref() == Some("crossfade") {
             problems.push("listen.database cannot be crossfade: that is the console".to_owned());
         }
@@ -423,6 +433,7 @@ impl Config {
         self.divergence.entries(&mut out);
         self.cutover.entries(&mut out);
         self.http.entries(&mut out);
+        self.hooks.entries(&mut out);
         self.log.entries(&mut out);
         out
     }

@@ -224,3 +224,13 @@ fn the_documentation_is_that_of_the_code() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text == document(), "run UPDATE_DOCS=1 cargo test --lib config");
 }
+
+#[test]
+fn a_webhooks_path_is_not_shown() {
+    let file = "[hooks]\nurl = \"https://me:pass@hooks.example/services/t0ken?key=abc\"\n";
+    let config = load(file, &[], &[]).unwrap();
+    let entries = config.entries();
+    let entry = entries.iter().find(|e| (e.section, e.name) == ("hooks", "url")).unwrap();
+    assert_eq!(entry.value, "https://hooks.example/…");
+    assert!(problem("[hooks]\nurl = \"ftp://host/t0ken\"\n", &[]).contains("https://"));
+}

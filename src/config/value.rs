@@ -340,6 +340,60 @@ impl Value for Addresses {
     }
 }
 
+/// Names between commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl Value for Names {
+    const KIND: &'static str = "a name, or a list of them";
+    const LIST: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let names = text.split(',').map(str::trim).filter(|n| !n.is_empty());
+        Ok(Self(names.map(str::to_owned).collect()))
+    }
+
+    fn show(&self) -> String {
+        self.0.join(",")
+    }
+}
+
+/// An address that something is sent to. Its path may be a secret, and is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Webhook(String);
+
+impl Webhook {
+    /// The whole address.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.show())
+    }
+}
+
+impl Value for Webhook {
+    const KIND: &'static str = "https://host/path";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        match rest {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(Self(text.to_owned())),
+            _ => Err("expected an address that starts with https:// or http://".to_owned()),
+        }
+    }
+
+    fn show(&self) -> String {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+        let host = authority.rsplit('@').next().unwrap_or("");
+        format!("{scheme}://{host}/…")
+    }
+}
+
 /// Defines an enum whose variants are words in the configuration.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident {

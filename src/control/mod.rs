@@ -39,6 +39,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Engine: Send + Sync + 'static {
     /// The one-page answer to "how does it stand?".
     fn status(&self) -> BoxFuture<'_, Status>;
+    /// The phase's word, now.
+    fn phase(&self) -> &'static str;
     /// Every gate with its number, limit and reason.
     fn gates(&self) -> BoxFuture<'_, Vec<Gate>>;
     /// Divergence groups, oldest first.
@@ -169,8 +171,20 @@ impl Control {
 
     /// Accepts a divergence, in somebody's name.
     pub fn accept(&self, id: &str, accept: Accept, who: &str) -> bool {
-        self.note(who, format!("accept {id}: {}", accept.reason));
-        self.engine.accept(id, accept)
+        let what = format!("accept {id}: {}", accept.reason);
+        let accepted = self.engine.accept(id, accept);
+        let end = if accepted { "done" } else { "refused, no divergence of that id" };
+        self.note(who, format!("{what}: {end}"));
+        accepted
+    }
+
+    /// Writes the audit log, unless the newest entry says just that: a flood of refusals must
+    /// not push out what was done.
+    pub fn note_once(&self, who: &str, what: String) {
+        let newest = self.events.lock().back().is_some_and(|e| e.who == who && e.what == what);
+        if !newest {
+            self.note(who, what);
+        }
     }
 
     /// Writes the audit log.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -161,6 +162,13 @@ pub(super) struct StateFile {
     torn: bool,
 }
 
+/// Evidence holds values of rows: a file that is made is for its owner only.
+fn ours() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.append(true).mode(0o600);
+    options
+}
+
 impl StateFile {
     /// Reads every line (a torn last line is dropped: its writer died before it counted), then
     /// opens for appending.
@@ -174,7 +182,7 @@ impl StateFile {
             Err(error) => return Err(io_error(error)),
         };
         let lines = lines(path, &text)?;
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(io_error)?;
+        let file = ours().create(true).open(path).map_err(io_error)?;
         let torn = text.last().is_some_and(|byte| *byte != b'\n');
         Ok((Self { path: path.to_owned(), file, len: text.len() as u64, torn }, lines))
     }
@@ -209,7 +217,7 @@ impl StateFile {
         let fresh = self.path.with_extension("jsonl.new");
         // Of an earlier attempt.
         let _ = fs::remove_file(&fresh);
-        let mut file = OpenOptions::new().create_new(true).append(true).open(&fresh)?;
+        let mut file = ours().create_new(true).open(&fresh)?;
         let mut text = Vec::new();
         for line in lines {
             serde_json::to_writer(&mut text, line).map_err(io::Error::other)?;
@@ -293,6 +301,8 @@ mod tests {
         let (mut file, lines) = StateFile::open(&path).unwrap();
         assert_eq!(lines, [witness(1), witness(3)]);
         file.rewrite(&lines).unwrap();
+        let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap());
+        assert_eq!(mode & 0o777, 0o600, "evidence is for the owner of the file");
         file.append(&witness(4), true).unwrap();
         let lines = StateFile::open(&path).unwrap().1;
         assert_eq!(lines, [witness(1), witness(3), witness(4)]);

@@ -227,6 +227,17 @@ impl Store {
         self.inner.lock().groups.values().cloned().collect()
     }
 
+    /// Groups whose number is larger than this one, oldest first.
+    pub fn groups_after(&self, number: u64) -> Vec<(u64, Group)> {
+        let inner = self.inner.lock();
+        inner.groups.range(number.saturating_add(1)..).map(|(n, g)| (*n, g.clone())).collect()
+    }
+
+    /// The largest number of a group; 0 without one.
+    pub fn last_number(&self) -> u64 {
+        self.inner.lock().groups.last_key_value().map_or(0, |(n, _)| *n)
+    }
+
     /// The groups of a class.
     pub fn of_class(&self, class: &str) -> Vec<Group> {
         self.reopen_expired();

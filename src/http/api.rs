@@ -223,8 +223,9 @@ async fn order(
     let Some(command) = Command::from_verb(&verb, options) else { return not_found().await };
     if let Command::Promote(options) = &command
         && !options.dry_run
-        && let Some(refusal) = refused(&app, options).await
+        && let Some((names, refusal)) = refused(&app, options).await
     {
+        app.control.note(&by(&peer), format!("{command}: refused, {names} not met"));
         return refusal;
     }
     let id = app.control.submit(command, &by(&peer));
@@ -232,17 +233,17 @@ async fn order(
 }
 
 /// 409 when a gate refuses already now, with the gates that do.
-async fn refused(app: &App, options: &Options) -> Option<Response> {
+async fn refused(app: &App, options: &Options) -> Option<(String, Response)> {
     let failing = app.control.refusing_gates(options).await;
     if failing.is_empty() {
         return None;
     }
-    let names: Vec<&str> = failing.iter().map(|g| g.name.as_str()).collect();
-    let message = format!("promote refused: {} not met", names.join(", "));
+    let names = failing.iter().map(|g| g.name.as_str()).collect::<Vec<_>>().join(", ");
+    let message = format!("promote refused: {names} not met");
     let hint = "GET /api/v1/gates says why; some gates can be overridden by name.";
     let body =
         json!({"error": {"code": "refused", "message": message, "hint": hint}, "gates": failing});
-    Some((StatusCode::CONFLICT, answer(&body)).into_response())
+    Some((names, (StatusCode::CONFLICT, answer(&body)).into_response()))
 }
 
 pub(super) async fn metrics(State(app): State<App>) -> Response {

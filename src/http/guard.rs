@@ -1,7 +1,6 @@
 //! Who may ask: token, Host and Origin checks.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -28,44 +27,49 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
         return failure(StatusCode::FORBIDDEN, "forbidden", message, None);
     }
     let open = matches!(path, "/livez" | "/readyz" | "/healthz") || super::page::is_file(path);
-    if let Some(token) = &app.token
-        && !open
-        && !carries_token(headers, token)
-    {
-        return refuse(&app, &request);
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    match access(&app, headers) {
+        Access::Order => {}
+        Access::Look if looks => {}
+        _ if open => {}
+        Access::Look => {
+            let what = format!("refused: {path}: the token may look, not order");
+            app.control.note_once(&who(&request), what);
+            let message = "this token may look, not order";
+            return failure(StatusCode::FORBIDDEN, "forbidden", message, None);
+        }
+        Access::None => return refuse(&app, &request),
     }
     next.run(request).await
 }
 
-/// Wrong tokens of the current minute. The right token always passes: nobody can be shut out.
-#[derive(Debug, Default)]
-pub struct Wrong {
-    minute: AtomicU64,
-    count: AtomicU64,
+/// What a request may do.
+enum Access {
+    Order,
+    Look,
+    None,
 }
 
-impl Wrong {
-    /// Counts one; how many there were in this minute.
-    fn count(&self, minute: u64) -> u64 {
-        if self.minute.swap(minute, Ordering::Relaxed) != minute {
-            self.count.store(0, Ordering::Relaxed);
-        }
-        self.count.fetch_add(1, Ordering::Relaxed) + 1
+fn access(app: &App, headers: &HeaderMap) -> Access {
+    let Some(token) = &app.token else { return Access::Order };
+    // Both are compared, whichever fits.
+    let orders = carries_token(headers, token);
+    let looks = app.read_token.as_ref().is_some_and(|token| carries_token(headers, token));
+    match (orders, looks) {
+        (true, _) => Access::Order,
+        (false, true) => Access::Look,
+        (false, false) => Access::None,
     }
 }
 
-fn minute() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_second() / 60).unwrap_or(0)
-}
-
-/// No token, or a wrong one. Guesses are counted, noted once a minute, and not looked at above
+/// No token, or a wrong one. The right one always passes: nobody can be shut out. Guesses are counted, noted once a minute, and not looked at above
 /// a limit.
 fn refuse(app: &App, request: &Request) -> Response {
     let hint = Some("Send the header Authorization: Bearer TOKEN.");
     if text(request.headers(), &header::AUTHORIZATION).is_none() {
         return failure(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed", hint);
     }
-    let count = app.wrong.count(minute());
+    let count = app.wrong.count();
     if count == 1 {
         app.control.note(&who(request), "refused: a wrong token".to_owned());
     }
@@ -140,12 +144,6 @@ mod tests {
             headers.insert(header::HOST, host.parse().unwrap());
             assert_eq!(host_is_local(&headers), local, "{host}");
         }
-    }
-
-    #[test]
-    fn wrong_tokens_are_counted_by_the_minute() {
-        let wrong = Wrong::default();
-        assert_eq!((wrong.count(1), wrong.count(1), wrong.count(2)), (1, 2, 1));
     }
 
     #[test]

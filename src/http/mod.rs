@@ -6,6 +6,7 @@
 mod api;
 mod feed;
 mod guard;
+mod incoming;
 mod page;
 mod readings;
 
@@ -15,13 +16,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::PerMinute;
 use crate::control::Control;
+use crate::wire::Tls;
 pub use feed::Feed;
-pub use guard::Wrong;
+use incoming::Incoming;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -32,12 +36,14 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Needed in `Authorization: Bearer …` when set.
     pub token: Option<Arc<str>>,
+    /// A token with which one may look, and not order.
+    pub read_token: Option<Arc<str>>,
     /// The address is loopback: the Host header must name it too.
     pub loopback: bool,
     /// What the page shows as it happens.
     pub feed: Feed,
     /// Wrong tokens of the last minute.
-    pub wrong: Arc<Wrong>,
+    pub wrong: Arc<PerMinute>,
     /// The end of the proxy ends streams, too.
     pub stop: CancellationToken,
 }
@@ -48,12 +54,17 @@ pub struct App {
 /// Only from the listener itself.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<&Tls>,
     app: App,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     tokio::spawn(feed::sample(app.clone()));
+    let tls = tls.map(|tls| tls.speaking(b"http/1.1"));
+    let incoming = Incoming::new(listener, tls, stop.clone())?;
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await
+    // What axum tells a peer's address by.
+    let incoming = incoming.tap_io(|_| {});
+    axum::serve(incoming, service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 fn router(app: App) -> Router {

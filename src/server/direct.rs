@@ -10,6 +10,7 @@ use crate::control::{
     BoxFuture, Command, Engine, Gate, Outcome, Progress, SessionInfo, StatementList, Status,
     TableInfo, Translation, VerifiedInfo,
 };
+use crate::cutover::phase::Phase;
 use crate::divergence::{Accept, Group};
 use crate::session::{Doing, Shared};
 
@@ -28,6 +29,10 @@ impl Direct {
 }
 
 impl Engine for Direct {
+    fn phase(&self) -> &'static str {
+        Phase::Direct.as_str()
+    }
+
     fn status(&self) -> BoxFuture<'_, Status> {
         Box::pin(async {
             let held = self.shared.gate.is_held();

@@ -439,6 +439,10 @@ fn shown(gate: &GateStatus) -> Gate {
 }
 
 impl Engine for Pair {
+    fn phase(&self) -> &'static str {
+        self.switch.phase().as_str()
+    }
+
     fn status(&self) -> BoxFuture<'_, Status> {
         Box::pin(self.status_now())
     }

@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Console};
+use crate::clock::{Clock, PerMinute};
 use crate::config::{Address, AuthMethod, Config};
 use crate::control::Control;
 use crate::error::{Culprit, Error, Result, state};
@@ -23,12 +24,16 @@ use crate::wire::{Connection, Listener, Options, Server, Startup, Tls};
 const CONSOLE: &str = admin::DATABASE;
 
 /// What console sessions share.
-pub(super) fn console(control: &Arc<Control>, shared: &Shared) -> Arc<Console> {
+pub(super) fn console(config: &Config, control: &Arc<Control>, shared: &Shared) -> Arc<Console> {
+    let named = &config.auth.admin_users.0;
+    // Under trust a name proves nothing, and there is nobody but this machine's users.
+    let everybody = named.is_empty() && *config.auth.method == AuthMethod::Trust;
     Arc::new(Console {
         control: Arc::clone(control),
         registry: Arc::clone(&shared.registry),
         clock: shared.clock.clone(),
         version: shared.version.clone(),
+        admins: (!everybody).then(|| named.clone()),
         stopping: shared.stopping.clone(),
     })
 }
@@ -150,9 +155,33 @@ pub(super) fn recorder() -> PrometheusHandle {
     handle
 }
 
+/// The token in a file.
+fn token(key: &'static str, path: Option<&Path>) -> Result<Option<Arc<str>>> {
+    let Some(path) = path else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|e| file_error(key, path, &e))?;
+    match text.trim() {
+        "" => Err(unusable(format!("the file of {key} is empty"))),
+        text => Ok(Some(Arc::from(text))),
+    }
+}
+
+fn token_for_reading(config: &Config, acting: Option<&str>) -> Result<Option<Arc<str>>> {
+    let found = token("http.read_token_file", config.http.read_token_file.as_deref())?;
+    if found.is_some() && found.as_deref() == acting {
+        let message = "http.read_token_file holds the same token as http.token_file";
+        return Err(unusable(message.to_owned()));
+    }
+    Ok(found)
+}
+
+fn unusable(message: String) -> Error {
+    Error::new(Culprit::Client, state::CONFIG_FILE_ERROR, message)
+}
+
 /// Starts the HTTP interface and returns its address.
 pub(super) async fn http(
     config: &Config,
+    server: &Server,
     control: &Arc<Control>,
     metrics: PrometheusHandle,
     stop: &CancellationToken,
@@ -168,26 +197,21 @@ pub(super) async fn http(
     };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    let token = match config.http.token_file.as_deref() {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|e| file_error("http.token_file", path, &e))?;
-            Some(Arc::from(text.trim()))
-        }
-    };
+    let token = token("http.token_file", config.http.token_file.as_deref())?;
+    let read_token = token_for_reading(config, token.as_deref())?;
     let app = http::App {
         control: Arc::clone(control),
         metrics,
         token,
+        read_token,
         loopback: bound.ip().is_loopback(),
         feed: http::Feed::default(),
-        wrong: Arc::default(),
+        wrong: Arc::new(PerMinute::new(&Clock::system())),
         stop: stop.clone(),
     };
-    let stop = stop.clone();
+    let (stop, tls) = (stop.clone(), server.options().tls.clone());
     tokio::spawn(async move {
-        if let Err(error) = http::serve(listener, app, stop).await {
+        if let Err(error) = http::serve(listener, tls.as_ref(), app, stop).await {
             tracing::error!(%error, "the HTTP interface ended");
         }
     });

@@ -10,6 +10,7 @@ mod clients;
 mod direct;
 mod engine;
 mod gauges;
+mod hooks;
 mod listen;
 mod meter;
 mod pair;
@@ -112,8 +113,9 @@ async fn serve(config: Config) -> Result<u8> {
     let server = listen::front(&config, &shared, &stop)?;
     let listeners = listen::bind(&config).await?;
     control.listens_on(listeners.iter().map(ToString::to_string).collect());
-    let console = listen::console(&control, &shared);
-    let http = listen::http(&config, &control, metrics, &stop).await?;
+    let console = listen::console(&config, &control, &shared);
+    let http = listen::http(&config, &server, &control, metrics, &stop).await?;
+    hooks::start(&config, &control, store.as_ref(), http, &stop)?;
     let mut lines = Vec::new();
     for listener in listeners {
         lines.push(format!("listening on {listener}"));

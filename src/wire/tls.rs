@@ -20,6 +20,7 @@ pub(super) const ALPN: &[u8] = b"postgresql";
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     certificate_pem: Arc<[u8]>,
 }
 
@@ -48,14 +49,23 @@ impl Tls {
             .with_single_cert(chain, key)
             .map_err(|e| refused("the TLS certificate and key do not fit", &e))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
+        let config = Arc::new(config);
         Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            acceptor: TlsAcceptor::from(Arc::clone(&config)),
+            config,
             certificate_pem: certificate_pem.into(),
         })
     }
 
     pub(super) fn acceptor(&self) -> &TlsAcceptor {
         &self.acceptor
+    }
+
+    /// The same certificate for another protocol than PostgreSQL's.
+    pub fn speaking(&self, protocol: &[u8]) -> TlsAcceptor {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// The certificate's text, for channel binding.

@@ -17,7 +17,7 @@ use parking_lot::RwLock;
 use super::connection::Connection;
 use super::tls::Tls;
 use super::write;
-use crate::clock::Clock;
+use crate::clock::{Clock, PerMinute};
 use crate::error::{Error, Result, state};
 
 pub use users::{Users, make_verifier};
@@ -35,12 +35,24 @@ pub enum Method {
     Trust,
 }
 
+/// Failed logins of a minute that are logged one by one.
+const LISTED: u64 = 20;
+
+/// How long a refusal is held back: guessing gets slower, a right password never does.
+fn held_back(refusals: u64) -> Duration {
+    match refusals {
+        0..=LISTED => Duration::from_millis(200),
+        21..=200 => Duration::from_secs(1),
+        _ => Duration::from_secs(3),
+    }
+}
+
 /// The check a client passes before its session starts.
 pub struct Auth {
     method: Method,
     users: RwLock<Arc<Users>>,
-    /// How long a refusal is held back.
-    delay: Duration,
+    /// Refusals of this minute: the more there are, the longer each is held back.
+    refusals: PerMinute,
     /// Gives unknown users a salt that stays the same, so that they look like others.
     mock_key: [u8; 32],
     clock: Clock,
@@ -51,9 +63,8 @@ impl Auth {
     pub fn new(method: Method, users: Users, clock: &Clock) -> Self {
         let mut mock_key = [0; 32];
         clock.random_bytes(&mut mock_key);
-        let delay = Duration::from_millis(200);
         let users = RwLock::new(Arc::new(users));
-        Self { method, users, delay, mock_key, clock: clock.clone() }
+        Self { method, users, refusals: PerMinute::new(clock), mock_key, clock: clock.clone() }
     }
 
     /// Replaces the users (reload).
@@ -88,8 +99,14 @@ impl Auth {
             Ok(true) => {}
             Ok(false) => return Ok(false),
             Err(error) => {
-                tracing::info!(user, peer = %connection.peer(), "authentication failed");
-                tokio::time::sleep(self.delay).await;
+                let count = self.refusals.count();
+                if count <= LISTED {
+                    tracing::info!(user, peer = %connection.peer(), "authentication failed");
+                }
+                if count == LISTED {
+                    tracing::warn!("more failed logins of this minute are not listed");
+                }
+                tokio::time::sleep(held_back(count)).await;
                 return Err(error);
             }
         }
@@ -109,4 +126,15 @@ fn authentication(out: &mut BytesMut, code: i32, data: &[u8]) {
 fn wrong_password(user: &str) -> Error {
     let message = format!("password authentication failed for user \"{user}\"");
     Error::client(state::INVALID_PASSWORD, message).fatal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guessing_gets_slower() {
+        let waits = [1, 20, 21, 200, 201, u64::MAX].map(held_back);
+        assert!(waits.is_sorted() && waits[1] < waits[2] && waits[3] < waits[4]);
+    }
 }
