@@ -70,8 +70,10 @@ pub struct Trigger {
 pub struct Fired {
     /// Different for different texts; 0 is no trigger at all.
     pub id: u64,
-    /// CREATE TEMP TRIGGER.
+    /// CREATE TEMP TRIGGER, and CREATE TEMP TABLE of those that wait for the statement's end.
     pub texts: Arc<Vec<String>>,
+    /// Some wait for the statement's end.
+    pub waits: bool,
     /// Those of them that only compute generated columns.
     pub computed: Arc<Vec<String>>,
 }

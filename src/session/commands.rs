@@ -91,6 +91,7 @@ impl Session {
             Statement::Database { name, create, if_exists } => {
                 self.database_command(name, *create, *if_exists)
             }
+            Statement::Do(body) => self.inline(body).await,
             Statement::Unsupported(what) => Err(Error::unsupported(what).into()),
             _ => Err(Error::internal("not a session statement").into()),
         }

@@ -100,8 +100,15 @@ impl Session {
         let outcome = self.receive_all(&mut loading, insert).await;
         self.cancel.stopped();
         outcome?;
-        let Loading { statement, plan, rows, .. } = loading;
+        let Loading { statement, plan, rows, turn, .. } = loading;
         drop(statement);
+        if let Some(writer) = self.transaction.writer() {
+            let scope = self.scope_drawing(None, turn);
+            block_in_place(|| {
+                let _scope = Scope::enter(scope);
+                writer.run_queued(turn, &|_| 0)
+            })?;
+        }
         if let Some(writer) = self.transaction.writer().filter(|w| w.recording()) {
             let note = super::watch::copy_note(&plan, insert, rows);
             writer.note(&Event::Statement(Box::new(note)));

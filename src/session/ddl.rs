@@ -24,6 +24,9 @@ impl Session {
         if self.transaction.read_only {
             return Err(query::read_only(&tag_of(&plan.text)).into());
         }
+        if super::script::temporary::concerns(change) {
+            return Ok(self.change_temporary(change)?.into());
+        }
         if let Ddl::CreateIndex(create) = change
             && create.concurrently
         {

@@ -23,6 +23,7 @@
 //! | detail | which row a constraint refused |
 //! | cancel, wait | requests from outside, timeouts, a vanished client |
 //! | notify, advisory | LISTEN/NOTIFY and advisory locks inside the proxy |
+//! | script | DO, statement by statement |
 //! | steps | data-modifying statements in WITH, run before the main one |
 //! | observer, watch | what the engine learns from sessions; notes for the journal |
 
@@ -57,6 +58,7 @@ mod query;
 mod relay;
 mod reply;
 mod rewrite;
+mod script;
 pub mod settings;
 pub mod shapes;
 mod shared;
@@ -149,6 +151,8 @@ struct Session {
     overlaid: Mutex<Option<(Arc<Catalog>, Arc<Catalog>)>>,
     /// What set_config() of the running statement's rows asks for.
     requests: Arc<Requests>,
+    /// Functions of the temporary schema.
+    functions: script::temporary::Temporaries,
     /// Own connection, while there are temporary tables.
     own: Option<SqliteConnection>,
     /// The system tables as this session sees them, and what they were made from.
@@ -229,6 +233,7 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         types: Arc::default(),
         overlaid: Mutex::new(None),
         requests: Arc::new(Requests::new(settings::asked_by_row)),
+        functions: script::temporary::Temporaries::default(),
         own: None,
         seen: None,
         describe_next: false,

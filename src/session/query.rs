@@ -3,7 +3,7 @@
 //! Owns [`Running`], a statement being stepped with the connection it needs. A pooled
 //! reader goes back as soon as its rows are out. Start at [`Session::query`].
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use tokio::task::block_in_place;
@@ -25,6 +25,7 @@ use crate::error::{Error, Result, state};
 use crate::journal;
 use crate::schema::Deferral;
 use crate::sql::plan::{Frozen, FrozenSource, Plan, QueryKind, QueryPlan};
+use crate::sql::trigger::distances;
 use crate::value::{Cell, Format};
 
 /// A statement being stepped. The statement goes before its connection does.
@@ -42,6 +43,17 @@ pub(super) struct Running {
     bounded: bool,
     /// Its number among all statements.
     pub(super) turn: u64,
+    /// What has been learnt when it was started, of a statement that writes.
+    written: Option<Written>,
+}
+
+/// How far a statement that writes has come when its triggers have fired: its first step
+/// writes all of its rows.
+struct Written {
+    /// What the first step gave, until somebody asks.
+    row: Option<bool>,
+    /// Rows changed and the last one's rowid, if that step was the last.
+    done: Option<(u64, i64)>,
 }
 
 /// A statement that is recorded: the frozen values that were bound.
@@ -83,7 +95,10 @@ pub(super) enum Ended {
 impl Running {
     /// To the next row; false after the last.
     pub(super) fn step(&mut self) -> Result<bool> {
-        self.statement.step()
+        match self.written.as_mut().and_then(|w| w.row.take()) {
+            Some(row) => Ok(row),
+            None => self.statement.step(),
+        }
     }
 
     /// A column of the current row.
@@ -95,7 +110,7 @@ impl Running {
     pub(super) fn spool(&mut self, into: &mut Spool) -> Result<()> {
         block_in_place(|| {
             let columns = self.statement.column_count();
-            while self.statement.step()? {
+            while self.step()? {
                 let statement = &self.statement;
                 into.push((0..columns).map(|i| statement.column(i)))?;
                 if let Some(watch) = &mut self.watch {
@@ -161,6 +176,13 @@ impl Session {
         }
     }
 
+    /// An error with what the catalog and the rows know about it.
+    pub(super) fn explained(&mut self, error: Error, call: &Call) -> Error {
+        let error = self.name_key(self.describe(error), &call.plan);
+        let frozen = std::mem::take(&mut self.attempt).frozen;
+        self.with_detail(error, call, &frozen)
+    }
+
     async fn query_inner(&mut self, call: &Call, max_rows: u64) -> Step<Ended> {
         let query = query_of(&call.plan)?;
         let mut running = self.start(call, query).await?;
@@ -189,14 +211,16 @@ impl Session {
         {
             self.show_again(reader)?;
         }
-        let Running { statement, reader, watch, record, draws, began, bounded, .. } = running;
-        let changed = match (query.kind, self.transaction.writer()) {
-            (QueryKind::Write, Some(writer)) => writer.changes(),
-            _ => rows,
-        };
+        let Running { statement, reader, watch, record, draws, began, bounded, written, .. } =
+            running;
+        let mut changed = rows;
         if let (QueryKind::Write, Some(writer)) = (query.kind, self.transaction.writer()) {
+            let known = written.and_then(|w| w.done);
+            let last;
+            (changed, last) =
+                known.unwrap_or_else(|| (writer.changes(), writer.last_insert_rowid()));
             let inserts = query.tag.starts_with("INSERT") && changed > 0;
-            let rowid = inserts.then(|| writer.last_insert_rowid());
+            let rowid = inserts.then_some(last);
             if let (Some(rowid), true) = (rowid, call.plan.dialect.is_sqlite()) {
                 self.raise_sequence(query, writer, rowid)?;
             }
@@ -291,6 +315,8 @@ impl Session {
         let mut drawn = None;
         let mut seen = None;
         let bounded = is_bounded(query, connection);
+        let waits =
+            Some(self.catalog()).filter(|c| c.fired.waits && query.kind == QueryKind::Write);
         let prepared = at_work(bounded, || {
             let record = match writer.zip(rows_max) {
                 None => None,
@@ -311,18 +337,35 @@ impl Session {
                 _ => None,
             };
             let draws = if query.draws { Some(self.draws(connection)?) } else { None };
-            let mut inputs: Vec<&Cell> = call.params.iter().chain(&frozen).collect();
-            let rows = {
-                let scope = self.scope_drawing(draws.as_ref(), turn);
-                let _scope = Scope::enter(scope);
-                steps::run(connection, &query.steps, &inputs)
+            let _scope = Scope::enter(self.scope_drawing(draws.as_ref(), turn));
+            let begin = || {
+                let mut inputs: Vec<&Cell> = call.params.iter().chain(&frozen).collect();
+                let rows = steps::run(connection, &query.steps, &inputs)?;
+                inputs.extend(&rows);
+                let mut statement = prepare(connection, &query.sqlite, &inputs)?;
+                let written = match &waits {
+                    Some(catalog) => {
+                        let row = statement.step()?;
+                        let done =
+                            (!row).then(|| (connection.changes(), connection.last_insert_rowid()));
+                        // Asked only where several tables have something to fire.
+                        let near = LazyLock::new(|| {
+                            distances(query.writes.as_deref().unwrap_or_default(), catalog)
+                        });
+                        let distance = |oid| near.get(&oid).copied().unwrap_or(usize::MAX);
+                        connection.run_queued(turn, &distance)?;
+                        Some(Written { row: Some(row), done })
+                    }
+                    None => None,
+                };
+                Ok((statement, written))
             };
-            if let (Err(_), Some(draws)) = (&rows, &draws) {
+            let begun = begin();
+            if let (Err(_), Some(draws)) = (&begun, &draws) {
                 drawn = Some(draws.values());
             }
-            let rows = rows?;
-            inputs.extend(&rows);
-            Ok((prepare(connection, &query.sqlite, &inputs)?, watch, record, draws))
+            let (statement, written) = begun?;
+            Ok((statement, written, watch, record, draws))
         });
         self.transaction.queried = true;
         if let Some(values) = drawn {
@@ -330,9 +373,17 @@ impl Session {
         }
         self.attempt = Attempt { frozen, at: self.attempted_at(query, own_writes, seen) };
         match prepared {
-            Ok((statement, watch, record, draws)) => {
-                Ok(Running { statement, reader, watch, record, draws, began, bounded, turn })
-            }
+            Ok((statement, written, watch, record, draws)) => Ok(Running {
+                statement,
+                reader,
+                watch,
+                record,
+                draws,
+                began,
+                bounded,
+                turn,
+                written,
+            }),
             Err(error) => {
                 self.cancel.stopped();
                 Err(Error::into(error))
@@ -430,7 +481,7 @@ impl Session {
                     if out.len() >= OUTPUT_BYTES {
                         return Ok(Filled::Buffer);
                     }
-                    let row = running.statement.step()?;
+                    let row = running.step()?;
                     if std::mem::take(&mut describe) {
                         reply::describe_columns(out, &call.plan.columns, &call.formats);
                     }

@@ -131,7 +131,10 @@ impl Session {
                 // Before planning: the plan is for what the transaction sees.
                 self.enter().await?;
             }
-            let plan = self.plan(entry, &[])?;
+            let plan = match self.call_temporary(entry).await? {
+                Some(plan) => plan,
+                None => self.plan(entry, &[])?,
+            };
             no_parameters(&plan).map_err(|e| e.shifted(entry.parsed.offset))?;
             let is_ddl = matches!(plan.action, Action::Ddl(_));
             match self.one(plan, Arc::from([]), i + 1 == count).await {

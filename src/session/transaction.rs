@@ -461,6 +461,11 @@ impl Session {
         if self.transaction.block == Block::Failed {
             return Err(aborted().into());
         }
+        self.push_savepoint(name).map(drop)
+    }
+
+    /// Makes a savepoint, in a block or not; how many there were before.
+    pub(super) fn push_savepoint(&mut self, name: &str) -> Step<usize> {
         self.set_aside_live()?;
         let settings = self.settings.snapshot();
         let t = &mut self.transaction;
@@ -478,7 +483,7 @@ impl Session {
             temporary: t.temporary.clone(),
             notifications: t.notifications.len(),
         });
-        Ok(())
+        Ok(index)
     }
 
     /// RELEASE SAVEPOINT
@@ -489,6 +494,12 @@ impl Session {
         }
         self.set_aside_live()?;
         let index = self.find_savepoint(name)?;
+        self.drop_savepoint(index)
+    }
+
+    /// Forgets a savepoint and those behind it, and keeps what has been done.
+    pub(super) fn drop_savepoint(&mut self, index: usize) -> Step<()> {
+        self.set_aside_live()?;
         let t = &mut self.transaction;
         if let Some(held) = &t.held {
             block_in_place(|| held.writer.release(&name_of(index)))?;
@@ -510,6 +521,19 @@ impl Session {
             .hint("Send ROLLBACK and begin again.")
             .into());
         }
+        self.undo_to_savepoint(index)?;
+        self.transaction.block = Block::Open;
+        Ok(())
+    }
+
+    /// Whether anything of this transaction can be undone without the rest.
+    pub(super) fn can_undo(&self) -> bool {
+        let t = &self.transaction;
+        !t.lost && t.held.as_ref().is_none_or(|held| held.writer.in_transaction())
+    }
+
+    /// Undoes what has been done since a savepoint.
+    pub(super) fn undo_to_savepoint(&mut self, index: usize) -> Step<()> {
         self.portals.rolled_back(index + 1);
         self.set_aside_live()?;
         let t = &mut self.transaction;
@@ -523,7 +547,6 @@ impl Session {
         t.temporary.clone_from(&savepoint.temporary);
         t.notifications.truncate(savepoint.notifications);
         self.settings.restore(&savepoint.settings);
-        t.block = Block::Open;
         if t.shown {
             self.show_own()?;
         }

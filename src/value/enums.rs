@@ -221,12 +221,13 @@ impl Enums {
             if !ty.labels[position].fresh {
                 return Ok(());
             }
-            let name = &ty.name;
+            let name = printed_name(type_oid).unwrap_or_else(|| ty.name.clone());
             let message = format!("unsafe use of new value \"{label}\" of enum type {name}");
             return Err(Error::client(state::UNSAFE_NEW_ENUM_VALUE_USAGE, message)
                 .hint("New enum values must be committed before they can be used."));
         }
-        let message = format!("invalid input value for enum {}: \"{label}\"", ty.name);
+        let name = printed_name(type_oid).unwrap_or_else(|| ty.name.clone());
+        let message = format!("invalid input value for enum {name}: \"{label}\"");
         Err(Error::client(state::INVALID_TEXT_REPRESENTATION, message))
     }
 

@@ -91,7 +91,7 @@ pub fn rows(ordered: bool, limited: bool, pg: &[Row], twin: &[Row], proxy: &[Row
     }
     let (pg, twin, proxy) = (&masked(pg)[..], &masked(twin)[..], &masked(proxy)[..]);
     if sorted(pg) == sorted(proxy) {
-        if !ordered || pg != twin {
+        if !ordered || pg == proxy || pg != twin {
             return Found::Equal;
         }
         return Found::Order(differing(pg, proxy));

@@ -3,6 +3,20 @@
 use crate::common::same;
 
 #[test]
+fn what_a_dump_says_of_owners_and_what_generated_columns_need() {
+    same(
+        r#"
+        Q create table t(id serial primary key, a text, g text generated always as (a || '!') stored)
+        Q alter table t_id_seq owner to postgres
+        Q alter sequence t_id_seq owner to postgres
+        Q alter table nope_seq owner to postgres
+        Q alter table t alter column a type varchar(10)
+        Q select pg_get_serial_sequence('t', 'id')
+        "#,
+    );
+}
+
+#[test]
 fn comments_and_extensions_are_kept() {
     same(
         r#"

@@ -5,6 +5,8 @@ mod copy;
 mod ddl;
 mod dump;
 mod errors;
+mod fired;
+mod inline;
 mod large;
 mod live;
 mod pgbench;

@@ -257,6 +257,15 @@ impl Connection {
         triggers::bring(self, &self.triggers, fired)
     }
 
+    /// Fires the triggers that a statement has queued. To be called when it has written all of
+    /// its rows, in its session's scope.
+    ///
+    /// # Errors
+    /// Those of the triggers.
+    pub fn run_queued(&self, turn: u64, distance: &dyn Fn(u32) -> usize) -> Result<()> {
+        triggers::run_queued(self, turn, distance)
+    }
+
     /// Takes all clients' triggers away until the next transaction begins.
     pub(super) fn clear_triggers(&self) -> Result<()> {
         triggers::clear(self, &self.triggers)

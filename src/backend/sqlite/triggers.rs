@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Connection;
 use super::catalog::{quoted, rows};
-use crate::error::Result;
+use super::functions::queue;
+use crate::error::{Error, Result};
 use crate::schema::Fired;
-use crate::value::Cell;
+use crate::value::{Cell, CellRef};
 
 /// What a connection has, by [`Fired::id`].
 #[derive(Debug, Default)]
@@ -55,12 +56,56 @@ pub(super) fn clear(connection: &Connection, installed: &Installed) -> Result<()
     remove(connection)
 }
 
+/// Fires the triggers that a statement has queued, now that it has written all of its rows.
+///
+/// `distance` says how far a table is from the written one: what foreign keys' actions have
+/// changed comes after what the statement has.
+pub(super) fn run_queued(
+    connection: &Connection,
+    turn: u64,
+    distance: &dyn Fn(u32) -> usize,
+) -> Result<()> {
+    loop {
+        let tables = queue::take(turn);
+        if let [table] = tables.as_slice() {
+            connection.execute(&format!("DELETE FROM temp.{}", named(*table)?), &[])?;
+            continue;
+        }
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let mut all: Vec<(usize, i64, i64)> = Vec::new();
+        for table in tables {
+            let near = u32::try_from(table).map_or(usize::MAX, distance);
+            let mut places =
+                connection.prepare(&format!("SELECT place FROM temp.{}", named(table)?))?;
+            while places.step()? {
+                if let CellRef::Integer(place) = places.column(0) {
+                    all.push((near, place, table));
+                }
+            }
+        }
+        all.sort_unstable();
+        for (_, place, table) in all {
+            let text = format!("DELETE FROM temp.{} WHERE place = ?1", named(table)?);
+            connection.execute(&text, &[Cell::Integer(place)])?;
+        }
+    }
+}
+
+/// The queue of a table.
+fn named(table: i64) -> Result<String> {
+    let name = u32::try_from(table).map(crate::sql::trigger::queue_name);
+    name.map(|name| quoted(&name)).map_err(|_| Error::internal("not a table's number"))
+}
+
 fn remove(connection: &Connection) -> Result<()> {
-    let sql = "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' \
-               AND name LIKE '\\_crossfade\\_%' ESCAPE '\\'";
+    // Triggers first: with its table a queue's own would be gone already.
+    let sql = "SELECT type, name FROM temp.sqlite_schema WHERE type IN ('trigger', 'table') \
+               AND name LIKE '\\_crossfade\\_%' ESCAPE '\\' ORDER BY type DESC";
     for row in rows(connection, sql, &[])? {
-        if let Some(Cell::Text(name)) = row.first() {
-            connection.execute(&format!("DROP TRIGGER temp.{}", quoted(name)), &[])?;
+        if let [Cell::Text(kind), Cell::Text(name)] = row.as_slice() {
+            connection.execute(&format!("DROP {kind} temp.{}", quoted(name)), &[])?;
         }
     }
     Ok(())

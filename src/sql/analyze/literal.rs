@@ -10,7 +10,7 @@ use crate::schema::Codec;
 use crate::sql::ast::Literal;
 use crate::sql::ir::{CastKind, Expr, ExprKind};
 use crate::sql::plan::FrozenSource;
-use crate::sql::types::pseudo;
+use crate::sql::types::{element, pseudo};
 use crate::value::{Cell, Datum, Style, Type, bits, oid, storage, text};
 
 impl Analyzer<'_> {
@@ -39,20 +39,14 @@ impl Analyzer<'_> {
 
     /// Reads a string literal as a type (its modifier only matters for interval).
     pub(super) fn read_literal(&mut self, s: &str, ty: Type, pos: u32) -> Result<Expr> {
+        if let Some(element) = element(ty.oid).filter(|element| names_an_object(*element)) {
+            return self.object_names(s, ty, element, pos);
+        }
         match ty.oid {
             pseudo::CSTRING | oid::UNKNOWN | oid::TEXT => {
                 return Ok(constant(Cell::Text(s.to_owned()), ty, pos));
             }
-            oid::REGCLASS
-            | oid::REGTYPE
-            | oid::REGPROC
-            | oid::REGNAMESPACE
-            | pseudo::REGROLE
-            | pseudo::REGPROCEDURE
-            | pseudo::REGCOLLATION
-            | pseudo::REGCONFIG
-            | pseudo::REGOPER
-            | pseudo::REGOPERATOR => {
+            names if names_an_object(names) => {
                 let value = self.object_literal(s, ty.oid).map_err(|e| e.at(pos))?;
                 return Ok(constant(Cell::Integer(i64::from(value)), ty, pos));
             }
@@ -69,6 +63,20 @@ impl Analyzer<'_> {
         let style = Style { enums, ..Style::default() };
         let datum = text::parse(ty, s, &style).map_err(|e| e.at(pos))?;
         typed(&datum, ty, pos)
+    }
+
+    /// An array of names of objects: each is looked up.
+    fn object_names(&mut self, s: &str, ty: Type, element: u32, pos: u32) -> Result<Expr> {
+        let names = text::parse(Type::new(oid::TEXT_ARRAY), s, &Style::default());
+        let Datum::Array(_, names) = names.map_err(|e| e.at(pos))? else {
+            return Err(Error::unsupported("this array of names").at(pos));
+        };
+        let items = names.iter().map(|name| match name {
+            Datum::Text(name) => self.read_literal(name, Type::new(element), pos),
+            Datum::Null => Ok(constant(Cell::Null, Type::new(element), pos)),
+            _ => Err(Error::unsupported("this array of names").at(pos)),
+        });
+        Ok(Expr { kind: ExprKind::Array(items.collect::<Result<_>>()?), ty, pos })
     }
 
     /// A date or time literal whose meaning is the session's affair; None for the others.
@@ -112,6 +120,23 @@ impl Analyzer<'_> {
             kind => Ok(Expr { kind, ty: Type::new(oid::TEXT), pos: expr.pos }),
         }
     }
+}
+
+/// Whether values of a type are objects, written by their names.
+fn names_an_object(type_oid: u32) -> bool {
+    matches!(
+        type_oid,
+        oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGPROC
+            | oid::REGNAMESPACE
+            | pseudo::REGROLE
+            | pseudo::REGPROCEDURE
+            | pseudo::REGCOLLATION
+            | pseudo::REGCONFIG
+            | pseudo::REGOPER
+            | pseudo::REGOPERATOR
+    )
 }
 
 /// Whether a date or time literal (in lower case) means the same in every session.

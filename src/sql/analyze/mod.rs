@@ -125,6 +125,9 @@ pub fn analyze_as(
         locale::check(&statement)?;
     }
     let params = analyzer.params.finish()?;
+    if let Some(written) = &analyzer.writes {
+        crate::sql::trigger::check_before(written, &analyzer.reads, context.catalog)?;
+    }
     if !analyzer.steps.is_empty() && analyzer.plain.is_some() {
         return Err(Error::unsupported("WITH that writes a table with such generated columns"));
     }

@@ -7,12 +7,14 @@
 
 mod ddl;
 mod routine;
+mod script;
 
 pub use ddl::{
     AlterAction, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable, Ddl, EnumChange,
     Like, ObjectKind, RenameWhat, SequenceOptions,
 };
 pub use routine::{Block, CreateFunction, CreateTrigger, Raise, Returned, Step};
+pub use script::{Into, Line, Order, Range, Script, Source};
 
 /// One statement of a query string.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +99,8 @@ pub enum Statement {
     Maintenance(&'static str),
     /// CREATE DATABASE, DROP DATABASE
     Database { name: String, create: bool, if_exists: bool },
+    /// DO: the text of its body, which is PL/pgSQL.
+    Do(String),
     /// Parsed, known, and refused: the construct's name for the 0A000 message.
     Unsupported(&'static str),
 }

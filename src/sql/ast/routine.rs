@@ -11,6 +11,8 @@ pub struct CreateFunction {
     pub replace: bool,
     /// Argument names and types.
     pub arguments: Vec<(Option<String>, TypeName)>,
+    /// OUT arguments: names and types. Only temporary functions may have them.
+    pub outs: Vec<(String, TypeName)>,
     /// RETURNS, unless it returns nothing that has one name.
     pub returns: Option<TypeName>,
     /// LANGUAGE

@@ -29,6 +29,7 @@ impl Lower<'_> {
             name: qualified(f.funcname, 0)?,
             replace: f.replace,
             arguments: Vec::with_capacity(f.parameters.len()),
+            outs: Vec::new(),
             returns: f.return_type.map(|ty| self.type_name(ty)).transpose()?,
             language: "sql".to_owned(),
             body: String::new(),
@@ -47,6 +48,12 @@ impl Lower<'_> {
                 function.refused = Some("a function with OUT, VARIADIC or DEFAULT arguments");
             }
             let ty = self.some_type(parameter.arg_type)?;
+            let is_out = FunctionParameterMode::try_from(parameter.mode)
+                == Ok(FunctionParameterMode::FuncParamOut);
+            if is_out {
+                function.outs.push((parameter.name, ty));
+                continue;
+            }
             function.arguments.push((text_of(parameter.name), ty));
         }
         for node in f.options {

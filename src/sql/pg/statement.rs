@@ -37,6 +37,7 @@ impl Lower<'_> {
             N::UnlistenStmt(s) => Ok(Statement::Unlisten(text_of(s.conditionname))),
             N::NotifyStmt(s) => Ok(Statement::Notify(s.conditionname, s.payload)),
             N::LockStmt(s) => self.lock(s),
+            N::DoStmt(s) => utility::inline(s),
             N::VacuumStmt(s) => Ok(utility::maintenance(&s)),
             N::ReindexStmt(_) => Ok(Statement::Maintenance("REINDEX")),
             N::ClusterStmt(_) => Ok(Statement::Maintenance("CLUSTER")),
@@ -133,7 +134,6 @@ fn refused(node: &N) -> &'static str {
     match node {
         N::MergeStmt(_) => "MERGE",
         N::CallStmt(_) => "CALL",
-        N::DoStmt(_) => "DO",
         N::LoadStmt(_) => "LOAD",
         N::AlterFunctionStmt(_) => "ALTER FUNCTION",
         N::CreateEventTrigStmt(_) | N::AlterEventTrigStmt(_) => "an event trigger",

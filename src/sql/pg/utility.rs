@@ -6,7 +6,7 @@ use pg_query::protobuf::{
 };
 
 use super::types::{option_text, option_truth};
-use super::{Lower, Lowered, Stop, missing, strings, text_of};
+use super::{Lower, Lowered, Stop, missing, string, strings, text_of};
 use crate::error::{Error, state};
 use crate::sql::ast::{
     Copy, Explain, ExplainFormat, FetchDirection, Modes, SessionCommand, Statement, Transaction,
@@ -14,6 +14,21 @@ use crate::sql::ast::{
 use crate::sql::lexer::{self, Kind};
 
 type Node = protobuf::Node;
+
+/// DO
+pub(super) fn inline(block: protobuf::DoStmt) -> Lowered<Statement> {
+    let mut body = None;
+    for node in block.args {
+        let Some(N::DefElem(option)) = node.node else { return Err(missing()) };
+        let text = option.arg.and_then(|node| string(*node)).unwrap_or_default();
+        match option.defname.as_str() {
+            "as" => body = Some(text),
+            "language" if text.eq_ignore_ascii_case("plpgsql") => {}
+            _ => return Err(Stop::Unsupported("DO in this language")),
+        }
+    }
+    body.map(Statement::Do).ok_or_else(missing)
+}
 
 /// Bits of DECLARE's options, as the parse tree numbers them.
 mod cursor {

@@ -26,7 +26,8 @@ pub(super) fn texts(parent: &Arc<Relation>, catalog: &Catalog) -> (Vec<String>, 
                 if !assigned(child, key, event, catalog) {
                     continue;
                 }
-                let moment = Moment { relation: parent, catalog, before: true, event };
+                let moment =
+                    Moment { relation: parent, catalog, before: true, event, queued: false };
                 let columns = referenced(key, parent);
                 let text = statement(moment, child, key, &columns).unwrap_or_else(|error| {
                     let text = raise_where(&error, &changed(event, &columns, parent));

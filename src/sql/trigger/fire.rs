@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::fold::bool_of;
-use super::rewrite;
+use super::own::{self, Mode};
 use super::walk::{Event, Sink, walk};
+use super::{queue, rewrite};
 use crate::error::{Error, Result, state};
 use crate::schema::{Catalog, Relation, RelationKind, Trigger};
 use crate::sql::Context;
@@ -20,12 +21,15 @@ use crate::sql::ast::{
 };
 use crate::sql::pg::plpgsql;
 use crate::sql::print::{quoted, sqlite};
+use crate::sql::types::tables;
 
 /// One temporary trigger.
 #[derive(Debug)]
 pub(super) struct Made {
-    /// CREATE TEMP TRIGGER.
+    /// CREATE TEMP TRIGGER, or the table of its queue.
     pub(super) text: String,
+    /// What fires it.
+    pub(super) event: Event,
     /// Tables it writes, and how.
     pub(super) writes: Vec<(String, Event)>,
 }
@@ -33,7 +37,12 @@ pub(super) struct Made {
 /// The temporary triggers of a table; with them the first refusal, if there is one.
 pub(super) fn texts(relation: &Arc<Relation>, catalog: &Catalog) -> (Vec<Made>, Option<Error>) {
     let (mut made, mut refusal) = (Vec::new(), None);
-    for before in [true, false] {
+    let mode = own::mode(relation, catalog);
+    let now: &[bool] = if mode == Mode::Queue { &[true] } else { &[true, false] };
+    if mode == Mode::Queue {
+        (made, refusal) = queue::texts(relation, catalog);
+    }
+    for before in now.iter().copied() {
         for event in [Event::Insert, Event::Update, Event::Delete] {
             let mut fires: Vec<&Trigger> =
                 relation.triggers.iter().filter(|t| t.before == before && event.fires(t)).collect();
@@ -43,7 +52,7 @@ pub(super) fn texts(relation: &Arc<Relation>, catalog: &Catalog) -> (Vec<Made>, 
                 fires.into_iter().partition(|t| event == Event::Update && !t.columns.is_empty());
             let groups = of.into_iter().map(|t| vec![t]).chain(std::iter::once(all));
             for (number, group) in groups.filter(|g| !g.is_empty()).enumerate() {
-                let one = Moment { relation, catalog, before, event };
+                let one = Moment { relation, catalog, before, event, queued: false };
                 match one.make(&group, number) {
                     Ok(found) => made.extend(found),
                     Err(error) => {
@@ -70,7 +79,7 @@ pub(super) fn computed(relation: &Arc<Relation>, catalog: &Catalog) -> Vec<Strin
     for (index, column) in relation.columns.iter().enumerate() {
         let Some(generated) = column.generated.as_ref().filter(|g| g.in_plan) else { continue };
         for event in [Event::Insert, Event::Update] {
-            let moment = Moment { relation, catalog, before: false, event };
+            let moment = Moment { relation, catalog, before: false, event, queued: false };
             let value = moment.value(&generated.expression, index);
             let statement = match value {
                 Ok(value) => {
@@ -114,10 +123,13 @@ pub(super) struct Moment<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) before: bool,
     pub(super) event: Event,
+    /// The statements run later, for a row of the queue.
+    pub(super) queued: bool,
 }
 
-impl Moment<'_> {
-    fn make(self, triggers: &[&Trigger], number: usize) -> Result<Option<Made>> {
+impl<'a> Moment<'a> {
+    /// What triggers do, one after the other.
+    pub(super) fn body(self, triggers: &[&Trigger]) -> Result<Fire<'a>> {
         let mut fire = Fire::new(self);
         for trigger in triggers {
             let function = self.catalog.functions.get(&trigger.function).ok_or_else(|| {
@@ -127,30 +139,36 @@ impl Moment<'_> {
             let block = plpgsql::block(&function.body)?;
             walk(&block, trigger, self.relation, self.event, &mut fire)?;
         }
+        Ok(fire)
+    }
+
+    fn make(self, triggers: &[&Trigger], number: usize) -> Result<Option<Made>> {
+        let mut fire = self.body(triggers)?;
         let columns: Vec<&String> = triggers.iter().flat_map(|t| &t.columns).collect();
         if fire.statements.is_empty() {
             return Ok(None);
         }
-        if !self.before && super::looks_at_own(self.relation, self.event, self.catalog) {
+        if !self.before && own::mode(self.relation, self.catalog) == Mode::Once {
             fire.statements.insert(0, self.once(number));
         }
         let text = self.text(&columns, &fire.statements, number);
-        Ok(Some(Made { text, writes: fire.writes }))
+        Ok(Some(Made { text, event: self.event, writes: fire.writes }))
     }
 
     /// Refuses the second row of a statement: PostgreSQL would show the first one's trigger both.
     fn once(self, number: usize) -> String {
         let error = Error::unsupported(
-            "writing several rows of a table whose AFTER trigger reads that table",
+            "writing several rows of a table whose AFTER trigger reads that table and those that \
+             its foreign keys' actions change",
         );
         let (oid, event) = (self.relation.oid, self.event as u8);
         raise_where(&error, &format!("pg_again({oid}, {event}, {number})"))
     }
 
     /// A trigger that cannot run: its error, whenever it fires.
-    fn failing(self, error: &Error, number: usize) -> Made {
-        let raise = raise_always(error);
-        Made { text: self.text(&[], &[raise], number), writes: Vec::new() }
+    pub(super) fn failing(self, error: &Error, number: usize) -> Made {
+        let text = self.text(&[], &[raise_always(error)], number);
+        Made { text, event: self.event, writes: Vec::new() }
     }
 
     /// A generated column's value over NEW, as the column stores it.
@@ -203,8 +221,8 @@ pub(super) struct Held {
 
 pub(super) struct Fire<'a> {
     moment: Moment<'a>,
-    statements: Vec<String>,
-    writes: Vec<(String, Event)>,
+    pub(super) statements: Vec<String>,
+    pub(super) writes: Vec<(String, Event)>,
     commands: usize,
     /// Commands so far: what each may have changed, and under which conditions.
     changed: Vec<(BTreeSet<String>, Vec<Held>)>,
@@ -284,7 +302,7 @@ impl<'a> Fire<'a> {
         };
         let analysis = analyze::in_trigger(statement, rows, &self.context())
             .map_err(Error::without_position)?;
-        sqlite::print_in_trigger(&analysis.statement, rows)
+        sqlite::print_in_trigger(&analysis.statement, rows, self.moment.queued)
     }
 
     /// SELECT of expressions where a condition holds.
@@ -333,7 +351,7 @@ impl<'a> Fire<'a> {
     fn note_write(&mut self, name: &crate::sql::ast::Name, event: Event) -> Result<()> {
         let relation = self.moment.relation;
         let outside = name.schema.as_deref().is_some_and(|s| s != "public");
-        if name.name == relation.name {
+        if name.name == relation.name && !self.moment.queued {
             return Err(Error::unsupported("a trigger that writes its own table"));
         }
         let found = self.moment.catalog.relations.get(&name.name).filter(|_| !outside);
@@ -444,6 +462,11 @@ impl Sink for Fire<'_> {
             }
             _ => return Err(Error::unsupported("this statement in PL/pgSQL")),
         };
+        let written = self.writes.last().map(|(table, _)| table.clone()).unwrap_or_default();
+        let queues = queue::filled(&written, self.moment.catalog);
+        if !queues.is_empty() {
+            self.statements.push(queue::enter());
+        }
         for command in &commands {
             let (printed, sequences) = self.printed(command)?;
             let several = matches!(command, Statement::Insert(i) if several_rows(i));
@@ -451,8 +474,10 @@ impl Sink for Fire<'_> {
             self.draw(&sequences, condition.as_ref(), rows)?;
             self.statements.push(printed);
         }
+        if !queues.is_empty() {
+            self.statements.extend(queue::leave(&queues));
+        }
         self.commands += 1;
-        let written = self.writes.last().map(|(table, _)| table.clone()).unwrap_or_default();
         self.changed.push((affected(&written, self.moment.catalog), path.to_vec()));
         Ok(())
     }
@@ -566,9 +591,32 @@ fn several_rows(insert: &Insert) -> bool {
     match insert.source.as_deref() {
         None => false,
         Some(Select { body: SelectBody::Values(rows), .. }) => rows.len() > 1,
-        Some(Select { body: SelectBody::Simple(body), .. }) => !body.from.is_empty(),
+        Some(Select { body: SelectBody::Simple(body), .. }) => {
+            !body.from.is_empty() && !is_one_group(body)
+        }
         Some(_) => true,
     }
+}
+
+/// Whether a SELECT makes one row of all there are.
+fn is_one_group(body: &SimpleSelect) -> bool {
+    let is_aggregate = |name: &str| tables().procs(name).iter().any(|p| p.kind == b'a');
+    let mut aggregates = false;
+    for target in &body.targets {
+        rewrite::expression(&mut target.expr.clone(), &mut |e| match &e.kind {
+            ExprKind::Call(call) => {
+                aggregates |= call.over.is_none() && is_aggregate(&call.name.name);
+                None
+            }
+            // Its own aggregates are not this SELECT's.
+            ExprKind::Subquery(_) | ExprKind::Exists(_) | ExprKind::ArraySubquery(_) => {
+                Some(e.clone())
+            }
+            ExprKind::SubqueryCompare { .. } => Some(e.clone()),
+            _ => None,
+        });
+    }
+    aggregates && body.group_by.is_empty() && body.distinct.is_none()
 }
 
 /// The columns of NEW an expression looks at, and whether it looks into tables.

@@ -10,7 +10,8 @@ mod action;
 mod fire;
 mod fold;
 mod own;
-mod rewrite;
+mod queue;
+pub(crate) mod rewrite;
 mod unique;
 pub(crate) mod walk;
 
@@ -22,13 +23,15 @@ use crate::error::{Error, Result};
 use crate::schema::{Action, Catalog, Fired, Relation};
 use crate::sql::Context;
 pub(crate) use fire::looks;
-pub(crate) use own::looks_at_own;
+pub(crate) use own::check_before;
+pub use own::distances;
+pub use queue::name as queue_name;
 pub(crate) use unique::duplicates;
 use walk::Event;
 
 /// The temporary triggers for all of a catalog.
 pub fn fired(catalog: &Catalog) -> Fired {
-    let (mut texts, mut own) = (Vec::new(), Vec::new());
+    let (mut texts, mut computed) = (Vec::new(), Vec::new());
     let any = catalog.relations.values().any(|r| !r.triggers.is_empty());
     for relation in catalog.relations.values() {
         if !relation.triggers.is_empty() {
@@ -38,16 +41,17 @@ pub fn fired(catalog: &Catalog) -> Fired {
             texts.extend(action::texts(relation, catalog).0);
         }
         texts.extend(unique::texts(relation, catalog));
-        own.extend(fire::computed(relation, catalog));
+        computed.extend(fire::computed(relation, catalog));
     }
-    texts.extend(own.iter().cloned());
+    texts.extend(computed.iter().cloned());
     if texts.is_empty() {
         return Fired::default();
     }
     let mut hasher = DefaultHasher::new();
     texts.hash(&mut hasher);
     let id = hasher.finish().clamp(1, u64::MAX - 1);
-    Fired { id, texts: Arc::new(texts), computed: Arc::new(own) }
+    let waits = catalog.relations.values().any(|r| own::mode(r, catalog) == own::Mode::Queue);
+    Fired { id, texts: Arc::new(texts), waits, computed: Arc::new(computed) }
 }
 
 /// Checks that a table's triggers can be run.
@@ -73,24 +77,32 @@ pub fn check(relation: &Arc<Relation>, catalog: &Catalog) -> Result<()> {
 
 /// SQLite does not fire a trigger again while it runs; PostgreSQL does.
 fn reaches_itself(relation: &Arc<Relation>, catalog: &Catalog) -> bool {
-    let mut edges: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    type Node = (String, Event);
+    let mut edges: Vec<(Node, Node)> = Vec::new();
     for relation in catalog.relations.values().filter(|r| !r.triggers.is_empty()) {
-        let (made, _) = fire::texts(relation, catalog);
-        let writes = made.into_iter().flat_map(|m| m.writes).map(|(table, _)| table);
-        edges.insert(relation.name.as_str(), writes.collect());
-    }
-    let mut seen: Vec<String> = Vec::new();
-    let mut next: Vec<String> = edges.get(relation.name.as_str()).cloned().unwrap_or_default();
-    while let Some(table) = next.pop() {
-        if table == relation.name {
-            return true;
-        }
-        if !seen.contains(&table) {
-            next.extend(edges.get(table.as_str()).cloned().unwrap_or_default());
-            seen.push(table);
+        for made in fire::texts(relation, catalog).0 {
+            let from = (relation.name.clone(), made.event);
+            edges.extend(made.writes.into_iter().map(|to| (from.clone(), to)));
         }
     }
-    false
+    let follow = |node: &Node| -> Vec<Node> {
+        edges.iter().filter(|e| e.0 == *node).map(|e| e.1.clone()).collect()
+    };
+    [Event::Insert, Event::Update, Event::Delete].into_iter().any(|event| {
+        let start = (relation.name.clone(), event);
+        let mut seen: Vec<Node> = Vec::new();
+        let mut next = follow(&start);
+        while let Some(node) = next.pop() {
+            if node == start {
+                return true;
+            }
+            if !seen.contains(&node) {
+                next.extend(follow(&node));
+                seen.push(node);
+            }
+        }
+        false
+    })
 }
 
 /// What a function's statements see: schema public, no session.

@@ -9,10 +9,10 @@ use crate::sql::ast::{
 };
 
 /// What replaces an expression; None keeps it and looks inside.
-pub(super) type Replace<'a> = dyn FnMut(&Expr) -> Option<Expr> + 'a;
+pub(crate) type Replace<'a> = dyn FnMut(&Expr) -> Option<Expr> + 'a;
 
 /// Replaces inside an expression.
-pub(super) fn expression(expr: &mut Expr, f: &mut Replace<'_>) {
+pub(crate) fn expression(expr: &mut Expr, f: &mut Replace<'_>) {
     if let Some(new) = f(expr) {
         *expr = new;
         return;
@@ -106,7 +106,7 @@ fn with(with: Option<&mut With>, f: &mut Replace<'_>) {
 }
 
 /// Replaces inside a query.
-pub(super) fn select(query: &mut Select, f: &mut Replace<'_>) {
+pub(crate) fn select(query: &mut Select, f: &mut Replace<'_>) {
     with(query.with.as_mut(), f);
     match &mut query.body {
         SelectBody::Simple(body) => simple(body, f),
@@ -149,7 +149,7 @@ fn table(item: &mut TableRef, f: &mut Replace<'_>) {
 }
 
 /// Replaces inside a statement.
-pub(super) fn statement(statement: &mut Statement, f: &mut Replace<'_>) {
+pub(crate) fn statement(statement: &mut Statement, f: &mut Replace<'_>) {
     match statement {
         Statement::Select(query) => select(query, f),
         Statement::Insert(s) => insert(s, f),

@@ -17,7 +17,7 @@ pub(super) fn texts(relation: &Arc<Relation>, catalog: &Catalog) -> Vec<String> 
     let mut texts = Vec::new();
     for (number, index) in kept_here(relation).enumerate() {
         for event in [Event::Insert, Event::Update] {
-            let moment = Moment { relation, catalog, before: false, event };
+            let moment = Moment { relation, catalog, before: false, event, queued: false };
             let text = statement(moment, index).unwrap_or_else(|e| raise_where(&e, "TRUE"));
             texts.push(moment.text(&[], &[text], 3000 + number));
         }
@@ -30,7 +30,7 @@ pub(super) fn texts(relation: &Arc<Relation>, catalog: &Catalog) -> Vec<String> 
 /// # Errors
 /// 0A000 when it cannot.
 pub(super) fn check(relation: &Arc<Relation>, catalog: &Catalog) -> Result<()> {
-    let moment = Moment { relation, catalog, before: false, event: Event::Update };
+    let moment = Moment { relation, catalog, before: false, event: Event::Update, queued: false };
     kept_here(relation).try_for_each(|index| statement(moment, index).map(|_| ()))
 }
 

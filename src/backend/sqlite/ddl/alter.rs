@@ -26,6 +26,9 @@ impl Editor<'_> {
         self.tag = "ALTER TABLE".to_owned();
         if self.find(name)?.is_none() {
             if self.catalog.sequences.contains_key(&name.name) {
+                if actions.iter().all(|a| matches!(a, AlterAction::NoEffect(_))) {
+                    return Ok(());
+                }
                 return Err(Error::unsupported("ALTER TABLE on a sequence"));
             }
             return self.missing(&name.name, "relation", if_exists, state::UNDEFINED_TABLE);

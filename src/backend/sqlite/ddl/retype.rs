@@ -36,6 +36,12 @@ impl Editor<'_> {
         if current.generated.is_some() {
             return Err(Error::unsupported("ALTER TYPE of a generated column"));
         }
+        if let Some(generated) = self.generated_from(&relation, position).first() {
+            let message = "cannot alter type of a column used by a generated column";
+            let detail =
+                format!("Column \"{column}\" is used by generated column \"{generated}\".");
+            return Err(Error::client(state::FEATURE_NOT_SUPPORTED, message).detail(detail));
+        }
         self.check_unused(&relation, position)?;
         let locale = locale(collation, ty)?;
         let keyed = relation.uniques.iter().any(|u| u.columns.contains(&position));

@@ -250,7 +250,8 @@ impl Accumulate for FloatSum {
             return Ok(());
         }
         let x = args.real(0)?;
-        let total = self.total + x;
+        // The first is the sum so far: zero has a sign.
+        let total = if self.rows == 0 { x } else { self.total + x };
         if total.is_infinite() && !x.is_infinite() && !self.total.is_infinite() {
             return Err(super::float::overflow());
         }
@@ -304,7 +305,7 @@ impl Accumulate for Float4Sum {
         if self.items.is_empty() {
             return Ok(Cell::Null);
         }
-        let total: f32 = self.items.iter().fold(0.0, |t, x| t + x);
+        let total: f32 = self.items.iter().copied().reduce(|t, x| t + x).unwrap_or_default();
         if total.is_infinite() && self.items.iter().all(|x| x.is_finite()) {
             return Err(super::float::overflow());
         }

@@ -154,6 +154,7 @@ impl Shape {
                     former = '(';
                     continue;
                 }
+                '{' if !chars.peek().is_some_and(char::is_ascii_digit) => {}
                 '*' | '+' | '?' | '{' => {
                     let exact = if c == '{' { bounds_are_exact(&mut chars) } else { false };
                     let lazy = chars.next_if_eq(&'?').is_some();

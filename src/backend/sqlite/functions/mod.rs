@@ -6,6 +6,7 @@
 //! `sql::print::sqlite::registry`. Start at [`install`].
 
 mod aggregate;
+mod are;
 mod args;
 mod array;
 mod array_more;
@@ -33,6 +34,7 @@ mod ordered;
 mod parts;
 mod pattern;
 mod periods;
+pub mod queue;
 mod record;
 mod regexp;
 mod search;
@@ -112,6 +114,7 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         bytes::FUNCTIONS,
         json_more::FUNCTIONS,
         periods::FUNCTIONS,
+        queue::FUNCTIONS,
         regexp::FUNCTIONS,
         search::FUNCTIONS,
         trigonometry::FUNCTIONS,

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 
 use regex_automata::util::syntax;
 
+use super::are::{Flags, invalid, translate};
 use super::args::{Args, boolean, text};
 use super::greed::Matcher;
 use super::{Def, strict};
-use crate::error::{Error, Result, SqlState, state};
+use crate::error::{Error, Result, state};
 use crate::value::{Cell, array};
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -22,7 +23,10 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_like_high", 1, |a| Ok(after(&literal_prefix(a.text(0)?)))),
     strict("pg_regex", 2, |a| boolean(regex(a.text(1)?, "")?.is_match(a.text(0)?))),
     strict("pg_iregex", 2, |a| boolean(regex(a.text(1)?, "i")?.is_match(a.text(0)?))),
-    strict("pg_regex_flags", 3, |a| boolean(regex(a.text(1)?, a.text(2)?)?.is_match(a.text(0)?))),
+    strict("pg_regex_flags", 3, |a| {
+        let flags = super::regexp::global(a.text(2)?, "regexp_like()")?;
+        boolean(regex(a.text(1)?, flags)?.is_match(a.text(0)?))
+    }),
     strict("pg_similar", 1, |a| text(similar(a.text(0)?, Some('\\'))?)),
     strict("pg_similar", 2, |a| text(similar(a.text(0)?, single(a.text(1)?)?)?)),
     strict("pg_regexp_replace", 3, |a| replace(a, "")),
@@ -249,160 +253,6 @@ pub(super) fn regex(pattern: &str, flags: &str) -> Result<regex::Regex> {
         c.insert(key, built.clone());
     });
     Ok(built)
-}
-
-fn invalid(error: &regex::Error) -> Error {
-    match error {
-        regex::Error::CompiledTooBig(_) => {
-            Error::client(state::PROGRAM_LIMIT_EXCEEDED, "regular expression is too complex")
-        }
-        _ => {
-            let line = error.to_string();
-            let reason = line.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            Error::client(
-                SqlState::from_code("2201B"),
-                format!("invalid regular expression: {reason}"),
-            )
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Flags {
-    fold: bool,
-    lines: bool,
-    extended: bool,
-}
-
-impl Flags {
-    /// PostgreSQL's options, as they are written.
-    fn read(written: &str) -> Result<Self> {
-        let mut flags = Self::default();
-        for flag in written.chars() {
-            match flag {
-                'i' => flags.fold = true,
-                'c' => flags.fold = false,
-                'g' => {}
-                'n' | 'm' => flags.lines = true,
-                's' => flags.lines = false,
-                'x' => flags.extended = true,
-                _ => {
-                    return Err(Error::client(
-                        state::INVALID_PARAMETER_VALUE,
-                        format!("invalid regular expression option: \"{flag}\""),
-                    ));
-                }
-            }
-        }
-        Ok(flags)
-    }
-}
-
-/// PostgreSQL's advanced regular expression in the `regex` crate's syntax.
-fn translate(pattern: &str, mut flags: Flags) -> Result<(String, Flags)> {
-    let mut rest = pattern;
-    if let Some(literal) = rest.strip_prefix("***=") {
-        return Ok((regex::escape(literal), flags));
-    }
-    rest = rest.strip_prefix("***:").unwrap_or(rest);
-    // Embedded options apply to the whole expression.
-    if let Some((options, after)) = rest.strip_prefix("(?").and_then(|r| r.split_once(')'))
-        && !options.is_empty()
-        && options.chars().all(|c| c.is_ascii_lowercase())
-    {
-        for option in options.chars() {
-            match option {
-                'i' => flags.fold = true,
-                'c' => flags.fold = false,
-                'n' | 'm' => flags.lines = true,
-                's' => flags.lines = false,
-                'x' => flags.extended = true,
-                't' | 'e' => {}
-                _ => return Err(Error::unsupported("this embedded regular expression option")),
-            }
-        }
-        rest = after;
-    }
-    let mut out = String::with_capacity(rest.len() + 8);
-    let mut chars = rest.chars().peekable();
-    let mut in_class = false;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => {
-                let next = chars.next().ok_or_else(|| {
-                    Error::client(
-                        SqlState::from_code("2201B"),
-                        "invalid regular expression: invalid escape \\ sequence",
-                    )
-                })?;
-                match next {
-                    'y' => out.push_str("\\b"),
-                    'Y' => out.push_str("\\B"),
-                    'm' => out.push_str("\\b{start}"),
-                    'M' => out.push_str("\\b{end}"),
-                    'A' => out.push_str("\\A"),
-                    'Z' => out.push_str("\\z"),
-                    '1'..='9' => return Err(Error::unsupported("a back reference")),
-                    'B' => out.push_str("\\\\"),
-                    'e' => out.push_str("\\x1B"),
-                    // Letters PostgreSQL gives a meaning that `regex` shares.
-                    'd' | 'D' | 's' | 'S' | 'w' | 'W' | 'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x'
-                    | 'u' | 'U' => {
-                        out.push('\\');
-                        out.push(next);
-                    }
-                    'c' | 'b' => return Err(Error::unsupported("this regular expression escape")),
-                    next if next.is_ascii_alphanumeric() => {
-                        return Err(Error::client(
-                            SqlState::from_code("2201B"),
-                            "invalid regular expression: invalid escape \\ sequence",
-                        ));
-                    }
-                    next => out.push_str(&regex::escape(&next.to_string())),
-                }
-            }
-            '[' if in_class && !matches!(chars.peek(), Some(':')) => out.push_str("\\["),
-            '[' if in_class => {
-                // A class such as [:alpha:].
-                out.push('[');
-                for c in chars.by_ref() {
-                    out.push(c);
-                    if c == ']' {
-                        break;
-                    }
-                }
-            }
-            '[' => {
-                in_class = true;
-                out.push('[');
-                if chars.next_if_eq(&'^').is_some() {
-                    out.push('^');
-                }
-                if chars.next_if_eq(&']').is_some() {
-                    out.push_str("\\]");
-                }
-            }
-            ']' if in_class => {
-                in_class = false;
-                out.push(']');
-            }
-            // Set operators of `regex` that PostgreSQL does not know.
-            '&' | '~' if in_class => {
-                out.push('\\');
-                out.push(c);
-            }
-            '(' if !in_class && chars.peek() == Some(&'?') => {
-                let mut ahead = chars.clone();
-                ahead.next();
-                match ahead.next() {
-                    Some(':') => out.push('('),
-                    _ => return Err(Error::unsupported("look-around in a regular expression")),
-                }
-            }
-            c => out.push(c),
-        }
-    }
-    Ok((out, flags))
 }
 
 /// A regular expression whose match, or whose groups, decide a result.

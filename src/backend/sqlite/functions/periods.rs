@@ -83,7 +83,8 @@ fn displacement(a: &Args<'_>) -> Result<i64> {
         );
         return Err(Error::client(state::INVALID_PARAMETER_VALUE, message));
     }
-    Ok(span.micros)
+    // Whole seconds, as zones have.
+    Ok(span.micros / 1_000_000 * 1_000_000)
 }
 
 fn overlaps(a: &Args<'_>) -> Result<Cell> {

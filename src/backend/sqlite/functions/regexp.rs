@@ -88,7 +88,7 @@ fn begin<'a>(a: &'a Args<'_>, i: usize) -> Result<(&'a str, usize)> {
 }
 
 /// Flags without `g`, which these functions do not take.
-fn global<'f>(flags: &'f str, name: &str) -> Result<&'f str> {
+pub(super) fn global<'f>(flags: &'f str, name: &str) -> Result<&'f str> {
     if flags.contains('g') {
         let message = format!("{name} does not support the \"global\" option");
         return Err(Error::client(state::INVALID_PARAMETER_VALUE, message));

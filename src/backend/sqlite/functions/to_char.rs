@@ -353,8 +353,20 @@ fn to_number(a: &Args<'_>) -> Result<Cell> {
     if !template.chars().all(|c| matches!(c, '9' | '0' | ',' | '.' | 'D' | 'G' | 'S' | 'F' | 'M')) {
         return Err(Error::unsupported("this number template"));
     }
-    let scale = template.split_once(['.', 'D']).map_or(0, |(_, f)| f.len());
+    let (whole, fraction) = template.split_once(['.', 'D']).unwrap_or((&template, ""));
+    let scale = fraction.len();
     let plain: String = value.chars().filter(|c| !matches!(c, ',' | ' ')).collect();
-    let parsed = Numeric::parse(&plain)?;
+    // PostgreSQL reads along the template and leaves what it has no place for.
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
+    let places = whole.chars().filter(|c| matches!(c, '9' | '0')).count();
+    let grouped = value.contains(',') && !template.contains([',', 'G']);
+    let parsed = Numeric::parse(&plain);
+    if grouped
+        || digits(plain.split('.').next().unwrap_or_default()) > places
+        || (parsed.is_err() && digits(&plain) > 0)
+    {
+        return Err(Error::unsupported("this text for to_number()"));
+    }
+    let parsed = parsed?;
     number(&parsed.trunc(scale as i32))
 }

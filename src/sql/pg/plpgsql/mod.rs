@@ -6,12 +6,14 @@
 
 mod conditions;
 mod raise;
+mod script;
 
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{
     Block, Expr, ExprKind, Literal, Returned, Select, Statement, Step, TypeName,
 };
 use crate::sql::lexer::{self, Kind, Token};
+pub(crate) use script::script;
 
 /// Nesting of IF beyond which a body is refused.
 const DEPTH_MAX: u32 = 64;
@@ -380,7 +382,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn type_name(text: &str) -> Result<TypeName> {
+pub(crate) fn type_name(text: &str) -> Result<TypeName> {
     if text.contains('%') {
         return Err(Error::unsupported("%TYPE in PL/pgSQL"));
     }

@@ -6,20 +6,30 @@ use crate::error::{Error, Result, state};
 use crate::sql::ast::{Call, Expr, ExprKind, Literal, Name, Raise, Step};
 use crate::sql::lexer::Kind;
 
+const LEVELS: &[&str] = &["debug", "log", "info", "notice", "warning", "exception"];
+
 impl Reader<'_> {
     /// None for levels that no client sees by default.
     pub(super) fn raise(&mut self) -> Result<Option<Step>> {
+        let (level, raise) = self.raise_at_any_level()?;
+        match level {
+            "exception" => Ok(Some(Step::Raise(Box::new(raise)))),
+            "debug" | "log" => Ok(None),
+            level => Err(Error::unsupported(format!("RAISE {} in PL/pgSQL", level.to_uppercase()))),
+        }
+    }
+
+    /// RAISE and its level.
+    pub(super) fn raise_at_any_level(&mut self) -> Result<(&'static str, Raise)> {
         let start = self.tokens.get(self.at).map_or(0, |t| t.start);
         let line = 1 + self.text[..start].matches('\n').count();
         self.expect("raise")?;
         let level = match self.word().as_deref() {
-            Some(level @ ("debug" | "log" | "info" | "notice" | "warning" | "exception")) => {
-                let level = level.to_owned();
-                self.at += 1;
-                level
-            }
-            _ => "exception".to_owned(),
+            Some(word) => LEVELS.iter().copied().find(|level| *level == word),
+            None => None,
         };
+        self.at += usize::from(level.is_some());
+        let level = level.unwrap_or("exception");
         let mut raise = Raise { state: "P0001".to_owned(), line, ..Raise::default() };
         match self.tokens.get(self.at).map(|t| t.kind) {
             Some(Kind::Text) => raise.message = Some(self.format()?),
@@ -42,11 +52,7 @@ impl Reader<'_> {
             self.options(&mut raise)?;
         }
         self.end_of_statement()?;
-        match level.as_str() {
-            "exception" => Ok(Some(Step::Raise(Box::new(raise)))),
-            "debug" | "log" => Ok(None),
-            level => Err(Error::unsupported(format!("RAISE {} in PL/pgSQL", level.to_uppercase()))),
-        }
+        Ok((level, raise))
     }
 
     /// The format string with its parameters, as one expression.

@@ -58,7 +58,8 @@ impl Printer {
     pub(super) fn rows(&mut self, insert: &Insert, targets: &[&Column]) -> Result<String> {
         let keys = second_touch(insert);
         let mut volatile = false;
-        let (source, name) = match &insert.source {
+        let mut order = String::new();
+        let (mut source, name) = match &insert.source {
             InsertSource::Values(rows) => {
                 let mut lines = Vec::with_capacity(rows.len());
                 for row in rows {
@@ -139,18 +140,24 @@ impl Printer {
             let mut guarded = self.checked(table, first.clone(), &new)?;
             if let Some(keys) = keys.filter(|k| !k.is_empty()) {
                 guarded = once(&guarded, &keys);
+                // Looking for equal keys sorts the rows: they go in as they came.
+                source = format!("SELECT *, row_number() OVER () AS \"row\" FROM ({source})");
+                order = format!(" ORDER BY {alias}.\"row\"");
             }
             *first = guarded;
         }
         let items = items.join(", ");
         if volatile {
-            let names = output_names(targets.len());
+            let mut names = output_names(targets.len());
+            if !order.is_empty() {
+                names.push_str(", \"row\"");
+            }
             return Ok(format!(
                 " WITH {alias}({names}) AS MATERIALIZED ({source}) \
-                 SELECT {items} FROM {alias} WHERE TRUE"
+                 SELECT {items} FROM {alias} WHERE TRUE{order}"
             ));
         }
-        Ok(format!(" SELECT {items} FROM ({source}) AS {alias} WHERE TRUE"))
+        Ok(format!(" SELECT {items} FROM ({source}) AS {alias} WHERE TRUE{order}"))
     }
 
     fn on_conflict(&mut self, insert: &Insert, conflict: &OnConflict) -> Result<String> {

@@ -32,7 +32,7 @@ mod trigger;
 mod update;
 mod window;
 
-pub use self::trigger::{print_in_trigger, print_stored};
+pub use self::trigger::{print_in_trigger, print_stored, queued_column};
 pub use proposed::Proposed;
 
 use crate::error::Result;

@@ -34,6 +34,10 @@ impl Core {
 impl Printer {
     /// The statement's own query: reg* values leave it as names.
     pub(super) fn top_query(&mut self, query: &Query) -> Result<(String, Vec<Value>)> {
+        let in_array = |oid| crate::sql::types::element(oid).is_some_and(shown_by_name);
+        if query.columns.iter().any(|c| in_array(c.ty.oid)) {
+            return Err(Error::unsupported("an array of names of objects as a result"));
+        }
         if !query.columns.iter().any(|c| shown_by_name(c.ty.oid)) {
             return self.query(query, false);
         }

@@ -13,15 +13,17 @@ use crate::sql::print::quoted;
 use crate::value::{Cell, Type};
 
 /// Prints a statement of a trigger's body; with it the OIDs of the sequences it draws from,
-/// which a statement before it is to move.
+/// which a statement before it is to move. With `queued` the rows are not the trigger's own
+/// but the images that a row of the queue holds.
 ///
 /// # Errors
 /// 0A000 for what SQLite does not allow there.
 pub fn print_in_trigger(
     statement: &Statement,
     rows: RowVariables<'_>,
+    queued: bool,
 ) -> Result<(String, Vec<i64>)> {
-    let mut printer = with_rows(rows);
+    let mut printer = with_rows(rows, queued);
     let (text, _) = match statement {
         Statement::Select(query) => printer.top_query(query)?,
         Statement::Insert(insert) => printer.insert(insert)?,
@@ -36,18 +38,31 @@ pub fn print_in_trigger(
 /// # Errors
 /// 0A000 for what SQLite cannot compute faithfully.
 pub fn print_stored(expr: &Expr, index: usize, rows: RowVariables<'_>) -> Result<String> {
-    let mut printer = with_rows(rows);
+    let mut printer = with_rows(rows, false);
     let column = rows.relation.columns.get(index);
     let column = column.ok_or_else(|| Error::internal("column index out of range"))?;
     printer.encoded(expr, column.codec, column.ty)
 }
 
-fn with_rows(rows: RowVariables<'_>) -> Printer {
+/// The column of a queue that holds a column of NEW or OLD.
+#[must_use]
+pub fn queued_column(new: bool, index: usize) -> String {
+    format!("{}{index}", if new { "n" } else { "o" })
+}
+
+fn with_rows(rows: RowVariables<'_>, queued: bool) -> Printer {
     let mut printer = Printer::new(&Inputs::default());
     printer.in_trigger = true;
     for (rel, name) in [(NEW, "NEW"), (OLD, "OLD")] {
         printer.unique(name);
-        printer.rels.insert(rel, row(name, rows.relation));
+        let mut row = row(name, rows.relation);
+        if queued {
+            "OLD".clone_into(&mut row.qualifier);
+            for (index, column) in row.columns.iter_mut().enumerate() {
+                column.name = queued_column(rel == NEW, index);
+            }
+        }
+        printer.rels.insert(rel, row);
     }
     printer
 }
