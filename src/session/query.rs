@@ -23,7 +23,7 @@ use crate::backend::sqlite::functions::session::{Scope, next_turn};
 use crate::backend::sqlite::{Connection, Reader, Statement, Writer};
 use crate::error::{Error, Result, state};
 use crate::journal;
-use crate::schema::Deferral;
+use crate::schema::{Catalog, Deferral};
 use crate::sql::plan::{Frozen, FrozenSource, Plan, QueryKind, QueryPlan};
 use crate::sql::trigger::distances;
 use crate::value::{Cell, Format};
@@ -338,29 +338,8 @@ impl Session {
             };
             let draws = if query.draws { Some(self.draws(connection)?) } else { None };
             let _scope = Scope::enter(self.scope_drawing(draws.as_ref(), turn));
-            let begin = || {
-                let mut inputs: Vec<&Cell> = call.params.iter().chain(&frozen).collect();
-                let rows = steps::run(connection, &query.steps, &inputs)?;
-                inputs.extend(&rows);
-                let mut statement = prepare(connection, &query.sqlite, &inputs)?;
-                let written = match &waits {
-                    Some(catalog) => {
-                        let row = statement.step()?;
-                        let done =
-                            (!row).then(|| (connection.changes(), connection.last_insert_rowid()));
-                        // Asked only where several tables have something to fire.
-                        let near = LazyLock::new(|| {
-                            distances(query.writes.as_deref().unwrap_or_default(), catalog)
-                        });
-                        let distance = |oid| near.get(&oid).copied().unwrap_or(usize::MAX);
-                        connection.run_queued(turn, &distance)?;
-                        Some(Written { row: Some(row), done })
-                    }
-                    None => None,
-                };
-                Ok((statement, written))
-            };
-            let begun = begin();
+            let inputs: Vec<&Cell> = call.params.iter().chain(&frozen).collect();
+            let begun = begin(connection, query, &inputs, turn, waits.as_deref());
             if let (Err(_), Some(draws)) = (&begun, &draws) {
                 drawn = Some(draws.values());
             }
@@ -647,6 +626,27 @@ pub(super) fn prepare(connection: &Connection, sql: &str, inputs: &[&Cell]) -> R
         statement.bind(i + 1, cell.as_ref())?;
     }
     Ok(statement)
+}
+
+/// Runs a statement's steps and prepares it. One whose triggers may wait for its end writes all of
+/// its rows and fires them.
+fn begin(
+    connection: &Connection,
+    query: &QueryPlan,
+    inputs: &[&Cell],
+    turn: u64,
+    waits: Option<&Catalog>,
+) -> Result<(Statement, Option<Written>)> {
+    let rows = steps::run(connection, &query.steps, inputs)?;
+    let inputs: Vec<&Cell> = inputs.iter().copied().chain(&rows).collect();
+    let mut statement = prepare(connection, &query.sqlite, &inputs)?;
+    let Some(catalog) = waits else { return Ok((statement, None)) };
+    let row = statement.step()?;
+    let done = (!row).then(|| (connection.changes(), connection.last_insert_rowid()));
+    // Asked only where several tables have something to fire.
+    let near = LazyLock::new(|| distances(query.writes.as_deref().unwrap_or_default(), catalog));
+    connection.run_queued(turn, &|oid| near.get(&oid).copied().unwrap_or(usize::MAX))?;
+    Ok((statement, Some(Written { row: Some(row), done })))
 }
 
 /// The command tag: rows sent for SELECT, rows changed for DML.
