@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::common::{Pg, Proxy, Raw, run_python, sample};
+use crate::common::{Journey, Pg, Proxy, Raw, run_python, sample};
 
 /// DDL and rows of every kind that has a stored form.
 const WIDE: &str = "
@@ -92,6 +92,31 @@ fn a_file_made_by_pgbench() {
     stays_everybodys(proxy);
 }
 
+/// With a journal, written by the way back, and primary again.
+#[test]
+fn a_file_that_was_shadow_for_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), Pg::shared(), &[]);
+    journey.proxy.sql(
+        "CREATE TABLE a (id serial PRIMARY KEY, name varchar(20) UNIQUE, at timestamptz, doc jsonb,
+           price numeric(10,2), low varchar(20) GENERATED ALWAYS AS (lower(name)) STORED);
+         CREATE TABLE b (a_id int REFERENCES a ON DELETE CASCADE, k text, PRIMARY KEY (a_id, k));
+         CREATE INDEX by_low ON a (lower(name));
+         INSERT INTO a (name, at, price) VALUES ('One', now(), 1.5), ('Two', NULL, 2);
+         INSERT INTO b VALUES (1, 'x'), (2, 'y')",
+    );
+    journey.mirror();
+    journey.promote();
+    journey.proxy.sql(
+        "INSERT INTO a (name, doc, price) SELECT 'n' || g, '{\"a\": 1}', g FROM generate_series(1, 500) g;
+         UPDATE a SET price = price + 1 WHERE id % 2 = 0; DELETE FROM a WHERE id = 2",
+    );
+    journey.rollback();
+    assert_eq!(journey.proxy.sql("SELECT count(*), sum(price) FROM a"), "501|125501.50");
+    serves_every_row(&journey.proxy);
+    stays_everybodys(journey.proxy);
+}
+
 /// What `PRAGMA integrity_check` says of a file, line by line.
 fn integrity(file: &std::path::Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(file).unwrap();
@@ -106,9 +131,10 @@ fn files_of_applications_and_odd_ones() {
         let Some(original) = sample(name) else { continue };
         let file = folder.path().join(name);
         std::fs::write(&file, std::fs::read(original).unwrap()).unwrap();
-        let proxy = Proxy::on_file(&file, &[]);
-        serves_every_row(&proxy);
-        stays_everybodys(proxy);
+        let journey = Journey::start(&file, Pg::shared(), &[]);
+        serves_every_row(&journey.proxy);
+        journey.mirror();
+        stays_everybodys(journey.proxy);
     }
     if let Some(script) = sample("make_anomalies.py") {
         let file = folder.path().join("anomalies.db");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Statement};
 
 /// Tables of the load: a key, counters, and one without a key, where a row applied twice shows.
 pub const TABLES: &str = "
@@ -124,6 +124,8 @@ impl Load {
     pub fn check(&self, side: &str, rows: &[i64], trail: &[i64], counted: i64) {
         let book = self.shared.book.lock().unwrap();
         let there: BTreeSet<i64> = rows.iter().copied().collect();
+        // A prepared statement outlives restarts of PostgreSQL and switches.
+        assert!(!book.errors.contains_key("26000"), "{side}: {:?}", book.errors);
         let lost: Vec<_> = book.acknowledged.difference(&there).take(10).collect();
         assert!(lost.is_empty(), "{side}: acknowledged and lost: {lost:?}");
         assert_eq!(there.len(), rows.len(), "{side}: a key is there twice");
@@ -165,7 +167,8 @@ async fn client(shared: Arc<Shared>, number: usize) {
         };
         shared.connects.fetch_add(1, Ordering::SeqCst);
         let driver = tokio::spawn(driver);
-        while !shared.stop.load(Ordering::SeqCst) {
+        let prepared = Prepared::new(&client).await.ok();
+        while prepared.is_some() && !shared.stop.load(Ordering::SeqCst) {
             // Told before it looks whether it may: who waits for rest sees it or holds it.
             let busy = Busy::new(&shared);
             if shared.hold.load(Ordering::SeqCst) {
@@ -176,7 +179,11 @@ async fn client(shared: Arc<Shared>, number: usize) {
             let id = i64::try_from(shared.next.fetch_add(1, Ordering::SeqCst)).unwrap();
             // Noted before it is sent: whatever happens, it is somebody's.
             shared.book.lock().unwrap().unknown.insert(id);
-            match commit(&mut client, number, id).await {
+            let done = match (&prepared, id % 3) {
+                (Some(prepared), 2) => prepared.commit(&client, number, id).await,
+                _ => commit(&mut client, number, id).await,
+            };
+            match done {
                 Ok(()) => {
                     acknowledge(&shared, id);
                     drop(busy);
@@ -236,4 +243,55 @@ async fn commit(client: &mut Client, number: usize, id: i64) -> Result<(), tokio
     transaction.execute(update, &[&(i32::try_from(id % 4).unwrap())]).await?;
     transaction.execute("INSERT INTO trail (id, body) VALUES ($1, $2)", &[&id, &body]).await?;
     transaction.commit().await
+}
+
+/// A transaction all of whose statements, BEGIN and COMMIT too, were prepared by name before: its
+/// end is a Bind, in which nobody can read COMMIT.
+struct Prepared {
+    begin: Statement,
+    insert: Statement,
+    update: Statement,
+    trail: Statement,
+    commit: Statement,
+}
+
+impl Prepared {
+    async fn new(client: &Client) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            begin: client.prepare("BEGIN").await?,
+            insert: client
+                .prepare("INSERT INTO ledger (id, client, body) VALUES ($1, $2, $3)")
+                .await?,
+            update: client.prepare("UPDATE counter SET n = n + 1 WHERE id = $1").await?,
+            trail: client.prepare("INSERT INTO trail (id, body) VALUES ($1, $2)").await?,
+            commit: client.prepare("COMMIT").await?,
+        })
+    }
+
+    async fn commit(
+        &self,
+        client: &Client,
+        number: usize,
+        id: i64,
+    ) -> Result<(), tokio_postgres::Error> {
+        let done = self.statements(client, i32::try_from(number).unwrap(), id).await;
+        if done.is_err() && !client.is_closed() {
+            let _ = client.batch_execute("ROLLBACK").await;
+        }
+        done
+    }
+
+    async fn statements(
+        &self,
+        client: &Client,
+        number: i32,
+        id: i64,
+    ) -> Result<(), tokio_postgres::Error> {
+        let body = format!("row {id} of client {number}");
+        client.execute(&self.begin, &[]).await?;
+        client.execute(&self.insert, &[&id, &number, &body]).await?;
+        client.execute(&self.update, &[&(i32::try_from(id % 4).unwrap())]).await?;
+        client.execute(&self.trail, &[&id, &body]).await?;
+        client.execute(&self.commit, &[]).await.map(drop)
+    }
 }
