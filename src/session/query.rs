@@ -177,7 +177,7 @@ impl Session {
     }
 
     /// An error with what the catalog and the rows know about it.
-    pub(super) fn explained(&mut self, error: Error, call: &Call) -> Error {
+    fn explained(&mut self, error: Error, call: &Call) -> Error {
         let error = self.name_key(self.describe(error), &call.plan);
         let frozen = std::mem::take(&mut self.attempt).frozen;
         self.with_detail(error, call, &frozen)
@@ -517,6 +517,13 @@ impl Session {
     /// SELECT and DML into a spool: cursors.
     /// Returns the rows changed.
     pub(super) async fn query_into(&mut self, call: &Call, spool: &mut Spool) -> Step<u64> {
+        match self.query_into_inner(call, spool).await {
+            Err(Stop::Error(error)) => Err(self.explained(error, call).into()),
+            other => other,
+        }
+    }
+
+    async fn query_into_inner(&mut self, call: &Call, spool: &mut Spool) -> Step<u64> {
         let query = query_of(&call.plan)?;
         let mut running = self.start(call, query).await?;
         let scope = self.scope_of(&running);

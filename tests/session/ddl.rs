@@ -17,6 +17,25 @@ fn what_a_dump_says_of_owners_and_what_generated_columns_need() {
 }
 
 #[test]
+fn own_columns_are_kept_without_their_table() {
+    same(
+        r#"
+        Q create table t(id int primary key, a int, "B" text, constraint ck check ("t"."a" > t.id), g int generated always as (t.a + "t"."id") stored)
+        Q create index i on t (a) where t."B" is not null
+        Q alter table t add constraint c2 check (length(t."B") > 0)
+        Q create unique index u on t (lower(t."B"))
+        Q select indexdef from pg_indexes where tablename = 't' order by 1
+        Q select pg_get_expr(indpred, indrelid, true) from pg_index where indexrelid = 'i'::regclass
+        Q select relname, indexrelname from pg_stat_user_indexes order by 2
+        Q alter table t disable row level security
+        Q insert into t values (1, 2, 'x')
+        Q insert into t values (3, 2, 'x')
+        Q select * from t
+        "#,
+    );
+}
+
+#[test]
 fn comments_and_extensions_are_kept() {
     same(
         r#"

@@ -32,6 +32,15 @@ fn the_refused_row_is_named_in_the_extended_protocol_and_in_blocks() {
         B ||7,1.5
         E
         S
+        # with a limit of rows, as fetchrow() of asyncpg asks
+        P |insert into p values ($1, $2) returning id|23,25
+        B ||1,x
+        E |1
+        S
+        P |insert into c(pid, n) values ($1, $2) returning id|23,1700
+        B ||7,1.5
+        E |1
+        S
         Q begin
         Q insert into p values (5, 'e')
         Q savepoint s

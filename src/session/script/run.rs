@@ -60,11 +60,7 @@ impl Session {
     async fn planned_rows(&mut self, plan: Arc<Plan>) -> Step<Rows> {
         let call = Call { plan: Arc::clone(&plan), params: Arc::from([]), formats: Arc::from([]) };
         let mut spool = Spool::default();
-        let changed = match self.query_into(&call, &mut spool).await {
-            Ok(changed) => changed,
-            Err(Stop::Error(error)) => return Err(self.explained(error, &call).into()),
-            Err(other) => return Err(other),
-        };
+        let changed = self.query_into(&call, &mut spool).await?;
         Ok(Rows { plan, spool, changed })
     }
 

@@ -10,6 +10,7 @@ type Boxed = Option<Box<protobuf::Node>>;
 
 impl Lower<'_> {
     pub(super) fn alter_table(&mut self, alter: protobuf::AlterTableStmt) -> Lowered<Ddl> {
+        self.owner = alter.relation.as_ref().map(|relation| relation.relname.clone());
         let mut actions = Vec::with_capacity(alter.cmds.len());
         for node in alter.cmds {
             let Some(N::AlterTableCmd(command)) = node.node else { return Err(missing()) };
@@ -145,10 +146,13 @@ fn without_effect(kind: AlterTableType) -> AlterAction {
         T::AtEnableRule | T::AtEnableAlwaysRule | T::AtEnableReplicaRule | T::AtDisableRule => {
             AlterAction::Unsupported("ENABLE or DISABLE RULE")
         }
-        T::AtEnableRowSecurity
-        | T::AtDisableRowSecurity
-        | T::AtForceRowSecurity
-        | T::AtNoForceRowSecurity => AlterAction::Unsupported("row level security"),
+        // It is never on.
+        T::AtDisableRowSecurity | T::AtNoForceRowSecurity => {
+            AlterAction::NoEffect("DISABLE ROW LEVEL SECURITY")
+        }
+        T::AtEnableRowSecurity | T::AtForceRowSecurity => {
+            AlterAction::Unsupported("row level security")
+        }
         T::AtAddInherit | T::AtDropInherit => AlterAction::Unsupported("INHERIT"),
         T::AtAddOf | T::AtDropOf => AlterAction::Unsupported("ALTER TABLE OF"),
         T::AtAttachPartition | T::AtDetachPartition | T::AtDetachPartitionFinalize => {

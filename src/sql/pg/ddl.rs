@@ -14,6 +14,7 @@ type Node = protobuf::Node;
 impl Lower<'_> {
     pub(super) fn create_index(&mut self, index: protobuf::IndexStmt) -> Lowered<CreateIndex> {
         let table = self.relation(index.relation)?;
+        self.owner = Some(table.name.clone());
         let opclasses = index.index_params.iter().map(opclass).collect();
         let keys = index.index_params.into_iter().map(|node| self.index_key(node));
         let keys = keys.collect::<Lowered<_>>()?;

@@ -46,6 +46,28 @@ fn upper_case(text: &str) -> String {
     out
 }
 
+/// An expression's text without its own table's name before columns.
+pub(super) fn unqualified(text: &str, owner: &str) -> String {
+    let tokens: Vec<_> = crate::sql::lexer::tokens(text).collect();
+    let word = |index: usize| tokens.get(index).map(|t| &text[t.start..t.end]);
+    let quoted = format!("\"{}\"", owner.replace('"', "\"\""));
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for index in 0..tokens.len() {
+        let own = word(index).is_some_and(|w| w == owner || w == quoted);
+        let first = index == 0 || word(index - 1) != Some(".");
+        let column = word(index + 1) == Some(".")
+            && !matches!(word(index + 3), Some("(" | "."))
+            && tokens.get(index + 2).is_some();
+        if own && first && column {
+            out.push_str(&text[from..tokens[index].start]);
+            from = tokens[index + 2].start;
+        }
+    }
+    out.push_str(&text[from..]);
+    out
+}
+
 /// A query's text.
 pub(super) fn query(node: &protobuf::Node) -> Lowered<String> {
     statement(node.node.clone().ok_or_else(missing)?)

@@ -150,11 +150,13 @@ struct Lower<'a> {
     last: (usize, u32),
     /// Current depth.
     depth: u32,
+    /// The table whose expressions are kept as text: there its columns need no qualifier.
+    owner: Option<String>,
 }
 
 impl<'a> Lower<'a> {
     fn new(text: &'a str, start: usize) -> Self {
-        Self { text, start, ascii: text.is_ascii(), last: (0, 0), depth: 0 }
+        Self { text, start, ascii: text.is_ascii(), last: (0, 0), depth: 0, owner: None }
     }
 
     /// Byte offset in the statement's text of a location of the tree.

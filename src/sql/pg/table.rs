@@ -41,6 +41,7 @@ impl Lower<'_> {
             on_commit: on_commit(create.oncommit),
             ..CreateTable::default()
         };
+        self.owner = Some(table.name.name.clone());
         for element in create.table_elts {
             match element.node {
                 Some(N::ColumnDef(column)) => table.columns.push(self.column_def(*column)?),
@@ -195,7 +196,10 @@ impl Lower<'_> {
     /// An expression and its text as PostgreSQL prints it.
     pub(super) fn with_text(&mut self, node: Option<Box<Node>>) -> Lowered<(Expr, String)> {
         let node = *node.ok_or_else(missing)?;
-        let text = deparse::expression(&node)?;
+        let mut text = deparse::expression(&node)?;
+        if let Some(owner) = &self.owner {
+            text = deparse::unqualified(&text, owner);
+        }
         Ok((self.expr(node)?, text))
     }
 

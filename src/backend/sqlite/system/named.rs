@@ -22,6 +22,10 @@ pub(crate) const TABLES: &[&str] = &[
     "pg_tablespace",
     "pg_user",
     "pg_views",
+    "pg_stat_user_indexes",
+    "pg_stat_all_indexes",
+    "pg_statio_user_indexes",
+    "pg_statio_all_indexes",
     "pg_stat_user_tables",
     "pg_stat_all_tables",
     "pg_statio_user_tables",
@@ -44,6 +48,10 @@ pub(super) fn rows(snapshot: &Snapshot, name: &str) -> Vec<Row> {
         | "pg_stat_all_tables"
         | "pg_statio_user_tables"
         | "pg_statio_all_tables" => pg_stat_tables(snapshot, name),
+        "pg_stat_user_indexes"
+        | "pg_stat_all_indexes"
+        | "pg_statio_user_indexes"
+        | "pg_statio_all_indexes" => pg_stat_indexes(snapshot, name),
         "pg_available_extensions" => available_extensions(snapshot),
         _ => Vec::new(),
     }
@@ -303,6 +311,25 @@ fn pg_stat_tables(core: &Core, table: &str) -> Vec<Row> {
         .filter(|r| !is_view(r))
         .map(|r| maker.row([int(r.oid), text(schema_name(r)), text(&r.name)]))
         .collect()
+}
+
+fn pg_stat_indexes(core: &Core, table: &str) -> Vec<Row> {
+    let shape = shape(table);
+    let columns = ["relid", "indexrelid", "schemaname", "relname", "indexrelname"];
+    let maker = Maker::new(&shape, &columns);
+    let mut rows = Vec::new();
+    for relation in core.user_relations().filter(|r| !is_view(r)) {
+        for index in indexes(relation) {
+            rows.push(maker.row([
+                int(relation.oid),
+                int(index.oid()),
+                text(schema_name(relation)),
+                text(&relation.name),
+                text(index.name()),
+            ]));
+        }
+    }
+    rows
 }
 
 /// pg_sequences: `last_value` is the counter's, NULL before its first use.

@@ -45,5 +45,9 @@ impl Printer {
 /// Whether a term names no column, calls nothing and has no parameter: SQLite folds such terms
 /// (`1 IS NULL`) to integers, and would take them for the number of an output column.
 fn constant(term: &str) -> bool {
-    !term.contains(['"', '?', '\'']) && !term.bytes().any(|b| b.is_ascii_lowercase())
+    let mut inside = false;
+    term.bytes().all(|b| {
+        inside ^= b == b'\'';
+        inside || !(matches!(b, b'"' | b'?') || b.is_ascii_lowercase())
+    })
 }
