@@ -8,11 +8,14 @@ use parking_lot::Mutex;
 
 use super::session::current;
 use super::{Def, volatile};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, state};
 use crate::value::Cell;
 
 /// Triggers of one table that may fire for one row.
 const TRIGGERS: i64 = 1 << 16;
+
+/// Rows that one statement may keep waiting: they are in memory.
+const ROWS_MAX: i64 = 1_000_000;
 
 struct State {
     turn: u64,
@@ -75,16 +78,21 @@ pub(super) const FUNCTIONS: &[Def] = &[
     // pg_queued(table, event, number of the trigger): the row's place in the queue.
     volatile("pg_queued", 3, |a| {
         let (table, event, number) = (a.int(0)?, a.int(1)?, a.int(2)?);
-        with(|state| {
+        with(|known| {
             // A row fires each trigger once.
-            if state.at != (table, event) || state.seen.contains(&number) {
-                state.next_row((table, event));
+            if known.at != (table, event) || known.seen.contains(&number) {
+                known.next_row((table, event));
             }
-            state.seen.push(number);
-            if !state.tables.contains(&table) {
-                state.tables.push(table);
+            if known.row > ROWS_MAX {
+                let message = "too many rows of one statement wait for their AFTER triggers";
+                let hint = "Change fewer rows at a time.";
+                return Err(Error::client(state::PROGRAM_LIMIT_EXCEEDED, message).hint(hint));
             }
-            Ok(Cell::Integer(state.row * TRIGGERS + number))
+            known.seen.push(number);
+            if !known.tables.contains(&table) {
+                known.tables.push(table);
+            }
+            Ok(Cell::Integer(known.row * TRIGGERS + number))
         })
     }),
     volatile("pg_queue_enter", 0, |_| {
