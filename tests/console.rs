@@ -128,3 +128,25 @@ fn psycopg_speaks_the_extended_protocol() {
     let url = format!("postgres://anna@127.0.0.1:{}/crossfade", proxy.port);
     run_python("console.py", &url);
 }
+
+#[test]
+fn the_document_names_what_help_lists() {
+    let proxy = Proxy::direct();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/console.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let help = answer(&proxy, "SELECT command FROM help");
+    let named = |text: &str| document.contains(&format!("`{}`", text.replace('|', "\\|")));
+    for command in help.lines().filter(|c| !c.starts_with("SELECT")) {
+        let found = named(command) || command.strip_prefix("SHOW ").is_some_and(named);
+        assert!(found, "docs/console.md does not name {command}");
+    }
+    let orders = document.split("| order | does |").nth(1).unwrap();
+    for row in orders.lines().filter(|l| l.starts_with("| `")) {
+        for order in
+            row.split('`').skip(1).step_by(2).take_while(|o| o.starts_with(char::is_uppercase))
+        {
+            let order = order.replace("\\|", "|");
+            assert!(help.lines().any(|l| l == order), "SHOW HELP does not list {order}");
+        }
+    }
+}

@@ -25,6 +25,7 @@ mod dialect;
 mod divergence;
 mod docs;
 mod exactly_once;
+mod examples;
 mod foreign;
 mod fuzz;
 mod harness;

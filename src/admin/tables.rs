@@ -312,6 +312,7 @@ pub(super) const ORDERS: &[(&str, &str)] = &[
     ("VERIFY [table, …]", "prove that both sides hold the same rows"),
     ("REPAIR [id | table, …] [DRY RUN]", "write the primary's rows where the shadow differs"),
     ("PROMOTE [DRY RUN] [OVERRIDE gate, …]", "make PostgreSQL primary"),
+    ("PROMOTE REHEARSE", "promote and roll back at once, and say how long clients waited"),
     ("ROLLBACK TO SQLITE [DRY RUN]", "make SQLite primary again"),
     ("COMPLETE [DRY RUN]", "end the way back: PostgreSQL alone"),
     ("RELOAD", "read the reloadable configuration again"),
