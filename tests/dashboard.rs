@@ -26,7 +26,9 @@ fn shop(file: &Path) {
 
 /// A client that goes on until told to stop.
 fn traffic(url: &str, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
-    let (url, stop) = (url.to_owned(), Arc::clone(stop));
+    // A name that a page must show as it is.
+    let name = "%3Cscript%3Ewindow.pwned%3D4%3C%2Fscript%3E";
+    let (url, stop) = (format!("{url}?application_name={name}"), Arc::clone(stop));
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
@@ -35,7 +37,8 @@ fn traffic(url: &str, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
             tokio::spawn(connection);
             let mut visits = 0;
             while !stop.load(Ordering::Relaxed) {
-                let text = "SELECT id, notes FROM customers WHERE id = $1 AND notes <> '<script>'";
+                let text = "SELECT id, notes AS \"<script>window.pwned=3</script>\" FROM customers \
+                            WHERE id = $1 AND notes <> '<script>'";
                 client.query(text, &[&7_i64]).await.unwrap();
                 let text = "INSERT INTO visits(customer, page) VALUES ($1, $2)";
                 client.execute(text, &[&7_i64, &HOSTILE]).await.unwrap();

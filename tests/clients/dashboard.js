@@ -93,8 +93,10 @@ async function order(page, name, word, end, { expected = null, overrides = false
   await toTheCell(page);
   await order(page, "repair", null, "1 changed", { expected: "would write 0 missing, 1 changed" });
   await page.locator(".meta", { hasText: "fixed" }).waitFor({ timeout: 20000 });
+  await go(page, "sessions");
+  await page.locator("td", { hasText: "<script>window.pwned=4</script>" }).waitFor();
   await go(page, "statements");
-  await page.locator("td code", { hasText: "select" }).first().click();
+  await page.locator("td code", { hasText: "<script>window.pwned=3</script>" }).first().click();
   await page.locator("pre", { hasText: '"public"."customers"' }).first().waitFor();
   await page.keyboard.press("1");
   await page.locator(".stepper .now", { hasText: "Mirroring" }).waitFor();
