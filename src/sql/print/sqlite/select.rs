@@ -34,8 +34,15 @@ impl Core {
 impl Printer {
     /// The statement's own query: reg* values leave it as names.
     pub(super) fn top_query(&mut self, query: &Query) -> Result<(String, Vec<Value>)> {
+        // A table of the system's keeps such arrays as names; what is computed has their numbers.
+        let kept = |n: usize| match &query.body {
+            Body::Select(select) => {
+                select.targets.get(n).is_some_and(|t| matches!(t.kind, ExprKind::Column(..)))
+            }
+            _ => false,
+        };
         let in_array = |oid| crate::sql::types::element(oid).is_some_and(shown_by_name);
-        if query.columns.iter().any(|c| in_array(c.ty.oid)) {
+        if query.columns.iter().enumerate().any(|(n, c)| in_array(c.ty.oid) && !kept(n)) {
             return Err(Error::unsupported("an array of names of objects as a result"));
         }
         if !query.columns.iter().any(|c| shown_by_name(c.ty.oid)) {
