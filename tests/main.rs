@@ -34,6 +34,7 @@ mod hostile;
 mod journal_full;
 mod orm_files;
 mod plain_role;
+mod pooled;
 mod quarantine;
 mod relay;
 mod restored;

@@ -30,7 +30,7 @@ pub(super) async fn rows(table: &str, console: &Console) -> Vec<Row> {
         "tables" => engine.tables().await.iter().map(table_row).collect(),
         "sessions" => engine.sessions().iter().map(session).collect(),
         "clients" => engine.sessions().iter().map(client).collect(),
-        "pools" => pools(&engine.status().await, &engine.sessions()),
+        "pools" => pools(&engine.status().await, &engine.config(), &engine.sessions()),
         "databases" => databases(&engine.status().await, &engine.config()),
         "servers" => servers(&engine.status().await, &engine.config()),
         "tasks" => control.tasks().iter().map(task).collect(),
@@ -260,7 +260,7 @@ fn stats(s: &Status) -> Row {
     row
 }
 
-fn pools(s: &Status, sessions: &[SessionInfo]) -> Vec<Row> {
+fn pools(s: &Status, config: &Entries, sessions: &[SessionInfo]) -> Vec<Row> {
     let number = |states: &[&str]| {
         count(sessions.iter().filter(|x| states.contains(&x.state.as_str())).count() as u64)
     };
@@ -268,7 +268,7 @@ fn pools(s: &Status, sessions: &[SessionInfo]) -> Vec<Row> {
         vec![Cell::Null, Cell::Null, number(&["active", "in_transaction"]), number(&["waiting"])];
     // Not measured: cancel requests, connections to the back ends, waits.
     row.extend(std::iter::repeat_n(Cell::Null, 11));
-    row.extend([word("session"), number(&["idle"]), word(&s.primary)]);
+    row.extend([words(setting(config, "postgres.pool_mode")), number(&["idle"]), word(&s.primary)]);
     vec![row]
 }
 
@@ -296,7 +296,7 @@ fn databases(s: &Status, config: &Entries) -> Vec<Row> {
         Cell::Null,
         Cell::Null,
         Cell::Null,
-        word("session"),
+        words(setting(config, "postgres.pool_mode")),
         number(setting(config, "listen.max_sessions")),
         count(s.sessions),
         flag(paused),

@@ -137,9 +137,12 @@ sections! {
         url: Option<PostgresUrl> = "",
         /// The same database as another role, for control and replication. Unset: url.
         control_url: Option<PostgresUrl> = "",
-        /// How server connections are shared after promote: one for each client. transaction is
-        /// refused for now.
+        /// How server connections are shared after promote: one for each client, or one for each
+        /// transaction.
         pool_mode: PoolMode = "session",
+        /// Server connections that clients share with pool_mode = transaction, at most. Clients
+        /// that hold what others must not see keep theirs.
+        pool_size: Positive = "20",
         /// File with the password, when it is in neither url nor environment.
         password_file: Option<PathBuf> = "",
         /// Schema that holds the tables. Another one than public is refused for now.

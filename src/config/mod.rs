@@ -358,13 +358,6 @@ impl Config {
                 ));
             }
         }
-        if *self.postgres.pool_mode == PoolMode::Transaction {
-            problems.push(format!(
-                "postgres.pool_mode = transaction ({}) is not there yet: after promote each client \
-                 has a server connection of its own; use session",
-                self.postgres.pool_mode.source
-            ));
-        }
         if *self.postgres.schema != "public" {
             problems.push(format!(
                 "postgres.schema = {} ({}) is not there yet: the tables are in schema public",

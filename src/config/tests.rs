@@ -95,8 +95,8 @@ fn lists_rules_and_tables_are_read() {
 
 #[test]
 fn what_is_not_there_yet_is_refused() {
-    let mode = problem("[postgres]\npool_mode = \"transaction\"", &[]);
-    assert!(mode.contains("postgres.pool_mode = transaction"), "{mode}");
+    let mode = problem("[postgres]\npool_mode = \"statement\"", &[]);
+    assert!(mode.contains("session or transaction"), "{mode}");
     let schema = problem("", &[("CROSSFADE_POSTGRES_SCHEMA", "app")]);
     assert!(schema.contains("CROSSFADE_POSTGRES_SCHEMA"), "{schema}");
     assert!(problem("[cutover]\nwatch_ms = 5", &[]).contains("watch_ms"));

@@ -13,7 +13,8 @@ use super::watcher::Watcher;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::sqlite::large;
 use crate::config::{
-    CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, Secret, WhenFull as Full,
+    CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, PoolMode, Secret,
+    WhenFull as Full,
 };
 use crate::control::Engine;
 use crate::cutover::gate::{Gate, GateState};
@@ -79,7 +80,11 @@ pub(super) async fn build(
     let application = config.endpoint.as_ref().unwrap_or(endpoint);
     let sessions = self::connector(config, application, Culprit::Primary)?;
     let watch = Arc::<Watch>::default();
-    shared.upstreams = Some(Arc::new(Upstreams::new(&sessions, Arc::clone(&watch))));
+    let shared_by = match *config.postgres.pool_mode {
+        PoolMode::Session => None,
+        PoolMode::Transaction => usize::try_from(config.postgres.pool_size.get()).ok(),
+    };
+    shared.upstreams = Some(Arc::new(Upstreams::new(&sessions, Arc::clone(&watch), shared_by)));
     let clients = Arc::<Sessions>::default();
     let shapes = Arc::clone(&shared.shapes);
     shared.observer = Arc::new(Watcher::new(mirror.clone(), shapes, row_limit));

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::Semaphore;
 
+use super::pool::{Likeness, Pool, Statements, Turn};
 use super::prepared::ends_transaction;
+use super::sharing::Kept;
 use super::transaction::Block;
 use super::{Doing, Session, Step, Stop, cancel};
 use crate::backend::postgres::connect::Connector;
@@ -30,7 +32,7 @@ const OPENING: usize = 16;
 /// How long an idle server session may take to say what it has become.
 const MOVE_AGAIN: Duration = Duration::from_millis(500);
 /// How long a server session may take to tell what it holds.
-const INVENTORY_MAX: Duration = Duration::from_secs(2);
+pub(super) const INVENTORY_MAX: Duration = Duration::from_secs(2);
 /// How long the server may take to answer to a Bind that is done anew.
 const BIND_MAX: Duration = Duration::from_secs(10);
 
@@ -40,6 +42,8 @@ pub struct Upstreams {
     connector: Connector,
     watch: Arc<Watch>,
     opening: Semaphore,
+    /// Clients share server sessions; None: each has its own.
+    pub(super) pool: Option<Pool>,
     open: AtomicUsize,
     differing: AtomicU64,
     refused: AtomicU64,
@@ -47,13 +51,15 @@ pub struct Upstreams {
 
 impl Upstreams {
     /// Sessions log in through this connector: the application's role. What they must find
-    /// there is what the switch has told to `watch`.
-    pub fn new(connector: &Connector, watch: Arc<Watch>) -> Self {
+    /// there is what the switch has told to `watch`. With `shared` they share so many server
+    /// sessions, else each has one of its own.
+    pub fn new(connector: &Connector, watch: Arc<Watch>, shared: Option<usize>) -> Self {
         Self {
             // Clients read these errors: PostgreSQL is primary when sessions come here.
             connector: connector.as_culprit(Culprit::Primary),
             watch,
             opening: Semaphore::new(OPENING),
+            pool: shared.map(Pool::new),
             open: AtomicUsize::new(0),
             differing: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -62,7 +68,17 @@ impl Upstreams {
 
     /// Server sessions open now.
     pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Relaxed) + self.pool.as_ref().map_or(0, Pool::idle)
+    }
+
+    /// Opens a server session that is what is asked for, or says why it is not the primary's.
+    pub(super) async fn server(&self, set_up: &SetUp, route: Route) -> Result<Opened> {
+        let Route::Postgres(epoch) = route else {
+            return Err(Error::internal("moving to PostgreSQL without a route"));
+        };
+        let _turn = self.opening.acquire().await;
+        let reign = self.watch.expected(epoch);
+        handover::open(&self.connector, set_up, reign.as_ref()).await.map_err(soften)
     }
 
     /// Prepared statements whose result columns were others on PostgreSQL.
@@ -78,20 +94,36 @@ impl Upstreams {
 
 /// One client's server session.
 pub(super) struct Upstream {
-    server: Server,
-    relay: Relay,
-    route: Route,
+    pub(super) server: Server,
+    pub(super) relay: Relay,
+    pub(super) route: Route,
     channels: Vec<String>,
     /// Since when the client waits for an answer.
     busy: Option<Instant>,
-    all: Arc<Upstreams>,
+    pub(super) all: Arc<Upstreams>,
+    /// Who else may have it, where clients share.
+    pub(super) like: Arc<Likeness>,
+    /// The client has made it its own: nobody else may have it.
+    pub(super) own: bool,
+    pub(super) turn: Option<Turn>,
+    _counted: Counted,
     /// A rollback waits until it is given back.
     _seat: Seat,
 }
 
-impl Drop for Upstream {
+/// A server session is open, until this is dropped.
+struct Counted(Arc<Upstreams>);
+
+impl Counted {
+    fn new(all: &Arc<Upstreams>) -> Self {
+        all.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(all))
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.all.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -99,7 +131,17 @@ impl Upstream {
     /// Whether the client may have made something of this server session that another one would
     /// not be, and that nobody has asked for yet.
     fn is_its_own(&mut self) -> bool {
-        self.relay.is_altered() || self.relay.take_suspect()
+        self.own || self.like.learned || self.relay.is_altered() || self.relay.take_suspect()
+    }
+
+    /// What a client knows and where it is, with a server session. Cancel requests reach it.
+    pub(super) fn new(session: &Session, server: Server, rest: Kept, turn: Option<Turn>) -> Self {
+        let Kept { relay, route, all, like, own } = rest;
+        session.cancel.relayed(server.canceller());
+        session.card.on_postgres(true);
+        let (_counted, _seat) = (Counted::new(&all), session.shared.gate.take_seat());
+        let (channels, busy) = (Vec::new(), None);
+        Self { server, relay, route, channels, busy, all, like, own, turn, _counted, _seat }
     }
 }
 
@@ -172,17 +214,30 @@ impl Session {
             .into());
         };
         let set_up = self.set_up();
-        let channels = set_up.channels.clone();
-        let opener = Arc::clone(&all);
-        let Route::Postgres(epoch) = route else {
-            return Err(Error::internal("moving to PostgreSQL without a route").into());
-        };
+        let (channels, like) = (set_up.channels.clone(), Arc::new(Likeness::of(&set_up)));
+        let (opener, wanted) = (Arc::clone(&all), Arc::clone(&like));
         let opened = self.wait_for(async move {
-            let _turn = opener.opening.acquire().await;
-            let reign = opener.watch.expected(epoch);
-            handover::open(&opener.connector, &set_up, reign.as_ref()).await.map_err(soften)
+            let Some(pool) = &opener.pool else {
+                return Ok((opener.server(&set_up, route).await?, None));
+            };
+            let turn = pool.turn().await?;
+            let plain = set_up.statements.is_empty() && set_up.transaction.is_empty();
+            let none = Statements::default();
+            let as_is = |body: &[u8]| Bytes::copy_from_slice(body);
+            let opened = match pool.take(&wanted, &none, None, &as_is, route).await {
+                Some((server, _)) if plain && set_up.channels.is_empty() => {
+                    Opened::Ready(Box::new((server, Report::default())))
+                }
+                Some((server, _)) => {
+                    server.close().await;
+                    opener.server(&set_up, route).await?
+                }
+                None => opener.server(&set_up, route).await?,
+            };
+            Ok((opened, Some(turn)))
         });
-        let (server, report) = match opened.await? {
+        let (opened, turn) = opened.await?;
+        let (server, report) = match opened {
             Opened::Ready(ready) => *ready,
             Opened::Foreign(reason) => {
                 let message = "the PostgreSQL that answers is not the primary of this pair";
@@ -192,15 +247,13 @@ impl Session {
                 return Err(error.into());
             }
         };
-        let seat = self.shared.gate.take_seat();
-        all.open.fetch_add(1, Ordering::Relaxed);
         let mut relay = Relay::new(server.status());
         self.account(&report, &mut relay, &all);
-        let mut upstream =
-            Upstream { server, relay, route, channels, busy: None, all, _seat: seat };
+        let own = turn.is_some() && !channels.is_empty();
+        let mut upstream = Upstream::new(self, server, Kept { relay, route, all, like, own }, turn);
+        upstream.channels = channels;
         self.bind_anew(&mut upstream).await?;
-        self.cancel.relayed(upstream.server.canceller());
-        self.card.on_postgres(true);
+        upstream.server.pass_notifications(self.io.out());
         self.inbox.unlisten(None);
         self.portals.clear();
         self.sequences.discard();
@@ -310,6 +363,13 @@ impl Session {
                 if gate.state() != GateState::Open(upstream.route) {
                     return self.leave_postgres(upstream).await;
                 }
+                if self.may_share(&mut upstream).await? {
+                    match self.share(upstream).await? {
+                        Some((next, leave)) => (upstream, pass) = (next, Some(leave)),
+                        None => return Ok(()),
+                    }
+                    continue;
+                }
                 if self.io.next_kind().is_some() {
                     // Open a moment ago: this waits only if that has just changed.
                     if let Ok(got) = gate.pass(Wish::Write, Duration::ZERO).await {
@@ -399,7 +459,9 @@ impl Session {
             // What the client waits for goes first.
             self.flush().await?;
             let asked = handover::inventory(&mut upstream.server);
-            match tokio::time::timeout(INVENTORY_MAX, asked).await {
+            let asked = tokio::time::timeout(INVENTORY_MAX, asked).await;
+            upstream.server.pass_notifications(self.io.out());
+            match asked {
                 Ok(Ok(found)) => {
                     self.set_immovable(found.immovable);
                     if found.immovable.is_some() {
@@ -423,6 +485,7 @@ impl Session {
         let asked = handover::inventory(&mut upstream.server);
         let found =
             tokio::time::timeout(INVENTORY_MAX, asked).await.unwrap_or_else(|_| Err(gone()));
+        upstream.server.pass_notifications(self.io.out());
         match found {
             Ok(Inventory { immovable: Some(what), .. }) => {
                 let message = "terminating connection because its session cannot move";
@@ -449,11 +512,15 @@ impl Session {
         Ok(())
     }
 
-    /// Without the server's own answer: what passed through the relay.
-    fn adopt_what_is_known(&mut self, upstream: &Upstream) {
-        let bodies = upstream.relay.statements().filter_map(handover::parse_body);
+    /// Statements that are known without the server's own answer: by what passed through.
+    pub(super) fn adopt_passed(&mut self, relay: &Relay) {
+        let bodies = relay.statements().filter_map(handover::parse_body);
         let statements: Vec<_> = bodies.map(|s| (s, false)).collect();
         self.adopt_statements(&statements);
+    }
+
+    fn adopt_what_is_known(&mut self, upstream: &Upstream) {
+        self.adopt_passed(&upstream.relay);
         upstream.channels.iter().for_each(|channel| self.inbox.listen(channel));
     }
 
@@ -624,7 +691,7 @@ async fn drop_server(upstream: Upstream) {
     let _ = tokio::time::timeout(Duration::from_millis(200), upstream.server.flush()).await;
 }
 
-fn gone() -> Error {
+pub(super) fn gone() -> Error {
     Error::primary(state::CONNECTION_FAILURE, "the connection to PostgreSQL was lost").retryable()
 }
 

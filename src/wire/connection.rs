@@ -111,6 +111,15 @@ impl Connection {
         self.input.first().copied()
     }
 
+    /// Whether the next message ends the unnamed statement that is there, or makes it anew.
+    pub fn replaces_unnamed(&self) -> bool {
+        match self.next_kind() {
+            Some(b'Q') => true,
+            Some(b'P') => self.input.get(5) == Some(&0),
+            _ => false,
+        }
+    }
+
     /// Whether a whole message (or a broken one) is buffered: more work without reading.
     pub fn has_buffered(&self) -> bool {
         let Some(kind) = self.input.first() else { return false };

@@ -73,6 +73,8 @@ pub struct Inventory {
     pub statements: Vec<(Statement, bool)>,
     /// Channels listened to.
     pub channels: Vec<String>,
+    /// It acts as another role than the one that logged in.
+    pub as_another_role: bool,
     /// Why the session cannot move, when it cannot.
     pub immovable: Option<&'static str>,
 }
@@ -86,6 +88,9 @@ UNION ALL SELECT 'statement', name, statement, \
   pg_catalog.array_to_string(parameter_types::oid[], ' '), from_sql::text \
   FROM pg_catalog.pg_prepared_statements WHERE name <> '_crossfade_inventory' \
 UNION ALL SELECT 'channel', c, '', '', '' FROM pg_catalog.pg_listening_channels() c \
+UNION ALL SELECT 'role', '', '', '', '' WHERE current_user <> \
+  (SELECT usename FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) a \
+   JOIN pg_catalog.pg_user u USING (usesysid)) \
 UNION ALL SELECT 'cursor', '', '', '', '' WHERE EXISTS \
   (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) \
 UNION ALL SELECT 'temporary', '', '', '', '' WHERE EXISTS \
@@ -183,6 +188,7 @@ pub async fn inventory(server: &mut Server) -> Result<Inventory> {
                 found.statements.push((statement, from_sql == "true"));
             }
             "channel" => found.channels.push(next()),
+            "role" => found.as_another_role = true,
             "cursor" => found.immovable = Some(CURSOR),
             "temporary" => found.immovable = Some(TEMPORARY),
             "lock" => found.immovable = Some(ADVISORY),
@@ -268,10 +274,8 @@ async fn answer(server: &mut Server) -> Result<Made> {
 }
 
 fn note(report: &mut Report, statement: &Statement, columns: Option<Vec<(String, u32)>>) {
-    let mut frame = BytesMut::new();
-    write_statement(&mut frame, statement, false);
-    let body = frame.freeze().slice(5..);
-    report.made.push((Bytes::copy_from_slice(statement.name.as_bytes()), body));
+    let name = Bytes::copy_from_slice(statement.name.as_bytes());
+    report.made.push((name, body_of(statement)));
     let Some(known) = &statement.columns else { return };
     let found = columns.unwrap_or_default();
     if *known != found {
@@ -301,6 +305,13 @@ fn write_statement(out: &mut BytesMut, statement: &Statement, alone: bool) {
         let mark = write::begin(out, b'S');
         write::end(out, &mark);
     }
+}
+
+/// The body of the Parse message that makes it; [`parse_body`] reads it.
+pub fn body_of(statement: &Statement) -> Bytes {
+    let mut frame = BytesMut::new();
+    write_statement(&mut frame, statement, false);
+    frame.freeze().slice(5..)
 }
 
 fn c_string(out: &mut BytesMut, text: &str) {

@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -20,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::rewrite::{Replaced, Rewrite, c_string, replacement};
 use super::server::parse_error;
 use super::tally::Tally;
-use super::words::{is_altering, is_suspect};
+use super::words::{is_altering, is_hiding, is_suspect};
 use crate::error::{Culprit, Error, Result};
 use crate::wire::{Raw, frame, frontend};
 
@@ -63,12 +64,13 @@ pub struct Relay {
     client_left: usize,
     server_left: usize,
     /// Bodies of the Parse messages of named statements, by name.
-    statements: HashMap<Bytes, Bytes>,
+    statements: Arc<HashMap<Bytes, Bytes>>,
     statement_bytes: usize,
     /// Body of the unnamed statement's Parse.
     unnamed: Option<BytesMut>,
     suspect: bool,
     altered: bool,
+    hidden: bool,
     terminated: bool,
     fatal: Option<Error>,
     settings: Vec<(String, String)>,
@@ -111,11 +113,12 @@ impl Relay {
             status,
             client_left: 0,
             server_left: 0,
-            statements: HashMap::new(),
+            statements: Arc::default(),
             statement_bytes: 0,
             unnamed: None,
             suspect: false,
             altered: false,
+            hidden: false,
             terminated: false,
             fatal: None,
             settings: Vec::new(),
@@ -234,16 +237,18 @@ impl Relay {
     /// what it was set up as.
     fn look(&mut self, text: Option<&[u8]>) {
         let Some(text) = text.filter(|t| t.len() <= LOOK_MAX) else {
-            (self.suspect, self.altered) = (true, true);
+            (self.suspect, self.altered, self.hidden) = (true, true, true);
             return;
         };
-        if self.suspect && self.altered {
+        if self.suspect && self.altered && self.hidden {
             return;
         }
         let lower = text.to_ascii_lowercase();
         let lower = String::from_utf8_lossy(&lower);
         self.suspect = self.suspect || is_suspect(&lower);
-        self.altered = self.altered || is_altering(&lower);
+        let altering = is_altering(&lower);
+        self.altered |= altering;
+        self.hidden |= altering && is_hiding(&lower);
     }
 
     /// Passes frames from the server.
@@ -366,14 +371,17 @@ impl Relay {
         self.forget(&name.clone());
         if self.statement_bytes + body.len() <= STATEMENTS_MAX {
             self.statement_bytes += body.len();
-            self.statements.insert(name, body);
+            Arc::make_mut(&mut self.statements).insert(name, body);
         }
     }
 
-    fn forget(&mut self, name: &Bytes) {
+    /// Forgets a statement: the server session does not have it.
+    pub fn forget(&mut self, name: &Bytes) {
         if name.is_empty() {
             self.unnamed = None;
-        } else if let Some(old) = self.statements.remove(name) {
+        } else if self.statements.contains_key(name)
+            && let Some(old) = Arc::make_mut(&mut self.statements).remove(name)
+        {
             self.statement_bytes -= old.len();
         }
     }
@@ -382,6 +390,16 @@ impl Relay {
     pub fn statements(&self) -> impl Iterator<Item = &[u8]> {
         let unnamed = self.unnamed.as_deref().into_iter();
         self.statements.values().map(|body| &body[..]).chain(unnamed)
+    }
+
+    /// Named statements of the server session: bodies of their Parse messages.
+    pub fn named(&self) -> &Arc<HashMap<Bytes, Bytes>> {
+        &self.statements
+    }
+
+    /// Body of the Parse message of the unnamed statement.
+    pub fn unnamed(&self) -> Option<&[u8]> {
+        self.unnamed.as_deref()
     }
 
     /// Notes that a message of ours went to the server whose ReadyForQuery is the client's.
@@ -439,6 +457,16 @@ impl Relay {
     /// the client has set, prepared by SQL or listens to there.
     pub fn is_altered(&self) -> bool {
         self.altered
+    }
+
+    /// Whether something passed that PostgreSQL does not list among the session's settings.
+    pub fn has_hidden(&self) -> bool {
+        self.hidden
+    }
+
+    /// Like [`Relay::is_altered`], since the last call.
+    pub fn take_altered(&mut self) -> bool {
+        std::mem::take(&mut self.altered)
     }
 
     /// Whether something passed since the last call after which the session may hold what

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::FutureExt;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +24,8 @@ use crate::wire::{Raw, write};
 const READ_STEP: usize = 8 << 10;
 /// Buffers above this are given back once empty.
 const KEEP: usize = 64 << 10;
+/// Bytes of notifications kept for the client while we ask something: some seconds' worth.
+const NOTIFICATIONS_MAX: usize = 8 << 20;
 /// Largest message taken from a server: PostgreSQL's own limit.
 const MAX_MESSAGE: usize = 0x3fff_ffff;
 
@@ -35,6 +38,8 @@ pub struct Server {
     pid: [u8; 4],
     secret: Vec<u8>,
     status: u8,
+    /// NotificationResponse frames that came while we asked something: they are the client's.
+    notifications: BytesMut,
     culprit: Culprit,
     origin: Option<(Connector, usize)>,
 }
@@ -55,6 +60,7 @@ impl Server {
             pid: [0; 4],
             secret: Vec::new(),
             status: b'I',
+            notifications: BytesMut::new(),
             culprit,
             origin: None,
         };
@@ -238,7 +244,8 @@ impl Server {
         }
     }
 
-    /// Keeps what a session must know of a frame: ParameterStatus and ReadyForQuery.
+    /// Keeps what a session must know of a frame: ParameterStatus, ReadyForQuery, and what its
+    /// client is still to be told.
     pub fn note(&mut self, frame: &Frame) {
         match frame.kind {
             b'S' => {
@@ -248,6 +255,12 @@ impl Server {
                 }
             }
             b'Z' => self.status = frame.body.first().copied().unwrap_or(b'I'),
+            b'A' if self.notifications.len() < NOTIFICATIONS_MAX => {
+                let mark = write::begin(&mut self.notifications, b'A');
+                self.notifications.extend_from_slice(&frame.body);
+                write::end(&mut self.notifications, &mark);
+            }
+            b'A' => tracing::warn!("notifications were lost while a session was asked"),
             _ => {}
         }
     }
@@ -280,6 +293,11 @@ impl Server {
                 false
             }
         }
+    }
+
+    /// Whether an idle session is still there and has said nothing.
+    pub fn is_quiet(&mut self) -> bool {
+        self.input.is_empty() && self.fill().now_or_never().is_none()
     }
 
     /// The output buffer; frontend messages are appended to it.
@@ -388,6 +406,11 @@ impl Server {
         write::end(out, &mark);
         self.flush().await?;
         self.collect().await
+    }
+
+    /// Passes on the notifications that came while we asked something.
+    pub fn pass_notifications(&mut self, client: &mut BytesMut) {
+        client.extend_from_slice(&self.notifications.split());
     }
 
     /// The ParameterStatus values last told.

@@ -1,7 +1,7 @@
 //! What a text that passes may make of its server session, by its words.
 //!
-//! Owns two questions: may the session hold what cannot move, and would a fresh one not be the
-//! same. It must never answer no where it is yes for a statement that a client writes out; a
+//! Owns three questions: may the session hold what cannot move, would a fresh one not be the
+//! same, and would PostgreSQL not say how it differs. It must never answer no where it is yes for a statement that a client writes out; a
 //! function of PostgreSQL's that does so inside is not seen. Start at [`is_suspect`].
 
 /// Words in a query text after which the session may hold something that cannot move.
@@ -52,6 +52,28 @@ pub(super) fn is_altering(lower: &str) -> bool {
     lower.contains("set_config") || ALTERING.iter().any(anywhere)
 }
 
+/// Whether a text that alters its session may do so in a way that pg_settings does not list: a
+/// setting with a dot in its name (an application's own), a library, or a name that is computed.
+pub(super) fn is_hiding(lower: &str) -> bool {
+    let word = |text: &str| text.split(|c| !is_word(Some(c))).next().unwrap_or_default().len();
+    let set = |(at, found): (usize, &str)| {
+        let mut rest = lower.get(at + found.len()..).unwrap_or_default().trim_start();
+        if let Some(after) = rest.strip_prefix("session") {
+            rest = after.trim_start();
+        }
+        rest.starts_with('"') || rest.get(word(rest)..).is_some_and(|r| r.starts_with('.'))
+    };
+    let set_config = |(at, found): (usize, &str)| {
+        let rest = lower.get(at + found.len()..).unwrap_or_default().trim_start();
+        let rest = rest.strip_prefix('(').unwrap_or_default().trim_start();
+        let name = rest.strip_prefix('\'').and_then(|r| r.split_once('\''));
+        name.is_none_or(|(name, _)| name.contains('.'))
+    };
+    lower.match_indices("set_config").any(set_config)
+        || lower.match_indices("set").any(set)
+        || lower.contains("load")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +116,26 @@ mod tests {
             ("SELECT 1", false),
         ] {
             assert_eq!(is_altering(&text.to_ascii_lowercase()), altering, "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_that_are_not_listed_are_known_by_their_names() {
+        for (text, hiding) in [
+            ("SET app.tenant = '5'", true),
+            ("SET SESSION app.tenant TO '5'", true),
+            ("SET \"App\".tenant = 5", true),
+            ("SELECT set_config('app.tenant', '5', false)", true),
+            ("SELECT set_config($1, $2, false)", true),
+            ("LOAD 'auto_explain'", true),
+            ("SET TimeZone = 'UTC'; SET app.x = 1", true),
+            ("SELECT pg_catalog.set_config('TimeZone', 'UTC', false)", false),
+            ("SET search_path = a.b", false),
+            ("set session work_mem to '7MB'", false),
+            ("RESET ALL", false),
+            ("LISTEN news", false),
+        ] {
+            assert_eq!(is_hiding(&text.to_ascii_lowercase()), hiding, "{text}");
         }
     }
 }

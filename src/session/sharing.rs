@@ -1,0 +1,196 @@
+//! A client on PostgreSQL that shares server sessions: giving one back between two transactions,
+//! and taking another for the next.
+//!
+//! Owns when a client may be without a server session, and what is kept for it meanwhile. It must
+//! never share what the client has made its own, and never keep a place in the pool while the
+//! client is silent. Start at [`Session::may_share`], then [`Session::share`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::pool::{Likeness, Turn};
+use super::relay::{INVENTORY_MAX, Upstream, Upstreams, gone};
+use super::{Doing, Session, Step, Stop, cancel};
+use crate::backend::postgres::handover::{self, Inventory, Opened, SetUp};
+use crate::backend::postgres::relay::Relay;
+use crate::backend::postgres::server::Server;
+use crate::cutover::gate::{Gate, GateState, Pass, Route, Wish};
+
+/// What a client keeps while it has no server session.
+pub(super) struct Kept {
+    pub(super) relay: Relay,
+    pub(super) route: Route,
+    pub(super) all: Arc<Upstreams>,
+    pub(super) like: Arc<Likeness>,
+    pub(super) own: bool,
+}
+
+/// What ended a wait.
+enum Woken<T> {
+    /// What was waited for.
+    With(T),
+    /// The route may lead elsewhere now.
+    Gate,
+}
+
+impl Session {
+    /// Whether the server session may go to another client now: between two transactions, and
+    /// nothing of this client's is in it.
+    pub(super) async fn may_share(&mut self, upstream: &mut Upstream) -> Step<bool> {
+        let Some(pool) = &upstream.all.pool else { return Ok(false) };
+        if self.immovable.is_some() || (self.io.next_kind().is_some() && !pool.is_wanted()) {
+            return Ok(false);
+        }
+        if upstream.relay.take_altered() {
+            // What the client waits for goes first.
+            self.flush().await?;
+            let asked = handover::inventory(&mut upstream.server);
+            let asked = tokio::time::timeout(INVENTORY_MAX, asked).await;
+            upstream.server.pass_notifications(self.io.out());
+            match asked {
+                Ok(Ok(found)) => self.learn(upstream, found),
+                // The loss shows when frames are exchanged.
+                Ok(Err(_)) => upstream.own = true,
+                Err(_) => return Err(gone().fatal().into()),
+            }
+        }
+        Ok(!upstream.own)
+    }
+
+    /// What the client has made of its server session.
+    fn learn(&mut self, upstream: &mut Upstream, found: Inventory) {
+        let by_sql = found.statements.iter().any(|(_, from_sql)| *from_sql);
+        let hidden = upstream.relay.has_hidden();
+        upstream.own = hidden || by_sql || found.as_another_role || !found.channels.is_empty();
+        let there = |name: &[u8]| found.statements.iter().any(|(s, _)| s.name.as_bytes() == name);
+        let named = Arc::clone(upstream.relay.named());
+        for name in named.keys().filter(|name| !there(name)) {
+            upstream.relay.forget(name);
+        }
+        self.settings.adopt(&found.settings);
+        upstream.like = Arc::new(Likeness {
+            parameters: upstream.like.parameters.clone(),
+            settings: found.settings,
+            learned: true,
+        });
+    }
+
+    /// Gives the server session back, waits for the client's next message, and takes one for it.
+    /// None when the route leads away, or PostgreSQL does not let it in.
+    pub(super) async fn share(&mut self, upstream: Upstream) -> Step<Option<(Upstream, Pass)>> {
+        self.flush().await?;
+        self.cancel.relayed(None);
+        self.card.set(Doing::Idle);
+        let mut kept = give(upstream);
+        let gate = Arc::clone(&self.shared.gate);
+        loop {
+            if gate.state() != GateState::Open(kept.route) {
+                break;
+            }
+            match self.io.next_kind() {
+                Some(b'X') => return Err(Stop::Gone),
+                None => self.next_bytes(&gate).await?,
+                Some(_) => {
+                    let Woken::With(turn) = self.turn(&kept, &gate).await? else { continue };
+                    let Ok(pass) = gate.pass(Wish::Write, Duration::ZERO).await else { break };
+                    if pass.route() != kept.route {
+                        break;
+                    }
+                    let Some(server) = self.server(&mut kept).await else { break };
+                    return Ok(Some((Upstream::new(self, server, kept, Some(turn)), pass)));
+                }
+            }
+        }
+        self.card.on_postgres(false);
+        self.adopt_passed(&kept.relay);
+        Ok(None)
+    }
+
+    /// Waits for bytes of the client, or a change of the gate.
+    async fn next_bytes(&mut self, gate: &Gate) -> Step<()> {
+        let mut changes = gate.changes();
+        let Self { io, cancel, shared, .. } = self;
+        tokio::select! {
+            biased;
+            filled = io.fill() => if filled { Ok(()) } else { Err(Stop::Gone) },
+            () = cancel.ended() => Err(cancel::terminated().into()),
+            _ = changes.changed() => Ok(()),
+            () = shared.stopping.cancelled() => Err(cancel::terminated().into()),
+        }
+    }
+
+    async fn turn(&self, kept: &Kept, gate: &Gate) -> Step<Woken<Turn>> {
+        let Some(pool) = &kept.all.pool else { return Ok(Woken::Gate) };
+        let mut changes = gate.changes();
+        tokio::select! {
+            biased;
+            turn = pool.turn() => Ok(Woken::With(turn.map_err(crate::error::Error::fatal)?)),
+            () = self.cancel.ended() => Err(cancel::terminated().into()),
+            _ = changes.changed() => Ok(Woken::Gate),
+        }
+    }
+
+    /// A server session that is as the client knows it. None when there is none: the next message
+    /// learns why.
+    async fn server(&self, kept: &mut Kept) -> Option<Server> {
+        let pool = kept.all.pool.as_ref()?;
+        let unnamed = kept.relay.unnamed().filter(|_| !self.io.replaces_unnamed());
+        let rewriter = self.rewriter();
+        let rewritten = |body: &[u8]| {
+            let mut statement = handover::parse_body(body)?;
+            let other = rewriter.rewritten(&statement.text, &statement.types)?;
+            other.as_ref().clone_into(&mut statement.text);
+            Some(statement)
+        };
+        let as_sent = |body: &[u8]| match rewritten(body) {
+            Some(statement) => handover::body_of(&statement),
+            None => Bytes::copy_from_slice(body),
+        };
+        let named = kept.relay.named();
+        let taken = pool.take(&kept.like, named, unnamed, &as_sent, kept.route).await;
+        if let Some((server, refused)) = taken {
+            refused.iter().for_each(|name| kept.relay.forget(name));
+            return Some(server);
+        }
+        let set_up = SetUp {
+            parameters: kept.like.parameters.clone(),
+            settings: kept.like.settings.clone(),
+            statements: kept
+                .relay
+                .statements()
+                .filter_map(|body| handover::parse_body(&as_sent(body)))
+                .collect(),
+            ..SetUp::default()
+        };
+        match kept.all.server(&set_up, kept.route).await {
+            Ok(Opened::Ready(ready)) => {
+                let (server, report) = *ready;
+                for (name, error) in &report.refused {
+                    tracing::info!(name, %error, "PostgreSQL does not prepare a statement again");
+                    kept.relay.forget(&Bytes::copy_from_slice(name.as_bytes()));
+                }
+                Some(server)
+            }
+            Ok(Opened::Foreign(reason)) => {
+                tracing::debug!(reason, "a server session does not lead to the primary");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no server session");
+                None
+            }
+        }
+    }
+}
+
+/// To the pool with the server session; what the client keeps.
+fn give(upstream: Upstream) -> Kept {
+    let Upstream { server, relay, route, all, like, own, turn, .. } = upstream;
+    if let Some(pool) = &all.pool {
+        pool.give(server, Arc::clone(&like), Arc::clone(relay.named()), route);
+    }
+    drop(turn);
+    Kept { relay, route, all, like, own }
+}
