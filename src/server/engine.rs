@@ -80,8 +80,8 @@ impl Pair {
         let failing = |name: &str| gates.iter().any(|g| g.name == name && !g.ok);
         let words: &[&str] = match phase {
             Phase::Direct | Phase::Copying => &["crossfade backfill"],
-            Phase::Mirroring if failing("verified") => &["crossfade verify"],
             Phase::Mirroring if failing("divergences") => &["crossfade divergences"],
+            Phase::Mirroring if failing("verified") => &["crossfade verify"],
             Phase::Mirroring => &["crossfade promote --dry-run"],
             Phase::CatchingUp | Phase::Switching => &["crossfade status --watch"],
             Phase::Promoted => &["crossfade rollback", "crossfade complete"],
