@@ -102,6 +102,33 @@ fn settings_are_the_clients_own() {
     assert_eq!(servers(&journey), "1");
 }
 
+/// A statement that was prepared long ago makes something of the session whenever it runs.
+#[test]
+fn prepared_statements_that_make_something_are_seen_when_they_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "2", "");
+    let (mut one, mut two) = (Raw::proxy(&journey.proxy), Raw::proxy(&journey.proxy));
+    let made = one.run(
+        "P set|SET work_mem = '7MB'
+         P lock|SELECT pg_advisory_lock(9)
+         S",
+    );
+    assert!(made.contains("\nZ I"), "{made}");
+    for _ in 0..2 {
+        assert_eq!(values(&two.query("SHOW work_mem")), ["4MB"]);
+        assert_eq!(values(&one.query("SHOW work_mem")), ["4MB"]);
+    }
+    assert!(one.run("B |set\nE\nS").contains("C SET"));
+    for _ in 0..2 {
+        assert_eq!(values(&two.query("SHOW work_mem")), ["4MB"]);
+        assert_eq!(values(&one.query("SHOW work_mem")), ["7MB"]);
+    }
+    assert!(one.run("B |lock\nE\nS").contains("\nZ I"));
+    assert_eq!(values(&two.query("SELECT pg_try_advisory_lock(9)")), ["f"]);
+    assert_eq!(values(&one.query("SELECT pg_advisory_unlock(9)")), ["t"]);
+    assert_eq!(values(&two.query("SELECT pg_try_advisory_lock(9)")), ["t"]);
+}
+
 /// PostgreSQL does not list an application's own settings: who has made one keeps its session.
 #[test]
 fn an_application_s_own_settings_are_the_clients_own() {

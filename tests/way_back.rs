@@ -38,8 +38,9 @@ impl Followed {
     /// The way back is closed, and the reason has these words.
     fn closed(&self, words: &[&str]) {
         eventually("the way back is closed", || {
-            let (code, _, stderr) = self.journey.order(&["rollback", "--dry-run"]);
-            code == 4 && words.iter().all(|word| stderr.contains(word))
+            let (code, out, stderr) = self.journey.order(&["rollback", "--dry-run"]);
+            let said = format!("{out}{stderr}");
+            code == 4 && words.iter().all(|word| said.contains(word))
         });
         let (code, ..) = self.journey.order(&["rollback", "--yes"]);
         assert_eq!(code, 4);

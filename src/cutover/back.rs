@@ -392,13 +392,13 @@ impl Switch {
         if let Some(handle) = self.way_back.handle.lock().await.take() {
             handle.stop().await;
         }
-        self.claim.leave().await;
         let control = observe::connect(&self.connector).await?;
         WayBack::drop_slot(&control).await?;
         report("take down slot and publication", String::new());
         self.followed();
         self.watch.alone();
         self.set_phase(Phase::Complete).await?;
+        self.claim.leave().await;
         report("complete", "PostgreSQL alone".to_owned());
         Ok(())
     }

@@ -22,6 +22,9 @@ use crate::error::Result;
 const STRANGER_WAITS: Duration = Duration::from_secs(2);
 /// The same for a proxy that was turned away: the other one was alive then.
 const TURNED_AWAY_WAITS: Duration = Duration::from_secs(10);
+/// How often the connection that holds it is asked whether it still does: a network that is gone
+/// says nothing.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How long an earlier connection of this process may take to end.
 const OWN_ENDS: Duration = Duration::from_secs(1);
 
@@ -34,6 +37,8 @@ pub(super) struct Claim {
     /// It was held and has not been given back.
     wanted: AtomicBool,
     waiting: Mutex<Waiting>,
+    /// When PostgreSQL answered last that it is held.
+    asked: Mutex<Option<Instant>>,
 }
 
 /// Why it is not taken at once.
@@ -54,6 +59,7 @@ impl Claim {
             kept: tokio::sync::Mutex::default(),
             wanted: AtomicBool::new(false),
             waiting: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
@@ -65,14 +71,16 @@ impl Claim {
     /// What PostgreSQL said, or that it does not answer.
     pub(super) async fn look(&self, anew: bool) -> Result<Option<Stored>> {
         let mut kept = self.kept.lock().await;
-        let before = kept.take().filter(|control| !control.is_closed());
+        // Whoever makes it anew lets go of the old one first.
+        let before = kept.take().filter(|control| !anew && !control.is_closed());
         let looked = observe::within(async {
             match before {
-                Some(control) if !anew => {
-                    let stored = control.stored().await?;
-                    Ok((control, stored))
-                }
-                _ => self.take().await,
+                Some(control) => match control.stored().await {
+                    Ok(stored) => Ok((control, stored)),
+                    // It may have been lost with a server that is back by now.
+                    Err(_) => self.take().await,
+                },
+                None => self.take().await,
             }
         });
         // What fails is asked anew over another connection. No answer is no proof that nobody
@@ -83,6 +91,7 @@ impl Claim {
         if mine {
             self.wanted.store(true, Ordering::Release);
             *self.waiting.lock() = Waiting::default();
+            *self.asked.lock() = Some(Instant::now());
             *kept = Some(control);
         }
         Ok(stored)
@@ -107,9 +116,7 @@ impl Claim {
             // Whoever had it until now may have changed what is stored.
             let Some(now) = control.stored().await? else { return Ok((control, None)) };
             stored = now;
-            if held {
-                control.own(&self.installation).await?;
-            } else if !matches!(stored.holder, Holder::Another(_)) {
+            if !held && !matches!(stored.holder, Holder::Another(_)) {
                 stored.holder = Holder::Another("one that was faster".to_owned());
             }
         } else if !matches!(stored.holder, Holder::Another(_)) {
@@ -146,13 +153,26 @@ impl Claim {
         self.waiting.lock().turned_away
     }
 
-    /// Takes it again when its connection was lost. Some(who) when somebody else has it now. No
+    /// Stores that this installation is the one that serves: it may come back for the pair.
+    ///
+    /// # Errors
+    /// What PostgreSQL said, or that it does not answer.
+    pub(super) async fn own(&self) -> Result<()> {
+        match self.kept.lock().await.as_ref() {
+            Some(control) => observe::within(control.own(&self.installation)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes it again when its connection was lost, which is asked now and then. Some(who) when somebody else has it now. No
     /// answer changes nothing: nobody else can take it from a PostgreSQL that is not there.
     pub(super) async fn keep(&self) -> Option<String> {
         if !self.wanted.load(Ordering::Acquire) {
             return None;
         }
-        if self.kept.lock().await.as_ref().is_some_and(|control| !control.is_closed()) {
+        let lately = self.asked.lock().is_some_and(|at| at.elapsed() < ASK_EVERY);
+        let open = self.kept.lock().await.as_ref().is_some_and(|control| !control.is_closed());
+        if open && lately {
             return None;
         }
         match self.look(false).await {
@@ -167,8 +187,9 @@ impl Claim {
 
     /// Gives it back.
     pub(super) async fn leave(&self) {
+        let mut kept = self.kept.lock().await;
         self.wanted.store(false, Ordering::Release);
-        if let Some(control) = self.kept.lock().await.take()
+        if let Some(control) = kept.take()
             && let Err(error) = observe::within(control.unlock()).await
         {
             tracing::debug!(%error, "the claim goes with its connection");

@@ -6,12 +6,11 @@ use super::facts;
 use super::observe;
 use super::phase::Phase;
 use super::state::PostgresView;
-use super::switch::{Switch, failed};
+use super::switch::{SECOND, Switch, failed};
 use crate::backend::postgres::control::Lock;
 use crate::backfill::{self, Context, Summary, Tell};
 use crate::error::Result;
 
-const SECOND: &str = "another proxy serves this pair of back ends";
 /// How long catching up is waited for before the task ends and leaves the rest to the mirror.
 const CATCH_UP_MAX: Duration = Duration::from_secs(600);
 /// How long the applier's connection may take to end.
@@ -28,9 +27,13 @@ impl Switch {
     pub async fn copy(&self, tables: &[String], tell: &Tell) -> Result<Summary> {
         let _turn = self.turn.lock().await;
         let copied = self.copy_in_turn(tables, tell).await;
-        if copied.is_err() && self.facts().await?.1 == Phase::Direct {
-            // Nothing has begun: the pair may be another one's.
-            self.claim.leave().await;
+        if copied.is_err() {
+            match self.facts().await?.1 {
+                // Nothing has begun: the pair may be another one's.
+                Phase::Direct => self.claim.leave().await,
+                Phase::CatchingUp | Phase::Mirroring if !self.is_paused() => self.mirror.start(),
+                _ => {}
+            }
         }
         copied
     }

@@ -10,9 +10,9 @@ use super::clients::{End, Waited};
 use super::gate::{GateState, Route};
 use super::phase::Phase;
 use super::state::{Point, SqliteRole, SqliteState, System};
-use super::switch::{Allowed, Ended, Report, Switch, failed};
+use super::switch::{Allowed, Ended, Report, SECOND, Switch, failed};
 use super::{facts, observe};
-use crate::backend::postgres::control::Control;
+use crate::backend::postgres::control::{Control, Holder};
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::triggers::Quiet;
 use crate::backend::sqlite::Writer;
@@ -118,8 +118,11 @@ impl Switch {
     async fn promote_in_turn(&self, sqlite: &SqliteState, report: Report<'_>) -> Result<()> {
         let epoch = sqlite.epoch + 1;
         let control = observe::connect(&self.connector).await?;
-        let stored =
-            control.stored().await?.ok_or_else(|| failed("PostgreSQL was not copied to"))?;
+        let stored = self.claim.look(false).await?;
+        let stored = stored.ok_or_else(|| failed("PostgreSQL was not copied to"))?;
+        if matches!(stored.holder, Holder::Another(_)) {
+            return Err(failed(SECOND));
+        }
         let system = System { identifier: stored.system, timeline: stored.timeline };
         let precheck = async {
             self.admit(&control).await?;

@@ -33,7 +33,7 @@ use crate::mirror::Mirror;
 use crate::mirror::way_back::WayBack;
 use crate::telemetry::names;
 
-const SECOND: &str = "another proxy serves this pair of back ends";
+pub(super) const SECOND: &str = "another proxy serves this pair of back ends";
 /// Recovery steps in one go; each is idempotent, more than this is a fault.
 const STEPS_MAX: usize = 20;
 /// How often PostgreSQL is looked at while it is primary.
@@ -262,6 +262,11 @@ impl Switch {
         if self.settled.load(Ordering::Acquire) && !self.is_paused() {
             return self.look_at_primary().await;
         }
+        // Who waits for a person takes the claim only now and then.
+        let recently = self.looked.lock().is_some_and(|at| at.elapsed() < LOOK_EVERY);
+        if self.is_paused() && recently {
+            return Ok(());
+        }
         let _turn = self.turn.lock().await;
         if self.settled.load(Ordering::Acquire) && !self.is_paused() {
             return Ok(());
@@ -377,7 +382,7 @@ impl Switch {
                 if let SqliteRole::Shadow { system } = sqlite.role {
                     self.watch.reigns(system);
                 }
-                self.serve(sqlite, phase, Route::Postgres(sqlite.epoch))?;
+                self.serve(sqlite, phase, Route::Postgres(sqlite.epoch)).await?;
                 failpoint!("cutover.routed");
                 if phase == Phase::Complete {
                     // Nothing is left that two could disagree about.
@@ -412,10 +417,18 @@ impl Switch {
             }
             Step::Pause(pause) => {
                 self.pause(pause, sqlite, view, phase);
-                if pause == Pause::SecondProxy {
+                match pause {
                     // It must not take the lock when the other one loses it for a moment.
-                    self.mirror.stop().await;
-                    self.claim.turn_away().await;
+                    Pause::SecondProxy => {
+                        self.mirror.stop().await;
+                        self.claim.turn_away().await;
+                    }
+                    Pause::PostgresUnreachable => {}
+                    // The right file may be started meanwhile, and needs it.
+                    Pause::OtherSystem | Pause::SqliteRestored | Pause::PostgresRestored => {
+                        self.claim.leave().await;
+                        *self.looked.lock() = Some(Instant::now());
+                    }
                 }
                 Ok(Some(false))
             }
@@ -436,7 +449,7 @@ impl Switch {
         if phase != Phase::Copying || self.is_paused() {
             *self.trouble.lock() = None;
         }
-        self.serve(sqlite, phase, Route::Sqlite(sqlite.epoch))?;
+        self.serve(sqlite, phase, Route::Sqlite(sqlite.epoch)).await?;
         if matches!(phase, Phase::Mirroring | Phase::CatchingUp) {
             if attach == Attach::CopyAnew {
                 let why = observe::foreign_history(&self.connector, &self.journal).await;
@@ -505,7 +518,10 @@ impl Switch {
     }
 
     /// Witnessed first, served second.
-    fn serve(&self, sqlite: &SqliteState, phase: Phase, route: Route) -> Result<()> {
+    async fn serve(&self, sqlite: &SqliteState, phase: Phase, route: Route) -> Result<()> {
+        if let Err(error) = self.claim.own().await {
+            tracing::warn!(%error, "PostgreSQL does not store who serves this pair");
+        }
         let mut witness = self.witness();
         let before = witness;
         witness.serve(sqlite.epoch);

@@ -4,7 +4,8 @@
 //! SQLite. It must never let a request that came between two statements hurt the next one.
 //! Start at [`Cancel`].
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -26,6 +27,26 @@ pub(crate) struct Cancel {
     running: Mutex<Option<Interrupter>>,
     /// The session's statements run on PostgreSQL.
     relayed: Mutex<Option<Canceller>>,
+    /// Requests on their way to PostgreSQL.
+    under_way: Arc<UnderWay>,
+}
+
+/// Counts requests, and tells when the last one has arrived.
+#[derive(Default)]
+struct UnderWay {
+    count: AtomicUsize,
+    arrived: Notify,
+}
+
+/// One request, until it is dropped.
+struct Request(Arc<UnderWay>);
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.arrived.notify_waiters();
+        }
+    }
 }
 
 impl Cancel {
@@ -33,8 +54,14 @@ impl Cancel {
     /// the statement runs there, has the request.
     pub(crate) fn cancel(&self) -> Option<JoinHandle<()>> {
         self.raise(CANCEL);
-        let canceller = self.relayed.lock().clone()?;
+        // Counted under the lock: whoever takes the canceller away afterwards sees it.
+        let relayed = self.relayed.lock();
+        let canceller = relayed.clone()?;
+        self.under_way.count.fetch_add(1, Ordering::SeqCst);
+        let request = Request(Arc::clone(&self.under_way));
+        drop(relayed);
         Some(tokio::spawn(async move {
+            let _request = request;
             if let Err(error) = canceller.cancel().await {
                 tracing::warn!(%error, "a cancel request did not reach PostgreSQL");
             }
@@ -72,6 +99,20 @@ impl Cancel {
     /// From here on statements run on PostgreSQL, or (None) no longer.
     pub(crate) fn relayed(&self, canceller: Option<Canceller>) {
         *self.relayed.lock() = canceller;
+    }
+
+    /// Waits until no request is on its way to the server session, which another client is to
+    /// have: it would end a statement of that one.
+    pub(crate) async fn arrived(&self) {
+        loop {
+            let arrived = self.under_way.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            if self.under_way.count.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            arrived.await;
+        }
     }
 
     /// Whether the session has been told to end.

@@ -234,7 +234,9 @@ async fn answers(server: &mut Server, sent: &[Option<Bytes>]) -> Result<Vec<Byte
                 (b'Z', _) => break,
                 (b'E', Some(name)) => {
                     let error = parse_error(&frame.body, Culprit::Primary);
-                    if error.fields().fatal {
+                    // What passes (a lock, a time limit) is no reason to forget a statement.
+                    let lasting = matches!(error.sqlstate().class(), "0A" | "22" | "26" | "42");
+                    if error.fields().fatal || !lasting {
                         return Err(error);
                     }
                     refused.push(name.clone());

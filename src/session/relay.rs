@@ -469,7 +469,10 @@ impl Session {
                     }
                 }
                 // The loss shows when frames are exchanged.
-                Ok(Err(error)) => tracing::debug!(%error, "a server session gave no answer"),
+                Ok(Err(error)) => {
+                    upstream.own = upstream.turn.is_some();
+                    tracing::debug!(%error, "a server session gave no answer");
+                }
                 Err(_) => return Err(gone().fatal().into()),
             }
         }

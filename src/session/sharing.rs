@@ -18,6 +18,9 @@ use crate::backend::postgres::relay::Relay;
 use crate::backend::postgres::server::Server;
 use crate::cutover::gate::{Gate, GateState, Pass, Route, Wish};
 
+/// How long a client's next server session may take to be there.
+const SERVER_MAX: Duration = Duration::from_secs(20);
+
 /// What a client keeps while it has no server session.
 pub(super) struct Kept {
     pub(super) relay: Relay,
@@ -63,7 +66,16 @@ impl Session {
     fn learn(&mut self, upstream: &mut Upstream, found: Inventory) {
         let by_sql = found.statements.iter().any(|(_, from_sql)| *from_sql);
         let hidden = upstream.relay.has_hidden();
-        upstream.own = hidden || by_sql || found.as_another_role || !found.channels.is_empty();
+        // Settings from before the move, which PostgreSQL does not list, and objects to come.
+        let before = upstream.like.settings.iter().any(|(name, _)| is_the_applications(name));
+        let temporary = found.settings.iter().any(|(_, value)| value.contains("pg_temp"));
+        upstream.own = hidden
+            || by_sql
+            || before
+            || temporary
+            || found.as_another_role
+            || found.immovable.is_some()
+            || !found.channels.is_empty();
         let there = |name: &[u8]| found.statements.iter().any(|(s, _)| s.name.as_bytes() == name);
         let named = Arc::clone(upstream.relay.named());
         for name in named.keys().filter(|name| !there(name)) {
@@ -82,6 +94,7 @@ impl Session {
     pub(super) async fn share(&mut self, upstream: Upstream) -> Step<Option<(Upstream, Pass)>> {
         self.flush().await?;
         self.cancel.relayed(None);
+        self.cancel.arrived().await;
         self.card.set(Doing::Idle);
         let mut kept = give(upstream);
         let gate = Arc::clone(&self.shared.gate);
@@ -98,7 +111,12 @@ impl Session {
                     if pass.route() != kept.route {
                         break;
                     }
-                    let Some(server) = self.server(&mut kept).await else { break };
+                    let server = tokio::select! {
+                        biased;
+                        () = self.cancel.ended() => return Err(cancel::terminated().into()),
+                        server = tokio::time::timeout(SERVER_MAX, self.server(&mut kept)) => server,
+                    };
+                    let Ok(Some(server)) = server else { break };
                     return Ok(Some((Upstream::new(self, server, kept, Some(turn)), pass)));
                 }
             }
@@ -183,6 +201,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a setting is one that an application has made up.
+fn is_the_applications(name: &str) -> bool {
+    name.contains('.') && name != crate::session::settings::DIALECT
 }
 
 /// To the pool with the server session; what the client keeps.

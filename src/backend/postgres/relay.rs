@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::rewrite::{Replaced, Rewrite, c_string, replacement};
 use super::server::parse_error;
 use super::tally::Tally;
-use super::words::{is_altering, is_hiding, is_suspect};
+use super::words::Traits;
 use crate::error::{Culprit, Error, Result};
 use crate::wire::{Raw, frame, frontend};
 
@@ -62,15 +62,18 @@ pub struct Relay {
     copying_in: bool,
     status: u8,
     client_left: usize,
+    /// Some of a message is here that may pass, and not enough of it: more has to be read.
+    partial: bool,
     server_left: usize,
     /// Bodies of the Parse messages of named statements, by name.
     statements: Arc<HashMap<Bytes, Bytes>>,
     statement_bytes: usize,
     /// Body of the unnamed statement's Parse.
     unnamed: Option<BytesMut>,
-    suspect: bool,
-    altered: bool,
-    hidden: bool,
+    /// What passed since somebody asked.
+    made: Traits,
+    /// What the statements that are prepared by name may make when they run, and the unnamed one.
+    prepared: [Traits; 2],
     terminated: bool,
     fatal: Option<Error>,
     settings: Vec<(String, String)>,
@@ -112,13 +115,13 @@ impl Relay {
             copying_in: false,
             status,
             client_left: 0,
+            partial: false,
             server_left: 0,
             statements: Arc::default(),
             statement_bytes: 0,
             unnamed: None,
-            suspect: false,
-            altered: false,
-            hidden: false,
+            made: Traits::default(),
+            prepared: [Traits::default(); 2],
             terminated: false,
             fatal: None,
             settings: Vec::new(),
@@ -170,15 +173,20 @@ impl Relay {
                 }
             }
             let rest = input.get(*at..).unwrap_or_default();
+            self.partial = false;
             let Some(kind) = rest.first().copied() else { return Ok(None) };
             let max = frontend::limit(kind, max_message)?;
-            let Some((_, total)) = frame::scan(rest, max)? else { return Ok(None) };
+            let Some((_, total)) = frame::scan(rest, max)? else {
+                self.partial = !hold;
+                return Ok(None);
+            };
             if self.terminated || (hold && !self.is_begun()) {
                 return Ok(None);
             }
             let body = rest.get(5..total);
             let wanted = matches!(kind, b'P' | b'C') || (kind == b'Q' && total <= LOOK_MAX);
             if wanted && body.is_none() {
+                self.partial = true;
                 return Ok(None);
             }
             match kind {
@@ -188,7 +196,8 @@ impl Relay {
                 }
                 b'P' => self.parse(body.unwrap_or_default()),
                 b'C' => self.close(body.unwrap_or_default()),
-                b'B' | b'D' | b'E' => self.in_batch = true,
+                b'B' => self.bind(body),
+                b'D' | b'E' => self.in_batch = true,
                 b'S' if !self.copying_in => {
                     self.in_batch = false;
                     self.expected.push_back(Expected::Sync);
@@ -213,7 +222,7 @@ impl Relay {
     fn parse(&mut self, body: &[u8]) {
         self.in_batch = true;
         let name = c_string(body);
-        self.look(body.get(name.len() + 1..));
+        self.prepares(name, body);
         if name.is_empty() {
             let unnamed = self.unnamed.get_or_insert_default();
             unnamed.clear();
@@ -223,6 +232,15 @@ impl Relay {
         }
         let entry = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(body));
         self.expected.push_back(Expected::Parse(Some(entry)));
+    }
+
+    fn prepares(&mut self, name: &[u8], body: &[u8]) {
+        let traits = self.look(body.get(name.len() + 1..).map(c_string));
+        if name.is_empty() {
+            self.prepared[1] = traits;
+        } else {
+            self.prepared[0].add(traits);
+        }
     }
 
     fn close(&mut self, body: &[u8]) {
@@ -235,20 +253,31 @@ impl Relay {
 
     /// Looks for words after which the session may hold something that cannot move, or is not
     /// what it was set up as.
-    fn look(&mut self, text: Option<&[u8]>) {
-        let Some(text) = text.filter(|t| t.len() <= LOOK_MAX) else {
-            (self.suspect, self.altered, self.hidden) = (true, true, true);
-            return;
-        };
-        if self.suspect && self.altered && self.hidden {
+    fn look(&mut self, text: Option<&[u8]>) -> Traits {
+        let traits = text.filter(|t| t.len() <= LOOK_MAX).map_or(Traits::ALL, Traits::of);
+        self.made.add(traits);
+        traits
+    }
+
+    /// A statement that was prepared some time ago is to run.
+    fn bind(&mut self, body: Option<&[u8]>) {
+        self.in_batch = true;
+        let [named, unnamed] = self.prepared;
+        if named.is_none() && unnamed.is_none() {
             return;
         }
-        let lower = text.to_ascii_lowercase();
-        let lower = String::from_utf8_lossy(&lower);
-        self.suspect = self.suspect || is_suspect(&lower);
-        let altering = is_altering(&lower);
-        self.altered |= altering;
-        self.hidden |= altering && is_hiding(&lower);
+        let statement = body.and_then(|body| {
+            let portal = body.split(|b| *b == 0).next()?;
+            body.get(portal.len() + 1..)?.first()
+        });
+        match statement {
+            Some(0) => self.made.add(unnamed),
+            Some(_) => self.made.add(named),
+            None => {
+                self.made.add(named);
+                self.made.add(unnamed);
+            }
+        }
     }
 
     /// Passes frames from the server.
@@ -363,7 +392,7 @@ impl Relay {
     /// Notes a named statement of the server session.
     pub fn remember(&mut self, name: Bytes, body: Bytes) {
         // It may have been prepared on another server session, and be run on this one.
-        self.look(body.get(name.len() + 1..));
+        self.prepares(&name, &body);
         if name.is_empty() {
             self.unnamed = Some(BytesMut::from(&body[..]));
             return;
@@ -372,6 +401,9 @@ impl Relay {
         if self.statement_bytes + body.len() <= STATEMENTS_MAX {
             self.statement_bytes += body.len();
             Arc::make_mut(&mut self.statements).insert(name, body);
+        } else {
+            // Nobody could make it anew.
+            self.made.add(Traits::ALL);
         }
     }
 
@@ -425,6 +457,7 @@ impl Relay {
             && !self.in_batch
             && !self.copying_in
             && self.client_left == 0
+            && !self.partial
             && self.server_left == 0
     }
 
@@ -456,23 +489,23 @@ impl Relay {
     /// Whether something passed after which a fresh server session would not be the same: what
     /// the client has set, prepared by SQL or listens to there.
     pub fn is_altered(&self) -> bool {
-        self.altered
+        self.made.altering
     }
 
     /// Whether something passed that PostgreSQL does not list among the session's settings.
     pub fn has_hidden(&self) -> bool {
-        self.hidden
+        self.made.hiding
     }
 
     /// Like [`Relay::is_altered`], since the last call.
     pub fn take_altered(&mut self) -> bool {
-        std::mem::take(&mut self.altered)
+        std::mem::take(&mut self.made.altering)
     }
 
     /// Whether something passed since the last call after which the session may hold what
     /// cannot move.
     pub fn take_suspect(&mut self) -> bool {
-        std::mem::take(&mut self.suspect)
+        std::mem::take(&mut self.made.suspect)
     }
 
     /// Changes of settings that were told to the client since the last call.

@@ -2,10 +2,43 @@
 //!
 //! Owns three questions: may the session hold what cannot move, would a fresh one not be the
 //! same, and would PostgreSQL not say how it differs. It must never answer no where it is yes for a statement that a client writes out; a
-//! function of PostgreSQL's that does so inside is not seen. Start at [`is_suspect`].
+//! function of PostgreSQL's that does so inside is not seen. Start at [`Traits::of`].
+
+/// What a text may make of its server session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Traits {
+    /// It may hold something that cannot move.
+    pub(super) suspect: bool,
+    /// A fresh one would not be the same.
+    pub(super) altering: bool,
+    /// PostgreSQL would not say how it differs.
+    pub(super) hiding: bool,
+}
+
+impl Traits {
+    /// Nothing is known of the text.
+    pub(super) const ALL: Self = Self { suspect: true, altering: true, hiding: true };
+
+    pub(super) fn of(text: &[u8]) -> Self {
+        let lower = text.to_ascii_lowercase();
+        let lower = String::from_utf8_lossy(&lower);
+        let altering = is_altering(&lower);
+        Self { suspect: is_suspect(&lower), altering, hiding: altering && is_hiding(&lower) }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.suspect |= other.suspect;
+        self.altering |= other.altering;
+        self.hiding |= other.hiding;
+    }
+
+    pub(super) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
 
 /// Words in a query text after which the session may hold something that cannot move.
-const SUSPECT: [&str; 4] = ["temp", "temporary", "hold", "advisory_lock"];
+const SUSPECT: [&str; 5] = ["temp", "temporary", "pg_temp", "hold", "advisory_lock"];
 
 /// Words that begin a statement after which a fresh server session would not be the same.
 const ALTERING: [&str; 8] =
@@ -16,7 +49,7 @@ fn is_word(c: Option<char>) -> bool {
 }
 
 /// Whether the session may hold something that cannot move, after this text (in lower case).
-pub(super) fn is_suspect(lower: &str) -> bool {
+fn is_suspect(lower: &str) -> bool {
     SUSPECT.iter().any(|wanted| {
         lower.match_indices(wanted).any(|(at, found)| {
             let after = lower.get(at + found.len()..).and_then(|t| t.chars().next());
@@ -29,7 +62,7 @@ pub(super) fn is_suspect(lower: &str) -> bool {
 
 /// Whether a text changes what the session is. Rather once too often: it matters only when the
 /// server session is lost, and the client is told then what PostgreSQL itself would tell.
-pub(super) fn is_altering(lower: &str) -> bool {
+fn is_altering(lower: &str) -> bool {
     let begins = |at: usize| {
         let before = lower.get(..at).unwrap_or_default().trim_end();
         // Behind a comment, another statement, or in a block of PL/pgSQL.
@@ -49,12 +82,14 @@ pub(super) fn is_altering(lower: &str) -> bool {
     };
     let anywhere =
         |word: &&str| lower.match_indices(*word).any(|(at, found)| begins(at) && lasts(at, found));
-    lower.contains("set_config") || ALTERING.iter().any(anywhere)
+    let in_a_block = lower.trim_start().starts_with("do") && lower.contains("set");
+    let known = ["set_config", "pg_settings"].iter().any(|word| lower.contains(word));
+    known || in_a_block || ALTERING.iter().any(anywhere)
 }
 
 /// Whether a text that alters its session may do so in a way that pg_settings does not list: a
 /// setting with a dot in its name (an application's own), a library, or a name that is computed.
-pub(super) fn is_hiding(lower: &str) -> bool {
+fn is_hiding(lower: &str) -> bool {
     let word = |text: &str| text.split(|c| !is_word(Some(c))).next().unwrap_or_default().len();
     let set = |(at, found): (usize, &str)| {
         let mut rest = lower.get(at + found.len()..).unwrap_or_default().trim_start();
@@ -71,7 +106,7 @@ pub(super) fn is_hiding(lower: &str) -> bool {
     };
     lower.match_indices("set_config").any(set_config)
         || lower.match_indices("set").any(set)
-        || lower.contains("load")
+        || ["load", "execute "].iter().any(|word| lower.contains(word))
 }
 
 #[cfg(test)]
@@ -84,6 +119,7 @@ mod tests {
             ("SELECT temperature FROM t", false),
             ("CREATE TEMP TABLE x()", true),
             ("create temporary table x()", true),
+            ("CREATE TABLE pg_temp.x()", true),
             ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", true),
             ("SELECT threshold, holdings", false),
             ("SELECT pg_try_advisory_lock(1)", true),
@@ -103,6 +139,8 @@ mod tests {
             ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", true),
             ("SELECT set_config('app.tenant', '5', false)", true),
             ("DO $$ begin set work_mem = 100; end $$", true),
+            ("DO $$ begin if true then set work_mem = 100; end if; end $$", true),
+            ("UPDATE pg_settings SET setting = '7MB' WHERE name = 'work_mem'", true),
             ("LISTEN news", true),
             ("RESET ALL\0", true),
             ("DISCARD ALL", true),
@@ -128,6 +166,7 @@ mod tests {
             ("SELECT set_config('app.tenant', '5', false)", true),
             ("SELECT set_config($1, $2, false)", true),
             ("LOAD 'auto_explain'", true),
+            ("DO $$ begin execute 'set ' || name || ' = 1'; end $$", true),
             ("SET TimeZone = 'UTC'; SET app.x = 1", true),
             ("SELECT pg_catalog.set_config('TimeZone', 'UTC', false)", false),
             ("SET search_path = a.b", false),

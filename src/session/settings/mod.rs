@@ -42,7 +42,7 @@ struct Values {
 }
 
 /// The session's dialect: auto, postgres or sqlite.
-const DIALECT: &str = "crossfade.dialect";
+pub(crate) const DIALECT: &str = "crossfade.dialect";
 
 /// What the hot path needs, parsed.
 #[derive(Clone, Debug)]
@@ -317,8 +317,13 @@ impl Settings {
     /// Takes over what the session has become on the other back end. Values that only
     /// PostgreSQL knows are left out.
     pub fn adopt(&mut self, values: &[(String, String)]) {
+        // The proxy's own: PostgreSQL does not know it.
+        let dialect = self.values.session.get(DIALECT).cloned();
         // Nothing can fail that PostgreSQL has accepted, except what is refused here.
         let _ = self.reset(None);
+        if let Some(dialect) = dialect {
+            let _ = self.set(DIALECT, Some(&[dialect]), false);
+        }
         for (name, value) in values {
             if let Err(error) = self.set(name, Some(std::slice::from_ref(value)), false) {
                 tracing::info!(name, %error, "a setting stays behind on PostgreSQL");
