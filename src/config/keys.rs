@@ -105,8 +105,7 @@ sections! {
         method: AuthMethod = "scram-sha-256",
         /// TOML file with a table [users]: name = SCRAM verifier, MD5 hash, or password.
         users_file: Option<PathBuf> = "",
-        /// Users who may order on the console; all others may look. Unset: everybody under
-        /// trust, otherwise nobody.
+        /// Users who may order on the console; all others may look. Unset: everybody who logs in.
         admin_users: Names = "",
     }
     /// The SQLite side.

@@ -26,8 +26,7 @@ const CONSOLE: &str = admin::DATABASE;
 /// What console sessions share.
 pub(super) fn console(config: &Config, control: &Arc<Control>, shared: &Shared) -> Arc<Console> {
     let named = &config.auth.admin_users.0;
-    // Under trust a name proves nothing, and there is nobody but this machine's users.
-    let everybody = named.is_empty() && *config.auth.method == AuthMethod::Trust;
+    let everybody = named.is_empty();
     Arc::new(Console {
         control: Arc::clone(control),
         registry: Arc::clone(&shared.registry),

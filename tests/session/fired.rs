@@ -168,3 +168,19 @@ fn what_actions_change_in_between_is_refused() {
     let found = raw.run("Q delete from p");
     assert!(found.contains("0A000"), "{found}");
 }
+
+#[test]
+fn a_circle_over_a_foreign_key_is_refused() {
+    let proxy = Proxy::direct();
+    let mut raw = Raw::proxy(&proxy);
+    let found = raw.run(
+        r#"
+        Q create table p(id int primary key)
+        Q create table c(id int primary key, p int references p on delete cascade)
+        Q create table log(id int)
+        Q create function f() returns trigger language plpgsql as $$ begin insert into log values (old.id); delete from p where id = old.p; return null; end $$
+        Q create trigger f after delete on c for each row execute function f()
+        "#,
+    );
+    assert!(found.contains("E ERROR 0A000 ") && found.contains("in a circle"), "{found}");
+}

@@ -106,3 +106,32 @@ fn what_cannot_be_run_is_refused() {
     let found = raw.run("Q select n from t");
     assert!(found.contains("D 1"), "{found}");
 }
+
+/// What could end the proxy, or never end.
+#[test]
+fn bodies_without_end_are_ended() {
+    let proxy = Proxy::direct();
+    let mut raw = Raw::proxy(&proxy);
+    raw.run("Q create table x(b text)\nQ create table t(a int)");
+    raw.query("insert into x values ('do $$ begin execute (select b from x); end $$')");
+    let found = raw.query("do $$ begin execute (select b from x); end $$");
+    assert!(found[0].contains(" 0A000 "), "{found:?}");
+    let deep = vec!["1"; 380].join("+");
+    let found = raw.query(&format!("do $$ declare n int; begin n := {deep}; end $$"));
+    assert_eq!(found, ["C DO", "Z I"]);
+    raw.query("set statement_timeout = 300");
+    for body in [
+        "for i in 1..2147483647 loop null; end loop",
+        "loop null; end loop",
+        "while true loop perform 1; end loop",
+    ] {
+        let found = raw.query(&format!("do $$ begin {body}; end $$"));
+        assert!(found[0].contains(" 57014 "), "{body}: {found:?}");
+    }
+    raw.query("set statement_timeout = 0");
+    // PostgreSQL says 42883; never another value than the one that was given.
+    let found =
+        raw.query("do $$ begin execute 'insert into t values (ifnull($1, 7))' using 5; end $$");
+    assert!(found[0].starts_with("E ERROR "), "{found:?}");
+    assert_eq!(raw.query("select count(*) from t")[1], "D 0");
+}

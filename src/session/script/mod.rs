@@ -11,7 +11,9 @@ mod variables;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Instant;
 
+use super::cancel::statement_timeout;
 use super::reply::Tag;
 use super::{Session, Step, Stop};
 use crate::error::{Error, SqlState, state};
@@ -92,7 +94,11 @@ impl Session {
                 return Ok(flow);
             }
             Err(Stop::Error(error)) => self.describe(error),
-            Err(other) => return Err(other),
+            Err(other) => {
+                // The block begins anew where the session moves to.
+                drop(self.drop_savepoint(depth));
+                return Err(other);
+            }
         };
         drop(self.requests.take());
         let taken = script
@@ -118,9 +124,7 @@ impl Session {
     fn lines<'a>(&'a mut self, lines: &'a [Line], running: &'a mut Running) -> Flowing<'a> {
         Box::pin(async move {
             for line in lines {
-                if let Some(error) = self.cancel.error() {
-                    return Err(error.into());
-                }
+                self.tick().await?;
                 let flow = self.order(&line.what, running).await;
                 let flow = flow.map_err(|stop| placed(stop, line))?;
                 if flow != Flow::Next {
@@ -129,6 +133,19 @@ impl Session {
             }
             Ok(Flow::Next)
         })
+    }
+
+    /// Between two lines and in every round of a loop: a body may run for long without a
+    /// statement that could be ended.
+    async fn tick(&self) -> Step<()> {
+        if let Some(error) = self.cancel.error() {
+            return Err(error.into());
+        }
+        if self.deadline.is_some_and(|at| Instant::now() >= at) {
+            return Err(statement_timeout().into());
+        }
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     async fn order(&mut self, order: &Order, running: &mut Running) -> Step<Flow> {
@@ -152,7 +169,7 @@ impl Session {
                     if let Some(ended) = looped(self.lines(lines, running).await?) {
                         return Ok(ended);
                     }
-                    tokio::task::yield_now().await;
+                    self.tick().await?;
                 }
             }
             Order::ForRange(range, lines) => {
@@ -215,11 +232,13 @@ impl Session {
         let (mut at, mut met) = (from, false);
         while if range.reverse { at >= to } else { at <= to } {
             met = true;
+            self.tick().await?;
             running.variables.enter();
             running.variables.declare(&range.variable, int.clone(), Some(at.to_string()));
             let flow = self.lines(lines, running).await;
             running.variables.leave();
             if let Some(ended) = looped(flow?) {
+                running.variables.found(true);
                 return Ok(ended);
             }
             at += by;

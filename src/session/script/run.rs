@@ -58,6 +58,10 @@ impl Session {
     }
 
     async fn planned_rows(&mut self, plan: Arc<Plan>) -> Step<Rows> {
+        if !plan.params.is_empty() {
+            // Read in SQLite's dialect, from the text: values are put into the tree.
+            return Err(Error::unsupported("a parameter in SQLite's dialect in PL/pgSQL").into());
+        }
         let call = Call { plan: Arc::clone(&plan), params: Arc::from([]), formats: Arc::from([]) };
         let mut spool = Spool::default();
         let changed = self.query_into(&call, &mut spool).await?;
@@ -149,11 +153,6 @@ impl Session {
         running: &mut Running,
     ) -> Step<()> {
         check(&statement)?;
-        if let Statement::Do(body) = &statement {
-            let body = body.clone();
-            Box::pin(self.inline(&body)).await?;
-            return Ok(());
-        }
         let plan = self.plan_statement(statement, text, &[])?;
         match &plan.action {
             Action::Query(query) => {
@@ -301,6 +300,8 @@ fn check(statement: &Statement) -> Step<()> {
         | Statement::Declare { .. }
         | Statement::Fetch { .. }
         | Statement::Close(_)
+        // A body that runs itself would have no end but the stack's.
+        | Statement::Do(_)
         | Statement::Database { .. }
         | Statement::Maintenance(_) => "this statement in PL/pgSQL",
         _ => return Ok(()),

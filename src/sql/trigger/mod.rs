@@ -75,7 +75,8 @@ pub fn check(relation: &Arc<Relation>, catalog: &Catalog) -> Result<()> {
     Ok(())
 }
 
-/// SQLite does not fire a trigger again while it runs; PostgreSQL does.
+/// SQLite does not fire a trigger again while it runs; PostgreSQL does. The way back to a table may
+/// lead over what foreign keys do.
 fn reaches_itself(relation: &Arc<Relation>, catalog: &Catalog) -> bool {
     type Node = (String, Event);
     let mut edges: Vec<(Node, Node)> = Vec::new();
@@ -85,19 +86,30 @@ fn reaches_itself(relation: &Arc<Relation>, catalog: &Catalog) -> bool {
             edges.extend(made.writes.into_iter().map(|to| (from.clone(), to)));
         }
     }
-    let follow = |node: &Node| -> Vec<Node> {
+    let mut actions: Vec<(Node, Node)> = Vec::new();
+    for child in catalog.relations.values() {
+        for key in &child.foreign_keys {
+            for event in [Event::Update, Event::Delete] {
+                let made = own::effect(key, event).map(|made| (child.name.clone(), made));
+                actions.extend(made.map(|to| ((key.table.clone(), event), to)));
+            }
+        }
+    }
+    let reached = |edges: &[(Node, Node)], node: &Node| -> Vec<Node> {
         edges.iter().filter(|e| e.0 == *node).map(|e| e.1.clone()).collect()
     };
     [Event::Insert, Event::Update, Event::Delete].into_iter().any(|event| {
         let start = (relation.name.clone(), event);
         let mut seen: Vec<Node> = Vec::new();
-        let mut next = follow(&start);
+        // A function begins it: what foreign keys alone do to one table is no circle.
+        let mut next = reached(&edges, &start);
         while let Some(node) = next.pop() {
             if node == start {
                 return true;
             }
             if !seen.contains(&node) {
-                next.extend(follow(&node));
+                next.extend(reached(&edges, &node));
+                next.extend(reached(&actions, &node));
                 seen.push(node);
             }
         }

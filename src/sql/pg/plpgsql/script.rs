@@ -262,7 +262,7 @@ impl Reader<'_> {
             }
             return Ok(Order::ForRows(targets, plain(text)?, self.looped()?));
         };
-        let lower = rest.to_lowercase();
+        let lower = rest.to_ascii_lowercase();
         let (to, by) = match lower.rfind(" by ") {
             Some(at) => (&rest[..at], Some(expression(&rest[at + 4..])?)),
             None => (rest, None),
