@@ -29,7 +29,7 @@ const HOLDER: &str = "\"$0\" -D \"$1\" -p \"$2\" </dev/null >>\"$1/server.log\" 
      read -r how; [ \"$how\" = immediate ] && kill -QUIT $pid || kill -INT $pid; wait $pid";
 
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nwal_level = logical\n\
-     max_wal_senders = 40\nmax_replication_slots = 40\nmax_connections = 100\n\
+     max_wal_senders = 60\nmax_replication_slots = 400\nmax_connections = 100\n\
      shared_buffers = 128MB\nlog_min_messages = warning\nwal_sender_timeout = 30s\n";
 
 impl Cluster {
