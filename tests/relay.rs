@@ -251,6 +251,31 @@ fn a_cancel_reaches_postgresql_and_hurts_no_later_statement() {
     assert!(client.answers().iter().all(|a| !a.contains("57014")));
 }
 
+/// A message that comes in pieces outside a transaction is waited for, and nothing spins.
+#[test]
+fn messages_come_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "");
+    let mut client = Raw::proxy(&journey.proxy);
+    assert_eq!(client.query("SELECT 1").len(), 4);
+    let text = format!("SELECT length('{}')\0", "x".repeat(20_000));
+    let length = u32::try_from(text.len() + 4).unwrap().to_be_bytes();
+    let whole = [b"Q", &length[..], text.as_bytes()].concat();
+    for cuts in [[1, 3, 9], [5, 100, 12_000]] {
+        let mut at = 0;
+        for cut in cuts.into_iter().chain([whole.len()]) {
+            client.send(&whole[at..cut]);
+            at = cut;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(client.answers()[1], "D 20000");
+    }
+    // One that never comes whole keeps nobody busy: the others, and a stop, go on.
+    client.send(&whole[..2]);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(Raw::proxy(&journey.proxy).query("SELECT 2").len(), 4);
+}
+
 #[test]
 fn a_lost_server_session_is_told_and_never_looks_like_a_commit() {
     let folder = tempfile::tempdir().unwrap();
