@@ -12,6 +12,7 @@ pub mod control;
 pub mod copied;
 pub mod copy;
 pub mod decode;
+pub mod exchange;
 pub mod handover;
 pub mod picture;
 pub mod project;
