@@ -15,7 +15,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.verb {
         Verb::Run(args) => match cli::load(args) {
-            Ok(config) => server::run(config),
+            Ok(config) => {
+                let args = args.clone();
+                server::run(config, Box::new(move || cli::load(&args)))
+            }
             Err(error) => {
                 // Without stderr there is nobody to tell.
                 let _ = writeln!(std::io::stderr(), "error: {}", error.message());

@@ -27,6 +27,7 @@ mod tables;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -54,8 +55,8 @@ pub struct Console {
     pub clock: Clock,
     /// PostgreSQL version that is reported.
     pub version: String,
-    /// Users who may order; None: everybody.
-    pub admins: Option<Vec<String>>,
+    /// Users who may order; none named: everybody.
+    pub admins: RwLock<Vec<String>>,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
 }
@@ -63,7 +64,8 @@ pub struct Console {
 impl Console {
     /// Whether this user may order; who may not may look all the same.
     fn may_order(&self, user: &str) -> bool {
-        self.admins.as_ref().is_none_or(|admins| admins.iter().any(|a| a == user))
+        let admins = self.admins.read();
+        admins.is_empty() || admins.iter().any(|admin| admin == user)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{KEYS, SECTIONS, is_reloadable};
 
 /// docs/configuration.md.
 pub fn document() -> String {
@@ -19,7 +19,9 @@ pub fn document() -> String {
                 text => format!("`{text}`"),
             };
             let meaning = key.doc.trim().replace("\n ", " ").replace('|', "\\|");
-            let _ = writeln!(out, "| `{}` | {default} | {} | {meaning} |", key.name, key.kind);
+            let mark = if is_reloadable(key.section, key.name) { " ↻" } else { "" };
+            let _ =
+                writeln!(out, "| `{}`{mark} | {default} | {} | {meaning} |", key.name, key.kind);
         }
     }
     out.push_str(TAIL);
@@ -48,6 +50,12 @@ Variables of other programs are read too, below `CROSSFADE_*` and above the file
    `PGOPTIONS` and `PGAPPNAME` fill what the URL leaves open.
 
 A PostgreSQL URL that leads back to the proxy is refused.
+
+`RELOAD` on the console, `POST /api/v1/reload` and SIGHUP read the file again and take new values of
+the keys marked ↻ and of `[[divergence.accept]]`, and read the users file, the certificate and the
+tokens again. Where one of them cannot be used, nothing changes. The answer, the events and the log
+say what has changed and what waits for the next start; `SHOW CONFIG` shows what is in force.
+Sessions and requests under way keep what they began with.
 ";
 
 const TAIL: &str = "

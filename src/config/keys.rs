@@ -81,6 +81,19 @@ macro_rules! sections {
     };
 }
 
+/// Whether a running proxy takes a new value of this key.
+pub(super) fn is_reloadable(section: &str, name: &str) -> bool {
+    match section {
+        "cutover" => true,
+        "listen" => matches!(name, "tls_cert" | "tls_key"),
+        "auth" => matches!(name, "users_file" | "admin_users"),
+        "compare" => matches!(name, "reads" | "sample_ratio"),
+        "http" => matches!(name, "token_file" | "read_token_file"),
+        "log" => name == "level",
+        _ => false,
+    }
+}
+
 sections! {
     /// Where clients connect.
     listen: Listen {
@@ -94,6 +107,9 @@ sections! {
         max_sessions: Positive = "1000",
         /// The only database name accepted beside the console's. Unset: every name reaches the pair.
         database: Option<String> = "",
+        /// Whether this proxy has no SQLite file and serves the clients of a pair that another
+        /// proxy, the one with the file, has promoted. While SQLite is primary they get 57P03.
+        front: bool = "false",
         /// Time for TLS, start-up packet and authentication, in milliseconds.
         startup_timeout_ms: Positive = "60000",
         /// Largest message accepted from a client.

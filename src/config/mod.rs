@@ -96,6 +96,11 @@ impl Entry {
         let (value, source) = (setting.value.show(), setting.source.clone());
         Self { section, name, value, default, source }
     }
+
+    /// Whether RELOAD takes a new value.
+    pub fn is_reloadable(&self) -> bool {
+        keys::is_reloadable(self.section, self.name)
+    }
 }
 
 /// A rule that accepts divergences; every condition given must hold.
@@ -312,6 +317,20 @@ impl Config {
         }
     }
 
+    /// A front has one back end.
+    fn check_front(&self, problems: &mut Vec<String>) {
+        if self.postgres.url.is_none() {
+            problems.push("listen.front needs postgres.url: it serves nothing else".to_owned());
+        }
+        if self.sqlite.path.is_some() {
+            problems.push(format!(
+                "listen.front and sqlite.path ({}) exclude each other: the proxy with the file is \
+                 the one that promotes",
+                self.sqlite.path.source
+            ));
+        }
+    }
+
     fn check(&mut self, environment: &BTreeMap<String, String>, problems: &mut Vec<String>) {
         let open: Vec<String> =
             self.listen.addr.0.iter().filter(|a| !a.is_local()).map(Address::to_string).collect();
@@ -357,6 +376,9 @@ impl Config {
                     url.source
                 ));
             }
+        }
+        if *self.listen.front {
+            self.check_front(problems);
         }
         if *self.postgres.schema != "public" {
             problems.push(format!(

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::facts;
+use super::front;
 use super::gate::{GateState, Route};
 use super::observe;
 use super::phase::Phase;
@@ -284,7 +285,7 @@ impl Switch {
 
     /// Throttles writers until SQLite is only a little behind PostgreSQL's log.
     async fn slow_postgres(&self, control: &Control, report: Report<'_>) -> Result<()> {
-        let deadline = Instant::now() + self.limits.slow;
+        let deadline = Instant::now() + self.limits().slow;
         let mut pause = Duration::from_micros(200);
         loop {
             let end = control.flushed_lsn().await?;
@@ -310,9 +311,9 @@ impl Switch {
     async fn drain_postgres(&self, epoch: u64, report: Report<'_>) -> Result<()> {
         self.gate.drain(Route::Postgres(epoch));
         let mut told = String::new();
-        if !self.gate.emptied(self.limits.drain).await {
-            told = self.end_waited(self.limits.drain_cancel)?;
-            if !self.gate.emptied(self.limits.route).await {
+        if !self.gate.emptied(self.limits().drain).await {
+            told = self.end_waited(self.limits().drain_cancel)?;
+            if !self.gate.emptied(self.limits().route).await {
                 let left = self.gate.inside();
                 return Err(failed("transactions on PostgreSQL did not end in time")
                     .detail(format!("{left} sessions are in a transaction. {told}")));
@@ -321,7 +322,7 @@ impl Switch {
         self.gate.set(GateState::Closed);
         // What does not leave by itself is ended by the fence.
         let left =
-            if self.gate.vacated(self.limits.route).await { "" } else { "; some did not leave" };
+            if self.gate.vacated(self.limits().route).await { "" } else { "; some did not leave" };
         report("drain transactions on PostgreSQL", format!("{told}{left}"));
         Ok(())
     }
@@ -341,7 +342,8 @@ impl Switch {
         nothing_prepared(&control).await?;
         self.slow_postgres(&control, report).await?;
         self.drain_postgres(sqlite.epoch, report).await?;
-        let rounds = observe::fence(&control, self.app_role.as_deref(), self.limits.fence).await?;
+        let rounds =
+            observe::fence(&control, self.app_role.as_deref(), self.limits().fence).await?;
         failpoint!("cutover.postgres_fenced");
         let weak = if self.app_role.is_none() { ", weak fence (one role)" } else { "" };
         report("fence PostgreSQL", format!("{rounds} rounds{weak}"));
@@ -355,7 +357,7 @@ impl Switch {
         let began = Instant::now();
         let mut slot = self.way_back.handle.lock().await;
         let handle = slot.as_ref().ok_or_else(|| failed("the way back is closed"))?;
-        if !handle.caught_up_to(place, self.limits.catch_up).await? {
+        if !handle.caught_up_to(place, self.limits().catch_up).await? {
             return Err(failed("SQLite did not reach PostgreSQL's last commit in time"));
         }
         if let Some(handle) = slot.take() {
@@ -366,7 +368,7 @@ impl Switch {
         report("SQLite has caught up", format!("{} in {} ms", place, began.elapsed().as_millis()));
         let sequences = super::sequences::read(&self.sqlite, &control).await?;
         let (attempted, served) = self.store.witness();
-        let writer = self.sqlite.writer(Some(Instant::now() + self.limits.drain)).await?;
+        let writer = self.sqlite.writer(Some(Instant::now() + self.limits().drain)).await?;
         let at = facts::point_of(self.journal.head());
         let to = SqliteState { epoch, role: SqliteRole::Returned(at) };
         self.store.set_witness(attempted.max(epoch), served)?;
@@ -399,8 +401,28 @@ impl Switch {
         self.watch.alone();
         self.set_phase(Phase::Complete).await?;
         self.claim.leave().await;
+        // From here on nothing is asked of PostgreSQL's records any more.
+        report("take down schema crossfade", take_down(&control).await);
         report("complete", "PostgreSQL alone".to_owned());
         Ok(())
+    }
+}
+
+/// Removes the records once other proxies have had the time to see that nothing leads back. What
+/// cannot be removed is said: it is in nobody's way.
+async fn take_down(control: &Control) -> String {
+    let removed = async {
+        observe::tell_complete(control).await?;
+        tokio::time::sleep(3 * front::LOOK_EVERY).await;
+        observe::take_down(control).await
+    };
+    match removed.await {
+        Ok(left) => left,
+        Err(error) => {
+            // A failed statement leaves its transaction open.
+            let _ = control.batch("ROLLBACK").await;
+            format!("left in place: {}", error.message())
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod claim;
 pub mod clients;
 mod copy;
 pub mod facts;
+pub mod front;
 pub mod gate;
 pub mod gates;
 mod observe;

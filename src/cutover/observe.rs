@@ -333,6 +333,43 @@ pub(super) async fn prepared(control: &Control) -> Result<Vec<String>> {
     Ok(control.rows(sql).await?.iter().map(|row| row.get(0)).collect())
 }
 
+/// Tells whoever fronts this PostgreSQL that the migration is complete.
+///
+/// # Errors
+/// PostgreSQL's.
+pub(super) async fn tell_complete(control: &Control) -> Result<()> {
+    control.batch("UPDATE crossfade.state SET complete = true").await
+}
+
+/// Takes down what Crossfade keeps on PostgreSQL, but for values in quarantine: they are nowhere
+/// else there. Says what is left.
+///
+/// # Errors
+/// PostgreSQL's, where something of the application's hangs on it.
+pub(super) async fn take_down(control: &Control) -> Result<String> {
+    let held: i64 = match control.rows("SELECT count(*) FROM crossfade.quarantine").await?.first() {
+        Some(row) => row.get(0),
+        None => 0,
+    };
+    let kept = if held > 0 { "quarantine" } else { "" };
+    let names = "SELECT string_agg(format('crossfade.%I', relname), ', ') FROM pg_class \
+                 WHERE relnamespace = 'crossfade'::regnamespace AND relkind IN ('r', 'p')";
+    let names = format!("{names} AND relname <> {}", literal(kept));
+    let rows = control.rows(&names).await?;
+    let tables: Option<String> = rows.first().and_then(|row| row.get(0));
+    let mut all: Vec<String> = tables.map(|t| format!("DROP TABLE {t}")).into_iter().collect();
+    if kept.is_empty() {
+        all.push("DROP SCHEMA crossfade".to_owned());
+    }
+    control
+        .batch(&format!("BEGIN; SET LOCAL lock_timeout = '2s'; {}; COMMIT", all.join("; ")))
+        .await?;
+    Ok(match held {
+        0 => String::new(),
+        n => format!("{n} values in quarantine stay in crossfade.quarantine"),
+    })
+}
+
 /// Lets the application in again after a rollback that was not decided.
 pub(super) async fn unfence(connector: &Connector, app_role: Option<&str>) -> Result<()> {
     within(async {

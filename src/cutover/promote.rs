@@ -129,7 +129,7 @@ impl Switch {
             self.prepare_way_back(report).await?;
             self.verify_since(report).await
         };
-        let costs = tokio::time::timeout(self.limits.precheck, precheck).await;
+        let costs = tokio::time::timeout(self.limits().precheck, precheck).await;
         let costs = costs.unwrap_or_else(|_| {
             Err(failed("not everything was ready for the switch within precheck_ms")
                 .hint("Run crossfade verify, then promote again."))
@@ -168,7 +168,7 @@ impl Switch {
             }
             super::sequences::carry(&self.sqlite, &self.sequences, control).await
         };
-        let count = tokio::time::timeout(self.limits.final_check, carry)
+        let count = tokio::time::timeout(self.limits().final_check, carry)
             .await
             .unwrap_or_else(|_| Err(failed("the sequences were not set in time")))?;
         report(steps::SEQUENCES, format!("{count} sequences"));
@@ -196,7 +196,7 @@ impl Switch {
             }
             costs.learn(&pass);
             (keys, passes) = (keys + pass.keys, passes + 1);
-            if self.cost(&costs) <= self.limits.final_check / 2 {
+            if self.cost(&costs) <= self.limits().final_check / 2 {
                 let whole = costs.whole.len();
                 let text = format!("{keys} keys, {whole} whole tables, {passes} passes");
                 report(steps::SINCE, text);
@@ -220,14 +220,14 @@ impl Switch {
                 Some(r) if r.key().is_none() => {
                     known.filter(|c| self.cheap(*c)).unwrap_or_default()
                 }
-                Some(_) => known.unwrap_or(self.limits.final_check),
+                Some(_) => known.unwrap_or(self.limits().final_check),
             }
         };
         self.store.changed_tables().into_iter().map(of).sum()
     }
 
     fn cheap(&self, cost: Duration) -> bool {
-        cost <= self.limits.final_check / 4
+        cost <= self.limits().final_check / 4
     }
 
     /// Behind the fence both sides stand still at one position: what has changed since it was
@@ -241,7 +241,7 @@ impl Switch {
         let still = Still { sqlite: self.sqlite.clone(), connector: self.connector.clone() };
         let cheap = |table: &str| costs.whole.get(table).is_some_and(|cost| self.cheap(*cost));
         let pass = verify::since(&still, &self.store, &cheap, false);
-        let pass = tokio::time::timeout(self.limits.final_check, pass).await;
+        let pass = tokio::time::timeout(self.limits().final_check, pass).await;
         let pass = pass.unwrap_or_else(|_| {
             Err(failed("the keys changed last could not be checked within final_check_ms"))
         })?;
@@ -256,7 +256,7 @@ impl Switch {
 
     /// Throttles writers until the shadow is only a few commits behind.
     async fn slow(&self, report: Report<'_>) -> Result<()> {
-        let deadline = Instant::now() + self.limits.slow;
+        let deadline = Instant::now() + self.limits().slow;
         let mut pause = Duration::from_micros(200);
         self.mirror.hurry(true);
         loop {
@@ -282,10 +282,10 @@ impl Switch {
     /// writes after this.
     async fn drain(&self, route: Route, report: Report<'_>) -> Result<Writer> {
         self.gate.drain(route);
-        let deadline = Instant::now() + self.limits.drain;
+        let deadline = Instant::now() + self.limits().drain;
         let mut told = String::new();
-        if !self.gate.loosened(self.limits.drain).await {
-            told = self.end_waited(self.limits.drain_cancel)?;
+        if !self.gate.loosened(self.limits().drain).await {
+            told = self.end_waited(self.limits().drain_cancel)?;
             if !self.gate.loosened(GRACE).await {
                 return Err(failed("transactions that write did not end in time").detail(told));
             }
@@ -343,7 +343,7 @@ impl Switch {
     }
 
     async fn catch_up(&self, at: Point, report: Report<'_>) -> Result<()> {
-        let reached = self.mirror.wait_applied(at.position.into(), self.limits.catch_up).await;
+        let reached = self.mirror.wait_applied(at.position.into(), self.limits().catch_up).await;
         self.mirror.stop().await;
         failpoint!("cutover.caught_up");
         if !reached {
@@ -370,7 +370,7 @@ impl Switch {
         let open = Quiet::load(control).await?.end() + &login;
         failpoint!("cutover.before_decide");
         let decided = observe::decide(control, epoch, at, &open);
-        let place = tokio::time::timeout(self.limits.decide, decided)
+        let place = tokio::time::timeout(self.limits().decide, decided)
             .await
             .unwrap_or_else(|_| Err(failed("the decision was not answered in time")))?;
         failpoint!("cutover.decided");
@@ -393,7 +393,7 @@ impl Switch {
         would(steps::PROBE, self.look_at_way_back(&control).await?);
         let (keys, tables) = self.changed_now();
         let pass = verify::since(&self.mirror, &self.store, &|_| true, true);
-        let pass = tokio::time::timeout(self.limits.precheck, pass).await;
+        let pass = tokio::time::timeout(self.limits().precheck, pass).await;
         let pass = pass.unwrap_or_else(|_| {
             Err(failed("what has changed could not be verified within precheck_ms"))
         })?;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge, histogram};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::claim::Claim;
@@ -112,7 +112,7 @@ pub struct Switch {
     pub(super) connector: Connector,
     /// The application's role, when control has one of its own.
     pub(super) app_role: Option<String>,
-    pub(super) limits: Limits,
+    limits: RwLock<Limits>,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) epoch: watch::Sender<u64>,
     /// Why nobody is served, or mirroring cannot go on.
@@ -171,7 +171,7 @@ impl Switch {
             store: parts.store,
             connector: parts.connector,
             app_role: parts.app_role,
-            limits: parts.limits,
+            limits: RwLock::new(parts.limits),
             phase: watch::Sender::new(Phase::Direct),
             epoch: watch::Sender::new(1),
             trouble: Mutex::default(),
@@ -182,6 +182,16 @@ impl Switch {
             settled: AtomicBool::new(false),
             looked: Mutex::default(),
         })
+    }
+
+    /// Limits of the steps; one that runs keeps its own.
+    pub(super) fn limits(&self) -> Limits {
+        *self.limits.read()
+    }
+
+    /// New limits, from the next step on.
+    pub fn set_limits(&self, limits: Limits) {
+        *self.limits.write() = limits;
     }
 
     /// The phase now.
@@ -328,10 +338,16 @@ impl Switch {
         for _ in 0..STEPS_MAX {
             let (sqlite, phase) = self.facts().await?;
             let view = match phase {
-                Phase::Direct => PostgresView::Absent,
+                Phase::Direct | Phase::Complete => PostgresView::Absent,
                 _ => self.view().await?,
             };
-            let step = recovery::next_step(&sqlite, &view, self.witness());
+            let step = match (phase, sqlite.role) {
+                // The records on PostgreSQL have been taken down, and nothing else may serve.
+                (Phase::Complete, SqliteRole::Shadow { .. }) => {
+                    Step::ServePostgres(recovery::WayBack::Unproven)
+                }
+                _ => recovery::next_step(&sqlite, &view, self.witness()),
+            };
             tracing::debug!(?step, "recovery");
             match self.take(step, &sqlite, &view, phase).await {
                 Ok(Some(settled)) => return Ok(settled),

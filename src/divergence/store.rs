@@ -93,7 +93,7 @@ pub struct Store {
     path: PathBuf,
     keep: usize,
     pub(super) keep_values: KeepValues,
-    rules: Vec<Rule>,
+    rules: parking_lot::RwLock<Vec<Rule>>,
 }
 
 impl Store {
@@ -131,7 +131,8 @@ impl Store {
         if inner.following {
             inner.distrust();
         }
-        let store = Self { inner: Mutex::new(inner), path, keep, keep_values, rules: Vec::new() };
+        let rules = parking_lot::RwLock::default();
+        let store = Self { inner: Mutex::new(inner), path, keep, keep_values, rules };
         store.inner.lock().compact()?;
         store.publish();
         Ok(store)
@@ -139,9 +140,14 @@ impl Store {
 
     /// The same with rules that accept divergences as they are found.
     #[must_use]
-    pub fn with_rules(mut self, rules: Vec<Rule>) -> Self {
-        self.rules = rules;
+    pub fn with_rules(self, rules: Vec<Rule>) -> Self {
+        self.set_rules(rules);
         self
+    }
+
+    /// Replaces the rules; what earlier ones accepted stays so until it expires.
+    pub fn set_rules(&self, rules: Vec<Rule>) {
+        *self.rules.write() = rules;
     }
 
     /// Where the state file is.
@@ -158,7 +164,7 @@ impl Store {
             .increment(1);
         sample.at = now();
         let mut inner = self.inner.lock();
-        let rule = self.rules.iter().find_map(|rule| rule.accepts(&sample)).cloned();
+        let rule = self.rules.read().iter().find_map(|rule| rule.accepts(&sample)).cloned();
         if sample.caused_by.is_none() {
             sample.caused_by = rules::cause(&sample, inner.groups.values());
         }
@@ -209,7 +215,7 @@ impl Store {
         let inner = self.inner.lock();
         let group = inner.by_key.get(&Group::key_of(sample)).and_then(|n| inner.groups.get(n));
         group.is_some_and(|g| g.state == GroupState::Accepted)
-            || self.rules.iter().any(|rule| rule.accepts(sample).is_some())
+            || self.rules.read().iter().any(|rule| rule.accepts(sample).is_some())
     }
 
     /// Whether this sample would be kept with its evidence.

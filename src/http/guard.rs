@@ -51,10 +51,11 @@ enum Access {
 }
 
 fn access(app: &App, headers: &HeaderMap) -> Access {
-    let Some(token) = &app.token else { return Access::Order };
+    let tokens = app.tokens.read();
+    let Some(token) = &tokens.order else { return Access::Order };
     // Both are compared, whichever fits.
     let orders = carries_token(headers, token);
-    let looks = app.read_token.as_ref().is_some_and(|token| carries_token(headers, token));
+    let looks = tokens.look.as_ref().is_some_and(|token| carries_token(headers, token));
     match (orders, looks) {
         (true, _) => Access::Order,
         (false, true) => Access::Look,

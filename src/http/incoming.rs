@@ -183,12 +183,13 @@ impl AsyncWrite for Io {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Tls;
+    use crate::wire::{Identity, Tls};
 
     fn acceptor() -> TlsAcceptor {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let key = made.signing_key.serialize_pem();
-        Tls::new(made.cert.pem().as_bytes(), key.as_bytes()).unwrap().speaking(b"http/1.1")
+        let identity = Identity::new(made.cert.pem().as_bytes(), key.as_bytes()).unwrap();
+        Tls::new(identity).unwrap().speaking(b"http/1.1")
     }
 
     #[tokio::test]

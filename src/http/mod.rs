@@ -18,6 +18,7 @@ use axum::middleware;
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
+use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,15 @@ use crate::wire::Tls;
 pub use feed::Feed;
 use incoming::Incoming;
 
+/// Who may ask.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// Needed for everything when set.
+    pub order: Option<Arc<str>>,
+    /// With this one may look, and not order.
+    pub look: Option<Arc<str>>,
+}
+
 /// What the handlers share.
 #[derive(Clone)]
 pub struct App {
@@ -34,10 +44,8 @@ pub struct App {
     pub control: Arc<Control>,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
-    /// Needed in `Authorization: Bearer …` when set.
-    pub token: Option<Arc<str>>,
-    /// A token with which one may look, and not order.
-    pub read_token: Option<Arc<str>>,
+    /// What `Authorization: Bearer …` must carry.
+    pub tokens: Arc<RwLock<Tokens>>,
     /// The address is loopback: the Host header must name it too.
     pub loopback: bool,
     /// What the page shows as it happens.

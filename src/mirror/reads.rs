@@ -56,24 +56,32 @@ pub struct ReadSample {
 pub struct Reads {
     queue: mpsc::Sender<ReadSample>,
     /// One in so many reads is sampled; 0 for none.
-    every: u64,
+    every: Arc<AtomicU64>,
     seen: Arc<AtomicU64>,
 }
 
 impl Reads {
     pub(super) fn new(queue: mpsc::Sender<ReadSample>, ratio: f64) -> Self {
+        let reads = Self { queue, every: Arc::default(), seen: Arc::default() };
+        reads.sample(ratio);
+        reads
+    }
+
+    /// From now on this share of the reads is compared: 0 to 1.
+    pub fn sample(&self, ratio: f64) {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let every = if ratio <= 0.0 { 0 } else { (1.0 / ratio.min(1.0)).round() as u64 };
-        Self { queue, every, seen: Arc::default() }
+        self.every.store(every, Ordering::Relaxed);
     }
 
     /// Whether the next read of this plan is to be sampled.
     pub fn wants(&self, plan: &Plan) -> bool {
         let Action::Query(query) = &plan.action else { return false };
+        let every = self.every.load(Ordering::Relaxed);
         query.kind == QueryKind::Read
             && !query.system
-            && self.every > 0
-            && self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.every)
+            && every > 0
+            && self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(every)
     }
 
     /// Hands a sample over; false when the queue is full.

@@ -20,7 +20,7 @@ use crate::cli::{self, RunArgs, exit, table};
 use crate::clock::Clock;
 use crate::config::{AuthMethod, Config, Endpoint, Source};
 use crate::error::{Culprit, Error, Result, state};
-use crate::wire::Tls;
+use crate::wire::Identity;
 use crate::wire::auth::Users;
 
 /// The oldest PostgreSQL served.
@@ -173,7 +173,7 @@ fn files_of(config: &Config, findings: &mut Findings) {
     if let (Some(cert), Some(key)) =
         (config.listen.tls_cert.as_deref(), config.listen.tls_key.as_deref())
     {
-        let made = read(cert).and_then(|cert| Tls::new(&cert, &read(key)?).map(drop));
+        let made = read(cert).and_then(|cert| Identity::new(&cert, &read(key)?).map(drop));
         match made {
             Ok(()) => findings.add("config", "tls", State::Ok, "certificate and key fit".into()),
             Err(error) => findings.error("config", "tls", &error),

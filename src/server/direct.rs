@@ -1,55 +1,94 @@
-//! Phase direct behind the control door: no shadow, nothing to order but pause and resume.
+//! One back end behind the control door: phase direct, or a front. There is no shadow, and nothing
+//! to order but pause, resume and reload.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::engine::HELD;
-use crate::config::Config;
+use super::reload::Reload;
 use crate::control::{
     BoxFuture, Command, Engine, Gate, Outcome, Progress, SessionInfo, StatementList, Status,
     TableInfo, Translation, VerifiedInfo,
 };
+use crate::cutover::front::{Front, Sight};
 use crate::cutover::phase::Phase;
 use crate::divergence::{Accept, Group};
-use crate::session::{Doing, Shared};
+use crate::session::Shared;
 
 /// See the module.
 pub(super) struct Direct {
-    config: Arc<Config>,
+    reload: Arc<Reload>,
     shared: Arc<Shared>,
     stop: CancellationToken,
+    /// Who is primary, where that is not this proxy's own SQLite file.
+    front: Option<Arc<Front>>,
 }
 
 impl Direct {
     /// The engine of a proxy without PostgreSQL.
-    pub(super) fn new(config: Arc<Config>, shared: Arc<Shared>, stop: CancellationToken) -> Self {
-        Self { config, shared, stop }
+    pub(super) fn new(reload: Arc<Reload>, shared: Arc<Shared>, stop: CancellationToken) -> Self {
+        Self { reload, shared, stop, front: None }
+    }
+
+    /// The engine of a front.
+    pub(super) fn in_front_of(mut self, front: Arc<Front>) -> Self {
+        self.front = Some(front);
+        self
+    }
+
+    fn status_now(&self) -> Status {
+        let held = self.shared.gate.is_held();
+        super::gauges::sessions(&self.shared);
+        let status = Status {
+            phase: self.phase().into(),
+            health: if held { "stalled" } else { "ok" }.into(),
+            reason: held.then(|| HELD.to_owned()),
+            primary: "sqlite".into(),
+            epoch: 1,
+            position: self.shared.sqlite.position().0,
+            verified: VerifiedInfo { state: "never".into(), at: None },
+            sessions: self.shared.sessions.len() as u64,
+            next: vec!["start again with --postgres to mirror".into()],
+            ..Status::default()
+        };
+        match &self.front {
+            None => status,
+            Some(front) => fronted(front, status),
+        }
+    }
+}
+
+/// What a front knows: who is primary.
+fn fronted(front: &Front, status: Status) -> Status {
+    let (phase, epoch) = front.phase();
+    let reigns = matches!(phase, Phase::Promoted | Phase::Complete);
+    let reason = match front.sight() {
+        Sight::Reigns(..) | Sight::Alone(_) => None,
+        Sight::Nothing => Some("PostgreSQL does not answer".to_owned()),
+        Sight::Switching => Some("PostgreSQL is shut off: a rollback is under way".to_owned()),
+        Sight::Elsewhere(None) => Some("PostgreSQL has no record of a switch".to_owned()),
+        Sight::Elsewhere(Some(owner)) => Some(format!("SQLite is primary, served by {owner}")),
+    };
+    Status {
+        health: if reason.is_some() { "stalled".into() } else { status.health },
+        reason: reason.or(status.reason),
+        primary: if reigns { "postgres" } else { "sqlite" }.into(),
+        shadow: (phase != Phase::Complete)
+            .then(|| if reigns { "sqlite" } else { "postgres" }.into()),
+        epoch,
+        next: vec!["order from the proxy that has the SQLite file".into()],
+        ..status
     }
 }
 
 impl Engine for Direct {
     fn phase(&self) -> &'static str {
-        Phase::Direct.as_str()
+        self.front.as_ref().map_or(Phase::Direct, |front| front.phase().0).as_str()
     }
 
     fn status(&self) -> BoxFuture<'_, Status> {
-        Box::pin(async {
-            let held = self.shared.gate.is_held();
-            super::gauges::sessions(&self.shared);
-            Status {
-                phase: "direct".into(),
-                health: if held { "stalled" } else { "ok" }.into(),
-                reason: held.then(|| HELD.to_owned()),
-                primary: "sqlite".into(),
-                epoch: 1,
-                position: self.shared.sqlite.position().0,
-                verified: VerifiedInfo { state: "never".into(), at: None },
-                sessions: self.shared.sessions.len() as u64,
-                next: vec!["start again with --postgres to mirror".into()],
-                ..Status::default()
-            }
-        })
+        Box::pin(async { self.status_now() })
     }
 
     fn gates(&self) -> BoxFuture<'_, Vec<Gate>> {
@@ -90,29 +129,11 @@ impl Engine for Direct {
     }
 
     fn sessions(&self) -> Vec<SessionInfo> {
-        let info = |card: &crate::session::Card| SessionInfo {
-            pid: card.pid,
-            user: card.user.clone(),
-            application: card.application.lock().clone(),
-            client: card.client.clone(),
-            state: match card.doing() {
-                Doing::Idle => "idle",
-                Doing::Active => "active",
-                Doing::InTransaction => "in_transaction",
-                Doing::Waiting => "waiting",
-            }
-            .into(),
-            backend: "sqlite".into(),
-            immovable: None,
-        };
-        self.shared.sessions.iter().map(|card| info(&card)).collect()
+        super::sessions::list(&self.shared)
     }
 
     fn config(&self) -> Vec<(String, String, String)> {
-        let entries = self.config.entries().into_iter();
-        entries
-            .map(|e| (format!("{}.{}", e.section, e.name), e.value, e.source.to_string()))
-            .collect()
+        super::sessions::config(&self.reload.entries())
     }
 
     fn run<'a>(&'a self, command: &'a Command, _progress: &'a Progress) -> BoxFuture<'a, Outcome> {
@@ -126,6 +147,11 @@ impl Engine for Direct {
                     self.shared.gate.hold(false);
                     Outcome::Done("statements go on".into())
                 }
+                Command::Reload => self.reload.run(),
+                _ if self.front.is_some() => Outcome::Refused(
+                    "this proxy has no SQLite file".into(),
+                    Some("Order it from the proxy that has.".into()),
+                ),
                 _ => Outcome::Refused(
                     "no PostgreSQL is attached".into(),
                     Some("Start again with --postgres URL.".into()),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use super::reload::Reload;
 use crate::control::{
     BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo,
     StatementList, Status, TableInfo, Translation, VerifiedInfo,
@@ -26,12 +26,11 @@ pub(super) const HELD: &str = "paused by an operator: new statements wait until 
 
 /// One pair.
 pub(super) struct Pair {
-    pub(super) config: Arc<Config>,
+    pub(super) reload: Arc<Reload>,
     pub(super) shared: Arc<Shared>,
     pub(super) switch: Arc<Switch>,
     pub(super) store: Arc<Store>,
     pub(super) live: Arc<Live>,
-    pub(super) limits: GateLimits,
     pub(super) stop: CancellationToken,
     /// Rows copied by the last backfill of this run, by table.
     pub(super) copied: parking_lot::Mutex<std::collections::BTreeMap<String, u64>>,
@@ -40,7 +39,11 @@ pub(super) struct Pair {
 impl Pair {
     fn gate_statuses(&self) -> Vec<GateStatus> {
         self.live.ambiguous.store(self.shared.ambiguous.len() as u64, Ordering::Release);
-        gates::evaluate(&self.switch, &self.live, &self.limits)
+        gates::evaluate(&self.switch, &self.live, &self.limits())
+    }
+
+    fn limits(&self) -> GateLimits {
+        super::pair::gate_limits(&self.reload.latest())
     }
 
     fn table_names(&self) -> Vec<String> {
@@ -104,7 +107,7 @@ impl Pair {
         let lag_ms = follows.then(|| live.lag_ms()).flatten();
         #[allow(clippy::cast_precision_loss)]
         live.publish(lag_ms.map(|ms| ms as f64 / 1000.0));
-        let seconds = i64::from(self.limits.verified_hours) * 3600;
+        let seconds = i64::from(self.limits().verified_hours) * 3600;
         let (verified, at) = self.store.verify_state(&self.table_names(), seconds);
         super::gauges::sessions(&self.shared);
         super::gauges::verified(at.as_deref(), verified != VerifyState::Differs);
@@ -134,7 +137,7 @@ impl Pair {
             gates: gates.len() as u64,
             sessions: live.sessions.load(Ordering::Acquire),
             journal_bytes: live.journal_bytes.load(Ordering::Relaxed),
-            journal_bytes_max: Some(self.config.mirror.journal_bytes_max.get()),
+            journal_bytes_max: Some(self.switch.mirror().journal().room().max()),
             reason,
             immovable: self.switch.waited(),
             next: self.next(phase, &gates),
@@ -160,10 +163,7 @@ impl Pair {
                     Err(error) => Outcome::Failed(error),
                 }
             }
-            Command::Reload => Outcome::Refused(
-                "no key can be reloaded while running".to_owned(),
-                Some("Restart the proxy: clients reconnect, nothing is lost.".to_owned()),
-            ),
+            Command::Reload => self.reload.run(),
         }
     }
 
@@ -348,7 +348,7 @@ impl Pair {
         };
         if options.rehearse {
             let outcome = self.switch.rehearse(&allowed, &Self::report(progress)).await;
-            return rehearsed(outcome, self.limits.pause_budget_ms);
+            return rehearsed(outcome, self.limits().pause_budget_ms);
         }
         ended(
             self.switch.promote(&allowed, &Self::report(progress)).await,
@@ -500,7 +500,7 @@ impl Engine for Pair {
     }
 
     fn config(&self) -> Vec<(String, String, String)> {
-        super::sessions::config(&self.config)
+        super::sessions::config(&self.reload.entries())
     }
 
     fn run<'a>(&'a self, command: &'a Command, progress: &'a Progress) -> BoxFuture<'a, Outcome> {

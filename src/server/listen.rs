@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Console};
@@ -14,25 +15,25 @@ use crate::clock::{Clock, PerMinute};
 use crate::config::{Address, AuthMethod, Config};
 use crate::control::Control;
 use crate::error::{Culprit, Error, Result, state};
-use crate::http;
+use crate::http::{self, Tokens};
 use crate::session::{self, Shared};
 use crate::telemetry::names;
 use crate::wire::auth::{Auth, Method, Users};
-use crate::wire::{Connection, Listener, Options, Server, Startup, Tls};
+use crate::wire::{Connection, Identity, Listener, Options, Server, Startup, Tls};
+
+use super::reload::Reload;
 
 /// The database name that reaches the console.
 const CONSOLE: &str = admin::DATABASE;
 
 /// What console sessions share.
 pub(super) fn console(config: &Config, control: &Arc<Control>, shared: &Shared) -> Arc<Console> {
-    let named = &config.auth.admin_users.0;
-    let everybody = named.is_empty();
     Arc::new(Console {
         control: Arc::clone(control),
         registry: Arc::clone(&shared.registry),
         clock: shared.clock.clone(),
         version: shared.version.clone(),
-        admins: (!everybody).then(|| named.clone()),
+        admins: parking_lot::RwLock::new(config.auth.admin_users.0.clone()),
         stopping: shared.stopping.clone(),
     })
 }
@@ -67,6 +68,48 @@ fn file_error(what: &str, path: &Path, error: &std::io::Error) -> Error {
     )
 }
 
+/// Who may log in.
+fn users(config: &Config, clock: &Clock) -> Result<Users> {
+    let Some(path) = config.auth.users_file.as_deref() else { return Ok(Users::default()) };
+    let text =
+        std::fs::read_to_string(path).map_err(|e| file_error("auth.users_file", path, &e))?;
+    Users::parse(&text, clock)
+}
+
+/// What clients are shown for TLS.
+fn identity(config: &Config) -> Result<Option<Identity>> {
+    let listen = &config.listen;
+    let (Some(certificate), Some(key)) = (listen.tls_cert.as_deref(), listen.tls_key.as_deref())
+    else {
+        return Ok(None);
+    };
+    let read = |what, path: &Path| std::fs::read(path).map_err(|e| file_error(what, path, &e));
+    Identity::new(&read("listen.tls_cert", certificate)?, &read("listen.tls_key", key)?).map(Some)
+}
+
+/// What the front end takes of a configuration that is read again.
+pub(super) fn reloads(reload: &Reload, server: &Arc<Server>, console: &Arc<Console>) {
+    let (front, clock) = (Arc::clone(server), console.clock.clone());
+    reload.on(move |config| {
+        let (users, identity) = (users(config, &clock)?, identity(config)?);
+        if identity.is_some() != front.options().tls.is_some() {
+            return Err(unusable("TLS is switched on or off by a restart only".to_owned()));
+        }
+        let front = Arc::clone(&front);
+        Ok(Box::new(move || {
+            front.options().auth.set_users(users);
+            if let (Some(tls), Some(identity)) = (&front.options().tls, identity) {
+                tls.show(identity);
+            }
+        }))
+    });
+    let console = Arc::clone(console);
+    reload.on(move |config| {
+        let (console, admins) = (Arc::clone(&console), config.auth.admin_users.0.clone());
+        Ok(Box::new(move || *console.admins.write() = admins))
+    });
+}
+
 /// TLS, authentication and limits of the front end.
 pub(super) fn front(
     config: &Config,
@@ -80,23 +123,9 @@ pub(super) fn front(
         AuthMethod::Password => Method::Password,
         AuthMethod::Trust => Method::Trust,
     };
-    let users = match config.auth.users_file.as_deref() {
-        None => Users::default(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|e| file_error("auth.users_file", path, &e))?;
-            Users::parse(&text, clock)?
-        }
-    };
-    let auth = Arc::new(Auth::new(method, users, clock));
+    let auth = Arc::new(Auth::new(method, users(config, clock)?, clock));
     let mut options = Options::new(auth, Arc::clone(&shared.registry));
-    if let (Some(certificate), Some(key)) =
-        (config.listen.tls_cert.as_deref(), config.listen.tls_key.as_deref())
-    {
-        let read = |what, path: &Path| std::fs::read(path).map_err(|e| file_error(what, path, &e));
-        options.tls =
-            Some(Tls::new(&read("listen.tls_cert", certificate)?, &read("listen.tls_key", key)?)?);
-    }
+    options.tls = identity(config)?.map(Tls::new).transpose()?;
     options.max_sessions = usize::try_from(config.listen.max_sessions.get()).unwrap_or(1000);
     options.startup_timeout =
         Duration::from_millis(u64::from(config.listen.startup_timeout_ms.get()));
@@ -164,55 +193,67 @@ fn token(key: &'static str, path: Option<&Path>) -> Result<Option<Arc<str>>> {
     }
 }
 
-fn token_for_reading(config: &Config, acting: Option<&str>) -> Result<Option<Arc<str>>> {
-    let found = token("http.read_token_file", config.http.read_token_file.as_deref())?;
-    if found.is_some() && found.as_deref() == acting {
+/// Both tokens.
+fn tokens(config: &Config) -> Result<Tokens> {
+    let order = token("http.token_file", config.http.token_file.as_deref())?;
+    let look = token("http.read_token_file", config.http.read_token_file.as_deref())?;
+    if look.is_some() && look == order {
         let message = "http.read_token_file holds the same token as http.token_file";
         return Err(unusable(message.to_owned()));
     }
-    Ok(found)
+    Ok(Tokens { order, look })
 }
 
 fn unusable(message: String) -> Error {
     Error::new(Culprit::Client, state::CONFIG_FILE_ERROR, message)
 }
 
-/// Starts the HTTP interface and returns its address.
-pub(super) async fn http(
-    config: &Config,
-    server: &Server,
-    control: &Arc<Control>,
-    metrics: PrometheusHandle,
-    stop: &CancellationToken,
-) -> Result<Option<SocketAddr>> {
+/// Binds the address of the HTTP interface; None: there is to be none.
+pub(super) async fn bind_http(config: &Config) -> Result<Option<TcpListener>> {
     let Address::Tcp { host, port } = &config.http.addr.value else { return Ok(None) };
     let address = resolve(host, *port).await?;
-    let failed = |e: std::io::Error| {
+    TcpListener::bind(address).await.map(Some).map_err(|e| {
         Error::new(
             Culprit::Client,
             state::CONNECTION_FAILURE,
             format!("cannot listen on {address} for HTTP: {e}"),
         )
-    };
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    let token = token("http.token_file", config.http.token_file.as_deref())?;
-    let read_token = token_for_reading(config, token.as_deref())?;
+    })
+}
+
+/// Starts the HTTP interface and returns its address.
+pub(super) fn http(
+    listener: TcpListener,
+    (config, reload): (&Config, &Reload),
+    server: &Server,
+    control: &Arc<Control>,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+) -> Result<SocketAddr> {
+    let bound = listener.local_addr().map_err(|e| Error::internal(e.to_string()))?;
+    let shared = Arc::new(parking_lot::RwLock::new(tokens(config)?));
     let app = http::App {
         control: Arc::clone(control),
         metrics,
-        token,
-        read_token,
+        tokens: Arc::clone(&shared),
         loopback: bound.ip().is_loopback(),
         feed: http::Feed::default(),
         wrong: Arc::new(PerMinute::new(&Clock::system())),
         stop: stop.clone(),
     };
+    let loopback = app.loopback;
+    reload.on(move |config| {
+        let (tokens, shared) = (tokens(config)?, Arc::clone(&shared));
+        if tokens.order.is_none() && !loopback {
+            return Err(unusable("without http.token_file anybody could promote".to_owned()));
+        }
+        Ok(Box::new(move || *shared.write() = tokens))
+    });
     let (stop, tls) = (stop.clone(), server.options().tls.clone());
     tokio::spawn(async move {
         if let Err(error) = http::serve(listener, tls.as_ref(), app, stop).await {
             tracing::error!(%error, "the HTTP interface ended");
         }
     });
-    Ok(Some(bound))
+    Ok(bound)
 }

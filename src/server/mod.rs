@@ -9,11 +9,14 @@ mod check;
 mod clients;
 mod direct;
 mod engine;
+mod front;
 mod gauges;
 mod hooks;
+mod inherited;
 mod listen;
 mod meter;
 mod pair;
+mod reload;
 mod sessions;
 mod start;
 mod texts;
@@ -22,7 +25,11 @@ mod watcher;
 
 pub use assess::assess;
 pub use check::check;
+pub use reload::Reread;
 pub use translate::translate;
+
+use inherited::Inherited;
+use reload::Reload;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -33,10 +40,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, LogFormat};
-use crate::control::Control;
+use crate::control::{Command, Control};
 use crate::error::{Error, Result, state};
 use crate::session::Shared;
-use crate::telemetry::log;
+use crate::telemetry::log::{self, SetLevel};
 use crate::wire::Server;
 use crate::wire::cancel::Signal;
 
@@ -45,8 +52,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long they may take to go when told to.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Serves until a signal; the exit code of `crossfade run`.
-pub fn run(config: Config) -> ExitCode {
+/// Serves until a signal; the exit code of `crossfade run`. RELOAD asks `reread` for the
+/// configuration as it is by then.
+pub fn run(config: Config, reread: Reread) -> ExitCode {
     #[cfg(feature = "failpoints")]
     if let Ok(name) = std::env::var("CROSSFADE_FAULT")
         && !crate::sql::fault::set(&name)
@@ -58,7 +66,7 @@ pub fn run(config: Config) -> ExitCode {
         LogFormat::Text => log::Form::Text,
         LogFormat::Json => log::Form::Json,
     };
-    log::start(&config.log.level, form);
+    let set_level = log::start(&config.log.level, form);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -70,7 +78,7 @@ pub fn run(config: Config) -> ExitCode {
         .thread_name("crossfade")
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => runtime.block_on(serve(config, reread, set_level)),
         Err(error) => Err(Error::internal(format!("cannot start the runtime: {error}"))),
     };
     match outcome {
@@ -100,21 +108,49 @@ fn complain(error: &Error) {
     }
 }
 
-async fn serve(config: Config) -> Result<u8> {
+async fn serve(config: Config, reread: Reread, set_level: SetLevel) -> Result<u8> {
     let stop = CancellationToken::new();
     let mut terminate = listen_to(SignalKind::terminate())?;
     let mut interrupt = listen_to(SignalKind::interrupt())?;
+    let mut hangup = listen_to(SignalKind::hangup())?;
     let config = Arc::new(config);
+    let inherited = Inherited::take(&config)?;
+    let reload = Reload::new(&config, reread);
+    reload.on(move |config| {
+        let (level, set_level) = (config.log.level.value.clone(), Arc::clone(&set_level));
+        Ok(Box::new(move || set_level(&level)))
+    });
     let metrics = listen::recorder();
     gauges::limits(&config);
-    let (shared, journal) = start::open(&config, &stop).await?;
-    let (shared, engine, store) = pair::build(&config, shared, journal, &stop).await?;
+    reload.on(|config| {
+        let config = config.clone();
+        Ok(Box::new(move || gauges::limits(&config)))
+    });
+    let scratch = front::scratch(&config)?;
+    let (shared, journal) = start::open(&config, scratch.as_ref(), &stop).await?;
+    let (shared, engine, store) = match &scratch {
+        Some(_) => {
+            let (shared, engine) = front::build(&reload, shared, &stop).await?;
+            (shared, engine, None)
+        }
+        None => pair::build(&reload, shared, journal, &stop).await?,
+    };
     let control = Control::new(engine);
     let server = listen::front(&config, &shared, &stop)?;
-    let listeners = listen::bind(&config).await?;
+    let listeners = match inherited.clients {
+        none if none.is_empty() => listen::bind(&config).await?,
+        handed => handed,
+    };
     control.listens_on(listeners.iter().map(ToString::to_string).collect());
     let console = listen::console(&config, &control, &shared);
-    let http = listen::http(&config, &server, &control, metrics, &stop).await?;
+    listen::reloads(&reload, &server, &console);
+    let http = match inherited.http {
+        Some(handed) => Some(handed),
+        None => listen::bind_http(&config).await?,
+    };
+    let both = (&*config, &*reload);
+    let http = http.map(|socket| listen::http(socket, both, &server, &control, metrics, &stop));
+    let http = http.transpose()?;
     hooks::start(&config, &control, store.as_ref(), http, &stop)?;
     let mut lines = Vec::new();
     for listener in listeners {
@@ -129,6 +165,12 @@ async fn serve(config: Config) -> Result<u8> {
         lines.push(format!("http listening on {address}"));
     }
     announce(&lines);
+    let reloading = Arc::clone(&control);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reloading.execute(Command::Reload, "SIGHUP").await;
+        }
+    });
     let code = tokio::select! {
         _ = terminate.recv() => 0,
         _ = interrupt.recv() => 130,

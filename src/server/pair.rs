@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::clients::Sessions;
 use super::direct::Direct;
 use super::engine::Pair;
+use super::reload::{Change, Reload};
 use super::watcher::Watcher;
 use crate::backend::postgres::connect::Connector;
+use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::large;
 use crate::config::{
     CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, PoolMode, Secret,
@@ -28,6 +30,8 @@ use crate::mirror::{Mirror, Settings, WhenFull};
 use crate::session::{Shared, Upstreams};
 use crate::telemetry::Live;
 
+/// How long PostgreSQL may take to say its version.
+const VERSION_MAX: Duration = Duration::from_secs(2);
 /// How often both sides are looked at again while nobody can be served.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -37,14 +41,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// # Errors
 /// SQLite's own, F0000 for files that cannot be read.
 pub(super) async fn build(
-    config: &Arc<Config>,
+    reload: &Arc<Reload>,
     mut shared: Shared,
     journal: Journal,
     stop: &CancellationToken,
 ) -> Result<(Arc<Shared>, Arc<dyn Engine>, Option<Arc<Store>>)> {
+    let config = &reload.latest();
     let Some(endpoint) = config.control_endpoint.as_ref().or(config.endpoint.as_ref()) else {
         let shared = Arc::new(shared);
-        let engine = Direct::new(Arc::clone(config), Arc::clone(&shared), stop.clone());
+        let engine = Direct::new(Arc::clone(reload), Arc::clone(&shared), stop.clone());
         return Ok((shared, Arc::new(engine), None));
     };
     no_large_objects(&shared).await?;
@@ -76,15 +81,11 @@ pub(super) async fn build(
     );
     shared.gate = Gate::new(GateState::Closed);
     shared.room = journal.room().clone();
+    report_version(&mut shared, &connector).await;
     // Sessions log in as the application does; with one URL that is the only role there is.
     let application = config.endpoint.as_ref().unwrap_or(endpoint);
-    let sessions = self::connector(config, application, Culprit::Primary)?;
     let watch = Arc::<Watch>::default();
-    let shared_by = match *config.postgres.pool_mode {
-        PoolMode::Session => None,
-        PoolMode::Transaction => usize::try_from(config.postgres.pool_size.get()).ok(),
-    };
-    shared.upstreams = Some(Arc::new(Upstreams::new(&sessions, Arc::clone(&watch), shared_by)));
+    shared.upstreams = Some(upstreams(config, application, &watch)?);
     let clients = Arc::<Sessions>::default();
     let shapes = Arc::clone(&shared.shapes);
     shared.observer = Arc::new(Watcher::new(mirror.clone(), shapes, row_limit));
@@ -112,17 +113,49 @@ pub(super) async fn build(
     switch.recover().await?;
     tokio::spawn(settle(Arc::clone(&switch), stop.clone()));
     tokio::spawn(probe(Arc::clone(&switch), stop.clone()));
+    reload.on(takes(&switch, &store));
     let pair = Pair {
-        config: Arc::clone(config),
+        reload: Arc::clone(reload),
         shared: Arc::clone(&shared),
         switch,
         store: Arc::clone(&store),
         live,
-        limits: gate_limits(config),
         stop: stop.clone(),
         copied: parking_lot::Mutex::default(),
     };
     Ok((shared, Arc::new(pair), Some(store)))
+}
+
+/// PostgreSQL as sessions reach it.
+///
+/// # Errors
+/// F0000 for files that cannot be read.
+pub(super) fn upstreams(
+    config: &Config,
+    application: &Endpoint,
+    watch: &Arc<Watch>,
+) -> Result<Arc<Upstreams>> {
+    let sessions = connector(config, application, Culprit::Primary)?;
+    let shared_by = match *config.postgres.pool_mode {
+        PoolMode::Session => None,
+        PoolMode::Transaction => usize::try_from(config.postgres.pool_size.get()).ok(),
+    };
+    Ok(Arc::new(Upstreams::new(&sessions, Arc::clone(watch), shared_by)))
+}
+
+/// Reports PostgreSQL's own version from the start, so that a client sees no other one after the
+/// switch. Not that of another major one: SQLite's side behaves as the one that is configured.
+pub(super) async fn report_version(shared: &mut Shared, connector: &Connector) {
+    let asked = async { Control::connect(connector).await?.rows("SHOW server_version").await };
+    let Ok(Ok(rows)) = tokio::time::timeout(VERSION_MAX, asked).await else { return };
+    let Some(found) = rows.first().map(|row| row.get::<_, String>(0)) else { return };
+    let major = |version: &str| version.split('.').next().map(str::to_owned);
+    if major(&found) == major(&shared.version) {
+        shared.version = found;
+    } else {
+        let reported = &shared.version;
+        tracing::warn!(found, reported, "set postgres.version to the version of your PostgreSQL");
+    }
 }
 
 /// Large objects stand in no journal: a shadow would never see them.
@@ -190,6 +223,32 @@ pub(super) fn connector(
     Connector::new(endpoint, password, home.as_deref(), culprit)
 }
 
+/// What a pair takes of a configuration that is read again.
+fn takes(
+    switch: &Arc<Switch>,
+    store: &Arc<Store>,
+) -> impl Fn(&Config) -> Result<Change> + Send + Sync + use<> {
+    let (switch, store) = (Arc::clone(switch), Arc::clone(store));
+    move |config| {
+        let (switch, store) = (Arc::clone(&switch), Arc::clone(&store));
+        let (rules, limits, ratio) = (rules(config), limits(config), read_ratio(config));
+        Ok(Box::new(move || {
+            store.set_rules(rules);
+            switch.set_limits(limits);
+            switch.mirror().reads().sample(ratio);
+        }))
+    }
+}
+
+/// Share of the reads that are compared.
+fn read_ratio(config: &Config) -> f64 {
+    match *config.compare.reads {
+        CompareReads::Off => 0.0,
+        CompareReads::All => 1.0,
+        CompareReads::Sampled => config.compare.sample_ratio.get(),
+    }
+}
+
 /// Accept rules as the store takes them.
 fn rules(config: &Config) -> Vec<Rule> {
     let rule = |a: &crate::config::Accept| Rule {
@@ -211,11 +270,7 @@ fn settings(config: &Config) -> Settings {
     Settings {
         batch_commits_max: small(config.mirror.batch_commits_max.get()),
         compare_writes: *config.compare.writes && *config.mirror.mode != MirrorMode::Off,
-        read_ratio: match *config.compare.reads {
-            CompareReads::Off => 0.0,
-            CompareReads::All => 1.0,
-            CompareReads::Sampled => config.compare.sample_ratio.get(),
-        },
+        read_ratio: read_ratio(config),
         journal_bytes_max: config.mirror.journal_bytes_max.get(),
         when_full: match (*config.mirror.when_full, *config.mirror.full_wait_ms) {
             (Full::Degrade, _) => WhenFull::Degrade,
@@ -247,7 +302,7 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn gate_limits(config: &Config) -> GateLimits {
+pub(super) fn gate_limits(config: &Config) -> GateLimits {
     let c = &config.cutover;
     GateLimits {
         verified_hours: c.verified_hours.get(),

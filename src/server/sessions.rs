@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::Entry;
 use crate::control::SessionInfo;
 use crate::session::{Card, Doing, Shared};
 
@@ -27,7 +27,8 @@ pub(super) fn list(shared: &Shared) -> Vec<SessionInfo> {
 }
 
 /// Effective configuration: name, value without secrets, source.
-pub(super) fn config(config: &Config) -> Vec<(String, String, String)> {
-    let entries = config.entries().into_iter();
-    entries.map(|e| (format!("{}.{}", e.section, e.name), e.value, e.source.to_string())).collect()
+pub(super) fn config(entries: &[Entry]) -> Vec<(String, String, String)> {
+    let shown =
+        |e: &Entry| (format!("{}.{}", e.section, e.name), e.value.clone(), e.source.to_string());
+    entries.iter().map(shown).collect()
 }

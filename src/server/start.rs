@@ -1,8 +1,10 @@
 //! Opening the back ends.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::meter::Meter;
@@ -21,9 +23,17 @@ use crate::session::Shared;
 /// # Errors
 /// F0000 for a configuration without a file, 55006 when another proxy serves it, SQLite's
 /// own otherwise.
-pub(super) async fn open(config: &Config, stop: &CancellationToken) -> Result<(Shared, Journal)> {
+pub(super) async fn open(
+    config: &Config,
+    scratch: Option<&TempDir>,
+    stop: &CancellationToken,
+) -> Result<(Shared, Journal)> {
     let clock = Clock::system();
-    let options = options(config)?;
+    let path = match scratch {
+        Some(folder) => folder.path().join("scratch.db"),
+        None => config.sqlite_path(std::path::Path::exists)?,
+    };
+    let options = options(config, path);
     let identity = system::Identity { database: "crossfade".into(), user: "crossfade".into() };
     let state = system::State::new(Arc::default(), identity, None);
     let shown = Arc::clone(&state);
@@ -109,8 +119,7 @@ pub(super) async fn leave(shared: &Shared, store: &Store) {
     }
 }
 
-fn options(config: &Config) -> Result<sqlite::Options> {
-    let path = config.sqlite_path(std::path::Path::exists)?;
+fn options(config: &Config, path: PathBuf) -> sqlite::Options {
     let mut options = sqlite::Options::new(path);
     if *config.sqlite.readers > 0 {
         options.readers = usize::try_from(*config.sqlite.readers).unwrap_or(8);
@@ -125,7 +134,7 @@ fn options(config: &Config) -> Result<sqlite::Options> {
     options.mmap_bytes = config.sqlite.mmap_bytes.get();
     options.temp_store_memory = *config.sqlite.temp_store == TempStore::Memory;
     options.busy_timeout = Duration::from_millis(u64::from(*config.sqlite.busy_timeout_ms));
-    Ok(options)
+    options
 }
 
 /// The version reported: a bare major number stands for its release we were tested with.

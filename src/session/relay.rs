@@ -253,6 +253,7 @@ impl Session {
         let own = turn.is_some() && !channels.is_empty();
         let mut upstream = Upstream::new(self, server, Kept { relay, route, all, like, own }, turn);
         upstream.channels = channels;
+        self.listens_elsewhere(!upstream.channels.is_empty());
         self.bind_anew(&mut upstream).await?;
         upstream.server.pass_notifications(self.io.out());
         self.inbox.unlisten(None);
@@ -260,6 +261,15 @@ impl Session {
         self.sequences.discard();
         self.moved_away();
         Ok(upstream)
+    }
+
+    /// Others may have moved before: what they sent then was not heard here.
+    fn listens_elsewhere(&mut self, listens: bool) {
+        if listens {
+            let message = "notifications sent while the session moved may not have been delivered";
+            let notice = Error::client(state::WARNING, message);
+            self.notice(write::Severity::Warning, &notice);
+        }
     }
 
     fn set_up(&self) -> SetUp {
@@ -486,6 +496,11 @@ impl Session {
         self.cancel.relayed(None);
         self.card.on_postgres(false);
         self.flush().await?;
+        if self.shared.is_front {
+            drop_server(upstream).await;
+            let message = "terminating connection because PostgreSQL is not the primary any more";
+            return Err(Error::client(state::ADMIN_SHUTDOWN, message).fatal().into());
+        }
         let asked = handover::inventory(&mut upstream.server);
         let found =
             tokio::time::timeout(INVENTORY_MAX, asked).await.unwrap_or_else(|_| Err(gone()));
@@ -505,6 +520,7 @@ impl Session {
                 let statements: Vec<_> = found.statements.into_iter().chain(unnamed).collect();
                 self.adopt_statements(&statements);
                 found.channels.iter().for_each(|channel| self.inbox.listen(channel));
+                self.listens_elsewhere(!found.channels.is_empty());
                 drop_server(upstream).await;
             }
             Err(error) if upstream.is_its_own() => return Err(error.fatal().into()),
@@ -546,6 +562,8 @@ impl Session {
             // The rest of a message that the server will not read must never be taken for messages.
             return Err(error.fatal().into());
         }
+        // A front has nothing that could become the session again.
+        let own = own || self.shared.is_front;
         if own || matches!(error.sqlstate().as_str(), "57P05" | "25P03") {
             // What the client made of its session is lost with it, and another one would answer
             // otherwise; or it was the client's own time limit, kept by PostgreSQL.

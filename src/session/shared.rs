@@ -142,6 +142,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// PostgreSQL, when one is attached: where statements go after promote.
     pub upstreams: Option<Arc<Upstreams>>,
+    /// There is no SQLite file: a session lives as long as its server session.
+    pub is_front: bool,
     /// Room in the journal: who wants to write waits for it.
     pub room: Room,
     /// Statement shapes seen.
@@ -206,6 +208,7 @@ impl Shared {
             clock,
             gate: Gate::new(GateState::Open(Route::Sqlite(1))),
             upstreams: None,
+            is_front: false,
             room: Room::default(),
             shapes: Arc::default(),
             observer: Arc::new(Quiet),

@@ -21,11 +21,13 @@ pub enum Form {
     Json,
 }
 
-/// Starts the log. `RUST_LOG` wins over `level`. Later calls have no effect (tests).
-pub fn start(level: &str, form: Form) {
-    let filter = EnvFilter::try_from_default_env()
-        .or_else(|_| EnvFilter::try_new(level))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
+/// Changes what a running log lets through.
+pub type SetLevel = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Starts the log, and returns how its level is changed. `RUST_LOG` wins over `level`. Later calls
+/// have no effect (tests).
+pub fn start(level: &str, form: Form) -> SetLevel {
+    let filter = filter(level);
     let json = match form {
         Form::Auto => !io::stderr().is_terminal(),
         Form::Text => false,
@@ -33,11 +35,24 @@ pub fn start(level: &str, form: Form) {
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer());
     // A second subscriber cannot be installed: the first one stays.
-    let _ = if json {
-        builder.json().flatten_event(true).try_init()
+    if json {
+        let builder = builder.json().flatten_event(true).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        Arc::new(move |level| drop(handle.reload(self::filter(level))))
     } else {
-        builder.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
-    };
+        let builder = builder.with_target(false).with_ansi(io::stderr().is_terminal());
+        let builder = builder.with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = builder.try_init();
+        Arc::new(move |level| drop(handle.reload(self::filter(level))))
+    }
+}
+
+fn filter(level: &str) -> EnvFilter {
+    EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(level))
+        .unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 /// A descriptor of our own for stderr: libpg_query points descriptor 2 at a pipe while it

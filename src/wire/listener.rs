@@ -123,6 +123,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// Unix domain socket; the file is removed on drop.
     Unix(UnixListener, PathBuf),
+    /// Unix domain socket that was handed over; its file belongs to who made it.
+    HandedUnix(UnixListener),
 }
 
 impl Listener {
@@ -157,7 +159,7 @@ impl Listener {
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
-            Self::Unix(..) => None,
+            Self::Unix(..) | Self::HandedUnix(_) => None,
         }
     }
 
@@ -167,7 +169,7 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 Ok((Socket::Tcp(stream), Peer::Tcp(address)))
             }
-            Self::Unix(listener, _) => {
+            Self::Unix(listener, _) | Self::HandedUnix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Socket::Unix(stream), Peer::Unix))
             }
@@ -183,6 +185,11 @@ impl fmt::Display for Listener {
                 Err(_) => f.write_str("closed"),
             },
             Self::Unix(_, path) => path.display().fmt(f),
+            Self::HandedUnix(listener) => {
+                let path = listener.local_addr().ok();
+                let path = path.as_ref().and_then(|a| a.as_pathname());
+                path.unwrap_or(Path::new("a Unix socket")).display().fmt(f)
+            }
         }
     }
 }

@@ -34,5 +34,5 @@ pub use frame::Frame;
 pub use frontend::{Bind, Frontend, FunctionCall, Parse, Target, Text};
 pub use listener::{Listener, Options, Peer, Server, serve};
 pub use startup::Startup;
-pub use tls::Tls;
+pub use tls::{Identity, Tls};
 pub use write::{Severity, Status};

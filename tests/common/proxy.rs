@@ -68,6 +68,23 @@ impl Proxy {
         }
     }
 
+    /// A front for a PostgreSQL: a proxy without a file; its configuration and log are in `folder`.
+    pub fn front(folder: &Path, url: &str) -> Self {
+        let config = folder.join("front.toml");
+        let text = format!("[listen]\nfront = true\n[postgres]\nurl = \"{url}\"\n");
+        std::fs::write(&config, text).unwrap();
+        let config = config.to_str().expect("a UTF-8 path");
+        let all = ["run", "--auth", "trust", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        let all: Vec<String> =
+            all.iter().chain(&["--config", config]).map(|a| (*a).to_owned()).collect();
+        let log = folder.join(format!("front-{}.log", std::process::id()));
+        let (child, port, http_port) = spawn(&all, &[], &log).unwrap_or_else(|e| {
+            panic!("{e}\n{}", std::fs::read_to_string(&log).unwrap_or_default())
+        });
+        let file = folder.join("none");
+        Self { child, port, http_port, file, arguments: all, envs: vec![], log, _folder: None }
+    }
+
     /// What the proxy has written to stderr so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

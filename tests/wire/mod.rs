@@ -17,7 +17,7 @@ use crossfade::value::{Format, Type, oid};
 use crossfade::wire::auth::{Auth, Method, Users};
 use crossfade::wire::cancel::Registry;
 use crossfade::wire::{
-    Connection, Frontend, Listener, Options, Server, Startup, Status, Tls, serve, write,
+    Connection, Frontend, Identity, Listener, Options, Server, Startup, Status, Tls, serve, write,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -289,5 +289,5 @@ fn signed_by_itself(is_ca: rcgen::IsCa) -> (String, String) {
 }
 
 pub fn tls(pem: &(String, String)) -> Tls {
-    Tls::new(pem.0.as_bytes(), pem.1.as_bytes()).unwrap()
+    Tls::new(Identity::new(pem.0.as_bytes(), pem.1.as_bytes()).unwrap()).unwrap()
 }

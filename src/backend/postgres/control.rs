@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS crossfade.state (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   lineage bytea, position bigint NOT NULL DEFAULT 0, hash bytea,
   fenced boolean NOT NULL DEFAULT false, owner text,
+  complete boolean NOT NULL DEFAULT false,
   updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 INSERT INTO crossfade.state DEFAULT VALUES ON CONFLICT DO NOTHING;
@@ -154,6 +155,8 @@ pub struct Stored {
     pub hash: Option<[u8; 32]>,
     /// The application role is shut out.
     pub fenced: bool,
+    /// The migration has ended here: nothing leads back.
+    pub complete: bool,
     /// The end of the write-ahead log, as far as it is on disk.
     pub end: u64,
     /// (epoch, record word), ascending.
@@ -292,7 +295,7 @@ impl Control {
               ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint, 0), \
              (SELECT array_agg(a.application_name) \
               FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {locked}), \
-             s.owner \
+             s.owner, s.complete \
              FROM crossfade.state s"
         );
         let (state, epochs) = tokio::try_join!(
@@ -322,6 +325,7 @@ impl Control {
             position: unsigned(row.get(1))?.into(),
             hash: hash.map(fixed).transpose()?,
             fenced: row.get(3),
+            complete: row.get(9),
             end: unsigned(row.get(6))?,
             epochs: epochs
                 .iter()

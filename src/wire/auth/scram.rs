@@ -55,7 +55,7 @@ impl Auth {
         let mut server = ScramServerAuth::new();
         // Binding works for certificates signed with RSA or ECDSA; for others it is not offered.
         let binding =
-            tls.is_some_and(|t| server.configure_certificate(t.certificate_pem()).is_ok());
+            tls.is_some_and(|t| server.configure_certificate(&t.certificate_pem()).is_ok());
         let mut offer = Vec::new();
         if binding {
             offer.extend_from_slice(SCRAM_PLUS.as_bytes());
