@@ -57,7 +57,8 @@ fn start(folder: &Path, configuration: &str) -> Proxy {
     std::fs::write(folder.join("proxy.toml"), configuration).unwrap();
     let config = folder.join("proxy.toml");
     let file = folder.join("app.db");
-    let arguments = ["--config", config.to_str().unwrap(), "--auth", "scram-sha-256"];
+    let method = "auth.method=scram-sha-256";
+    let arguments = ["--config", config.to_str().unwrap(), "--set", method];
     Proxy::on_file(&file, &arguments)
 }
 

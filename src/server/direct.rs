@@ -67,7 +67,9 @@ fn fronted(front: &Front, status: Status) -> Status {
         Sight::Reigns(..) | Sight::Alone(_) => None,
         Sight::Nothing => Some("PostgreSQL does not answer".to_owned()),
         Sight::Switching => Some("PostgreSQL is shut off: a rollback is under way".to_owned()),
-        Sight::Elsewhere(None) => Some("PostgreSQL has no record of a switch".to_owned()),
+        Sight::Elsewhere(None) => {
+            Some("SQLite is primary, or no pair of back ends uses this PostgreSQL".to_owned())
+        }
         Sight::Elsewhere(Some(owner)) => Some(format!("SQLite is primary, served by {owner}")),
     };
     Status {

@@ -1,12 +1,13 @@
 //! Promote, the way back, rollback, promote again, complete.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::demo::journey::{Journey, Outcome};
 use crate::demo::load::Interval;
+use crate::demo::proxy::Task;
 use crate::demo::report::{grouped, short};
 use crate::demo::{Trouble, check, load as clients};
 
@@ -15,6 +16,8 @@ const NEED_DAYS: &[&str] = &["quiet", "coverage", "rehearsal"];
 
 /// The pause budget: no client may wait longer for a statement.
 const BUDGET_MS: f64 = 2_000.0;
+/// How long the demo tries again while the shadow is too far behind: other work may have the machine.
+const LAG_MAX: Duration = Duration::from_secs(60);
 
 /// Gates that do not hold and would refuse: (name, overridable, why).
 fn failing(journey: &Journey) -> Result<Vec<(String, bool, String)>, Trouble> {
@@ -41,7 +44,7 @@ fn open_gates(journey: &Journey) -> Result<Vec<String>, Trouble> {
         journey.proxy()?.order("verify", &json!({}), &journey.stop)?.done("verify")?;
     }
     let mut overrides = Vec::new();
-    journey.stop.until("gates", Duration::from_secs(20), || {
+    journey.stop.until("gates", LAG_MAX, || {
         let (by_name, closed): (Vec<_>, Vec<_>) =
             failing(journey)?.into_iter().partition(|(_, by_name, _)| *by_name);
         if !closed.is_empty() {
@@ -79,6 +82,19 @@ impl Switched {
     }
 }
 
+/// Orders it, and again while the lag alone refuses.
+fn order(journey: &Journey, verb: &str, body: &Value) -> Result<Task, Trouble> {
+    let until = Instant::now() + LAG_MAX;
+    loop {
+        let task = journey.proxy()?.order(verb, body, &journey.stop)?;
+        let behind = task.state() == "refused" && task.error().contains("lag not met");
+        if !behind || Instant::now() > until {
+            return Ok(task);
+        }
+        journey.stop.pause(Duration::from_secs(1))?;
+    }
+}
+
 /// Orders a switch under load and watches the clients.
 fn switch(
     journey: &Journey,
@@ -92,7 +108,7 @@ fn switch(
     journey.stop.pause(Duration::from_millis(300))?;
     let epoch = proxy.status()?["epoch"].as_u64().unwrap_or(0);
     load.interval();
-    let task = proxy.order(verb, body, &journey.stop)?.done(verb)?;
+    let task = order(journey, verb, body)?.done(verb)?;
     journey.stop.pause(journey.pace.watch)?;
     let interval = load.interval();
     let status = proxy.status()?;
