@@ -1,4 +1,4 @@
-.PHONY: demo test unit lint fmt bench load switch-load plan-bench compat fuzz fuzz-faults soak docs
+.PHONY: demo test unit lint fmt bench bench-backfill load switch-load plan-bench compat fuzz fuzz-faults soak docs
 demo:        ## the whole journey on an embedded sample application
 	./scripts/demo
 test:        ## everything: rules of the house, unit, integration
@@ -11,6 +11,8 @@ fmt:
 	cargo fmt --all
 bench:       ## ratios against PostgreSQL, measured in one run
 	./scripts/bench
+bench-backfill: ## copy and verify beside pgloader and psql, in one run (ROWS=5000000)
+	./scripts/bench-backfill $(or $(ROWS),5000000)
 load:        ## 50 users of a small web application, beside PostgreSQL direct
 	./scripts/load
 switch-load: ## TPC-B at scale 10: on SQLite in each protocol, then while it promotes, rolls back and promotes

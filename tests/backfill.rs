@@ -252,6 +252,101 @@ async fn anomalies() {
     }
 }
 
+/// Tables and stretches side by side are the same copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_workers_copy_the_same() {
+    let mut pair = Pair::of_sql(
+        "CREATE TABLE big(id INTEGER PRIMARY KEY, n INTEGER, t TEXT);
+         WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000)
+         INSERT INTO big SELECT i * 3 - 700, i, 'x' || i FROM c;
+         CREATE TABLE keyless(n INTEGER, t TEXT);
+         INSERT INTO keyless SELECT n % 5, 'same' FROM big;
+         CREATE TABLE empty(id INTEGER PRIMARY KEY);
+         CREATE TABLE far(id INTEGER PRIMARY KEY); INSERT INTO far VALUES (-9223372036854775808), (9223372036854775807);
+         CREATE TABLE child(id INTEGER PRIMARY KEY, p INTEGER REFERENCES big(id));
+         INSERT INTO child SELECT n, id FROM big;",
+    )
+    .await;
+    pair.workers = crossfade::backfill::Workers { count: 3, stretch: 700 };
+    // What does not fit is named, in whichever stretch it is.
+    pair.write("UPDATE big SET t = 'a' || char(0) WHERE n IN (3, 4999)").await;
+    let summary = pair.backfill().await;
+    assert_whole(&summary);
+    let big = summary.tables.iter().find(|t| t.table == "big").unwrap();
+    assert_eq!((big.read, big.written, big.nulled), (5000, 5000, 2));
+    assert_eq!(pair.psql("SELECT count(*) FROM crossfade.quarantine"), "2");
+    assert_eq!(
+        pair.psql("SELECT rows, complete FROM crossfade.backfill WHERE table_name = 'big'"),
+        "5000|t"
+    );
+    assert_clean(&pair).await;
+    // Unchanged since, all of it is kept.
+    let again = pair.backfill().await;
+    assert!(again.tables.iter().all(|t| t.kept), "{again:#?}");
+}
+
+/// A row that PostgreSQL refuses in one stretch takes neither its own nor the others along.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stretch_with_a_refused_row() {
+    let mut pair = Pair::of_sql(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER);
+         WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 2000)
+         INSERT INTO t SELECT i, i FROM c;",
+    )
+    .await;
+    pair.workers = crossfade::backfill::Workers { count: 2, stretch: 500 };
+    pair.psql("CREATE TABLE t(id bigint PRIMARY KEY, n bigint CHECK (n <> 777))");
+    let summary = pair.backfill().await;
+    assert_whole(&summary);
+    assert_eq!((summary.tables[0].written, summary.tables[0].left_out), (1999, 1));
+    assert_clean(&pair).await;
+}
+
+/// Killed again and again, at no moment in particular, copy and verify go on and end clean.
+#[test]
+fn killed_twenty_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let sql =
+        "CREATE TABLE small(id INTEGER PRIMARY KEY, t TEXT); INSERT INTO small VALUES (1, 'x');
+        CREATE TABLE big(id INTEGER PRIMARY KEY, n INTEGER, t TEXT);
+        WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 20000)
+        INSERT INTO big SELECT i, i % 7, hex(randomblob(20)) FROM c;
+        CREATE TABLE keyless(n INTEGER, t TEXT);
+        INSERT INTO keyless SELECT n, 'same' FROM big LIMIT 3000;";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+    let database = Pg::shared().database("killed_often");
+    let url = Pg::shared().cluster.url(&database);
+    let mut proxy = Proxy::on_file(&file, &["--postgres", &url]);
+    let mut written = 0;
+    for round in 0..20_u64 {
+        let verb = if round < 10 { "backfill" } else { "verify" };
+        if round == 10 {
+            let (code, out, err) = proxy.cli(&["backfill"]);
+            assert_eq!(code, 0, "{out}{err}\n{}", proxy.log());
+        }
+        std::thread::scope(|scope| {
+            let order = scope.spawn(|| proxy.cli(&[verb]));
+            proxy.sql("INSERT INTO keyless VALUES (1, 'more')");
+            written += 1;
+            // Each time a little later, so that every part of the work is met.
+            std::thread::sleep(std::time::Duration::from_millis(25 * (round % 10)));
+            proxy.signal_kill();
+            drop(order.join().unwrap());
+        });
+        eventually("the proxy was killed", || !proxy.is_running());
+        proxy.restart();
+    }
+    let (code, out, err) = proxy.cli(&["backfill"]);
+    assert_eq!(code, 0, "{out}{err}\n{}", proxy.log());
+    let (code, out, err) = proxy.cli(&["verify"]);
+    assert_eq!(code, 0, "{out}{err}\n{}", proxy.log());
+    let there = Pg::shared()
+        .cluster
+        .psql(&database, "SELECT (SELECT count(*) FROM big), (SELECT count(*) FROM keyless)");
+    assert_eq!(there.unwrap(), format!("20000|{}", 3000 + written));
+}
+
 /// Killed at any step of a backfill under writes, a restart and a second run end whole.
 #[test]
 fn killed_at_every_step() {

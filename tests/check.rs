@@ -207,3 +207,59 @@ fn a_reader_that_leaves_early_is_no_fault() {
         assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
     }
 }
+
+/// pgbouncer in front of the shared server; None where it is not installed.
+fn bouncer(folder: &Path, mode: &str) -> Option<(std::process::Child, String)> {
+    let found = |dir: &Path| dir.join("pgbouncer").exists();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).collect::<Vec<_>>();
+    places.push("/usr/sbin".into());
+    let Some(place) = places.into_iter().find(|dir| found(dir)) else {
+        println!("pgbouncer is not installed: poolers are not looked at");
+        return None;
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let url = Pg::shared().database_url("pooled");
+    let (server, database) = url.rsplit_once('/').unwrap();
+    let (host, server_port) = server.rsplit('@').next().unwrap().split_once(':').unwrap();
+    let config = folder.join(format!("{mode}.ini"));
+    let text = format!(
+        "[databases]\n* = host={host} port={server_port} user=postgres\n[pgbouncer]\n\
+         listen_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n\
+         unix_socket_dir =\nignore_startup_parameters = extra_float_digits,intervalstyle,bytea_output\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(place.join("pgbouncer"));
+    if nix::unistd::geteuid().is_root() {
+        command.args(["-u", "nobody"]);
+    }
+    let child = command.arg(&config).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    crate::common::eventually("pgbouncer listens", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    Some((child, format!("postgres://postgres@127.0.0.1:{port}/{database}")))
+}
+
+#[test]
+fn check_notices_a_pooler() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let path = file.to_str().unwrap();
+    let url = Pg::shared().database_url("unpooled");
+    let (code, body) = check(&["--sqlite", path, "--postgres", &url]);
+    assert_eq!((code, state(&body, "postgres", "pooler").as_str()), (0, "ok"), "{body}");
+    assert_eq!(state(&body, "postgres", "replication_login"), "ok");
+    let Some((mut child, url)) = bouncer(folder.path(), "transaction") else { return };
+    let (code, body) = check(&["--sqlite", path, "--postgres", &url]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((code, state(&body, "postgres", "pooler").as_str()), (1, "problem"), "{body}");
+    assert_eq!(state(&body, "postgres", "replication_login"), "warning");
+    let Some((mut child, url)) = bouncer(folder.path(), "session") else { return };
+    let (code, body) = check(&["--sqlite", path, "--postgres", &url]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((code, state(&body, "postgres", "pooler").as_str()), (0, "ok"), "{body}");
+}

@@ -208,6 +208,7 @@ fn everything() -> Vec<(&'static str, Value)> {
         sessions: 1,
         journal_bytes: 1,
         journal_bytes_max: Some(1),
+        foreign_writes: 0,
         reason: Some(text()),
         immovable: vec![text()],
         next: vec![text()],

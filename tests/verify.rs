@@ -155,3 +155,21 @@ async fn repair_writes_nothing_once_postgresql_reigns() {
     verify::repair(&pair.cuts(), &pair.store, &what, &|_, _| {}).await.unwrap();
     assert_eq!(pair.psql("SELECT price FROM item WHERE id = 2"), "0.50");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_changed_byte_is_found_by_key_and_column() {
+    let pair = Pair::of_sql(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b BLOB, c REAL);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+         INSERT INTO t SELECT i, 'text ' || i, randomblob(16), i * 0.1 FROM n;",
+    )
+    .await;
+    pair.backfill().await;
+    pair.psql("UPDATE t SET b = set_byte(b, 7, (get_byte(b, 7) + 1) % 256) WHERE id = 23456");
+    let reports = verify(&pair).await;
+    let report = of(&reports, "t");
+    assert_eq!((report.rows, report.differing), (30000, 1), "{report:#?}");
+    let found = &report.differences[0];
+    assert_eq!(found.key, [("id".to_owned(), Some("23456".to_owned()))]);
+    assert_eq!(found.columns, ["b"]);
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Tell;
 use super::evidence::{self, TableEvidence};
 use super::needs::Server;
-use crate::backend::sqlite::adopt::{Bounds, Finding, Habit, Planning, habits};
+use crate::backend::sqlite::adopt::{Bounds, Finding, FindingKind, Habit, Planning, habits};
 use crate::backend::sqlite::catalog::{Prepared, quoted, rows};
 use crate::backend::sqlite::inspect::Look;
 use crate::backend::sqlite::{Connection, is_internal};
@@ -117,7 +117,8 @@ impl Facts {
             .collect();
         let issued = issued(connection, &catalog)?;
         let collate_c = server.as_ref().is_some_and(|s| !s.compares_bytes());
-        let plan = schema::plan(&catalog, schema::Options { collate_c });
+        let plan =
+            schema::plan(&catalog, &schema::Options { collate_c, tables: planning.tables.clone() });
         Ok(Self {
             path: path.to_owned(),
             look,
@@ -144,6 +145,13 @@ impl Facts {
             let habit = habits::of_table(&entry.sql, self.habit);
             Some(Table { entry, stored, relation, evidence, habit })
         })
+    }
+
+    /// Why an object of the file is not served.
+    pub(super) fn skipped(&self, name: &str) -> Option<&str> {
+        let skipped =
+            |f: &&Finding| f.kind == FindingKind::Skipped && f.table.eq_ignore_ascii_case(name);
+        self.adopted.iter().map(|(f, _)| f).find(skipped).map(|f| f.message.as_str())
     }
 
     /// Objects of one kind.

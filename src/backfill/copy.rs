@@ -8,19 +8,21 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 
+use super::pace::Pace;
 use super::source::Source;
 use super::{Env, Report};
-use crate::backend::postgres::apply::table_name;
+use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::copy::{self, CopyIn};
-use crate::backend::postgres::project::{Projected, Projection};
+use crate::backend::postgres::project::{Projected, Projection, Target};
 use crate::backend::postgres::quarantine::{self, Entry};
 use crate::backend::sqlite::blocking;
 use crate::backend::sqlite::events::Row;
-use crate::error::{Error, Result};
+use crate::config::{Table, is_named};
+use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::telemetry::names;
-use crate::value::CellRef;
+use crate::value::{Cell, CellRef};
 
 /// Quarantine entries held before they are stored.
 const PENDING_MAX: usize = 1000;
@@ -43,17 +45,44 @@ pub(super) async fn table(
     report: &mut Report,
 ) -> Result<()> {
     let began = Instant::now();
-    match attempt(env, projection, report, false).await {
-        Err(error) if refuses_a_row(&error) => {
-            tracing::debug!(table = report.table, error = error.message(), "copying row by row");
-            *report = Report::new(&report.table);
-            attempt(env, projection, report, true).await?;
-        }
-        other => other?,
-    }
+    tried(env, projection, report, None).await?;
     report.seconds = began.elapsed().as_secs_f64();
     failpoint!("backfill.table_copied");
     Ok(())
+}
+
+/// Copies the rows whose integer key lies in a range, in one transaction. Their marker is another's
+/// business.
+///
+/// # Errors
+/// What either side said; nothing of the range is left then.
+pub(super) async fn stretch(
+    env: &Env<'_>,
+    projection: &Projection,
+    range: (i64, i64),
+    report: &mut Report,
+) -> Result<()> {
+    let began = Instant::now();
+    tried(env, projection, report, Some(range)).await?;
+    report.seconds = began.elapsed().as_secs_f64();
+    Ok(())
+}
+
+/// The fast way; the careful one when PostgreSQL refuses a row.
+async fn tried(
+    env: &Env<'_>,
+    projection: &Projection,
+    report: &mut Report,
+    range: Option<(i64, i64)>,
+) -> Result<()> {
+    match attempt(env, projection, report, range, false).await {
+        Err(error) if refuses_a_row(&error) => {
+            tracing::debug!(table = report.table, error = error.message(), "copying row by row");
+            *report = Report::new(&report.table);
+            attempt(env, projection, report, range, true).await
+        }
+        other => other,
+    }
 }
 
 /// Whether the error is about a row rather than about the server or the statement.
@@ -65,19 +94,39 @@ async fn attempt(
     env: &Env<'_>,
     projection: &Projection,
     report: &mut Report,
+    range: Option<(i64, i64)>,
     careful: bool,
 ) -> Result<()> {
     let control = env.control;
     control.batch("BEGIN").await?;
     let copied = async {
         env.quiet().await?;
-        quarantine::clear(control, &projection.relation.name).await?;
-        let mut source = Source::open(&env.cut.connection, projection, false)?;
-        let mut run = Run { env, report, last: Instant::now() };
+        let connection = &env.cut.connection;
+        let mut source = match range {
+            None => {
+                quarantine::clear(control, &projection.relation.name).await?;
+                Source::open(connection, projection, false)?
+            }
+            Some((first, last)) => {
+                let mut source = Source::between(connection, projection, false)?;
+                source.seek(&[Cell::Integer(first), Cell::Integer(last)])?;
+                source
+            }
+        };
+        let refuse = refused_columns(env, projection);
+        let about = match range {
+            None => blocking(|| about(env, projection)),
+            Some((first, last)) => u64::try_from(last.saturating_sub(first)).ok(),
+        };
+        let pace = Pace::new(env.rows_per_second);
+        let mut run = Run { env, report, last: Instant::now(), refuse, pace, about };
         if careful {
             run.careful(&mut source).await?;
         } else {
             run.fast(&mut source).await?;
+        }
+        if range.is_some() {
+            return control.batch("COMMIT").await;
         }
         let made = env.made(&projection.relation.name);
         let copied = Copied {
@@ -102,6 +151,31 @@ struct Run<'a, 'e> {
     env: &'a Env<'e>,
     report: &'a mut Report,
     last: Instant,
+    /// Columns of which a value that does not fit ends the copy.
+    refuse: Vec<usize>,
+    pace: Pace,
+    /// Rows of the table, if they can be told without counting them.
+    about: Option<u64>,
+}
+
+/// As many rows as the highest rowid says: a forecast, not a count.
+fn about(env: &Env<'_>, projection: &Projection) -> Option<u64> {
+    let relation = &projection.relation;
+    let rowid = relation.rowid_name()?;
+    let sql = format!("SELECT max({rowid}) FROM \"public\".{}", quoted(&relation.sqlite_name));
+    let highest = env.cut.connection.query_integer(&sql, &[]).ok().flatten()?;
+    u64::try_from(highest).ok()
+}
+
+fn refused_columns(env: &Env<'_>, projection: &Projection) -> Vec<usize> {
+    let relation = &projection.relation;
+    let names = [relation.name.as_str(), relation.sqlite_name.as_str()];
+    let list = Table::of(env.decided, names).map_or(&[][..], |t| &t.refuse);
+    let wanted = |target: &Target| {
+        let column = &relation.columns[target.index];
+        list.iter().any(|given| is_named(given, [&column.name, &column.sqlite_name]))
+    };
+    (0..projection.columns.len()).filter(|i| wanted(&projection.columns[*i])).collect()
 }
 
 /// Entries that wait for the end of a COPY.
@@ -139,7 +213,8 @@ impl Run<'_, '_> {
             let done = loop {
                 let filled = blocking(|| self.fill(source, &mut copy, &mut pending))?;
                 copy.send().await?;
-                self.tell();
+                self.tell(copy.sent());
+                self.hold_back().await;
                 if filled || pending.is_full() {
                     break filled;
                 }
@@ -166,6 +241,7 @@ impl Run<'_, '_> {
             }
             self.report.read += 1;
             let projected = source.project();
+            self.allow(source, &projected)?;
             let refused =
                 if projected.left_out { None } else { copy.row(source.values(&projected)).err() };
             self.quarantined(&projected, refused.is_some());
@@ -175,6 +251,19 @@ impl Run<'_, '_> {
             }
         }
         Ok(false)
+    }
+
+    /// Stops at a value that a person wants no copy without.
+    fn allow(&self, source: &Source, projected: &Projected) -> Result<()> {
+        let Some(misfit) = projected.misfits.iter().find(|m| self.refuse.contains(&m.column))
+        else {
+            return Ok(());
+        };
+        let column = &source.projection.columns[misfit.column].name;
+        let key = source.key(projected);
+        let message = format!("column {column:?} of row {key} does not fit: {}", misfit.reason);
+        Err(Error::shadow(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+            .hint("[tables.NAME] refuse names the column."))
     }
 
     fn quarantined(&mut self, projected: &Projected, refused: bool) {
@@ -191,11 +280,21 @@ impl Run<'_, '_> {
         counter!(names::BACKFILL_ROWS, "table" => self.report.table.clone()).increment(rows);
     }
 
-    fn tell(&mut self) {
+    /// So far, with what the running COPY has sent.
+    fn tell(&mut self, sending: u64) {
         if self.last.elapsed() >= PROGRESS_EVERY {
             self.last = Instant::now();
             let text = format!("copying {}", self.report.table);
-            (self.env.progress)(text, format!("{} rows", self.report.read));
+            let bytes = self.report.bytes + sending;
+            (self.env.progress)(text, self.pace.told(self.report.read, bytes, self.about));
+        }
+    }
+
+    /// Keeps to the limit, in naps: the order may be given up meanwhile.
+    async fn hold_back(&mut self) {
+        while let Some(ahead) = self.pace.ahead(self.report.read) {
+            tokio::time::sleep(ahead.min(PROGRESS_EVERY)).await;
+            self.tell(0);
         }
     }
 
@@ -207,7 +306,8 @@ impl Run<'_, '_> {
             self.batch(source, batch, &mut pending).await?;
             quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries)
                 .await?;
-            self.tell();
+            self.tell(0);
+            self.hold_back().await;
             if done {
                 return Ok(());
             }
@@ -222,6 +322,7 @@ impl Run<'_, '_> {
             }
             self.report.read += 1;
             let projected = source.project();
+            self.allow(source, &projected)?;
             self.quarantined(&projected, false);
             if projected.left_out {
                 pending.extend(source.entries(&projected, None));

@@ -24,29 +24,42 @@ pub(super) struct Snapshot {
     pub(super) head: Head,
     pub(super) catalog: Arc<Catalog>,
     /// Nothing from the cut on is trimmed.
-    _hold: Hold,
+    _hold: Arc<Hold>,
 }
 
 impl Snapshot {
     /// Takes the snapshot while the writer's turn is ours, so that no commit falls between
-    /// its parts. A lineage must be attached.
-    pub(super) async fn take(journal: &Journal) -> Result<Self> {
+    /// its parts, and as many more of the same moment for workers. A lineage must be attached.
+    pub(super) async fn take(journal: &Journal, workers: usize) -> Result<(Self, Vec<Self>)> {
         let sqlite = journal.sqlite();
         let writer = sqlite.writer(None).await?;
         let catalog = sqlite.catalog();
-        let (connection, position) = blocking(|| -> Result<_> {
+        let open = || -> Result<(Connection, Position)> {
             let connection = sqlite.dedicated()?;
             connection.batch("BEGIN")?;
+            // The first read fixes the snapshot.
             let position = journal::position(&connection)?;
             Ok((connection, position))
+        };
+        let ((connection, position), more) = blocking(|| -> Result<_> {
+            let first = open()?;
+            let more = (0..workers).map(|_| Ok(open()?.0)).collect::<Result<Vec<_>>>()?;
+            Ok((first, more))
         })?;
         // Held before anybody may trim again.
-        let hold = journal.hold(position);
+        let hold = Arc::new(journal.hold(position));
         writer.rollback();
         let lineage = journal.lineage().ok_or_else(detached)?;
         let hash = blocking(|| journal::find(&connection, position))?.ok_or_else(detached)?;
         let head = Head { position, hash };
-        Ok(Self { connection, lineage, head, catalog, _hold: hold })
+        let of = |connection| Self {
+            connection,
+            lineage,
+            head,
+            catalog: Arc::clone(&catalog),
+            _hold: Arc::clone(&hold),
+        };
+        Ok((of(connection), more.into_iter().map(of).collect()))
     }
 
     /// Tables (SQLite's names) changed after `since`, up to the snapshot. None when that

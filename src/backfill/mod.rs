@@ -11,6 +11,8 @@
 mod copy;
 mod cut;
 mod finish;
+pub(crate) mod pace;
+mod parallel;
 pub mod schema;
 pub(crate) mod source;
 mod tables;
@@ -28,6 +30,7 @@ use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine;
 use crate::backend::postgres::{picture, triggers};
 use crate::backend::sqlite::blocking;
+use crate::config;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
@@ -36,6 +39,7 @@ use crate::schema::Relation;
 use crate::value::CellRef;
 
 use cut::Snapshot;
+pub use parallel::Workers;
 use schema::{Finding, Plan, TablePlan};
 use tables::Tables;
 
@@ -49,6 +53,12 @@ pub struct Context {
     pub epoch: u64,
     /// Where what was verified before is forgotten, and what is in quarantine is noted.
     pub divergences: Option<Arc<Store>>,
+    /// `[tables.NAME]`.
+    pub decided: Arc<BTreeMap<String, config::Table>>,
+    /// Rows of a table that are read in a second at most; 0 for no limit.
+    pub rows_per_second: u32,
+    /// How much is copied at once.
+    pub workers: Workers,
 }
 
 /// Called with what is done now, and how far it is.
@@ -81,6 +91,20 @@ impl Report {
     fn new(table: &str) -> Self {
         Self { table: table.to_owned(), ..Self::default() }
     }
+
+    /// The table's line when it is done.
+    #[allow(clippy::cast_precision_loss)]
+    fn line(&self) -> String {
+        if let Some(error) = &self.error {
+            return format!("not copied: {error}");
+        }
+        let rate = self.written as f64 / self.seconds.max(0.001);
+        let megabytes = self.bytes as f64 / f64::from(1 << 20);
+        format!(
+            "{} rows, {} left out, {} values in quarantine, {megabytes:.1} MB, {rate:.0} rows/s",
+            self.written, self.left_out, self.nulled
+        )
+    }
 }
 
 /// How a backfill went.
@@ -106,6 +130,8 @@ struct Env<'a> {
     progress: &'a Tell,
     /// Triggers and foreign keys can be switched off for a transaction.
     replica: bool,
+    decided: &'a BTreeMap<String, config::Table>,
+    rows_per_second: u32,
 }
 
 impl Env<'_> {
@@ -158,21 +184,28 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         progress("attaching".to_owned(), "a new history begins".to_owned());
         context.journal.attach(context.epoch).await?;
     }
-    let cut = Snapshot::take(&context.journal).await?;
+    // A limit is for all rows together: one worker keeps to it.
+    let limited = context.rows_per_second > 0;
+    let count = if limited { 1 } else { context.workers.count };
+    let more = if count > 1 { count } else { 0 };
+    let (cut, snapshots) = Snapshot::take(&context.journal, more).await?;
     if let Some(missing) = tables.iter().find(|t| cut.catalog.relation(t).is_none()) {
         let message = format!("relation \"{missing}\" does not exist");
         return Err(Error::client(state::UNDEFINED_TABLE, message));
     }
     forget(context).await?;
-    let mut plan = schema::plan(&cut.catalog, options(control).await?);
+    let options = options(control, &context.decided).await?;
+    let mut plan = schema::plan(&cut.catalog, &options);
     plan.findings.extend(blocking(|| unserved(&cut))?);
     let mut copied = copied::load(control).await?;
-    let kept = kept(&cut, &copied);
     let mut findings = plan.findings.clone();
     let mut reports = Vec::new();
     prepare(control, &cut, &plan, tables, &mut copied, &mut findings, &mut reports).await?;
+    // A table that was made anew holds nothing.
+    let kept = kept(&cut, &copied);
     let replica = may_be_replica(control).await?;
-    let env = Env { control, cut: &cut, copied, progress, replica };
+    let (decided, rows_per_second) = (&context.decided, context.rows_per_second);
+    let env = Env { control, cut: &cut, copied, progress, replica, decided, rows_per_second };
     let wanted: Vec<&TablePlan> = plan
         .tables
         .iter()
@@ -186,8 +219,12 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         .collect();
     env.silence().await?;
     empty(&env, &plan, &anew).await?;
-    for table in &wanted {
+    let is_kept = |table: &&&TablePlan| snapshots.is_empty() || kept.contains(&table.name);
+    for table in wanted.iter().filter(is_kept) {
         reports.push(one(&env, &table.name, kept.contains(&table.name)).await?);
+    }
+    if !snapshots.is_empty() {
+        reports.extend(parallel::tables(&env, &anew, context.workers, snapshots).await?);
     }
     finish(context, env, &plan, reports, findings, began).await
 }
@@ -212,7 +249,7 @@ async fn one(env: &Env<'_>, name: &str, kept: bool) -> Result<Report> {
         report.error = Some(error.message().to_owned());
     }
     let text = format!("copied {name}");
-    (env.progress)(text, format!("{} rows, {} left out", report.written, report.left_out));
+    (env.progress)(text, report.line());
     Ok(report)
 }
 
@@ -325,12 +362,15 @@ fn kept(cut: &Snapshot, copied: &BTreeMap<String, Copied>) -> Vec<String> {
     found
 }
 
-async fn options(control: &Control) -> Result<schema::Options> {
+async fn options(
+    control: &Control,
+    decided: &BTreeMap<String, config::Table>,
+) -> Result<schema::Options> {
     let sql = "SELECT datcollate FROM pg_database WHERE datname = current_database()";
     let rows = control.rows(sql).await?;
     let bytewise =
         rows.first().is_some_and(|row| matches!(row.get::<_, &str>(0), "C" | "POSIX" | "C.UTF-8"));
-    Ok(schema::Options { collate_c: !bytewise })
+    Ok(schema::Options { collate_c: !bytewise, tables: decided.clone() })
 }
 
 async fn may_be_replica(control: &Control) -> Result<bool> {
@@ -386,7 +426,9 @@ async fn prepare(
             control.batch(sql).await?;
         }
     }
-    let mut tables = Tables { control, copied: std::mem::take(copied), findings: Vec::new() };
+    let sqlite = &cut.connection;
+    let copied_before = std::mem::take(copied);
+    let mut tables = Tables { control, sqlite, copied: copied_before, findings: Vec::new() };
     for table in &plan.tables {
         let is_wanted = wanted.is_empty() || wanted.contains(&table.name);
         let Some(relation) = cut.catalog.relation(&table.name).filter(|_| is_wanted) else {
@@ -423,8 +465,9 @@ async fn refuse(
     report.error = Some(finding.message.clone());
     let name = cut.catalog.relation(&finding.table).map_or(&finding.table, |r| &r.sqlite_name);
     let sql = format!("SELECT count(*) FROM \"public\".{}", quoted(name));
-    let rows = blocking(|| cut.connection.query_integer(&sql, &[]))?.unwrap_or(0);
-    report.read = u64::try_from(rows).unwrap_or(0);
+    // What SQLite cannot read it cannot count either.
+    let rows = blocking(|| cut.connection.query_integer(&sql, &[])).ok().flatten();
+    report.read = rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0);
     report.left_out = report.read;
     quarantine::clear(control, &finding.table).await?;
     let entry = quarantine::Entry {
@@ -433,7 +476,10 @@ async fn refuse(
         column: quarantine::ROW.to_owned(),
         class: "table",
         bytes: None,
-        reason: format!("{rows} rows: {}", finding.message),
+        reason: match rows {
+            Some(rows) => format!("{rows} rows: {}", finding.message),
+            None => format!("rows that SQLite cannot count: {}", finding.message),
+        },
     };
     quarantine::store(control, cut.head.position, &[entry]).await?;
     let mark = Copied { refused: Some(finding.message.clone()), ..Copied::default() };

@@ -4,17 +4,26 @@
 //! they are in. Pure: a catalog in, texts out. What PostgreSQL cannot have is a [`Finding`];
 //! nothing is left out in silence. Start at [`plan`].
 
+mod decided;
+mod generated;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::sqlite::ddl::composite;
 use crate::backend::sqlite::system::{deferral_text, format_type};
+use crate::config;
 use crate::schema::{
     Action, Catalog, Column, ForeignKey, Identity, Index, Relation, RelationKind, Sequence, Unique,
 };
 use crate::value::composite::{CompositeType, composite_of_array};
 use crate::value::enums::EnumType;
 use crate::value::oid;
+
+pub use decided::Split;
+use generated::inlined;
+pub use generated::lacking;
 
 /// Columns a table of PostgreSQL may have.
 const COLUMNS_MAX: usize = 1600;
@@ -60,6 +69,10 @@ pub struct TablePlan {
     pub sequences: Vec<String>,
     /// ALTER SEQUENCE … OWNED BY.
     pub owned: Vec<Step>,
+    /// How it is partitioned.
+    pub split: Option<Split>,
+    /// Generated columns that it has not.
+    pub lacking: Vec<usize>,
 }
 
 /// Everything, in the order in which it is run.
@@ -90,15 +103,17 @@ pub struct Plan {
 }
 
 /// How to print.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Text columns need COLLATE "C", because the database sorts otherwise: SQLite compares
     /// bytes, and so must its successor.
     pub collate_c: bool,
+    /// `[tables.NAME]`.
+    pub tables: BTreeMap<String, config::Table>,
 }
 
 /// The DDL for every table, view and sequence of a catalog.
-pub fn plan(catalog: &Catalog, options: Options) -> Plan {
+pub fn plan(catalog: &Catalog, options: &Options) -> Plan {
     let mut plan = Plan::default();
     let lasting = catalog.enums.iter().filter(|ty| !ty.temporary);
     plan.types.extend(lasting.map(|ty| (ty.name.clone(), create_enum(ty))));
@@ -147,7 +162,7 @@ pub fn by_dependency(catalog: &Catalog) -> Vec<&Relation> {
     done
 }
 
-fn table(catalog: &Catalog, relation: &Relation, options: Options, plan: &mut Plan) {
+fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut Plan) {
     let mut findings = Findings { table: &relation.name, list: &mut plan.findings };
     if relation.columns.len() > COLUMNS_MAX {
         let message = format!(
@@ -169,9 +184,17 @@ fn table(catalog: &Catalog, relation: &Relation, options: Options, plan: &mut Pl
         defaults: Vec::new(),
         sequences: Vec::new(),
         owned: Vec::new(),
+        split: decided::split(relation, options, &mut findings),
+        lacking: lacking(relation),
     };
+    let lacking = made.lacking.clone();
     let mut lines = Vec::new();
-    for column in &relation.columns {
+    for (index, column) in relation.columns.iter().enumerate() {
+        if lacking.contains(&index) {
+            let object = format!("column {:?}", column.name);
+            findings.add(&object, "SQLite computes it; PostgreSQL needs one by hand");
+            continue;
+        }
         let sequence = column.sequence.as_ref().and_then(|s| catalog.sequences.get(s));
         lines.push(self::column(relation, column, sequence.map(AsRef::as_ref), options));
         if column.identity.is_some() || column.generated.is_some() {
@@ -188,9 +211,25 @@ fn table(catalog: &Catalog, relation: &Relation, options: Options, plan: &mut Pl
         default(relation, column, &mut made, &mut findings);
     }
     made.create = format!("CREATE TABLE {} (\n  {}\n)", table_name(relation), lines.join(",\n  "));
-    plan.keys.extend(relation.uniques.iter().map(|u| unique(relation, u)));
+    if let Some(split) = &made.split {
+        made.create.push_str(&split.clause(relation));
+    }
+    for one in &relation.uniques {
+        if one.columns.iter().any(|c| lacking.contains(c)) {
+            let object = format!("unique {:?}", one.name);
+            findings.add(&object, "it is over a column that PostgreSQL cannot compute");
+            continue;
+        }
+        plan.keys.push(unique(relation, one, made.split.as_ref(), &mut findings));
+    }
     for key in &relation.foreign_keys {
-        plan.foreign_keys.push(foreign_key(catalog, relation, key));
+        let mut step = foreign_key(catalog, relation, key);
+        if made.split.is_some() {
+            // PostgreSQL before 18 takes no foreign key of a partitioned table unproven.
+            step.sql = step.sql.trim_end_matches(" NOT VALID").to_owned();
+            step.validate = None;
+        }
+        plan.foreign_keys.push(step);
     }
     for index in &relation.indexes {
         if index.sqlite {
@@ -200,6 +239,7 @@ fn table(catalog: &Catalog, relation: &Relation, options: Options, plan: &mut Pl
         }
         plan.indexes.push(self::index(relation, index));
     }
+    plan.indexes.extend(decided::indexes(relation, options));
     for check in &relation.checks {
         let object = format!("check {:?}", check.name);
         if check.sqlite {
@@ -246,7 +286,7 @@ fn column(
     relation: &Relation,
     column: &Column,
     sequence: Option<&Sequence>,
-    options: Options,
+    options: &Options,
 ) -> String {
     let ty = match (column.ty.oid, column.ty.typmod) {
         // `character` alone is one character; without a length it is called bpchar.
@@ -277,82 +317,6 @@ fn column(
         text.push_str(" NOT NULL");
     }
     text
-}
-
-/// PostgreSQL lets a generated column name no other generated column: its expression is
-/// written in its place.
-fn inlined(relation: &Relation, expression: &str, depth: usize) -> String {
-    let mut out = String::with_capacity(expression.len());
-    for (token, is_name) in tokens(expression) {
-        let name = match token.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
-            Some(inner) => inner.replace("\"\"", "\""),
-            None => token.to_ascii_lowercase(),
-        };
-        let other = relation
-            .columns
-            .iter()
-            .find(|c| is_name && c.name == name)
-            .and_then(|c| c.generated.as_ref());
-        match other {
-            // A cycle cannot be declared; the depth is for damaged catalogs.
-            Some(generated) if depth < 16 => {
-                out.push('(');
-                out.push_str(&inlined(relation, &generated.expression, depth + 1));
-                out.push(')');
-            }
-            _ => out.push_str(token),
-        }
-    }
-    out
-}
-
-/// Splits an expression into names (quoted or not), strings and everything else.
-fn tokens(text: &str) -> Vec<(&str, bool)> {
-    let bytes = text.as_bytes();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        let is_name = match bytes[at] {
-            quote @ (b'"' | b'\'') => {
-                at += 1;
-                while at < bytes.len() {
-                    if bytes[at] == quote {
-                        if bytes.get(at + 1) == Some(&quote) {
-                            at += 1;
-                        } else {
-                            break;
-                        }
-                    }
-                    at += 1;
-                }
-                at = (at + 1).min(bytes.len());
-                quote == b'"'
-            }
-            b if b.is_ascii_alphabetic() || b == b'_' || b >= 0x80 => {
-                while at < bytes.len()
-                    && (bytes[at].is_ascii_alphanumeric()
-                        || matches!(bytes[at], b'_' | b'$')
-                        || bytes[at] >= 0x80)
-                {
-                    at += 1;
-                }
-                !matches!(bytes.get(at), Some(b'(' | b'.'))
-            }
-            b if b.is_ascii_digit() => {
-                while at < bytes.len() && (bytes[at].is_ascii_alphanumeric() || bytes[at] == b'.') {
-                    at += 1;
-                }
-                false
-            }
-            _ => {
-                at += 1;
-                false
-            }
-        };
-        found.push((&text[start..at], is_name));
-    }
-    found
 }
 
 fn sequence_options(sequence: &Sequence) -> String {
@@ -427,16 +391,30 @@ fn names(relation: &Relation, columns: &[usize]) -> String {
     names.join(", ")
 }
 
-fn unique(relation: &Relation, unique: &Unique) -> Step {
-    let columns = names(relation, &unique.columns);
+fn unique(
+    relation: &Relation,
+    unique: &Unique,
+    split: Option<&Split>,
+    findings: &mut Findings<'_>,
+) -> Step {
+    let mut all = unique.columns.clone();
+    if let Some(split) = split.filter(|s| !all.contains(&s.column)) {
+        let name = &relation.columns[split.column].name;
+        let object = format!("unique {:?}", unique.name);
+        let message = format!("unique together with {name:?} only: the table is partitioned by it");
+        findings.add(&object, &message);
+        all.push(split.column);
+    }
+    let nullable = all.iter().any(|c| !relation.columns[*c].not_null);
+    let columns = names(relation, &all);
     let (table, name) = (table_name(relation), quoted(&unique.name));
     let deferral = deferral_text(unique.deferral);
-    let (kind, sql) = if unique.primary {
+    let (kind, sql) = if unique.primary && !(split.is_some() && nullable) {
         (
             "primary key",
             format!("ALTER TABLE {table} ADD CONSTRAINT {name} PRIMARY KEY ({columns}){deferral}"),
         )
-    } else if unique.constraint {
+    } else if unique.constraint && !unique.primary {
         (
             "unique",
             format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE ({columns}){deferral}"),

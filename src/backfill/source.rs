@@ -47,11 +47,15 @@ impl Source {
     }
 
     /// Rows whose key, one column of integers, lies in a range: bind it with [`Source::seek`].
-    pub(crate) fn between(connection: &Connection, projection: &Projection) -> Result<Self> {
+    pub(crate) fn between(
+        connection: &Connection,
+        projection: &Projection,
+        generated: bool,
+    ) -> Result<Self> {
         let key = projection.key.iter().flatten().next().copied().unwrap_or_default();
         let column = &projection.relation.columns[projection.columns[key].index];
         let filter = format!(" WHERE {} BETWEEN ?1 AND ?2", quoted(&column.sqlite_name));
-        Self::prepare(connection, projection, true, &filter)
+        Self::prepare(connection, projection, generated, &filter)
     }
 
     fn prepare(

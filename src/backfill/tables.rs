@@ -7,17 +7,21 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::types::Type as PgType;
 
-use super::schema::{Finding, Step, TablePlan};
+use super::schema::{Finding, Split, Step, TablePlan};
 use crate::backend::postgres::apply::{plain_columns, quoted, table_name};
 use crate::backend::postgres::columns::{There, columns};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
+use crate::backend::sqlite::{Connection, blocking};
 use crate::error::{Error, Result, state};
 use crate::schema::Relation;
+use crate::value::{Datum, storage};
 
 /// The tables on PostgreSQL while they are made ready.
 pub(super) struct Tables<'a> {
     pub(super) control: &'a Control,
+    /// The cut.
+    pub(super) sqlite: &'a Connection,
     pub(super) copied: BTreeMap<String, Copied>,
     pub(super) findings: Vec<Finding>,
 }
@@ -37,8 +41,12 @@ impl Tables<'_> {
         let known = self.copied.get(&relation.name).filter(|c| c.refused.is_none()).cloned();
         match known {
             _ if there.is_empty() => self.make(relation, plan).await,
-            Some(known) if known.made && !same_columns(relation, &there) => {
-                // Ours, from before a change of the primary's schema.
+            Some(known)
+                if known.made
+                    && (!same_columns(relation, plan, &there)
+                        || self.is_partitioned(relation).await? != plan.split.is_some()) =>
+            {
+                // Ours, from before a change of the primary's schema or of the configuration.
                 let drop = format!("DROP TABLE {}", table_name(relation));
                 self.control.batch(&drop).await?;
                 self.make(relation, plan).await
@@ -61,6 +69,13 @@ impl Tables<'_> {
                 self.save(relation, false).await
             }
         }
+    }
+
+    async fn is_partitioned(&self, relation: &Relation) -> Result<bool> {
+        let sql = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass($1)";
+        let rows = self.control.client().query(sql, &[&table_name(relation)]).await;
+        let rows = rows.map_err(|e| self.control.error(&e))?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
     async fn save(&mut self, relation: &Relation, made: bool) -> Result<()> {
@@ -101,6 +116,12 @@ impl Tables<'_> {
             self.control.batch(sequence).await?;
         }
         self.control.batch(&plan.create).await?;
+        if let Some(split) = &plan.split {
+            let ends = blocking(|| ends(self.sqlite, relation, split))?;
+            for sql in split.partitions(relation, ends.as_ref().map(|(a, b)| (a, b))) {
+                self.control.batch(&sql).await?;
+            }
+        }
         for step in plan.defaults.iter().chain(&plan.owned) {
             self.attempt(step).await?;
         }
@@ -125,6 +146,11 @@ impl Tables<'_> {
     async fn accept(&mut self, relation: &Relation, there: &[There]) -> Result<()> {
         for column in &relation.columns {
             let Some(found) = there.iter().find(|t| t.actual.name == column.name) else {
+                if column.generated.is_some() {
+                    let object = format!("column {:?}", column.name);
+                    self.finding(&relation.name, &object, "PostgreSQL's table has it not");
+                    continue;
+                }
                 return Err(refused(format!(
                     "table {:?} on PostgreSQL has no column {:?}",
                     relation.name, column.name
@@ -194,9 +220,26 @@ impl Tables<'_> {
     }
 }
 
-fn same_columns(relation: &Relation, there: &[There]) -> bool {
-    relation.columns.len() == there.len()
-        && relation.columns.iter().zip(there).all(|(ours, theirs)| {
+/// The least and the greatest value that a table is partitioned by.
+fn ends(sqlite: &Connection, relation: &Relation, split: &Split) -> Result<Option<(Datum, Datum)>> {
+    let column = &relation.columns[split.column];
+    let name = quoted(&column.sqlite_name);
+    let sql = format!(
+        "SELECT min({name}), max({name}) FROM \"public\".{}",
+        quoted(&relation.sqlite_name)
+    );
+    let row = sqlite.query_row(&sql, &[])?.unwrap_or_default();
+    let decode = |i: usize| storage::decode(column.codec, column.ty, row.get(i)?.as_ref()).ok();
+    // What cannot be read is no end; rows outside have a partition all the same.
+    Ok(decode(0).zip(decode(1)))
+}
+
+fn same_columns(relation: &Relation, plan: &TablePlan, there: &[There]) -> bool {
+    let lacking = &plan.lacking;
+    let ours = (0..relation.columns.len()).filter(|i| !lacking.contains(i));
+    let ours: Vec<_> = ours.map(|i| &relation.columns[i]).collect();
+    ours.len() == there.len()
+        && ours.iter().zip(there).all(|(ours, theirs)| {
             ours.name == theirs.actual.name
                 && ours.ty == theirs.actual.ty
                 && ours.generated.is_some() == theirs.generated

@@ -45,6 +45,7 @@ pub fn load(args: &RunArgs) -> Result<Config> {
 fn flags(args: &RunArgs) -> Result<Vec<(&'static str, String)>> {
     let named = [
         ("sqlite.path", &args.sqlite),
+        ("sqlite.backup", &args.backup),
         ("postgres.url", &args.postgres),
         ("listen.addr", &args.listen),
         ("http.addr", &args.http),

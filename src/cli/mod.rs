@@ -6,6 +6,7 @@
 mod assess;
 pub(crate) mod client;
 mod divergences;
+mod env;
 mod init;
 mod interrupt;
 mod load;
@@ -139,6 +140,9 @@ pub struct RunArgs {
     /// scram-sha-256, or trust (loopback only)
     #[arg(long, value_name = "METHOD")]
     pub auth: Option<String>,
+    /// Back the SQLite file up into this file before anything is written to it
+    #[arg(long, value_name = "FILE")]
+    pub backup: Option<String>,
     /// Log level
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
@@ -261,6 +265,9 @@ pub struct EnvArgs {
     /// Database name; any reaches the pair
     #[arg(long, value_name = "NAME", default_value = "app")]
     pub database: String,
+    /// The settings of a library instead: its pool, its TLS, what must outlive the switch
+    #[arg(long = "for", value_name = "LIBRARY", value_enum)]
+    pub library: Option<env::Library>,
 }
 
 /// Flags of `divergences`.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::client::{Client, Failure, Result};
+use super::env::At;
 use super::verbs::client;
 use super::{EnvArgs, RunArgs, ShellArgs, exit, out};
 use crate::admin::DATABASE as CONSOLE;
@@ -81,7 +82,25 @@ fn place(client: &Client) -> Result<Place> {
 
 /// Runs `env`.
 pub(super) fn env(args: &EnvArgs) -> Result<u8> {
-    let place = place(&client(&args.admin)?)?;
+    let proxy = client(&args.admin)?;
+    let place = place(&proxy)?;
+    if let Some(library) = args.library {
+        let at = At {
+            host: &place.host,
+            port: &place.port,
+            user: &args.user,
+            database: &args.database,
+            url: &place.url(&args.user, &args.database),
+            tls: setting(&proxy, "listen.tls_cert").is_some(),
+        };
+        let text = super::env::settings(library, &at);
+        if args.admin.json {
+            out::json(&serde_json::json!({"settings": text}));
+        } else {
+            out::data(text);
+        }
+        return Ok(exit::DONE);
+    }
     let variables = [
         ("DATABASE_URL", place.url(&args.user, &args.database)),
         ("PGHOST", place.host.clone()),

@@ -2,7 +2,6 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hasher};
 
 use super::{Difference, Row, Verdict};
 use crate::sql::plan::RowOrder;
@@ -290,17 +289,8 @@ fn difference(
     }))
 }
 
-/// 128 bits from two differently seeded hashes: equal rows hash equally; that unequal ones
-/// collide is less likely than a fault of memory.
 fn row_hash(types: &[Type], row: &Row) -> u128 {
-    let mut first = DefaultHasher::new();
-    let mut second = DefaultHasher::new();
-    second.write_u64(0x9e37_79b9_7f4a_7c15);
-    for (datum, ty) in row.iter().zip(types) {
-        canonical::hash(datum, *ty, &mut first);
-        canonical::hash(datum, *ty, &mut second);
-    }
-    (u128::from(first.finish()) << 64) | u128::from(second.finish())
+    canonical::wide(row.iter().zip(types))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
 
-use super::postgres::PostgresUrl;
+use super::postgres::{PostgresUrl, is_postgres};
 use super::value::Value;
 
 /// What the variables say.
@@ -29,13 +29,15 @@ pub(super) fn read(environment: &BTreeMap<String, String>) -> Ambient {
     let mut found = Ambient::default();
     let variable = |name: &str| environment.get(name).map(String::as_str).filter(|v| !v.is_empty());
     if let Some(text) = variable("DATABASE_URL") {
-        match text.split_once(':').map(|(scheme, _)| scheme) {
-            Some("sqlite" | "sqlite3" | "file") => {
+        let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+        // SQLAlchemy names its driver.
+        match scheme.split_once('+').map_or(scheme, |(name, _)| name) {
+            "sqlite" | "sqlite3" | "file" => {
                 let (path, other) = sqlite_path(text);
                 found.sqlite = Some((path, "DATABASE_URL".to_owned()));
                 found.sqlite_other = other;
             }
-            Some("postgres" | "postgresql") => found.url("DATABASE_URL", text),
+            _ if is_postgres(scheme) => found.url("DATABASE_URL", text),
             _ => found.warnings.push(
                 "DATABASE_URL is ignored: its scheme is neither sqlite: nor postgres:".to_owned(),
             ),
@@ -105,6 +107,13 @@ mod tests {
         assert_eq!(path("sqlite:/data/app.db"), "/data/app.db");
         assert_eq!(path("sqlite://app.db?mode=rwc"), "app.db");
         assert_eq!(path("sqlite:////data/my%20app.db"), "/data/my app.db");
+        let one = |url: &str| read(&BTreeMap::from([("DATABASE_URL".into(), url.to_owned())]));
+        assert_eq!(one("sqlite+aiosqlite:///app.db").sqlite.unwrap().0, PathBuf::from("app.db"));
+        for url in ["postgresql+psycopg://u@h/d", "postgresql+asyncpg://u@h/d", "psql://u@h/d"] {
+            let found = one(url);
+            assert!(found.postgres.is_some() && found.problems.is_empty(), "{url}");
+        }
+        assert!(one("mysql://u@h/d").postgres.is_none());
         let (relative, absolute) = sqlite_path("sqlite:///data/app.db");
         assert_eq!(relative, PathBuf::from("data/app.db"));
         assert_eq!(absolute, Some(PathBuf::from("/data/app.db")));

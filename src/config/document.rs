@@ -89,22 +89,34 @@ Overrides for one table.
 ```toml
 [tables.orders]
 columns = { price = \"numeric(12,2)\", placed_at = \"timestamptz\" }
-partition_by = \"RANGE (placed_at)\"
+partition_by = \"RANGE (placed_at) EVERY month\"
+indexes = [\"USING brin (placed_at)\", \"(lower(customer)) WHERE open\"]
+refuse = [\"price\"]
 ```
 
 | key | meaning |
 |---|---|
 | `columns` | PostgreSQL type by column, with how the file stores it where the data does not say: `timestamptz stored as unix-seconds` |
-| `partition_by` | partitioning of the table on PostgreSQL |
+| `partition_by` | partitioning on PostgreSQL: `RANGE (column) EVERY` day, week, month, year, or a number for integers; without `EVERY` a month |
+| `indexes` | indexes that only PostgreSQL has, as they follow `CREATE INDEX … ON` the table |
+| `name` | the table's name on PostgreSQL, and here |
+| `column_names` | names of columns, by the file's: `{ \"Placed At\" = \"placed_at\" }` |
+| `refuse` | columns of which a value that does not fit ends the copy of the table with an error |
 
 Forms a column can be stored in: `plain` (as Crossfade itself would), `number`, `scaled-integer`,
 `decimal-text`, `any-decimal` (numeric); `words` (boolean); `iso-text`, `unix-seconds`,
 `unix-milliseconds` (dates and moments); `microseconds`, `moment-from-1970` (interval); `hex`,
 `bytes` (uuid); `json-text` (jsonb); `mixed-text`, `mixed-bytes`. Without `stored as` the form is
 found from the data. A value that does not fit the type is never changed: reading it is XX001, and
-on PostgreSQL it is NULL and kept in `crossfade.quarantine`. An override takes effect when the proxy
-starts, as long as no PostgreSQL holds a copy. `crossfade assess` says which overrides there are to
-write.
+on PostgreSQL it is NULL and kept in `crossfade.quarantine`, unless `refuse` names the column. An
+override takes effect when the proxy starts, as long as no PostgreSQL holds a copy; a name when the
+file is served for the first time. `crossfade assess` says which overrides there are to write.
+
+Partitions and `indexes` are made by the copy, in tables that Crossfade makes. There is a partition
+for each span from the first row to some spans beyond the last, 500 at most, and one for all other
+rows, NULL included; so no row is ever refused, and new partitions can be made at any time. A key or
+unique constraint of a partitioned table gets the column as well, because PostgreSQL has none over
+all partitions: foreign keys that lead to the table are left off. All this is in the copy's findings.
 
 ## Hooks
 

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::keys::{KEYS, SECTIONS};
+use super::tables::{self, Partitions};
 use super::{Accept, Override, Table, did_you_mean};
 
 /// What the file says.
@@ -171,8 +172,8 @@ impl Walk<'_> {
         }
     }
 
-    fn tables(&mut self, tables: &DeTable<'_>) {
-        for (key, value) in tables {
+    fn tables(&mut self, given: &DeTable<'_>) {
+        for (key, value) in given {
             let (name, at) = (key.get_ref().as_ref(), key.span().start);
             let DeValue::Table(table) = value.get_ref() else {
                 self.problem(at, format!("write overrides of a table as [tables.{name}]"));
@@ -180,38 +181,93 @@ impl Walk<'_> {
             };
             let mut entry = Table::default();
             for (key, value) in table {
-                let (field, at) = (key.get_ref().as_ref(), key.span().start);
-                match (field, value.get_ref()) {
-                    ("columns", DeValue::Table(columns)) => {
-                        for (column, ty) in columns {
-                            let column = column.get_ref().as_ref().to_owned();
-                            match ty.get_ref() {
-                                DeValue::String(text) => match Override::parse(text) {
-                                    Ok(ty) => drop(entry.columns.insert(column, ty)),
-                                    Err(why) => self.problem(
-                                        ty.span().start,
-                                        format!("tables.{name}.columns.{column}: {why}"),
-                                    ),
-                                },
-                                _ => self.problem(ty.span().start, "a column's type is text"),
-                            }
-                        }
-                    }
-                    ("partition_by", DeValue::String(text)) => {
-                        entry.partition_by = Some(text.clone().into_owned());
-                    }
-                    ("columns", _) => self.problem(at, "columns expects { name = \"type\" }"),
-                    ("partition_by", _) => self.problem(at, "partition_by expects text"),
-                    _ => {
-                        let near = did_you_mean(field, ["columns", "partition_by"].into_iter());
-                        self.problem(
-                            at,
-                            format!("unknown key \"{field}\" in [tables.{name}]{near}"),
-                        );
-                    }
+                let at = key.span().start;
+                if let Err(why) = self.decision(name, key.get_ref(), value.get_ref(), &mut entry) {
+                    self.problem(at, why);
                 }
             }
             self.file.tables.insert(name.to_owned(), entry);
         }
     }
+
+    /// One key of `[tables.NAME]`.
+    fn decision(
+        &mut self,
+        table: &str,
+        field: &str,
+        value: &DeValue<'_>,
+        entry: &mut Table,
+    ) -> Result<(), String> {
+        match (field, value) {
+            ("columns", DeValue::Table(columns)) => self.columns(table, columns, entry),
+            ("partition_by", DeValue::String(text)) => {
+                let read = Partitions::parse(text).map_err(|why| format!("tables.{table}: {why}"));
+                entry.partition_by = Some(read?);
+            }
+            ("name", DeValue::String(text)) if is_name(text) => entry.name = Some(text.to_string()),
+            ("column_names", DeValue::Table(names)) => {
+                for (column, new) in names {
+                    let DeValue::String(new) = new.get_ref() else {
+                        return Err("column_names expects { old = \"new\" }".to_owned());
+                    };
+                    if !is_name(new) {
+                        return Err(format!("{new:?} is not a name of at most 63 bytes"));
+                    }
+                    let column = column.get_ref().as_ref().to_owned();
+                    entry.column_names.insert(column, new.to_string());
+                }
+            }
+            ("indexes", DeValue::Array(list)) => {
+                for text in texts(list).ok_or("indexes expects a list of texts")? {
+                    entry.indexes.push(tables::index(&text)?);
+                }
+            }
+            ("refuse", DeValue::Array(list)) => {
+                entry.refuse = texts(list).ok_or("refuse expects a list of columns")?;
+            }
+            ("columns", _) => return Err("columns expects { name = \"type\" }".to_owned()),
+            ("partition_by", _) => return Err("partition_by expects text".to_owned()),
+            ("name", _) => return Err("name expects a name of at most 63 bytes".to_owned()),
+            ("column_names", _) => {
+                return Err("column_names expects { old = \"new\" }".to_owned());
+            }
+            ("indexes" | "refuse", _) => return Err(format!("{field} expects a list")),
+            _ => {
+                let near = did_you_mean(field, DECISIONS.into_iter());
+                return Err(format!("unknown key \"{field}\" in [tables.{table}]{near}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn columns(&mut self, table: &str, columns: &DeTable<'_>, entry: &mut Table) {
+        for (column, ty) in columns {
+            let column = column.get_ref().as_ref().to_owned();
+            let at = ty.span().start;
+            match ty.get_ref() {
+                DeValue::String(text) => match Override::parse(text) {
+                    Ok(ty) => drop(entry.columns.insert(column, ty)),
+                    Err(why) => self.problem(at, format!("tables.{table}.columns.{column}: {why}")),
+                },
+                _ => self.problem(at, "a column's type is text"),
+            }
+        }
+    }
+}
+
+/// The keys of `[tables.NAME]`.
+const DECISIONS: [&str; 6] =
+    ["columns", "partition_by", "indexes", "name", "column_names", "refuse"];
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 63 && !text.contains('\0')
+}
+
+/// The texts of a list; None when something else is in it.
+fn texts(list: &DeArray<'_>) -> Option<Vec<String>> {
+    let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        _ => None,
+    };
+    list.iter().map(text).collect()
 }

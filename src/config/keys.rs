@@ -87,6 +87,7 @@ pub(super) fn is_reloadable(section: &str, name: &str) -> bool {
         "cutover" => true,
         "listen" => matches!(name, "tls_cert" | "tls_key"),
         "auth" => matches!(name, "users_file" | "admin_users"),
+        "mirror" => matches!(name, "copy_workers" | "quiet_ms"),
         "compare" => matches!(name, "reads" | "sample_ratio"),
         "http" => matches!(name, "token_file" | "read_token_file"),
         "log" => name == "level",
@@ -128,6 +129,9 @@ sections! {
     sqlite: Sqlite {
         /// The database file; made when absent.
         path: Option<PathBuf> = "",
+        /// Where the file is backed up before anything is written to it. A backup that is there
+        /// stays as it is.
+        backup: Option<PathBuf> = "",
         /// Connections that read. 0: chosen by the number of cores.
         readers: u32 = "0",
         /// When a commit is acknowledged: after its own sync, after a shared one, or before.
@@ -177,6 +181,14 @@ sections! {
         when_full: WhenFull = "degrade",
         /// How long they wait before mirroring stops all the same, in milliseconds; 0 for ever.
         full_wait_ms: u32 = "60000",
+        /// Connections that copy at once, tables and stretches of large ones. 0: half the cores, at
+        /// most 4. With rows_per_second there is one.
+        copy_workers: u32 = "0",
+        /// Rows that copying and verifying read in a second at most; 0 for no limit.
+        rows_per_second: u32 = "0",
+        /// Copying starts only when no other program has written the file for so long, in
+        /// milliseconds; it waits for that ten times as long, and gives up then.
+        quiet_ms: u32 = "3000",
     }
     /// Comparing the two sides.
     compare: Compare {

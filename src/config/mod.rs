@@ -22,7 +22,7 @@ pub use keys::{
     SECTIONS, Sqlite,
 };
 pub use postgres::{Endpoint, Host, PostgresUrl, Secret};
-pub use tables::{Override, Table};
+pub use tables::{Every, Override, Partitions, Table, is as is_named};
 pub use value::{
     Address, Addresses, AuthMethod, Bytes, CompareReads, Durability, KeepValues, LogFormat,
     MirrorMode, Names, PoolMode, Positive, Ratio, SslMode, TempStore, Value, Version, Webhook,

@@ -118,6 +118,12 @@ impl PostgresUrl {
     }
 }
 
+/// Whether a URL's scheme stands for PostgreSQL, whichever driver it names.
+pub(super) fn is_postgres(scheme: &str) -> bool {
+    let (name, _) = scheme.split_once('+').unwrap_or((scheme, ""));
+    matches!(name, "postgres" | "postgresql" | "psql" | "pgsql" | "postgis")
+}
+
 fn parse_port(text: &str) -> Result<u16, String> {
     text.parse()
         .ok()
@@ -136,9 +142,11 @@ impl Value for PostgresUrl {
     const KIND: &'static str = "postgres://user:password@host:port/database?sslmode=…";
 
     fn parse(text: &str) -> Result<Self, String> {
+        // SQLAlchemy names its driver, Django's helpers have names of their own.
         let rest = text
-            .strip_prefix("postgres://")
-            .or_else(|| text.strip_prefix("postgresql://"))
+            .split_once("://")
+            .filter(|(scheme, _)| is_postgres(scheme))
+            .map(|(_, rest)| rest)
             .ok_or_else(|| "expected a URL that starts with postgres://".to_owned())?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));

@@ -16,8 +16,105 @@ const STORED_AS: &str = " stored as ";
 pub struct Table {
     /// Type and storage by column, for tables that exist in the file already.
     pub columns: BTreeMap<String, Override>,
-    /// Partitioning on PostgreSQL, as in `RANGE (created_at)`.
-    pub partition_by: Option<String>,
+    /// Partitioning on PostgreSQL, as in `RANGE (created_at) EVERY month`.
+    pub partition_by: Option<Partitions>,
+    /// Indexes that only PostgreSQL has: what follows `CREATE INDEX name ON table`.
+    pub indexes: Vec<String>,
+    /// PostgreSQL's name of the table.
+    pub name: Option<String>,
+    /// PostgreSQL's names of columns, by the file's.
+    pub column_names: BTreeMap<String, String>,
+    /// Columns of which a value that does not fit stops the copy of the table; values of all
+    /// others go to the quarantine.
+    pub refuse: Vec<String>,
+}
+
+impl Table {
+    /// What is decided about a table, by PostgreSQL's name or the file's.
+    pub fn of<'a>(tables: &'a BTreeMap<String, Self>, names: [&str; 2]) -> Option<&'a Self> {
+        tables.iter().find(|(name, _)| is(name, names)).map(|(_, table)| table)
+    }
+}
+
+/// Whether a name of the configuration stands for what PostgreSQL and the file call so.
+pub fn is(given: &str, [postgres, file]: [&str; 2]) -> bool {
+    given == postgres || given.eq_ignore_ascii_case(file)
+}
+
+/// Range partitioning of a table on PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partitions {
+    /// Column.
+    pub column: String,
+    /// What one partition spans; None: a month.
+    pub every: Option<Every>,
+}
+
+/// What one partition spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// A day.
+    Day,
+    /// A week, from Monday on.
+    Week,
+    /// A month.
+    Month,
+    /// A year.
+    Year,
+    /// So many integers.
+    Number(u32),
+}
+
+impl Partitions {
+    /// Reads `RANGE (column) EVERY month`.
+    ///
+    /// # Errors
+    /// What is expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text).ok_or_else(|| {
+            "partition_by expects RANGE (column) EVERY day, week, month, year or a number"
+                .to_owned()
+        })
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let rest = text.get(5..).filter(|_| text[..5].eq_ignore_ascii_case("range"))?;
+        let (column, rest) = rest.trim_start().strip_prefix('(')?.rsplit_once(')')?;
+        let column = column.trim();
+        let column = match column.strip_prefix('"').and_then(|c| c.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => column.to_owned(),
+        };
+        let every = match rest.trim().split_once(char::is_whitespace) {
+            None if rest.trim().is_empty() => None,
+            Some((word, unit)) if word.eq_ignore_ascii_case("every") => {
+                Some(match unit.trim().to_ascii_lowercase().as_str() {
+                    "day" => Every::Day,
+                    "week" => Every::Week,
+                    "month" => Every::Month,
+                    "year" => Every::Year,
+                    number => Every::Number(number.parse().ok().filter(|n| *n > 0)?),
+                })
+            }
+            _ => return None,
+        };
+        (!column.is_empty()).then_some(Self { column, every })
+    }
+}
+
+/// Reads what follows `CREATE INDEX name ON table`: `(a, lower(b))`, `USING brin (at)`.
+///
+/// # Errors
+/// What is expected.
+pub(super) fn index(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let using = text.get(..6).is_some_and(|word| word.eq_ignore_ascii_case("using "));
+    // One statement, whatever it says: PostgreSQL judges the rest.
+    if (text.starts_with('(') || using) && !text.contains(';') {
+        return Ok(text.to_owned());
+    }
+    Err("an index is written as \"(column, …)\" or \"USING method (column, …)\"".to_owned())
 }
 
 /// A column's type, and how the file stores it when that is said.
@@ -109,6 +206,24 @@ mod tests {
             read("uuid stored as unix-seconds"),
             Err("uuid is stored as plain or bytes or hex".to_owned())
         );
+    }
+
+    #[test]
+    fn partitions_are_read() {
+        let read = |text: &str| Partitions::parse(text).map(|p| (p.column, p.every));
+        assert_eq!(read("RANGE (at)"), Ok(("at".to_owned(), None)));
+        assert_eq!(read("range(at) every DAY"), Ok(("at".to_owned(), Some(Every::Day))));
+        assert_eq!(
+            read("RANGE (\"A \"\"b)\") EVERY 86400"),
+            Ok(("A \"b)".to_owned(), Some(Every::Number(86400))))
+        );
+        for bad in
+            ["", "HASH (at)", "RANGE at", "RANGE ()", "RANGE (at) EVERY", "RANGE (at) EVERY 0"]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(index(" (a) WHERE b > 0").is_ok() && index("USING brin (a)").is_ok());
+        assert!(index("a").is_err() && index("(a); DROP TABLE b").is_err());
     }
 
     #[test]

@@ -59,6 +59,9 @@ fn unknown_keys_are_errors_with_a_suggestion() {
         ("[[divergence.accept]]\nreason = \"x\"\n", "needs a class"),
         ("[[divergence.accept]]\nclass = \"order\"\nexpires = \"soon\"\n", "expires is a date"),
         ("[tables.t]\ncolums = {}\n", "did you mean \"columns\""),
+        ("[tables.t]\npartition_by = \"at\"\n", "tables.t: partition_by expects RANGE"),
+        ("[tables.t]\nindexes = [\"a\"]\n", "an index is written as"),
+        ("[tables.t]\nname = \"\"\n", "at most 63 bytes"),
     ];
     for (file, expected) in cases {
         let text = problem(file, &[]);
@@ -82,7 +85,11 @@ fn lists_rules_and_tables_are_read() {
         expires = \"2030-01-31\"
         [tables.\"my orders\"]
         columns = { price = \"numeric(12,2)\" }
-        partition_by = \"RANGE (at)\"
+        partition_by = \"RANGE (at) EVERY day\"
+        indexes = [\"(at)\", \"USING brin (at)\"]
+        name = \"orders\"
+        column_names = { \"a b\" = \"ab\" }
+        refuse = [\"price\"]
     ";
     let config = load(file, &[], &[]).unwrap();
     assert_eq!(config.listen.addr.0.len(), 3);
@@ -90,7 +97,11 @@ fn lists_rules_and_tables_are_read() {
     assert_eq!(socket, Some(PathBuf::from("/run/crossfade/.s.PGSQL.7000")));
     assert_eq!(config.accept[0].class.as_deref(), Some("order"));
     assert_eq!(config.accept[0].expires.as_deref(), Some("2030-01-31"));
-    assert_eq!(config.tables["my orders"].columns["price"].text, "numeric(12,2)");
+    let orders = &config.tables["my orders"];
+    assert_eq!(orders.columns["price"].text, "numeric(12,2)");
+    assert_eq!(orders.partition_by.as_ref().unwrap().every, Some(super::Every::Day));
+    assert_eq!((orders.indexes.len(), orders.name.as_deref()), (2, Some("orders")));
+    assert_eq!((orders.column_names["a b"].as_str(), orders.refuse.len()), ("ab", 1));
 }
 
 #[test]

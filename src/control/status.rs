@@ -46,6 +46,9 @@ pub struct Status {
     /// Bound of the journal; null without a shadow.
     #[serde(default)]
     pub journal_bytes_max: Option<u64>,
+    /// Commits by other programs that were noticed since the start.
+    #[serde(default)]
+    pub foreign_writes: u64,
     /// Why health is not `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -1,5 +1,6 @@
 //! Backfill as the phase machine sees it: copying, catching up, mirroring.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::facts;
@@ -13,6 +14,10 @@ use crate::error::Result;
 
 /// How long catching up is waited for before the task ends and leaves the rest to the mirror.
 const CATCH_UP_MAX: Duration = Duration::from_secs(600);
+/// How much longer than the quiet time it is waited for.
+const QUIET_TIMES: u32 = 10;
+/// How often it is looked whether it is quiet.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long the applier's connection may take to end.
 const LOCK_MAX: Duration = Duration::from_secs(3);
 /// Commits behind at which the shadow counts as following.
@@ -43,6 +48,9 @@ impl Switch {
         if !matches!(phase, Phase::Direct | Phase::Copying | Phase::CatchingUp | Phase::Mirroring) {
             return Err(failed("PostgreSQL is primary: there is nothing to copy to it"));
         }
+        if matches!(phase, Phase::Direct | Phase::Copying) {
+            self.quiet(tell).await?;
+        }
         self.mirror.stop().await;
         let control = observe::connect(&self.connector).await?;
         match self.view().await? {
@@ -61,6 +69,9 @@ impl Switch {
             control: control.clone(),
             epoch,
             divergences: Some(self.store.clone()),
+            decided: Arc::clone(&self.decided),
+            rows_per_second: self.mirror.rows_per_second(),
+            workers: self.limits().workers,
         };
         observe::close_old_reigns(&control, &self.journal, epoch).await?;
         self.set_phase(Phase::Copying).await?;
@@ -81,6 +92,36 @@ impl Switch {
         self.mirror.hurry(false);
         followed?;
         Ok(summary)
+    }
+
+    /// Waits until nobody else writes the file: workers of the application that roll over still
+    /// have it open, and no journal has what they write.
+    async fn quiet(&self, tell: &Tell) -> Result<()> {
+        let (quiet, began) = (self.limits().quiet, tokio::time::Instant::now());
+        let mut told = 0;
+        loop {
+            let seen = self.sqlite.check_foreign().await?;
+            let Some(age) = self.sqlite.foreign_age().filter(|age| *age < quiet) else {
+                return Ok(());
+            };
+            if began.elapsed() > quiet * QUIET_TIMES {
+                let message = format!(
+                    "other programs still write to the SQLite file: {seen} commits seen, the \
+                     last {} ms ago",
+                    age.as_millis()
+                );
+                return Err(failed(message).hint(
+                    "What they write is in no journal. Let them connect to the proxy, or end \
+                     them, and copy again; mirror.quiet_ms says how long it must be quiet.",
+                ));
+            }
+            if seen > told {
+                told = seen;
+                let text = format!("{seen} commits by other programs so far");
+                tell("waiting until nobody else writes the file".to_owned(), text);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     async fn follow(&self, tell: &Tell) -> Result<()> {

@@ -4,6 +4,7 @@
 //! never decide what a crash left behind by itself: it asks [`recovery::next_step`].
 //! Start at [`Switch::recover`]; `promote` and `back` are the two directions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,7 +25,9 @@ use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::sqlite::Sqlite;
 use crate::backend::sqlite::sequences::Sequences;
+use crate::backfill::Workers;
 use crate::clock::Clock;
+use crate::config::Table;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
@@ -65,6 +68,10 @@ pub struct Limits {
     pub route: Duration,
     /// Longest wait of a client that a rehearsal may show.
     pub pause_budget: Duration,
+    /// How long no other program may have written the file when copying starts.
+    pub quiet: Duration,
+    /// How much of a copy is done at once.
+    pub workers: Workers,
 }
 
 impl Default for Limits {
@@ -81,6 +88,8 @@ impl Default for Limits {
             fence: seconds(3),
             route: seconds(3),
             pause_budget: seconds(2),
+            quiet: Duration::ZERO,
+            workers: Workers::of_machine(),
         }
     }
 }
@@ -113,6 +122,8 @@ pub struct Switch {
     /// The application's role, when control has one of its own.
     pub(super) app_role: Option<String>,
     limits: RwLock<Limits>,
+    /// `[tables.NAME]`.
+    pub(super) decided: Arc<BTreeMap<String, Table>>,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) epoch: watch::Sender<u64>,
     /// Why nobody is served, or mirroring cannot go on.
@@ -151,6 +162,8 @@ pub struct Parts {
     pub app_role: Option<String>,
     /// Limits.
     pub limits: Limits,
+    /// `[tables.NAME]`.
+    pub decided: Arc<BTreeMap<String, Table>>,
     /// The sessions.
     pub clients: Arc<dyn Clients>,
     /// What sessions on PostgreSQL must know.
@@ -172,6 +185,7 @@ impl Switch {
             connector: parts.connector,
             app_role: parts.app_role,
             limits: RwLock::new(parts.limits),
+            decided: parts.decided,
             phase: watch::Sender::new(Phase::Direct),
             epoch: watch::Sender::new(1),
             trouble: Mutex::default(),

@@ -90,6 +90,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Floats may be so many representable values apart.
     pub float_ulps: u32,
+    /// Rows that copying and verifying read in a second at most; 0 for no limit.
+    pub rows_per_second: u32,
 }
 
 impl Default for Settings {
@@ -106,6 +108,7 @@ impl Default for Settings {
             row_limit: 10_000,
             timeout: Duration::from_secs(5),
             float_ulps: 0,
+            rows_per_second: 0,
         }
     }
 }
@@ -264,6 +267,11 @@ impl Mirror {
     /// Leads to the shadow.
     pub fn connector(&self) -> &Connector {
         &self.shared.connector
+    }
+
+    /// Rows that copying and verifying read in a second at most; 0 for no limit.
+    pub fn rows_per_second(&self) -> u32 {
+        self.shared.settings.rows_per_second
     }
 
     /// Where sampled reads go.

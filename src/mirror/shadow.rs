@@ -59,7 +59,10 @@ impl Table {
         match generated && !is_key {
             // PostgreSQL computes its own.
             true => CellRef::Null,
-            false => row.get(column).unwrap_or(CellRef::Null),
+            false => {
+                let index = self.projection.columns[column].index;
+                row.get(index).unwrap_or(CellRef::Null)
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio_postgres::{Client, Row};
 
 use super::pair;
+use super::pooler::{self, Pooler};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::rights;
 use crate::backend::sqlite::inspect;
@@ -259,7 +260,10 @@ fn postgres(config: &Config, findings: &mut Findings) {
         fence(config, control, &client, findings).await;
         let Some(app) = config.endpoint.as_ref().filter(|app| *app != control) else { return };
         match connect(config, app).await {
-            Ok(_) => findings.add("postgres", "application", State::Ok, app.user.clone()),
+            Ok((connector, _)) => {
+                findings.add("postgres", "application", State::Ok, app.user.clone());
+                in_between(&connector, app, findings).await;
+            }
             Err(error) => findings.error("postgres", "application", &error),
         }
     });
@@ -358,6 +362,7 @@ async fn server(config: &Config, endpoint: &Endpoint, findings: &mut Findings) -
         );
     }
     way_back(&row, findings);
+    pooled(&connector, endpoint, &row, findings).await;
     Ok(client)
 }
 
@@ -388,6 +393,52 @@ fn essentials(row: &Row, findings: &mut Findings) {
     judge(findings, "create_schema", flag(7), "may create schema crossfade".into(), bad);
     let bad = "may not create tables: CREATE on schema public is missing".to_owned();
     judge(findings, "create_table", flag(8), "may create tables in schema public".into(), bad);
+}
+
+/// What a pooler before PostgreSQL breaks, for control and replication.
+async fn pooled(connector: &Connector, endpoint: &Endpoint, row: &Row, findings: &mut Findings) {
+    in_between(connector, endpoint, findings).await;
+    let flag = |i: usize| row.try_get::<_, bool>(i).unwrap_or_default();
+    if !flag(5) && !flag(6) {
+        return;
+    }
+    match pooler::replicates(connector).await {
+        Ok(()) => {
+            let text = "a replication connection is taken".to_owned();
+            findings.add("postgres", "replication_login", State::Ok, text);
+        }
+        Err(error) => {
+            let text = format!("no replication connection, no way back: {}", error.message());
+            findings.add("postgres", "replication_login", State::Warning, text);
+            findings.hint(
+                "pg_hba.conf must let the role replicate, and poolers such as pgbouncer must not \
+                 stand in between: give postgres.control_url PostgreSQL's own address.",
+            );
+        }
+    }
+}
+
+/// Whether sessions keep their server.
+async fn in_between(connector: &Connector, endpoint: &Endpoint, findings: &mut Findings) {
+    match pooler::look(connector).await {
+        Ok(Pooler::None) => {
+            let text = format!("{}: sessions keep their server", host(endpoint));
+            findings.add("postgres", "pooler", State::Ok, text);
+        }
+        Ok(Pooler::Transaction) => {
+            let text = format!(
+                "{} is a pooler that gives sessions another server for each transaction: LISTEN, \
+                 settings, advisory locks, prepared statements and temporary tables break",
+                host(endpoint)
+            );
+            findings.add("postgres", "pooler", State::Problem, text);
+            findings.hint(
+                "Give Crossfade PostgreSQL's own address: it shares server sessions itself with \
+                 postgres.pool_mode = \"transaction\". In pgbouncer only pool_mode = session does.",
+            );
+        }
+        Err(error) => findings.error("postgres", "pooler", &error),
+    }
 }
 
 /// Without these promote works, but there is no way back.

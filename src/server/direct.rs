@@ -49,6 +49,7 @@ impl Direct {
             position: self.shared.sqlite.position().0,
             verified: VerifiedInfo { state: "never".into(), at: None },
             sessions: self.shared.sessions.len() as u64,
+            foreign_writes: self.shared.sqlite.foreign_writes(),
             next: vec!["start again with --postgres to mirror".into()],
             ..Status::default()
         };

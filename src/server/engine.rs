@@ -138,6 +138,7 @@ impl Pair {
             sessions: live.sessions.load(Ordering::Acquire),
             journal_bytes: live.journal_bytes.load(Ordering::Relaxed),
             journal_bytes_max: Some(self.switch.mirror().journal().room().max()),
+            foreign_writes: self.shared.sqlite.foreign_writes(),
             reason,
             immovable: self.switch.waited(),
             next: self.next(phase, &gates),
@@ -227,10 +228,7 @@ impl Pair {
         match verify::run(mirror, &self.store, &options.tables, &tell).await {
             Ok(reports) => {
                 let rows: u64 = reports.iter().map(|r| r.rows).sum();
-                let differing: u64 = reports.iter().map(|r| r.differing).sum();
-                let bad: Vec<&str> =
-                    reports.iter().filter(|r| !r.is_clean()).map(|r| r.table.as_str()).collect();
-                if bad.is_empty() {
+                if reports.iter().all(verify::Report::is_clean) {
                     if options.tables.is_empty() {
                         self.store.cover_foreign(foreign);
                     }
@@ -248,7 +246,7 @@ impl Pair {
                     }
                     Outcome::Done(text)
                 } else {
-                    Outcome::No(format!("{differing} of {rows} rows differ in {}", bad.join(", ")))
+                    Outcome::No(unclean(&reports))
                 }
             }
             Err(error) => Outcome::Failed(error),
@@ -515,4 +513,23 @@ impl Engine for Pair {
 /// A lag that is known is waited for by the switch itself.
 fn refuses_now(gate: &Gate) -> bool {
     gate.name != "lag" || gate.actual == "unknown"
+}
+
+/// What a verify that is not clean found: rows that differ, and tables that it could not compare.
+fn unclean(reports: &[verify::Report]) -> String {
+    let names = |list: &[&verify::Report]| {
+        list.iter().map(|r| r.table.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let (failed, compared): (Vec<_>, Vec<_>) = reports.iter().partition(|r| r.error.is_some());
+    let bad: Vec<_> = compared.iter().copied().filter(|r| r.differing > 0).collect();
+    let (rows, differing) =
+        compared.iter().fold((0, 0), |(r, d), one| (r + one.rows, d + one.differing));
+    let mut parts = Vec::new();
+    if !bad.is_empty() {
+        parts.push(format!("{differing} of {rows} rows differ in {}", names(&bad)));
+    }
+    if !failed.is_empty() {
+        parts.push(format!("not compared: {}", names(&failed)));
+    }
+    parts.join("; ")
 }

@@ -16,6 +16,7 @@ mod inherited;
 mod listen;
 mod meter;
 mod pair;
+mod pooler;
 mod reload;
 mod sessions;
 mod start;

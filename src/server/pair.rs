@@ -14,6 +14,7 @@ use super::watcher::Watcher;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::large;
+use crate::backfill::Workers;
 use crate::config::{
     CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, PoolMode, Secret,
     WhenFull as Full,
@@ -105,6 +106,7 @@ pub(super) async fn build(
         connector,
         app_role,
         limits: limits(config),
+        decided: Arc::new(config.tables.clone()),
         clients: clients.clone(),
         watch,
     });
@@ -281,6 +283,7 @@ fn settings(config: &Config) -> Settings {
         },
         row_limit: small(config.compare.row_limit.get()),
         float_ulps: *config.compare.float_ulps,
+        rows_per_second: *config.mirror.rows_per_second,
         timeout: Duration::from_millis(u64::from(config.compare.timeout_ms.get())),
         ..Settings::default()
     }
@@ -293,6 +296,11 @@ fn limits(config: &Config) -> Limits {
         drain_cancel: *c.drain_cancel,
         final_check: Duration::from_millis(u64::from(c.final_check_ms.get())),
         pause_budget: Duration::from_millis(u64::from(c.pause_budget_ms.get())),
+        quiet: Duration::from_millis(u64::from(*config.mirror.quiet_ms)),
+        workers: match usize::try_from(*config.mirror.copy_workers).unwrap_or_default() {
+            0 => Workers::of_machine(),
+            count => Workers { count, ..Workers::of_machine() },
+        },
         slow: Duration::from_millis(u64::from(c.slow_ms.get())),
         drain: Duration::from_millis(u64::from(c.drain_ms.get())),
         catch_up: Duration::from_millis(u64::from(c.catch_up_ms.get())),

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::meter::Meter;
 use crate::backend::sqlite::adopt::Planning;
 use crate::backend::sqlite::catalog::{Side, prepare_with};
-use crate::backend::sqlite::{self, Install, Sqlite, errors, functions, system};
+use crate::backend::sqlite::{self, Install, Sqlite, errors, functions, inspect, system};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, TempStore};
 use crate::divergence::Store;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, state};
 use crate::journal::Journal;
 use crate::session::Shared;
 
@@ -41,6 +41,11 @@ pub(super) async fn open(
         functions::install(connection)?;
         system::install(connection, &shown)
     });
+    if let Some(to) = config.sqlite.backup.as_deref() {
+        let made = tokio::task::block_in_place(|| inspect::backup(&options.path, to))?;
+        let what = if made { "backed the SQLite file up" } else { "the backup stays as it is" };
+        tracing::info!(path = %to.display(), "{what}");
+    }
     let sqlite = tokio::task::block_in_place(|| Sqlite::open(options, install))?;
     let opened = sqlite.opened();
     if opened.created {
@@ -73,8 +78,8 @@ async fn catalog(
 ) -> Result<Arc<Side>> {
     let writer = sqlite.writer(None).await?;
     let prepared = tokio::task::block_in_place(|| {
-        let prepared = prepare_with(&writer, planning)?;
-        writer.commit()?;
+        let prepared = prepare_with(&writer, planning).map_err(damaged)?;
+        writer.commit().map_err(damaged)?;
         Ok::<_, Error>(prepared)
     })?;
     for finding in &prepared.findings {
@@ -93,6 +98,17 @@ async fn catalog(
         }
     }));
     Ok(prepared.side)
+}
+
+/// A damaged page ends the transaction that meets it, whichever table it is of.
+fn damaged(error: Error) -> Error {
+    match error.sqlstate() == state::DATA_CORRUPTED {
+        false => error,
+        true => error.hint(
+            "crossfade assess names the table that cannot be read; sqlite3's .recover brings back \
+             into a new file what can be.",
+        ),
+    }
 }
 
 /// Leaves exact sequence counters behind at a clean stop.

@@ -6,6 +6,7 @@
 
 use std::hash::Hasher;
 
+use super::wide::Wide;
 use super::{Datum, Type, json, oid, sort_key};
 
 /// Whether two values of a type are the same: numeric by value, -0.0 = 0.0, NaN = NaN,
@@ -45,6 +46,14 @@ fn jsonb_key(text: &str) -> Vec<u8> {
 fn write_bytes(bytes: &[u8], hasher: &mut impl Hasher) {
     hasher.write(&(bytes.len() as u64).to_le_bytes());
     hasher.write(bytes);
+}
+
+/// 128 bits over values: equal rows hash equally; that unequal ones collide is less likely than a
+/// fault of memory.
+pub fn wide<'a>(values: impl Iterator<Item = (&'a Datum, &'a Type)>) -> u128 {
+    let mut hasher = Wide::default();
+    values.for_each(|(datum, ty)| hash(datum, *ty, &mut hasher));
+    hasher.finish128()
 }
 
 /// Feeds a value to a hasher so that equal values feed equal bytes, on every machine.

@@ -40,6 +40,8 @@ pub struct AtCut {
     pub postgres: Control,
     /// Leads to PostgreSQL, for the connection a repair writes on.
     pub connector: Connector,
+    /// Rows of a table that are read in a second at most; 0 for no limit.
+    pub rows_per_second: u32,
     /// Whatever keeps journal and applier where they are.
     pub guard: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -110,7 +112,8 @@ impl Cut for Still {
                 None
             };
             let connector = self.connector.clone();
-            Ok(AtCut { position, catalog, sqlite, postgres, connector, guard })
+            let rows_per_second = 0;
+            Ok(AtCut { position, catalog, sqlite, postgres, connector, rows_per_second, guard })
         })
     }
 }

@@ -109,17 +109,19 @@ pub(super) async fn table(pair: &Pair<'_>) -> Result<Found> {
         (vec![Bucket::default(); BUCKETS], vec![Bucket::default(); BUCKETS]);
     let mut accepted = 0;
     found.rows = pair
-        .sqlite(|_, _, mark, standing| match standing {
-            Standing::LeftOut => accepted += 1,
-            Standing::Compared(values) => {
-                accepted += values;
-                ours[bucket(mark)].add(mark);
-            }
-            Standing::Unnamed => ours[bucket(mark)].add(mark),
-        })
+        .both(
+            |_, _, mark, standing| match standing {
+                Standing::LeftOut => accepted += 1,
+                Standing::Compared(values) => {
+                    accepted += values;
+                    ours[bucket(mark)].add(mark);
+                }
+                Standing::Unnamed => ours[bucket(mark)].add(mark),
+            },
+            |_, mark| theirs[bucket(mark)].add(mark),
+        )
         .await?;
     found.accepted = accepted;
-    pair.postgres(|_, mark| theirs[bucket(mark)].add(mark)).await?;
     let suspect: Vec<usize> = (0..BUCKETS).filter(|b| ours[*b] != theirs[*b]).collect();
     if suspect.is_empty() {
         return Ok(found);

@@ -74,7 +74,7 @@ pub async fn chunks(
     let [key] = key_columns(&pair) else {
         return Err(refused(format!("the key of table {table:?} is not one column")));
     };
-    let mut source = blocking(|| Source::between(&at.sqlite, &pair.projection))?;
+    let mut source = blocking(|| Source::between(&at.sqlite, &pair.projection, true))?;
     let column = quoted(&pair.projection.columns[*key].name);
     // Integers of all sizes share their indexes.
     let sql = format!("{} WHERE {column} BETWEEN $1 AND $2", pair.select());

@@ -1,6 +1,5 @@
 //! Cuts while the applier runs: SQLite's snapshot first, then the applier is pinned there.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::cut::{AtCut, BoxFuture, Cut, postgres_snapshot, sqlite_snapshot};
@@ -45,5 +44,6 @@ async fn attempt(mirror: &Mirror, hold: bool) -> Result<Option<AtCut>> {
     let guard: Option<Box<dyn std::any::Any + Send + Sync>> =
         if hold { Some(Box::new((pin, kept))) } else { Some(Box::new(kept)) };
     let connector = mirror.connector().clone();
-    Ok(Some(AtCut { position, catalog: Arc::clone(&catalog), sqlite, postgres, connector, guard }))
+    let rows_per_second = mirror.rows_per_second();
+    Ok(Some(AtCut { position, catalog, sqlite, postgres, connector, rows_per_second, guard }))
 }

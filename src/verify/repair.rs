@@ -284,7 +284,8 @@ impl Texts {
         let found = terms.join(" AND ");
         let delete = match &projection.key {
             Some(key) => {
-                let keys: Vec<String> = key.iter().map(name).collect();
+                let arbiter = projection.arbiter.as_ref().unwrap_or(key);
+                let keys: Vec<String> = arbiter.iter().map(name).collect();
                 let sets: Vec<String> =
                     names.iter().map(|n| format!("{n} = EXCLUDED.{n}")).collect();
                 insert.push_str(&format!(
@@ -295,9 +296,7 @@ impl Texts {
                 format!("DELETE FROM {table} WHERE {found}")
             }
             // Of equal rows exactly one.
-            None => format!(
-                "DELETE FROM {table} WHERE ctid = (SELECT ctid FROM {table} WHERE {found} LIMIT 1)"
-            ),
+            None => format!("DELETE FROM {table} WHERE {}", projection.one_of(&table, &found)),
         };
         Self { insert, delete, identity }
     }

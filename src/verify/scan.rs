@@ -4,9 +4,8 @@
 //! the number of rows. It must never call two values different that PostgreSQL calls equal.
 //! Start at [`Pair`].
 
-use std::hash::{DefaultHasher, Hasher};
-
 use futures_util::TryStreamExt;
+use futures_util::future::try_join;
 
 use super::cut::AtCut;
 use crate::backend::postgres::apply::{quoted, table_name};
@@ -14,6 +13,7 @@ use crate::backend::postgres::binary::row_of;
 use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine::{Known, ROW};
 use crate::backend::sqlite::blocking;
+use crate::backfill::pace::Pace;
 use crate::backfill::source::Source;
 use crate::compare::Row;
 use crate::error::Result;
@@ -51,39 +51,58 @@ pub(super) enum Standing {
 }
 
 impl Pair<'_> {
+    /// Runs over both sides' rows: PostgreSQL prepares its own while SQLite's are hashed. SQLite's
+    /// rows, counted.
+    pub(super) async fn both(
+        &self,
+        ours: impl FnMut(&Source, Projected, Mark, Standing),
+        theirs: impl FnMut(Row, Mark),
+    ) -> Result<u64> {
+        let (rows, _) = try_join(self.sqlite(ours), self.postgres(theirs)).await?;
+        Ok(rows)
+    }
+
     /// Runs over SQLite's rows.
     pub(super) async fn sqlite(
         &self,
         mut each: impl FnMut(&Source, Projected, Mark, Standing),
     ) -> Result<u64> {
         let mut source = Source::open(&self.at.sqlite, &self.projection, true)?;
-        let mut rows = 0;
-        loop {
-            let more = blocking(|| -> Result<bool> {
-                for _ in 0..STEP_ROWS {
-                    if !source.step()? {
-                        return Ok(false);
-                    }
-                    rows += 1;
-                    let projected = source.project();
-                    let standing = self.standing(&source, &projected);
-                    let mut mark = self.mark(&projected.values);
-                    if standing == Standing::Unnamed {
-                        // Never equal to anything on the other side.
-                        mark.row = !mark.row;
-                        if self.projection.key.is_none() {
-                            mark.key = !mark.key;
-                        }
-                    }
-                    each(&source, projected, mark, standing);
-                }
-                Ok(true)
-            })?;
-            if !more {
-                return Ok(rows);
+        let (mut rows, pace) = (0, Pace::new(self.at.rows_per_second));
+        while blocking(|| self.step(&mut source, &mut rows, &mut each))? {
+            match pace.ahead(rows) {
+                Some(ahead) => tokio::time::sleep(ahead).await,
+                None => tokio::task::yield_now().await,
             }
-            tokio::task::yield_now().await;
         }
+        Ok(rows)
+    }
+
+    /// Some rows; false at the end.
+    fn step(
+        &self,
+        source: &mut Source,
+        rows: &mut u64,
+        each: &mut impl FnMut(&Source, Projected, Mark, Standing),
+    ) -> Result<bool> {
+        for _ in 0..STEP_ROWS {
+            if !source.step()? {
+                return Ok(false);
+            }
+            *rows += 1;
+            let projected = source.project();
+            let standing = self.standing(source, &projected);
+            let mut mark = self.mark(&projected.values);
+            if standing == Standing::Unnamed {
+                // Never equal to anything on the other side.
+                mark.row = !mark.row;
+                if self.projection.key.is_none() {
+                    mark.key = !mark.key;
+                }
+            }
+            each(source, projected, mark, standing);
+        }
+        Ok(true)
     }
 
     /// Runs over PostgreSQL's rows.
@@ -129,24 +148,12 @@ impl Pair<'_> {
     }
 
     pub(super) fn mark(&self, values: &Row) -> Mark {
-        let row = hash(values.iter().zip(&self.types));
+        let row = canonical::wide(values.iter().zip(&self.types));
         let key = match &self.projection.key {
-            Some(key) => hash(key.iter().map(|i| (&values[*i], &self.types[*i]))),
+            Some(key) => canonical::wide(key.iter().map(|i| (&values[*i], &self.types[*i]))),
             None => row,
         };
         // Any 64 of the bits do for telling rows apart inside a table.
         Mark { key: (key >> 64) as u64 ^ key as u64, row }
     }
-}
-
-/// 128 bits from two hashers that start differently.
-fn hash<'a>(values: impl Iterator<Item = (&'a crate::value::Datum, &'a Type)>) -> u128 {
-    let mut first = DefaultHasher::new();
-    let mut second = DefaultHasher::new();
-    second.write_u64(0x9e37_79b9_7f4a_7c15);
-    for (datum, ty) in values {
-        canonical::hash(datum, *ty, &mut first);
-        canonical::hash(datum, *ty, &mut second);
-    }
-    u128::from(first.finish()) << 64 | u128::from(second.finish())
 }

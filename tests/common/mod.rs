@@ -15,7 +15,7 @@ pub use journey::Journey;
 pub use load::{Load, TABLES};
 pub use pair::{Pair, sample};
 pub use pg::Pg;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, crossfade};
 pub use raw::{Raw, same, same_in_full};
 
 use std::time::{Duration, Instant};

@@ -10,7 +10,7 @@ use crossfade::backend::sqlite::adopt::Finding;
 use crossfade::backend::sqlite::{Install, Options, Sqlite, catalog, functions, system};
 use crossfade::backfill;
 use crossfade::clock::Clock;
-use crossfade::config::{Endpoint, PostgresUrl, Value};
+use crossfade::config::{Endpoint, PostgresUrl, Table, Value};
 use crossfade::divergence::{KeepValues, Store};
 use crossfade::error::Culprit;
 use crossfade::journal::Journal;
@@ -27,6 +27,10 @@ pub struct Pair {
     pub database: String,
     pub adopted: Vec<Finding>,
     pub path: PathBuf,
+    /// How much is copied at once.
+    pub workers: backfill::Workers,
+    /// `[tables.NAME]`.
+    pub decided: BTreeMap<String, Table>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -97,6 +101,8 @@ impl Pair {
             database: database.to_owned(),
             adopted: prepared.findings,
             path: path.to_owned(),
+            workers: backfill::Workers { count: 1, stretch: 1_000_000 },
+            decided: BTreeMap::new(),
             _folder: None,
         }
     }
@@ -116,6 +122,9 @@ impl Pair {
             control: Control::connect(&self.connector).await?,
             epoch: 1,
             divergences: Some(Arc::clone(&self.store)),
+            decided: Arc::new(self.decided.clone()),
+            rows_per_second: 0,
+            workers: self.workers,
         };
         backfill::run(&context, tables, &|_, _| {}).await
     }

@@ -96,6 +96,13 @@ impl Proxy {
         let _ = self.child.wait();
     }
 
+    /// kill -9 while others use the proxy; the end is not waited for.
+    pub fn signal_kill(&self) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        let signal = nix::sys::signal::Signal::SIGKILL;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("kill");
+    }
+
     /// SIGTERM, then waits for the end and returns the exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).ok()?);
@@ -221,6 +228,19 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Runs the binary without any inherited configuration; (exit code, stdout, stderr).
+pub fn crossfade(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_crossfade"))
+        .args(arguments)
+        .env_remove("DATABASE_URL")
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::null())
+        .output()
+        .expect("crossfade runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
 fn spawn(

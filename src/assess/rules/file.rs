@@ -88,7 +88,13 @@ fn overrides(facts: &Facts, found: &mut Vec<Finding>) {
             found.push(LOST.found(format!("there is no table {name:?}")));
             continue;
         };
-        for column in over.columns.keys() {
+        if let Some(wanted) = over.name.as_ref().filter(|n| **n != relation.name) {
+            let message =
+                format!("it is called {:?} on PostgreSQL already, not {wanted:?}", relation.name);
+            found.push(LOST.found(message).table(&relation.sqlite_name));
+        }
+        let names = over.columns.keys().chain(over.column_names.keys()).chain(&over.refuse);
+        for column in names.chain(over.partition_by.iter().map(|p| &p.column)) {
             let there = relation
                 .columns
                 .iter()

@@ -3,12 +3,25 @@
 use super::Rule;
 use crate::assess::facts::{Facts, Table, relation_of};
 use crate::assess::report::{Finding, Severity};
-use crate::backend::sqlite::adopt::FindingKind;
 use crate::sql::stored::{self, ConstraintKind, Object};
 
 pub(super) const RULES: &[Rule] = &[
-    INDEX, VIEW, TRIGGER, DEFAULT, STORED, COLLATION, DANGLING, CHECK, CONFLICT, VIRTUAL, SHADOW,
-    WIDE, GENERATED, UNREADABLE,
+    INDEX,
+    VIEW,
+    TRIGGER,
+    DEFAULT,
+    STORED,
+    COLLATION,
+    DANGLING,
+    CHECK,
+    CONFLICT,
+    VIRTUAL,
+    SHADOW,
+    WIDE,
+    GENERATED,
+    UNREADABLE,
+    FOREIGN_COLLATION,
+    BROKEN,
 ];
 
 const INDEX: Rule = Rule {
@@ -87,7 +100,25 @@ const GENERATED: Rule = Rule {
     id: "CF0513",
     title: "a generated column that only SQLite can compute",
     severity: Severity::Rewrite,
-    does: "SQLite computes it; PostgreSQL needs one before promote.",
+    does: "SQLite computes it, and PostgreSQL's table has no such column; it needs one before promote.",
+};
+const FOREIGN_COLLATION: Rule = Rule {
+    id: "CF0514",
+    title: "a collation that only the application has",
+    severity: Severity::Decision,
+    does: "Copies the rows; reads that need the collation or an index over it fail with an error.",
+};
+const BROKEN: Rule = Rule {
+    id: "CF0516",
+    title: "a table that SQLite cannot read",
+    severity: Severity::Blocking,
+    does: "Does not serve the table; its rows stay in the file and are counted as not copied.",
+};
+const BROAD: Rule = Rule {
+    id: "CF0517",
+    title: "so many columns that rows may not fit a page",
+    severity: Severity::Decision,
+    does: "Copies every row that fits; one that PostgreSQL refuses is kept in crossfade.quarantine, and told.",
 };
 const UNREADABLE: Rule = Rule {
     id: "CF0515",
@@ -99,9 +130,19 @@ const UNREADABLE: Rule = Rule {
 /// PostgreSQL's limit.
 const COLUMNS_MAX: usize = 1600;
 
+/// Of each long value 18 bytes stay in the row, and a row of PostgreSQL lies within 8160 bytes.
+const COLUMNS_SAFE: usize = 400;
+
 /// The rules about the parts of a table.
 pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
     let relation = table.relation;
+    if relation.columns.len() > COLUMNS_SAFE {
+        let message = format!(
+            "{} columns; a row has 8160 bytes at most, long values outside it not counted",
+            relation.columns.len()
+        );
+        found.push(BROAD.found(message).of(table));
+    }
     for index in relation.indexes.iter().filter(|i| i.sqlite) {
         let unique = if index.unique { "unique: " } else { "" };
         let message = format!("{unique}its expression or condition has no counterpart");
@@ -126,7 +167,9 @@ pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
         }
         if let Some(collation) = &column.collation {
             let message = format!("COLLATE {collation}");
-            found.push(COLLATION.found(message).of(table).column(&stored.name));
+            let ours = ["NOCASE", "RTRIM"].iter().any(|c| collation.eq_ignore_ascii_case(c));
+            let rule = if ours { COLLATION } else { FOREIGN_COLLATION };
+            found.push(rule.found(message).of(table).column(&stored.name));
         }
     }
     for (column, what) in conflicts(table.stored) {
@@ -190,8 +233,12 @@ pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
                 );
                 found.push(WIDE.found(message).table(&entry.name));
             }
-            (Some(Object::Table(_)), _) => {}
             _ if facts.is_special(&entry.name) => {}
+            (Some(Object::Table(_)), _) if relation_of(&facts.catalog, &entry.name).is_some() => {}
+            (Some(Object::Table(_)), _) => {
+                let why = facts.skipped(&entry.name).unwrap_or("no reason is known");
+                found.push(BROKEN.found(why).table(&entry.name));
+            }
             _ => found.push(UNREADABLE.found("its CREATE TABLE").table(&entry.name)),
         }
     }
@@ -199,17 +246,11 @@ pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
         found.push(SHADOW.found(shadows.join(", ")));
     }
     for entry in facts.of_kind("view") {
-        let why = facts.adopted.iter().find(|(f, _)| {
-            f.kind == FindingKind::Skipped && f.table.eq_ignore_ascii_case(&entry.name)
-        });
-        match (relation_of(&facts.catalog, &entry.name), why) {
-            (Some(_), _) => found.push(VIEW.found("its query").table(&entry.name)),
-            (None, Some((why, _))) => {
-                found.push(DANGLING.found(&why.message).table(&entry.name));
-            }
-            (None, None) => {
-                found.push(DANGLING.found("it cannot be served").table(&entry.name));
-            }
+        if relation_of(&facts.catalog, &entry.name).is_some() {
+            found.push(VIEW.found("its query").table(&entry.name));
+        } else {
+            let why = facts.skipped(&entry.name).unwrap_or("it cannot be served");
+            found.push(DANGLING.found(why).table(&entry.name));
         }
     }
     for entry in facts.of_kind("trigger") {

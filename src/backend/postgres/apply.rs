@@ -147,19 +147,21 @@ impl Shape {
         // A keyless table may hold equal rows: exactly one of them is meant.
         let one = |condition: &str| match key {
             Some(_) => condition.to_owned(),
-            None => format!("ctid = (SELECT ctid FROM {table} WHERE {condition} LIMIT 1)"),
+            None => projection.one_of(&table, condition),
         };
         let mut insert = format!(
             "INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
             names.join(", "),
             numbered(plain.len())
         );
-        if let Some(key) = &key {
-            let keys: Vec<String> = key.iter().map(|i| name(*i)).collect();
+        if let Some(arbiter) = &projection.arbiter {
+            let keys: Vec<String> = arbiter.iter().map(|i| name(*i)).collect();
             let sets: Vec<String> = names.iter().map(|n| format!("{n} = EXCLUDED.{n}")).collect();
+            // A row that went into a partition has no xmax to ask for.
+            let new = if projection.partitioned { "true" } else { "(xmax = 0)" };
             let _ = write!(
                 insert,
-                " ON CONFLICT ({}) DO UPDATE SET {} RETURNING (xmax = 0)",
+                " ON CONFLICT ({}) DO UPDATE SET {} RETURNING {new}",
                 keys.join(", "),
                 sets.join(", ")
             );

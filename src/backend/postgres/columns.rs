@@ -41,7 +41,9 @@ pub async fn columns(control: &Control, relation: &Relation) -> Result<Vec<There
             "SELECT attname::text, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, \
              CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE atttypmod END, attnotnull, \
              attgenerated <> '', attidentity = 'a', attidentity <> '' OR atthasdef, \
-             CASE WHEN t.typtype = 'e' THEN t.oid WHEN e.typtype = 'e' THEN e.oid END \
+             CASE WHEN t.typtype = 'e' THEN t.oid WHEN e.typtype = 'e' THEN e.oid END, \
+             EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = attrelid \
+                     AND attnum = ANY (p.partattrs::int2[])) \
              FROM pg_attribute JOIN pg_type t ON t.oid = atttypid \
              LEFT JOIN pg_type e ON e.oid = t.typelem WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
              ORDER BY attnum",
@@ -57,6 +59,7 @@ pub async fn columns(control: &Control, relation: &Relation) -> Result<Vec<There
                 ty: Type::with_typmod(row.get(1), row.get(2)),
                 not_null: row.get(3),
                 enumerated: row.get(7),
+                partitions: row.get(8),
             },
             generated: row.get(4),
             always: row.get(5),

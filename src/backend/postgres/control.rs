@@ -187,6 +187,14 @@ impl Control {
         Ok(control)
     }
 
+    /// Another connection to the same place.
+    ///
+    /// # Errors
+    /// As [`Control::connect`].
+    pub async fn another(&self) -> Result<Self> {
+        Self::connect(&self.connector).await
+    }
+
     /// The tokio-postgres client.
     pub fn client(&self) -> &Client {
         &self.client

@@ -64,6 +64,11 @@ impl CopyIn {
         encoded
     }
 
+    /// Bytes sent so far.
+    pub fn sent(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether [`CopyIn::send`] is due.
     pub fn is_full(&self) -> bool {
         self.buffer.len() >= BUFFER

@@ -15,6 +15,7 @@ const LINES: &str = "\
 WITH t AS (
   SELECT c.oid, c.relname, c.relrowsecurity FROM pg_class c
   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+  AND NOT c.relispartition
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'))
 SELECT t.relname::text AS table_name, 'column ' || quote_ident(a.attname) || ' '
   || format_type(a.atttypid, a.atttypmod)

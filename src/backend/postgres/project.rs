@@ -43,6 +43,8 @@ pub struct Actual {
     pub not_null: bool,
     /// The OID PostgreSQL gave the enum type, of the column or of its elements.
     pub enumerated: Option<u32>,
+    /// The table is partitioned by it: every unique index has it.
+    pub partitions: bool,
 }
 
 /// How the rows of one table become PostgreSQL's.
@@ -54,6 +56,11 @@ pub struct Projection {
     pub columns: Vec<Target>,
     /// The key, as indexes into `columns`; None when rows cannot be told apart.
     pub key: Option<Vec<usize>>,
+    /// The columns of PostgreSQL's unique index over the key: the key, and what the table is
+    /// partitioned by.
+    pub arbiter: Option<Vec<usize>>,
+    /// Where a row lies says `tableoid` as well as `ctid`, and only for rows that are read.
+    pub partitioned: bool,
 }
 
 /// A value that PostgreSQL cannot hold.
@@ -83,14 +90,22 @@ impl Projection {
     }
 
     /// For a table as PostgreSQL has it; columns not named in `actual` are taken from the
-    /// catalog.
+    /// catalog, but for generated ones: what PostgreSQL cannot compute it has not.
     pub fn over(relation: &Arc<Relation>, actual: &[Actual]) -> Self {
-        let columns: Vec<Target> = relation
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(index, column)| {
-                let there = actual.iter().find(|a| a.name == column.name);
+        let there = |name: &str| actual.iter().find(|a| a.name == name);
+        let key = relation.key();
+        let carried = |index: usize| {
+            let column = &relation.columns[index];
+            column.generated.is_none()
+                || actual.is_empty()
+                || there(&column.name).is_some()
+                || key.is_some_and(|key| key.contains(&index))
+        };
+        let columns: Vec<Target> = (0..relation.columns.len())
+            .filter(|index| carried(*index))
+            .map(|index| {
+                let column = &relation.columns[index];
+                let there = there(&column.name);
                 Target {
                     index,
                     name: column.name.clone(),
@@ -102,7 +117,27 @@ impl Projection {
                 }
             })
             .collect();
-        Self { relation: Arc::clone(relation), columns, key: relation.key().map(<[usize]>::to_vec) }
+        let at = |index: &usize| columns.iter().position(|c| c.index == *index);
+        let key: Option<Vec<usize>> = key.and_then(|key| key.iter().map(at).collect());
+        let arbiter = key.clone().map(|mut key| {
+            for actual in actual.iter().filter(|a| a.partitions) {
+                let at = columns.iter().position(|c| c.name == actual.name);
+                key.extend(at.filter(|at| !key.contains(at)));
+            }
+            key
+        });
+        let partitioned = actual.iter().any(|a| a.partitions);
+        Self { relation: Arc::clone(relation), columns, key, arbiter, partitioned }
+    }
+
+    /// Picks one of equal rows, in a table without a key.
+    pub fn one_of(&self, table: &str, condition: &str) -> String {
+        match self.partitioned {
+            false => format!("ctid = (SELECT ctid FROM {table} WHERE {condition} LIMIT 1)"),
+            true => format!(
+                "(tableoid, ctid) IN (SELECT tableoid, ctid FROM {table} WHERE {condition} LIMIT 1)"
+            ),
+        }
     }
 
     /// Indexes of the columns that are written: all but generated ones.
@@ -316,6 +351,7 @@ mod tests {
             ty: Type::new(oid::DATE),
             not_null: false,
             enumerated: None,
+            partitions: false,
         }];
         let projection = Projection::over(&table(vec![column], None), &actual);
         let of = |t: &'static [u8]| projection.project(move |_| CellRef::Text(t));

@@ -7,7 +7,7 @@
 use std::fs::{DirBuilder, File};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,6 +124,40 @@ fn open_guest(path: &Path, alone: bool) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Backs a file up as it is at one moment, whoever writes to it meanwhile; false when the backup
+/// is there already, or there is no file yet. A half-made one is never left under the name.
+///
+/// # Errors
+/// 58030 when it cannot be written; SQLite's own when the file cannot be read.
+pub fn backup(path: &Path, to: &Path) -> Result<bool> {
+    if to.exists() || path.metadata().map_or(0, |m| m.len()) == 0 {
+        return Ok(false);
+    }
+    let failed = |e: std::io::Error| {
+        let message = format!("cannot write the backup {}", to.display());
+        Error::primary(state::IO_ERROR, message).detail(e.to_string())
+    };
+    let part = lock::beside(to, ".part");
+    // Made here, so that the application's rows are nobody else's to read.
+    let made = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part);
+    drop(made.map_err(failed)?);
+    let copied = (|| {
+        let source = open(path)?;
+        let mut target = rusqlite::Connection::open(&part).map_err(codes::opening)?;
+        let backup = Backup::new(&source, &mut target).map_err(codes::opening)?;
+        backup.run_to_completion(PAGES, Duration::ZERO, None).map_err(codes::opening)?;
+        drop(backup);
+        drop(target);
+        File::open(&part).and_then(|f| f.sync_all()).map_err(failed)?;
+        std::fs::rename(&part, to).map_err(failed)
+    })();
+    if copied.is_err() {
+        // What is left of it is told by the error that follows.
+        let _ = std::fs::remove_file(&part);
+    }
+    copied.map(|()| true)
+}
+
 /// The process that holds the lock on the side file.
 fn served_by(path: &Path) -> Option<u32> {
     let path = path.canonicalize().ok()?;
@@ -217,6 +251,12 @@ mod tests {
         assert_eq!(rows, 1);
         drop((copied, copy));
         assert!(!kept.exists());
+        let backed = folder.path().join("backup.db");
+        assert!(super::backup(&path, &backed).unwrap());
+        let rows = rusqlite::Connection::open(&backed).unwrap();
+        assert_eq!(rows.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0)), Ok(1));
+        assert!(!super::backup(&path, &backed).unwrap());
+        assert!(super::backup(&path, Path::new("/no/such/folder/b.db")).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), before);
         std::fs::write(&path, b"this is not a database, and long enough to be told apart").unwrap();
         assert!(look(&path).is_err());

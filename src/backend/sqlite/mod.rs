@@ -160,6 +160,8 @@ pub(super) struct Core {
     /// The shared writer's last `data_version`: changes of others show in it.
     data_version: AtomicI64,
     foreign: AtomicU64,
+    /// When a foreign write was noticed last.
+    foreign_at: Mutex<Option<Instant>>,
     /// WAL size from which a writer cuts it before it begins.
     wal_due: AtomicU64,
     retired_writers: AtomicU64,
@@ -220,6 +222,7 @@ impl Sqlite {
             durable,
             data_version: AtomicI64::new(data_version),
             foreign: AtomicU64::new(0),
+            foreign_at: Mutex::default(),
             wal_due: AtomicU64::new(maintain::WAL_FULL),
             retired_writers: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -441,6 +444,11 @@ impl Sqlite {
         self.0.foreign.load(Ordering::Relaxed)
     }
 
+    /// How long ago a write by a foreign program was noticed; None when none was.
+    pub fn foreign_age(&self) -> Option<Duration> {
+        self.0.foreign_at.lock().map(|at| at.elapsed())
+    }
+
     /// Looks for a foreign writer now; the count so far.
     pub async fn check_foreign(&self) -> Result<u64> {
         let turn = self.turn(None).await?;
@@ -563,6 +571,7 @@ impl Core {
         let version = data_version(conn)?;
         if self.data_version.swap(version, Ordering::Relaxed) != version {
             self.foreign.fetch_add(1, Ordering::Relaxed);
+            *self.foreign_at.lock() = Some(Instant::now());
             self.forget_virtual_tables();
             tracing::warn!("a foreign program has written to the SQLite file");
         }

@@ -104,7 +104,7 @@ fn a_table_in_phases() {
     let owned =
         Sequence { ty: Type::new(oid::INT8), ..sequence("album_id_seq", Some(("album", "id"))) };
     catalog.sequences.insert("album_id_seq".into(), Arc::new(owned));
-    let plan = plan(&catalog, Options { collate_c: true });
+    let plan = plan(&catalog, &Options { collate_c: true, ..Options::default() });
     let names: Vec<&str> = plan.tables.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["artist", "album"], "parents first");
     assert_eq!(
@@ -155,7 +155,7 @@ fn serial_columns_have_their_sequence_first() {
     let mut catalog = catalog(vec![relation("t", vec![id])]);
     catalog.sequences.insert("s".into(), Arc::new(sequence("s", Some(("t", "id")))));
     catalog.sequences.insert("free".into(), Arc::new(sequence("free", None)));
-    let plan = plan(&catalog, Options::default());
+    let plan = plan(&catalog, &Options::default());
     assert_eq!(plan.sequences.len(), 1);
     let t = &plan.tables[0];
     assert_eq!(
@@ -187,7 +187,7 @@ fn generated_columns_are_written_out() {
             generated(3, "up", "upper(label) || \"label\""),
         ],
     );
-    let plan = plan(&catalog(vec![t]), Options::default());
+    let plan = plan(&catalog(vec![t]), &Options::default());
     assert!(plan.tables[0].create.contains(
         "\"up\" text GENERATED ALWAYS AS (upper((w || 'label x')) || (w || 'label x')) STORED"
     ));
@@ -196,7 +196,7 @@ fn generated_columns_are_written_out() {
 #[test]
 fn too_wide_a_table_is_refused() {
     let columns = (0..1700).map(|i| Column::new(i + 1, format!("c{i}"), Type::new(oid::TEXT)));
-    let plan = plan(&catalog(vec![relation("wide", columns.collect())]), Options::default());
+    let plan = plan(&catalog(vec![relation("wide", columns.collect())]), &Options::default());
     assert!(plan.tables.is_empty());
     assert!(plan.findings[0].blocking);
 }
@@ -212,7 +212,7 @@ fn types_that_have_two_names() {
             Column::new(4, "d", Type::new(oid::TIMESTAMPTZ)),
         ],
     );
-    let plan = plan(&catalog(vec![t]), Options::default());
+    let plan = plan(&catalog(vec![t]), &Options::default());
     assert_eq!(
         plan.tables[0].create,
         "CREATE TABLE \"public\".\"t\" (\n  \"a\" bpchar,\n  \"b\" character(5),\n  \

@@ -40,6 +40,9 @@ pub(super) enum Target {
     Marker,
     /// Something of ours that is not followed.
     Ignored,
+    /// A table that SQLite has not, by name. The stream tells of partitions, too, whose rows it
+    /// gives as those of their table: only a row of it is trouble.
+    Absent(String),
 }
 
 /// A table of the stream beside SQLite's.
@@ -69,8 +72,8 @@ impl Target {
         let relation = (table.schema == "public")
             .then(|| catalog.relation(&table.name))
             .flatten()
-            .filter(|r| r.kind == RelationKind::Table)
-            .ok_or_else(|| resync("is not in the SQLite file"))?;
+            .filter(|r| r.kind == RelationKind::Table);
+        let Some(relation) = relation else { return Ok(Self::Absent(table.name.clone())) };
         if known.get(&table.name).is_some_and(|known| *known != table.signature()) {
             return Err(resync("was changed on PostgreSQL (DDL)"));
         }

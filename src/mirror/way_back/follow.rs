@@ -445,6 +445,10 @@ impl Follower {
         let shape = match stream.targets.get(&table) {
             Some(Target::Table(shape)) => shape,
             Some(Target::Marker | Target::Ignored) => return Ok(()),
+            Some(Target::Absent(name)) => {
+                let reason = format!("table {name} is not in the SQLite file");
+                return Err(Ended::Closed { reason, table: Some(name.clone()) });
+            }
             None => return Err(Error::internal("a change of a table that is not known").into()),
         };
         if open.writer.is_none() {

@@ -45,7 +45,7 @@ SELECT c.relname, c.relreplident::text, \
      UNION ALL SELECT 'd' || adnum || pg_get_expr(adbin, adrelid) FROM pg_attrdef \
        WHERE adrelid = c.oid) r) \
 FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') \
-  AND c.relpersistence <> 't' \
+  AND c.relpersistence <> 't' AND NOT c.relispartition \
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')";
 
 /// Views, free sequences, functions and types of schema public, as one digest.
@@ -248,7 +248,8 @@ async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<Stri
         published.push(table);
     }
     sql.push_str(&format!(
-        "CREATE PUBLICATION {PUBLICATION} FOR TABLE {}; COMMIT;",
+        "CREATE PUBLICATION {PUBLICATION} FOR TABLE {} \
+         WITH (publish_via_partition_root = true); COMMIT;",
         published.join(", ")
     ));
     if let Err(error) = control.batch(&sql).await {

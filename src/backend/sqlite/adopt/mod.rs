@@ -203,7 +203,13 @@ pub(crate) fn table(
     let mut namer = Namer::of(catalog, source.former);
     let name = match source.former {
         Some(former) => former.name.clone(),
-        None => namer.relation(&stored.name, source.sql, &mut findings),
+        None => {
+            let plain = pg_name(&stored.name, source.sql);
+            match source.planning.name([&plain, &stored.name]) {
+                Some(wanted) => namer.wanted(&stored.name, wanted, &mut findings),
+                None => namer.relation(&stored.name, source.sql, &mut findings),
+            }
+        }
     };
     let oid = source.former.map_or_else(|| side.new_oid(), |f| f.oid);
     let mut relation = Relation {
@@ -288,7 +294,12 @@ fn columns(
         types::report(stored_column, &wanted[position], result, findings);
         let name = match known {
             Some(known) => known.name.clone(),
-            None => names::column(stored_column, source.sql, attnum, &taken, findings),
+            None => {
+                let tables = [&pg_name(&stored.name, source.sql), stored.name.as_str()];
+                let plain = pg_name(&stored_column.name, source.sql);
+                let wanted = source.planning.column_name(tables, [&plain, &stored_column.name]);
+                names::column(stored_column, wanted, source.sql, attnum, &taken, findings)
+            }
         };
         taken.push(name.clone());
         let not_null = stored_column.not_null.is_some() && result.nulls == 0;

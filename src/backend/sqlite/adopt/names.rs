@@ -38,12 +38,13 @@ fn shortened(name: &str) -> String {
 /// PostgreSQL's name for a column, different from all in `taken`.
 pub(super) fn column(
     column: &stored::Column,
+    wanted: Option<&str>,
     sql: &str,
     attnum: i16,
     taken: &[String],
     findings: &mut Findings<'_>,
 ) -> String {
-    let mut name = pg_name(&column.name, sql);
+    let mut name = wanted.map_or_else(|| pg_name(&column.name, sql), str::to_owned);
     if name.is_empty() {
         name = format!("column{attnum}");
     }
@@ -86,8 +87,17 @@ impl Namer {
         findings: &mut Findings<'_>,
     ) -> String {
         let wanted = pg_name(name, sql);
-        let wanted = if wanted.is_empty() { "table".to_owned() } else { wanted };
-        let given = self.unique(&wanted);
+        self.wanted(name, if wanted.is_empty() { "table" } else { &wanted }, findings)
+    }
+
+    /// The name of a table of the file, as near to the one wanted as there is.
+    pub(crate) fn wanted(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        findings: &mut Findings<'_>,
+    ) -> String {
+        let given = self.unique(wanted);
         if !given.eq_ignore_ascii_case(name) {
             findings.add(None, FindingKind::Name, format!("PostgreSQL's name for it is {given:?}"));
         }

@@ -58,11 +58,19 @@ pub struct Planning {
 impl Planning {
     /// The override of a column, by either name of table and column.
     pub(crate) fn column(&self, tables: [&str; 2], columns: [&str; 2]) -> Option<&Override> {
-        let same = |given: &str, names: [&str; 2]| {
-            given == names[0] || given.eq_ignore_ascii_case(names[1])
-        };
-        let (_, table) = self.tables.iter().find(|(name, _)| same(name, tables))?;
-        table.columns.iter().find(|(name, _)| same(name, columns)).map(|(_, ty)| ty)
+        let table = config::Table::of(&self.tables, tables)?;
+        table.columns.iter().find(|(name, _)| config::is_named(name, columns)).map(|(_, ty)| ty)
+    }
+
+    /// PostgreSQL's name of a table, as a person wants it.
+    pub(crate) fn name(&self, tables: [&str; 2]) -> Option<&str> {
+        config::Table::of(&self.tables, tables)?.name.as_deref()
+    }
+
+    /// PostgreSQL's name of a column, as a person wants it.
+    pub(crate) fn column_name(&self, tables: [&str; 2], columns: [&str; 2]) -> Option<&str> {
+        let names = &config::Table::of(&self.tables, tables)?.column_names;
+        names.iter().find(|(name, _)| config::is_named(name, columns)).map(|(_, new)| new.as_str())
     }
 
     /// Whether a recorded table has a column whose override says otherwise.

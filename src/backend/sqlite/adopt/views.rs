@@ -62,7 +62,7 @@ pub(crate) fn view(
     let mut taken = Vec::new();
     for (position, (column, result)) in declared.iter().zip(&scanned.columns).enumerate() {
         let attnum = i16::try_from(position + 1).unwrap_or(i16::MAX);
-        let pg = super::names::column(column, sql, attnum, &taken, &mut findings);
+        let pg = super::names::column(column, None, sql, attnum, &taken, &mut findings);
         taken.push(pg.clone());
         let (ty, codec) = result.chosen;
         relation.columns.push(Column {

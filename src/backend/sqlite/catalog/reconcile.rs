@@ -13,7 +13,7 @@ use crate::backend::sqlite::Connection;
 use crate::backend::sqlite::adopt::{
     self, Finding, FindingKind, Findings, Habit, Planning, Source, habits,
 };
-use crate::error::Result;
+use crate::error::{Error, Result, state};
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::stored::{self, Object};
 use crate::value::Cell;
@@ -227,24 +227,35 @@ impl<'r> Run<'r> {
             let indexes = texts(objects, &entry.object.name, "index");
             let mut source = self.source(entry, sql, table, &indexes, objects);
             source.bounds = source.bounds.share(parsed.len() * 2 + views.len() - taken.len());
-            let mut relation = adopt::table(
+            let adopted = adopt::table(
                 self.connection,
                 self.side,
                 &source,
                 &mut self.catalog,
                 &mut self.findings,
-            )?;
+            );
+            let mut relation = match adopted {
+                Ok(relation) => relation,
+                // One table that SQLite cannot read does not take the others along.
+                Err(error) if concerns_table(&error) => {
+                    taken.push(None);
+                    self.skip(entry, format!("SQLite cannot read it: {}", error.message()))?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             if let Some(former) = &entry.former {
                 relation.triggers.clone_from(&former.triggers);
             }
-            taken.push(relation.name.clone());
+            taken.push(Some(relation.name.clone()));
             self.insert(relation);
         }
         for (done, ((entry, sql, table), name)) in parsed.iter().zip(&taken).enumerate() {
             let indexes = texts(objects, &entry.object.name, "index");
             let mut source = self.source(entry, sql, table, &indexes, objects);
             source.bounds = source.bounds.share(parsed.len() + views.len() - done);
-            let Some(relation) = self.catalog.relations.get(name) else { continue };
+            let relation = name.as_ref().and_then(|name| self.catalog.relations.get(name));
+            let Some(relation) = relation else { continue };
             let mut relation = Relation::clone(relation);
             adopt::foreign_keys(
                 self.connection,
@@ -382,6 +393,13 @@ impl<'r> Run<'r> {
         }
         Ok(())
     }
+}
+
+/// Whether an error is about the table that was read, not about the file or the machine: a
+/// function or collation that only the application has, a page that is damaged.
+fn concerns_table(error: &Error) -> bool {
+    let state = error.sqlstate();
+    state == state::DATA_CORRUPTED || matches!(state.class(), "22" | "42" | "XX")
 }
 
 /// Columns a table may have, as in PostgreSQL.

@@ -1,0 +1,71 @@
+//! How fast rows are read, and how long the rest takes.
+//!
+//! Owns the arithmetic of limits and forecasts. It must never sleep itself. Start at [`Pace`].
+
+use std::time::{Duration, Instant};
+
+/// Reading at a bounded rate.
+pub(crate) struct Pace {
+    /// 0 for no limit.
+    per_second: u32,
+    began: Instant,
+}
+
+impl Pace {
+    /// Begins now.
+    pub(crate) fn new(per_second: u32) -> Self {
+        Self { per_second, began: Instant::now() }
+    }
+
+    /// How long to wait after so many rows; None when there is nothing to wait for.
+    pub(crate) fn ahead(&self, rows: u64) -> Option<Duration> {
+        if self.per_second == 0 {
+            return None;
+        }
+        ahead(self.began.elapsed(), rows, self.per_second)
+    }
+
+    /// Rows, bytes, rate, and time left when the whole is known, in words.
+    pub(crate) fn told(&self, rows: u64, bytes: u64, about: Option<u64>) -> String {
+        told(self.began.elapsed(), rows, bytes, about)
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn ahead(elapsed: Duration, rows: u64, per_second: u32) -> Option<Duration> {
+    let due = Duration::from_secs_f64(rows as f64 / f64::from(per_second));
+    due.checked_sub(elapsed).filter(|ahead| !ahead.is_zero())
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn told(elapsed: Duration, rows: u64, bytes: u64, about: Option<u64>) -> String {
+    let rate = rows as f64 / elapsed.as_secs_f64().max(0.001);
+    let megabytes = bytes as f64 / f64::from(1 << 20);
+    let mut text = format!("{rows} rows, {megabytes:.1} MB, {rate:.0} rows/s");
+    if let Some(about) = about.filter(|about| *about >= rows && rate >= 1.0) {
+        let left = ((about - rows) as f64 / rate).ceil() as u64;
+        text.push_str(&format!(
+            ", about {} % of {about}, {left} s left",
+            rows * 100 / about.max(1)
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_forecasts() {
+        let second = Duration::from_secs(1);
+        assert_eq!(ahead(second, 1500, 1000), Some(Duration::from_millis(500)));
+        assert_eq!(ahead(second, 1000, 1000), None);
+        assert_eq!(ahead(second, 10, 1000), None);
+        let text = told(second * 2, 200, 1 << 20, Some(1000));
+        assert_eq!(text, "200 rows, 1.0 MB, 100 rows/s, about 20 % of 1000, 8 s left");
+        assert_eq!(told(second, 5, 0, None), "5 rows, 0.0 MB, 5 rows/s");
+        // More rows than there seemed to be: no forecast.
+        assert_eq!(told(second, 5, 0, Some(4)), "5 rows, 0.0 MB, 5 rows/s");
+    }
+}

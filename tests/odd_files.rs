@@ -1,0 +1,143 @@
+//! Files as they come: every one ends in a copy that verifies clean, or in a clear word.
+
+use std::path::Path;
+
+use crate::common::{Journey, Pg, crossfade};
+
+fn journey(file: &Path) -> Journey {
+    Journey::start(file, Pg::shared(), &[])
+}
+
+fn shadow(journey: &Journey, sql: &str) -> String {
+    Pg::shared().cluster.psql(&journey.database, sql).unwrap()
+}
+
+/// The ids of the findings of a file.
+fn assessed(file: &Path) -> (i32, String) {
+    let (code, out, err) = crossfade(&["assess", file.to_str().unwrap(), "--json"]);
+    assert!(out.starts_with('{'), "{out}{err}");
+    (code, out)
+}
+
+#[test]
+fn what_only_sqlite_can_compute_does_not_keep_its_table_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE g(a INTEGER, b INTEGER AS (a * 2), c TEXT AS (printf('%05d', a)) STORED,
+               e TEXT AS (c || '-' || b), z TEXT);
+             CREATE INDEX by_c ON g(c); CREATE UNIQUE INDEX by_cb ON g(c, b);
+             CREATE TABLE j(id INTEGER PRIMARY KEY, j TEXT, k TEXT AS (json_extract(j, '$.k')) STORED);
+             INSERT INTO g(a, z) VALUES (1, 'p'), (2, 'q'), (NULL, 'r');
+             INSERT INTO j(id, j) VALUES (1, '{\"k\":\"v\"}'), (2, NULL);",
+        )
+        .unwrap();
+    let (_, report) = assessed(&file);
+    assert!(report.contains("CF0513"), "{report}");
+    let journey = journey(&file);
+    let (code, out, err) = journey.proxy.cli(&["backfill"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("SQLite computes it; PostgreSQL needs one by hand"), "{out}");
+    journey.proxy.sql("INSERT INTO g(a, z) VALUES (7, 's')");
+    journey.proxy.sql("UPDATE g SET z = 't', a = 8 WHERE c = '00002'");
+    journey.proxy.sql("UPDATE j SET j = '{\"k\":\"w\"}' WHERE k = 'v'");
+    journey.done(&["verify"]);
+    assert_eq!(journey.proxy.sql("SELECT e FROM g ORDER BY a"), "00001-2\n00007-14\n00008-16");
+    assert_eq!(shadow(&journey, "SELECT a, b, z FROM g ORDER BY a"), "1|2|p\n7|14|s\n8|16|t\n||r");
+    assert_eq!(shadow(&journey, "SELECT j::text FROM j ORDER BY id"), "{\"k\":\"w\"}");
+    // Made by hand, it is compared from then on.
+    shadow(
+        &journey,
+        "ALTER TABLE g ADD COLUMN c text GENERATED ALWAYS AS (lpad(a::text, 5, '0')) STORED",
+    );
+    let (code, out, _) = journey.proxy.cli(&["verify", "--tables", "g"]);
+    assert_eq!(code, 0, "{out}");
+}
+
+#[test]
+fn functions_and_collations_of_the_application() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let raw = rusqlite::Connection::open(&file).unwrap();
+    raw.create_collation("german", |a, b| a.to_lowercase().cmp(&b.to_lowercase())).unwrap();
+    let flags = rusqlite::functions::FunctionFlags::SQLITE_DETERMINISTIC
+        | rusqlite::functions::FunctionFlags::SQLITE_UTF8;
+    raw.create_scalar_function("mine", 1, flags, |context| context.get::<String>(0)).unwrap();
+    raw.execute_batch(
+        "CREATE TABLE ok(id INTEGER PRIMARY KEY, a); INSERT INTO ok VALUES (1, 2);
+         CREATE TABLE word(w TEXT COLLATE german PRIMARY KEY, v TEXT) WITHOUT ROWID;
+         INSERT INTO word VALUES ('x', 'y'), ('z', 'w');
+         CREATE TABLE name(id INTEGER PRIMARY KEY, n TEXT COLLATE german);
+         INSERT INTO name VALUES (1, 'a');
+         CREATE TABLE made(a TEXT, b TEXT AS (mine(a)) VIRTUAL); INSERT INTO made VALUES ('q');
+         CREATE VIEW seen AS SELECT mine(a) FROM ok;",
+    )
+    .unwrap();
+    drop(raw);
+    let (code, report) = assessed(&file);
+    assert_eq!(code, 1, "{report}");
+    for id in ["CF0514", "CF0516", "CF0507"] {
+        assert!(report.contains(id), "{id}: {report}");
+    }
+    let journey = journey(&file);
+    assert_eq!(journey.proxy.sql("SELECT a FROM ok"), "2");
+    let (code, out, err) = journey.proxy.cli(&["backfill"]);
+    // Rows that stay behind are named.
+    assert_eq!(code, 1, "{out}{err}");
+    assert_eq!(shadow(&journey, "SELECT count(*) FROM ok"), "1");
+    assert_eq!(shadow(&journey, "SELECT count(*) FROM name"), "1");
+    let left =
+        shadow(&journey, "SELECT string_agg(table_name, ',' ORDER BY 1) FROM crossfade.quarantine");
+    assert!(left.contains("word"), "{left}");
+    journey.done(&["verify", "--tables", "ok"]);
+}
+
+#[test]
+fn a_damaged_table_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let raw = rusqlite::Connection::open(&file).unwrap();
+    raw.execute_batch(
+        "CREATE TABLE good(id INTEGER PRIMARY KEY); INSERT INTO good VALUES (1), (2);
+         CREATE TABLE bad(id INTEGER PRIMARY KEY, t TEXT);
+         WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000)
+         INSERT INTO bad SELECT i, hex(randomblob(50)) FROM c;",
+    )
+    .unwrap();
+    let page =
+        "SELECT pageno FROM dbstat WHERE name = 'bad' AND pagetype = 'leaf' LIMIT 1 OFFSET 9";
+    let page: i64 = raw.query_row(page, [], |row| row.get(0)).unwrap_or(20);
+    drop(raw);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = usize::try_from(page - 1).unwrap() * 4096;
+    bytes[at..at + 4096].fill(0x5a);
+    std::fs::write(&file, &bytes).unwrap();
+    let (code, report) = assessed(&file);
+    assert!(code == 1 && report.contains("CF0516"), "{report}");
+    // Written to, SQLite gives the whole transaction up: the file is not served as it is.
+    let path = file.to_str().unwrap();
+    let (code, _, err) = crossfade(&["run", "--auth", "trust", "--sqlite", path]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("malformed") && err.contains("crossfade assess"), "{err}");
+}
+
+#[test]
+fn files_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
+        let path = file.to_str().unwrap();
+        for verb in [&["assess", path][..], &["run", "--auth", "trust", "--sqlite", path]] {
+            let (code, _, err) = crossfade(verb);
+            assert_eq!(code, 3, "{verb:?}: {err}");
+            assert!(err.contains("not a database") || err.contains("malformed"), "{err}");
+        }
+    };
+    refused(&b"this is a text file, and no database. ".repeat(100));
+    refused(
+        &(0..8192_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>(),
+    );
+}
