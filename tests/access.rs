@@ -287,6 +287,24 @@ fn ten_thousand_wrong_tokens_harm_nobody() {
     assert!(notes < 10, "{notes} events: notes by the minute, not by the guess");
 }
 
+/// More connections than there are seats, and not a word on any of them.
+#[test]
+fn connections_that_say_nothing_shut_nobody_out() {
+    let proxy = Proxy::direct();
+    let port = proxy.http_port.unwrap();
+    let version = format!("{}/api/v1/version", proxy.http());
+    let silent: Vec<TcpStream> =
+        (0..540).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    for _ in 0..20 {
+        assert_eq!(request("GET", &version, &[]).0, 200);
+    }
+    assert_eq!(proxy.sql("SELECT 1"), "1");
+    // Those that were there first have lost their seats.
+    let mut first = &silent[0];
+    first.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    assert_eq!(first.read(&mut [0]).unwrap(), 0, "it is closed");
+}
+
 #[test]
 fn another_host_or_origin_is_refused() {
     let proxy = Proxy::direct();
@@ -325,6 +343,8 @@ fn secrets_are_told_nowhere() {
         ("CROSSFADE_POSTGRES_URL", "postgres://app:s3cret-url@127.0.0.1:9/app"),
         ("CROSSFADE_POSTGRES_CONTROL_URL", "postgres://ctl:s3cret-control@127.0.0.1:9/app"),
         ("PGPASSWORD", "s3cret-libpq"),
+        ("CROSSFADE_HOOKS_ON_PHASE", "curl -H 'Authorization: s3cret-hook' https://pager.test"),
+        ("CROSSFADE_HOOKS_ON_DIVERGENCE", "TOKEN=s3cret-hook page"),
     ];
     let arguments = [
         "--set",
@@ -379,6 +399,7 @@ fn secrets_are_told_nowhere() {
         "s3cret-url",
         "s3cret-control",
         "s3cret-libpq",
+        "s3cret-hook",
         "s3cret-wrong",
         "s3cret-guess",
         "acting-s3cret",

@@ -39,7 +39,7 @@ fn assert_whole(summary: &Summary) {
 }
 
 async fn assert_clean(pair: &Pair) {
-    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap();
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_| {}).await.unwrap();
     assert!(!reports.is_empty());
     for report in &reports {
         assert!(report.is_clean(), "{report:#?}");
@@ -123,13 +123,13 @@ async fn what_does_not_fit_is_in_quarantine() {
         "{\"id\":\"2\"}|a|text|610062\n{\"id\":\"3\"}||row|\n\
          {\"id\":\"3\"}|a|text|676f6f64\n{\"id\":\"3\"}|b|text|ff\n{\"id\":\"3\"}|id|integer|33"
     );
-    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap();
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_| {}).await.unwrap();
     for report in &reports {
         assert!(report.is_clean() && report.accepted > 0, "{report:#?}");
     }
     // Not named any more, it differs.
     pair.psql("DELETE FROM crossfade.quarantine");
-    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap();
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_| {}).await.unwrap();
     let differing: u64 = reports.iter().map(|r| r.differing).sum();
     assert_eq!(differing, 4, "{reports:#?}");
 }
@@ -244,7 +244,7 @@ async fn anomalies() {
             assert_eq!(named, table.left_out.to_string(), "{table:?}");
         }
     }
-    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap();
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &|_| {}).await.unwrap();
     for report in &reports {
         let refused = report.table == "a39_wide";
         assert_eq!(report.error.is_some(), refused, "{report:#?}");

@@ -66,7 +66,40 @@ fn env_and_shell_lead_to_the_running_proxy() {
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("no PostgreSQL is attached"), "{stderr}");
     assert_eq!(shell(&["--admin", "--sqlite"]).0, Some(2), "one at a time");
+    let (_, stdout, _) = proxy.cli(&["env"]);
+    assert!(stdout.contains(&format!("@127.0.0.1:{}/app'", proxy.port)), "{stdout}");
+    let named = Proxy::on_new_file(&["--set", "listen.database=shop"]);
+    let (_, stdout, _) = named.cli(&["env"]);
+    assert!(stdout.contains("export PGDATABASE='shop'"), "{stdout}");
+    assert_eq!(named.cli(&["shell", "--", "-XAt", "-c", "SELECT 1"]).0, 0, "the one it asks for");
     assert_eq!(crossfade(&["shell", "--admin-url", "http://127.0.0.1:9"], &[]).0, 3);
+}
+
+/// A verb in a folder whose configuration is not valid asks nobody: at the default address there
+/// may be another proxy.
+#[test]
+fn a_configuration_that_is_not_valid_leads_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let verb = |text: &str| {
+        std::fs::write(folder.path().join("proxy.toml"), text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_crossfade"))
+            .arg("status")
+            .current_dir(folder.path())
+            .env_remove("CROSSFADE_ADMIN_URL")
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, stderr) = verb("[http]\naddr = \"127.0.0.1:9\"\n[sqlite]\npaht = \"x\"\n");
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("did you mean \"path\"") && stderr.contains("--admin-url"), "{stderr}");
+    let (code, stderr) = verb("[http]\naddr = \"127.0.0.1:0\"\n");
+    assert_eq!(code, Some(2), "{stderr}");
+    let token = "[http]\naddr = \"127.0.0.1:9\"\ntoken_file = \"there/is/none\"\n";
+    let (code, stderr) = verb(token);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("there/is/none") && stderr.contains("CROSSFADE_TOKEN"), "{stderr}");
+    assert_eq!(verb("[http]\naddr = \"127.0.0.1:9\"\n").0, Some(3));
 }
 
 /// A terminal of its own: what the verb draws is read from one end, keys go in there.

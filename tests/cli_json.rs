@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossfade::control::{Gate, GateKind, Status, Step, Task, TaskState, VerifiedInfo};
+use crossfade::control::{Gate, GateKind, Now, Status, Step, Task, TaskState, VerifiedInfo};
 use crossfade::divergence::{Accept, Group, GroupState, Sample, Severity};
 use serde_json::{Value, json};
 
@@ -211,6 +211,7 @@ fn everything() -> Vec<(&'static str, Value)> {
         foreign_writes: 0,
         reason: Some(text()),
         immovable: vec![text()],
+        way_back: Some(text()),
         next: vec![text()],
     };
     let group = Group {
@@ -236,6 +237,7 @@ fn everything() -> Vec<(&'static str, Value)> {
         kind: "promote".to_owned(),
         state: TaskState::Failed,
         steps: vec![Step { number: 1, text: text(), ms: 1.5, detail: text() }],
+        now: Some(Now { text: text(), table: text(), rows: 1, of: 2, ms: 0.5 }),
         result: Some(text()),
         error: serde_json::from_value(error).unwrap(),
         started_at: text(),

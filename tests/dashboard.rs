@@ -13,7 +13,9 @@ fn shop(file: &Path) {
     connection
         .execute_batch(
             "CREATE TABLE customers(id INTEGER PRIMARY KEY, name TEXT NOT NULL, notes TEXT);
-             CREATE TABLE visits(id INTEGER PRIMARY KEY, customer INTEGER, page TEXT);",
+             CREATE TABLE visits(id INTEGER PRIMARY KEY, customer INTEGER, page TEXT);
+             CREATE TABLE archive(id INTEGER PRIMARY KEY, page TEXT);
+             INSERT INTO archive VALUES (1, 'a'), (2, 'b'), (3, 'c');",
         )
         .unwrap();
     for id in 1..=40 {
@@ -60,13 +62,16 @@ fn everything_is_done_from_the_page() {
     let client = traffic(&journey.proxy.url(), &stop);
     journey.done(&["backfill"]);
     journey.await_status("phase", "mirroring");
-    let planted = "UPDATE customers SET notes = '<b>other</b>' WHERE id = 40";
+    let planted = "UPDATE customers SET notes = '<b>other</b>' WHERE id = 40; \
+                   UPDATE customers SET name = 'Eve' WHERE id = 39; \
+                   DELETE FROM customers WHERE id = 38";
     Pg::shared().cluster.psql(&journey.database, planted).unwrap();
     let (code, ..) = journey.order(&["verify"]);
-    assert_eq!(code, 1, "verify finds the planted row");
+    assert_eq!(code, 1, "verify finds the planted rows");
+    refuses_bad_acceptances(&journey);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/dashboard.js");
     let mut command = node(&script);
-    command.arg(journey.proxy.http());
+    command.arg(journey.proxy.http()).arg(&journey.url);
     command.args(std::env::var_os("CROSSFADE_SCREENSHOTS"));
     let output = command.output().expect("node runs");
     stop.store(true, Ordering::Relaxed);
@@ -76,6 +81,20 @@ fn everything_is_done_from_the_page() {
     journey.level();
     let count = journey.proxy.sql("SELECT count(*) FROM visits");
     assert_eq!(count, visits.to_string(), "every acknowledged visit is there");
+}
+
+/// A misspelt date must not mean for ever, nor an acceptance stand in nobody's name.
+fn refuses_bad_acceptances(journey: &Journey) {
+    let why = |more: &[&str]| {
+        let all = [&["divergences", "accept", "d2", "--reason"], more].concat();
+        let (code, _, stderr) = journey.proxy.cli(&all);
+        assert_eq!(code, 2, "{more:?}: {stderr}");
+        stderr
+    };
+    assert!(why(&["known", "--expires", "soon"]).contains("expires is a date or a time"));
+    assert!(why(&["known", "--expires", "2020-01-31"]).contains("expires is over already"));
+    assert!(why(&[" "]).contains("reason is empty"));
+    assert!(why(&["known", "--owner", ""]).contains("owner is empty"));
 }
 
 /// The status of a request with these headers.

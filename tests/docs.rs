@@ -249,7 +249,9 @@ fn links_between_documents_lead_somewhere() {
         ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
             .map(|f| root().join(f))
             .into();
-    files.extend(fs::read_dir(root().join("docs")).unwrap().map(|e| e.unwrap().path()));
+    for folder in ["docs", "docs/decisions", "examples"] {
+        files.extend(fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().path()));
+    }
     let mut problems = Vec::new();
     for file in files.iter().filter(|f| f.extension().is_some_and(|e| e == "md")) {
         let text = fs::read_to_string(file).unwrap();
@@ -287,6 +289,30 @@ fn anchor_of(heading: &str) -> String {
         .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
         .map(|c| if c == ' ' { '-' } else { c })
         .collect()
+}
+
+/// One page each, and each on the list with its own title.
+#[test]
+fn decisions_are_listed_and_short() {
+    let list = read("docs/decisions/README.md");
+    let mut names: Vec<String> = fs::read_dir(root().join("docs/decisions"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "README.md")
+        .collect();
+    names.sort();
+    for (at, name) in names.iter().enumerate() {
+        let text = read(&format!("docs/decisions/{name}"));
+        let number = format!("{:04}", at + 1);
+        let title = text.lines().next().unwrap().strip_prefix(&format!("# {number}: "));
+        let title = title.unwrap_or_else(|| panic!("{name}: the first line is # {number}: title"));
+        assert!(list.contains(&format!("| [{number}]({name}) | {title} |")), "{name}: not listed");
+        assert!(text.lines().count() <= 50, "{name} is more than a page");
+        for part in ["**Decided.**", "**Why.**", "**What it costs.**", "**Think again**"] {
+            assert!(text.contains(part), "{name}: {part}");
+        }
+    }
+    assert_eq!(list.matches("](0").count(), names.len(), "the list names what is there");
 }
 
 #[test]

@@ -25,6 +25,37 @@ fn django(verb: &str, url: &str) -> String {
     run(command, verb, url)
 }
 
+fn sqlalchemy(verb: &str, url: &str) -> String {
+    let mut command = Command::new(python());
+    command.arg(example("sqlalchemy/ledger.py"));
+    run(command, verb, url)
+}
+
+/// The same on both sides, without a word of configuration.
+#[test]
+fn a_ledger_moves_without_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ledger.db");
+    let sqlite = format!("sqlite:///{}", file.display());
+    sqlalchemy("setup", &sqlite);
+    let wanted = sqlalchemy("visit", &sqlite);
+    let journey = Journey::start(&file, Pg::shared(), &[]);
+    let url = journey.proxy.url();
+    assert_eq!(sqlalchemy("visit", &url), wanted, "through the proxy");
+    journey.mirror();
+    assert_eq!(sqlalchemy("visit", &url), wanted, "while mirroring");
+    journey.level();
+    journey.done(&["verify"]);
+    journey.promote();
+    assert_eq!(sqlalchemy("visit", &url), wanted, "on PostgreSQL");
+    journey.rollback();
+    assert_eq!(sqlalchemy("visit", &url), wanted, "back on SQLite");
+    journey.level();
+    journey.done(&["verify"]);
+    let open = journey.get("/api/v1/divergences?state=open");
+    assert_eq!(open["divergences"].as_array().map(Vec::len), Some(0), "{open}");
+}
+
 /// Both show the same on both sides, and leave the rows as they found them.
 #[test]
 fn they_move_without_a_change() {

@@ -23,7 +23,7 @@ async fn copied() -> Pair {
 }
 
 async fn verify(pair: &Pair) -> Vec<verify::Report> {
-    verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap()
+    verify::run(&pair.cuts(), &pair.store, &[], &|_| {}).await.unwrap()
 }
 
 fn of<'a>(reports: &'a [verify::Report], table: &str) -> &'a verify::Report {
@@ -74,11 +74,10 @@ async fn planted_differences_are_found_and_repaired() {
 
 async fn repairs(pair: &Pair) {
     let dry = What { dry_run: true, ..What::default() };
-    let listed = verify::repair(&pair.cuts(), &pair.store, &dry, &|_, _| {}).await.unwrap();
+    let listed = verify::repair(&pair.cuts(), &pair.store, &dry, &|_| {}).await.unwrap();
     assert_eq!(listed.iter().map(|r| r.differences.len()).sum::<usize>(), 7);
     assert_eq!(pair.psql("SELECT price FROM item WHERE id = 2"), "1.01");
-    let done =
-        verify::repair(&pair.cuts(), &pair.store, &What::default(), &|_, _| {}).await.unwrap();
+    let done = verify::repair(&pair.cuts(), &pair.store, &What::default(), &|_| {}).await.unwrap();
     let item = done.iter().find(|r| r.table == "item").unwrap();
     assert_eq!((item.inserted, item.updated, item.deleted), (1, 2, 1));
     assert!(done.iter().all(|r| r.after.is_clean()), "{done:#?}");
@@ -98,7 +97,7 @@ async fn exchanged_unique_values_are_repaired() {
     verify(&pair).await;
     let id = pair.store.groups()[0].id.clone();
     let what = What { divergence: Some(id.clone()), ..What::default() };
-    let done = verify::repair(&pair.cuts(), &pair.store, &what, &|_, _| {}).await.unwrap();
+    let done = verify::repair(&pair.cuts(), &pair.store, &what, &|_| {}).await.unwrap();
     assert_eq!((done.len(), done[0].updated), (1, 2));
     assert!(done[0].after.is_clean());
     assert_eq!(pair.store.group(&id).unwrap().state, GroupState::Fixed);
@@ -111,8 +110,7 @@ async fn everything_differs() {
     let reports = verify(&pair).await;
     let item = of(&reports, "item");
     assert_eq!(item.differing, 3000);
-    let done =
-        verify::repair(&pair.cuts(), &pair.store, &What::default(), &|_, _| {}).await.unwrap();
+    let done = verify::repair(&pair.cuts(), &pair.store, &What::default(), &|_| {}).await.unwrap();
     let item = done.iter().find(|r| r.table == "item").unwrap();
     assert_eq!(item.updated, 3000);
     assert!(item.after.is_clean());
@@ -134,7 +132,7 @@ async fn a_few_keys() {
 async fn another_position_is_never_compared() {
     let pair = copied().await;
     pair.write("DELETE FROM item WHERE id = 1").await;
-    let error = verify::run(&pair.cuts(), &pair.store, &[], &|_, _| {}).await.unwrap_err();
+    let error = verify::run(&pair.cuts(), &pair.store, &[], &|_| {}).await.unwrap_err();
     assert!(error.message().contains("position"), "{error}");
     assert!(pair.store.groups().is_empty());
 }
@@ -147,12 +145,12 @@ async fn repair_writes_nothing_once_postgresql_reigns() {
     verify(&pair).await;
     pair.psql("INSERT INTO crossfade.epochs (epoch, record) VALUES (2, 'decided')");
     let what = What::default();
-    let error = verify::repair(&pair.cuts(), &pair.store, &what, &|_, _| {}).await.unwrap_err();
+    let error = verify::repair(&pair.cuts(), &pair.store, &what, &|_| {}).await.unwrap_err();
     assert_eq!(error.sqlstate().as_str(), "55000", "{error}");
     assert_eq!(pair.psql("SELECT price FROM item WHERE id = 2"), "1.01");
     // After a rollback it may again.
     pair.psql("INSERT INTO crossfade.epochs (epoch, record) VALUES (3, 'returned')");
-    verify::repair(&pair.cuts(), &pair.store, &what, &|_, _| {}).await.unwrap();
+    verify::repair(&pair.cuts(), &pair.store, &what, &|_| {}).await.unwrap();
     assert_eq!(pair.psql("SELECT price FROM item WHERE id = 2"), "0.50");
 }
 

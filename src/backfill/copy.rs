@@ -10,6 +10,7 @@ use metrics::counter;
 
 use super::pace::Pace;
 use super::source::Source;
+use super::told::{Tally, step};
 use super::{Env, Report};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::copied::{self, Copied};
@@ -119,7 +120,8 @@ async fn attempt(
             Some((first, last)) => u64::try_from(last.saturating_sub(first)).ok(),
         };
         let pace = Pace::new(env.rows_per_second);
-        let mut run = Run { env, report, last: Instant::now(), refuse, pace, about };
+        let tally = Tally::new(Some(env.progress), "copying", &report.table, about.unwrap_or(0));
+        let mut run = Run { env, report, last: Instant::now(), refuse, pace, tally, about };
         if careful {
             run.careful(&mut source).await?;
         } else {
@@ -154,6 +156,7 @@ struct Run<'a, 'e> {
     /// Columns of which a value that does not fit ends the copy.
     refuse: Vec<usize>,
     pace: Pace,
+    tally: Tally<'a>,
     /// Rows of the table, if they can be told without counting them.
     about: Option<u64>,
 }
@@ -282,11 +285,13 @@ impl Run<'_, '_> {
 
     /// So far, with what the running COPY has sent.
     fn tell(&mut self, sending: u64) {
+        self.tally.at(self.report.read);
         if self.last.elapsed() >= PROGRESS_EVERY {
             self.last = Instant::now();
             let text = format!("copying {}", self.report.table);
             let bytes = self.report.bytes + sending;
-            (self.env.progress)(text, self.pace.told(self.report.read, bytes, self.about));
+            step(self.env.progress, text, self.pace.told(self.report.read, bytes, self.about));
+            self.tally.again(self.report.read);
         }
     }
 

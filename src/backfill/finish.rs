@@ -4,7 +4,7 @@
 //! it. It must never weaken a constraint silently. Start at [`steps`].
 
 use super::schema::{Finding, Plan, Step};
-use super::{Env, cut::Snapshot};
+use super::{Env, cut::Snapshot, told};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::blocking;
@@ -41,7 +41,7 @@ pub(super) async fn steps(env: &Env<'_>, plan: &Plan, tables: &[String]) -> Resu
 }
 
 fn tell(env: &Env<'_>, step: &Step) {
-    (env.progress)(format!("building {}", step.table), step.object.clone());
+    told::step(env.progress, format!("building {}", step.table), step.object.clone());
 }
 
 /// Whether an object of the step's name is there from an earlier run.

@@ -16,6 +16,7 @@ mod parallel;
 pub mod schema;
 pub(crate) mod source;
 mod tables;
+pub(crate) mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine;
 use crate::backend::postgres::{picture, triggers};
-use crate::backend::sqlite::blocking;
+use crate::backend::sqlite::{Connection, blocking};
 use crate::config;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
@@ -42,6 +43,8 @@ use cut::Snapshot;
 pub use parallel::Workers;
 use schema::{Finding, Plan, TablePlan};
 use tables::Tables;
+use told::step;
+pub use told::{Rows, Tell, Told};
 
 /// What a backfill works with. No applier may run meanwhile.
 pub struct Context {
@@ -60,9 +63,6 @@ pub struct Context {
     /// How much is copied at once.
     pub workers: Workers,
 }
-
-/// Called with what is done now, and how far it is.
-pub type Tell = dyn Fn(String, String) + Send + Sync;
 
 /// How one table went.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -181,7 +181,7 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     copied::ensure(control).await?;
     not_primary(control).await?;
     if context.journal.lineage().is_none() {
-        progress("attaching".to_owned(), "a new history begins".to_owned());
+        step(progress, "attaching", "a new history begins");
         context.journal.attach(context.epoch).await?;
     }
     // A limit is for all rows together: one worker keeps to it.
@@ -238,7 +238,7 @@ async fn one(env: &Env<'_>, name: &str, kept: bool) -> Result<Report> {
         report.written = env.copied.get(name).map_or(0, |c| c.rows);
         return Ok(report);
     }
-    (env.progress)(format!("copying {name}"), String::new());
+    step(env.progress, format!("copying {name}"), "");
     let actual = actual_columns(env.control, relation).await?;
     let projection = Projection::over(relation, &actual);
     if let Err(error) = copy::table(env, &projection, &mut report).await {
@@ -249,7 +249,7 @@ async fn one(env: &Env<'_>, name: &str, kept: bool) -> Result<Report> {
         report.error = Some(error.message().to_owned());
     }
     let text = format!("copied {name}");
-    (env.progress)(text, report.line());
+    step(env.progress, text, report.line());
     Ok(report)
 }
 
@@ -486,6 +486,13 @@ async fn refuse(
     copied::save(control, &finding.table, &mark).await?;
     copied.insert(finding.table.clone(), mark);
     Ok(report)
+}
+
+/// Rows of a table of the file.
+pub(crate) fn count(connection: &Connection, sqlite_name: &str) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM \"public\".{}", quoted(sqlite_name));
+    let rows = blocking(|| connection.query_integer(&sql, &[]))?.unwrap_or(0);
+    Ok(u64::try_from(rows).unwrap_or(0))
 }
 
 /// Tables of the file that the catalog has not: they cannot be served, nor copied.

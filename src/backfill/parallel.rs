@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::cut::Snapshot;
+use super::told::{Told, step};
 use super::{Env, Report, copy};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::columns::actual_columns;
@@ -52,9 +53,9 @@ struct Job {
     stretch: Option<(i64, i64)>,
 }
 
-/// What workers tell.
-enum Told {
-    Progress(String, String),
+/// What workers send.
+enum Message {
+    Progress(Told),
     Done(Job, Result<Report>),
 }
 
@@ -107,8 +108,8 @@ pub(super) async fn tables(
     drop(sender);
     while let Some(told) = told.recv().await {
         match told {
-            Told::Progress(text, detail) => (env.progress)(text, detail),
-            Told::Done(job, report) => {
+            Message::Progress(told) => (env.progress)(told),
+            Message::Done(job, report) => {
                 let report = report?;
                 let Some((left, whole)) = open.get_mut(&job.table) else { continue };
                 *left -= 1;
@@ -117,7 +118,7 @@ pub(super) async fn tables(
                     if job.stretch.is_some() && whole.error.is_none() {
                         copied::save(env.control, &job.table, &mark(env, whole)).await?;
                     }
-                    (env.progress)(format!("copied {}", job.table), whole.line());
+                    step(env.progress, format!("copied {}", job.table), whole.line());
                 }
             }
         }
@@ -132,12 +133,12 @@ async fn worker(
     cut: Snapshot,
     control: Control,
     common: Arc<Common>,
-    sender: mpsc::UnboundedSender<Told>,
+    sender: mpsc::UnboundedSender<Message>,
 ) {
     let told = sender.clone();
-    let progress = move |text: String, detail: String| {
+    let progress = move |message: Told| {
         // Nobody listens any more when the copy has been given up.
-        let _ = told.send(Told::Progress(text, detail));
+        let _ = told.send(Message::Progress(message));
     };
     let env = Env {
         control: &control,
@@ -152,7 +153,7 @@ async fn worker(
         let Some(job) = common.jobs.lock().pop_front() else { return };
         let report = one(&env, &job).await;
         let failed = report.is_err();
-        if sender.send(Told::Done(job, report)).is_err() || failed {
+        if sender.send(Message::Done(job, report)).is_err() || failed {
             return;
         }
     }
@@ -166,7 +167,7 @@ async fn one(env: &Env<'_>, job: &Job) -> Result<Report> {
         None => format!("copying {}", job.table),
         Some((first, last)) => format!("copying {} from {first} to {last}", job.table),
     };
-    (env.progress)(text, String::new());
+    step(env.progress, text, "");
     let actual = actual_columns(env.control, relation).await?;
     let projection = Projection::over(relation, &actual);
     let copied = match job.stretch {

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::{RunArgs, exit};
-use crate::config::Address;
+use crate::config::{Address, Config};
 
 /// A failed call: exit code, message, hint.
 #[derive(Debug)]
@@ -40,31 +40,57 @@ impl Default for Local {
 }
 
 impl Local {
-    /// From proxy.toml or the environment; the default where they say nothing, or are not valid.
-    fn find() -> Self {
+    /// From proxy.toml or the environment; the default where they say nothing. A configuration
+    /// that is not valid is no reason to ask, or to order from, whoever is at the default.
+    fn find() -> Result<Self> {
         let flags = RunArgs {
             config: std::env::var_os("CROSSFADE_CONFIG").map(PathBuf::from),
             ..RunArgs::default()
         };
-        let Ok(config) = super::load(&flags) else { return Self::default() };
-        let Address::Tcp { host, port } = &config.http.addr.value else { return Self::default() };
+        let config = super::load(&flags).map_err(|error| {
+            let fields = error.fields();
+            let detail = fields.detail.as_ref().map(|d| format!(":\n{d}")).unwrap_or_default();
+            unknown(format!("{}{detail}", fields.message))
+        })?;
+        let Address::Tcp { host, port } = &config.http.addr.value else {
+            return Ok(Self::default());
+        };
         if *port == 0 {
-            return Self::default();
+            let message = format!("http.addr = {} does not say where", config.http.addr.value);
+            return Err(unknown(message));
         }
-        let here = matches!(host.as_str(), "0.0.0.0" | "::");
-        let host = if here { "127.0.0.1" } else { host };
-        let certificate = config.listen.tls_cert.value.clone();
-        // Plain text is answered on loopback only.
-        let plain = certificate.is_none() || here || config.http.addr.is_local();
-        let scheme = if plain { "http" } else { "https" };
-        let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        let token = config.http.token_file.as_deref();
-        let token = token.and_then(|path| std::fs::read_to_string(path).ok());
-        Self {
-            url: format!("{scheme}://{shown}:{port}"),
+        let token = match (std::env::var_os("CROSSFADE_TOKEN"), config.http.token_file.as_deref()) {
+            (None, Some(path)) => Some(std::fs::read_to_string(path).map_err(|error| Failure {
+                hint: Some("Give the token in CROSSFADE_TOKEN.".to_owned()),
+                ..unknown(format!("cannot read http.token_file {}: {error}", path.display()))
+            })?),
+            _ => None,
+        };
+        Ok(Self {
+            url: address_of(&config, host, *port),
             token: token.map(|t| t.trim().to_owned()),
-            certificate,
-        }
+            certificate: config.listen.tls_cert.value.clone(),
+        })
+    }
+}
+
+/// Where the interface that listens on `host` answers somebody on this machine.
+pub(crate) fn address_of(config: &Config, host: &str, port: u16) -> String {
+    let everywhere = matches!(host, "0.0.0.0" | "::");
+    let host = if everywhere { "127.0.0.1" } else { host };
+    // Plain text is answered on loopback only.
+    let plain = config.listen.tls_cert.is_none() || everywhere || config.http.addr.is_local();
+    let scheme = if plain { "http" } else { "https" };
+    let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    format!("{scheme}://{shown}:{port}")
+}
+
+fn unknown(message: String) -> Failure {
+    Failure {
+        code: exit::USAGE,
+        message,
+        hint: Some("Name the HTTP address of the proxy with --admin-url.".to_owned()),
+        body: None,
     }
 }
 
@@ -107,7 +133,7 @@ pub(super) struct Client {
 impl Client {
     /// The proxy at `url`, or the one that the configuration of this folder names.
     pub(super) fn new(url: Option<&str>) -> Result<Self> {
-        let local = if url.is_none() { Local::find() } else { Local::default() };
+        let local = if url.is_none() { Local::find()? } else { Local::default() };
         let base = url.unwrap_or(&local.url).trim_end_matches('/').to_owned();
         let mut config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(60)))

@@ -262,9 +262,9 @@ pub struct EnvArgs {
     /// User of the application
     #[arg(long, value_name = "NAME", default_value = "app")]
     pub user: String,
-    /// Database name; any reaches the pair
-    #[arg(long, value_name = "NAME", default_value = "app")]
-    pub database: String,
+    /// Database name; the one of listen.database, else app
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
     /// The settings of a library instead: its pool, its TLS, what must outlive the switch
     #[arg(long = "for", value_name = "LIBRARY", value_enum)]
     pub library: Option<env::Library>,

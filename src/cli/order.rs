@@ -4,7 +4,7 @@
 //! terminal, and never order twice. Start at [`order`].
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,6 +14,8 @@ use super::verbs::client;
 use super::{OrderArgs, exit, interrupt, out, render};
 use crate::control::{Options, Status, Task, TaskState};
 
+/// How often rows are told where there is no bar.
+const EVERY: Duration = Duration::from_secs(30);
 /// How often a task is asked for its steps.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -61,7 +63,11 @@ pub(super) fn order(verb: &str, args: &OrderArgs) -> Result<u8> {
     };
     let accepted: Accepted = client.post(&format!("/api/v1/{verb}"), &options)?;
     let task = follow(&client, verb, args, &accepted.task)?;
-    let next = next(&client);
+    let next = match task.state {
+        // Why each does not hold, and which can be passed.
+        TaskState::Refused if verb == "promote" => vec!["crossfade gates".to_owned()],
+        _ => next(&client),
+    };
     if args.admin.json {
         let mut value = json!(task);
         value["next"] = json!(next);
@@ -78,7 +84,7 @@ fn follow(client: &Client, verb: &str, args: &OrderArgs, id: &str) -> Result<Tas
         "interrupted: {verb} goes on in the proxy as task {id}\nnext: crossfade status --watch\n"
     ));
     let all = all_tables(client, verb, args);
-    let mut shown = 0;
+    let (mut shown, mut told) = (0, Instant::now());
     loop {
         let task: Task = client.get(&format!("/api/v1/tasks/{id}"))?;
         if !args.admin.json {
@@ -89,12 +95,29 @@ fn follow(client: &Client, verb: &str, args: &OrderArgs, id: &str) -> Result<Tas
         if task.state != TaskState::Running {
             return Ok(task);
         }
-        if let (Some(all), Some(last)) = (all, task.steps.last()) {
-            let ended = |text: &str| text.starts_with("copied ") || text.starts_with("verified ");
-            let done = task.steps.iter().filter(|s| ended(&s.text)).count();
-            out::bar(&format!("tables   {} {}", last.text, last.detail), done, all);
+        if let Some(all) = all {
+            bar(&task, all);
+        } else if let Some(now) = task.now.as_ref().filter(|_| told.elapsed() >= EVERY)
+            && !args.admin.json
+        {
+            told = Instant::now();
+            out::talk(format_args!("{}: {} of {} rows\n", now.text, now.rows, now.of));
         }
         std::thread::park_timeout(POLL);
+    }
+}
+
+/// Tables done, or how far it is inside the one that is under way.
+fn bar(task: &Task, all: usize) {
+    let ended = |text: &str| text.starts_with("copied ") || text.starts_with("verified ");
+    let done = task.steps.iter().filter(|s| ended(&s.text)).count();
+    let (tables, last) = (format!("table {} of {all}", (done + 1).min(all)), task.steps.last());
+    match (&task.now, last) {
+        (Some(now), _) => out::bar(&format!("rows   {}, {tables}", now.text), now.rows, now.of),
+        (None, Some(last)) => {
+            out::bar(&format!("tables   {} {}", last.text, last.detail), done as u64, all as u64);
+        }
+        (None, None) => {}
     }
 }
 

@@ -48,11 +48,12 @@ pub(crate) fn error(code: &str, message: &str, hint: Option<&str>) -> Value {
 }
 
 /// A bar on stderr, on a terminal only; `all` of 0 is not known.
-pub(crate) fn bar(what: &str, done: usize, all: usize) {
+pub(crate) fn bar(what: &str, done: u64, all: u64) {
     if !io::stderr().is_terminal() {
         return;
     }
-    let full = (done * BAR).checked_div(all).unwrap_or(0).min(BAR);
+    let full = done.saturating_mul(BAR as u64).checked_div(all).unwrap_or(0);
+    let full = usize::try_from(full).unwrap_or(BAR).min(BAR);
     let short: String = what.chars().filter(|c| !c.is_control()).take(WORDS).collect();
     let drawn = format!("{}{}", "#".repeat(full), ".".repeat(BAR - full));
     let of = if all == 0 { done.to_string() } else { format!("{done}/{all}") };

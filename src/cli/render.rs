@@ -1,7 +1,7 @@
 //! Turning answers into text: aligned columns, no colour as the only signal.
 
 use super::paint::Paint;
-use crate::control::{Gate, Status, Task};
+use crate::control::{Gate, GateKind, Status, Task};
 use crate::divergence::{Group, GroupState};
 
 /// Columns padded to their widest cell.
@@ -67,24 +67,30 @@ pub(super) fn status(s: &Status, colours: bool) -> String {
     );
     let lag = match (&s.shadow, s.lag_commits) {
         (None, _) => "none to follow".to_owned(),
-        (Some(_), commits) => {
-            format!("{} commits ({} ms)", or_unknown(commits), or_unknown(s.lag_ms))
-        }
+        (Some(_), None) => "unknown".to_owned(),
+        (Some(_), Some(commits)) => format!("{commits} commits ({} ms)", or_unknown(s.lag_ms)),
     };
     let reason = s.reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default();
     let health = match s.health.as_str() {
         "ok" => paint.good(&s.health),
         other => paint.bad(other),
     };
-    line("health", format!("{health}{reason}   lag {lag}   sessions {}", s.sessions));
+    let lag = if s.way_back.is_some() { String::new() } else { format!("   lag {lag}") };
+    line("health", format!("{health}{reason}{lag}   sessions {}", s.sessions));
     line(
         "position",
-        format!(
-            "{}   applied {}   journal {} bytes",
-            s.position,
-            or_unknown(s.applied),
-            s.journal_bytes
-        ),
+        match (&s.shadow, &s.way_back) {
+            // Nobody applies: the position is where SQLite's own reign ended.
+            (None, _) | (_, Some(_)) => {
+                format!("{}   journal {} bytes", s.position, s.journal_bytes)
+            }
+            _ => format!(
+                "{}   applied {}   journal {} bytes",
+                s.position,
+                or_unknown(s.applied),
+                s.journal_bytes
+            ),
+        },
     );
     line(
         "compared",
@@ -96,7 +102,12 @@ pub(super) fn status(s: &Status, colours: bool) -> String {
     let coverage = s.coverage.map(|c| format!("{:.1} %", c * 100.0));
     let at = s.verified.at.as_deref().map(|at| format!(" since {at}")).unwrap_or_default();
     line("verified", format!("{}{at}   coverage {}", s.verified.state, or_unknown(coverage)));
-    line("gates", format!("{} of {} ok", s.gates_ok, s.gates));
+    match &s.way_back {
+        // Nothing is to be promoted any more.
+        Some(way_back) => line("way back", way_back.clone()),
+        None if s.gates == 0 => line("gates", "none: no PostgreSQL is attached".to_owned()),
+        None => line("gates", format!("{} of {} ok", s.gates_ok, s.gates)),
+    }
     for session in &s.immovable {
         line("cannot move", session.clone());
     }
@@ -109,16 +120,23 @@ pub(super) fn status(s: &Status, colours: bool) -> String {
 /// The gates, failing first.
 pub(super) fn gates(gates: &[Gate], colours: bool) -> String {
     let mut sorted: Vec<&Gate> = gates.iter().collect();
-    sorted.sort_by_key(|g| g.ok);
+    sorted.sort_by_key(|g| (g.ok, g.kind == GateKind::Warning));
     let rows: Vec<Vec<String>> = sorted
         .iter()
         .map(|g| {
-            let state = if g.ok { "ok" } else { "NOT MET" };
-            vec![g.name.clone(), state.into(), g.actual.clone(), g.limit.clone(), g.reason.clone()]
+            let (state, kind) = match g.kind {
+                GateKind::Warning => (if g.ok { "ok" } else { "warning" }, "warning"),
+                GateKind::Required => (if g.ok { "ok" } else { "NOT MET" }, "required"),
+                GateKind::Override => (if g.ok { "ok" } else { "NOT MET" }, "override"),
+            };
+            let [name, found, limit, why] =
+                [&g.name, &g.actual, &g.limit, &g.reason].map(Clone::clone);
+            vec![name, state.into(), kind.into(), found, limit, why]
         })
         .collect();
-    let header = ["GATE", "STATE", "FOUND", "LIMIT", "WHY"];
-    lines(&header, &rows, &Paint(colours), |at| sorted.get(at).is_some_and(|g| !g.ok))
+    let header = ["GATE", "STATE", "KIND", "FOUND", "LIMIT", "WHY"];
+    let refuses = |at: usize| sorted.get(at).is_some_and(|g| g.refuses(&[]));
+    lines(&header, &rows, &Paint(colours), refuses)
 }
 
 /// One line for each step.
@@ -130,7 +148,7 @@ pub(super) fn steps(task: &Task, from: usize) -> String {
         } else {
             format!("{:.1} ms", step.ms)
         };
-        let text = format!("{:>3}  {:<36} {time:>10}   {}", step.number, step.text, step.detail);
+        let text = format!("{:>3}  {:<51} {time:>10}   {}", step.number, step.text, step.detail);
         out.push_str(text.trim_end());
         out.push('\n');
     }
@@ -221,7 +239,7 @@ mod tests {
             ok,
             actual: "1".to_owned(),
             limit: "0".to_owned(),
-            kind: crate::control::GateKind::Required,
+            kind: GateKind::Required,
             reason: "why".to_owned(),
         };
         let list = [gate("lag", true), gate("verified", false)];

@@ -80,17 +80,23 @@ fn place(client: &Client) -> Result<Place> {
     })
 }
 
+/// The name under which applications reach the pair: any, unless the proxy asks for one.
+fn database(proxy: &Client) -> String {
+    setting(proxy, "listen.database").unwrap_or_else(|| "app".to_owned())
+}
+
 /// Runs `env`.
 pub(super) fn env(args: &EnvArgs) -> Result<u8> {
     let proxy = client(&args.admin)?;
     let place = place(&proxy)?;
+    let database = args.database.clone().unwrap_or_else(|| database(&proxy));
     if let Some(library) = args.library {
         let at = At {
             host: &place.host,
             port: &place.port,
             user: &args.user,
-            database: &args.database,
-            url: &place.url(&args.user, &args.database),
+            database: &database,
+            url: &place.url(&args.user, &database),
             tls: setting(&proxy, "listen.tls_cert").is_some(),
         };
         let text = super::env::settings(library, &at);
@@ -102,11 +108,11 @@ pub(super) fn env(args: &EnvArgs) -> Result<u8> {
         return Ok(exit::DONE);
     }
     let variables = [
-        ("DATABASE_URL", place.url(&args.user, &args.database)),
+        ("DATABASE_URL", place.url(&args.user, &database)),
         ("PGHOST", place.host.clone()),
         ("PGPORT", place.port.clone()),
         ("PGUSER", args.user.clone()),
-        ("PGDATABASE", args.database.clone()),
+        ("PGDATABASE", database),
     ];
     if args.admin.json {
         let fields = variables.map(|(name, value)| (name.to_owned(), Value::String(value)));
@@ -130,7 +136,8 @@ pub(super) fn shell(args: &ShellArgs) -> Result<u8> {
             let place = place(&proxy)?;
             let mut command = psql();
             command.env("PGHOST", &place.host).env("PGPORT", &place.port);
-            command.env("PGDATABASE", if args.admin { CONSOLE } else { "app" });
+            let name = if args.admin { CONSOLE.to_owned() } else { database(&proxy) };
+            command.env("PGDATABASE", name);
             if let Some(user) = &args.user {
                 command.env("PGUSER", user);
             }
@@ -149,7 +156,7 @@ pub(super) fn shell(args: &ShellArgs) -> Result<u8> {
 fn psql() -> Command {
     let folder = std::env::var_os("CROSSFADE_PG_BIN").map(PathBuf::from);
     let mut command = Command::new(folder.map_or_else(|| "psql".into(), |f| f.join("psql")));
-    for name in ["PGHOSTADDR", "PGSERVICE", "DATABASE_URL"] {
+    for name in ["PGHOST", "PGPORT", "PGHOSTADDR", "PGSERVICE", "DATABASE_URL"] {
         command.env_remove(name);
     }
     command
@@ -181,15 +188,23 @@ fn sqlite(proxy: &Client) -> Result<Command> {
 
 fn postgres(proxy: &Client, user: Option<&str>) -> Result<Command> {
     let mut command = psql();
-    if let Some(config) = local()
-        && let Some(endpoint) = &config.endpoint
-    {
-        variables(&mut command, endpoint, config.postgres.password_file.as_deref());
-    } else if let Some(url) = setting(proxy, "postgres.url") {
-        command.arg("-d").arg(url.replacen(":***@", "@", 1));
-    } else {
+    let Some(url) = setting(proxy, "postgres.url") else {
         let hint = "Start the proxy with --postgres URL, or set postgres.url.";
         return Err(refused(exit::USAGE, "no PostgreSQL is attached", hint));
+    };
+    // The configuration of this folder knows the password, if it is that of this proxy.
+    let same = |config: &Config| {
+        let entries = config.entries().into_iter();
+        let mut urls = entries.filter(|e| e.section == "postgres" && e.name == "url");
+        urls.next().is_some_and(|e| e.value == url)
+    };
+    match local().filter(same) {
+        Some(Config { endpoint: Some(endpoint), postgres, .. }) => {
+            variables(&mut command, &endpoint, postgres.password_file.as_deref());
+        }
+        _ => {
+            command.arg("-d").arg(url.replacen(":***@", "@", 1));
+        }
     }
     if let Some(user) = user {
         command.env("PGUSER", user);

@@ -38,18 +38,20 @@ Every key has a variable `CROSSFADE_<SECTION>_<KEY>`, for example `CROSSFADE_COM
 `SHOW CONFIG` and `/api/v1/config` tell each value in force and where it came from; secrets
 are left out. An unknown key is an error.
 
-Variables of other programs are read too, below `CROSSFADE_*` and above the file:
+Variables of other programs are read too, where neither a flag nor `CROSSFADE_*` nor the file names a
+back end; the first that names one counts:
 
 1. `DATABASE_URL`, by its scheme: `sqlite:` names the file, `postgres:` the server.
    `sqlite:///name` is relative; when only `/name` exists, that file is taken.
 2. `POSTGRES_URL`
 3. `POSTGRES_HOST`, `POSTGRES_PORT`, `POSTGRES_USER`, `POSTGRES_PASSWORD`, `POSTGRES_DB`,
    if host or database is set
-4. libpq's `PGHOST` with `PGPORT`, when nothing else names a server. `PGUSER`, `PGPASSWORD`,
+4. libpq's `PGHOST` with `PGPORT`. `PGUSER`, `PGPASSWORD`,
    `PGDATABASE`, `PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`, `PGCONNECT_TIMEOUT`,
    `PGOPTIONS` and `PGAPPNAME` fill what the URL leaves open.
 
-A PostgreSQL URL that leads back to the proxy is refused.
+A `[postgres]` URL that leads back to the proxy is refused; a variable of another program that does is
+ignored, with a warning: it is what the application needs.
 
 `RELOAD` on the console, `POST /api/v1/reload` and SIGHUP read the file again and take new values of
 the keys marked ↻ and of `[[divergence.accept]]`, and read the users file, the certificate and the
@@ -137,6 +139,8 @@ has the same as JSON, names in small letters without `CROSSFADE_`. What fails is
 | `CROSSFADE_TABLE` | table, when one is known | |
 | `CROSSFADE_STATEMENT` | shape of the statement, without its values | |
 | `CROSSFADE_ADMIN_URL` | of this proxy, for `crossfade status` | the same |
+| `CROSSFADE_ADMIN_CA` | certificate to trust, where that is https; commands only | the same |
+| `CROSSFADE_TOKEN` | of `[http] read_token_file`, when set: it may look, not order; commands only | the same |
 
 ## The users file
 

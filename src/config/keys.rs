@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use super::postgres::PostgresUrl;
 use super::value::{
     Address, Addresses, AuthMethod, Bytes, CompareReads, Durability, KeepValues, LogFormat,
-    MirrorMode, Names, PoolMode, Positive, Ratio, TempStore, Value, Version, Webhook, WhenFull,
+    MirrorMode, Names, PoolMode, Positive, Ratio, ShellCommand, TempStore, Value, Version, Webhook,
+    WhenFull,
 };
 use super::{Entry, Layers, Setting};
 
@@ -257,9 +258,9 @@ sections! {
     /// What is called when a group of divergences is new, and when the phase has changed.
     hooks: Hooks {
         /// Command for /bin/sh on a new group of divergences.
-        on_divergence: Option<String> = "",
+        on_divergence: Option<ShellCommand> = "",
         /// Command for /bin/sh on a change of the phase.
-        on_phase: Option<String> = "",
+        on_phase: Option<ShellCommand> = "",
         /// Where both are sent to as JSON, by POST.
         url: Option<Webhook> = "",
         /// How long a command or a request may take, in milliseconds.

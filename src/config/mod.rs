@@ -25,8 +25,8 @@ pub use postgres::{Endpoint, Host, PostgresUrl, Secret};
 pub use tables::{Every, Override, Partitions, Table, is as is_named};
 pub use value::{
     Address, Addresses, AuthMethod, Bytes, CompareReads, Durability, KeepValues, LogFormat,
-    MirrorMode, Names, PoolMode, Positive, Ratio, SslMode, TempStore, Value, Version, Webhook,
-    WhenFull,
+    MirrorMode, Names, PoolMode, Positive, Ratio, ShellCommand, SslMode, TempStore, Value, Version,
+    Webhook, WhenFull,
 };
 
 use crate::error::{Culprit, Error, Result, state};
@@ -262,29 +262,30 @@ impl Config {
         }
     }
 
-    /// Other programs' variables stand below CROSSFADE_* and above the file, except that
-    /// libpq's own only fill in where nothing else names a PostgreSQL.
+    /// Other programs' variables fill in what nothing of ours says: an application's
+    /// DATABASE_URL must not redirect a proxy whose file names its back ends. One that leads to
+    /// this proxy is what the application needs, and no back end.
     fn apply_ambient(&mut self, layers: &mut Layers<'_>) {
-        let below = |source: &Source| matches!(source, Source::File(_) | Source::Default);
         if let Some((path, variable)) = layers.ambient.sqlite.take()
-            && below(&self.sqlite.path.source)
+            && self.sqlite.path.value.is_none()
         {
             let source = Source::Environment(variable);
             self.sqlite.path = Setting { value: Some(path), source };
             self.sqlite_other = layers.ambient.sqlite_other.take();
         }
         let Some((url, variable)) = layers.ambient.postgres.take() else { return };
-        let libpq = variable == "PGHOST";
-        if libpq && self.points_here(&url) {
-            let text = "PGHOST and PGPORT name this proxy and are ignored; \
-                        set postgres.url to attach PostgreSQL";
-            self.warnings.push(text.to_owned());
+        if self.postgres.url.value.is_some() {
             return;
         }
-        let url_source = &self.postgres.url.source;
-        if below(url_source) && !(libpq && self.postgres.url.value.is_some()) {
-            self.postgres.url = Setting { value: Some(url), source: Source::Environment(variable) };
+        if self.points_here(&url) {
+            let text = format!(
+                "{variable} leads to this proxy and is ignored; set postgres.url to attach \
+                 PostgreSQL"
+            );
+            self.warnings.push(text);
+            return;
         }
+        self.postgres.url = Setting { value: Some(url), source: Source::Environment(variable) };
     }
 
     /// A misspelt variable must not be overlooked; others with our prefix may belong to

@@ -156,8 +156,15 @@ fn other_programs_variables_attach_the_back_ends() {
     let file = "[postgres]\nurl = \"postgres://file/x\"\n";
     let config = load(file, &variables, &[]).unwrap();
     assert_eq!(config.endpoint.unwrap().hosts[0].0, Host::Tcp("file".into()));
-    let config = load(file, &[("DATABASE_URL", "postgres://env/x")], &[]).unwrap();
+    let config = load("", &[("DATABASE_URL", "postgres://env/x")], &[]).unwrap();
     assert_eq!(config.endpoint.unwrap().hosts[0].0, Host::Tcp("env".into()));
+    // The application's own variable does not redirect a proxy whose file says where to go.
+    let file = "[sqlite]\npath = \"own.db\"\n[postgres]\nurl = \"postgres://file/x\"\n";
+    for url in ["postgres://env/x", "postgres://app@127.0.0.1:6433/app", "sqlite:///other.db"] {
+        let config = load(file, &[("DATABASE_URL", url)], &[]).unwrap();
+        assert_eq!(config.sqlite_path(|_| true).unwrap(), PathBuf::from("own.db"), "{url}");
+        assert_eq!(config.endpoint.unwrap().hosts[0].0, Host::Tcp("file".into()), "{url}");
+    }
     let config = load("", &[("DATABASE_URL", "mysql://x/y")], &[]).unwrap();
     assert!(config.warnings.iter().any(|w| w.contains("DATABASE_URL is ignored")));
 }
@@ -167,8 +174,13 @@ fn the_proxy_does_not_shadow_itself() {
     for url in
         ["postgres://u@127.0.0.1:6433/x", "postgres://localhost:6433/x", "postgres://[::1]:6433/x"]
     {
-        let text = problem("", &[("DATABASE_URL", url)]);
+        let text = problem("", &[("CROSSFADE_POSTGRES_URL", url)]);
         assert!(text.contains("points to this proxy"), "{url}: {text}");
+        // What `crossfade env` has set for the application.
+        let config = load("", &[("DATABASE_URL", url)], &[]).unwrap();
+        assert!(config.endpoint.is_none());
+        let told = |w: &String| w.contains("DATABASE_URL leads to this proxy");
+        assert!(config.warnings.iter().any(told), "{url}: {:?}", config.warnings);
     }
     load("", &[("DATABASE_URL", "postgres://localhost:5432/x")], &[]).unwrap();
     load("", &[("DATABASE_URL", "postgres://db:6433/x")], &[]).unwrap();

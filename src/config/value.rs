@@ -394,6 +394,43 @@ impl Value for Webhook {
     }
 }
 
+/// A command for a shell. What is behind its program may hold a secret, and is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ShellCommand(String);
+
+impl ShellCommand {
+    /// All of it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ShellCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.show())
+    }
+}
+
+impl Value for ShellCommand {
+    const KIND: &'static str = "a command";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn show(&self) -> String {
+        let text = self.0.trim();
+        let program = text.split_whitespace().next().unwrap_or("");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        match program {
+            program if program == text && program.chars().all(plain) => program.to_owned(),
+            program if program.chars().all(plain) => format!("{program} …"),
+            // An assignment, or a quoted word.
+            _ => "…".to_owned(),
+        }
+    }
+}
+
 /// Defines an enum whose variants are words in the configuration.
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident {

@@ -55,6 +55,9 @@ pub struct Status {
     /// Sessions that could not move in a switch, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub immovable: Vec<String>,
+    /// Once promoted: `open` or `closed`, and where or why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<String>,
     /// Commands that make sense now.
     pub next: Vec<String>,
 }

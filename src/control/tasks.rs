@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -14,6 +14,8 @@ use crate::error::Error;
 
 /// Tasks kept; the oldest finished one goes first.
 const TASKS_MAX: usize = 200;
+/// Time between two lines of the log about a table.
+const LOGGED: Duration = Duration::from_secs(30);
 /// Steps kept of a task.
 const STEPS_MAX: usize = 2000;
 
@@ -45,6 +47,21 @@ pub struct Step {
     pub detail: String,
 }
 
+/// Where a task is inside a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Now {
+    /// What is done with which table.
+    pub text: String,
+    /// The table.
+    pub table: String,
+    /// Rows so far.
+    pub rows: u64,
+    /// Rows in all, as far as that is known; else 0.
+    pub of: u64,
+    /// Since when, in milliseconds.
+    pub ms: f64,
+}
+
 /// A task as the surfaces show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {
@@ -56,6 +73,9 @@ pub struct Task {
     pub state: TaskState,
     /// Steps so far.
     pub steps: Vec<Step>,
+    /// How far it is inside a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Now>,
     /// One-line result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
@@ -118,6 +138,8 @@ pub struct Progress {
 struct Entry {
     task: Mutex<Task>,
     last: Mutex<Instant>,
+    /// When what `now` says began, and when it was logged last.
+    began: Mutex<(Instant, Instant)>,
     ended: Notify,
 }
 
@@ -135,11 +157,27 @@ impl Progress {
         drop(last);
         let (text, detail) = (text.into(), detail.into());
         let mut task = self.entry.task.lock();
+        task.now = None;
         tracing::info!(task = task.id, kind = task.kind, step = text, detail, ms, "step");
         if task.steps.len() < STEPS_MAX {
             let number = task.steps.len() as u64 + 1;
             task.steps.push(Step { number, text, ms, detail });
         }
+    }
+
+    /// Notes how far it is inside a table, until the next step.
+    pub fn rows(&self, text: String, table: String, rows: u64, of: u64) {
+        let mut began = self.entry.began.lock();
+        let mut task = self.entry.task.lock();
+        if task.now.as_ref().is_none_or(|now| now.text != text) {
+            *began = (Instant::now(), Instant::now());
+        }
+        if began.1.elapsed() >= LOGGED {
+            began.1 = Instant::now();
+            tracing::info!(task = task.id, kind = task.kind, doing = text, rows, of, "progress");
+        }
+        let ms = began.0.elapsed().as_secs_f64() * 1000.0;
+        task.now = Some(Now { text, table, rows, of, ms });
     }
 
     /// The task so far.
@@ -156,12 +194,14 @@ impl Entry {
                 kind: kind.to_owned(),
                 state: TaskState::Running,
                 steps: Vec::new(),
+                now: None,
                 result: None,
                 error: None,
                 started_at: Timestamp::now().to_string(),
                 ended_at: None,
             }),
             last: Mutex::new(Instant::now()),
+            began: Mutex::new((Instant::now(), Instant::now())),
             ended: Notify::new(),
         }
     }
@@ -223,6 +263,7 @@ impl Registry {
                 task.error = error(fields.sqlstate.as_str(), message, fields.hint.clone());
             }
         }
+        task.now = None;
         task.ended_at = Some(Timestamp::now().to_string());
         drop(task);
         entry.ended.notify_waiters();

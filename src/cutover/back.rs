@@ -16,7 +16,7 @@ use super::switch::{Ended, Report, Switch, failed, histories};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
-use crate::error::Result;
+use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::mirror::State::Running;
 use crate::mirror::way_back::{Handle, State, WayBack};
@@ -110,7 +110,7 @@ impl Switch {
                 let text = format!("probe passed in {} ms{weak}", took.as_millis());
                 (true, text, String::new())
             }
-            Err(error) => (false, "probe failed".to_owned(), error.to_string()),
+            Err(error) => (false, "probe failed".to_owned(), why(error)),
         };
         *self.way_back.told.lock() = Some(told);
         probed
@@ -435,4 +435,15 @@ async fn nothing_prepared(control: &Control) -> Result<()> {
     Err(failed("prepared transactions are open on PostgreSQL")
         .detail(prepared.join(", "))
         .hint("COMMIT PREPARED or ROLLBACK PREPARED them first."))
+}
+
+/// Why a probe failed, and what helps where it is known.
+fn why(error: &Error) -> String {
+    let hint = error.fields().hint.as_deref().unwrap_or(match error.sqlstate() {
+        state::INSUFFICIENT_PRIVILEGE => {
+            "the control role needs REPLICATION: ALTER ROLE … REPLICATION"
+        }
+        _ => return error.to_string(),
+    });
+    format!("{error}; {hint}")
 }

@@ -9,6 +9,7 @@ use super::phase::Phase;
 use super::state::PostgresView;
 use super::switch::{SECOND, Switch, failed};
 use crate::backend::postgres::control::Lock;
+use crate::backfill::told::step;
 use crate::backfill::{self, Context, Summary, Tell};
 use crate::error::Result;
 
@@ -118,7 +119,7 @@ impl Switch {
             if seen > told {
                 told = seen;
                 let text = format!("{seen} commits by other programs so far");
-                tell("waiting until nobody else writes the file".to_owned(), text);
+                step(tell, "waiting until nobody else writes the file", text);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -130,7 +131,7 @@ impl Switch {
             let lag = self.sqlite.position().0.saturating_sub(self.mirror.applied().0);
             if self.mirror.state() == crate::mirror::State::Running && lag <= SMALL_LAG {
                 self.set_phase(Phase::Mirroring).await?;
-                tell("mirroring".to_owned(), format!("{lag} commits behind"));
+                step(tell, "mirroring", format!("{lag} commits behind"));
                 return Ok(());
             }
             if let crate::mirror::State::CopyAnew(why) = self.mirror.state() {

@@ -42,17 +42,32 @@ fn only_differs(sample: &Sample, column: &str) -> bool {
         && matches!(sample.columns.as_slice(), [only] if only == column)
 }
 
-/// Whether an acceptance holds no more. A date ends as it begins, in UTC.
-pub(super) fn has_expired(accept: &Accept) -> bool {
-    accept.expires.as_deref().is_some_and(|at| {
-        let end = at.parse::<Timestamp>().ok().or_else(|| {
-            at.parse::<jiff::civil::Date>()
-                .ok()
-                .and_then(|d| d.to_zoned(jiff::tz::TimeZone::UTC).ok())
-                .map(|z| z.timestamp())
-        });
-        end.is_some_and(|end| end <= Timestamp::now())
+/// The end of an acceptance. A date ends as it begins, in UTC.
+fn end(expires: &str) -> Option<Timestamp> {
+    expires.parse::<Timestamp>().ok().or_else(|| {
+        let date = expires.parse::<jiff::civil::Date>().ok()?;
+        Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     })
+}
+
+/// Whether an acceptance holds no more.
+pub(super) fn has_expired(accept: &Accept) -> bool {
+    accept.expires.as_deref().and_then(end).is_some_and(|end| end <= Timestamp::now())
+}
+
+impl Accept {
+    /// Why nobody can accept something like that. A misspelt date must not mean for ever.
+    pub fn problem(&self) -> Option<&'static str> {
+        match &self.expires {
+            _ if self.owner.trim().is_empty() => Some("owner is empty: somebody answers for it"),
+            _ if self.reason.trim().is_empty() => Some("reason is empty"),
+            Some(at) if end(at).is_none() => {
+                Some("expires is a date or a time, as in 2030-01-31 or 2030-01-31T12:00:00Z")
+            }
+            Some(_) if has_expired(self) => Some("expires is over already"),
+            _ => None,
+        }
+    }
 }
 
 /// The group that explains a read's difference: rows of its table are known to differ, and are

@@ -119,6 +119,9 @@ async fn accept(
         Ok(accept) => accept,
         Err(error) => return bad_body(&error),
     };
+    if let Some(problem) = accept.problem() {
+        return failure(StatusCode::BAD_REQUEST, "bad_request", problem, None);
+    }
     if app.control.accept(&id, accept, &by(&peer)) {
         answer(&json!({"id": id, "state": "accepted"}))
     } else {

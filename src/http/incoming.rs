@@ -8,19 +8,24 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at the same time; more wait in the system's queue.
+use super::seats::{Seat, Seats};
+
+/// Connections at the same time; one more takes another's place.
 const CONNECTIONS: usize = 512;
+/// How long a connection may take until it is answered something.
+const FIRST: Duration = Duration::from_secs(15);
+/// How long it may be silent, in both directions, after that. A stream of events is not.
+const SILENT: Duration = Duration::from_secs(60);
 /// Time for the first byte and the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The first byte of a TLS record that begins a handshake.
@@ -40,7 +45,7 @@ pub(super) struct Incoming {
 /// One connection and its seat.
 pub(super) struct Io {
     stream: Stream,
-    _seat: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 enum Stream {
@@ -75,9 +80,8 @@ async fn accept(
     tls: Option<TlsAcceptor>,
     send: &mpsc::Sender<(Io, SocketAddr)>,
 ) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS));
+    let seats = Seats::new(CONNECTIONS, FIRST, SILENT);
     loop {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -88,11 +92,15 @@ async fn accept(
             }
         };
         let (tls, send) = (tls.clone(), send.clone());
+        let seat = seats.take(peer.ip());
         tokio::spawn(async move {
-            let opened = tokio::time::timeout(HANDSHAKE, open(stream, peer, tls)).await;
+            let opened = tokio::select! {
+                opened = tokio::time::timeout(HANDSHAKE, open(stream, peer, tls)) => opened,
+                () = seat.leave() => return,
+            };
             if let Ok(Some(stream)) = opened {
                 // Without a receiver the proxy is stopping.
-                let _ = send.send((Io { stream, _seat: seat }, peer)).await;
+                let _ = send.send((Io { stream, seat }, peer)).await;
             }
         });
     }
@@ -158,7 +166,15 @@ impl AsyncRead for Io {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.reader().poll_read(context, buffer)
+        let io = self.get_mut();
+        let read = Pin::new(&mut *io).reader().poll_read(context, buffer);
+        match read {
+            Poll::Ready(_) => io.seat.heard(),
+            // As if the other side had gone.
+            Poll::Pending if io.seat.poll_end(context).is_ready() => return Poll::Ready(Ok(())),
+            Poll::Pending => {}
+        }
+        read
     }
 }
 
@@ -168,7 +184,16 @@ impl AsyncWrite for Io {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.writer().poll_write(context, bytes)
+        let io = self.get_mut();
+        let written = Pin::new(&mut *io).writer().poll_write(context, bytes);
+        match written {
+            Poll::Ready(_) => io.seat.answered(),
+            Poll::Pending if io.seat.poll_end(context).is_ready() => {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            Poll::Pending => {}
+        }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,6 +9,7 @@ mod guard;
 mod incoming;
 mod page;
 mod readings;
+mod seats;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -60,7 +60,9 @@ fn run(args: &AssessArgs) -> Result<Report> {
         statements,
     };
     let server = config.control_endpoint.as_ref().map(|e| server(&config, e)).transpose()?;
-    let report = assess::run(&path, &options, server, &|what, done, all| out::bar(what, done, all));
+    let report = assess::run(&path, &options, server, &|what, done, all| {
+        out::bar(what, done as u64, all as u64);
+    });
     out::no_bar();
     report
 }

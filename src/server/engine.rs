@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::Reload;
+use crate::backfill::{Rows, Told};
 use crate::control::{
     BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo,
     StatementList, Status, TableInfo, Translation, VerifiedInfo,
@@ -87,10 +88,19 @@ impl Pair {
             Phase::Mirroring if failing("verified") => &["crossfade verify"],
             Phase::Mirroring => &["crossfade promote --dry-run"],
             Phase::CatchingUp | Phase::Switching => &["crossfade status --watch"],
+            Phase::Promoted if failing("way_back") => &["crossfade status --watch"],
             Phase::Promoted => &["crossfade rollback", "crossfade complete"],
             Phase::Complete => &["point the application at PostgreSQL"],
         };
         words.iter().map(|w| (*w).to_owned()).collect()
+    }
+
+    /// Whether `rollback` would go, once promoted.
+    fn way_back(&self, phase: Phase) -> Option<String> {
+        (phase == Phase::Promoted).then(|| match self.switch.rollback_possible() {
+            (true, actual, _) => format!("open: {actual}"),
+            (false, _, reason) => format!("closed: {reason}"),
+        })
     }
 
     async fn status_now(&self) -> Status {
@@ -141,6 +151,7 @@ impl Pair {
             foreign_writes: self.shared.sqlite.foreign_writes(),
             reason,
             immovable: self.switch.waited(),
+            way_back: self.way_back(phase),
             next: self.next(phase, &gates),
         }
     }
@@ -176,8 +187,7 @@ impl Pair {
         if options.dry_run {
             return Outcome::Done("backfill would copy every table and start mirroring".to_owned());
         }
-        let told = progress.clone();
-        let tell = move |text: String, detail: String| told.step(text, detail);
+        let tell = teller(progress);
         match self.switch.copy(&options.tables, &tell).await {
             Ok(summary) => {
                 for finding in &summary.findings {
@@ -222,8 +232,7 @@ impl Pair {
             Ok(_) => self.store.foreign_total(),
             Err(error) => return Outcome::Failed(error),
         };
-        let told = progress.clone();
-        let tell = move |text: String, detail: String| told.step(text, detail);
+        let tell = teller(progress);
         let mirror = self.switch.mirror();
         match verify::run(mirror, &self.store, &options.tables, &tell).await {
             Ok(reports) => {
@@ -236,7 +245,7 @@ impl Pair {
                     let probed = self.switch.probe_way_back().await;
                     let text = match probed {
                         Ok(took) => format!("passed in {} ms", took.as_millis()),
-                        Err(error) => error.to_string(),
+                        Err(_) => self.switch.way_back_status().2,
                     };
                     progress.step("probe the way back", text);
                     let held: u64 = reports.iter().map(|r| r.accepted).sum();
@@ -257,8 +266,7 @@ impl Pair {
         if let Some(refusal) = self.not_following() {
             return refusal;
         }
-        let told = progress.clone();
-        let tell = move |text: String, detail: String| told.step(text, detail);
+        let tell = teller(progress);
         let what = verify::What {
             tables: options.tables.clone(),
             divergence: options.divergence.clone(),
@@ -330,7 +338,7 @@ impl Pair {
                     gates.len(),
                     names.join("; ")
                 ),
-                Some("Some gates can be overridden by name: --override GATE.".to_owned()),
+                Some(overrides(&failing)),
             );
         }
         if let Err(error) = dry {
@@ -507,6 +515,44 @@ impl Engine for Pair {
 
     fn shutdown(&self) {
         self.stop.cancel();
+    }
+}
+
+/// Passes on to a task what copying and verifying tell.
+fn teller(progress: &Progress) -> impl Fn(Told) + Send + Sync + 'static {
+    let progress = progress.clone();
+    move |told| match told {
+        Told::Step(text, detail) => progress.step(text, detail),
+        Told::Rows(Rows { doing, table, rows, of }) => {
+            progress.rows(format!("{doing} {table}"), table, rows, of);
+        }
+    }
+}
+
+/// How the gates that refuse can be passed, if at all.
+fn overrides(failing: &[Gate]) -> String {
+    let (may, must): (Vec<&Gate>, Vec<&Gate>) =
+        failing.iter().partition(|g| g.kind == GateKind::Override);
+    let list = |gates: &[&Gate], before: &str, between: &str| {
+        gates.iter().map(|g| format!("{before}{}", g.name)).collect::<Vec<_>>().join(between)
+    };
+    let lost = match may.iter().any(|g| g.name == "way_back") {
+        true => " Without way_back there is no rollback.",
+        false => "",
+    };
+    match (may.is_empty(), must.is_empty()) {
+        (_, true) => {
+            format!(
+                "Whoever answers for it can pass them: {}.{lost}",
+                list(&may, "--override ", " ")
+            )
+        }
+        (true, _) => format!("Nobody can pass {}.", list(&must, "", ", ")),
+        _ => format!(
+            "Nobody can pass {}; whoever answers for it can pass the rest: {}.{lost}",
+            list(&must, "", ", "),
+            list(&may, "--override ", " ")
+        ),
     }
 }
 

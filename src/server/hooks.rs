@@ -2,7 +2,8 @@
 //!
 //! Owns the look at both and the queue behind it. It must never hold anything up: what finds the
 //! queue full is dropped and told, one hook runs at a time and no longer than its limit. A hook
-//! sees nothing of the proxy's environment that could be a secret. Start at [`start`].
+//! sees nothing of the proxy's environment that could be a secret, and may look, not order: a
+//! command gets the token for reading, a request none. Start at [`start`].
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::client::tls;
+use crate::cli::client::{address_of, tls};
 use crate::config::Config;
 use crate::control::Control;
 use crate::divergence::{Group, Store};
@@ -46,7 +47,8 @@ struct Hooks {
     on_phase: Option<String>,
     request: Option<(ureq::Agent, String)>,
     limit: Duration,
-    admin_url: Option<String>,
+    config: Config,
+    http: Option<SocketAddr>,
     control: Arc<Control>,
 }
 
@@ -64,11 +66,12 @@ pub(super) fn start(
     let limit = Duration::from_millis(u64::from(config.hooks.timeout_ms.get()));
     let url = config.hooks.url.as_ref().map(|u| u.reveal().to_owned());
     let hooks = Arc::new(Hooks {
-        on_divergence: config.hooks.on_divergence.value.clone(),
-        on_phase: config.hooks.on_phase.value.clone(),
+        on_divergence: config.hooks.on_divergence.as_ref().map(|c| c.reveal().to_owned()),
+        on_phase: config.hooks.on_phase.as_ref().map(|c| c.reveal().to_owned()),
         request: url.map(|url| agent(&url, limit).map(|agent| (agent, url))).transpose()?,
         limit,
-        admin_url: http.map(|address| format!("http://{address}")),
+        config: config.clone(),
+        http,
         control: Arc::clone(control),
     });
     let wanted = [&hooks.on_divergence, &hooks.on_phase].iter().any(|c| c.is_some());
@@ -80,6 +83,24 @@ pub(super) fn start(
     tokio::spawn(until(stop.clone(), look(Arc::clone(&hooks), store, send)));
     tokio::spawn(until(stop.clone(), call(hooks, waiting)));
     Ok(())
+}
+
+/// Where the proxy answers, what to trust there, and the token with which one may look. The
+/// token that orders is given to nobody.
+fn way(config: &Config, address: SocketAddr) -> Vec<(&'static str, String)> {
+    let mut way =
+        vec![("ADMIN_URL", address_of(config, &address.ip().to_string(), address.port()))];
+    if way[0].1.starts_with("https:")
+        && let Some(path) = config.listen.tls_cert.value.as_deref()
+    {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        way.push(("ADMIN_CA", path.display().to_string()));
+    }
+    let token = config.http.read_token_file.as_deref();
+    if let Some(token) = token.and_then(|path| std::fs::read_to_string(path).ok()) {
+        way.push(("TOKEN", token.trim().to_owned()));
+    }
+    way
 }
 
 async fn until(stop: CancellationToken, work: impl Future<Output = ()>) {
@@ -162,13 +183,19 @@ impl Hooks {
         }
     }
 
+    /// What a command needs to ask the proxy back, names without their prefix. The token may
+    /// have changed since the last time.
+    fn way(&self) -> Vec<(&'static str, String)> {
+        self.http.map(|address| way(&self.config, address)).unwrap_or_default()
+    }
+
     fn event(&self, name: &str, phase: &str) -> Vec<(&'static str, String)> {
         let mut fields = vec![
             ("EVENT", name.to_owned()),
             ("AT", Timestamp::now().to_string()),
             ("PHASE", phase.to_owned()),
         ];
-        fields.extend(self.admin_url.clone().map(|url| ("ADMIN_URL", url)));
+        fields.extend(self.way().into_iter().next());
         fields
     }
 
@@ -203,7 +230,7 @@ async fn run(hooks: &Hooks, text: &str, event: &Event) -> std::result::Result<()
     let mut command = tokio::process::Command::new("/bin/sh");
     command.arg("-c").arg(text).env_clear();
     command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    for (name, value) in &event.fields {
+    for (name, value) in event.fields.iter().chain(&hooks.way()) {
         // A variable ends at a zero byte: the system would refuse all of it.
         command.env(format!("CROSSFADE_{name}"), value.replace('\0', ""));
     }
@@ -224,5 +251,48 @@ async fn run(hooks: &Hooks, text: &str, event: &Event) -> std::result::Result<()
             let _ = child.wait().await;
             Err(format!("the command took longer than {} ms: killed", hooks.limit.as_millis()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::Inputs;
+
+    fn way_of(variables: &[(&str, &str)], address: &str) -> Vec<(&'static str, String)> {
+        let environment: BTreeMap<String, String> =
+            variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let inputs = Inputs { file: None, environment: &environment, flags: &[] };
+        way(&Config::load(&inputs).unwrap(), address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_command_is_told_how_to_ask_back_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("{name}-s3cret\n")).unwrap();
+            path.display().to_string()
+        };
+        let (acting, reading) = (file("acting"), file("reading"));
+        let url = |text: &str| ("ADMIN_URL", text.to_owned());
+        assert_eq!(way_of(&[], "127.0.0.1:9433"), [url("http://127.0.0.1:9433")]);
+        let off = [
+            ("CROSSFADE_HTTP_ADDR", "192.0.2.1:9433"),
+            ("CROSSFADE_HTTP_TOKEN_FILE", acting.as_str()),
+            ("CROSSFADE_LISTEN_TLS_CERT", "/etc/crossfade/server.crt"),
+            ("CROSSFADE_LISTEN_TLS_KEY", "/etc/crossfade/server.key"),
+            ("CROSSFADE_HTTP_READ_TOKEN_FILE", reading.as_str()),
+        ];
+        let https = url("https://192.0.2.1:9433");
+        let certificate = ("ADMIN_CA", "/etc/crossfade/server.crt".to_owned());
+        let token = ("TOKEN", "reading-s3cret".to_owned());
+        assert_eq!(way_of(&off[..4], "192.0.2.1:9433"), [https.clone(), certificate.clone()]);
+        assert_eq!(way_of(&off, "192.0.2.1:9433"), [https, certificate, token]);
+        let everywhere = [("CROSSFADE_HTTP_ADDR", "0.0.0.0:9433"), off[1], off[2], off[3]];
+        let plain = url("http://127.0.0.1:9433");
+        assert_eq!(way_of(&everywhere, "0.0.0.0:9433")[0], plain, "answered on loopback");
     }
 }

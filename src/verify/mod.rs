@@ -26,6 +26,8 @@ use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::copied;
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine::Known;
+use crate::backfill::told::step;
+use crate::backfill::{Tell, count};
 use crate::divergence::changed::Taken;
 use crate::divergence::{GroupState, Sample, Store, TableVerified};
 use crate::error::{Error, Result, state};
@@ -36,9 +38,6 @@ use scan::Pair;
 /// A cut older than this is given back before the next table: snapshots hold up the
 /// checkpoints of one side and the vacuum of the other.
 const CUT_AGE: Duration = Duration::from_secs(60);
-
-/// Called with what is done now, and how far it is.
-pub type Tell = dyn Fn(String, String) + Send + Sync;
 
 /// What verify found of one table.
 #[derive(Clone, Debug, Default)]
@@ -92,8 +91,8 @@ pub async fn run(
             at = cuts.cut(false).await?;
             since = Instant::now();
         }
-        progress(format!("verifying {name}"), format!("at position {}", at.position));
-        let report = match one(&at, &name).await {
+        step(progress, format!("verifying {name}"), format!("at position {}", at.position));
+        let report = match one(&at, &name, progress).await {
             Ok(report) => report,
             Err(error) if at.postgres.is_closed() => return Err(error),
             Err(error) => {
@@ -105,7 +104,7 @@ pub async fn run(
             }
         };
         let detail = format!("{} rows, {} differ", report.rows, report.differing);
-        progress(format!("verified {name}"), detail);
+        step(progress, format!("verified {name}"), detail);
         if let Some(taken) = taken.remove(&name) {
             record(store, &report, &taken);
         }
@@ -148,10 +147,10 @@ fn named(at: &AtCut, tables: &[String]) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// When a connection is lost; what concerns the table alone is in the report.
-pub async fn one(at: &AtCut, name: &str) -> Result<Report> {
+pub async fn one(at: &AtCut, name: &str, tell: &Tell) -> Result<Report> {
     let mut report =
         Report { table: name.to_owned(), position: at.position.0, ..Report::default() };
-    match compare(at, name, &mut report).await {
+    match compare(at, name, tell, &mut report).await {
         Ok(()) => {}
         Err(error) if at.postgres.is_closed() => return Err(error),
         Err(error) => {
@@ -165,8 +164,8 @@ pub async fn one(at: &AtCut, name: &str) -> Result<Report> {
     Ok(report)
 }
 
-async fn compare(at: &AtCut, name: &str, report: &mut Report) -> Result<()> {
-    let pair = match pair(at, name).await? {
+async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Result<()> {
+    let mut pair = match pair(at, name).await? {
         Ok(pair) => pair,
         Err(reason) => {
             report.error = Some(reason);
@@ -174,6 +173,8 @@ async fn compare(at: &AtCut, name: &str, report: &mut Report) -> Result<()> {
         }
     };
     report.keyless = pair.projection.key.is_none();
+    pair.of = count(&at.sqlite, &pair.projection.relation.sqlite_name)?;
+    pair.tell = Some(tell);
     let found = diff::table(&pair).await?;
     let Found { rows, accepted, differing, at_least, differences } = found;
     report.rows = rows;
@@ -207,7 +208,7 @@ async fn pair<'a>(at: &'a AtCut, name: &str) -> Result<std::result::Result<Pair<
     let projection = Projection::over(relation, &actual);
     let types = projection.types();
     let known = Known::load(&at.postgres, name).await?;
-    Ok(Ok(Pair { at, projection, types, known }))
+    Ok(Ok(Pair { at, projection, types, known, tell: None, of: 0 }))
 }
 
 /// Writes what was found into the store.

@@ -8,13 +8,15 @@ use tokio_postgres::types::{ToSql, Type as PgType};
 
 use super::cut::{AtCut, Cut};
 use super::diff::{Difference, Kind};
-use super::{Report, Tell, named, one, record};
+use super::{Report, named, one, record};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::binary::Binary;
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine;
+use crate::backfill::Tell;
+use crate::backfill::told::step;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::telemetry::names;
@@ -90,13 +92,13 @@ pub async fn repair(
     let mut done = Vec::new();
     for name in all {
         let begun = if what.dry_run { "looking at" } else { "repairing" };
-        progress(format!("{begun} {name}"), String::new());
+        step(progress, format!("{begun} {name}"), "");
         // Before its last cut, which covers it.
         let taken = store.take_changed(&name);
-        let repaired = table(cuts, &name, what.dry_run).await?;
+        let repaired = table(cuts, &name, what.dry_run, progress).await?;
         let written = repaired.inserted + repaired.updated + repaired.deleted;
         let done_or_not = if what.dry_run { "would repair" } else { "repaired" };
-        progress(format!("{done_or_not} {name}"), format!("{written} rows"));
+        step(progress, format!("{done_or_not} {name}"), format!("{written} rows"));
         if !what.dry_run {
             record(store, &repaired.after, &taken);
             if let Some(id) = what.divergence.as_deref().filter(|_| repaired.after.is_clean()) {
@@ -111,13 +113,13 @@ pub async fn repair(
     Ok(done)
 }
 
-async fn table(cuts: &dyn Cut, name: &str, dry_run: bool) -> Result<Repaired> {
+async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result<Repaired> {
     let mut repaired = Repaired { table: name.to_owned(), ..Repaired::default() };
     for _ in 0..ROUNDS_MAX {
         // A look without holding anybody up first: most tables are equal.
         let seen = {
             let at = cuts.cut(false).await?;
-            one(&at, name).await?
+            one(&at, name, tell).await?
         };
         if dry_run || seen.differences.is_empty() || seen.error.is_some() {
             if dry_run {
@@ -128,7 +130,7 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool) -> Result<Repaired> {
             return Ok(repaired);
         }
         let at = cuts.cut(true).await?;
-        let seen = one(&at, name).await?;
+        let seen = one(&at, name, tell).await?;
         if seen.differences.is_empty() {
             continue;
         }
@@ -138,7 +140,7 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool) -> Result<Repaired> {
         repaired.differences.extend(seen.differences);
     }
     let at = cuts.cut(false).await?;
-    repaired.after = one(&at, name).await?;
+    repaired.after = one(&at, name, tell).await?;
     Ok(repaired)
 }
 

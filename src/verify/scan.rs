@@ -13,8 +13,10 @@ use crate::backend::postgres::binary::row_of;
 use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine::{Known, ROW};
 use crate::backend::sqlite::blocking;
+use crate::backfill::Tell;
 use crate::backfill::pace::Pace;
 use crate::backfill::source::Source;
+use crate::backfill::told::Tally;
 use crate::compare::Row;
 use crate::error::Result;
 use crate::value::{Type, canonical};
@@ -28,6 +30,10 @@ pub(super) struct Pair<'a> {
     pub(super) projection: Projection,
     pub(super) types: Vec<Type>,
     pub(super) known: Known,
+    /// Who is told how far it is; nobody where only a few rows are read.
+    pub(super) tell: Option<&'a Tell>,
+    /// Rows of SQLite's side, for who is told.
+    pub(super) of: u64,
 }
 
 /// A row's identity and content.
@@ -107,17 +113,23 @@ impl Pair<'_> {
 
     /// Runs over PostgreSQL's rows.
     pub(super) async fn postgres(&self, mut each: impl FnMut(Row, Mark)) -> Result<u64> {
+        // Both sides are read at once; this one is the slower.
+        let doing = "reading both sides' rows of";
+        let mut tally = Tally::new(self.tell, doing, &self.projection.relation.name, self.of);
         let control = &self.at.postgres;
         let sql = self.select();
         let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
         let stream = control.client().query_raw(&sql, none).await.map_err(|e| control.error(&e))?;
         let mut stream = std::pin::pin!(stream);
-        let mut rows = 0;
+        let mut rows: u64 = 0;
         while let Some(row) = stream.try_next().await.map_err(|e| control.error(&e))? {
             let values = row_of(&row, &self.types)?;
             let mark = self.mark(&values);
             rows += 1;
             each(values, mark);
+            if rows.is_multiple_of(STEP_ROWS as u64) {
+                tally.at(rows);
+            }
         }
         Ok(rows)
     }

@@ -107,7 +107,7 @@ async fn table(
                 pass.left_out.push(taken.table.clone());
                 return Ok(());
             }
-            report = one(at, &taken.table).await?;
+            report = one(at, &taken.table, &|_| {}).await?;
             if let Some(error) = &report.error {
                 let seen = format!("table {:?} cannot be compared: {error}", taken.table);
                 pass.first.get_or_insert(seen);

@@ -23,6 +23,15 @@ pub fn node(script: &Path) -> Command {
     command
 }
 
+/// Prometheus' own tool.
+pub fn promtool() -> Command {
+    let ours = clients().join("promtool");
+    let command = Command::new(if ours.exists() { ours } else { "promtool".into() });
+    let there = Command::new(command.get_program()).arg("--version").output();
+    assert!(there.is_ok(), "promtool is missing; run scripts/bootstrap --clients");
+    command
+}
+
 /// Runs tests/clients/NAME.py with the URL; panics with its output unless it exits with 0.
 pub fn run_python(name: &str, url: &str) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name);

@@ -10,7 +10,7 @@ mod pg;
 mod proxy;
 pub mod raw;
 
-pub use clients::{node, python, run_python};
+pub use clients::{node, promtool, python, run_python};
 pub use journey::Journey;
 pub use load::{Load, TABLES};
 pub use pair::{Pair, sample};

@@ -126,7 +126,7 @@ impl Pair {
             rows_per_second: 0,
             workers: self.workers,
         };
-        backfill::run(&context, tables, &|_, _| {}).await
+        backfill::run(&context, tables, &|_| {}).await
     }
 
     /// Cuts where nothing moves.

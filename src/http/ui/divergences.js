@@ -1,6 +1,6 @@
 // Divergences: from the list to the differing cell, and what to do about it.
 
-import { card, code, copy, empty, fill, h, number, state, table, time } from "./dom.js";
+import { card, code, copy, counted, empty, fill, h, number, state, table, time } from "./dom.js";
 import { all, get, post } from "./api.js";
 import { button } from "./orders.js";
 
@@ -71,18 +71,19 @@ function detail(g, at, choose, again) {
   return [
     h("div", { class: "title" }, h("h1", null, WORDS[g.class] ?? g.class), h("div", { class: "actions" }, g.state === "open" ? button("repair", "Repair…", { divergence: g.id }) : null)),
     h("p", { class: "meta" }, state(...(STATES[g.state] ?? ["off", g.state])), state(...(SEVERITY[g.severity] ?? ["off", g.severity])), h("code", null, g.class), g.table ? h("span", null, "table ", h("b", null, g.table)) : null,
-      h("span", null, `${number(g.count)} times`), h("span", null, "first ", time(g.first_at)), h("span", null, "last ", time(g.last_at)),
+      h("span", null, counted(g.count, "time")), h("span", null, "first ", time(g.first_at)), h("span", null, "last ", time(g.last_at)),
       g.caused_by ? h("span", null, "explained by ", h("a", { href: `#/divergences/${g.caused_by}` }, g.caused_by)) : null),
-    g.accept ? h("p", { class: "card" }, `Accepted by ${g.accept.owner}: ${g.accept.reason}`, g.accept.expires ? ` (until ${g.accept.expires})` : "") : null,
+    g.accept ? h("p", { class: "card" }, `Accepted by ${g.accept.owner}: ${g.accept.reason}`, g.accept.expires ? `; opens again on ${g.accept.expires}` : "") : null,
     pick,
-    sample ? evidence(sample) : empty("No sample is kept", "The number of samples is bounded by [divergence] keep."),
+    sample ? evidence(sample, g.class) : empty("No sample is kept", "The number of samples is bounded by [divergence] keep."),
     g.replay ? card("Replay it yourself", h("div", { class: "corner" }, copy(g.replay)), code(g.replay)) : null,
     g.state === "open" ? acceptance(g, again) : null,
   ];
 }
 
-function evidence(s) {
-  const rows = [...s.key.map(([name, value]) => row(name, value, value, "key")),
+function evidence(s, kind) {
+  const there = [!kind.endsWith("_extra"), !kind.endsWith("_missing")];
+  const rows = [...s.key.map(([name, value]) => (there.every(Boolean) ? row(name, value, value, "key") : row(name, value, value, "", ...there))),
     ...s.columns.map((name, i) => row(name, s.primary[i], s.shadow[i], "", s.primary.length > 0, s.shadow.length > 0))];
   const cells = rows.length ? h("div", { class: "scroll", role: "region", "aria-label": "The row on both sides", tabindex: "0" }, h("table", { class: "sides" },
     h("thead", null, h("tr", null, ["Column", "Primary", "Shadow"].map(t => h("th", { scope: "col" }, t)))), h("tbody", null, rows))) : null;
@@ -121,7 +122,7 @@ function differing(text, other, there) {
 function acceptance(g, again) {
   const field = (name, label, type, needed) => h("label", null, label, h("input", { name, type, required: needed, autocomplete: "off" }));
   const told = h("p", { role: "status" });
-  const box = h("div", { class: "accept" }, field("owner", "Who answers for it", "text", true), field("reason", "Why it is right as it is", "text", true), field("expires", "Until (optional)", "date", false));
+  const box = h("div", { class: "accept" }, field("owner", "Who answers for it", "text", true), field("reason", "Why it is right as it is", "text", true), field("expires", "Opens again on (optional)", "date", false));
   const press = h("button", { type: "button", onclick: async () => {
     const of = name => box.querySelector(`[name=${name}]`).value.trim();
     if (!of("owner") || !of("reason")) { told.textContent = "Who and why are needed."; return; }

@@ -42,6 +42,11 @@ export function number(n) {
   return n === null || n === undefined ? "unknown" : whole.format(n);
 }
 
+/** A number of things. */
+export function counted(n, thing) {
+  return `${number(n)} ${thing}${n === 1 ? "" : "s"}`;
+}
+
 /** A rate, with as many digits as say something. */
 export function rate(n) {
   if (n === null || n === undefined) return "–";
@@ -62,7 +67,8 @@ export function bytes(n) {
   if (n === null || n === undefined) return "unknown";
   const units = ["B", "kB", "MB", "GB", "TB"];
   let at = 0;
-  while (n >= 1000 && at < units.length - 1) { n /= 1000; at += 1; }
+  // As PostgreSQL and the configuration count them.
+  while (n >= 1024 && at < units.length - 1) { n /= 1024; at += 1; }
   return (at === 0 || n >= 100 ? whole.format(n) : n.toFixed(1)) + " " + units[at];
 }
 

@@ -1,8 +1,8 @@
 // The pages that are lists: tables, journal, sessions, events, configuration.
 
-import { ago, bytes, card, empty, fill, h, millis, number, rate, side, state, table, time } from "./dom.js";
+import { ago, bytes, card, counted, empty, fill, h, millis, number, rate, side, state, table, time } from "./dom.js";
 import { get } from "./api.js";
-import { button, stateOf, steps } from "./orders.js";
+import { button, moved, progress, stateOf, steps } from "./orders.js";
 import { chart } from "./charts.js";
 
 /** Loads now, and every few ticks; draws when something has changed. */
@@ -21,22 +21,24 @@ export function tables(root, known) {
     { name: "Key", cell: t => (t.keyed ? state("ok", "has a key") : state("warn", "no key")) },
     { name: "Copied rows", numeric: true, cell: t => (t.copied === null ? h("span", { class: "dim" }, "not since the start") : number(t.copied)), sort: t => t.copied },
     { name: "Verified rows", numeric: true, cell: t => (t.verified_rows === null ? "–" : number(t.verified_rows)), sort: t => t.verified_rows },
-    { name: "Proof", cell: t => (t.verified_at === null ? state("off", "never") : t.differing ? state("bad", `${number(t.differing)} rows differ`) : state("ok", "equal")) },
+    { name: "Proof", cell: t => (running?.now?.table === t.name ? progress(running.now) : t.verified_at === null ? state("off", "never") : t.differing ? state("bad", t.differing === 1 ? "1 row differs" : `${number(t.differing)} rows differ`) : state("ok", "equal")) },
     { name: "Age", cell: t => (t.verified_at ? h("span", { title: t.verified_at }, ago(t.verified_at)) : h("span", { class: "dim" }, "–")), sort: t => t.verified_at },
     { name: "", cell: t => [button("verify", "Verify", { tables: [t.name] }), " ", t.differing ? button("repair", "Repair…", { tables: [t.name] }) : null] },
   ];
   const memory = { by: "Table", down: false, again: () => draw(last, true) };
-  let last = null;
+  let last = null, running = null;
   function draw(data, force) {
     last = data;
     if (force) delete body.dataset.key;
-    if (data) fill(body, [data, Math.floor(Date.now() / 15000)], () => (data.tables.length ? h("div", { class: "card" }, table("Tables", columns, data.tables, memory)) : empty("No tables", "The file has none yet.")));
+    if (data) fill(body, [data, running?.now ?? null, Math.floor(Date.now() / 15000)], () => (data.tables.length ? h("div", { class: "card" }, table("Tables", columns, data.tables, memory)) : empty("No tables", "The file has none yet.")));
   }
   const poll = polled("tables", draw, 3);
   return { update(event) {
     poll(event);
     const task = known.tasks.find(t => ["backfill", "verify", "repair"].includes(t.kind) && t.state === "running");
-    fill(order, task ? [task.id, task.steps.length] : "none", () => (task ? h("section", { class: "card order" }, h("h2", null, `${task.kind} ${task.id} `, stateOf(task)), steps({ ...task, steps: task.steps.slice(-6), skipped: Math.max(0, task.steps.length - 6) })) : null));
+    running = task;
+    if (event === "tasks") draw(last);
+    fill(order, task ? moved(task) : "none", () => (task ? h("section", { class: "card order" }, h("h2", null, `${task.kind} ${task.id} `, stateOf(task)), steps({ ...task, steps: task.steps.slice(-6), skipped: Math.max(0, task.steps.length - 6) })) : null));
   } };
 }
 
@@ -79,7 +81,7 @@ export function sessions(root, known) {
     if (force) delete body.dataset.key;
     if (!data) return;
     const stuck = data.sessions.filter(s => s.immovable).length;
-    fill(note, [data.sessions.length, stuck], () => `${number(data.sessions.length)} sessions. ${stuck ? `${stuck} hold something that cannot move; the switch waits for them, then says so.` : "All of them would move in a switch."}`);
+    fill(note, [data.sessions.length, stuck], () => `${counted(data.sessions.length, "session")}. ${stuck ? `${stuck} hold something that cannot move; the switch waits for them, then says so.` : "All of them would move in a switch."}`);
     fill(body, data, () => (data.sessions.length ? h("div", { class: "card" }, table("Sessions", columns, data.sessions, memory)) : empty("No sessions", `Point an application at the proxy.`)));
   }
   const poll = polled("sessions", draw, 1);
@@ -93,7 +95,7 @@ export function events(root, known) {
   const poll = polled("events", data => fill(body, data, () => card("Who did what", data.events.length ? table("Events", columns, data.events.slice(0, 300)) : h("p", { class: "dim" }, "Nothing yet since the start."))), 2);
   return { update(event) {
     poll(event);
-    fill(orders, known.tasks.map(t => [t.id, t.steps.length, t.state]), () => card("Orders", known.tasks.length ? known.tasks.map(t => h("details", null,
+    fill(orders, known.tasks.map(moved), () => card("Orders", known.tasks.length ? known.tasks.map(t => h("details", null,
       h("summary", null, stateOf(t), " ", h("b", null, `${t.kind} ${t.id}`), " ", h("span", { class: "dim" }, t.result ?? t.error?.message ?? ""), " ", time(t.started_at)), steps(t))) : h("p", { class: "dim" }, "None since the start.")));
   } };
 }

@@ -1,6 +1,6 @@
 // Orders with their dialog: what it would do, a typed confirmation, and every step as it happens.
 
-import { h, fill, state, millis } from "./dom.js";
+import { h, fill, state, millis, number } from "./dom.js";
 import { get, post } from "./api.js";
 
 const dialog = document.getElementById("dialog");
@@ -34,6 +34,9 @@ export function button(name, label, options) {
 
 export function stateOf(task) {
   const kinds = { running: ["run", "running"], done: ["ok", "done"], failed: ["bad", "failed"], refused: ["warn", "refused"] };
+  // Verify ran, and its answer is no.
+  if (task.error?.code === "differs") return state("bad", "differs");
+  if (task.error?.code === "undone") return state("bad", "undone");
   return state(...(kinds[task.state] ?? ["off", task.state]));
 }
 
@@ -51,7 +54,23 @@ export function steps(task) {
     if (task.error.hint) end.push(h("p", { class: "dim" }, task.error.hint));
   }
   return [task.skipped ? h("p", { class: "dim" }, `${task.skipped} steps before`) : null, h("ol", { class: "steps" }, list),
+    task.now ? progress(task.now) : null,
     task.state === "running" ? h("p", { class: "running" }, state("run", "running…")) : null, ...end];
+}
+
+/** What has to change before the steps of an order are drawn anew. */
+export const moved = task => [task.id, task.steps.length, task.state, task.now?.text, task.now?.rows];
+
+/** How far an order is inside a table. Behind the last row there may be other looks at it: no time is promised then. */
+export function progress(now) {
+  const left = now.rows > 0 && now.of > now.rows ? (now.of - now.rows) * now.ms / now.rows : null;
+  return h("label", { class: "meter" }, h("span", null, now.of ? `${now.text}: ${number(now.rows)} of ${number(now.of)} rows` : `${now.text}: ${number(now.rows)} rows`, left !== null && left >= 5000 ? h("span", { class: "dim" }, `, about ${span(left)} left`) : null),
+    h("progress", { max: String(Math.max(now.of, 1)), value: String(Math.min(now.rows, now.of)), "aria-label": now.text }));
+}
+
+function span(ms) {
+  const s = ms / 1000;
+  return s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
 }
 
 let watching = null;
@@ -102,7 +121,7 @@ export async function open(name, options = {}) {
     delete log.dataset.key;
     try {
       const { task } = await post(verb, { ...given, dry_run: dryRun, override: chosen() });
-      const end = await follow(task, t => fill(log, [t.id, t.steps.length, t.state], () => {
+      const end = await follow(task, t => fill(log, moved(t), () => {
         queueMicrotask(() => { log.scrollTop = log.scrollHeight; });
         return [h("h3", null, dryRun ? `Dry run ${t.id}` : `Order ${t.id}`, " ", stateOf(t)), steps(t)];
       }));
@@ -118,10 +137,15 @@ export async function open(name, options = {}) {
 
   async function gates() {
     if (verb !== "promote") return;
-    const failing = (await get("gates")).gates.filter(g => !g.ok && g.kind === "override");
-    if (!failing.length) return;
+    const failing = (await get("gates")).gates.filter(g => !g.ok);
+    const must = failing.filter(g => g.kind === "required"), may = failing.filter(g => g.kind === "override");
+    if (must.length) {
+      overrides.append(h("p", { class: "result" }, state("bad", "Nobody can pass these gates:")),
+        h("ul", null, must.map(g => h("li", null, h("b", null, g.name.replaceAll("_", " ")), `: ${g.reason}`))));
+    }
+    if (!may.length) return;
     overrides.append(h("fieldset", null, h("legend", null, "Gates that do not hold. Tick those you answer for:"),
-      failing.map(g => h("label", { class: "tick" }, h("input", { type: "checkbox", value: g.name }), h("b", null, g.name), ` ${g.reason}`))));
+      may.map(g => h("label", { class: "tick" }, h("input", { type: "checkbox", value: g.name }), h("b", null, g.name.replaceAll("_", " ")), ` ${g.reason}`))));
   }
 
   const target = given.divergence ? ` of ${given.divergence}` : given.tables ? ` of ${given.tables.join(", ")}` : "";

@@ -1,7 +1,7 @@
 // Is it fine, and can we switch? One screen, failing things first.
 
-import { ago, bytes, card, fill, h, millis, number, percent, rate, side, sides, state } from "./dom.js";
-import { button, stateOf, steps } from "./orders.js";
+import { ago, bytes, card, counted, fill, h, millis, number, percent, rate, side, sides, state } from "./dom.js";
+import { button, moved, stateOf, steps } from "./orders.js";
 import { chart } from "./charts.js";
 
 const PHASES = [["direct", "Direct", "SQLite alone"], ["copying", "Copying", "tables are copied"], ["catching-up", "Catching up", "commits of the copy's time follow"],
@@ -38,7 +38,7 @@ export function overview(root, known) {
       running(now, known.tasks);
       if (!s) return fill(words, "none", () => [h("h2", null, "No answer from the proxy"), h("p", null, "The page asks again every second.")]);
       const failing = known.gates.filter(g => !g.ok && g.kind !== "warning").length;
-      fill(words, [s.phase, s.health, s.reason, failing, s.primary, s.shadow], () => headline(s, failing));
+      fill(words, [s.phase, s.health, s.reason, failing, s.primary, s.shadow, s.way_back?.startsWith("open"), s.way_back?.startsWith("closed") ? s.way_back : null], () => headline(s, failing));
       fill(actions, [s.phase, failing, s.reason], () => choices(s));
       fill(stepper, s.phase, () => phases(s.phase));
       fill(facts, [s.lag_ms, s.lag_commits, s.compared, s.diverged_open, s.coverage, s.sessions, s.verified, s.journal_bytes, s.position, s.skipped, Math.floor(Date.now() / 10000)], () => numbers(s));
@@ -59,7 +59,7 @@ function headline(s, failing) {
     : [side(s.primary), " answers your application. Nothing follows."];
   const ready = s.phase === "mirroring"
     ? (failing === 0 ? "Every gate holds: PostgreSQL can take over." : `${failing} of ${s.gates} gates ${failing === 1 ? "does" : "do"} not hold yet.`)
-    : s.phase === "promoted" ? "You can still roll back, with everything committed since." : s.phase === "direct" ? "Copy to PostgreSQL to begin." : "";
+    : s.phase === "promoted" ? (s.way_back?.startsWith("open") ? "You can still roll back, with everything committed since." : state("bad", `There is no rollback now: ${(s.way_back ?? "").replace("closed: ", "")}`)) : s.phase === "direct" ? "Copy to PostgreSQL to begin." : "";
   const trouble = s.health === "ok" ? null : h("p", { class: "trouble" }, state(s.health === "stalled" ? "bad" : "warn", `${s.health}: ${s.reason ?? ""}`));
   return [h("h2", null, who), ready ? h("p", null, ready) : null, trouble];
 }
@@ -89,7 +89,7 @@ function fact(name, value, note, link, kind) {
 
 function numbers(s) {
   const lag = s.shadow && s.primary === "sqlite"
-    ? fact("Behind", millis(s.lag_ms) === "–" ? "unknown" : millis(s.lag_ms), `${number(s.lag_commits)} commits`, "#/journal")
+    ? fact("Behind", millis(s.lag_ms) === "–" ? "unknown" : millis(s.lag_ms), counted(s.lag_commits, "commit"), "#/journal")
     : fact("Position", number(s.position), "commits on SQLite", "#/journal");
   const verified = { fresh: ["ok", "proven equal"], stale: ["warn", "too old"], never: ["off", "not proven yet"], differs: ["bad", "rows differ"] }[s.verified.state] ?? ["off", s.verified.state];
   return [lag,
@@ -108,7 +108,7 @@ function gateList(gates) {
   return h("ul", { class: "gatelist" }, sorted.map(g => {
     const [kind, word] = g.ok ? ["ok", "holds"] : g.kind === "warning" ? ["warn", "warning"] : ["bad", "not met"];
     return h("li", { class: kind }, state(kind, word), h("b", null, g.name.replaceAll("_", " ")), h("span", { class: "found" }, moments(g.actual)),
-      g.ok ? null : h("p", null, `Needed: ${g.limit}. `, g.reason ? `${moments(g.reason)}. ` : null, g.kind === "override" ? h("em", null, "Can be overridden by name.") : null));
+      g.ok ? null : h("p", null, `Needed: ${g.limit}. `, g.reason ? `${moments(g.reason[0].toUpperCase() + g.reason.slice(1))}. ` : null, g.kind === "override" ? h("em", null, "Can be overridden by name.") : null));
   }));
 }
 
@@ -121,6 +121,6 @@ function moments(text) {
 function running(element, tasks) {
   const fresh = t => t.state === "running" || Date.now() - Date.parse(t.ended_at) < 60000;
   const task = tasks.find(t => ["promote", "rollback", "backfill", "verify"].includes(t.kind) && fresh(t));
-  fill(element, task ? [task.id, task.steps.length, task.state] : "none", () => (task
+  fill(element, task ? moved(task) : "none", () => (task
     ? h("section", { class: `card order ${task.state}` }, h("h2", null, `${task.kind} ${task.id} `, stateOf(task)), steps({ ...task, steps: task.steps.slice(-4), skipped: Math.max(0, task.steps.length - 4) })) : null));
 }

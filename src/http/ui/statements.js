@@ -42,7 +42,8 @@ function list(root, known) {
 function slower(s) {
   const r = ratio(s);
   if (r === null) return h("span", { class: "dim" }, "–");
-  return r > 1.5 ? state(r > 4 ? "bad" : "warn", `${r.toFixed(1)} ×`) : r < 0.67 ? state("ok", `${r.toFixed(1)} ×`) : h("span", null, `${r.toFixed(1)} ×`);
+  const text = `${r.toFixed(r < 0.1 ? 3 : 1)} ×`;
+  return r > 1.5 ? state(r > 4 ? "bad" : "warn", text) : r < 0.67 ? state("ok", text) : h("span", null, text);
 }
 
 function verdict(s) {
