@@ -120,7 +120,8 @@ async fn attempt(
             Some((first, last)) => u64::try_from(last.saturating_sub(first)).ok(),
         };
         let pace = Pace::new(env.rows_per_second);
-        let tally = Tally::new(Some(env.progress), "copying", &report.table, about.unwrap_or(0));
+        let doing = if range.is_some() { "copying a stretch of" } else { "copying" };
+        let tally = Tally::new(Some(env.progress), doing, &report.table, about.unwrap_or(0));
         let mut run = Run { env, report, last: Instant::now(), refuse, pace, tally, about };
         if careful {
             run.careful(&mut source).await?;
