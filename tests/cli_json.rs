@@ -165,6 +165,7 @@ fn sample() -> Sample {
         severity: Some(Severity::Data),
         fingerprint: "f".to_owned(),
         table: text(),
+        tables: vec!["u".to_owned()],
         columns: vec!["c".to_owned()],
         key: vec![("id".to_owned(), text())],
         primary: vec![text()],
@@ -226,6 +227,8 @@ fn everything() -> Vec<(&'static str, Value)> {
         last_at: text(),
         state: GroupState::Accepted,
         caused_by: Some(text()),
+        tables: vec![text()],
+        position: 1,
         accept: Some(Accept { owner: text(), reason: text(), expires: Some(text()) }),
         samples: vec![sample()],
     };

@@ -223,6 +223,89 @@ fn rows_between_the_schema_changes_of_a_transaction_arrive() {
     assert_eq!(journey.status("diverged_open"), "0");
 }
 
+/// Many transactions are tested together; the one that differs is the one that is named.
+#[test]
+fn of_many_transactions_at_once_the_one_that_differs_is_named() {
+    let (journey, _folder) = start();
+    let pg = Pg::shared();
+    let behind = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    // The applier stands until all of them are in the journal.
+    let mut holder = pg
+        .tool("psql")
+        .args(["-X", "-q", "-d", &pg.cluster.url(&journey.database)])
+        .args(["-c", "BEGIN; LOCK TABLE crossfade.state IN EXCLUSIVE MODE; SELECT pg_sleep(600)"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let held = "SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' AND granted \
+                AND relation = 'crossfade.state'::regclass";
+    eventually("the applier is held", || behind(held) == "1");
+    behind("UPDATE item SET qty = 50 WHERE id = 77");
+    for id in 60..100 {
+        journey.proxy.sql(&format!("UPDATE item SET qty = qty + 1 WHERE id = {id}"));
+    }
+    behind(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()",
+    );
+    let _ = holder.wait();
+    journey.level();
+    let found = groups(&journey, "effect_value");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["count"], 1, "{found:?}");
+    assert_eq!(found[0]["samples"][0]["key"][0], serde_json::json!(["id", "77"]));
+    let list = journey.get("/api/v1/statements");
+    let shapes = list["statements"].as_array().unwrap();
+    let shape = shapes.iter().find(|s| {
+        s["calls"] == 40 && s["statement"].as_str().unwrap().to_lowercase().contains("qty + ")
+    });
+    let verdicts = &shape.unwrap()["verdicts"];
+    assert_eq!((&verdicts["match"], &verdicts["diverged"]), (&39.into(), &1.into()), "{verdicts}");
+    assert_eq!(behind("SELECT qty FROM item WHERE id = 77"), "1");
+    journey.done(&["verify"]);
+}
+
+/// What is switched off by name is carried, counted, and not compared.
+#[test]
+fn writes_are_left_out_by_table_by_shape_and_by_share() {
+    let folder = tempfile::tempdir().unwrap();
+    let envs = [("CROSSFADE_COMPARE_WRITES_SKIP", "place")];
+    let mut journey = Journey::start(&folder.path().join("app.db"), Pg::shared(), &envs);
+    journey.proxy.sql(TABLES);
+    journey.mirror();
+    let round = |journey: &Journey| {
+        journey.proxy.sql("UPDATE place SET item_id = item_id + 1 WHERE shelf = 7");
+        journey.proxy.sql("UPDATE item SET qty = qty + 1 WHERE id = 7");
+        journey.level();
+    };
+    let shape = |journey: &Journey, word: &str| -> Value {
+        let list = journey.get("/api/v1/statements");
+        let shapes = list["statements"].as_array().unwrap().iter();
+        let text = |s: &Value| s["statement"].as_str().unwrap().to_lowercase();
+        let mut wanted = shapes.filter(|s| text(s).starts_with("update") && text(s).contains(word));
+        wanted.next().unwrap_or_else(|| panic!("no {word} in {list}")).clone()
+    };
+    round(&journey);
+    assert_eq!(shape(&journey, "item_id")["skipped"]["sampled_out"], 1);
+    let item = shape(&journey, "qty");
+    assert_eq!(item["verdicts"]["match"], 1, "{item}");
+    let fingerprint = item["fingerprint"].as_str().unwrap().to_owned();
+    journey.restart_with(&[("CROSSFADE_COMPARE_WRITES_SKIP", &fingerprint)]);
+    journey.level();
+    round(&journey);
+    let (place, item) = (shape(&journey, "item_id"), shape(&journey, "qty"));
+    assert_eq!(place["verdicts"]["match"], 1, "{place}");
+    assert_eq!(item["skipped"]["sampled_out"], 1, "{item}");
+    journey.restart_with(&[("CROSSFADE_COMPARE_WRITES_RATIO", "0")]);
+    journey.level();
+    round(&journey);
+    let place = shape(&journey, "item_id");
+    assert!(place["verdicts"]["match"].as_u64().unwrap_or(0) <= 1, "{place}");
+    assert!(place["skipped"]["sampled_out"].as_u64().unwrap() >= 1, "{place}");
+    journey.done(&["verify"]);
+}
+
 /// As many rows as on SQLite, and the looked-at ones equal, but another row was reached there: that
 /// work is not kept, because no image would put it right.
 #[test]

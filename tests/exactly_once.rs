@@ -1,39 +1,18 @@
 //! Mirrored exactly once, in commit order: random transactions of many clients, a schema that
 //! changes meanwhile, an answer to COMMIT that never comes, actions only PostgreSQL has.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
 
-use crate::common::{Journey, Pg, Proxy, eventually};
+use crate::common::{Dice, Journey, Pg, Proxy, Relay, eventually};
 
 async fn connect(url: &str) -> Client {
     let (client, driver) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(driver);
     client
-}
-
-/// Reproducible numbers: xorshift64*.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
-    }
-}
-
-fn seed() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let given = std::env::var("CROSSFADE_TEST_SEED").ok().and_then(|s| s.parse().ok());
-    let seed = given.unwrap_or_else(|| u64::from(now.subsec_nanos()) | 1);
-    println!("CROSSFADE_TEST_SEED={seed}");
-    seed
 }
 
 const TABLES: &str = "
@@ -52,7 +31,7 @@ const TABLES: &str = "
 /// A statement at random; many clash, and some fail.
 fn statement(dice: &mut Dice) -> String {
     let (a, b, n) = (dice.below(10) + 1, dice.below(6) + 1, dice.below(1000));
-    match dice.below(17) {
+    match dice.below(18) {
         0 => format!("UPDATE cell SET n = n + 1 WHERE id = {a}"),
         1 => format!("UPDATE cell SET n = {n}, note = 'n {n}' WHERE id >= {a}"),
         2 => format!("INSERT INTO cell (id, n) VALUES ({}, {n})", 10 + a),
@@ -72,14 +51,19 @@ fn statement(dice: &mut Dice) -> String {
         13 => format!("DELETE FROM parent WHERE id = {a}"),
         14 => format!("INSERT INTO parent VALUES ({b}, 'again') ON CONFLICT DO NOTHING"),
         15 => format!("INSERT INTO bag VALUES ('b {b}', {n}), ('b {b}', {n})"),
+        // Tables without a key are looked through for every row: this one stays small.
+        16 => format!("DELETE FROM bag WHERE n > {n}"),
         _ => format!("UPDATE bag SET n = n + {a} WHERE what = 'b {b}'"),
     }
 }
 
-/// Transactions at random: statements, savepoints, failures, some rolled back.
-async fn transactions(url: String, mut dice: Dice, rounds: u64) {
+/// Transactions at random, until it is told to stop: statements, savepoints, failures, some rolled
+/// back. How many.
+async fn transactions(url: String, mut dice: Dice, stop: Arc<AtomicBool>) -> u64 {
     let client = connect(&url).await;
-    for _ in 0..rounds {
+    let mut rounds = 0;
+    while !stop.load(Ordering::SeqCst) || rounds < 30 {
+        rounds += 1;
         client.batch_execute("BEGIN").await.unwrap();
         for n in 0..=dice.below(5) {
             let point = dice.below(3) == 0;
@@ -96,8 +80,22 @@ async fn transactions(url: String, mut dice: Dice, rounds: u64) {
         }
         let end = if dice.below(8) == 0 { "ROLLBACK" } else { "COMMIT" };
         client.batch_execute(end).await.unwrap();
+        // An application thinks now and then; the other side needs the processor, too.
+        tokio::time::sleep(Duration::from_millis(if rounds < 30 { 0 } else { 40 })).await;
     }
+    rounds
 }
+
+/// Every row of the tables, as either side tells it.
+const ALL: &[&str] = &[
+    "SELECT id, n, note, extract(epoch FROM made) FROM cell ORDER BY id",
+    "SELECT a, b, v::text FROM pair ORDER BY a, b",
+    "SELECT name, pos FROM tag ORDER BY name",
+    "SELECT id, name FROM parent ORDER BY id",
+    "SELECT id, parent_id, x FROM child ORDER BY id",
+    "SELECT what, n, late FROM bag ORDER BY what, n, late",
+    "SELECT id, t FROM afterwards ORDER BY id",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_clients_leave_both_sides_equal_image_for_image() {
@@ -107,11 +105,12 @@ async fn eight_clients_leave_both_sides_equal_image_for_image() {
     let journey = Journey::start(&file, Pg::shared(), &envs);
     journey.proxy.sql(TABLES);
     journey.mirror();
-    let mut dice = Dice(seed());
+    let mut dice = Dice::new();
+    let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..8)
         .map(|_| {
-            let own = Dice(dice.below(u64::from(u32::MAX)) | 1);
-            tokio::spawn(transactions(journey.proxy.url(), own, 30))
+            let stop = Arc::clone(&stop);
+            tokio::spawn(transactions(journey.proxy.url(), dice.split(), stop))
         })
         .collect();
     // The schema changes under way, and both sides are compared at cuts of their own choice.
@@ -126,64 +125,25 @@ async fn eight_clients_leave_both_sides_equal_image_for_image() {
         journey.proxy.sql(change);
         journey.done(&["verify"]);
     }
-    while !clients.iter().all(tokio::task::JoinHandle::is_finished) {
-        journey.done(&["verify"]);
+    // Each verify stands at a position of its own, wherever the clients are by then.
+    for _ in changes.len()..20 {
+        dice.sleep(0, 60);
+        journey.done(&["verify", "--tables", "cell,pair,tag,parent,child,bag"]);
     }
+    stop.store(true, Ordering::SeqCst);
+    let mut rounds = 0;
     for client in clients {
-        client.await.unwrap();
+        rounds += client.await.unwrap();
     }
     journey.level();
     journey.done(&["verify"]);
+    println!("{rounds} transactions, both sides compared at 20 positions on the way");
+    for sql in ALL {
+        let there = Pg::shared().cluster.psql(&journey.database, sql).unwrap();
+        assert_eq!(journey.proxy.sql(sql), there, "{sql}");
+    }
     let found = journey.get("/api/v1/divergences");
     assert_eq!(found["divergences"].as_array().unwrap().len(), 0, "{found}");
-}
-
-/// Stands between the proxy and PostgreSQL.
-struct Relay {
-    port: u16,
-    /// Answers to COMMIT still to be lost.
-    armed: Arc<AtomicU64>,
-}
-
-impl Relay {
-    fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let own = listener.local_addr().unwrap().port();
-        let armed = Arc::new(AtomicU64::new(0));
-        let arm = Arc::clone(&armed);
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-                let (c, s) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || pass(s, c, None));
-                let arm = Arc::clone(&arm);
-                std::thread::spawn(move || pass(client, server, Some(arm)));
-            }
-        });
-        Self { port: own, armed }
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, armed: Option<Arc<AtomicU64>>) {
-    let mut buffer = [0; 16 << 10];
-    while let Ok(n) = from.read(&mut buffer) {
-        let commits = buffer[..n].windows(7).any(|w| w == b"COMMIT\0");
-        let lose = n > 0
-            && commits
-            && armed.as_ref().is_some_and(|a| {
-                a.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-                    .is_ok()
-            });
-        if lose {
-            // PostgreSQL hears it; its answer finds nobody.
-            let _ = from.shutdown(Shutdown::Both);
-        }
-        if n == 0 || to.write_all(&buffer[..n]).is_err() || lose {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Write);
-    let _ = from.shutdown(Shutdown::Both);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,7 +153,7 @@ async fn a_commit_whose_answer_is_lost_is_applied_once() {
     let file = folder.path().join("app.db");
     let database = pg.database("relay");
     let relay = Relay::to(pg.cluster.port());
-    let url = format!("postgres://postgres@127.0.0.1:{}/{database}", relay.port);
+    let url = relay.url(&database);
     let proxy = Proxy::on_file_with(&file, &["--postgres", &url], &[]);
     let journey = Journey { proxy, url, database };
     journey
@@ -204,12 +164,12 @@ async fn a_commit_whose_answer_is_lost_is_applied_once() {
     let client = connect(&journey.proxy.url()).await;
     for n in 0..40 {
         if n % 8 == 3 {
-            relay.armed.store(1, Ordering::SeqCst);
+            relay.lose_an_answer();
         }
         client.execute("INSERT INTO bag VALUES ($1)", &[&n]).await.unwrap();
         client.execute("UPDATE t SET n = n + 1 WHERE id = 1", &[]).await.unwrap();
         if n % 8 == 3 {
-            eventually("an answer was lost", || relay.armed.load(Ordering::SeqCst) == 0);
+            eventually("an answer was lost", || relay.is_idle());
         }
     }
     journey.level();
@@ -236,7 +196,7 @@ async fn what_only_postgresql_does_is_never_kept() {
     let cascade = "ALTER TABLE b ADD FOREIGN KEY (a_id) REFERENCES a (id) ON DELETE CASCADE";
     pg.cluster.psql(&journey.database, cascade).unwrap();
     // Beyond the time for which the last look at its triggers and keys is believed.
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::thread::sleep(Duration::from_millis(1100));
     journey.proxy.sql("DELETE FROM a WHERE id = 3");
     journey.proxy.sql("UPDATE a SET n = 0 WHERE id = 4");
     journey.level();

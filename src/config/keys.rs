@@ -205,6 +205,12 @@ sections! {
         float_ulps: u32 = "0",
         /// Whether the effects of writes are compared.
         writes: bool = "on",
+        /// Share of the writing transactions whose effects are compared.
+        writes_ratio: Ratio = "1",
+        /// Tables, or fingerprints of statements, whose writes are carried and not compared.
+        writes_skip: Names = "",
+        /// Commits that PostgreSQL may be behind while the effects of writes are compared.
+        writes_lag_max: u32 = "500",
     }
     /// What is kept of divergences.
     divergence: Divergence {

@@ -52,6 +52,9 @@ pub struct Sample {
     /// Table, when one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// Further tables that a read reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
     /// Columns that differ.
     #[serde(default)]
     pub columns: Vec<String>,
@@ -150,6 +153,12 @@ pub struct Group {
     /// Group that explains this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caused_by: Option<String>,
+    /// Further tables that a read reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
+    /// Position of the last occurrence.
+    #[serde(default)]
+    pub position: u64,
     /// The acceptance in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Accept>,

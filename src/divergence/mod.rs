@@ -6,6 +6,7 @@
 //! values beyond the keep policy.
 //! Start at [`Store`].
 
+mod causes;
 pub mod changed;
 mod file;
 mod foreign;

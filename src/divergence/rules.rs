@@ -1,10 +1,10 @@
 //! What is accepted without asking, and what explains what.
 //!
-//! Pure: rules and groups in, a decision out. Start at [`Rule::accepts`], [`cause`].
+//! Pure: rules and groups in, a decision out. Start at [`Rule::accepts`], [`explains`].
 
 use jiff::Timestamp;
 
-use super::group::{Accept, Group, GroupState, Sample, Severity};
+use super::group::{Accept, Group, GroupState, Sample};
 
 /// A rule of the configuration; every condition given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,20 +70,95 @@ impl Accept {
     }
 }
 
-/// The group that explains a read's difference: rows of its table are known to differ, and are
-/// not repaired yet.
-pub(super) fn cause<'a>(
-    sample: &Sample,
-    mut groups: impl Iterator<Item = &'a Group>,
-) -> Option<String> {
-    const EFFECTS: &[&str] = &["row_missing", "row_extra", "value", "row_count"];
-    const CAUSES: &[&str] = &["foreign_write", "verify_missing", "verify_extra", "verify_value"];
-    let table = sample.table.as_ref().filter(|_| EFFECTS.contains(&sample.class.as_str()))?;
-    let explains = |g: &&Group| {
-        g.state == GroupState::Open
-            && g.severity == Severity::Data
-            && g.table.as_ref() == Some(table)
-            && CAUSES.contains(&g.class.as_str())
-    };
-    groups.find(explains).map(|g| g.id.clone())
+/// Answers that differ because rows do.
+const READS: &[&str] = &["row_missing", "row_extra", "value", "row_count", "order"];
+/// Effects of statements that met other rows, or another schema, than the primary's.
+const EFFECTS: &[&str] = &[
+    "effect_missing",
+    "effect_extra",
+    "effect_value",
+    "affected_count",
+    "error_shadow_only",
+    "error_primary_only",
+    "sqlstate",
+    "tx_state",
+];
+/// What another schema does besides.
+const SHAPES: &[&str] = &["type_oid", "column_shape", "command_tag", "untranslatable", "timeout"];
+/// What is known of the rows themselves.
+const ROWS: &[&str] = &["foreign_write", "verify_missing", "verify_extra", "verify_value"];
+/// Changes of a schema after which rows may read otherwise.
+const READ_BY: &[&str] = &["column ", "table", "row security", "rule ", "view "];
+
+/// What a difference is, as far as it takes to tell what explains it.
+pub(super) struct Trace<'a> {
+    pub(super) class: &'a str,
+    pub(super) table: Option<&'a str>,
+    /// Tables besides: those that a read reads.
+    pub(super) tables: &'a [String],
+    /// Columns that differ.
+    pub(super) columns: &'a [String],
+    /// Keys of the rows it was seen at; an empty one where the row is not known.
+    pub(super) keys: Vec<&'a [(String, Option<String>)]>,
+    pub(super) position: u64,
+}
+
+impl<'a> Trace<'a> {
+    /// Of a group that was found before.
+    pub(super) fn of(group: &'a Group) -> Self {
+        Self {
+            class: &group.class,
+            table: group.table.as_deref(),
+            tables: &group.tables,
+            columns: &group.columns,
+            keys: group.samples.iter().map(|s| s.key.as_slice()).collect(),
+            position: group.position,
+        }
+    }
+
+    fn touches(&self, table: &str) -> bool {
+        self.table == Some(table) || self.tables.iter().any(|t| t == table)
+    }
+
+    /// Whether it may be about rows of this group: of those that are known it names one, or not
+    /// all of them are known.
+    fn may_be_of(&self, group: &Group) -> bool {
+        let known = |key: &&[(String, Option<String>)]| {
+            key.is_empty() || group.samples.iter().any(|s| s.key == *key)
+        };
+        group.count > group.samples.len() as u64 || self.keys.iter().all(known)
+    }
+}
+
+/// Whether a group that is open explains a difference: what is known of its rows or its schema
+/// makes it expected.
+pub(super) fn explains(cause: &Group, effect: &Trace<'_>) -> bool {
+    let of = |classes: &[&str]| classes.contains(&effect.class);
+    let open = cause.state == GroupState::Open && cause.caused_by.is_none();
+    let Some(table) = cause.table.as_deref().filter(|_| open) else { return false };
+    if !effect.touches(table) {
+        return false;
+    }
+    match cause.class.as_str() {
+        "schema_drift" => {
+            let line = cause.columns.first().map_or("", String::as_str);
+            let read_by = READ_BY.iter().any(|word| line.starts_with(word));
+            let column = line.strip_prefix("column ").map(|rest| rest.trim_start_matches('"'));
+            let about = |name: &String| {
+                let rest = column.and_then(|rest| rest.strip_prefix(name.as_str()));
+                rest.is_some_and(|rest| rest.starts_with([' ', '"']))
+            };
+            let of_column = !effect.columns.is_empty() && effect.columns.iter().all(about);
+            of(EFFECTS) || of(SHAPES) || (of(READS) && read_by) || (of(ROWS) && of_column)
+        }
+        // Of effects only what it has met itself: rows that it names are made equal.
+        "foreign_write" => of(READS) || (of(EFFECTS) && cause.position == effect.position),
+        class if ROWS.contains(&class) => {
+            of(READS)
+                || ((of(EFFECTS) || effect.class == "foreign_write") && effect.may_be_of(cause))
+        }
+        // A statement meets the rows that a read has seen.
+        class if READS.contains(&class) => of(EFFECTS) && effect.class != "tx_state",
+        _ => false,
+    }
 }

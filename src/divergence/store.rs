@@ -68,7 +68,7 @@ pub(super) struct Inner {
     file: StateFile,
     appended: usize,
     next_id: u64,
-    groups: BTreeMap<u64, Group>,
+    pub(super) groups: BTreeMap<u64, Group>,
     by_key: HashMap<String, u64>,
     verified: BTreeMap<String, TableVerified>,
     pub(super) changed: Changed,
@@ -165,10 +165,10 @@ impl Store {
         sample.at = now();
         let mut inner = self.inner.lock();
         let rule = self.rules.read().iter().find_map(|rule| rule.accepts(&sample)).cloned();
-        if sample.caused_by.is_none() {
-            sample.caused_by = rules::cause(&sample, inner.groups.values());
-        }
         self.redact(&inner.salt, &mut sample);
+        if sample.caused_by.is_none() {
+            sample.caused_by = inner.cause(&sample);
+        }
         let key = Group::key_of(&sample);
         let known = inner.by_key.get(&key).copied();
         let number = match known {
@@ -182,6 +182,8 @@ impl Store {
         };
         let group = inner.groups.get_mut(&number)?;
         let first = group.count == 0;
+        // What it explains besides is new, or met at this very position.
+        let explains = first || group.state == GroupState::Fixed || sample.class == "foreign_write";
         let kept = group.add(&sample);
         let id = group.id.clone();
         if first {
@@ -199,6 +201,9 @@ impl Store {
             let line =
                 Line::Divergence { v: Line::VERSION, id: id.clone(), sample: Box::new(sample) };
             inner.append(&line, false);
+        }
+        if explains {
+            inner.explain(number);
         }
         let accepted = inner.groups.get(&number).is_some_and(|g| g.state == GroupState::Accepted);
         if let Some(accept) = rule.filter(|_| !accepted) {
@@ -567,6 +572,8 @@ impl Inner {
             last_at: sample.at.clone(),
             state: GroupState::Open,
             caused_by: sample.caused_by.clone(),
+            tables: sample.tables.clone(),
+            position: sample.position_shadow,
             accept: None,
             samples: Vec::new(),
         };
@@ -639,9 +646,15 @@ impl Group {
     fn add(&mut self, sample: &Sample) -> bool {
         self.count += 1;
         self.last_at.clone_from(&sample.at);
-        if self.state == GroupState::Fixed {
+        self.position = sample.position_shadow;
+        let again = self.state == GroupState::Fixed;
+        if again {
             self.state = GroupState::Open;
             self.samples.clear();
+        }
+        // Once something is not explained, the group is not.
+        if again || sample.caused_by.is_none() {
+            self.caused_by.clone_from(&sample.caused_by);
         }
         let keep = self.samples.len() < SAMPLES_MAX;
         if keep {
@@ -749,23 +762,6 @@ mod tests {
         let group = store.group("d1").unwrap();
         assert_eq!((group.state, group.count), (GroupState::Accepted, 2));
         assert_eq!(group.accept.unwrap().owner, "ops");
-    }
-
-    #[test]
-    fn reads_of_rows_known_to_differ_name_their_cause() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("a"), 9, KeepValues::Full).unwrap();
-        let read = |table: &str| Sample { class: "value".to_owned(), ..sample(table) };
-        let verify = Sample { class: "verify_value".to_owned(), ..sample("t") };
-        assert_eq!(store.record(verify).as_deref(), Some("d1"));
-        store.record(read("t"));
-        store.record(read("u"));
-        assert_eq!(store.group("d2").unwrap().caused_by.as_deref(), Some("d1"));
-        assert_eq!(store.group("d3").unwrap().caused_by, None);
-        store.fixed_table("t");
-        let later = Sample { class: "row_count".to_owned(), ..sample("t") };
-        store.record(later);
-        assert_eq!(store.group("d4").unwrap().caused_by, None);
     }
 
     #[test]

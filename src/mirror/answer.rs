@@ -9,13 +9,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join3;
 use futures_util::{StreamExt, pin_mut};
 use tokio_postgres::types::{ToSql, Type as PgType};
 
 use super::Shared;
 use super::reads::{ReadSample, parameters, rows_of, unchanged};
 use crate::backend::Position;
-use crate::backend::postgres::apply::pg_type;
+use crate::backend::postgres::apply::{Prepared, pg_type};
 use crate::backend::postgres::binary::{Binary, row_of};
 use crate::backend::postgres::control::{Control, set_local};
 use crate::backend::postgres::{copied, quarantine};
@@ -23,12 +24,28 @@ use crate::backend::sqlite::functions::session::Scope;
 use crate::backend::sqlite::{blocking, owned};
 use crate::compare::{self, Difference, Row, Verdict};
 use crate::divergence::Sample;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, state};
 use crate::journal;
-use crate::sql::plan::{Plan, QueryPlan};
+use crate::sql::plan::{Action, Plan, QueryPlan};
 use crate::sql::types::category;
 use crate::value::enums::enum_of_array;
 use crate::value::{Cell, Type, oid};
+
+/// A connection that compares, with its prepared statements.
+pub(super) type Reader = Prepared;
+
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+pub(super) const POSITION: &str = "SELECT position FROM crossfade.state";
+
+/// The first answer at a cut.
+pub(super) enum Asked {
+    /// Its rows; None for more than the limit.
+    Answer(Option<Vec<Row>>),
+    /// It failed.
+    Failed,
+    /// Nothing was asked.
+    No,
+}
 
 /// A read under comparison: the shadow's snapshot at its position is open.
 pub(super) struct At<'a> {
@@ -50,7 +67,7 @@ pub(super) enum Found {
 }
 
 /// What the shadow answered.
-enum Answer {
+pub(super) enum Answer {
     Rows(Vec<Row>),
     Shape(&'static str, String),
     TooMany,
@@ -58,13 +75,66 @@ enum Answer {
 }
 
 impl At<'_> {
-    /// Asks and compares.
-    pub(super) async fn found(&self, primary: &[Row]) -> Result<Found> {
+    /// Opens a snapshot and, where the statement can be prepared, asks in the same flight; where
+    /// the snapshot stands.
+    pub(super) async fn open(&self, reader: Option<&mut Reader>) -> Result<(Position, Asked)> {
+        let ready = match reader {
+            Some(reader) => match self.ready(reader).await {
+                Some(ready) => Some((reader.get(POSITION, &[]).await?, ready)),
+                None => None,
+            },
+            None => None,
+        };
+        let Some((position, (statement, params))) = ready else {
+            self.control.batch(BEGIN).await?;
+            return Ok((position_of(&self.control.rows(POSITION).await?), Asked::No));
+        };
+        let told = async {
+            let rows = self.control.client().query(&position, &[]).await;
+            rows.map_err(|e| self.control.error(&e))
+        };
+        let answered = self.answered(&statement, &params);
+        let (begun, told, answered) = join3(self.control.batch(BEGIN), told, answered).await;
+        begun?;
+        let asked = match answered? {
+            Answer::Rows(rows) => Asked::Answer(Some(rows)),
+            Answer::TooMany => Asked::Answer(None),
+            Answer::Shape(..) | Answer::Failed(_) => Asked::Failed,
+        };
+        Ok((position_of(&told?), asked))
+    }
+
+    /// What it takes to ask in one flight; None where it must be asked step by step.
+    pub(super) async fn ready(
+        &self,
+        reader: &mut Reader,
+    ) -> Option<(tokio_postgres::Statement, Vec<Binary>)> {
+        // Literals are read by the settings under which a statement is prepared.
+        let text = self.query.postgres.as_deref().filter(|_| self.sample.settings.is_empty())?;
+        let (types, params) = self.parameters().ok()?;
+        let statement = reader.get(text, &types).await.ok()?;
+        if shape(&self.sample.plan, &statement).is_some() {
+            return None;
+        }
+        Some((statement, params))
+    }
+
+    /// Asks, unless that was done, and compares.
+    pub(super) async fn found(
+        &self,
+        primary: &[Row],
+        first: Option<Option<Vec<Row>>>,
+    ) -> Result<Found> {
         if !self.sample.settings.is_empty() {
             self.control.batch(&set_local(&self.sample.settings)).await?;
         }
         let text = self.query.postgres.as_deref().unwrap_or_default();
-        let shadow = match self.ask(text).await? {
+        let first = match first {
+            Some(Some(rows)) => Answer::Rows(rows),
+            Some(None) => Answer::TooMany,
+            None => self.ask(text).await?,
+        };
+        let shadow = match first {
             Answer::Rows(rows) => rows,
             Answer::TooMany => return Ok(Found::Skipped("too_large")),
             Answer::Shape(class, what) => return self.other(class, what, None).await,
@@ -85,8 +155,7 @@ impl At<'_> {
     }
 
     fn compare(&self, a: &[Row], b: &[Row]) -> Verdict {
-        let (order, ulps) = (&self.query.order, self.shared.settings.float_ulps);
-        compare::rows(order, self.query.unordered_limit, &self.types(), a, b, ulps)
+        compared(self.shared, self.sample, self.query, a, b)
     }
 
     /// The rows differ: whether each side still says so.
@@ -200,6 +269,7 @@ impl At<'_> {
             class: class.to_owned(),
             fingerprint: self.sample.plan.fingerprint.text.clone(),
             table: self.query.reads.first().cloned(),
+            tables: self.query.reads.iter().skip(1).cloned().collect(),
             sqlite_sql: Some(self.query.sqlite.clone()),
             postgres_sql: self.query.postgres.clone(),
             parameters: parameters(&self.sample.params, &self.sample.plan.params),
@@ -284,9 +354,11 @@ impl At<'_> {
         &self,
         text: &str,
     ) -> Result<Option<(tokio_postgres::Statement, Vec<Binary>)>> {
-        let sample = self.sample;
-        let frozen = self.query.frozen.iter().map(|f| f.ty);
-        let types: Vec<Type> = sample.plan.params.iter().copied().chain(frozen).collect();
+        let (types, params) = match self.parameters() {
+            Ok((types, params)) => (types, Some(params)),
+            // What we cannot send is no answer of the shadow.
+            Err(_) => (self.parameter_types(), None),
+        };
         let pg_types: Option<Vec<PgType>> = types.iter().map(|t| pg_type(*t)).collect();
         let Some(pg_types) = pg_types else { return Ok(None) };
         let statement = self
@@ -295,11 +367,20 @@ impl At<'_> {
             .prepare_typed(text, &pg_types)
             .await
             .map_err(|e| self.control.error(&e))?;
-        let values = sample.params.iter().chain(&sample.frozen);
+        Ok(params.map(|params| (statement, params)))
+    }
+
+    fn parameter_types(&self) -> Vec<Type> {
+        let frozen = self.query.frozen.iter().map(|f| f.ty);
+        self.sample.plan.params.iter().copied().chain(frozen).collect()
+    }
+
+    fn parameters(&self) -> Result<(Vec<Type>, Vec<Binary>)> {
+        let types = self.parameter_types();
+        let values = self.sample.params.iter().chain(&self.sample.frozen).zip(&types);
         let params: Result<Vec<Binary>> =
-            values.zip(&types).map(|(cell, ty)| Binary::logical(cell, *ty)).collect();
-        // What we cannot send is no answer of the shadow.
-        Ok(params.ok().map(|params| (statement, params)))
+            values.map(|(cell, ty)| Binary::logical(cell, *ty)).collect();
+        params.map(|params| (types, params))
     }
 
     async fn ask(&self, text: &str) -> Result<Answer> {
@@ -311,8 +392,16 @@ impl At<'_> {
         if let Some((class, difference)) = shape(&self.sample.plan, &statement) {
             return Ok(Answer::Shape(class, difference));
         }
+        self.answered(&statement, &params).await
+    }
+
+    pub(super) async fn answered(
+        &self,
+        statement: &tokio_postgres::Statement,
+        params: &[Binary],
+    ) -> Result<Answer> {
         let began = Instant::now();
-        let rows = match self.control.client().query_raw(&statement, borrowed(&params)).await {
+        let rows = match self.control.client().query_raw(statement, borrowed(params)).await {
             Ok(rows) => rows,
             Err(error) => return failed(self.control.error(&error)),
         };
@@ -335,6 +424,51 @@ impl At<'_> {
 
 fn borrowed(params: &[Binary]) -> Vec<&(dyn ToSql + Sync)> {
     params.iter().map(|p| p as &(dyn ToSql + Sync)).collect()
+}
+
+/// Compares two answers to a read.
+pub(super) fn compared(
+    shared: &Shared,
+    sample: &ReadSample,
+    query: &QueryPlan,
+    a: &[Row],
+    b: &[Row],
+) -> Verdict {
+    let types: Vec<Type> = sample.plan.columns.iter().map(|c| c.ty).collect();
+    let ulps = shared.settings.float_ulps;
+    compare::rows(&query.order, query.unordered_limit, &types, a, b, ulps)
+}
+
+/// Where a snapshot stands.
+pub(super) fn position_of(rows: &[tokio_postgres::Row]) -> Position {
+    let seen = rows.first().map_or(0, |row| row.get::<_, i64>(0));
+    Position(u64::try_from(seen).unwrap_or(0))
+}
+
+/// Reports a read that PostgreSQL did not answer in time; other errors say nothing.
+pub(super) fn too_late(shared: &Shared, sample: &ReadSample, error: &Error) {
+    let Action::Query(query) = &sample.plan.action else { return };
+    // The same code tells that a person has cancelled it.
+    let by_limit = error.message().contains("statement timeout");
+    if error.sqlstate() != state::QUERY_CANCELED || !by_limit {
+        return;
+    }
+    let position = sample.position.map_or(0, |p| p.0);
+    shared.store.record(Sample {
+        class: "timeout".to_owned(),
+        fingerprint: sample.plan.fingerprint.text.clone(),
+        table: query.reads.first().cloned(),
+        tables: query.reads.iter().skip(1).cloned().collect(),
+        postgres_sql: query.postgres.clone(),
+        shadow_sqlstate: Some(error.sqlstate().to_string()),
+        position_primary: position,
+        position_shadow: position,
+        message: format!(
+            "PostgreSQL did not answer within {} ms",
+            shared.settings.timeout.as_millis()
+        ),
+        ..Sample::default()
+    });
 }
 
 /// An error of the statement is an answer; one of the moment or the connection is not.

@@ -21,7 +21,7 @@ use crate::telemetry::live::Lane;
 use crate::telemetry::names;
 
 /// First and longest pause before trying again.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Bytes of events loaded for one batch.
 const BATCH_BYTES: u64 = 8 << 20;
 /// How often flushed positions are asked for and the journal is trimmed.
@@ -50,8 +50,10 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             outcome = carry(&shared, &stop) => outcome,
         };
         shared.live.applied_known.store(false, Ordering::Release);
-        for failure in shared.failures.clear() {
-            shared.skipped(Lane::Error, failure.plan.fingerprint.id, "shadow_down");
+        if !matches!(outcome, Err(Ended::Failed(_))) {
+            for failure in shared.failures.clear() {
+                shared.skipped(Lane::Error, failure.plan.fingerprint.id, "shadow_down");
+            }
         }
         match outcome {
             Ok(()) => return,
@@ -65,7 +67,9 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             }
             Err(Ended::Failed(error)) => {
                 counter!(names::MIRROR_RETRIES).increment(1);
-                tracing::warn!(%error, "the shadow does not take the journal; trying again");
+                if pause < BACK_OFF.1 {
+                    tracing::warn!(%error, "the shadow does not take the journal; trying again");
+                }
                 shared.state.send_replace(State::Connecting(error.to_string()));
             }
         }
@@ -138,9 +142,7 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         }
         let floor = shared.pins.floor();
         let until = floor.map_or(shared.sqlite.durable(), |f| f.min(shared.sqlite.durable()));
-        if batch.pictured {
-            drift.step(shared, &control).await?;
-        }
+        drift.step(shared, &control, &batch.counters, batch.pictured).await?;
         if until <= at {
             if shared.failures.are_due(at) {
                 batch.failures(at).await?;

@@ -13,9 +13,11 @@ use futures_util::future::join_all;
 use tokio_postgres::types::ToSql;
 
 use super::Shared;
+use super::counters::Counters;
 use super::failures;
 use super::lane_b::{self, Tested};
 use super::shadow::{Change, Shadow};
+use super::together;
 use crate::backend::Position;
 use crate::backend::postgres::apply::{Apply, Prepared};
 use crate::backend::postgres::control::Control;
@@ -54,6 +56,10 @@ pub(super) struct Batch {
     behind: bool,
     /// Triggers that are switched off for images.
     pub(super) quiet: Quiet,
+    /// Records that are tested together next.
+    pub(super) together: usize,
+    /// Where sequences must stand.
+    pub(super) counters: Counters,
     /// There is a picture of the schema to compare with.
     pub(super) pictured: bool,
     /// Clients' statements run under time limits, which images must not have.
@@ -68,6 +74,7 @@ impl Batch {
             tracing::warn!("no right to set session_replication_role: constraint order applies");
         }
         let shadow = Shadow::load(&control).await?;
+        let counters = Counters::load(&control).await?;
         let prepared = Prepared::new(control);
         Ok(Self {
             shared,
@@ -80,6 +87,8 @@ impl Batch {
             flush: false,
             behind: false,
             quiet: Quiet::default(),
+            together: together::MAX,
+            counters,
             pictured: false,
             limited: false,
         })
@@ -181,6 +190,14 @@ impl Batch {
                     continue;
                 }
             }
+            if compares && !behind {
+                let run = self.run(rest);
+                let kept = together::test(self, run, &catalog).await?;
+                if kept > 0 {
+                    rest = &rest[kept..];
+                    continue;
+                }
+            }
             rest = &rest[1..];
             if compares {
                 let tested = if behind {
@@ -189,6 +206,7 @@ impl Batch {
                     lane_b::test(self, record, &catalog).await?
                 };
                 if tested == Tested::Kept {
+                    self.sequences(record, &catalog).await?;
                     continue;
                 }
             }
@@ -201,9 +219,31 @@ impl Batch {
             true => "SET LOCAL synchronous_commit = on; COMMIT",
             false => "COMMIT",
         };
-        control.batch(commit).await?;
+        if let Err(error) = control.batch(commit).await {
+            if compares && is_about_data(&error) {
+                self.ended_otherwise(last.position, &error);
+            }
+            return Err(error);
+        }
         failpoint!("mirror.after_commit");
         Ok(())
+    }
+
+    /// What a record whose statements did its rows sets besides.
+    async fn sequences(&mut self, record: &Record, catalog: &Catalog) -> Result<()> {
+        let Events::Loaded(events) = &record.events else { return Ok(()) };
+        for event in events.iter().filter(|e| matches!(e, Event::Sequence(_))) {
+            self.other(event, (catalog, None)).await?;
+        }
+        Ok(())
+    }
+
+    /// The first of these records, as far as only their rows and statements matter: under one
+    /// catalog, and with no failed statement that waits for a position between them.
+    fn run<'a>(&self, records: &'a [Record]) -> &'a [Record] {
+        let first = self.shared.failures.first();
+        let within = |r: &&Record| is_plain(r) && first.is_none_or(|at| r.position <= at);
+        &records[..records.iter().take_while(within).count()]
     }
 
     /// Whether carrying comes before comparing. Once it does, it does until the lag is small:
@@ -373,9 +413,19 @@ impl Batch {
             .iter()
             .zip(&ready)
             .map(|(change, (statement, apply))| send(&control, statement, apply, change.image.op));
-        for (outcome, change) in join_all(sent).await.into_iter().zip(changes) {
-            if !outcome? && !self.was_done_there(change) {
-                self.unexpected(change, position);
+        let mut missed = Vec::new();
+        for (n, outcome) in join_all(sent).await.into_iter().enumerate() {
+            if !outcome? && !self.was_done_there(&changes[n]) {
+                self.unexpected(&changes[n], position);
+                missed.push(n);
+            }
+        }
+        for n in missed {
+            // A later image of the same row has put it right, or is one of these itself.
+            if changes[n].leaves_a_row() && !changes[n + 1..].iter().any(|c| c.meets(&changes[n])) {
+                let apply = changes[n].statement(Op::Insert)?;
+                let statement = self.prepared.get(&apply.sql, &apply.types).await?;
+                send(&control, &statement, &apply, Op::Insert).await?;
             }
         }
         Ok(())
@@ -413,7 +463,12 @@ impl Batch {
                 Ok(true) => {}
                 Ok(false) if self.was_done_there(change) => {}
                 Ok(false) if was_out || (change.image.op == Op::Insert && op == Op::Delete) => {}
-                Ok(false) => self.unexpected(change, position),
+                Ok(false) => {
+                    self.unexpected(change, position);
+                    if op == Op::Update && change.leaves_a_row() {
+                        refused = self.try_one(change, Op::Insert).await?.err();
+                    }
+                }
                 Err(error) => {
                     let there = match change.image.op {
                         Op::Insert => change.new_key_fits(),
@@ -491,6 +546,20 @@ impl Batch {
             position_primary: position.0,
             position_shadow: position.0,
             message: format!("PostgreSQL refuses to delete a row: {}", error.message()),
+            ..Sample::default()
+        });
+    }
+
+    /// PostgreSQL refuses at its end what was committed on the primary: a constraint that is
+    /// checked then. Images are applied instead.
+    fn ended_otherwise(&self, position: Position, error: &Error) {
+        self.shared.store.record(Sample {
+            class: "tx_state".to_owned(),
+            table: error.fields().object.table.clone(),
+            shadow_sqlstate: Some(error.sqlstate().to_string()),
+            position_primary: position.0,
+            position_shadow: position.0,
+            message: format!("a transaction failed at its end on PostgreSQL: {}", error.message()),
             ..Sample::default()
         });
     }

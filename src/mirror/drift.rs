@@ -4,9 +4,13 @@
 //! what is new and matters. What is as it should be again is closed. It must never stop the
 //! applier. Start at [`Drift::step`].
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use super::Shared;
+use super::counters::Counters;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::picture::{self, Drifted};
 use crate::divergence::{Group, GroupState, Sample};
@@ -15,7 +19,36 @@ use crate::error::Result;
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The class of its divergences.
-const CLASS: &str = "schema_drift";
+pub(super) const CLASS: &str = "schema_drift";
+
+/// Looks that somebody asks for. The applier does them: its own schema changes lie between two
+/// of its looks, never inside one.
+pub(super) struct Looks {
+    asked: AtomicU64,
+    answered: watch::Sender<u64>,
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self { asked: AtomicU64::new(0), answered: watch::Sender::new(0) }
+    }
+}
+
+impl Looks {
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Asks for one; resolves when it was done.
+    pub(super) fn ask(&self) -> impl Future<Output = ()> + use<> {
+        let number = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut answered = self.answered.subscribe();
+        async move {
+            // The sender ends with the mirror.
+            let _ = answered.wait_for(|n| *n >= number).await;
+        }
+    }
+}
 
 /// When it was looked at last.
 #[derive(Default)]
@@ -28,19 +61,29 @@ impl Drift {
     ///
     /// # Errors
     /// Only when the connection is lost.
-    pub(super) async fn step(&mut self, shared: &Shared, control: &Control) -> Result<()> {
-        if self.last.is_some_and(|last| last.elapsed() < LOOK_EVERY) {
+    pub(super) async fn step(
+        &mut self,
+        shared: &Shared,
+        control: &Control,
+        counters: &Counters,
+        pictured: bool,
+    ) -> Result<()> {
+        let (asked, answered) = (shared.looks.asked(), *shared.looks.answered.borrow());
+        if asked == answered && self.last.is_some_and(|last| last.elapsed() < LOOK_EVERY) {
             return Ok(());
         }
         self.last = Some(Instant::now());
-        match look(shared, control).await {
-            Err(error) if control.is_closed() => Err(error),
-            Err(error) => {
-                tracing::warn!(%error, "the shadow's schema could not be looked at");
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+        let looked = async {
+            counters.look(shared, control).await?;
+            if pictured { look(shared, control).await } else { Ok(()) }
+        };
+        match looked.await {
+            Err(error) if control.is_closed() => return Err(error),
+            Err(error) => tracing::warn!(%error, "the shadow's schema could not be looked at"),
+            Ok(()) => {}
         }
+        shared.looks.answered.send_replace(asked);
+        Ok(())
     }
 }
 
@@ -70,7 +113,8 @@ pub(super) async fn look(shared: &Shared, control: &Control) -> Result<()> {
             ..Sample::default()
         });
     }
-    for group in known.iter().filter(|g| g.state == GroupState::Open) {
+    let ours = known.iter().filter(|g| !Counters::reports(g));
+    for group in ours.filter(|g| g.state == GroupState::Open) {
         if !found.iter().any(|d| is(group, d)) {
             shared.store.fixed(&group.id);
         }

@@ -1,27 +1,30 @@
 //! What statements do on the shadow, and what their images say they should have done.
 //!
-//! Runs a record's steps in one pipeline inside the open transaction and reads the touched rows;
-//! the caller has set the savepoint and goes back to it. Start at [`run`], then [`judge`].
+//! Runs the steps of records in one pipeline inside the open transaction, and reads the rows that
+//! each has touched before the next one runs; the caller has set the savepoint and goes back to it.
+//! Start at [`run`], then [`judge`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row as PgRow, Statement};
 
 use super::answer::has_own_oid;
 use super::batch::Batch;
 use super::shadow::{Change, Table};
-use crate::backend::postgres::apply::Apply;
+use crate::backend::postgres::apply::{Apply, quoted};
 use crate::backend::postgres::binary::{Binary, row_of};
 use crate::backend::postgres::control::set_local;
 use crate::backend::postgres::project::Projected;
-use crate::compare::{self, Digest};
+use crate::compare::{self, Digest, Verdict};
 use crate::divergence::Sample;
 use crate::error::{Culprit, Error, Result};
 use crate::journal::Note;
+use crate::sql::plan::RowOrder;
 use crate::value::{Datum, Type, oid};
 
 /// A record as the shadow does it in lane B: statements where they can be tested, images where
@@ -29,7 +32,29 @@ use crate::value::{Datum, Type, oid};
 #[derive(Clone, Copy)]
 pub(super) enum Step<'a> {
     Statement(&'a Note),
+    /// Into a table without a key, where nothing can be looked up: the statement is asked for its
+    /// new rows.
+    Insert(&'a Note, &'a [&'a Change<'a>]),
     Image(&'a Change<'a>),
+}
+
+impl<'a> Step<'a> {
+    /// The statement.
+    pub(super) fn note(&self) -> Option<&'a Note> {
+        match self {
+            Self::Statement(note) | Self::Insert(note, _) => Some(note),
+            Self::Image(_) => None,
+        }
+    }
+
+    /// What the statement is asked for besides.
+    fn returning(&self) -> Option<String> {
+        let Self::Insert(_, rows) = self else { return None };
+        let projection = &rows.first()?.table.projection;
+        let written = projection.written().into_iter();
+        let names: Vec<String> = written.map(|i| quoted(&projection.columns[i].name)).collect();
+        Some(format!(" RETURNING {}", names.join(", ")))
+    }
 }
 
 /// A row after the transaction: by table, then by the key's text.
@@ -103,115 +128,153 @@ pub(super) fn expected<'a>(changes: impl IntoIterator<Item = &'a Change<'a>>) ->
     expected
 }
 
+/// What one record does, and what it must leave.
+#[derive(Clone, Copy)]
+pub(super) struct Trial<'a> {
+    pub(super) ops: &'a [Step<'a>],
+    pub(super) expected: &'a Expected,
+}
+
 /// One step ready to be sent.
 enum Ready {
     Statement(Statement, Vec<Binary>, bool),
     Image(Statement, Apply),
+    /// Reads a row that was touched.
+    Row(Statement, Apply, Vec<Type>),
     /// Triggers and foreign keys act for statements, and are off for images; the settings of
     /// the session for its statements.
     Set(String),
 }
 
-/// Runs the steps and reads the touched keys, in one pipeline.
+/// What came back for a step.
+enum Came {
+    Answer(Answer),
+    Row(Option<Vec<Datum>>),
+    Nothing,
+}
+
+/// Runs the steps and reads the touched keys, in one pipeline for all records.
 pub(super) async fn run(
     batch: &mut Batch,
-    ops: &[Step<'_>],
-    expected: &Expected,
-) -> std::result::Result<Found, NotRun> {
-    let ready = ready(batch, ops).await?;
-    let mut selects: Vec<(Statement, Apply, Vec<Type>)> = Vec::with_capacity(expected.len());
-    for touched in expected.values() {
-        let apply = touched.table.shape.select_by_key(&touched.key)?;
-        let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
-        selects.push((statement, apply, touched.table.written_types()));
-    }
-    let control = batch.control();
+    trials: &[Trial<'_>],
+) -> std::result::Result<Vec<Found>, NotRun> {
+    let ready = ready(batch, trials).await?;
+    let control = &batch.control();
     let client = control.client();
-    let executed = join_all(ready.iter().map(|step| async move {
-        let answer = match step {
+    let mut since = Instant::now();
+    let sent = join_all(ready.iter().map(|step| async move {
+        let came = match step {
             Ready::Statement(statement, params, true) => {
                 let rows = client.query(statement, &borrowed(params)).await;
-                rows.map(|rows| Some(Answer::Rows(rows, statement.clone())))
+                rows.map(|rows| Came::Answer(Answer::Rows(rows, statement.clone())))
             }
             Ready::Statement(statement, params, false) => {
-                client.execute(statement, &borrowed(params)).await.map(|n| Some(Answer::Count(n)))
+                let count = client.execute(statement, &borrowed(params)).await;
+                count.map(|n| Came::Answer(Answer::Count(n)))
             }
             Ready::Image(statement, apply) => {
-                client.query(statement, &borrowed(&apply.params)).await.map(|_| None)
+                client.query(statement, &borrowed(&apply.params)).await.map(|_| Came::Nothing)
             }
-            Ready::Set(sql) => client.batch_execute(sql).await.map(|()| None),
+            Ready::Row(statement, apply, types) => {
+                match client.query_opt(statement, &borrowed(&apply.params)).await {
+                    Ok(row) => {
+                        return (
+                            row.map(|row| row_of(&row, types)).transpose().map(Came::Row),
+                            None,
+                        );
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Ready::Set(sql) => client.batch_execute(sql).await.map(|()| Came::Nothing),
         };
-        (answer, Instant::now())
-    }));
-    let selected = join_all(selects.iter().map(|(statement, apply, types)| {
-        let control = &control;
-        async move {
-            let row = client.query_opt(statement, &borrowed(&apply.params)).await;
-            let row = row.map_err(|e| control.error(&e))?;
-            row.map(|row| row_of(&row, types)).transpose()
+        (came.map_err(|e| control.error(&e)), Some(Instant::now()))
+    }))
+    .await;
+    let mut sent = sent.into_iter().zip(&ready);
+    let mut found = Vec::with_capacity(trials.len());
+    let mut statements = 0;
+    for trial in trials {
+        let (mut answers, mut rows) = (Vec::new(), Vec::with_capacity(trial.expected.len()));
+        let mut notes = trial.ops.iter().filter_map(Step::note).map(|note| note.fingerprint);
+        // The settings are put back after the last record.
+        while rows.len() < trial.expected.len() || answers.len() < trial.statements() {
+            let Some(((came, done), step)) = sent.next() else { break };
+            let note = matches!(step, Ready::Statement(..)).then(|| notes.next()).flatten();
+            match came.map_err(|error| NotRun { error, at: note.map(|_| statements) })? {
+                Came::Answer(answer) => answers.push(answer),
+                Came::Row(row) => rows.push(row),
+                Came::Nothing => {}
+            }
+            if let (Some(fingerprint), Some(done)) = (note, done) {
+                // What lies between two answers of the pipeline is the later one's time.
+                batch.shared.shapes.shadow_took(fingerprint, done.saturating_duration_since(since));
+            }
+            statements += usize::from(note.is_some());
+            since = done.unwrap_or(since);
         }
-    }));
-    let mut since = Instant::now();
-    let (executed, selected) = join(executed, selected).await;
-    let mut answers = Vec::new();
-    let notes = ops.iter().filter_map(|op| match op {
-        Step::Statement(note) => Some(note.fingerprint),
-        Step::Image(_) => None,
-    });
-    let mut notes = notes.enumerate();
-    for ((outcome, done), step) in executed.into_iter().zip(&ready) {
-        let note = matches!(step, Ready::Statement(..)).then(|| notes.next()).flatten();
-        let answer =
-            outcome.map_err(|e| NotRun { error: control.error(&e), at: note.map(|(at, _)| at) })?;
-        answers.extend(answer);
-        if let Some((_, fingerprint)) = note {
-            // What lies between two answers of the pipeline is the later one's time.
-            batch.shared.shapes.shadow_took(fingerprint, done.saturating_duration_since(since));
-        }
-        since = done;
+        found.push(Found { answers, rows });
     }
-    Ok(Found { answers, rows: selected.into_iter().collect::<Result<_>>()? })
+    // Images that nothing was asked after.
+    for ((came, _), _) in sent {
+        came.map_err(NotRun::from)?;
+    }
+    Ok(found)
+}
+
+impl Trial<'_> {
+    fn statements(&self) -> usize {
+        self.ops.iter().filter_map(Step::note).count()
+    }
 }
 
 fn borrowed(params: &[Binary]) -> Vec<&(dyn ToSql + Sync)> {
     params.iter().map(|p| p as &(dyn ToSql + Sync)).collect()
 }
 
-async fn ready(batch: &mut Batch, ops: &[Step<'_>]) -> std::result::Result<Vec<Ready>, NotRun> {
-    let mut ready = Vec::with_capacity(ops.len());
+async fn ready(batch: &mut Batch, trials: &[Trial<'_>]) -> std::result::Result<Vec<Ready>, NotRun> {
+    let mut ready = Vec::with_capacity(trials.iter().map(|t| t.ops.len() * 2).sum());
     let mut as_replica = false;
     let mut settings: &[(String, String)] = &[];
     let mut statements = 0;
-    for op in ops {
-        let wants_replica = batch.replica && matches!(op, Step::Image(_));
-        if wants_replica != as_replica {
-            let role = if wants_replica { "replica" } else { "origin" };
-            ready.push(Ready::Set(format!("SET LOCAL session_replication_role = {role}")));
-            as_replica = wants_replica;
-        }
-        match op {
-            Step::Statement(note) => {
-                if note.settings != settings {
-                    settings = &note.settings;
-                    // Literals are read when a statement is prepared.
-                    batch.control().batch(&set_local(settings)).await?;
-                    ready.push(Ready::Set(set_local(settings)));
+    for trial in trials {
+        for op in trial.ops {
+            let wants_replica = batch.replica && matches!(op, Step::Image(_));
+            if wants_replica != as_replica {
+                let role = if wants_replica { "replica" } else { "origin" };
+                ready.push(Ready::Set(format!("SET LOCAL session_replication_role = {role}")));
+                as_replica = wants_replica;
+            }
+            match op {
+                Step::Statement(note) | Step::Insert(note, _) => {
+                    if note.settings != settings {
+                        settings = &note.settings;
+                        // Literals are read when a statement is prepared.
+                        batch.control().batch(&set_local(settings)).await?;
+                        ready.push(Ready::Set(set_local(settings)));
+                    }
+                    let returning = op.returning();
+                    let prepared = prepare(batch, note, returning.as_deref()).await;
+                    let (statement, params) = prepared.map_err(|error| {
+                        // What we cannot send is no fault of the statement.
+                        let theirs = error.fields().culprit == Culprit::Shadow;
+                        NotRun { error, at: theirs.then_some(statements) }
+                    })?;
+                    let rows = note.returning.is_some() || returning.is_some();
+                    ready.push(Ready::Statement(statement, params, rows));
+                    statements += 1;
                 }
-                let prepared = prepare(batch, note).await;
-                let (statement, params) = prepared.map_err(|error| {
-                    // What we cannot send is no fault of the statement.
-                    let theirs = error.fields().culprit == Culprit::Shadow;
-                    NotRun { error, at: theirs.then_some(statements) }
-                })?;
-                let rows = note.returning.is_some();
-                ready.push(Ready::Statement(statement, params, rows));
-                statements += 1;
+                Step::Image(change) => {
+                    let apply = change.statement(change.image.op)?;
+                    let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
+                    ready.push(Ready::Image(statement, apply));
+                }
             }
-            Step::Image(change) => {
-                let apply = change.statement(change.image.op)?;
-                let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
-                ready.push(Ready::Image(statement, apply));
-            }
+        }
+        for touched in trial.expected.values() {
+            let apply = touched.table.shape.select_by_key(&touched.key)?;
+            let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
+            ready.push(Ready::Row(statement, apply, touched.table.written_types()));
         }
     }
     if !settings.is_empty() {
@@ -220,13 +283,18 @@ async fn ready(batch: &mut Batch, ops: &[Step<'_>]) -> std::result::Result<Vec<R
     Ok(ready)
 }
 
-async fn prepare(batch: &mut Batch, note: &Note) -> Result<(Statement, Vec<Binary>)> {
+async fn prepare(
+    batch: &mut Batch,
+    note: &Note,
+    returning: Option<&str>,
+) -> Result<(Statement, Vec<Binary>)> {
     let values: Vec<(Type, &crate::value::Cell)> =
         note.params.iter().chain(&note.frozen).map(|(o, cell)| (Type::new(*o), cell)).collect();
     let types: Vec<Type> = values.iter().map(|(ty, _)| *ty).collect();
     let text = note.text.as_deref().unwrap_or_default();
+    let text = returning.map_or(Cow::Borrowed(text), |more| Cow::Owned(format!("{text}{more}")));
     let statement = if note.settings.is_empty() {
-        batch.prepared.get(text, &types).await?
+        batch.prepared.get(&text, &types).await?
     } else {
         // Not the same statement as under other settings: its literals were read by them.
         let set = set_local(&note.settings).replace("*/", "* /").replace("/*", "/ *");
@@ -241,7 +309,7 @@ async fn prepare(batch: &mut Batch, note: &Note) -> Result<(Statement, Vec<Binar
 /// # Errors
 /// When PostgreSQL's rows cannot be read.
 pub(super) fn judge(
-    notes: &[&Note],
+    ops: &[Step<'_>],
     expected: &Expected,
     found: &Found,
     ulps: u32,
@@ -251,12 +319,52 @@ pub(super) fn judge(
             return Ok(Judged::Differs(Box::new(sample)));
         }
     }
-    for (note, answer) in notes.iter().zip(&found.answers) {
-        if let Some(sample) = answered(note, answer, ulps)? {
+    let statements = ops.iter().filter_map(|op| Some((op, op.note()?)));
+    for ((op, note), answer) in statements.zip(&found.answers) {
+        let differs = match (answered(note, answer, ulps)?, op) {
+            (None, Step::Insert(_, rows)) => inserted(rows, answer, ulps)?,
+            (differs, _) => differs,
+        };
+        if let Some(sample) = differs {
             return Ok(Judged::Differs(Box::new(sample)));
         }
     }
     Ok(Judged::Equal)
+}
+
+/// What differs in the new rows of a table without a key.
+fn inserted(rows: &[&Change<'_>], answer: &Answer, ulps: u32) -> Result<Option<Sample>> {
+    let (Some(first), Answer::Rows(theirs, _)) = (rows.first(), answer) else { return Ok(None) };
+    let (table, types) = (&first.table.projection, first.table.written_types());
+    let written = table.written();
+    let theirs: Vec<compare::Row> =
+        theirs.iter().map(|row| row_of(row, &types)).collect::<Result<_>>()?;
+    let new = rows.iter().filter_map(|change| change.new.as_ref());
+    let ours: Vec<compare::Row> =
+        new.map(|side| written.iter().map(|i| side.row.values[*i].clone()).collect()).collect();
+    let verdict = compare::rows(&RowOrder::None, false, &types, &ours, &theirs, ulps);
+    let Verdict::Diverged(found) = verdict else { return Ok(None) };
+    let class = match found.class {
+        "row_missing" => "effect_missing",
+        "row_extra" => "effect_extra",
+        _ => "effect_value",
+    };
+    let side = |row: &Option<compare::Row>| -> Vec<Option<String>> {
+        let text = |row: &compare::Row, c: usize| compare::text(&row[c], types[c]);
+        row.as_ref()
+            .map(|row| found.columns.iter().map(|c| text(row, *c)).collect())
+            .unwrap_or_default()
+    };
+    let name = |c: &usize| table.columns[written[*c]].name.clone();
+    Ok(Some(Sample {
+        class: class.to_owned(),
+        table: Some(first.table.name().to_owned()),
+        columns: found.columns.iter().map(name).collect(),
+        primary: side(&found.primary),
+        shadow: side(&found.shadow),
+        message: "the statement left another new row".to_owned(),
+        ..Sample::default()
+    }))
 }
 
 /// What differs in the answer to one statement.

@@ -72,6 +72,11 @@ impl Failures {
         true
     }
 
+    /// Has the applier look around, though none has arrived.
+    pub(super) fn wake(&self) {
+        self.arrived.notify_one();
+    }
+
     /// Resolves when one arrives.
     pub(super) async fn arrived(&self) {
         self.arrived.notified().await;
@@ -80,6 +85,14 @@ impl Failures {
     /// Whether one waits for this position, or for one before it.
     pub(super) fn are_due(&self, at: Position) -> bool {
         self.len.load(Ordering::Acquire) > 0 && self.queue.lock().iter().any(|f| f.position <= at)
+    }
+
+    /// The first position that one waits for.
+    pub(super) fn first(&self) -> Option<Position> {
+        if self.len.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.queue.lock().iter().map(|f| f.position).min()
     }
 
     /// Those of this position, and those whose position has passed.
@@ -208,6 +221,12 @@ pub(super) fn proves_nothing(error: &Error) -> bool {
     )
 }
 
+/// Whether it goes through rows in an order of its own: UPDATE and DELETE do, through those that
+/// they change.
+fn meets_rows(query: &QueryPlan) -> bool {
+    !query.reads.is_empty() || matches!(query.tag, "UPDATE" | "DELETE" | "MERGE")
+}
+
 fn judge(batch: &Batch, failure: &Failure, query: &QueryPlan, answer: Answer) {
     let fingerprint = failure.plan.fingerprint.id;
     let verdict = |label| batch.shared.verdict(Lane::Error, fingerprint, label);
@@ -220,7 +239,7 @@ fn judge(batch: &Batch, failure: &Failure, query: &QueryPlan, answer: Answer) {
         }
         // Which of a statement's errors comes first may depend on the order of its rows; that
         // PostgreSQL cannot read or type it does not.
-        Answer::Failed(theirs) if !query.reads.is_empty() && theirs.sqlstate().class() != "42" => {
+        Answer::Failed(theirs) if meets_rows(query) && theirs.sqlstate().class() != "42" => {
             return verdict("ambiguous");
         }
         Answer::Failed(theirs) => {
@@ -237,6 +256,7 @@ fn judge(batch: &Batch, failure: &Failure, query: &QueryPlan, answer: Answer) {
         class: class.to_owned(),
         fingerprint: failure.plan.fingerprint.text.clone(),
         table: query.writes.clone().or_else(|| query.reads.first().cloned()),
+        tables: query.reads.to_vec(),
         primary_sqlstate: Some(ours.to_string()),
         shadow_sqlstate: theirs,
         sqlite_sql: Some(query.sqlite.clone()),

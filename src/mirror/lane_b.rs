@@ -8,13 +8,14 @@
 
 use std::collections::HashSet;
 
+use super::Settings;
 use super::batch::Batch;
-use super::effect::{self, Expected, Judged, NotRun, Step, expected};
+use super::effect::{self, Expected, Judged, NotRun, Step, Trial, expected};
 use super::shadow::{Change, Side};
 use crate::backend::postgres::apply::pg_type;
 use crate::divergence::Sample;
 use crate::error::{Error, Result};
-use crate::journal::{Event, Events, Note, Record};
+use crate::journal::{Event, Events, Note, Op, Record};
 use crate::schema::{Catalog, Relation};
 use crate::telemetry::live::Lane;
 use crate::value::{Type, storage};
@@ -57,7 +58,7 @@ fn lane(note: &Note) -> Lane {
     if note.is_read() { Lane::Read } else { Lane::Write }
 }
 
-fn notes(record: &Record) -> Vec<&Note> {
+pub(super) fn notes(record: &Record) -> Vec<&Note> {
     let Events::Loaded(events) = &record.events else { return Vec::new() };
     events
         .iter()
@@ -69,9 +70,13 @@ fn notes(record: &Record) -> Vec<&Note> {
 }
 
 /// Why a record cannot be tested at all.
-fn obstacle(batch: &Batch, record: &Record) -> Option<&'static str> {
+pub(super) fn obstacle(batch: &Batch, record: &Record) -> Option<&'static str> {
     let Events::Loaded(events) = &record.events else { return Some("too_large") };
-    let other = |e: &Event| !matches!(e, Event::Row(_) | Event::Statement(_));
+    if !is_sampled(batch.shared.settings.write_ratio, record) {
+        return Some("sampled_out");
+    }
+    // What a sequence must be set to is no part of any statement's effect.
+    let other = |e: &Event| !matches!(e, Event::Row(_) | Event::Statement(_) | Event::Sequence(_));
     if events.iter().any(other) {
         return Some("unsupported");
     }
@@ -79,8 +84,24 @@ fn obstacle(batch: &Batch, record: &Record) -> Option<&'static str> {
     (rows > batch.shared.settings.lane_b_keys_max).then_some("too_large")
 }
 
+/// One record in so many, the same each time it is looked at.
+fn is_sampled(ratio: f64, record: &Record) -> bool {
+    // The upper bits of a product with the golden ratio lie evenly whatever the positions are.
+    let spread = record.position.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    #[allow(clippy::cast_precision_loss)]
+    let share = spread as f64 / f64::from(u32::MAX);
+    share <= ratio
+}
+
 /// Why one statement cannot be tested; its images are applied in its place.
-fn note_obstacle(note: &Note, catalog: &Catalog) -> Option<&'static str> {
+pub(super) fn note_obstacle(
+    settings: &Settings,
+    note: &Note,
+    catalog: &Catalog,
+) -> Option<&'static str> {
+    if settings.writes_skip.has(note) {
+        return Some("sampled_out");
+    }
     if let Some(skip) = &note.skip {
         return Some(reason_word(skip));
     }
@@ -89,13 +110,32 @@ fn note_obstacle(note: &Note, catalog: &Catalog) -> Option<&'static str> {
     if note.text.is_none() || types.any(|ty| pg_type(ty).is_none()) {
         return Some("unsupported");
     }
+    // New rows can be asked for where none can be looked up.
+    let inserts = note.tag.starts_with("INSERT") && note.returning.is_none();
+    (is_keyless(note, catalog) && !inserts).then_some("no_key")
+}
+
+fn is_keyless(note: &Note, catalog: &Catalog) -> bool {
     let table = note.table.as_ref().and_then(|t| catalog.relations.get(t));
-    table.is_some_and(|r| r.key().is_none()).then_some("no_key")
+    table.is_some_and(|r| r.key().is_none())
+}
+
+/// How a statement is tested; None where its table has no key and its rows are not just new ones.
+fn step<'a>(note: &'a Note, rows: &'a [&'a Change<'a>], catalog: &Catalog) -> Option<Step<'a>> {
+    if !is_keyless(note, catalog) || rows.is_empty() {
+        return Some(Step::Statement(note));
+    }
+    let new = |change: &&Change<'_>| {
+        change.image.op == Op::Insert
+            && change.is_plain()
+            && note.table.as_deref() == Some(change.table.name())
+    };
+    rows.iter().all(new).then_some(Step::Insert(note, rows))
 }
 
 /// The record's rows as the shadow should take them; None when something of them is in
 /// quarantine, so that statements cannot do the same there.
-async fn changes<'a>(
+pub(super) async fn changes<'a>(
     batch: &mut Batch,
     record: &'a Record,
     catalog: &Catalog,
@@ -121,10 +161,10 @@ async fn changes<'a>(
 }
 
 /// A statement with the images of its rows; None for rows without a statement.
-type Part<'a> = (Option<&'a Note>, Vec<&'a Change<'a>>);
+pub(super) type Part<'a> = (Option<&'a Note>, Vec<&'a Change<'a>>);
 
 /// The record's statements, each with its rows, in order.
-fn parts<'a>(record: &'a Record, changes: &'a [Change<'a>]) -> Vec<Part<'a>> {
+pub(super) fn parts<'a>(record: &'a Record, changes: &'a [Change<'a>]) -> Vec<Part<'a>> {
     let Events::Loaded(events) = &record.events else { return Vec::new() };
     let mut changes = changes.iter();
     let (mut parts, mut rows) = (Vec::new(), Vec::new());
@@ -142,22 +182,26 @@ fn parts<'a>(record: &'a Record, changes: &'a [Change<'a>]) -> Vec<Part<'a>> {
 }
 
 /// The record's steps and the statements left out, with their reasons.
-fn steps<'a>(
-    parts: &[Part<'a>],
+pub(super) fn steps<'a>(
+    settings: &Settings,
+    parts: &'a [Part<'a>],
     catalog: &Catalog,
 ) -> (Vec<Step<'a>>, Vec<(&'a Note, &'static str)>) {
     let (mut ops, mut left_out) = (Vec::new(), Vec::new());
     for (note, rows) in parts {
-        let reason = note.map(|note| (note, note_obstacle(note, catalog)));
-        match reason {
-            Some((note, None)) => {
+        let reason = note.map(|note| note_obstacle(settings, note, catalog));
+        let tested = note.filter(|_| reason == Some(None)).and_then(|n| step(n, rows, catalog));
+        match tested {
+            Some(Step::Statement(note)) => {
                 ops.push(Step::Statement(note));
                 // A keyless table cannot be looked up by key: its rows come as images.
                 let keyless = rows.iter().filter(|c| c.table.projection.key.is_none());
                 ops.extend(keyless.map(|c| Step::Image(c)));
             }
-            other => {
-                left_out.extend(other.and_then(|(note, reason)| Some((note, reason?))));
+            Some(step) => ops.push(step),
+            None => {
+                let reason = reason.flatten().unwrap_or("no_key");
+                left_out.extend(note.map(|note| (note, reason)));
                 ops.extend(rows.iter().map(|c| Step::Image(c)));
             }
         }
@@ -189,17 +233,11 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
         return Ok(skip_all(batch, record, "unsupported"));
     };
     let parts = parts(record, &changes);
-    let (ops, left_out) = steps(&parts, catalog);
+    let (ops, left_out) = steps(&batch.shared.settings, &parts, catalog);
     if ops.iter().any(|op| matches!(op, Step::Image(change) if !change.is_plain())) {
         return Ok(skip_all(batch, record, "unsupported"));
     }
-    let notes: Vec<&Note> = ops
-        .iter()
-        .filter_map(|op| match op {
-            Step::Statement(note) => Some(*note),
-            Step::Image(_) => None,
-        })
-        .collect();
+    let notes: Vec<&Note> = ops.iter().filter_map(Step::note).collect();
     for (note, reason) in &left_out {
         skip(batch, note, reason);
     }
@@ -223,17 +261,11 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
     let begin = format!("{release}{limits}SAVEPOINT crossfade_test; {}", as_client(batch));
     control.batch(&begin).await?;
     let verdict = match awake(batch, &loud).await? {
-        None => judged(batch, &ops, &notes, &expected).await?,
+        None => judged(batch, &ops, &expected).await?,
         Some(failed) => failed,
     };
     if keep && matches!(verdict, Judged::Equal) {
-        // Sent with whatever comes next: one round trip less for each transaction.
-        let role =
-            if batch.replica { "SET LOCAL session_replication_role = replica; " } else { "" };
-        batch.release = Some(format!("RELEASE crossfade_test; {role}"));
-        for note in &notes {
-            tell(batch, note, "match");
-        }
+        keep_work(batch, &notes);
         return Ok(Tested::Kept);
     }
     // Going back also puts the role back.
@@ -242,8 +274,18 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
     Ok(Tested::NotKept)
 }
 
+/// The shadow keeps what these statements did behind the savepoint.
+pub(super) fn keep_work(batch: &mut Batch, notes: &[&Note]) {
+    // Sent with whatever comes next: one round trip less for each transaction.
+    let role = if batch.replica { "SET LOCAL session_replication_role = replica; " } else { "" };
+    batch.release = Some(format!("RELEASE crossfade_test; {role}"));
+    for note in notes {
+        tell(batch, note, "match");
+    }
+}
+
 /// What switches the triggers on that are off for images, when the statements may meet them.
-fn loud<'a>(
+pub(super) fn loud<'a>(
     batch: &Batch,
     notes: &'a [&'a Note],
     changes: impl Iterator<Item = &'a Change<'a>>,
@@ -267,12 +309,16 @@ async fn awake(batch: &Batch, loud: &str) -> Result<Option<Judged>> {
 }
 
 /// Statements act as a client's do.
-fn as_client(batch: &Batch) -> &'static str {
+pub(super) fn as_client(batch: &Batch) -> &'static str {
     if batch.replica { "SET LOCAL session_replication_role = origin" } else { "" }
 }
 
 /// Whether work that proves equal may stay: nothing happened that was not looked at.
-async fn may_keep(batch: &mut Batch, changes: &[Change<'_>], expected: &Expected) -> Result<bool> {
+pub(super) async fn may_keep(
+    batch: &mut Batch,
+    changes: &[Change<'_>],
+    expected: &Expected,
+) -> Result<bool> {
     // A value that does not fit needs its entry in the quarantine, which images bring.
     let mut keep = changes.iter().all(Change::is_plain);
     for touched in expected.values() {
@@ -284,10 +330,10 @@ async fn may_keep(batch: &mut Batch, changes: &[Change<'_>], expected: &Expected
 
 /// Whether statements that change as many rows as they did on the primary have changed these rows,
 /// each just once and really, and so no others: a row that was not looked at there is unchanged.
-fn reaches_all(ops: &[Step<'_>], changes: &[Change<'_>]) -> bool {
+pub(super) fn reaches_all(ops: &[Step<'_>], changes: &[Change<'_>]) -> bool {
     let affected = |op: &Step<'_>| match op {
         Step::Statement(note) if note.is_read() => 0,
-        Step::Statement(note) => note.affected,
+        Step::Statement(note) | Step::Insert(note, _) => note.affected,
         Step::Image(_) => 1,
     };
     changed_once(changes) && ops.iter().map(affected).sum::<u64>() == changes.len() as u64
@@ -309,7 +355,11 @@ fn changed_once(changes: &[Change<'_>]) -> bool {
 
 /// Whether nothing acts by itself on the tables that statements name: it may do so for a statement
 /// that changes no row, which no image tells.
-async fn written_are_plain(batch: &mut Batch, notes: &[&Note], catalog: &Catalog) -> Result<bool> {
+pub(super) async fn written_are_plain(
+    batch: &mut Batch,
+    notes: &[&Note],
+    catalog: &Catalog,
+) -> Result<bool> {
     for note in notes {
         if let Some(table) = note.table.as_ref().and_then(|name| catalog.relations.get(name))
             && guarded(batch, table).await?.0
@@ -320,15 +370,13 @@ async fn written_are_plain(batch: &mut Batch, notes: &[&Note], catalog: &Catalog
     Ok(true)
 }
 
-async fn judged(
-    batch: &mut Batch,
-    ops: &[Step<'_>],
-    notes: &[&Note],
-    expected: &Expected,
-) -> Result<Judged> {
+async fn judged(batch: &mut Batch, ops: &[Step<'_>], expected: &Expected) -> Result<Judged> {
     let ulps = batch.shared.settings.float_ulps;
-    match effect::run(batch, ops, expected).await {
-        Ok(found) => effect::judge(notes, expected, &found, ulps),
+    match effect::run(batch, &[Trial { ops, expected }]).await {
+        Ok(found) => match found.first() {
+            Some(found) => effect::judge(ops, expected, found, ulps),
+            None => Ok(Judged::Equal),
+        },
         Err(_) if batch.control().is_closed() => Err(super::applier::lost()),
         Err(NotRun { error, .. }) if ends_session(&error) => Err(error),
         Err(NotRun { error, at }) => Ok(Judged::Failed(error, at)),
@@ -371,7 +419,7 @@ fn word(notes: &[&Note], verdict: &Judged) -> &'static str {
     }
 }
 
-fn tell(batch: &Batch, note: &Note, verdict: &'static str) {
+pub(super) fn tell(batch: &Batch, note: &Note, verdict: &'static str) {
     seen(batch, note);
     batch.shared.verdict(lane(note), note.fingerprint, verdict);
 }
@@ -431,13 +479,15 @@ async fn each<'a>(
     control.batch(&begin).await?;
     let mut found = Some(Vec::new());
     for (note, rows) in parts {
-        let testable = note.filter(|n| note_obstacle(n, catalog).is_none());
-        if let (Some(note), Some(found)) = (testable, &mut found) {
+        let settings = &batch.shared.settings;
+        let testable = note.filter(|n| note_obstacle(settings, n, catalog).is_none());
+        let testable = testable.and_then(|note| Some((note, step(note, rows, catalog)?)));
+        if let (Some((note, step)), Some(found)) = (testable, &mut found) {
             let expected = expected(rows.iter().copied());
             control.batch("SAVEPOINT crossfade_one").await?;
             let loud = loud(batch, &[note], rows.iter().copied());
             let judged = match awake(batch, &loud).await? {
-                None => judged(batch, &[Step::Statement(note)], &[note], &expected).await?,
+                None => judged(batch, &[step], &expected).await?,
                 Some(failed) => failed,
             };
             control.batch("ROLLBACK TO crossfade_one; RELEASE crossfade_one").await?;
@@ -458,7 +508,7 @@ async fn each<'a>(
 
 /// Applies images; false when they do not go in one by one.
 async fn judged_images(batch: &mut Batch, images: &[Step<'_>]) -> Result<bool> {
-    let done = judged(batch, images, &[], &Expected::new()).await?;
+    let done = judged(batch, images, &Expected::new()).await?;
     if matches!(done, Judged::Equal) && batch.replica && !images.is_empty() {
         batch.control().batch("SET LOCAL session_replication_role = origin").await?;
     }
@@ -508,7 +558,7 @@ fn evidence(record: &Record, note: &Note, verdict: Judged) -> Option<Sample> {
 }
 
 /// Whether the server ended the session with this error; a broken statement is a finding.
-fn ends_session(error: &Error) -> bool {
+pub(super) fn ends_session(error: &Error) -> bool {
     let code = error.sqlstate();
     code.class() == "08" || matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05")
 }

@@ -8,6 +8,7 @@
 mod answer;
 mod applier;
 mod batch;
+mod counters;
 mod drift;
 mod effect;
 mod failures;
@@ -16,11 +17,14 @@ mod history;
 mod lane_b;
 mod noted;
 mod pins;
+mod readers;
 mod reads;
 mod schema;
 mod shadow;
+mod together;
 pub mod way_back;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -34,7 +38,7 @@ use crate::backend::postgres::connect::Connector;
 use crate::backend::sqlite::Sqlite;
 use crate::compare::Statements;
 use crate::divergence::Store;
-use crate::journal::Journal;
+use crate::journal::{Journal, Note};
 use crate::telemetry::Live;
 use crate::telemetry::live::Lane;
 
@@ -67,6 +71,27 @@ pub enum WhenFull {
     Backpressure(Option<Duration>),
 }
 
+/// Tables and statement shapes whose writes are carried and not compared.
+#[derive(Clone, Debug, Default)]
+pub struct WritesSkip {
+    tables: HashSet<String>,
+    shapes: HashSet<u64>,
+}
+
+impl WritesSkip {
+    /// From names of tables and fingerprints as SHOW STATEMENTS tells them.
+    pub fn of(names: &[String]) -> Self {
+        let shapes = names.iter().filter(|n| n.len() == 16);
+        let shapes = shapes.filter_map(|n| u64::from_str_radix(n, 16).ok()).collect();
+        Self { tables: names.iter().cloned().collect(), shapes }
+    }
+
+    fn has(&self, note: &Note) -> bool {
+        self.shapes.contains(&note.fingerprint)
+            || note.table.as_ref().is_some_and(|table| self.tables.contains(table))
+    }
+}
+
 /// Bounds and choices, from `[mirror]` and `[compare]`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -74,6 +99,10 @@ pub struct Settings {
     pub batch_commits_max: usize,
     /// Whether effects of writes are compared (lane B).
     pub compare_writes: bool,
+    /// Share of the records lane B looks at: 0 to 1.
+    pub write_ratio: f64,
+    /// What lane B leaves out.
+    pub writes_skip: WritesSkip,
     /// Lag in commits above which lane B is left out.
     pub lane_b_lag_max: u64,
     /// Largest number of touched keys lane B compares in one transaction.
@@ -99,6 +128,8 @@ impl Default for Settings {
         Self {
             batch_commits_max: 256,
             compare_writes: true,
+            write_ratio: 1.0,
+            writes_skip: WritesSkip::default(),
             // Twice a batch: comparing must not be what keeps the shadow behind.
             lane_b_lag_max: 500,
             lane_b_keys_max: 500,
@@ -126,6 +157,7 @@ pub(crate) struct Shared {
     pub(crate) pins: Arc<Pins>,
     pub(crate) shapes: Arc<Statements>,
     failures: failures::Failures,
+    looks: drift::Looks,
     /// A switch waits for the end of the journal: nothing is compared meanwhile.
     pub(crate) hurry: AtomicBool,
     /// Held by whoever needs the lineage to go on (a switch), or ends it (the guard).
@@ -180,12 +212,13 @@ impl Mirror {
             pins: Arc::new(Pins::default()),
             shapes,
             failures: failures::Failures::default(),
+            looks: drift::Looks::default(),
             hurry: AtomicBool::new(false),
             history: Arc::default(),
         });
         let (send, receive) = mpsc::channel(reads::QUEUE_MAX);
         let reads = Reads::new(send, shared.settings.read_ratio);
-        reads::spawn(Arc::clone(&shared), receive);
+        readers::spawn(&shared, receive);
         let task = Arc::<Task>::default();
         let room = shared.journal.room();
         room.limit(shared.settings.journal_bytes_max);
@@ -284,11 +317,22 @@ impl Mirror {
         *self.shared.state.borrow() == State::Running
     }
 
+    /// Has PostgreSQL's schema looked at now; false when the applier did not come to it.
+    pub async fn look_at_schema(&self, limit: Duration) -> bool {
+        if !self.is_running() {
+            return false;
+        }
+        let done = self.shared.looks.ask();
+        self.shared.failures.wake();
+        tokio::time::timeout(limit, done).await.is_ok()
+    }
+
     /// Hands a sampled read over.
     pub fn offer_read(&self, sample: ReadSample) {
         let fingerprint = sample.plan.fingerprint.id;
         if !self.reads.offer(sample) {
-            self.shared.skipped(Lane::Read, fingerprint, "queue_full");
+            let reason = if self.is_running() { "queue_full" } else { "shadow_down" };
+            self.shared.skipped(Lane::Read, fingerprint, reason);
         }
     }
 
@@ -301,7 +345,8 @@ impl Mirror {
         if !self.shared.settings.compare_writes {
             self.shared.skipped(Lane::Error, fingerprint, "sampled_out");
         } else if !self.shared.failures.offer(failure) {
-            self.shared.skipped(Lane::Error, fingerprint, "queue_full");
+            let reason = if self.is_running() { "queue_full" } else { "shadow_down" };
+            self.shared.skipped(Lane::Error, fingerprint, reason);
         }
     }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::mpsc;
 
-use super::answer::{At, Found};
+use super::answer::{Asked, At, Found, Reader};
 use super::lane_b::tables_of;
-use super::{Pins, Shared, State};
+use super::{Pins, Shared};
 use crate::backend::Position;
-use crate::backend::postgres::apply::pg_type;
+use crate::backend::postgres::apply::{Prepared, pg_type};
 use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::blocking;
 use crate::backend::sqlite::functions::session::Session as Scope;
@@ -25,8 +25,6 @@ use crate::value::{Cell, Type, storage};
 
 /// Samples waiting to be compared; further ones are counted as `queue_full`.
 pub(super) const QUEUE_MAX: usize = 1000;
-/// Connections that compare.
-const READERS: usize = 2;
 /// Records looked through to show that a table has not changed.
 const UNCHANGED_MAX: u64 = 2000;
 
@@ -90,44 +88,27 @@ impl Reads {
     }
 }
 
-/// Starts the readers; they end with the queue.
-pub(super) fn spawn(shared: Arc<Shared>, queue: mpsc::Receiver<ReadSample>) {
-    let queue = Arc::new(AsyncMutex::new(queue));
-    for _ in 0..READERS {
-        tokio::spawn(read_on(Arc::clone(&shared), Arc::clone(&queue)));
-    }
-}
-
-async fn read_on(shared: Arc<Shared>, queue: Arc<AsyncMutex<mpsc::Receiver<ReadSample>>>) {
-    let mut control: Option<Control> = None;
-    loop {
-        let next = queue.lock().await.recv().await;
-        let Some(sample) = next else { return };
-        if *shared.state.borrow() != State::Running {
-            shared.skipped(Lane::Read, sample.plan.fingerprint.id, "shadow_down");
-            continue;
+/// The reader's connection, made anew where it is lost.
+pub(super) async fn connected<'a>(
+    shared: &Shared,
+    reader: &'a mut Option<Reader>,
+) -> Result<&'a mut Reader> {
+    let open = reader.take().filter(|r| !r.control().is_closed());
+    let open = match open {
+        Some(open) => open,
+        None => {
+            let control = Control::connect(&shared.connector).await?;
+            let limit = shared.settings.timeout.as_millis();
+            let sql = format!("SET statement_timeout = {limit}; SET lock_timeout = {limit}");
+            control.batch(&sql).await?;
+            Prepared::new(control)
         }
-        if let Err(error) = compare_one(&shared, &mut control, &sample).await {
-            tracing::debug!(%error, "a read could not be compared");
-            shared.verdict(Lane::Read, sample.plan.fingerprint.id, "inconclusive");
-            control = None;
-        }
-    }
-}
-
-async fn connected(shared: &Shared, control: &mut Option<Control>) -> Result<Control> {
-    if let Some(open) = control.as_ref().filter(|c| !c.is_closed()) {
-        return Ok(open.clone());
-    }
-    let fresh = Control::connect(&shared.connector).await?;
-    let limit = shared.settings.timeout.as_millis();
-    fresh.batch(&format!("SET statement_timeout = {limit}; SET lock_timeout = {limit}")).await?;
-    *control = Some(fresh.clone());
-    Ok(fresh)
+    };
+    Ok(reader.insert(open))
 }
 
 /// Why this sample is not compared.
-fn obstacle(sample: &ReadSample, query: &QueryPlan) -> Option<&'static str> {
+pub(super) fn obstacle(sample: &ReadSample, query: &QueryPlan) -> Option<&'static str> {
     if query.volatile {
         return Some("volatile");
     }
@@ -144,29 +125,38 @@ fn obstacle(sample: &ReadSample, query: &QueryPlan) -> Option<&'static str> {
     (sample.kept.len() as u64 != sample.rows).then_some("too_large")
 }
 
-async fn compare_one(
+/// Compares one sample at a cut of its own.
+///
+/// # Errors
+/// Of the moment or the connection: they prove nothing.
+pub(super) async fn compare_one(
     shared: &Shared,
-    control: &mut Option<Control>,
+    reader: &mut Option<Reader>,
     sample: &ReadSample,
+    primary: &[Row],
 ) -> Result<()> {
     let Action::Query(query) = &sample.plan.action else { return Ok(()) };
     let fingerprint = sample.plan.fingerprint.id;
-    if query.postgres.is_none() {
-        shared.shapes.untranslatable(fingerprint);
-    }
-    if let Some(reason) = obstacle(sample, query) {
-        shared.skipped(Lane::Read, fingerprint, reason);
-        return Ok(());
-    }
     let Some(position) = sample.position else { return Ok(()) };
-    let primary = decode(sample, query)?;
-    let control = connected(shared, control).await?;
+    let reader = connected(shared, reader).await?;
+    let control = reader.control().clone();
     let at = At { shared, control: &control, sample, query, position };
     let found = async {
-        if !at.cut().await? {
-            return Ok(Found::Skipped("cut_missed"));
-        }
-        at.found(&primary).await
+        let first = match at.cut(Some(&mut *reader)).await? {
+            None => return Ok(Found::Skipped("cut_missed")),
+            Some(Asked::Answer(rows)) => Some(rows),
+            Some(Asked::No) => None,
+            // A statement that was prepared before a schema change fails for that alone.
+            Some(Asked::Failed) => {
+                reader.clear();
+                control.batch("ROLLBACK").await?;
+                if at.cut(None).await?.is_none() {
+                    return Ok(Found::Skipped("cut_missed"));
+                }
+                None
+            }
+        };
+        at.found(primary, first).await
     }
     .await;
     // Whatever happened, the snapshot ends here.
@@ -206,23 +196,32 @@ pub(super) fn rows_of(
 }
 
 impl At<'_> {
-    /// Opens a snapshot at the cut; false when the cut is missed.
-    async fn cut(&self) -> Result<bool> {
+    /// Opens a snapshot at the cut, and asks at once where the statement is prepared; None when
+    /// the cut is missed.
+    async fn cut(&self, reader: Option<&mut Reader>) -> Result<Option<Asked>> {
         let Self { shared, control, position, .. } = *self;
         let applied = *shared.applied.borrow();
         let limit = shared.settings.timeout.min(Duration::from_secs(1));
-        let pin = if applied <= position {
+        // What is not there yet need not be waited for where nothing of it is read.
+        let early = applied < position && self.same(applied, position).await?;
+        let pin = if applied <= position && !early {
             Pins::pin(&shared.pins, position, shared.applied.subscribe(), limit).await
         } else {
             None
         };
-        control.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let rows = control.rows("SELECT position FROM crossfade.state").await?;
-        let seen = rows.first().map_or(0, |row| row.get::<_, i64>(0));
-        let seen = Position(u64::try_from(seen).unwrap_or(0));
+        let (seen, asked) = self.open(reader).await?;
         drop(pin);
-        Ok(seen == position
-            || (seen > position && unchanged(shared, &self.query.reads, position, seen).await?))
+        let there = seen == position
+            || (seen > position && self.same(position, seen).await?)
+            || (seen < position && self.same(seen, position).await?);
+        if !there && control.is_closed() {
+            return Err(super::applier::lost());
+        }
+        Ok(there.then_some(asked))
+    }
+
+    async fn same(&self, from: Position, to: Position) -> Result<bool> {
+        unchanged(self.shared, &self.query.reads, from, to).await
     }
 }
 

@@ -78,9 +78,11 @@ impl Batch {
                     return Ok(());
                 }
                 let restart = if truncate.restart_identity { " RESTART IDENTITY" } else { "" };
+                self.counters.forget();
                 control.batch(&format!("TRUNCATE {}{restart}", tables.join(", "))).await
             }
             Event::Sequence(sequence) => {
+                self.counters.set(sequence);
                 let name = format!("\"public\".{}", quoted(&sequence.name));
                 control
                     .client()
@@ -128,6 +130,7 @@ impl Batch {
         }
         self.prepared.clear();
         self.guarded.clear();
+        self.counters.forget();
         self.shadow.schema_changed(&control, catalog, after).await?;
         match &before {
             Some(before) => picture::follow(&control, before).await,

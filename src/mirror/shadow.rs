@@ -150,6 +150,25 @@ impl Change<'_> {
             || self.table.key_of(&old.row) != self.table.key_of(&new.row)
     }
 
+    /// A changed row that can be put in whole where it is not there to be changed.
+    pub(super) fn leaves_a_row(&self) -> bool {
+        self.image.op == Op::Update
+            && self.is_plain()
+            && (self.table.projection.key.is_none() || self.new_key_fits())
+    }
+
+    /// Whether both may be about one row; of a table without a key any two may.
+    pub(super) fn meets(&self, other: &Change<'_>) -> bool {
+        self.table.name() == other.table.name()
+            && (self.table.projection.key.is_none()
+                || self.keys().iter().any(|key| other.keys().contains(key)))
+    }
+
+    fn keys(&self) -> Vec<Vec<Datum>> {
+        let sides = [&self.old, &self.new].into_iter().flatten();
+        sides.map(|side| self.table.key_of(&side.row)).collect()
+    }
+
     /// The key of the row, for evidence.
     pub(super) fn key_text(&self) -> Vec<(String, Option<String>)> {
         let side = self.old.as_ref().or(self.new.as_ref());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,12 +16,15 @@ use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
 use crate::cutover::phase::Phase;
 use crate::cutover::switch::{Ended, Switch};
-use crate::divergence::{Accept, Group, Store, VerifyState};
+use crate::divergence::{Accept, Group, GroupState, Store, VerifyState};
 use crate::mirror::State;
 use crate::schema::RelationKind;
 use crate::session::Shared;
 use crate::telemetry::Live;
 use crate::verify;
+
+/// How long the applier may take to look at PostgreSQL's schema.
+const SCHEMA_WAIT: Duration = Duration::from_secs(5);
 
 /// What status says while an operator holds the gate.
 pub(super) const HELD: &str = "paused by an operator: new statements wait until crossfade resume";
@@ -234,20 +238,27 @@ impl Pair {
         };
         let tell = teller(progress);
         let mirror = self.switch.mirror();
-        match verify::run(mirror, &self.store, &options.tables, &tell).await {
+        let verified = verify::run(mirror, &self.store, &options.tables, &tell).await;
+        // Rows prove nothing about what will be done to them.
+        if mirror.look_at_schema(SCHEMA_WAIT).await {
+            let drifted = self.store.of_class("schema_drift").into_iter();
+            let open = drifted.filter(|g| g.state == GroupState::Open).count();
+            progress.step("look at PostgreSQL's schema", format!("{open} differences"));
+        }
+        match verified {
             Ok(reports) => {
                 let rows: u64 = reports.iter().map(|r| r.rows).sum();
                 if reports.iter().all(verify::Report::is_clean) {
                     if options.tables.is_empty() {
                         self.store.cover_foreign(foreign);
+                        // Verify is when an operator gets ready: the path back is proven too.
+                        let probed = self.switch.probe_way_back().await;
+                        let text = match probed {
+                            Ok(took) => format!("passed in {} ms", took.as_millis()),
+                            Err(_) => self.switch.way_back_status().2,
+                        };
+                        progress.step("probe the way back", text);
                     }
-                    // Verify is when an operator gets ready: the path back is proven too.
-                    let probed = self.switch.probe_way_back().await;
-                    let text = match probed {
-                        Ok(took) => format!("passed in {} ms", took.as_millis()),
-                        Err(_) => self.switch.way_back_status().2,
-                    };
-                    progress.step("probe the way back", text);
                     let held: u64 = reports.iter().map(|r| r.accepted).sum();
                     let mut text = format!("{} tables, {rows} rows: clean", reports.len());
                     if held > 0 {

@@ -27,7 +27,7 @@ use crate::cutover::switch::{Limits, Parts, Switch};
 use crate::divergence::{Accept, KeepValues, Rule, Store};
 use crate::error::{Culprit, Error, Result, state};
 use crate::journal::Journal;
-use crate::mirror::{Mirror, Settings, WhenFull};
+use crate::mirror::{Mirror, Settings, WhenFull, WritesSkip};
 use crate::session::{Shared, Upstreams};
 use crate::telemetry::Live;
 
@@ -272,6 +272,9 @@ fn settings(config: &Config) -> Settings {
     Settings {
         batch_commits_max: small(config.mirror.batch_commits_max.get()),
         compare_writes: *config.compare.writes && *config.mirror.mode != MirrorMode::Off,
+        write_ratio: config.compare.writes_ratio.get(),
+        writes_skip: WritesSkip::of(&config.compare.writes_skip.0),
+        lane_b_lag_max: u64::from(*config.compare.writes_lag_max),
         read_ratio: read_ratio(config),
         journal_bytes_max: config.mirror.journal_bytes_max.get(),
         when_full: match (*config.mirror.when_full, *config.mirror.full_wait_ms) {

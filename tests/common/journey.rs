@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Pg, Proxy};
+use super::{Pg, Proxy, Relay};
 
 /// Gates that need days of traffic, or a workload made for them.
 const BY_NAME: &[&str] = &["quiet", "coverage", "translatable", "keys", "way_back"];
@@ -22,6 +22,14 @@ impl Journey {
     pub fn start(file: &Path, pg: &Pg, envs: &[(&str, &str)]) -> Self {
         let database = pg.database("journey");
         let url = pg.cluster.url(&database);
+        let proxy = Proxy::on_file_with(file, &["--postgres", &url], envs);
+        Self { proxy, url, database }
+    }
+
+    /// The same, with PostgreSQL behind a relay.
+    pub fn behind(relay: &Relay, file: &Path, pg: &Pg, envs: &[(&str, &str)]) -> Self {
+        let database = pg.database("journey");
+        let url = relay.url(&database);
         let proxy = Proxy::on_file_with(file, &["--postgres", &url], envs);
         Self { proxy, url, database }
     }

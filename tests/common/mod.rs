@@ -3,20 +3,24 @@
 
 pub mod client;
 mod clients;
+mod dice;
 mod journey;
 mod load;
 mod pair;
 mod pg;
 mod proxy;
 pub mod raw;
+mod relay;
 
 pub use clients::{node, promtool, python, run_python};
+pub use dice::Dice;
 pub use journey::Journey;
 pub use load::{Load, TABLES};
 pub use pair::{Pair, sample};
 pub use pg::Pg;
 pub use proxy::{Proxy, crossfade};
 pub use raw::{Raw, same, same_in_full};
+pub use relay::Relay;
 
 use std::time::{Duration, Instant};
 

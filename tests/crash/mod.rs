@@ -1,12 +1,12 @@
-//! kill -9 of the proxy, at random and at every failpoint, and immediate stops of PostgreSQL,
-//! all under load: what was acknowledged is there exactly once, on both sides.
+//! kill -9 of the proxy, at random and at every failpoint, immediate stops of PostgreSQL, and
+//! connections cut in the middle of COMMIT, all under load: what was acknowledged is there exactly once, on both sides.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossfade::failpoint;
 
-use crate::common::{Pg, eventually};
+use crate::common::{Dice, Pg, Relay, eventually};
 
 mod stopped;
 mod trial;
@@ -171,39 +171,24 @@ fn killed_at_every_failpoint_of_the_switch() {
     trial.conclude(pg);
 }
 
-/// Reproducible numbers: xorshift64*.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let given = std::env::var("CROSSFADE_TEST_SEED").ok().and_then(|s| s.parse().ok());
-        let seed = given.unwrap_or_else(|| u64::from(now.subsec_nanos()) | 1);
-        println!("CROSSFADE_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % n
-    }
-
-    fn sleep(&mut self, from: u64, to: u64) {
-        std::thread::sleep(Duration::from_millis(from + self.below(to - from)));
-    }
-}
-
 fn rounds() -> u64 {
     std::env::var("CROSSFADE_SOAK_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
 }
 
 /// One round: something ends at a moment nobody chose.
-fn disturb(trial: &mut Trial, pg: &mut Pg, dice: &mut Dice, promoted: bool) {
+fn disturb(trial: &mut Trial, pg: &mut Pg, relay: &Relay, dice: &mut Dice, promoted: bool) {
     dice.sleep(200, 1200);
-    let what = dice.below(10);
-    if what < 5 {
+    let what = dice.below(13);
+    if what >= 10 {
+        // A COMMIT that nobody knows the end of: the mirror's, or a client's.
+        if dice.below(2) == 0 {
+            relay.lose_an_answer();
+        } else {
+            relay.cut_a_commit();
+        }
+        eventually("a COMMIT is cut", || relay.is_idle());
+        trial.load.more(20, "after a connection that was cut in COMMIT");
+    } else if what < 5 {
         trial.journey.proxy.kill();
         dice.sleep(0, 200);
         trial.restart(None);
@@ -236,7 +221,8 @@ fn disturb(trial: &mut Trial, pg: &mut Pg, dice: &mut Dice, promoted: bool) {
 fn killed_and_stopped_at_random() {
     let mut pg = Pg::start();
     let mut dice = Dice::new();
-    let mut trial = Trial::start(&pg);
+    let relay = Relay::to(pg.cluster.port());
+    let mut trial = Trial::behind(&relay, &pg);
     trial.journey.mirror();
     let rounds = rounds();
     for round in 0..rounds {
@@ -245,7 +231,7 @@ fn killed_and_stopped_at_random() {
         if promoted && trial.journey.status("phase") == "mirroring" {
             trial.journey.promote();
         }
-        disturb(&mut trial, &mut pg, &mut dice, promoted);
+        disturb(&mut trial, &mut pg, &relay, &mut dice, promoted);
         if round % 3 == 2 {
             trial.load.rest();
             trial.check_both(&pg);

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::{Journey, Load, Pg, TABLES, eventually};
+use crate::common::{Journey, Load, Pg, Relay, TABLES, eventually};
 
 /// The pair under load.
 pub struct Trial {
@@ -19,6 +19,17 @@ impl Trial {
     pub fn start(pg: &Pg) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let journey = Journey::start(&folder.path().join("app.db"), pg, &[]);
+        Self::on(journey, folder)
+    }
+
+    /// The same, with PostgreSQL behind a relay.
+    pub fn behind(relay: &Relay, pg: &Pg) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let journey = Journey::behind(relay, &folder.path().join("app.db"), pg, &[]);
+        Self::on(journey, folder)
+    }
+
+    fn on(journey: Journey, folder: tempfile::TempDir) -> Self {
         journey.proxy.sql(TABLES);
         let load = Load::start(journey.proxy.port, 4);
         load.more(20, "at the start");

@@ -1,9 +1,10 @@
-//! `crossfade.picture`: what PostgreSQL's tables looked like when they were last known good.
+//! `crossfade.picture`: what PostgreSQL's schema looked like when it was last known good.
 //!
-//! Owns the table: a line for each column, constraint, index, trigger, rule, of each mirrored
-//! table. It is taken after a copy and after each schema change that the journal brought, and
-//! compared in between: whoever drops an index or switches a constraint off is noticed before a
-//! statement needs it. An index that only speeds things up may be added. Start at [`differences`].
+//! Owns the table: a line for each column, constraint, index, trigger, rule of each mirrored
+//! table, for each view, sequence and function, and for what the database sets for its sessions.
+//! It is taken after a copy and after each schema change that the journal brought, and compared in
+//! between: whoever drops an index or switches a constraint off is noticed before a statement
+//! needs it. An index that only speeds things up may be added. Start at [`differences`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,7 @@ UNION ALL SELECT t.relname::text, 'index ' || pg_get_indexdef(i.indexrelid)
   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid
     AND k.contype IN ('p', 'u', 'x'))
 UNION ALL SELECT t.relname::text, 'trigger ' || pg_get_triggerdef(g.oid)
+  || ' as ' || (SELECT md5(p.prosrc) FROM pg_proc p WHERE p.oid = g.tgfoid)
   || CASE WHEN g.tgenabled = 'O' THEN '' ELSE ', enabled as ' || g.tgenabled::text END
   FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
 UNION ALL SELECT DISTINCT t.relname::text, 'switched off: constraint ' || quote_ident(k.conname)
@@ -41,7 +43,28 @@ UNION ALL SELECT DISTINCT t.relname::text, 'switched off: constraint ' || quote_
   JOIN pg_constraint k ON k.oid = g.tgconstraint
 UNION ALL SELECT t.relname::text, 'row security' FROM t WHERE t.relrowsecurity
 UNION ALL SELECT t.relname::text, 'rule ' || pg_get_ruledef(r.oid)
-  FROM t JOIN pg_rewrite r ON r.ev_class = t.oid";
+  FROM t JOIN pg_rewrite r ON r.ev_class = t.oid
+UNION ALL SELECT c.relname::text, 'view ' || pg_get_viewdef(c.oid) FROM pg_class c
+  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+UNION ALL SELECT c.relname::text, concat_ws(' ', 'sequence', format_type(s.seqtypid, NULL),
+  s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle::text)
+  FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
+  WHERE c.relnamespace = 'public'::regnamespace
+UNION ALL SELECT p.proname::text, 'function ' || pg_get_function_identity_arguments(p.oid) || ' '
+  || md5(p.prosrc || coalesce(p.probin, '')) FROM pg_proc p
+  WHERE p.pronamespace = 'public'::regnamespace AND p.prokind <> 'a'
+  AND p.prorettype <> 'trigger'::regtype
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+UNION ALL SELECT '(database)', concat_ws(' ', 'locale', d.datcollate, d.datctype,
+  pg_encoding_to_char(d.encoding)) FROM pg_database d WHERE d.datname = current_database()
+UNION ALL SELECT '(database)', 'setting ' || (SELECT coalesce('of ' || quote_ident(r.rolname) || ' ', '')
+  FROM (SELECT s.setrole) k LEFT JOIN pg_roles r ON r.oid = k.setrole) || unnest(s.setconfig)
+  FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+  WHERE d.datname = current_database()";
+
+/// Of which form the lines are: a picture of another form is taken anew.
+const FORM: &str = "'', 'form 2'";
 
 /// One thing that is not as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +85,9 @@ pub async fn ensure(control: &Control) -> Result<()> {
     control
         .batch(&format!(
             "CREATE TABLE IF NOT EXISTS crossfade.picture (table_name text NOT NULL, \
-             line text NOT NULL); INSERT INTO crossfade.picture SELECT * FROM ({LINES}) now \
+             line text NOT NULL); DELETE FROM crossfade.picture WHERE NOT EXISTS (SELECT FROM \
+             crossfade.picture WHERE (table_name, line) = ({FORM})); \
+             INSERT INTO crossfade.picture SELECT * FROM (SELECT {FORM} UNION ALL SELECT * FROM ({LINES}) lines) now \
              WHERE NOT EXISTS (SELECT FROM crossfade.picture)"
         ))
         .await
@@ -133,7 +158,8 @@ pub async fn now(control: &Control) -> Result<Lines> {
 /// # Errors
 /// What PostgreSQL said.
 pub async fn differences(control: &Control) -> Result<Vec<Drifted>> {
-    let before = lines(control.rows("SELECT table_name, line FROM crossfade.picture").await?);
+    let kept = "SELECT table_name, line FROM crossfade.picture WHERE table_name <> ''";
+    let before = lines(control.rows(kept).await?);
     let now = lines(control.rows(LINES).await?);
     Ok(between(&before, &now))
 }
@@ -145,22 +171,42 @@ fn between(before: &Lines, now: &Lines) -> Vec<Drifted> {
         let drifted =
             |line: &str, added| Drifted { table: table.clone(), line: line.into(), added };
         let Some(now) = now.get(table) else {
-            found.push(drifted("table", false));
+            let is_table = before.iter().any(|line| line.starts_with("column "));
+            let line = before.first().filter(|_| !is_table);
+            found.push(drifted(line.map_or("table", String::as_str), false));
             continue;
         };
         let gone: Vec<&String> = before.difference(now).collect();
         found.extend(gone.iter().map(|line| drifted(line, false)));
         // Another type of a column is one thing that is not as it was, not two.
-        let same = |a: &str, b: &str| {
-            let name = |line: &str| line.split(' ').take(2).map(str::to_owned).collect::<Vec<_>>();
-            (a.starts_with("column ") || a.starts_with("constraint ")) && name(a) == name(b)
-        };
         let counts = |line: &&String| {
-            !line.starts_with("index CREATE INDEX") && !gone.iter().any(|g| same(line, g))
+            !line.starts_with("index CREATE INDEX") && !gone.iter().any(|g| thing(line) == thing(g))
         };
         found.extend(now.difference(before).filter(counts).map(|line| drifted(line, true)));
     }
     found
+}
+
+/// What a line is about, without what may be told of it.
+fn thing(line: &str) -> &str {
+    let until = |mark: &str| line.find(mark).map_or(line, |end| &line[..end]);
+    let words = match line.split(' ').next() {
+        Some("column" | "constraint") => 2,
+        Some("view" | "sequence" | "locale") => 1,
+        Some("function") => return line.rsplit_once(' ').map_or(line, |(name, _)| name),
+        Some("trigger") => {
+            return [" BEFORE ", " AFTER ", " INSTEAD OF "]
+                .map(until)
+                .into_iter()
+                .min_by_key(|name| name.len())
+                .unwrap_or(line);
+        }
+        Some("index") => return until(" USING "),
+        Some("rule") => return until(" AS"),
+        Some("setting") => return until("="),
+        _ => return line,
+    };
+    line.match_indices(' ').nth(words - 1).map_or(line, |(end, _)| &line[..end])
 }
 
 #[cfg(test)]
@@ -186,6 +232,15 @@ mod tests {
                 ("row security", true)
             ]
         );
+        let before = [lines("v", &["view SELECT 1"]), lines("f", &["function a integer 0f"])];
+        let before: Lines = before.into_iter().flatten().collect();
+        let now = lines("f", &["function a integer 1e", "function  22"]);
+        let found = between(&before, &now);
+        let told: Vec<(&str, bool)> = found.iter().map(|d| (d.line.as_str(), d.added)).collect();
+        let wanted =
+            [("function a integer 0f", false), ("function  22", true), ("view SELECT 1", false)];
+        assert_eq!(told, wanted);
+        let before = lines("t", &["column a integer"]);
         let gone = between(&before, &Lines::new());
         assert_eq!((gone.len(), gone[0].line.as_str()), (1, "table"));
     }
