@@ -439,7 +439,9 @@ impl Session {
 
     fn transfer(&mut self, upstream: &mut Upstream, max: usize, hold: bool) -> Result<()> {
         let Upstream { server, relay, .. } = upstream;
-        let rewriter = self.rewriter();
+        // Most messages carry no text: nothing of what everybody shares is touched for them.
+        let carries = relay.carries_text(self.io.raw().input);
+        let rewriter = carries.then(|| self.rewriter());
         let mut named: Option<String> = None;
         let (client, server) = (self.io.raw(), server.raw());
         relay.from_server(server.input, client.output)?;
@@ -447,7 +449,7 @@ impl Session {
             if text.contains("crossfade.dialect") {
                 named = Some(text.to_owned());
             }
-            rewriter.rewritten(text, types)
+            rewriter.as_ref().and_then(|rewriter| rewriter.rewritten(text, types))
         };
         relay.from_client(client.input, server.output, (max, hold), &mut rewrite)?;
         if let Some(text) = named {

@@ -132,6 +132,23 @@ impl Relay {
         }
     }
 
+    /// Whether a Query or Parse may begin in what the client has sent.
+    pub fn carries_text(&self, input: &[u8]) -> bool {
+        let mut at = self.client_left;
+        while let Some(kind) = input.get(at) {
+            if matches!(kind, b'Q' | b'P') {
+                return true;
+            }
+            let Some(length) = input.get(at + 1..at + 5).and_then(|b| b.try_into().ok()) else {
+                return false;
+            };
+            let length = u32::from_be_bytes(length) as usize;
+            // A length of less than its own four bytes is refused where frames are taken.
+            at = at.saturating_add(1 + length.max(4));
+        }
+        false
+    }
+
     fn scan_client(
         &mut self,
         input: &[u8],
@@ -548,6 +565,36 @@ mod tests {
         let (mut input, mut output) = (BytesMut::from(&bytes[..]), BytesMut::new());
         relay.from_server(&mut input, &mut output).expect("frames");
         assert_eq!(output, bytes);
+    }
+
+    /// The rewriter is asked only where it was announced, wherever the stream is cut.
+    #[test]
+    fn a_text_never_comes_unannounced() {
+        let stream = [
+            frame(b'P', b"s1\0SELECT 1\0\0\0"),
+            frame(b'B', b"\0s1\0\0\0\0\0\0\0PQ"),
+            frame(b'S', b""),
+            frame(b'd', &[b'Q'; 40]),
+            frame(b'Q', b"SELECT 2\0"),
+            frame(b'H', b""),
+        ]
+        .concat();
+        for size in 1..stream.len() {
+            let (mut relay, mut texts) = (Relay::new(b'I'), 0);
+            let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
+            for piece in stream.chunks(size) {
+                input.extend_from_slice(piece);
+                let announced = relay.carries_text(&input);
+                let mut rewrite = |_: &str, _: &[u32]| {
+                    assert!(announced, "in pieces of {size}");
+                    texts += 1;
+                    None
+                };
+                let limits = (1 << 20, false);
+                relay.from_client(&mut input, &mut output, limits, &mut rewrite).expect("frames");
+            }
+            assert_eq!((texts, &output[..]), (2, &stream[..]), "in pieces of {size}");
+        }
     }
 
     #[test]
