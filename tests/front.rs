@@ -18,7 +18,7 @@ fn fronts_follow_the_proxy_that_decides() {
     let mut journey = Journey::start(&folder.path().join("app.db"), pg, &[]);
     journey.proxy.sql("CREATE TABLE t (id integer PRIMARY KEY, body text)");
     journey.mirror();
-    let front = Proxy::front(folder.path(), &journey.url);
+    let front = Proxy::front(folder.path(), &journey.url, &[]);
 
     // SQLite is primary: nobody is served.
     let (code, _, stderr) = front.psql_with(&["-v", "VERBOSITY=verbose"], "SELECT 1");
@@ -41,12 +41,14 @@ fn fronts_follow_the_proxy_that_decides() {
     assert_eq!(front.sql("SELECT count(*) FROM t"), "2");
 
     // One front replaces another; the proxy with the file goes and comes.
-    let second = Proxy::front(folder.path(), &journey.url);
+    let pooled = [("CROSSFADE_POSTGRES_POOL_MODE", "transaction")];
+    let second = Proxy::front(folder.path(), &journey.url, &pooled);
     eventually("the second one serves", || second.psql("SELECT 1").0 == 0);
     journey.proxy.kill();
     assert_eq!(second.sql("INSERT INTO t VALUES (3, 'alone') RETURNING id"), "3");
     assert_eq!(session.query("INSERT INTO t VALUES (4, 'alone')"), ["C INSERT 0 1", "Z I"]);
-    drop(second);
+    let mut sharing = Raw::proxy(&second);
+    assert!(sharing.run("P kept|SELECT count(*) FROM t|\nB |kept\nE\nS").contains("\nD 4"));
     journey.restart_with(&[]);
     journey.await_status("phase", "promoted");
     journey.await_way_back();
@@ -79,6 +81,9 @@ fn fronts_follow_the_proxy_that_decides() {
     session.start("INSERT INTO t VALUES (5, 'late')");
     let told = session.until_closed();
     assert!(told.iter().any(|m| m.contains("57P01")), "{told:?}");
+    let told = sharing.until_closed();
+    assert!(told.iter().any(|m| m.contains("57P01")), "{told:?}");
+    drop(second);
     assert_eq!(journey.proxy.sql("SELECT count(*) FROM t WHERE id < 1000"), "4");
     eventually("the front is shut", || front.psql("SELECT 1").2.contains("SQLite is primary"));
 

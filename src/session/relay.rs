@@ -500,8 +500,7 @@ impl Session {
         self.flush().await?;
         if self.shared.is_front {
             drop_server(upstream).await;
-            let message = "terminating connection because PostgreSQL is not the primary any more";
-            return Err(Error::client(state::ADMIN_SHUTDOWN, message).fatal().into());
+            return Err(reign_is_over().into());
         }
         let asked = handover::inventory(&mut upstream.server);
         let found =
@@ -713,6 +712,12 @@ async fn drop_server(upstream: Upstream) {
     write::end(&mut farewell, &mark);
     upstream.server.out().extend_from_slice(&farewell);
     let _ = tokio::time::timeout(Duration::from_millis(200), upstream.server.flush()).await;
+}
+
+/// To the clients of a front: there is no other back end here that their sessions could move to.
+pub(super) fn reign_is_over() -> Error {
+    let message = "terminating connection because PostgreSQL is not the primary any more";
+    Error::client(state::ADMIN_SHUTDOWN, message).fatal()
 }
 
 pub(super) fn gone() -> Error {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::pool::{Likeness, Turn};
-use super::relay::{INVENTORY_MAX, Upstream, Upstreams, gone};
+use super::relay::{INVENTORY_MAX, Upstream, Upstreams, gone, reign_is_over};
 use super::{Doing, Session, Step, Stop, cancel};
 use crate::backend::postgres::handover::{self, Inventory, Opened, SetUp};
 use crate::backend::postgres::relay::Relay;
@@ -122,6 +122,10 @@ impl Session {
             }
         }
         self.card.on_postgres(false);
+        if self.shared.is_front {
+            let reigns = gate.state() == GateState::Open(kept.route);
+            return Err(if reigns { gone().fatal() } else { reign_is_over() }.into());
+        }
         self.adopt_passed(&kept.relay);
         Ok(None)
     }

@@ -69,7 +69,8 @@ impl Proxy {
     }
 
     /// A front for a PostgreSQL: a proxy without a file; its configuration and log are in `folder`.
-    pub fn front(folder: &Path, url: &str) -> Self {
+    pub fn front(folder: &Path, url: &str, envs: &[(&str, &str)]) -> Self {
+        let envs: Vec<_> = envs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let config = folder.join("front.toml");
         let text = format!("[listen]\nfront = true\n[postgres]\nurl = \"{url}\"\n");
         std::fs::write(&config, text).unwrap();
@@ -78,11 +79,11 @@ impl Proxy {
         let all: Vec<String> =
             all.iter().chain(&["--config", config]).map(|a| (*a).to_owned()).collect();
         let log = folder.join(format!("front-{}.log", std::process::id()));
-        let (child, port, http_port) = spawn(&all, &[], &log).unwrap_or_else(|e| {
+        let (child, port, http_port) = spawn(&all, &envs, &log).unwrap_or_else(|e| {
             panic!("{e}\n{}", std::fs::read_to_string(&log).unwrap_or_default())
         });
         let file = folder.join("none");
-        Self { child, port, http_port, file, arguments: all, envs: vec![], log, _folder: None }
+        Self { child, port, http_port, file, arguments: all, envs, log, _folder: None }
     }
 
     /// What the proxy has written to stderr so far.

@@ -303,7 +303,7 @@ impl Control {
               ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint, 0), \
              (SELECT array_agg(a.application_name) \
               FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {locked}), \
-             s.owner, s.complete \
+             to_jsonb(s) ->> 'owner', coalesce((to_jsonb(s) ->> 'complete')::boolean, false) \
              FROM crossfade.state s"
         );
         let (state, epochs) = tokio::try_join!(
