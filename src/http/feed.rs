@@ -137,8 +137,8 @@ impl Listener {
 /// What changes when an order goes on.
 fn progress(tasks: &[Task]) -> String {
     let one = |t: &Task| {
-        let now = t.now.as_ref().map_or(0, |n| n.rows);
-        format!("{}:{}:{:?}:{now};", t.id, t.steps.len(), t.state)
+        let now = t.now.as_ref().map(|now| (now.text.as_str(), now.rows));
+        format!("{}:{}:{:?}:{now:?};", t.id, t.steps.len(), t.state)
     };
     tasks.iter().map(one).collect()
 }
