@@ -61,6 +61,7 @@ pub mod state {
         CONNECTION_FAILURE = b"08006";
         FEATURE_NOT_SUPPORTED = b"0A000";
         CARDINALITY_VIOLATION = b"21000";
+        DATA_EXCEPTION = b"22000";
         STRING_DATA_RIGHT_TRUNCATION = b"22001";
         STRING_DATA_LENGTH_MISMATCH = b"22026";
         NUMERIC_VALUE_OUT_OF_RANGE = b"22003";
@@ -308,6 +309,13 @@ impl Error {
     #[must_use]
     pub fn without_position(mut self) -> Self {
         self.0.position = 0;
+        self
+    }
+
+    /// Names the schema of the object the error is about.
+    #[must_use]
+    pub fn in_schema(mut self, schema: String) -> Self {
+        self.0.object.schema = Some(schema);
         self
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::backend::postgres::apply::{quoted, table_name};
-use crate::backend::sqlite::ddl::composite;
+use crate::backend::sqlite::ddl::{composite, domain};
 use crate::backend::sqlite::system::{deferral_text, format_type};
 use crate::config;
 use crate::schema::{
@@ -118,6 +118,8 @@ pub fn plan(catalog: &Catalog, options: &Options) -> Plan {
     let lasting = catalog.enums.iter().filter(|ty| !ty.temporary);
     plan.types.extend(lasting.map(|ty| (ty.name.clone(), create_enum(ty))));
     plan.types.extend(composites(catalog));
+    let lasting = catalog.enums.domains().filter(|domain| !domain.temporary);
+    plan.types.extend(lasting.map(|d| (d.name.clone(), domain::text(d))));
     plan.extensions = catalog
         .extensions
         .keys()
@@ -288,7 +290,8 @@ fn column(
     sequence: Option<&Sequence>,
     options: &Options,
 ) -> String {
-    let ty = match (column.ty.oid, column.ty.typmod) {
+    let declared = column.declared();
+    let ty = match (declared.oid, declared.typmod) {
         // `character` alone is one character; without a length it is called bpchar.
         (oid::BPCHAR, -1) => "bpchar".to_owned(),
         (ty, typmod) => format_type(ty, typmod),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Codec, Fired, Function, Trigger};
 use crate::value::enums::Enums;
+use crate::value::range::shows_scale;
 use crate::value::{Type, oid};
 
 /// Everything that names resolve to. Cheap to clone through `Arc`.
@@ -135,6 +136,8 @@ pub struct Column {
     pub generated: Option<Generated>,
     /// Sequence owned by this column (serial or identity).
     pub sequence: Option<String>,
+    /// OID of the domain whose values it holds; `ty` is that domain's base type.
+    pub domain: Option<u32>,
 }
 
 impl Column {
@@ -155,7 +158,13 @@ impl Column {
             identity: None,
             generated: None,
             sequence: None,
+            domain: None,
         }
+    }
+
+    /// The type it is declared to have: the domain, when it is of one.
+    pub fn declared(&self) -> Type {
+        self.domain.map_or(self.ty, Type::new)
     }
 
     /// Whether SQLite computes its values.
@@ -383,6 +392,13 @@ impl Sequence {
 }
 
 impl Relation {
+    /// Unique keys whose equal values may be stored as different texts: the file's own index
+    /// keeps them apart only in part, and a trigger looks through the table for the rest.
+    pub fn looked_for(&self) -> impl Iterator<Item = &Unique> {
+        let shows = |c: &usize| self.columns.get(*c).is_some_and(|c| shows_scale(c.ty.oid));
+        self.uniques.iter().filter(move |u| u.columns.iter().any(shows))
+    }
+
     /// A relation of schema `public` without columns, keys or options.
     pub fn new(oid: u32, name: impl Into<String>, kind: RelationKind) -> Self {
         let name = name.into();

@@ -92,9 +92,10 @@ async fn catalog(
     sqlite.set_error_map(Arc::new(move |failure| {
         // A session's uncommitted DDL knows names the shared catalog does not.
         let current = functions::session::current();
+        let temporary = &current.temporary;
         match &current.catalog {
-            Some(catalog) => errors::from_sqlite(failure, catalog),
-            None => errors::from_sqlite(failure, &shared.snapshot().catalog),
+            Some(catalog) => errors::from_sqlite(failure, catalog, temporary),
+            None => errors::from_sqlite(failure, &shared.snapshot().catalog, temporary),
         }
     }));
     Ok(prepared.side)

@@ -395,7 +395,10 @@ impl Session {
         text: &str,
     ) -> Result<Tag> {
         let catalog = self.catalog();
-        let named = |ty: &TypeName| analyze::type_name(ty, &catalog).map(|ty| ty.oid);
+        let named = |ty: &TypeName| match analyze::named_domain(ty, &catalog)? {
+            Some(domain) => Ok(domain.oid),
+            None => analyze::type_name(ty, &catalog).map(|ty| ty.oid),
+        };
         let types = types.iter().map(named).collect::<Result<Vec<u32>>>()?;
         if self.statements.contains(name) {
             return Err(super::prepared::duplicate(name));

@@ -107,13 +107,11 @@ impl Session {
         if self.own.is_some() {
             return Ok(());
         }
-        if self.transaction.writer().is_some() {
-            return Err(Error::unsupported(
-                "creating a temporary table after a write in the same transaction",
-            )
-            .hint("Create the temporary table first, or outside the transaction."));
-        }
-        self.own = Some(block_in_place(|| self.shared.sqlite.dedicated())?);
+        // A transaction that writes already goes on where it is.
+        self.own = Some(match self.transaction.writer_mut() {
+            Some(writer) => writer.detach()?,
+            None => block_in_place(|| self.shared.sqlite.dedicated())?,
+        });
         Ok(())
     }
 

@@ -122,9 +122,11 @@ impl Session {
             hidden: !self.settings.derived().search_path.iter().any(|s| s == "public"),
             turn,
             catalog: self.transaction.catalog.clone(),
+            temporary: Arc::clone(self.temporary()),
             draws: draws.map(Arc::clone),
             clock: Some(Watch(self.shared.clock.clone())),
             requests: Some(Arc::clone(&self.requests)),
+            signals: Some(self.signals.clone()),
         })
     }
 

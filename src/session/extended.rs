@@ -188,7 +188,7 @@ impl Session {
                 let prepared = self.fresh(name, &prepared)?;
                 let columns = self.result_columns(&prepared)?;
                 prepared.described();
-                let types = prepared.params().iter().map(|t| t.oid);
+                let types = prepared.told().into_iter();
                 write::parameter_description(self.io.out(), types);
                 self.columns_or_none(columns.as_deref(), &[]);
             }

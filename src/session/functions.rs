@@ -9,8 +9,8 @@ use tokio::task::block_in_place;
 
 use super::advisory::Key;
 use super::settings::Settings;
-use super::{Session, Step, commands, frozen};
-use crate::backend::sqlite::functions::session::Scope;
+use super::{Session, Shared, Step, commands, frozen};
+use crate::backend::sqlite::functions::session::{Scope, Signals};
 use crate::error::{Error, Result, state};
 use crate::sql::plan::{Computed, FrozenArgument, QueryKind};
 use crate::value::{Cell, Type, oid};
@@ -60,6 +60,14 @@ impl Arguments<'_> {
     fn flag(&self, index: usize) -> bool {
         self.get(index).and_then(super::settings::table::boolean).unwrap_or(false)
     }
+}
+
+/// How the functions of a statement reach other sessions.
+pub(super) fn signals(shared: &Arc<Shared>) -> Signals {
+    let registry = Arc::clone(&shared.registry);
+    Signals(Arc::new(move |pid, ends| {
+        registry.signal(pid, if ends { Signal::Terminate } else { Signal::Cancel })
+    }))
 }
 
 impl Session {

@@ -10,7 +10,7 @@ use super::advisory::Key;
 use super::{Doing, Session, Shared};
 use crate::backend::sqlite::system::Live;
 use crate::sql::types::sql_name;
-use crate::value::Cell;
+use crate::value::{Cell, Codec, Datum, Type, oid, storage};
 
 type Values = Vec<(&'static str, Cell)>;
 
@@ -24,6 +24,12 @@ struct Look {
 
 fn text(value: impl Into<String>) -> Cell {
     Cell::Text(value.into())
+}
+
+/// Microseconds since 2000 as a timestamptz; NULL beyond the years that cells hold.
+fn moment(micros: i64) -> Cell {
+    let ty = Type::new(oid::TIMESTAMPTZ);
+    storage::encode(Codec::Identity, ty, &Datum::Timestamptz(micros)).unwrap_or(Cell::Null)
 }
 
 fn flag(value: bool) -> Cell {
@@ -49,6 +55,7 @@ impl Session {
             vec![
                 ("name", text(name)),
                 ("statement", text(statement.text())),
+                ("prepare_time", moment(statement.since)),
                 ("parameter_types", text(types)),
                 ("from_sql", flag(statement.from_sql)),
             ]

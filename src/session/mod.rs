@@ -79,7 +79,7 @@ use parking_lot::Mutex;
 
 use crate::backend::sqlite::Connection as SqliteConnection;
 use crate::backend::sqlite::ddl::Temporary;
-use crate::backend::sqlite::functions::session::Requests;
+use crate::backend::sqlite::functions::session::{Requests, Signals};
 use crate::backend::sqlite::sequences::SessionValues;
 use crate::backend::sqlite::system::Snapshot;
 use crate::cutover::gate::{Firm, Pass};
@@ -153,6 +153,7 @@ struct Session {
     overlaid: Mutex<Option<(Arc<Catalog>, Arc<Catalog>)>>,
     /// What set_config() of the running statement's rows asks for.
     requests: Arc<Requests>,
+    signals: Signals,
     /// Functions of the temporary schema.
     functions: script::temporary::Temporaries,
     /// Own connection, while there are temporary tables.
@@ -235,6 +236,7 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         types: Arc::default(),
         overlaid: Mutex::new(None),
         requests: Arc::new(Requests::new(settings::asked_by_row)),
+        signals: functions::signals(&shared),
         functions: script::temporary::Temporaries::default(),
         own: None,
         seen: None,

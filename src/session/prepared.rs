@@ -27,6 +27,8 @@ pub(super) struct Prepared {
     pub(super) inner: Option<Arc<Plan>>,
     /// Made by SQL's PREPARE.
     pub(super) from_sql: bool,
+    /// When, in microseconds since 2000.
+    pub(super) since: i64,
     /// The client was told the parameters' types.
     described: AtomicBool,
 }
@@ -73,6 +75,21 @@ impl Prepared {
         let own = |i: usize| self.types.get(i).copied().filter(|t| *t != 0);
         let of = |i: usize| params.get(i).filter(|_| told).map_or(0, |t| t.oid);
         (0..params.len().max(self.types.len())).map(|i| own(i).unwrap_or_else(|| of(i))).collect()
+    }
+
+    /// OIDs of the types of its parameters as clients are told them.
+    pub(super) fn told(&self) -> Vec<u32> {
+        let mut types: Vec<u32> = self.params().iter().map(|t| t.oid).collect();
+        if let Some(plan) = self.inner.as_ref().or(self.plan.as_ref())
+            && let Action::Query(query) = &plan.action
+        {
+            for (index, domain) in &query.domains {
+                if let Some(ty) = types.get_mut(*index) {
+                    *ty = *domain;
+                }
+            }
+        }
+        types
     }
 
     /// Types of its parameters.
@@ -241,6 +258,7 @@ impl Session {
             plan: None,
             inner: None,
             from_sql,
+            since: self.message_at,
             described: AtomicBool::new(false),
         };
         let Some(entry) = prepared.entry() else { return Ok(prepared) };
@@ -292,6 +310,7 @@ impl Session {
             plan: Some(current),
             inner: prepared.inner.clone(),
             from_sql: prepared.from_sql,
+            since: prepared.since,
             described: AtomicBool::new(prepared.described.load(Ordering::Relaxed)),
         });
         self.statements.renew(name, Arc::clone(&renewed));

@@ -139,6 +139,11 @@ impl Transaction {
         self.held.as_ref().map(|h| &h.writer)
     }
 
+    /// The writer of this transaction, to change what it is.
+    pub(super) fn writer_mut(&mut self) -> Option<&mut Writer> {
+        self.held.as_mut().map(|h| &mut h.writer)
+    }
+
     /// The connection of this transaction: the writer, else its snapshot.
     pub(super) fn connection(&self) -> Option<&Connection> {
         match (&self.held, &self.snapshot) {

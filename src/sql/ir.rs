@@ -212,6 +212,13 @@ pub enum ArrayPart {
     At,
     /// The array with one element replaced: the array, the subscript, the element.
     Set,
+    /// The array with a slice replaced: the array, the bounds that are written, the new slice.
+    SetSlice {
+        /// The lower bound is written.
+        lower: bool,
+        /// The upper bound is written.
+        upper: bool,
+    },
     /// A field of a row, counted from 0.
     Field(u32),
 }
@@ -283,6 +290,23 @@ pub enum ExprKind {
     /// A row as one value, for functions that take any: names and values of its fields, and
     /// what is NULL when the whole row is (a row that an outer join did not find).
     Record(Vec<(String, Expr)>, Option<Box<Expr>>),
+    /// A value under the constraints of a domain.
+    Domain(Box<InDomain>),
+}
+
+/// A value of a domain's base type as one of the domain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InDomain {
+    /// The domain.
+    pub name: String,
+    /// It is the session's own.
+    pub temporary: bool,
+    /// It takes no NULL.
+    pub not_null: bool,
+    /// The value.
+    pub value: Expr,
+    /// Names of its checks with their conditions, in which the value stands again.
+    pub conditions: Vec<(String, Expr)>,
 }
 
 /// Comparison operators that SQL defines for any ordered type.
@@ -594,6 +618,10 @@ impl Expr {
             ExprKind::Record(fields, exists) => {
                 fields.iter().for_each(|(_, e)| f(e));
                 exists.iter().for_each(|e| f(e));
+            }
+            ExprKind::Domain(d) => {
+                f(&d.value);
+                d.conditions.iter().for_each(|(_, e)| f(e));
             }
         }
     }

@@ -105,6 +105,8 @@ pub struct QueryPlan {
     pub temporary: bool,
     /// Uses pg_catalog, information_schema or system functions: not compared.
     pub system: bool,
+    /// Parameters that clients are told are of a domain, counted from 0.
+    pub domains: Vec<(usize, u32)>,
     /// Whether its work is bounded by its text, once that is known.
     pub bounded: Bounded,
 }

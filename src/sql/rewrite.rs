@@ -75,6 +75,10 @@ pub fn children(expr: &mut Expr, f: &mut dyn FnMut(Part<'_>)) {
             fields.iter_mut().for_each(|(_, e)| f(Part::Expr(e)));
             exists.iter_mut().for_each(|e| f(Part::Expr(e)));
         }
+        ExprKind::Domain(d) => {
+            f(Part::Expr(&mut d.value));
+            d.conditions.iter_mut().for_each(|(_, e)| f(Part::Expr(e)));
+        }
     }
 }
 

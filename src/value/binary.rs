@@ -6,6 +6,7 @@ use num_bigint::BigInt;
 use num_traits::Zero;
 
 use super::numeric::{Numeric, pow10};
+use super::range::{self, Range};
 use super::text::{char_byte, char_text, is_plain, push_padding, utf8};
 use super::{Datum, Interval, Type, bits, datetime, element_of, json, network, oid, search};
 use crate::error::{Error, Result, state};
@@ -125,6 +126,7 @@ fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
         oid::MACADDR => Datum::Text(network::mac_text(&reader.array()?)),
         oid::BIT | oid::VARBIT => Datum::Text(bits::from_binary(reader.rest())?),
         oid::NAME => Datum::Text(utf8(reader.rest())?.to_owned()),
+        kind if super::is_range(kind) => ranges(kind, reader)?,
         row if super::is_composite(row) => record(reader, MOST_ROWS)?,
         other => match element_of(other) {
             Some(element) if super::is_composite(element) => {
@@ -296,7 +298,89 @@ pub fn encode(datum: &Datum, ty: Type, out: &mut Vec<u8>) -> Result<()> {
         }
         Datum::Array(element, elements) => push_array(*element, elements, ty, out)?,
         Datum::Record(fields) => push_record(fields, out)?,
+        Datum::Range(ty, range) => push_range(*ty, range, out)?,
+        Datum::Multirange(ty, ranges) => {
+            out.extend_from_slice(&(ranges.len() as u32).to_be_bytes());
+            for range in ranges {
+                with_length(out, |out| push_range(*ty, range, out))?;
+            }
+        }
     }
+    Ok(())
+}
+
+/// Flags of a range's binary form.
+mod flag {
+    pub(super) const EMPTY: u8 = 1;
+    pub(super) const LOWER_IN: u8 = 2;
+    pub(super) const UPPER_IN: u8 = 4;
+    pub(super) const NO_LOWER: u8 = 8;
+    pub(super) const NO_UPPER: u8 = 16;
+}
+
+/// A range or multirange.
+fn ranges(kind: u32, reader: &mut Reader<'_>) -> Result<Datum> {
+    let Some(range) = range::range_of(kind) else {
+        return Ok(Datum::Range(kind, Box::new(one_range(kind, reader)?)));
+    };
+    let count = reader.i32()?;
+    let mut found = Vec::new();
+    for _ in 0..count.max(0) {
+        let length =
+            usize::try_from(reader.i32()?).map_err(|_| invalid("incorrect binary data format"))?;
+        let mut inner = Reader(reader.take(length)?);
+        found.push(one_range(range, &mut inner)?);
+        if !inner.0.is_empty() {
+            return Err(invalid("incorrect binary data format"));
+        }
+    }
+    Ok(Datum::Multirange(range, range::union_all(found)?))
+}
+
+fn one_range(kind: u32, reader: &mut Reader<'_>) -> Result<Range> {
+    let flags = reader.array::<1>()?[0];
+    let subtype = Type::new(range::subtype_of(kind).unwrap_or(oid::TEXT));
+    let mut bound = |absent: u8| {
+        if flags & (flag::EMPTY | absent) != 0 {
+            return Ok(Datum::Null);
+        }
+        let length =
+            usize::try_from(reader.i32()?).map_err(|_| invalid("incorrect binary data format"))?;
+        decode(subtype, reader.take(length)?)
+    };
+    let (lower, upper) = (bound(flag::NO_LOWER)?, bound(flag::NO_UPPER)?);
+    if flags & flag::EMPTY != 0 {
+        return Ok(Range::nothing());
+    }
+    range::make(kind, lower, upper, (flags & flag::LOWER_IN != 0, flags & flag::UPPER_IN != 0))
+}
+
+fn push_range(kind: u32, range: &Range, out: &mut Vec<u8>) -> Result<()> {
+    if range.empty {
+        out.push(flag::EMPTY);
+        return Ok(());
+    }
+    let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+    out.push(
+        bit(range.lower_in, flag::LOWER_IN)
+            | bit(range.upper_in, flag::UPPER_IN)
+            | bit(range.lower.is_none(), flag::NO_LOWER)
+            | bit(range.upper.is_none(), flag::NO_UPPER),
+    );
+    let subtype = Type::new(range::subtype_of(kind).unwrap_or(oid::TEXT));
+    for bound in [&range.lower, &range.upper].into_iter().flatten() {
+        with_length(out, |out| encode(bound, subtype, out))?;
+    }
+    Ok(())
+}
+
+/// Appends something with its length before it.
+fn with_length(out: &mut Vec<u8>, push: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    push(out)?;
+    let length = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }
 

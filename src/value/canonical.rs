@@ -6,6 +6,7 @@
 
 use std::hash::Hasher;
 
+use super::range::Range;
 use super::wide::Wide;
 use super::{Datum, Type, json, oid, sort_key};
 
@@ -60,6 +61,15 @@ pub fn wide<'a>(values: impl Iterator<Item = (&'a Datum, &'a Type)>) -> u128 {
 pub fn hash(datum: &Datum, ty: Type, hasher: &mut impl Hasher) {
     match datum {
         Datum::Null => hasher.write(&[0]),
+        Datum::Range(_, range) => {
+            hasher.write(&[18]);
+            hash_range(range, hasher);
+        }
+        Datum::Multirange(_, ranges) => {
+            hasher.write(&[19]);
+            hasher.write(&(ranges.len() as u64).to_le_bytes());
+            ranges.iter().for_each(|range| hash_range(range, hasher));
+        }
         Datum::Bool(b) => hasher.write(&[1, u8::from(*b)]),
         Datum::Int(i) => {
             hasher.write(&[2]);
@@ -125,6 +135,14 @@ pub fn hash(datum: &Datum, ty: Type, hasher: &mut impl Hasher) {
                 hash(value, Type::new(*ty), hasher);
             }
         }
+    }
+}
+
+fn hash_range(range: &Range, hasher: &mut impl Hasher) {
+    hasher.write(&[u8::from(range.empty), u8::from(range.lower_in), u8::from(range.upper_in)]);
+    for bound in [&range.lower, &range.upper] {
+        // What bounds compare by does not depend on a modifier or on the type's name.
+        hash(bound.as_ref().unwrap_or(&Datum::Null), Type::new(oid::UNKNOWN), hasher);
     }
 }
 

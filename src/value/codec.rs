@@ -60,7 +60,11 @@ impl Codec {
     /// use what is stored. (NumericNative: 5 and 5.0 compare equal in SQLite.)
     pub fn preserves_equality(self, ty: Type) -> bool {
         match self {
-            Self::Identity => !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL),
+            // Of a numeric bound the text shows the scale too.
+            Self::Identity => {
+                !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL)
+                    && !super::range::shows_scale(ty.oid)
+            }
             Self::NumericNative
             | Self::NumericScaled
             | Self::NumericText
@@ -87,6 +91,7 @@ impl Codec {
                         | oid::CIDR
                         | oid::TIMETZ
                 ) && !super::is_enum(ty.oid)
+                    && !super::is_range(ty.oid)
             }
             Self::NumericNative
             | Self::NumericScaled

@@ -1,6 +1,7 @@
 //! A logical PostgreSQL value.
 
 use super::numeric::Numeric;
+use super::range::Range;
 
 /// One PostgreSQL value, without its type's name.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,10 @@ pub enum Datum {
     Array(u32, Vec<Datum>),
     /// A row: each field's type and value.
     Record(Vec<(u32, Datum)>),
+    /// A range, with the OID of its type.
+    Range(u32, Box<Range>),
+    /// A multirange, with the OID of its range type.
+    Multirange(u32, Vec<Range>),
 }
 
 /// PostgreSQL's interval: three parts that do not convert into each other.

@@ -1,5 +1,5 @@
 //! Enum types: labels in their order, and the OIDs by which every part knows one; with them
-//! the composite types that clients have made.
+//! the composite types and domains that clients have made.
 //!
 //! An enum's value is its label, and so is its cell; order is that of the declaration. OIDs
 //! lie in a range of their own, even for the type and the next odd one for its array, so
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Datum;
 use super::composite::{self, CompositeType, composite_of_array};
+use super::domain::{self, Domain};
 use crate::error::{Error, Result, state};
 
 /// OIDs of enum types and their arrays; PostgreSQL's own are far below.
@@ -74,10 +75,11 @@ impl EnumType {
     }
 }
 
-/// The types that clients have made: enums and composite types.
+/// The types that clients have made: enums, composite types and domains.
 #[derive(Clone, Debug, Default)]
 pub struct Enums {
     composites: BTreeMap<u32, Arc<CompositeType>>,
+    domains: BTreeMap<u32, Arc<Domain>>,
     by_name: BTreeMap<String, Arc<EnumType>>,
     by_oid: BTreeMap<u32, Arc<EnumType>>,
     trusting: bool,
@@ -130,6 +132,41 @@ impl Enums {
         self.composites.remove(&type_oid);
     }
 
+    /// A domain by OID.
+    pub fn domain(&self, type_oid: u32) -> Option<&Arc<Domain>> {
+        self.domains.get(&type_oid)
+    }
+
+    /// A domain by name; a session's own hides another.
+    pub fn domain_named(&self, name: &str) -> Option<&Arc<Domain>> {
+        let named = self.domains.values().filter(|domain| domain.name == name);
+        named.max_by_key(|domain| domain.temporary)
+    }
+
+    /// Every domain, by OID.
+    pub fn domains(&self) -> impl Iterator<Item = &Arc<Domain>> {
+        self.domains.values()
+    }
+
+    /// Adds a domain.
+    pub fn insert_domain(&mut self, domain: Domain) {
+        self.domains.insert(domain.oid, Arc::new(domain));
+    }
+
+    /// Removes a domain.
+    pub fn remove_domain(&mut self, type_oid: u32) {
+        self.domains.remove(&type_oid);
+    }
+
+    /// An OID that no domain here has.
+    pub fn new_domain_oid(&self, name: &str, serial: u32) -> u32 {
+        let hash = hash(name, serial);
+        (0..u32::MAX)
+            .map(|step| domain::candidate(hash, step))
+            .find(|found| !self.domains.contains_key(found))
+            .unwrap_or_else(|| domain::candidate(hash, 0))
+    }
+
     /// An OID that no composite type here has.
     pub fn new_composite_oid(&self, name: &str, serial: u32) -> u32 {
         let hash = hash(name, serial);
@@ -168,7 +205,9 @@ impl Enums {
 
     /// Whether any type is of a session's temporary schema.
     pub fn any_temporary(&self) -> bool {
-        self.by_oid.values().any(|ty| ty.temporary) || self.composites.values().any(|c| c.temporary)
+        self.by_oid.values().any(|ty| ty.temporary)
+            || self.composites.values().any(|c| c.temporary)
+            || self.domains.values().any(|d| d.temporary)
     }
 
     /// The types of a session's temporary schema alone.
@@ -179,6 +218,8 @@ impl Enums {
         }
         own.composites = self.composites.clone();
         own.composites.retain(|_, ty| ty.temporary);
+        own.domains = self.domains.clone();
+        own.domains.retain(|_, domain| domain.temporary);
         own
     }
 
@@ -188,6 +229,7 @@ impl Enums {
         let own: Vec<u32> = self.by_oid.values().filter(|t| t.temporary).map(|t| t.oid).collect();
         own.into_iter().for_each(|type_oid| kept.remove(type_oid));
         kept.composites.retain(|_, ty| !ty.temporary);
+        kept.domains.retain(|_, domain| !domain.temporary);
         kept
     }
 
@@ -196,6 +238,7 @@ impl Enums {
         let mut all = self.clone();
         own.by_oid.values().for_each(|ty| all.insert(EnumType::clone(ty)));
         all.composites.extend(own.composites.iter().map(|(oid, ty)| (*oid, Arc::clone(ty))));
+        all.domains.extend(own.domains.iter().map(|(oid, ty)| (*oid, Arc::clone(ty))));
         all
     }
 

@@ -18,7 +18,7 @@
 //! | bpchar | TEXT without trailing blanks; padded on the wire from the typmod |
 //! | jsonb | TEXT in jsonb's canonical output |
 //! | bytea | BLOB |
-//! | date, time, timestamp | TEXT, ISO, blank between, no trailing zeros of a fraction |
+//! | date, time, timestamp | TEXT, ISO, blank between, no trailing zeros of a fraction; years beyond four digits as `value::storage::far` says |
 //! | timestamptz | TEXT like timestamp, in UTC, without a zone |
 //! | timetz | TEXT, `hh:mm:ss+zz`, the zone as given |
 //! | inet, cidr, macaddr | TEXT, canonical output |
@@ -27,6 +27,7 @@
 //! | uuid | TEXT, lower case with hyphens |
 //! | arrays | TEXT, JSON array of the elements' logical cells |
 //! | rows | TEXT, JSON array: the OIDs of the fields' types, then their logical cells |
+//! | ranges, multiranges | TEXT, canonical output, instants in UTC with `+00` |
 //!
 //! `infinity` and `-infinity` of dates and timestamps are those words: they sort rightly.
 
@@ -40,10 +41,12 @@ mod coerce;
 pub mod composite;
 pub mod datetime;
 mod datum;
+pub mod domain;
 pub mod enums;
 pub mod json;
 pub mod network;
 pub mod numeric;
+pub mod range;
 pub mod search;
 pub mod sort_key;
 pub mod storage;
@@ -59,5 +62,6 @@ pub use coerce::coerce;
 pub use composite::is_composite;
 pub use datum::{Datum, Interval};
 pub use enums::is_enum;
+pub use range::is_range;
 pub use style::{DateOutput, DateStyle, Format, IntervalStyle, Style};
 pub use types::{Type, array_of, element_of, oid, type_name};

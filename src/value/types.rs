@@ -193,6 +193,18 @@ const ARRAYS: &[(u32, u32)] = &[
     (1011, oid::XID),
     (1012, oid::CID),
     (2287, oid::RECORD),
+    (3905, 3904),
+    (3907, 3906),
+    (3909, 3908),
+    (3911, 3910),
+    (3913, 3912),
+    (3927, 3926),
+    (6150, 4451),
+    (6151, 4532),
+    (6152, 4533),
+    (6153, 4534),
+    (6155, 4535),
+    (6157, 4536),
 ];
 
 /// The element type of an array type (int2vector and oidvector included); `None` otherwise.
@@ -305,6 +317,6 @@ pub fn type_name(type_oid: u32) -> &'static str {
         oid::TIMETZ_ARRAY => "time with time zone[]",
         oid::CIDR_ARRAY => "cidr[]",
         oid::ACLITEM_ARRAY => "aclitem[]",
-        _ => "???",
+        other => super::range::name_of(other).unwrap_or("???"),
     }
 }

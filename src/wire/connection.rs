@@ -277,12 +277,12 @@ impl Connection {
             [a, b, c, d, ..] => i32::from_be_bytes([a, b, c, d]),
             _ => 0,
         };
-        let length = usize::try_from(length)
-            .ok()
-            .filter(|n| (8..=frame::MAX_STARTUP).contains(n))
-            .ok_or_else(|| {
-                Error::client(state::PROTOCOL_VIOLATION, "invalid length of startup packet").fatal()
-            })?;
+        let length = usize::try_from(length).ok();
+        let Some(length) = length.filter(|n| (8..=frame::MAX_STARTUP).contains(n)) else {
+            // Whatever this is, it may not understand an answer; PostgreSQL gives none either.
+            tracing::debug!("invalid length of startup packet");
+            return Ok(None);
+        };
         if !self.fill_to(length).await {
             return Ok(None);
         }

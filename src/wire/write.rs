@@ -316,6 +316,15 @@ pub fn notice(out: &mut BytesMut, severity: Severity, error: &Error) {
     fields(out, b'N', severity.as_str(), error, error.sqlstate());
 }
 
+/// Where the error comes from. Drivers prepare a statement anew when they meet the name of
+/// PostgreSQL's function that finds a result changed; to them the SQLSTATE does not tell.
+fn routine(error: &Error) -> &'static str {
+    match error.message() {
+        "cached plan must not change result type" => "RevalidateCachedQuery",
+        _ => "crossfade",
+    }
+}
+
 fn fields(out: &mut BytesMut, kind: u8, severity: &str, error: &Error, code: SqlState) {
     let fields = error.fields();
     let position = (fields.position > 0).then(|| fields.position.to_string());
@@ -339,6 +348,9 @@ fn fields(out: &mut BytesMut, kind: u8, severity: &str, error: &Error, code: Sql
     put(b'c', fields.object.column.as_deref());
     put(b'd', fields.object.data_type.as_deref());
     put(b'n', fields.object.constraint.as_deref());
+    put(b'F', Some("crossfade"));
+    put(b'L', Some("0"));
+    put(b'R', Some(routine(error)));
     out.put_u8(0);
     end(out, &mark);
 }
@@ -386,6 +398,9 @@ mod tests {
             (b'c', "c"),
             (b'd', "int4"),
             (b'n', "t_pkey"),
+            (b'F', "crossfade"),
+            (b'L', "0"),
+            (b'R', "crossfade"),
         ];
         let expected: Vec<_> = expected.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
         assert_eq!(text_fields(&out), expected);

@@ -55,6 +55,9 @@ const KINDS: &[Kind] = &[
     Kind { name: "bit(4)", make: bits },
     Kind { name: "bit varying(6)", make: bits },
     Kind { name: "feeling", make: word },
+    Kind { name: "int4range", make: range },
+    Kind { name: "numrange", make: range },
+    Kind { name: "int8multirange", make: range },
     Kind { name: "integer[]", make: list },
     Kind { name: "text[]", make: list },
     Kind { name: "numeric(6,2)[]", make: list },
@@ -387,6 +390,23 @@ fn list(rng: &mut StdRng) -> String {
         pick(rng, &odd).to_owned()
     } else {
         format!("{{{}}}", body.join(","))
+    }
+}
+
+fn range(rng: &mut StdRng) -> String {
+    let bounds = ["1", "5", "2.50", "-3", "", "a", "\"7\"", " 4 ", "99999999999", "\\8", "2.5"];
+    let mut one = || {
+        let (open, close) = (pick(rng, &["[", "("]), pick(rng, &["]", ")"]));
+        format!("{open}{},{}{close}", pick(rng, &bounds), pick(rng, &bounds))
+    };
+    let (first, second) = (one(), one());
+    let odd =
+        ["", "empty", " EMPTY ", "[1,2", "1,2)", "[1 2)", "[1,2)x", "{", "{}", "{empty}", "{,}"];
+    match rng.random_range(0..6) {
+        0 => pick(rng, &odd).to_owned(),
+        1 => format!("{{{first},{second}}}"),
+        2 => format!("{{{first}}}"),
+        _ => first,
     }
 }
 

@@ -86,7 +86,8 @@ fn accepted(relation: &Relation, existing: &Existing, found: &mut Vec<Finding>) 
             found.push(MISSING.found(message).table(name).column(&column.sqlite_name));
             continue;
         };
-        let ours = format_type(column.ty.oid, column.ty.typmod);
+        let ty = column.declared();
+        let ours = format_type(ty.oid, ty.typmod);
         if ours != there.type_name {
             let message = format!("{} there, {ours} here", there.type_name);
             let over = column_override(&relation.name, &column.name, &there.type_name);

@@ -7,6 +7,7 @@
 use rusqlite::ffi;
 
 use super::codes;
+use super::ddl::Temporary;
 use super::raw::Failure;
 use crate::error::{Error, Object, SqlState, state};
 use crate::schema::{Catalog, Relation};
@@ -14,8 +15,31 @@ use crate::schema::{Catalog, Relation};
 /// Prefix of the checks that stand for a type's range.
 pub(crate) const RANGE_CHECK: &str = "_crossfade_range_";
 
-/// The error for a failure of SQLite.
-pub fn from_sqlite(failure: Failure, catalog: &Catalog) -> Error {
+/// The relations whose names a failure may hold: the temporary ones hide others.
+struct Known<'a> {
+    catalog: &'a Catalog,
+    temporary: &'a Temporary,
+}
+
+impl Known<'_> {
+    fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.temporary.values().chain(self.catalog.relations.values()).map(|r| &**r)
+    }
+
+    fn relation(&self, sqlite_name: &str) -> Option<&Relation> {
+        self.relations().find(|r| r.sqlite_name.eq_ignore_ascii_case(sqlite_name))
+    }
+}
+
+/// The schema of a relation as clients see it.
+pub(crate) fn shown_schema(relation: Option<&Relation>) -> String {
+    let temporary = relation.is_some_and(|r| r.schema == "pg_temp");
+    if temporary { "pg_temp_1" } else { "public" }.to_owned()
+}
+
+/// The error for a failure of SQLite, in a session with these temporary tables.
+pub fn from_sqlite(failure: Failure, catalog: &Catalog, temporary: &Temporary) -> Error {
+    let catalog = &Known { catalog, temporary };
     if let Some(error) = codes::raised(&failure.message) {
         return error;
     }
@@ -57,11 +81,6 @@ fn after<'a>(message: &'a str, prefix: &str) -> Option<&'a str> {
     message.find(prefix).map(|at| message[at + prefix.len()..].trim())
 }
 
-fn relation<'a>(catalog: &'a Catalog, sqlite_name: &str) -> Option<&'a Relation> {
-    let mut relations = catalog.relations.values();
-    relations.find(|r| r.sqlite_name.eq_ignore_ascii_case(sqlite_name)).map(|r| &**r)
-}
-
 /// `t.a, t.b` as table and columns. Table names may contain dots; columns are then what
 /// follows the last one.
 fn columns(text: &str) -> Option<(&str, Vec<&str>)> {
@@ -75,23 +94,23 @@ fn columns(text: &str) -> Option<(&str, Vec<&str>)> {
     table.map(|t| (t, columns))
 }
 
-fn unique(message: &str, catalog: &Catalog) -> Option<Error> {
+fn unique(message: &str, catalog: &Known<'_>) -> Option<Error> {
     let rest = after(message, "UNIQUE constraint failed:")?;
     let (name, table) = match rest.strip_prefix("index '").and_then(|r| r.strip_suffix('\'')) {
         Some(index) => {
             let index = index.split_once('~').map_or(index, |(name, _)| name);
-            let owner = catalog.relations.values().find(|r| {
+            let owner = catalog.relations().find(|r| {
                 r.indexes.iter().any(|i| i.name == index)
                     || r.uniques.iter().any(|u| u.name == index)
             });
-            (index.to_owned(), owner.map(|r| r.name.clone()))
+            (index.to_owned(), owner)
         }
         None => {
             let (table, columns) = columns(rest)?;
-            match relation(catalog, table) {
+            match catalog.relation(table) {
                 Some(relation) => {
                     let name = unique_name(relation, &columns);
-                    (name.unwrap_or_else(|| "unknown".to_owned()), Some(relation.name.clone()))
+                    (name.unwrap_or_else(|| "unknown".to_owned()), Some(relation))
                 }
                 None => (super::adopt::object_name(table, Some(&columns.join("_")), "key"), None),
             }
@@ -99,8 +118,8 @@ fn unique(message: &str, catalog: &Catalog) -> Option<Error> {
     };
     let message = format!("duplicate key value violates unique constraint \"{name}\"");
     let object = Object {
-        schema: Some("public".to_owned()),
-        table,
+        schema: Some(shown_schema(table)),
+        table: table.map(|r| r.name.clone()),
         constraint: Some(name),
         ..Object::default()
     };
@@ -122,15 +141,16 @@ fn unique_name(relation: &Relation, names: &[&str]) -> Option<String> {
     })
 }
 
-fn not_null(message: &str, catalog: &Catalog) -> Option<Error> {
+fn not_null(message: &str, catalog: &Known<'_>) -> Option<Error> {
     let rest = after(message, "NOT NULL constraint failed:")?;
     let (table, column) = rest.rsplit_once('.')?;
-    let found = relation(catalog, table);
+    let found = catalog.relation(table);
     let column_name = found
         .and_then(|r| r.columns.iter().find(|c| c.sqlite_name.eq_ignore_ascii_case(column)))
         .map_or(column, |c| c.name.as_str());
     let table = found.map_or(table, |r| r.name.as_str());
-    Some(not_null_violation(table, column_name))
+    let schema = shown_schema(found);
+    Some(not_null_violation(table, column_name).in_schema(schema))
 }
 
 /// 23502 for a column.
@@ -147,27 +167,23 @@ pub(crate) fn not_null_violation(table: &str, column: &str) -> Error {
     Error::client(state::NOT_NULL_VIOLATION, message).object(object)
 }
 
-fn check(message: &str, catalog: &Catalog) -> Error {
+fn check(message: &str, catalog: &Known<'_>) -> Error {
     let what = after(message, "CHECK constraint failed:").unwrap_or_default();
     if what.starts_with(RANGE_CHECK) {
         return Error::client(state::NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range");
     }
-    let found = catalog.relations.values().find_map(|r| {
+    let found = catalog.relations().find_map(|r| {
         let check = r.checks.iter().find(|c| c.name == what || c.expression == what)?;
-        Some((r.name.clone(), check.name.clone()))
+        Some((r, check.name.clone()))
     });
-    let (table, name) = match found {
-        Some((table, name)) => (Some(table), name),
-        None => (None, what.to_owned()),
+    let (schema, table, name) = match found {
+        Some((relation, name)) => (shown_schema(Some(relation)), Some(relation.name.clone()), name),
+        None => (shown_schema(None), None, what.to_owned()),
     };
     let of = table.as_deref().map_or_else(String::new, |t| format!("for relation \"{t}\" "));
     let message = format!("new row {of}violates check constraint \"{name}\"");
-    let object = Object {
-        schema: Some("public".to_owned()),
-        table,
-        constraint: Some(name),
-        ..Object::default()
-    };
+    let object =
+        Object { schema: Some(schema), table, constraint: Some(name), ..Object::default() };
     Error::client(state::CHECK_VIOLATION, message).object(object)
 }
 
@@ -280,7 +296,11 @@ mod tests {
     #[test]
     fn constraints_have_postgresql_s_names() {
         let text = "UNIQUE constraint failed: Album.Name";
-        let error = from_sqlite(failure(ffi::SQLITE_CONSTRAINT_UNIQUE, text), &catalog());
+        let error = from_sqlite(
+            failure(ffi::SQLITE_CONSTRAINT_UNIQUE, text),
+            &catalog(),
+            &Temporary::new(),
+        );
         assert_eq!(error.sqlstate().as_str(), "23505");
         assert_eq!(
             error.message(),
@@ -288,7 +308,11 @@ mod tests {
         );
         assert_eq!(error.fields().object.table.as_deref(), Some("album"));
         let text = "NOT NULL constraint failed: Album.Name";
-        let error = from_sqlite(failure(ffi::SQLITE_CONSTRAINT_NOTNULL, text), &catalog());
+        let error = from_sqlite(
+            failure(ffi::SQLITE_CONSTRAINT_NOTNULL, text),
+            &catalog(),
+            &Temporary::new(),
+        );
         assert_eq!(error.fields().object.column.as_deref(), Some("name"));
     }
 }

@@ -122,6 +122,18 @@ impl Writer {
         }
     }
 
+    /// Makes the connection the caller's own: it does not go back when the transaction ends,
+    /// and what it has for itself (temporary tables) stays. The next writer opens another.
+    pub fn detach(&mut self) -> Result<Connection> {
+        if self.shared {
+            // As a session's connection waits for locks from its beginning.
+            let patience = self.core.options.busy_timeout.as_millis();
+            self.conn.batch(&format!("PRAGMA busy_timeout = {patience}"))?;
+            self.shared = false;
+        }
+        Ok(self.conn.share())
+    }
+
     /// The position this transaction will have.
     pub fn position(&self) -> Position {
         self.position

@@ -21,6 +21,12 @@ impl Analyzer<'_> {
         name: &ast::TypeName,
         pos: u32,
     ) -> Result<Expr> {
+        if let Some(domain) = super::domain::named(name, self.context.catalog)? {
+            let expr = self.expr(inner)?;
+            let expr = self.told(expr, &domain)?;
+            let value = self.explicit(expr, domain.base_type(), pos)?;
+            return self.in_domain(value, &domain);
+        }
         let target = self.type_name(name)?;
         if let (ast::ExprKind::Array(items), Some(item)) = (&inner.kind, types::element(target.oid))
         {

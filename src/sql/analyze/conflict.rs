@@ -7,7 +7,7 @@ use super::scope::{Column, Item, Place};
 use super::walk::same;
 use super::{Analyzer, EXCLUDED, errors};
 use crate::error::{Error, Result, state};
-use crate::schema::{IndexKey, Relation};
+use crate::schema::{IndexKey, Relation, Unique};
 use crate::sql::ast;
 use crate::sql::ir::{Expr, ExprKind, OnConflict};
 
@@ -39,7 +39,15 @@ impl Analyzer<'_> {
             let message =
                 "ON CONFLICT DO UPDATE requires inference specification or constraint name";
             return Err(errors::syntax(0, message).hint("For example, ON CONFLICT (column_name)."));
-        } else if relation.indexes.iter().any(|i| i.unique && i.absent) {
+        } else if relation.indexes.iter().any(|i| i.unique && i.absent)
+            || relation.looked_for().next().is_some()
+        {
+            return Err(Error::unsupported(BY_TRIGGER));
+        }
+        let named = |c: &usize| done.columns.iter().any(|d| *d as usize == *c);
+        let same =
+            |u: &Unique| u.columns.len() == done.columns.len() && u.columns.iter().all(named);
+        if !done.columns.is_empty() && relation.looked_for().any(same) {
             return Err(Error::unsupported(BY_TRIGGER));
         }
         if let Some((assignments, filter)) = &clause.update {

@@ -34,7 +34,7 @@ impl Analyzer<'_> {
         let pos = expr.pos;
         match &expr.kind {
             A::Literal(literal) => self.literal(literal, pos),
-            A::Param(number) => self.params.reference(*number, pos),
+            A::Param(number) => self.parameter(*number, pos),
             A::Column(parts) => self.column_or_row(parts, pos).map(|r| r.expr),
             A::Star(parts) if !parts.is_empty() => match self.record(expr)? {
                 Some(row) => Ok(row),

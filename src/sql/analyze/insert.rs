@@ -339,6 +339,17 @@ impl Analyzer<'_> {
 
     /// Casts a value to its column: 42804 with PostgreSQL's hint when there is no such cast.
     pub(super) fn assign(&mut self, expr: Expr, column: &Column) -> Result<Expr> {
+        match self.domain_of(column)? {
+            Some(domain) => {
+                let expr = self.told(expr, &domain)?;
+                let value = self.assign_plainly(expr, column)?;
+                self.in_domain(value, &domain)
+            }
+            None => self.assign_plainly(expr, column),
+        }
+    }
+
+    fn assign_plainly(&mut self, expr: Expr, column: &Column) -> Result<Expr> {
         if self.lite {
             return self.lite_assign(expr, column);
         }
@@ -366,7 +377,9 @@ impl Analyzer<'_> {
         defaults: &mut Defaults,
     ) -> Result<Expr> {
         let column = &relation.columns[index];
-        let value = match (&column.sequence, &column.default) {
+        let domain = self.domain_of(column)?;
+        let of_domain = domain.as_ref().and_then(|d| d.default.as_ref());
+        let value = match (&column.sequence, column.default.as_ref().or(of_domain)) {
             (Some(sequence), None) => self.next_value(sequence, 0)?,
             (Some(sequence), Some(text)) if text.starts_with("nextval(") => {
                 self.next_value(sequence, 0)?
@@ -402,8 +415,7 @@ impl Analyzer<'_> {
 /// Whether a column that is not given gets a value from us.
 fn has_default(column: &Column) -> bool {
     column.generated.is_none()
-        && (column.sequence.is_some() || column.identity.is_some() || column.default.is_some())
-        && (column.sequence.is_some() || column.default.is_some())
+        && (column.sequence.is_some() || column.default.is_some() || column.domain.is_some())
 }
 
 /// Whether a column that is not given must stand in the statement: it has a default, or

@@ -11,7 +11,7 @@ use crate::sql::ast::Literal;
 use crate::sql::ir::{CastKind, Expr, ExprKind};
 use crate::sql::plan::FrozenSource;
 use crate::sql::types::{element, pseudo};
-use crate::value::{Cell, Datum, Style, Type, bits, oid, storage, text};
+use crate::value::{Cell, Datum, Style, Type, bits, oid, range, storage, text};
 
 impl Analyzer<'_> {
     /// A constant as written.
@@ -54,6 +54,12 @@ impl Analyzer<'_> {
                 if let Some(expr) = self.session_literal(s, ty, pos)? {
                     return Ok(expr);
                 }
+            }
+            // Bounds that are moments are read as the session reads moments.
+            range if range::is_moment(range) => {
+                let inner = constant(Cell::Text(s.to_owned()), Type::new(oid::TEXT), pos);
+                let kind = ExprKind::Cast(Box::new(inner), CastKind::Explicit);
+                return Ok(Expr { kind, ty: Type::new(ty.oid), pos });
             }
             _ => {}
         }

@@ -10,6 +10,7 @@ mod cast;
 mod conflict;
 mod cte;
 mod delete;
+mod domain;
 mod errors;
 mod expr;
 mod freeze;
@@ -44,6 +45,8 @@ mod views;
 pub(super) mod walk;
 mod window;
 
+pub(crate) use domain::{VALUE, named as named_domain, value_relation};
+
 use std::collections::HashMap;
 
 pub use self::immutable::immutable;
@@ -69,6 +72,8 @@ pub struct Analysis {
     pub statement: ir::Statement,
     /// Types of $1 …
     pub params: Vec<Type>,
+    /// Which of them are of domains, counted from 0: the types are those of the values.
+    pub domains: Vec<(usize, u32)>,
     /// Values the session computes once per execution, bound after the parameters.
     pub frozen: Vec<Frozen>,
     /// User tables read (names), without duplicates; views are expanded.
@@ -124,7 +129,7 @@ pub fn analyze_as(
     if analyzer.locale {
         locale::check(&statement)?;
     }
-    let params = analyzer.params.finish()?;
+    let (params, domains) = analyzer.parameters()?;
     if let Some(written) = &analyzer.writes {
         crate::sql::trigger::check_before(written, &analyzer.reads, context.catalog)?;
     }
@@ -134,6 +139,7 @@ pub fn analyze_as(
     Ok(Analysis {
         statement,
         params,
+        domains,
         frozen: analyzer.frozen,
         reads: analyzer.reads,
         writes: analyzer.writes,

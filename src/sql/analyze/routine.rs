@@ -62,10 +62,11 @@ pub fn in_trigger(
     }
     analyzer.level().per_row = true;
     let statement = analyzer.statement(statement)?;
-    let params = analyzer.params.finish()?;
+    let (params, domains) = analyzer.parameters()?;
     Ok(Analysis {
         statement,
         params,
+        domains,
         frozen: analyzer.frozen,
         reads: analyzer.reads,
         writes: analyzer.writes,
@@ -151,7 +152,8 @@ impl Analyzer<'_> {
     /// INSERT.
     pub(super) fn insert_triggers(&mut self, insert: &mut Insert) -> Result<()> {
         let relation = Arc::clone(&insert.table.0);
-        let by_trigger = relation.indexes.iter().any(|i| i.unique && i.absent);
+        let by_trigger = relation.indexes.iter().any(|i| i.unique && i.absent)
+            || relation.looked_for().next().is_some();
         if insert.replace && (by_trigger || !relation.triggers.is_empty()) {
             return Err(Error::unsupported("INSERT OR REPLACE into a table with triggers"));
         }

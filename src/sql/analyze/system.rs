@@ -162,6 +162,9 @@ fn type_literal(text: &str, catalog: &Catalog) -> Result<u32> {
         && let [target] = simple.targets.as_slice()
         && let ast::ExprKind::Cast(_, name) = &target.expr.kind
     {
+        if let Some(domain) = super::domain::named(name, catalog)? {
+            return Ok(domain.oid);
+        }
         return typename::resolve(name, catalog).map(|t| t.oid).map_err(|_| missing());
     }
     Err(missing())

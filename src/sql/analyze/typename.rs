@@ -24,6 +24,9 @@ pub(super) fn resolve(name: &TypeName, catalog: &Catalog) -> Result<Type> {
         _ => format!("{}{}", name.name, if name.array { "[]" } else { "" }),
     };
     let missing = || {
+        if catalog.enums.domain_named(&name.name).is_some() {
+            return Error::unsupported("a domain in this place").at(name.pos);
+        }
         let message = format!("type \"{}\" does not exist", spelled());
         errors::client(state::UNDEFINED_OBJECT, name.pos, message)
     };

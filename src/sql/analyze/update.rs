@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use super::from::relation_item;
 use super::scope::Place;
+use super::walk::location;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::schema::{Column, Identity, Relation};
@@ -142,6 +143,9 @@ impl Analyzer<'_> {
             return Err(errors::syntax(0, message));
         }
         check_generated(column)?;
+        if column.domain.is_some() {
+            return Err(Error::unsupported("assignment to an element of a domain").at(pos));
+        }
         let Some(item) = crate::sql::types::element(column.ty.oid) else {
             if column.ty.oid == oid::JSONB {
                 return Err(Error::unsupported("assignment to a subscript of jsonb").at(pos));
@@ -151,7 +155,7 @@ impl Analyzer<'_> {
                 format!("cannot subscript type {name} because it does not support subscripting");
             return Err(errors::client(state::DATATYPE_MISMATCH, pos, message));
         };
-        let subscript = self.at_place(Place::UpdateSource, |a| a.array_index(element))?;
+        let (subscripts, slice) = self.subscripts(element)?;
         let value = match assignment.value.kind {
             A::Default => {
                 let message = "cannot set an array element to DEFAULT";
@@ -159,8 +163,19 @@ impl Analyzer<'_> {
             }
             _ => self.at_place(Place::UpdateSource, |a| a.expr(&assignment.value))?,
         };
-        let element = Column { ty: Type::with_typmod(item, column.ty.typmod), ..column.clone() };
-        let value = self.assign(value, &element)?;
+        let item = if slice.is_some() { column.ty.oid } else { item };
+        let target = Type::with_typmod(item, column.ty.typmod);
+        let (from, place) = (value.ty.oid, location(&value));
+        let value = self.coerce_to(value, target, Context::Assignment)?.ok_or_else(|| {
+            let message = format!(
+                "subscripted assignment to \"{}\" requires type {} but expression is of type {}",
+                column.name,
+                sql_name(target.oid),
+                sql_name(from)
+            );
+            errors::client(state::DATATYPE_MISMATCH, place, message)
+                .hint("You will need to rewrite or cast the expression.")
+        })?;
         let former = single.iter().position(|(c, _)| *c == number(index));
         let whole = match former {
             Some(at) => single.remove(at).1,
@@ -171,9 +186,24 @@ impl Analyzer<'_> {
                 own.ok_or_else(|| Error::internal("an assignment without its table"))?
             }
         };
-        let kind = ExprKind::ArrayPart(ArrayPart::Set, vec![whole, subscript, value]);
+        let operands = std::iter::once(whole).chain(subscripts).chain([value]).collect();
+        let kind = ExprKind::ArrayPart(slice.unwrap_or(ArrayPart::Set), operands);
         single.push((number(index), Expr { kind, ty: column.ty, pos }));
         Ok(())
+    }
+
+    /// The subscript of an assignment, or a slice's bounds and which of them are written.
+    fn subscripts(&mut self, element: &ast::Expr) -> Result<(Vec<Expr>, Option<ArrayPart>)> {
+        let A::Subscript { lower, upper, slice: true, .. } = &element.kind else {
+            let one = self.at_place(Place::UpdateSource, |a| a.array_index(element))?;
+            return Ok((vec![one], None));
+        };
+        let mut bounds = Vec::with_capacity(2);
+        for bound in [lower, upper].into_iter().flatten() {
+            bounds.push(self.at_place(Place::UpdateSource, |a| a.array_index(bound))?);
+        }
+        let part = ArrayPart::SetSlice { lower: lower.is_some(), upper: upper.is_some() };
+        Ok((bounds, Some(part)))
     }
 
     fn assigned(&mut self, value: &ast::Expr, relation: &Relation, index: usize) -> Result<Expr> {
@@ -210,6 +240,9 @@ impl Analyzer<'_> {
         for (slot, (index, output)) in columns.iter().zip(&query.columns).enumerate() {
             let column = &relation.columns[*index];
             check_generated(column)?;
+            if column.domain.is_some() {
+                return Err(Error::unsupported("assigning a row subquery to a column of a domain"));
+            }
             let from = output.ty.oid;
             if crate::sql::types::coerce::pathway(from, column.ty.oid, Context::Assignment)
                 .is_none()

@@ -122,6 +122,10 @@ fn look(expr: &Expr, f: &mut dyn Look) {
             fields.iter().for_each(|(_, e)| look(e, f));
             exists.iter().for_each(|e| look(e, f));
         }
+        ExprKind::Domain(d) => {
+            look(&d.value, f);
+            d.conditions.iter().for_each(|(_, e)| look(e, f));
+        }
     }
 }
 
@@ -371,6 +375,7 @@ pub(in crate::sql) fn same(a: &Expr, b: &Expr) -> bool {
         (ExprKind::Record(x, _), ExprKind::Record(y, _)) => {
             x.len() == y.len() && x.iter().zip(y).all(|((m, a), (n, b))| m == n && same(a, b))
         }
+        (ExprKind::Domain(x), ExprKind::Domain(y)) => x.name == y.name && same(&x.value, &y.value),
         (ExprKind::RowCompare(a, o, b), ExprKind::RowCompare(c, p, d)) => {
             o == p && all(a, c) && all(b, d)
         }

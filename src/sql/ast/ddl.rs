@@ -39,6 +39,8 @@ pub enum Ddl {
     CreateEnum { name: Name, labels: Vec<String> },
     /// CREATE TYPE name AS (field type, …)
     CreateComposite { name: Name, fields: Vec<(String, TypeName)> },
+    /// CREATE DOMAIN name AS type constraint …
+    CreateDomain { name: Name, ty: TypeName, constraints: Vec<Constraint> },
     /// ALTER TYPE … ADD VALUE, RENAME VALUE
     AlterEnum { name: Name, change: EnumChange },
     /// DROP kind names
@@ -83,6 +85,7 @@ pub enum ObjectKind {
     Schema,
     Extension,
     Type,
+    Domain,
     Function,
     Trigger,
     MaterializedView,

@@ -373,7 +373,8 @@ pub struct OnConflict {
 pub struct Assignment {
     /// Target columns; one unless a row is assigned.
     pub columns: Vec<String>,
-    /// Subscript of the array element that is set, instead of the whole column.
+    /// Subscript of the array element that is set, instead of the whole column; a subscript of
+    /// its own for a slice.
     pub element: Option<Box<Expr>>,
     /// The value (`Expr::Default` allowed); a row or subquery when several columns.
     pub value: Expr,

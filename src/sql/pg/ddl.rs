@@ -196,7 +196,8 @@ pub(super) fn object_kind(ty: i32) -> ObjectKind {
         ObjectType::ObjectSequence => ObjectKind::Sequence,
         ObjectType::ObjectSchema => ObjectKind::Schema,
         ObjectType::ObjectExtension => ObjectKind::Extension,
-        ObjectType::ObjectType | ObjectType::ObjectDomain => ObjectKind::Type,
+        ObjectType::ObjectType => ObjectKind::Type,
+        ObjectType::ObjectDomain => ObjectKind::Domain,
         ObjectType::ObjectFunction
         | ObjectType::ObjectProcedure
         | ObjectType::ObjectRoutine

@@ -149,14 +149,22 @@ impl Lower<'_> {
 }
 
 impl Lower<'_> {
-    /// The subscript of an assigned array element; slices, fields and further dimensions are
-    /// refused.
+    /// The subscript of an assigned array element, or the bounds of a slice as one of nothing;
+    /// fields and further dimensions are refused.
     fn element(&mut self, mut indirection: Vec<Node>) -> Lowered<Option<Box<Expr>>> {
-        let refused = Stop::Unsupported("assignment to a slice, a field or an inner array");
+        let refused = Stop::Unsupported("assignment to a field or an inner array");
         let Some(step) = indirection.pop() else { return Ok(None) };
         match step.node {
             Some(N::AIndices(indices)) if indirection.is_empty() && !indices.is_slice => {
                 self.boxed(indices.uidx).map(Some)
+            }
+            Some(N::AIndices(indices)) if indirection.is_empty() => {
+                let indices = *indices;
+                let lower = indices.lidx.map(|n| self.boxed(Some(n))).transpose()?;
+                let upper = indices.uidx.map(|n| self.boxed(Some(n))).transpose()?;
+                let nothing = Box::new(Expr { kind: ExprKind::Default, pos: 0 });
+                let kind = ExprKind::Subscript { expr: nothing, lower, upper, slice: true };
+                Ok(Some(Box::new(Expr { kind, pos: 0 })))
             }
             _ => Err(refused),
         }

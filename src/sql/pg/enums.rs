@@ -1,9 +1,9 @@
-//! Enum and composite types: CREATE TYPE … AS ENUM and AS (…), ALTER TYPE ADD VALUE and
-//! RENAME VALUE.
+//! Enum and composite types and domains: CREATE TYPE … AS ENUM and AS (…), ALTER TYPE ADD
+//! VALUE and RENAME VALUE, CREATE DOMAIN.
 
 use pg_query::protobuf::{self, node::Node as N};
 
-use super::{Lower, Lowered, missing, qualified, strings, text_of};
+use super::{Lower, Lowered, Stop, missing, qualified, strings, text_of};
 use crate::sql::ast::{Ddl, EnumChange, Name};
 
 impl Lower<'_> {
@@ -21,6 +21,23 @@ impl Lower<'_> {
             fields.push((column.colname, self.some_type(column.type_name)?));
         }
         Ok(Ddl::CreateComposite { name, fields })
+    }
+
+    /// CREATE DOMAIN
+    pub(super) fn create_domain(&mut self, create: protobuf::CreateDomainStmt) -> Lowered<Ddl> {
+        if create.coll_clause.is_some() {
+            return Err(Stop::Unsupported("a domain with a collation"));
+        }
+        let mut constraints = Vec::with_capacity(create.constraints.len());
+        for node in create.constraints {
+            let Some(N::Constraint(constraint)) = node.node else { return Err(missing()) };
+            constraints.push(self.constraint(*constraint)?);
+        }
+        Ok(Ddl::CreateDomain {
+            name: qualified(create.domainname, 0)?,
+            ty: self.some_type(create.type_name)?,
+            constraints,
+        })
     }
 }
 

@@ -79,6 +79,7 @@ impl Lower<'_> {
             }
             N::CreateEnumStmt(s) => enums::create(s),
             N::CompositeTypeStmt(s) => self.create_composite(s),
+            N::CreateDomainStmt(s) => self.create_domain(*s),
             N::AlterEnumStmt(s) => enums::alter(s),
             N::DropStmt(s) => self.drop(s),
             N::TruncateStmt(s) => self.truncate(s),
@@ -140,7 +141,7 @@ fn refused(node: &N) -> &'static str {
         N::RuleStmt(_) => "CREATE RULE",
         N::CreateRangeStmt(_) => "CREATE TYPE … AS RANGE",
         N::AlterTypeStmt(_) => "ALTER TYPE",
-        N::CreateDomainStmt(_) | N::AlterDomainStmt(_) => "a domain",
+        N::AlterDomainStmt(_) => "ALTER DOMAIN",
         N::DefineStmt(_) => "this form of CREATE",
         N::CreateCastStmt(_) => "CREATE CAST",
         N::CreateConversionStmt(_) => "CREATE CONVERSION",

@@ -215,6 +215,7 @@ fn printed(
         volatile: analysis.volatile,
         draws: analysis.draws,
         order,
+        domains: std::mem::take(&mut analysis.domains),
         bounded: Bounded::default(),
         unordered_limit: cuts || undetermined,
         unlimited,

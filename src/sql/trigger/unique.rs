@@ -4,18 +4,19 @@
 //! Owns what such an index means. It looks through the whole table for each row that is
 //! written with another key. Start at [`texts`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::fire::{Fire, Moment, raise_where, text_literal};
 use super::walk::Event;
 use crate::error::{Error, Result};
-use crate::schema::{Catalog, Index, IndexKey, Relation};
+use crate::schema::{Catalog, Index, IndexExtras, IndexKey, Relation};
 use crate::sql::print::quoted;
 
 /// The temporary triggers of a table.
 pub(super) fn texts(relation: &Arc<Relation>, catalog: &Catalog) -> Vec<String> {
     let mut texts = Vec::new();
-    for (number, index) in kept_here(relation).enumerate() {
+    for (number, index) in kept_here(relation).iter().enumerate() {
         for event in [Event::Insert, Event::Update] {
             let moment = Moment { relation, catalog, before: false, event, queued: false };
             let text = statement(moment, index).unwrap_or_else(|e| raise_where(&e, "TRUE"));
@@ -31,11 +32,26 @@ pub(super) fn texts(relation: &Arc<Relation>, catalog: &Catalog) -> Vec<String> 
 /// 0A000 when it cannot.
 pub(super) fn check(relation: &Arc<Relation>, catalog: &Catalog) -> Result<()> {
     let moment = Moment { relation, catalog, before: false, event: Event::Update, queued: false };
-    kept_here(relation).try_for_each(|index| statement(moment, index).map(|_| ()))
+    kept_here(relation).iter().try_for_each(|index| statement(moment, index).map(|_| ()))
 }
 
-fn kept_here(relation: &Relation) -> impl Iterator<Item = &Index> {
-    relation.indexes.iter().filter(|i| i.unique && i.absent)
+/// The indexes that the file does not have, and those that it has for a part of their keys.
+fn kept_here(relation: &Relation) -> Vec<Cow<'_, Index>> {
+    let absent = relation.indexes.iter().filter(|i| i.unique && i.absent).map(Cow::Borrowed);
+    let looked_for = relation.looked_for().map(|unique| {
+        Cow::Owned(Index {
+            name: unique.name.clone(),
+            oid: unique.oid,
+            keys: unique.columns.iter().map(|c| IndexKey::Column(*c, false)).collect(),
+            unique: true,
+            predicate: None,
+            definition: String::new(),
+            sqlite: false,
+            absent: true,
+            extras: IndexExtras::default(),
+        })
+    });
+    absent.chain(looked_for).collect()
 }
 
 /// The query that finds keys which occur more than once, PostgreSQL's dialect.

@@ -305,7 +305,10 @@ pub fn resolve_generics(inputs: &[u32], declared: &mut [u32], result: u32) -> Re
                 None => array(item)?,
             },
             pseudo::ANYRANGE => found.range.unwrap_or(0),
-            pseudo::ANYMULTIRANGE => found.multirange.unwrap_or(0),
+            pseudo::ANYMULTIRANGE => found
+                .multirange
+                .or_else(|| crate::value::range::multirange_of(found.range?))
+                .unwrap_or(0),
             oid::ANYCOMPATIBLE | oid::ANYCOMPATIBLENONARRAY => common,
             oid::ANYCOMPATIBLEARRAY => array(common)?,
             pseudo::ANYCOMPATIBLERANGE => found.common_range.unwrap_or(0),

@@ -34,7 +34,7 @@ pub(super) fn datetime(ty: Type, cell: CellRef<'_>) -> Option<Datum> {
         }
         _ => {}
     }
-    let text = str_of(bytes)?;
+    let text = &*super::far::printed(str_of(bytes)?);
     let style = Style::default();
     match ty.oid {
         oid::DATE => datetime::parse_date(text, &style).ok().map(Datum::Date),

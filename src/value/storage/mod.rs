@@ -5,7 +5,10 @@
 //! repeats the value; nothing is guessed from a value's look. Start at [`decode`] and
 //! [`encode`].
 
+mod far;
 mod loose;
+
+pub use far::printed as shown_moment;
 
 use super::numeric::Numeric;
 use super::text::{format_uuid, utf8};
@@ -113,6 +116,9 @@ fn identity(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
         (oid::BPCHAR, CellRef::Text(t)) => {
             Some(Datum::Text(utf8(t)?.trim_end_matches(' ').to_owned()))
         }
+        (range, CellRef::Text(t)) if super::is_range(range) => {
+            super::range::parse(range, utf8(t)?, &Style::default()).ok()
+        }
         (row, CellRef::Text(t)) if super::is_composite(row) => {
             Some(super::composite::datum(utf8(t)?)?)
         }
@@ -153,6 +159,7 @@ pub(super) fn is_text(type_oid: u32) -> bool {
             | oid::JSONB
     ) && element_of(type_oid).is_none()
         && !super::is_composite(type_oid)
+        && !super::is_range(type_oid)
 }
 
 fn integer(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
@@ -192,8 +199,7 @@ fn data(element: u32, items: &[array::Item]) -> Option<Vec<Datum>> {
 }
 
 /// The cell to store for a logical value of a type; `Identity` gives the logical cell.
-/// 0A000 for dates before year 1 or after 9999 and for values a
-/// foreign format cannot hold.
+/// 0A000 for values a foreign format cannot hold.
 pub fn encode(codec: Codec, ty: Type, datum: &Datum) -> Result<Cell> {
     match (codec, datum) {
         (_, Datum::Null) => Ok(Cell::Null),
@@ -262,21 +268,12 @@ fn printed(print: impl FnOnce(&mut Vec<u8>)) -> Result<Cell> {
     into_text(out)
 }
 
-/// Text order holds from year 1 to year 9999 only.
-fn check_years(days: i64) -> Result<()> {
-    // 0001-01-01 and 10000-01-01.
-    if (-730_119..2_921_940).contains(&days) {
-        Ok(())
-    } else {
-        Err(Error::unsupported("a date before the year 1 or after the year 9999"))
-    }
-}
-
-fn check_moment(micros: i64) -> Result<()> {
-    if micros == i64::MAX || micros == i64::MIN {
-        return Ok(());
-    }
-    check_years(micros.div_euclid(datetime::MICROS_PER_DAY))
+/// A moment's text, so that texts sort as the moments do.
+fn moment(print: impl FnOnce(&mut Vec<u8>)) -> Result<Cell> {
+    Ok(match printed(print)? {
+        Cell::Text(text) => Cell::Text(far::sortable(text)),
+        other => other,
+    })
 }
 
 /// The cell of an array whose elements are arrays.
@@ -305,16 +302,10 @@ fn logical(datum: &Datum) -> Result<Cell> {
         Datum::Numeric(n) => Ok(Cell::Text(n.to_string())),
         Datum::Text(t) | Datum::Json(t) | Datum::Jsonb(t) => Ok(Cell::Text(t.clone())),
         Datum::Bytea(b) => Ok(Cell::Blob(b.clone())),
-        Datum::Date(d) => {
-            if *d != i32::MAX && *d != i32::MIN {
-                check_years(i64::from(*d))?;
-            }
-            printed(|out| datetime::format_date(*d, out))
-        }
+        Datum::Date(d) => moment(|out| datetime::format_date(*d, out)),
         Datum::Time(t) => printed(|out| datetime::format_time(*t, out)),
         Datum::Timestamp(t) | Datum::Timestamptz(t) => {
-            check_moment(*t)?;
-            printed(|out| datetime::format_timestamp(*t, out))
+            moment(|out| datetime::format_timestamp(*t, out))
         }
         Datum::Interval(i) => {
             printed(|out| datetime::format_interval(i, IntervalStyle::Postgres, out))
@@ -330,6 +321,9 @@ fn logical(datum: &Datum) -> Result<Cell> {
         Datum::Record(fields) => {
             let cells = fields.iter().map(|(ty, value)| Ok((*ty, logical(value)?)));
             super::composite::encode(&cells.collect::<Result<Vec<_>>>()?).map(Cell::Text)
+        }
+        Datum::Range(..) | Datum::Multirange(..) => {
+            printed(|out| text::format(datum, Type::new(oid::UNKNOWN), &Style::default(), out))
         }
     }
 }

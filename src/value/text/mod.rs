@@ -65,6 +65,7 @@ pub fn parse(ty: Type, text: &str, style: &Style) -> Result<Datum> {
         }
         oid::MACADDR => Datum::Text(network::mac_text(&network::parse_mac(text)?)),
         oid::BIT | oid::VARBIT => Datum::Text(bits::parse(text)?),
+        range if super::is_range(range) => super::range::parse(range, text, style)?,
         row if super::is_composite(row) => {
             let Some(ty) = style.enums.composite(row) else {
                 let message = format!("input of type {}", super::type_name(row));
@@ -172,6 +173,8 @@ pub fn format(datum: &Datum, ty: Type, style: &Style, out: &mut Vec<u8>) {
         Datum::Uuid(u) => format_uuid(u, out),
         Datum::Array(element, elements) => format_array(*element, elements, ty, style, out),
         Datum::Record(fields) => super::composite::format(fields, style, out),
+        Datum::Range(ty, range) => super::range::format(*ty, range, style, out),
+        Datum::Multirange(ty, ranges) => super::range::format_many(*ty, ranges, style, out),
     }
 }
 

@@ -60,3 +60,19 @@ select array_to_json('{1,2}'::int[]), to_json('{{1,2},{3,4}}'::int[]), to_jsonb(
 select array_sort('{3,1}'::int[])
 select array_ndims(array[[1],[2]]), array[array[1,2],array[3,4]]
 ~ select array_agg(x) from (values (array[1,2]),(array[3,4])) v(x)
+create table sliced (id int primary key, a int[], t text[])
+insert into sliced values (1, '{1,2,3,4}', '{a,b}'), (2, null, '{}'), (3, '{}', null)
+update sliced set a[2:3] = '{8,9}' where id = 1 returning a
+update sliced set a[:2] = array[5,6], t[2:] = '{z}' where id = 1 returning a, t
+update sliced set a[4:6] = '{1,1,1,7}' where id = 1 returning a
+update sliced set a[9:10] = '{2,2}' where id = 1 returning a
+update sliced set a[1:2] = '{1}' where id = 1
+update sliced set a[3:1] = '{1}' where id = 1
+update sliced set a[2:1] = '{}' where id = 1 returning a
+update sliced set a[1:2] = null where id in (1, 2) returning id, a
+update sliced set a[1:2] = '{4,5}' where id in (2, 3) returning id, a
+update sliced set t[:2] = '{x,y}' where id = 3
+update sliced set t[1:2] = '{x,y}' where id = 3 returning t
+update sliced set a[null:2] = '{4,5}' where id = 2
+update sliced set a[1] = 7, a[2:2] = '{8}' where id = 3 returning a
+update sliced set a[1:2] = 5 where id = 3

@@ -156,3 +156,4 @@ insert into rg values (4294967296,null,null,null,null)
 select * from rg order by a
 select '1'::xid, '5'::cid
 ~ select '(0,1)'::tid
+~ create table bare ()

@@ -433,6 +433,11 @@ pub(super) fn checks(
     // Checks that only our plan enforces are not in the file.
     if let Some(former) = source.former {
         relation.checks.extend(former.checks.iter().filter(|c| c.in_plan).cloned());
+        // Nor are domains.
+        for column in &mut relation.columns {
+            let same = former.columns.iter().find(|c| c.name == column.name && c.ty == column.ty);
+            column.domain = same.and_then(|c| c.domain);
+        }
     }
 }
 

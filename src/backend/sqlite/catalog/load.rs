@@ -10,6 +10,7 @@ use crate::schema::{
     Catalog, Codec, Column, Function, Generated, Identity, Relation, RelationKind, Sequence,
 };
 use crate::value::composite::CompositeType;
+use crate::value::domain::Domain;
 use crate::value::enums::{EnumType, publish_name};
 use crate::value::{Cell, Type};
 
@@ -142,7 +143,10 @@ fn relation(connection: &Connection, row: &[Cell]) -> Result<Recorded> {
     let details: Details =
         serde_json::from_str(&text(details)).map_err(|_| damaged("a relation's details"))?;
     let kind = if text(kind) == "view" { RelationKind::View } else { RelationKind::Table };
-    let columns = columns(connection, int(oid))?;
+    let mut columns = columns(connection, int(oid))?;
+    for column in &mut columns {
+        column.domain = details.domains.get(&column.attnum).copied();
+    }
     let primary = details.uniques.iter().find(|u| u.primary);
     let relation = Relation {
         sqlite_name: text(sqlite_name),
@@ -292,6 +296,13 @@ pub(super) fn types(connection: &Connection, catalog: &mut Catalog) -> Result<()
             serde_json::from_str(&definition).map_err(|_| damaged("a composite type"))?;
         publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
         enums.insert_composite(ty);
+    }
+    let sql = "SELECT definition FROM \"_crossfade_types\" WHERE kind = 'domain'";
+    for row in rows(connection, sql, &[])? {
+        let definition = row.first().map(text).unwrap_or_default();
+        let domain: Domain = serde_json::from_str(&definition).map_err(|_| damaged("a domain"))?;
+        publish_name(domain.oid, &domain.name, &quote_ident(&domain.name));
+        enums.insert_domain(domain);
     }
     Ok(())
 }

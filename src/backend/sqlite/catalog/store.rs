@@ -1,5 +1,7 @@
 //! Writing the side catalog.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::Connection;
@@ -10,6 +12,7 @@ use crate::schema::{
 };
 use crate::value::Cell;
 use crate::value::composite::CompositeType;
+use crate::value::domain::Domain;
 use crate::value::enums::EnumType;
 
 /// The side tables. `IF NOT EXISTS`: they may be there from an earlier run.
@@ -58,6 +61,8 @@ pub(super) struct Details {
     pub(super) without_rowid: bool,
     pub(super) has_triggers: bool,
     pub(super) triggers: Vec<Trigger>,
+    /// Domains of columns, by attribute number.
+    pub(super) domains: BTreeMap<i16, u32>,
 }
 
 fn json(value: &impl Serialize) -> Result<String> {
@@ -83,6 +88,21 @@ pub(crate) fn save_composite(connection: &Connection, ty: &CompositeType) -> Res
             "INSERT OR REPLACE INTO \"_crossfade_types\"(oid, name, kind, definition) \
              VALUES (?1, ?2, 'composite', ?3)",
             &[Cell::Integer(i64::from(ty.oid)), Cell::Text(ty.name.clone()), Cell::Text(json(ty)?)],
+        )
+        .map(|_| ())
+}
+
+/// Writes a domain.
+pub(crate) fn save_domain(connection: &Connection, domain: &Domain) -> Result<()> {
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO \"_crossfade_types\"(oid, name, kind, definition) \
+             VALUES (?1, ?2, 'domain', ?3)",
+            &[
+                Cell::Integer(i64::from(domain.oid)),
+                Cell::Text(domain.name.clone()),
+                Cell::Text(json(domain)?),
+            ],
         )
         .map(|_| ())
 }
@@ -117,6 +137,7 @@ pub(crate) fn save_relation(connection: &Connection, relation: &Relation) -> Res
         without_rowid: relation.without_rowid,
         has_triggers: relation.has_triggers,
         triggers: relation.triggers.clone(),
+        domains: relation.columns.iter().filter_map(|c| Some((c.attnum, c.domain?))).collect(),
     };
     let stored = super::load::stored_text(connection, &relation.sqlite_name)?;
     let kind = if relation.kind == RelationKind::View { "view" } else { "table" };

@@ -134,6 +134,11 @@ impl Editor<'_> {
         let default = self.default_cell(&column);
         let computed = column.default.is_some() && default.is_none();
         let empty = self.is_empty(&relation)?;
+        let domain = column.domain.and_then(|d| self.catalog.enums.domain(d));
+        if !empty && domain.is_some_and(|d| d.constrained()) {
+            // Each row there is would have to pass.
+            return Err(Error::unsupported("a new column of a domain in a table with rows"));
+        }
         if column.not_null && column.default.is_none() && column.generated.is_none() && !empty {
             return Err(contains_nulls(&column.name, &relation.name));
         }
@@ -231,6 +236,9 @@ impl Editor<'_> {
             }
             return Err(error);
         };
+        if relation.columns.len() == 1 {
+            return Err(Error::unsupported("a table without columns"));
+        }
         self.check_trigger_columns(&relation, column)?;
         self.drop_dependents(&relation, position, cascade)?;
         // What depended on it is gone now.
@@ -653,5 +661,5 @@ fn shift(relation: &mut Relation, removed: usize) {
 
 /// The type's name for messages and texts.
 pub(super) fn type_text(column: &Column) -> String {
-    format_type(column.ty.oid, column.ty.typmod)
+    format_type(column.declared().oid, column.declared().typmod)
 }

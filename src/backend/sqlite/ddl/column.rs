@@ -11,7 +11,7 @@ use crate::schema::{
 use crate::sql::analyze;
 use crate::sql::ast::{ColumnDef, Constraint, ConstraintKind, Name, SequenceOptions, TypeName};
 use crate::sql::ir::{Expr, ExprKind};
-use crate::value::{Cell, Datum, Style, Type, coerce, is_enum, oid, storage, text};
+use crate::value::{Cell, Datum, Style, Type, coerce, is_enum, is_range, oid, storage, text};
 
 /// Names every PostgreSQL table has already.
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
@@ -113,7 +113,7 @@ pub(super) fn column_type(name: &TypeName, column: &str, catalog: &Catalog) -> R
             }
             Ok(ty)
         }
-        label if is_enum(label) => Ok(ty),
+        label if is_enum(label) || is_range(label) => Ok(ty),
         oid::RECORD | oid::VOID | oid::UNKNOWN | oid::ANY | oid::ANYARRAY | oid::ANYELEMENT => {
             let message = format!("column \"{column}\" has pseudo-type {}", name.name);
             Err(Error::client(state::INVALID_TABLE_DEFINITION, message))
@@ -136,14 +136,16 @@ impl Editor<'_> {
             return Err(Error::client(state::DUPLICATE_COLUMN, message).at(def.pos));
         }
         let serial = serial(&def.ty);
-        let ty = match serial {
-            Some(type_oid) => Type::new(type_oid),
-            None => column_type(&def.ty, &def.name, &self.catalog)?,
+        let domain = analyze::named_domain(&def.ty, &self.catalog)?;
+        let ty = match (serial, &domain) {
+            (Some(type_oid), _) => Type::new(type_oid),
+            (None, Some(domain)) => domain.base_type(),
+            (None, None) => column_type(&def.ty, &def.name, &self.catalog)?,
         };
         let element = crate::value::element_of(ty.oid).unwrap_or(ty.oid);
-        if relation.kind != RelationKind::Temporary
-            && self.catalog.enums.get(element).is_some_and(|made| made.temporary)
-        {
+        let fleeting = self.catalog.enums.get(element).is_some_and(|made| made.temporary)
+            || domain.as_ref().is_some_and(|domain| domain.temporary);
+        if relation.kind != RelationKind::Temporary && fleeting {
             return Err(Error::unsupported("a temporary type in a table that lasts"));
         }
         let attnum = relation.columns.iter().map(|c| c.attnum).max().unwrap_or(0) + 1;
@@ -153,6 +155,7 @@ impl Editor<'_> {
             constraints: Vec::new(),
         };
         super::create::apart(&mut new.column, relation);
+        new.column.domain = domain.map(|domain| domain.oid);
         new.column.locale = locale(def.collation.as_ref(), ty)?;
         if serial.is_some() {
             self.owned_sequence(&mut new, relation, &SequenceOptions::default(), namer)?;
@@ -161,6 +164,11 @@ impl Editor<'_> {
         let mut nullable = false;
         for constraint in &def.constraints {
             self.column_constraint(constraint, def, relation, &mut new, &mut nullable, namer)?;
+        }
+        if new.column.domain.is_some()
+            && (new.column.generated.is_some() || new.column.identity.is_some())
+        {
+            return Err(Error::unsupported("a computed column of a domain"));
         }
         if nullable && new.column.not_null {
             return Err(conflicting_nulls(&def.name, &relation.name));

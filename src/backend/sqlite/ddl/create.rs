@@ -80,6 +80,13 @@ impl Editor<'_> {
         self.store(relation)
     }
 
+    /// Whether an output is a column of a domain.
+    fn of_domain(&self, (table, attnum): (u32, i16)) -> bool {
+        let mut relations = self.temporary.values().chain(self.catalog.relations.values());
+        let found = relations.find(|r| r.oid == table);
+        found.is_some_and(|r| r.columns.iter().any(|c| c.attnum == attnum && c.domain.is_some()))
+    }
+
     /// A relation without columns, its name taken.
     fn blank(&self, name: &str, temporary: bool, namer: &mut Namer) -> Result<Relation> {
         let kind = if temporary { RelationKind::Temporary } else { RelationKind::Table };
@@ -117,6 +124,7 @@ impl Editor<'_> {
                     .clone()
                     .filter(|_| like.defaults && column.identity.is_none()),
                 generated: column.generated.clone().filter(|_| like.generated),
+                domain: column.domain,
                 ..Column::new(attnum, column.name.clone(), column.ty)
             };
             let mut new = NewColumn { column: copy, sequence: None, constraints: Vec::new() };
@@ -182,6 +190,10 @@ impl Editor<'_> {
         if columns.len() > plan.columns.len() {
             let message = "too many column names were specified";
             return Err(Error::client(state::SYNTAX_ERROR, message));
+        }
+        if plan.columns.iter().any(|output| self.of_domain(output.origin)) {
+            // Its column would have to be of the domain too.
+            return Err(Error::unsupported("CREATE TABLE AS over a column of a domain"));
         }
         let mut namer = self.namer();
         let mut relation = self.blank(&name.name, temporary, &mut namer)?;
@@ -251,6 +263,10 @@ pub(super) fn apart(column: &mut Column, relation: &Relation) {
 }
 
 fn check_width(relation: &Relation) -> Result<()> {
+    if relation.columns.is_empty() {
+        // SQLite has no such tables.
+        return Err(Error::unsupported("a table without columns"));
+    }
     if relation.columns.len() > COLUMNS_MAX {
         let message = format!("tables can have at most {COLUMNS_MAX} columns");
         return Err(Error::client(state::TOO_MANY_COLUMNS, message));

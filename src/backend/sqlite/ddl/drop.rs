@@ -30,6 +30,7 @@ impl Editor<'_> {
             ObjectKind::Schema => return Err(Error::unsupported("DROP SCHEMA")),
             ObjectKind::Extension => return self.drop_extensions(names, if_exists, cascade),
             ObjectKind::Type => "TYPE",
+            ObjectKind::Domain => "DOMAIN",
             ObjectKind::Function => "FUNCTION",
             ObjectKind::Trigger => "TRIGGER",
             ObjectKind::MaterializedView => "MATERIALIZED VIEW",
@@ -38,8 +39,9 @@ impl Editor<'_> {
             }
         };
         self.tag = format!("DROP {word}");
-        if kind == ObjectKind::Type {
-            return self.drop_types(names, if_exists, cascade);
+        if matches!(kind, ObjectKind::Type | ObjectKind::Domain) {
+            let domains = kind == ObjectKind::Domain;
+            return self.drop_types(names, domains, if_exists, cascade);
         }
         let mut found = Vec::new();
         for name in names {

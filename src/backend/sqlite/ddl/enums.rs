@@ -198,6 +198,7 @@ impl Editor<'_> {
     pub(super) fn drop_types(
         &mut self,
         names: &[Name],
+        domains: bool,
         if_exists: bool,
         cascade: bool,
     ) -> Result<()> {
@@ -210,6 +211,19 @@ impl Editor<'_> {
                     name.name
                 );
                 return Err(Error::client(state::DEPENDENT_OBJECTS_STILL_EXIST, message));
+            }
+            if self.drop_domain(name, cascade)? {
+                continue;
+            }
+            if domains {
+                if self.catalog.enums.composite_named(&name.name).is_some()
+                    || self.catalog.enums.named(&name.name).is_some()
+                {
+                    let message = format!("\"{}\" is not a domain", name.name);
+                    return Err(Error::client(state::WRONG_OBJECT_TYPE, message));
+                }
+                self.missing(&name.name, "type", if_exists, state::UNDEFINED_OBJECT)?;
+                continue;
             }
             if self.drop_composite(name, cascade)? {
                 continue;
@@ -277,6 +291,7 @@ impl Editor<'_> {
         let enums = &self.catalog.enums;
         let taken = enums.named(name).is_some_and(|ty| ty.temporary == temporary)
             || enums.composite_named(name).is_some_and(|ty| ty.temporary == temporary)
+            || enums.domain_named(name).is_some_and(|domain| domain.temporary == temporary)
             || (temporary && self.temporary.contains_key(name))
             || (!temporary && self.catalog.relations.contains_key(name))
             || (!temporary && self.catalog.sequences.contains_key(name));

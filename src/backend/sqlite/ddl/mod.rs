@@ -12,6 +12,7 @@ pub(crate) mod comment;
 pub(crate) mod composite;
 mod constraint;
 mod create;
+pub(crate) mod domain;
 mod drop;
 pub mod enums;
 pub(crate) mod extension;
@@ -171,6 +172,9 @@ impl<'a> Editor<'a> {
             }
             Ddl::CreateEnum { name, labels } => self.create_enum(name, labels),
             Ddl::CreateComposite { name, fields } => self.create_composite(name, fields),
+            Ddl::CreateDomain { name, ty, constraints } => {
+                self.create_domain(name, ty, constraints)
+            }
             Ddl::AlterEnum { name, change } => self.alter_enum(name, change),
             Ddl::Drop { kind, names, if_exists, cascade } => {
                 self.drop_objects(*kind, names, *if_exists, *cascade)
@@ -366,7 +370,8 @@ impl<'a> Editor<'a> {
             let hint = "Names that begin with _crossfade_ or sqlite_ are reserved.";
             return Err(Error::client(state::RESERVED_NAME, message).hint(hint));
         }
-        if !temporary && self.catalog.enums.named(name).is_some() {
+        let enums = &self.catalog.enums;
+        if !temporary && (enums.named(name).is_some() || enums.domain_named(name).is_some()) {
             let message = format!("type \"{name}\" already exists");
             return Err(Error::client(state::DUPLICATE_OBJECT, message).hint(
                 "A relation has an associated type of the same name, so you must use a name \

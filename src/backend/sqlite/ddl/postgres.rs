@@ -86,8 +86,8 @@ fn options(sequence: &Sequence) -> String {
 
 /// A column's definition in CREATE TABLE or ADD COLUMN.
 pub fn column(column: &Column, catalog: &Catalog) -> String {
-    let mut text =
-        format!("{} {}", quote_ident(&column.name), format_type(column.ty.oid, column.ty.typmod));
+    let ty = column.declared();
+    let mut text = format!("{} {}", quote_ident(&column.name), format_type(ty.oid, ty.typmod));
     if let Some(locale) = &column.locale {
         text.push_str(&format!(" COLLATE pg_catalog.{}", quote_ident(locale)));
     }

@@ -48,7 +48,8 @@ impl Editor<'_> {
         if locale.is_some() && keyed {
             return Err(ordered_key());
         }
-        let mut changed = Column { ty, codec: Codec::for_new(ty), locale, ..current.clone() };
+        let codec = Codec::for_new(ty);
+        let mut changed = Column { ty, codec, locale, domain: None, ..current.clone() };
         if using.is_none() && widens(&current, ty) {
             changed.codec = current.codec;
             relation.columns[position] = changed;

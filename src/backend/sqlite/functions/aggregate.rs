@@ -49,6 +49,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static AggregateDef> {
         .chain(collect::AGGREGATES)
         .chain(ordered::AGGREGATES)
         .chain(statistics::AGGREGATES)
+        .chain(super::ranges::AGGREGATES)
 }
 
 /// rusqlite's view of an aggregate.

@@ -58,6 +58,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
         encoded(items.get(low..high).unwrap_or_default())
     }),
     lenient("pg_array_set", 4, set),
+    // pg_array_set_slice(array, lower, upper, slice, element): a text is a bound left out.
+    lenient("pg_array_set_slice", 5, set_slice),
     // One field of a row: cells of different types.
     strict("pg_row_get", 3, |a| match usize::try_from(a.int(1)? - 1) {
         Ok(n) => array::item(a.oid(2)?, a.text(0)?, n),
@@ -234,6 +236,54 @@ fn set(a: &Args<'_>) -> Result<Cell> {
         items.resize(place + 1, Cell::Null);
     }
     items[place] = owned(a.cell(2));
+    encoded(&items)
+}
+
+fn set_slice(a: &Args<'_>) -> Result<Cell> {
+    let wrong = |message: &'static str| Error::client(state::ARRAY_SUBSCRIPT_ERROR, message);
+    let bound = |i: usize| match a.cell(i) {
+        CellRef::Null => {
+            let message = "array subscript in assignment must not be null";
+            Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message))
+        }
+        CellRef::Integer(at) => Ok(Some(at)),
+        _ => Ok(None),
+    };
+    let (lower, upper) = (bound(1)?, bound(2)?);
+    let element = a.oid(4)?;
+    let mut items = if a.is_null(0) { Vec::new() } else { a.array(0, element)? };
+    if a.is_null(3) {
+        // Nothing changes; only that an array which was not there is empty now.
+        return encoded(&items);
+    }
+    if items.is_empty() && (lower.is_none() || upper.is_none()) {
+        let detail = "When assigning to a slice of an empty array value, slice boundaries must \
+                      be fully specified.";
+        return Err(wrong("array slice subscript must provide both boundaries").detail(detail));
+    }
+    let (low, high) = (lower.unwrap_or(1), upper.unwrap_or(items.len() as i64));
+    if low > high {
+        return Err(wrong("upper bound cannot be less than lower bound"));
+    }
+    let slice = a.array(3, element)?;
+    let count = usize::try_from(high - low + 1).unwrap_or(0);
+    if slice.len() < count {
+        return Err(wrong("source array too small"));
+    }
+    let first = usize::try_from(low - 1).ok().filter(|first| !items.is_empty() || *first == 0);
+    let Some(first) = first else {
+        return Err(Error::unsupported("an array whose lower bound is not 1"));
+    };
+    if first.saturating_add(count) > 10_000_000 {
+        let message = "array size exceeds the maximum allowed";
+        return Err(Error::client(state::PROGRAM_LIMIT_EXCEEDED, message));
+    }
+    if items.len() < first + count {
+        items.resize(first + count, Cell::Null);
+    }
+    for (place, item) in items.iter_mut().skip(first).take(count).zip(slice) {
+        *place = item;
+    }
     encoded(&items)
 }
 

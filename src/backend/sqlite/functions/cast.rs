@@ -7,8 +7,8 @@ use crate::error::{Error, Result, state};
 use crate::value::datetime::TimeTz;
 use crate::value::numeric::Numeric;
 use crate::value::{
-    Cell, DateOutput, Datum, Interval, Style, Type, coerce, datetime, element_of, network, oid,
-    type_name,
+    Cell, CellRef, DateOutput, Datum, Interval, Style, Type, coerce, datetime, element_of, network,
+    oid, range, type_name,
 };
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -23,7 +23,8 @@ pub(super) const FUNCTIONS: &[Def] = &[
     // dates in another style.
     strict("pg_moment_text", 2, |a| {
         let session = session::current();
-        if session.style.date_output == DateOutput::Iso {
+        let far = matches!(a.cell(0), CellRef::Text([b'.' | b':', ..]));
+        if session.style.date_output == DateOutput::Iso && !far {
             return Ok(super::args::owned(a.cell(0)));
         }
         let from = a.oid(1)?;
@@ -44,7 +45,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
 ];
 
-fn range(name: &'static str) -> Error {
+fn beyond(name: &'static str) -> Error {
     super::integer::out_of_range(name)
 }
 
@@ -130,6 +131,10 @@ pub(super) fn convert(datum: Datum, from: u32, to: u32, style: &Style) -> Result
                 }),
             _ => Err(refused(from, to)),
         },
+        many if range::range_of(many).is_some() => match datum {
+            Datum::Range(of, range) => Ok(Datum::Multirange(of, range::union_all(vec![*range])?)),
+            _ => Err(refused(from, to)),
+        },
         _ => match (element_of(from), element_of(to), datum) {
             (Some(a), Some(b), Datum::Array(_, items)) => {
                 let each = |item| match item {
@@ -175,7 +180,9 @@ fn integer(datum: &Datum, from: u32, to: u32) -> Result<Datum> {
         Datum::Int(n) => *n,
         Datum::Bool(b) => i64::from(*b),
         Datum::Numeric(n) => match n.to_i64() {
-            Err(e) if e.sqlstate() == state::NUMERIC_VALUE_OUT_OF_RANGE => return Err(range(name)),
+            Err(e) if e.sqlstate() == state::NUMERIC_VALUE_OUT_OF_RANGE => {
+                return Err(beyond(name));
+            }
             Err(e) if e.sqlstate() == state::FEATURE_NOT_SUPPORTED => {
                 let what = if n.is_nan() { "NaN" } else { "infinity" };
                 return Err(Error::client(
@@ -188,7 +195,7 @@ fn integer(datum: &Datum, from: u32, to: u32) -> Result<Datum> {
         Datum::Float4(x) => whole(f64::from(*x), name)?,
         Datum::Float8(x) => whole(*x, name)?,
         Datum::Jsonb(json) => match json_number(json, to)? {
-            Datum::Numeric(n) => n.to_i64().map_err(|_| range(name))?,
+            Datum::Numeric(n) => n.to_i64().map_err(|_| beyond(name))?,
             other => return Ok(other),
         },
         Datum::Text(bits) if matches!(from, oid::BIT | oid::VARBIT) => {
@@ -200,13 +207,13 @@ fn integer(datum: &Datum, from: u32, to: u32) -> Result<Datum> {
         }
         _ => return Err(refused(from, to)),
     };
-    if (min..=max).contains(&n) { Ok(Datum::Int(n)) } else { Err(range(name)) }
+    if (min..=max).contains(&n) { Ok(Datum::Int(n)) } else { Err(beyond(name)) }
 }
 
 /// The bits from the right, the first of a full width being the sign.
 fn bits_to_integer(bits: &str, width: usize, name: &'static str) -> Result<Datum> {
     if bits.len() > width {
-        return Err(range(name));
+        return Err(beyond(name));
     }
     let number = bits.bytes().fold(0u64, |n, bit| n << 1 | u64::from(bit == b'1'));
     Ok(Datum::Int(if width == 32 { i64::from(number as u32 as i32) } else { number as i64 }))
@@ -229,7 +236,7 @@ fn whole(x: f64, name: &'static str) -> Result<i64> {
     let x = x.round_ties_even();
     // 2^63 itself is the first float beyond.
     if x.is_nan() || !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&x) {
-        return Err(range(name));
+        return Err(beyond(name));
     }
     Ok(x as i64)
 }

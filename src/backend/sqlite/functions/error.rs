@@ -1,7 +1,7 @@
 //! Errors of registered functions on their way through SQLite, which carries only text.
 //!
 //! The text is `\u{1}SQLSTATE\u{1}message`, then `\u{1}`detail, hint, table, constraint,
-//! column and context as far as there are any. Start at [`decode`].
+//! column, context and data type as far as there are any. Start at [`decode`].
 
 use std::fmt;
 
@@ -25,6 +25,7 @@ impl fmt::Display for Carried {
             &object.constraint,
             &object.column,
             &fields.context,
+            &object.data_type,
         ];
         let last = further.iter().rposition(|f| f.is_some()).map_or(0, |at| at + 1);
         further[..last]
@@ -57,9 +58,11 @@ pub fn decode(message: &str) -> Option<Error> {
     if let Some(context) = further() {
         error = error.context(context);
     }
-    if table.is_some() || constraint.is_some() {
-        let schema = table.is_some().then(|| "public".to_owned());
-        error = error.object(Object { schema, table, constraint, column, ..Object::default() });
+    let data_type = further();
+    if table.is_some() || constraint.is_some() || data_type.is_some() {
+        let schema = (table.is_some() || data_type.is_some()).then(|| "public".to_owned());
+        let object = Object { schema, table, constraint, column, data_type };
+        error = error.object(object);
     }
     Some(error)
 }

@@ -1,7 +1,7 @@
 //! Guards that stand around a value on its way into a table: CHECK constraints that the
 //! stored schema cannot carry, and rows that one INSERT would touch twice.
 
-use super::args::owned;
+use super::args::{boolean, owned};
 use super::{Def, lenient, session, strict, volatile};
 use crate::backend::sqlite::errors::not_null_violation;
 use crate::error::{Error, Object, SqlState, state};
@@ -11,6 +11,16 @@ use crate::value::Cell;
 fn folds_otherwise(text: &str, upper: bool) -> bool {
     let fold = if upper { super::string::upper } else { super::string::lower };
     text.chars().any(|c| !c.is_ascii() && fold(c) != c)
+}
+
+/// What an error about a domain names.
+fn of_domain(domain: &str, constraint: Option<&str>) -> Object {
+    Object {
+        schema: Some("public".to_owned()),
+        data_type: Some(domain.to_owned()),
+        constraint: constraint.map(str::to_owned),
+        ..Object::default()
+    }
 }
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -80,6 +90,38 @@ pub(super) const FUNCTIONS: &[Def] = &[
             error = error.context(context);
         }
         Err(error)
+    }),
+    // pg_in_domain(value, condition, domain, constraint): NULL passes, as in PostgreSQL.
+    lenient("pg_in_domain", 4, |a| {
+        if !a.is_null(1) && !a.bool(1)? {
+            let (domain, constraint) = (a.text(2)?, a.text(3)?);
+            let message =
+                format!("value for domain {domain} violates check constraint \"{constraint}\"");
+            return Err(Error::client(state::CHECK_VIOLATION, message)
+                .object(of_domain(domain, Some(constraint))));
+        }
+        Ok(owned(a.cell(0)))
+    }),
+    lenient("pg_domain_required", 2, |a| {
+        if a.is_null(0) {
+            let domain = a.text(1)?;
+            let message = format!("domain {domain} does not allow null values");
+            return Err(
+                Error::client(state::NOT_NULL_VIOLATION, message).object(of_domain(domain, None))
+            );
+        }
+        Ok(owned(a.cell(0)))
+    }),
+    // pg_cancel_backend() and pg_terminate_backend() of each row.
+    volatile("pg_signal", 2, |a| {
+        if a.any_null() {
+            return Ok(Cell::Null);
+        }
+        let pid = i32::try_from(a.int(0)?).unwrap_or(0);
+        match session::current().signals.as_ref() {
+            Some(signals) => boolean((signals.0)(pid, a.bool(1)?)),
+            None => Err(Error::unsupported("a signal to another session here")),
+        }
     }),
     // set_config() of each row.
     volatile("pg_set_config", 3, |a| {

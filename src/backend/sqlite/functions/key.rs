@@ -7,8 +7,8 @@ use super::{Def, strict};
 use crate::error::Result;
 use crate::schema::Codec;
 use crate::value::{
-    Cell, CellRef, Datum, Type, array, composite, element_of, is_composite, is_enum, oid, sort_key,
-    storage,
+    Cell, CellRef, Datum, Type, array, composite, element_of, is_composite, is_enum, is_range, oid,
+    range, sort_key, storage,
 };
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -18,6 +18,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     // The last argument of these two is the type's OID.
     strict("pg_text_key", 2, |a| comparable(a.cell(0), a.oid(1)?)),
     strict("pg_enum_key", 2, |a| comparable(a.cell(0), a.oid(1)?)),
+    strict("pg_range_key", 2, |a| comparable(a.cell(0), a.oid(1)?)),
     strict("pg_record_key", 1, |a| comparable(a.cell(0), oid::RECORD)),
     strict("pg_array_key", 2, |a| {
         let mut out = Vec::new();
@@ -48,6 +49,7 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
             other => owned(other),
         }),
         label if is_enum(label) => super::enums::position(label, cell),
+        range if is_range(range) => range_key(&decode()?, range),
         row if is_composite(row) => match cell {
             CellRef::Text(text) => {
                 let mut out = Vec::new();
@@ -94,6 +96,44 @@ fn class(cell: &Cell) -> u8 {
         Cell::Text(_) => 2,
         Cell::Blob(_) => 3,
     }
+}
+
+/// Member by member, each by its ends, the shorter multirange first.
+fn range_key(datum: &Datum, type_oid: u32) -> Result<Cell> {
+    let mut out = Vec::new();
+    match datum {
+        Datum::Range(_, range) => push_range(range, type_oid, &mut out)?,
+        Datum::Multirange(of, ranges) => {
+            for range in ranges {
+                push_range(range, *of, &mut out)?;
+            }
+            out.push(0);
+        }
+        _ => return Ok(Cell::Null),
+    }
+    Ok(Cell::Blob(out))
+}
+
+fn push_range(range: &range::Range, type_oid: u32, out: &mut Vec<u8>) -> Result<()> {
+    if range.empty {
+        out.push(1);
+        return Ok(());
+    }
+    out.push(2);
+    let subtype = range::subtype_of(type_oid).unwrap_or(oid::TEXT);
+    let mut bound = |value: &Option<Datum>, absent: u8, beyond: bool| -> Result<()> {
+        match value {
+            None => out.push(absent),
+            Some(value) => {
+                push_key(&super::args::logical(value, subtype)?, subtype, out)?;
+                out.push(u8::from(beyond));
+            }
+        }
+        Ok(())
+    };
+    // What push_key begins with lies between the two marks of a bound that is not there.
+    bound(&range.lower, 0, !range.lower_in)?;
+    bound(&range.upper, 9, range.upper_in)
 }
 
 fn array_key(a: &Args<'_>, element: u32, out: &mut Vec<u8>) -> Result<()> {

@@ -35,6 +35,7 @@ mod parts;
 mod pattern;
 mod periods;
 pub mod queue;
+mod ranges;
 mod record;
 mod regexp;
 mod search;
@@ -119,6 +120,7 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         search::FUNCTIONS,
         trigonometry::FUNCTIONS,
         unicode::FUNCTIONS,
+        ranges::FUNCTIONS,
         timetz::FUNCTIONS,
     ]
     .into_iter()

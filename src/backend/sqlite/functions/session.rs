@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::backend::sqlite::ddl::Temporary;
 use crate::backend::sqlite::draws::Draws;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -28,12 +29,16 @@ pub struct Session {
     pub turn: u64,
     /// The catalog of a transaction that has changed it: names in errors come from it.
     pub catalog: Option<Arc<Catalog>>,
+    /// The session's temporary tables, for the same.
+    pub temporary: Arc<Temporary>,
     /// The sequences, while a statement runs that moves them row by row.
     pub draws: Option<Arc<Draws>>,
     /// What clock_timestamp() of each row reads.
     pub clock: Option<Watch>,
     /// What set_config() of each row asks for; done when the statement has ended.
     pub requests: Option<Arc<Requests>>,
+    /// Reaches other sessions.
+    pub signals: Option<Signals>,
 }
 
 /// A number for the next statement.
@@ -108,6 +113,17 @@ pub struct Watch(pub Clock);
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Watch")
+    }
+}
+
+/// Cancels what a session runs (false) or ends it (true), by its process number; whether
+/// there is such a session.
+#[derive(Clone)]
+pub struct Signals(pub Arc<dyn Fn(i32, bool) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Signals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signals")
     }
 }
 

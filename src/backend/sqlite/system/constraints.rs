@@ -224,6 +224,7 @@ pub(super) fn pg_constraint(core: &Core) -> Vec<Row> {
         );
         rows.extend(relation.checks.iter().map(|c| of_check(relation, c).row(&maker, relation)));
     }
+    rows.extend(super::domains::constraints(core, &shape));
     rows
 }
 

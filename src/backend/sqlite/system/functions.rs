@@ -331,7 +331,11 @@ fn constraint_def(core: &Core, wanted: Option<i64>, pretty: bool) -> Cell {
             });
         }
     }
-    Cell::Null
+    match super::domains::condition(core, wanted) {
+        Some(condition) if pretty => text(format!("CHECK ({condition})")),
+        Some(condition) => text(format!("CHECK (({condition}))")),
+        None => Cell::Null,
+    }
 }
 
 fn find_index(core: &Core, wanted: i64) -> Option<(&Relation, IndexRef<'_>)> {

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use super::Snapshot;
 use super::constraints::{columns_named, parent};
 use super::describe::action_text;
 use super::named::{is_view, schema_name, view_text};
 use super::rows::{Maker, Row, int, maybe, text};
 use super::types::{facts, format_type};
+use super::{Snapshot, domains};
 use crate::schema::{Column, Deferral, Identity, Relation, RelationKind, Sequence, system};
 use crate::value::enums::enum_of_array;
 use crate::value::{Cell, Type, is_enum, oid};
@@ -34,6 +34,8 @@ pub(super) fn rows(snapshot: &Snapshot, shape: &Arc<Relation>) -> Vec<Row> {
         "constraint_table_usage" => constraint_table_usage(snapshot, shape),
         "referential_constraints" => referential_constraints(snapshot, shape),
         "check_constraints" => check_constraints(snapshot, shape),
+        "domains" => domains::domains(snapshot, shape),
+        "domain_constraints" => domains::domain_constraints(snapshot, shape),
         "table_privileges" | "role_table_grants" => table_privileges(snapshot, shape),
         "information_schema_catalog_name" => {
             vec![Maker::new(shape, &["catalog_name"]).row([database(snapshot)])]
@@ -46,7 +48,7 @@ pub(super) fn rows(snapshot: &Snapshot, shape: &Arc<Relation>) -> Vec<Row> {
     }
 }
 
-fn database(snapshot: &Snapshot) -> Cell {
+pub(super) fn database(snapshot: &Snapshot) -> Cell {
     text(&snapshot.identity().database)
 }
 
@@ -92,20 +94,20 @@ fn tables(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
 }
 
 /// What information_schema says about a type's sizes.
-struct Sizes {
-    characters: Cell,
-    octets: Cell,
-    precision: Cell,
-    radix: Cell,
-    scale: Cell,
-    datetime: Cell,
+pub(super) struct Sizes {
+    pub(super) characters: Cell,
+    pub(super) octets: Cell,
+    pub(super) precision: Cell,
+    pub(super) radix: Cell,
+    pub(super) scale: Cell,
+    pub(super) datetime: Cell,
 }
 
 /// Bytes of the longest UTF-8 character, and of the longest value PostgreSQL stores.
 const CHARACTER_BYTES: i64 = 4;
 const VALUE_BYTES: i64 = 1_073_741_824;
 
-fn sizes(ty: Type) -> Sizes {
+pub(super) fn sizes(ty: Type) -> Sizes {
     let null = || Cell::Null;
     let mut sizes = Sizes {
         characters: null(),
@@ -152,7 +154,7 @@ fn has_labels(ty: Type) -> bool {
 }
 
 /// information_schema's `data_type`.
-fn data_type(ty: Type) -> String {
+pub(super) fn data_type(ty: Type) -> String {
     match facts(ty.oid) {
         Some(f) if f.is_array && f.element != 0 => "ARRAY".to_owned(),
         Some(_) if is_enum(ty.oid) => "USER-DEFINED".to_owned(),
@@ -160,7 +162,7 @@ fn data_type(ty: Type) -> String {
     }
 }
 
-const COLUMN_COLUMNS: [&str; 29] = [
+const COLUMN_COLUMNS: [&str; 32] = [
     "table_catalog",
     "table_schema",
     "table_name",
@@ -190,6 +192,9 @@ const COLUMN_COLUMNS: [&str; 29] = [
     "is_generated",
     "generation_expression",
     "is_updatable",
+    "domain_catalog",
+    "domain_schema",
+    "domain_name",
 ];
 
 fn columns(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
@@ -200,6 +205,7 @@ fn columns(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
 
 fn column_row(snapshot: &Snapshot, maker: &Maker, relation: &Relation, column: &Column) -> Row {
     let sizes = sizes(column.ty);
+    let domain = column.domain.and_then(|d| snapshot.catalog.enums.domain(d));
     let sequence = column
         .identity
         .and(column.sequence.as_ref())
@@ -222,7 +228,7 @@ fn column_row(snapshot: &Snapshot, maker: &Maker, relation: &Relation, column: &
         text(&column.name),
         int(column.attnum),
         maybe(default),
-        yes_no(!column.not_null),
+        yes_no(!column.not_null && !domain.is_some_and(|d| d.not_null)),
         text(data_type(column.ty)),
         sizes.characters,
         sizes.octets,
@@ -245,6 +251,9 @@ fn column_row(snapshot: &Snapshot, maker: &Maker, relation: &Relation, column: &
         text(if column.generated.is_some() { "ALWAYS" } else { "NEVER" }),
         maybe(column.generated.as_ref().map(|g| g.expression.clone())),
         yes_no(updatable),
+        if domain.is_some() { database(snapshot) } else { Cell::Null },
+        maybe(domain.map(|d| if d.temporary { "pg_temp_1" } else { "public" })),
+        maybe(domain.map(|d| d.name.clone())),
     ])
 }
 
@@ -583,6 +592,9 @@ fn check_constraints(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
         for column in relation.columns.iter().filter(|c| c.not_null) {
             add(not_null_name(relation, column), format!("{} IS NOT NULL", column.name));
         }
+    }
+    for (schema, name, clause) in domains::checks(snapshot) {
+        rows.push(maker.row([database(snapshot), schema, text(name), text(clause)]));
     }
     rows
 }

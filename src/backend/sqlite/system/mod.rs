@@ -9,6 +9,7 @@ mod classes;
 mod constraints;
 mod data;
 mod describe;
+mod domains;
 mod functions;
 mod information;
 mod live;

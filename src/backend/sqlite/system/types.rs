@@ -10,7 +10,9 @@ use std::sync::{Arc, LazyLock};
 use super::data::builtin;
 use super::rows::{Maker, Row, flag, int, shape, text};
 use super::{Core, fixed};
+use crate::schema::Relation;
 use crate::value::composite::{CompositeType, composite_of_array, is_made};
+use crate::value::domain::{Domain, is_domain};
 use crate::value::enums::{self, EnumType};
 use crate::value::{Cell, oid};
 
@@ -37,7 +39,7 @@ pub(crate) fn facts(type_oid: u32) -> Option<Cow<'static, Facts>> {
     }
     let name = enums::catalog_name(type_oid)?;
     let element = enums::enum_of_array(type_oid).or_else(|| composite_of_array(type_oid));
-    if is_made(type_oid) {
+    if is_made(type_oid) || is_domain(type_oid) {
         return Some(Cow::Owned(Facts {
             name,
             len: -1,
@@ -244,7 +246,52 @@ pub(super) fn pg_type(core: &Core) -> Vec<Row> {
     for ty in core.catalog.enums.composites() {
         rows.extend(composite_rows(&maker, ty));
     }
+    rows.extend(core.catalog.enums.domains().map(|domain| domain_row(&shape, domain)));
     rows
+}
+
+/// A domain's row: its base type's, under the domain's name and with its constraints.
+fn domain_row(shape: &Arc<Relation>, domain: &Domain) -> Row {
+    let base = builtin("pg_type").and_then(|types| {
+        types.find("oid", &int(domain.base)).into_iter().next().map(|row| row.to_vec())
+    });
+    // Of an enum or array of one the general facts have to do.
+    let mut cells = base.unwrap_or_else(|| Maker::new(shape, &[]).row([]).to_vec());
+    let facts = facts(domain.base);
+    let mut set = |column: &str, cell: Cell| {
+        if let Some(slot) = shape.column(column).and_then(|c| cells.get_mut(c)) {
+            *slot = cell;
+        }
+    };
+    let namespace = if domain.temporary { fixed::PG_TEMP } else { fixed::PUBLIC };
+    set("oid", int(domain.oid));
+    set("typname", text(&domain.name));
+    set("typnamespace", int(namespace));
+    set("typowner", int(fixed::OWNER));
+    set("typtype", text("d"));
+    set("typispreferred", flag(false));
+    set("typisdefined", flag(true));
+    set("typelem", int(0));
+    set("typarray", int(0));
+    set("typrelid", int(0));
+    set("typnotnull", flag(domain.not_null));
+    set("typbasetype", int(domain.base));
+    set("typtypmod", int(domain.typmod));
+    set("typdefault", domain.default.as_deref().map_or(Cell::Null, text));
+    set("typdefaultbin", domain.default.as_deref().map_or(Cell::Null, text));
+    if let Some(facts) = facts {
+        set("typlen", int(facts.len));
+        set("typalign", text(&facts.align));
+        set("typstorage", text(&facts.storage));
+        set("typcollation", int(facts.collation));
+    }
+    if crate::value::is_enum(domain.base) {
+        set("typcategory", text("E"));
+    }
+    // domain_in, domain_recv
+    set("typinput", int(2597));
+    set("typreceive", int(2598));
+    Row::from(cells)
 }
 
 /// A composite type and its array type.
@@ -355,7 +402,8 @@ pub(crate) fn type_in(core: &Core, name: &str) -> Option<u32> {
     };
     let enums = &core.catalog.enums;
     let composite = || enums.composite_named(&folded).map(|ty| ty.oid);
-    let found = enums.named(&folded).map(|ty| ty.oid).or_else(composite)?;
+    let domain = || enums.domain_named(&folded).map(|ty| ty.oid).filter(|_| !array);
+    let found = enums.named(&folded).map(|ty| ty.oid).or_else(composite).or_else(domain)?;
     Some(if array { found + 1 } else { found })
 }
 

@@ -61,7 +61,7 @@ impl Analyzer<'_> {
     pub(super) fn lite_expr(&mut self, expr: &ast::Expr) -> Result<Expr> {
         match &expr.kind {
             A::Literal(literal) => lite_literal(literal),
-            A::Param(number) => self.params.reference(*number, 0),
+            A::Param(number) => self.parameter(*number, 0),
             A::Column(parts) => self.lite_column(parts),
             A::Star(_) => Err(errors::syntax(0, "a star is no value")),
             A::Op { op, left, right } => match left {

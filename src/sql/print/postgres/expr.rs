@@ -124,10 +124,15 @@ impl Printer<'_> {
             ExprKind::ArrayPart(ArrayPart::Field(_), _) => {
                 return Err(Error::unsupported("a field of a row"));
             }
-            ExprKind::ArrayPart(ArrayPart::Set, _) => {
+            ExprKind::ArrayPart(ArrayPart::Set | ArrayPart::SetSlice { .. }, _) => {
                 return Err(Error::unsupported("assignment to an array element"));
             }
             ExprKind::Record(fields, exists) => self.record(fields, exists.as_deref())?,
+            // A session's own domains are unknown there; what passed here has passed.
+            ExprKind::Domain(d) if d.temporary => self.expr(&d.value)?,
+            ExprKind::Domain(d) => {
+                format!("({})::public.{}", self.expr(&d.value)?, quoted(&d.name))
+            }
         })
     }
 

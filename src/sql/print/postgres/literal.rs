@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::sql::types::{element, sql_name, sql_name_with_typmod};
 use crate::value::search::Language;
-use crate::value::{Cell, Type, array, oid};
+use crate::value::{Cell, Type, array, oid, storage};
 
 /// A constant with its type.
 pub(super) fn literal(cell: &Cell, ty: Type) -> Result<String> {
@@ -70,7 +70,11 @@ fn input(cell: &Cell, ty: Type) -> Result<String> {
             (if *r > 0.0 { "Infinity" } else { "-Infinity" }).to_owned()
         }
         Cell::Real(r) => format!("{r:?}"),
+        Cell::Text(t) if matches!(ty.oid, oid::DATE | oid::TIMESTAMP) => {
+            storage::shown_moment(t).into_owned()
+        }
         Cell::Text(t) if ty.oid == oid::TIMESTAMPTZ && !t.ends_with("infinity") => {
+            let t = &*storage::shown_moment(t);
             match t.strip_suffix(" BC") {
                 Some(t) => format!("{t}+00 BC"),
                 None => format!("{t}+00"),

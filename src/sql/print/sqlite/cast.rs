@@ -106,6 +106,6 @@ pub(super) fn short_name(type_oid: u32) -> Option<&'static str> {
         oid::PG_NODE_TREE => "pg_node_tree",
         // cstring
         2275 => "cstring",
-        _ => return None,
+        range => return crate::value::range::name_of(range),
     })
 }

@@ -4,7 +4,7 @@ use super::Value;
 use crate::error::Result;
 use crate::schema::Codec;
 use crate::sql::ir::{Expr, ExprKind};
-use crate::value::{Cell, Type, is_composite, is_enum, oid};
+use crate::value::{Cell, Type, is_composite, is_enum, is_range, oid};
 
 use super::names::Printer;
 
@@ -137,6 +137,7 @@ pub(super) fn key(logical: &str, ty: Type) -> String {
         oid::JSONB => format!("pg_jsonb_key({logical})"),
         oid::INET | oid::CIDR | oid::TIMETZ => format!("pg_text_key({logical}, {})", ty.oid),
         label if is_enum(label) => format!("pg_enum_key({logical}, {label})"),
+        range if is_range(range) => format!("pg_range_key({logical}, {range})"),
         row if is_composite(row) => format!("pg_record_key({logical})"),
         other => match element(other) {
             Some(element) => format!("pg_array_key({logical}, {element})"),

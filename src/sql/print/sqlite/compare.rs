@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::schema::Codec;
 use crate::sql::fault;
 use crate::sql::ir::{Comparison, Expr};
-use crate::value::{Type, is_enum, oid};
+use crate::value::{Type, is_enum, is_range, oid};
 
 /// The SQL text of a comparison operator, when it is one of the six.
 pub(super) fn symbol(op: Comparison) -> Option<&'static str> {
@@ -80,6 +80,7 @@ fn comparable_type(type_oid: u32) -> bool {
         )
         || crate::value::element_of(type_oid).is_some()
         || is_enum(type_oid)
+        || is_range(type_oid)
 }
 
 fn flip(rounding: Rounding) -> Rounding {
@@ -157,6 +158,7 @@ fn needs_key(ty: Type) -> bool {
         oid::NUMERIC | oid::INTERVAL | oid::JSONB | oid::INET | oid::CIDR | oid::TIMETZ
     ) || crate::value::element_of(ty.oid).is_some()
         || is_enum(ty.oid)
+        || is_range(ty.oid)
 }
 
 fn decoded(value: &Value) -> Value {

@@ -113,6 +113,7 @@ impl Printer {
             }
             ExprKind::ArrayPart(part, items) => self.array_part(*part, items, expr.ty)?,
             ExprKind::Record(fields, exists) => self.record(fields, exists.as_deref())?,
+            ExprKind::Domain(d) => self.in_domain(d)?,
             ExprKind::Column(..)
             | ExprKind::Excluded(_)
             | ExprKind::OutputColumn(_)
@@ -144,6 +145,12 @@ impl Printer {
                 let low = if lower { bounds.next() } else { None }.unwrap_or("1");
                 let high = if upper { bounds.next() } else { None }.unwrap_or("2147483647");
                 Ok(format!("pg_array_slice({array}, {low}, {high}, {element})"))
+            }
+            (ArrayPart::SetSlice { lower, upper }, [array, bounds @ .., value]) => {
+                let mut bounds = bounds.iter().map(String::as_str);
+                let low = if lower { bounds.next() } else { None }.unwrap_or("''");
+                let high = if upper { bounds.next() } else { None }.unwrap_or("''");
+                Ok(format!("pg_array_set_slice({array}, {low}, {high}, {value}, {element})"))
             }
             (ArrayPart::Set, [array, index, value]) => {
                 Ok(format!("pg_array_set({array}, {index}, {value}, {element})"))

@@ -8,7 +8,7 @@ use super::codec::{Class, comparable};
 use super::names::{Column, Printer, Rel};
 use crate::error::{Error, Result};
 use crate::schema::Relation;
-use crate::sql::ir::{Expr, ExprKind};
+use crate::sql::ir::{Expr, ExprKind, InDomain};
 
 /// The relation number that stored expressions use for their own table.
 const OWN: u32 = 0;
@@ -45,6 +45,21 @@ impl Printer {
         };
         self.checks = checks;
         wrapped
+    }
+
+    /// A value under a domain's constraints, NOT NULL first.
+    pub(super) fn in_domain(&mut self, domain: &InDomain) -> Result<String> {
+        let text = |s: &str| format!("'{}'", s.replace('\'', "''"));
+        let mut sql = self.logical(&domain.value)?;
+        let name = text(&domain.name);
+        if domain.not_null {
+            sql = format!("pg_domain_required({sql}, {name})");
+        }
+        for (rule, condition) in &domain.conditions {
+            let condition = self.logical(condition)?;
+            sql = format!("pg_in_domain({sql}, {condition}, {name}, {})", text(rule));
+        }
+        Ok(sql)
     }
 
     fn wrap(

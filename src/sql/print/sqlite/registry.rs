@@ -2,7 +2,7 @@
 //! SQLite. Data: `data/*.txt`. What is not listed is 0A000.
 //!
 //! A line is `signature TAB template`. Types are pg_type names; `a|b` stands for either,
-//! `any`, `anyarray` for any (array) type, `...` for any further arguments. In a template
+//! `any`, `anyarray`, `anyrange`, `anymultirange` for any (such) type, `...` for any further arguments. In a template
 //!
 //! | mark | is |
 //! |---|---|
@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::sql::types::{element, sql_name};
-use crate::value::oid;
+use crate::value::{oid, range};
 
 /// What a table of signatures says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,8 @@ enum Pattern {
     Oid(u32),
     Any,
     AnyArray,
+    AnyRange,
+    AnyMultirange,
 }
 
 type Table = HashMap<Kind, HashMap<&'static str, Vec<Signature>>>;
@@ -129,6 +131,8 @@ fn pattern(name: &str) -> Pattern {
     match name {
         "any" => Pattern::Any,
         "anyarray" => Pattern::AnyArray,
+        "anyrange" => Pattern::AnyRange,
+        "anymultirange" => Pattern::AnyMultirange,
         _ => Pattern::Oid(type_oid(name)),
     }
 }
@@ -150,6 +154,8 @@ impl Pattern {
             }
             Self::Any => true,
             Self::AnyArray => element(type_oid).is_some(),
+            Self::AnyRange => range::subtype_of(type_oid).is_some(),
+            Self::AnyMultirange => range::range_of(type_oid).is_some(),
         }
     }
 }
