@@ -183,6 +183,11 @@ impl Statements {
         });
     }
 
+    /// A statement that is to be compared: what is found may be told before it has ended.
+    pub fn offered(&self, fingerprint: &Fingerprint) {
+        self.with(fingerprint.id, Some(&fingerprint.text), |_| {});
+    }
+
     /// A statement that was refused before it could be planned.
     pub fn refused(&self, fingerprint: &Fingerprint, message: &str) {
         self.with(fingerprint.id, Some(&fingerprint.text), |shape| {

@@ -330,6 +330,7 @@ impl Mirror {
     /// Hands a sampled read over.
     pub fn offer_read(&self, sample: ReadSample) {
         let fingerprint = sample.plan.fingerprint.id;
+        self.shared.shapes.offered(&sample.plan.fingerprint);
         if !self.reads.offer(sample) {
             let reason = if self.is_running() { "queue_full" } else { "shadow_down" };
             self.shared.skipped(Lane::Read, fingerprint, reason);
@@ -342,6 +343,7 @@ impl Mirror {
             return;
         }
         let fingerprint = failure.plan.fingerprint.id;
+        self.shared.shapes.offered(&failure.plan.fingerprint);
         if !self.shared.settings.compare_writes {
             self.shared.skipped(Lane::Error, fingerprint, "sampled_out");
         } else if !self.shared.failures.offer(failure) {
