@@ -32,8 +32,10 @@ const GROUP: usize = 32;
 const TRIES: u8 = 3;
 /// How long a reader waits at once for the applier to connect.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Commits that the applier may be behind and still be held.
-const LAG_HELD_MAX: u64 = 200;
+/// Commits that the applier may be behind and still be held, for one flight at a time.
+const LAG_HELD_MAX: u64 = 2000;
+/// The same while something that differs is looked at, which takes longer.
+const LAG_LOOKED_AT_MAX: u64 = 200;
 /// Records looked through to show that a table has not changed.
 const UNCHANGED_MAX: u64 = 2000;
 
@@ -178,7 +180,7 @@ async fn group(
     }
     *waiting = later;
     // The applier stands no longer than something is to be looked at.
-    let pin = if again.is_empty() { None } else { pin };
+    let pin = pin.filter(|_| !again.is_empty() && lag(shared) <= LAG_LOOKED_AT_MAX);
     open.control().batch("ROLLBACK").await?;
     for one in again {
         by_itself(shared, reader, &one).await;
@@ -197,11 +199,16 @@ async fn hold(shared: &Shared, oldest: Position) -> Option<Pin> {
     }
     let limit = shared.settings.timeout.min(Duration::from_secs(1));
     let mut changes = shared.applied.subscribe();
-    if shared.sqlite.position().0.saturating_sub(applied.0) > LAG_HELD_MAX {
+    if lag(shared) > LAG_HELD_MAX {
         let _ = tokio::time::timeout(limit, changes.wait_for(|at| *at >= oldest)).await;
         return None;
     }
     Pins::pin(&shared.pins, oldest, changes, limit).await
+}
+
+/// Commits that PostgreSQL is behind.
+fn lag(shared: &Shared) -> u64 {
+    shared.sqlite.position().0.saturating_sub(shared.applied.borrow().0)
 }
 
 /// Opens a snapshot and asks, in the same flight, what has the same answer there as at the
