@@ -143,6 +143,10 @@ async fn a_parameter_of_a_domain_has_its_type() {
         assert_eq!(error.code().code(), "23514");
         assert_eq!(error.constraint(), Some("age_check"));
         assert_eq!(error.datatype(), Some("age"));
+        // As drivers do that name no type.
+        let untyped = [Type::UNKNOWN];
+        let put = client.prepare_typed("INSERT INTO cat VALUES ($1)", &untyped).await.unwrap();
+        assert_eq!(put.params()[0].name(), "age");
         let cast = client.prepare("SELECT $1::age + 1").await.unwrap();
         assert_eq!(cast.params()[0].name(), "age");
     }

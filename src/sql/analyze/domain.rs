@@ -10,6 +10,7 @@ use super::Analyzer;
 use super::walk::visit;
 use crate::error::{Error, Result, state};
 use crate::schema::{Catalog, Column, Relation, RelationKind};
+use crate::sql::Context;
 use crate::sql::ast::TypeName;
 use crate::sql::ir::{Expr, ExprKind, InDomain};
 use crate::sql::rewrite::{Part, children};
@@ -54,9 +55,11 @@ impl Analyzer<'_> {
             return Err(Error::unsupported("a value of a domain that is computed anew each time"));
         }
         let relation = value_relation(domain.base_type());
+        // The statement's parameters are none of the condition's.
+        let context = Context { param_types: &[], ..self.context };
         let mut conditions = Vec::with_capacity(domain.rules.len());
         for rule in &domain.rules {
-            let mut condition = super::expression(&rule.expression, &relation, &self.context)?;
+            let mut condition = super::expression(&rule.expression, &relation, &context)?;
             put(&mut condition, &value);
             conditions.push((rule.name.clone(), condition));
         }
