@@ -23,7 +23,9 @@ pub(crate) struct Bench {
 
 fn name_errors(sqlite: &Sqlite, catalog: &Arc<Catalog>) {
     let catalog = Arc::clone(catalog);
-    sqlite.set_error_map(Arc::new(move |failure| errors::from_sqlite(failure, &catalog)));
+    sqlite.set_error_map(Arc::new(move |failure| {
+        errors::from_sqlite(failure, &catalog, &super::Temporary::new())
+    }));
 }
 
 impl Bench {
