@@ -73,12 +73,17 @@ async fn read_on(shared: Arc<Shared>, queue: Arc<AsyncMutex<mpsc::Receiver<ReadS
     let mut waiting: Vec<Waiting> = Vec::new();
     loop {
         let mut taken = Vec::new();
-        {
+        if waiting.is_empty() {
             let mut queue = queue.lock().await;
-            if waiting.is_empty() {
-                let Some(sample) = queue.recv().await else { return };
+            let Some(sample) = queue.recv().await else { return };
+            taken.push(sample);
+            while taken.len() < GROUP
+                && let Ok(sample) = queue.try_recv()
+            {
                 taken.push(sample);
             }
+        } else if let Ok(mut queue) = queue.try_lock() {
+            // Else another reader has it, until something comes: what waits must not wait for that.
             while waiting.len() + taken.len() < GROUP
                 && let Ok(sample) = queue.try_recv()
             {
