@@ -268,3 +268,45 @@ fn who_stayed_during_an_undone_switch_goes_on() {
     assert_eq!(lock.query("INSERT INTO t VALUES (3, 'mine')"), ["C INSERT 0 1", "Z I"]);
     assert_eq!(count(&journey), "3");
 }
+
+/// A client's settings go where it goes; what the other side cannot give it ends its session.
+#[test]
+fn settings_move_both_ways_or_end_the_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = start(&folder, &[]);
+    let mut stays = Raw::proxy(&journey.proxy);
+    stays.query("SET app.tenant = '5'");
+    stays.query("SET work_mem = '7MB'");
+    journey.promote();
+    assert!(stays.query("SHOW app.tenant").contains(&"D 5".to_owned()));
+    // Transactions' own settings, and texts that are too long to be looked into.
+    let local = "BEGIN; SELECT set_config('app.tenant', '6', true); SET LOCAL app.x = '1'; COMMIT";
+    assert!(stays.query(local).contains(&"C COMMIT".to_owned()));
+    let long = format!("INSERT INTO t VALUES (1, '{}')", "set ".repeat(30_000));
+    assert_eq!(stays.query(&long), ["C INSERT 0 1", "Z I"]);
+    stays.query("SET TimeZone = 'Asia/Tokyo'");
+    let ends = [
+        "SET app.tenant = '5'",
+        "SELECT set_config('app.' || 'tenant', '5', false)",
+        "SET ROLE pg_monitor",
+        "SET standard_conforming_strings = off",
+    ];
+    let mut ended: Vec<Raw> = ends
+        .iter()
+        .map(|sql| {
+            let mut session = Raw::proxy(&journey.proxy);
+            let told = session.query(sql);
+            assert!(told.iter().all(|m| !m.starts_with("E ")), "{sql}: {told:?}");
+            session
+        })
+        .collect();
+    journey.await_way_back();
+    journey.rollback();
+    for (session, sql) in ended.iter_mut().zip(ends) {
+        assert!(was_ended(session), "{sql}");
+    }
+    for (name, value) in [("app.tenant", "5"), ("work_mem", "7MB"), ("TimeZone", "Asia/Tokyo")] {
+        let told = stays.query(&format!("SHOW {name}"));
+        assert!(told.contains(&format!("D {value}")), "{name}: {told:?}");
+    }
+}

@@ -502,20 +502,25 @@ impl Session {
             drop_server(upstream).await;
             return Err(reign_is_over().into());
         }
-        let asked = handover::inventory(&mut upstream.server);
+        let names = self.settings.made_up();
+        let asked = async {
+            let mut found = handover::inventory(&mut upstream.server).await?;
+            found.settings.extend(handover::made_up(&mut upstream.server, &names).await?);
+            Ok(found)
+        };
         let found =
             tokio::time::timeout(INVENTORY_MAX, asked).await.unwrap_or_else(|_| Err(gone()));
         upstream.server.pass_notifications(self.io.out());
         match found {
-            Ok(Inventory { immovable: Some(what), .. }) => {
-                let message = "terminating connection because its session cannot move";
-                return Err(Error::client(state::ADMIN_SHUTDOWN, message)
-                    .detail(format!("It holds {what} while the primary changes."))
-                    .fatal()
-                    .into());
+            Ok(found) if immovable(&found, &upstream.relay).is_some() => {
+                let what = immovable(&found, &upstream.relay).unwrap_or_default();
+                return Err(cannot_move(&format!("It holds {what} while the primary changes.")));
             }
             Ok(found) => {
-                self.settings.adopt(&found.settings);
+                if let Some((name, error)) = self.settings.adopt(&found.settings).first() {
+                    let why = format!("SQLite has no {name} of that value: {}.", error.message());
+                    return Err(cannot_move(&why));
+                }
                 let unnamed = upstream.relay.statements().filter(|body| body.starts_with(&[0]));
                 let unnamed = unnamed.filter_map(handover::parse_body).map(|s| (s, false));
                 let statements: Vec<_> = found.statements.into_iter().chain(unnamed).collect();
@@ -702,6 +707,21 @@ impl Session {
             }
         }
     }
+}
+
+/// What a session holds that SQLite cannot give it.
+fn immovable(found: &Inventory, relay: &Relay) -> Option<&'static str> {
+    match found.immovable {
+        Some(what) => Some(what),
+        None if found.as_another_role => Some("another role"),
+        None if relay.hides() => Some("settings that PostgreSQL does not list"),
+        None => None,
+    }
+}
+
+fn cannot_move(detail: &str) -> Stop {
+    let message = "terminating connection because its session cannot move";
+    Error::client(state::ADMIN_SHUTDOWN, message).detail(detail.to_owned()).fatal().into()
 }
 
 /// Closes without holding the session up: the server may be slow to take leave.

@@ -81,7 +81,8 @@ impl Session {
         for name in named.keys().filter(|name| !there(name)) {
             upstream.relay.forget(name);
         }
-        self.settings.adopt(&found.settings);
+        // What SQLite does not have matters when the session moves there.
+        let _ = self.settings.adopt(&found.settings);
         upstream.like = Arc::new(Likeness {
             parameters: upstream.like.parameters.clone(),
             settings: found.settings,

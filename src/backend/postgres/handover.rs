@@ -198,6 +198,27 @@ pub async fn inventory(server: &mut Server) -> Result<Inventory> {
     Ok(found)
 }
 
+/// Values of settings that PostgreSQL does not list: those that a client has made up.
+///
+/// # Errors
+/// When the server is gone.
+pub async fn made_up(server: &mut Server, names: &[String]) -> Result<Vec<(String, String)>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names: Vec<String> = names.iter().map(|name| format!("({})", literal(name))).collect();
+    let sql = format!(
+        "SELECT n, pg_catalog.current_setting(n, true) FROM (VALUES {}) AS names(n)",
+        names.join(", ")
+    );
+    let rows = server.ask(OWN, &sql).await?;
+    let pair = |row: Vec<Option<String>>| {
+        let mut row = row.into_iter();
+        Some((row.next()??, row.next()??))
+    };
+    Ok(rows.into_iter().filter_map(pair).collect())
+}
+
 /// Passes on only what ends the session.
 fn lost(error: &Error) -> Result<()> {
     let ended = error.fields().fatal || error.sqlstate().class() == "08";

@@ -487,6 +487,11 @@ impl Relay {
 
     /// Whether something passed that PostgreSQL does not list among the session's settings.
     pub fn has_hidden(&self) -> bool {
+        self.made.hiding || self.made.unseen
+    }
+
+    /// The same, where it was seen and not only possible.
+    pub fn hides(&self) -> bool {
         self.made.hiding
     }
 

@@ -4,6 +4,10 @@
 //! same, and would PostgreSQL not say how it differs. It must never answer no where it is yes for a statement that a client writes out; a
 //! function of PostgreSQL's that does so inside is not seen. Start at [`Traits::of`].
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
 /// What a text may make of its server session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traits {
@@ -13,29 +17,47 @@ pub(super) struct Traits {
     pub(super) altering: bool,
     /// PostgreSQL would not say how it differs.
     pub(super) hiding: bool,
+    /// Nobody has looked: it may be any of these.
+    pub(super) unseen: bool,
 }
 
 impl Traits {
     /// Nothing is known of the text.
-    pub(super) const ALL: Self = Self { suspect: true, altering: true, hiding: true };
+    pub(super) const ALL: Self =
+        Self { suspect: true, altering: true, hiding: false, unseen: true };
 
     pub(super) fn of(text: &[u8]) -> Self {
+        // One pass tells most texts to be none of all this.
+        if WORDS.as_ref().is_some_and(|words| !words.is_match(text)) {
+            return Self::default();
+        }
         let lower = text.to_ascii_lowercase();
         let lower = String::from_utf8_lossy(&lower);
         let altering = is_altering(&lower);
-        Self { suspect: is_suspect(&lower), altering, hiding: altering && is_hiding(&lower) }
+        let hiding = altering && is_hiding(&lower);
+        Self { suspect: is_suspect(&lower), altering, hiding, unseen: false }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.suspect |= other.suspect;
         self.altering |= other.altering;
         self.hiding |= other.hiding;
+        self.unseen |= other.unseen;
     }
 
     pub(super) fn is_none(self) -> bool {
         self == Self::default()
     }
 }
+
+/// Every word that the questions ask for; without one of them the answer to all is no.
+static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let words = SUSPECT.iter().chain(&ALTERING).chain(&KNOWN);
+    AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
+});
+
+/// Functions and views that alter a session from within any statement.
+const KNOWN: [&str; 2] = ["set_config", "pg_settings"];
 
 /// Words in a query text after which the session may hold something that cannot move.
 const SUSPECT: [&str; 5] = ["temp", "temporary", "pg_temp", "hold", "advisory_lock"];
@@ -83,8 +105,30 @@ fn is_altering(lower: &str) -> bool {
     let anywhere =
         |word: &&str| lower.match_indices(*word).any(|(at, found)| begins(at) && lasts(at, found));
     let in_a_block = lower.trim_start().starts_with("do") && lower.contains("set");
-    let known = ["set_config", "pg_settings"].iter().any(|word| lower.contains(word));
+    let known = lower.contains("pg_settings")
+        || lower.match_indices("set_config").any(|(at, word)| !is_local(lower, at + word.len()));
     known || in_a_block || ALTERING.iter().any(anywhere)
+}
+
+/// Whether the arguments that begin here end in `true`: what set_config sets ends with the
+/// transaction.
+fn is_local(lower: &str, at: usize) -> bool {
+    let rest = lower.get(at..).unwrap_or_default().trim_start();
+    let Some(arguments) = rest.strip_prefix('(') else { return false };
+    let (mut depth, mut quoted) = (0_u32, false);
+    for (at, c) in arguments.char_indices() {
+        match c {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted && depth > 0 => depth -= 1,
+            ')' if !quoted => {
+                let last = arguments.get(..at).and_then(|a| a.rsplit(',').next());
+                return last.is_some_and(|last| last.trim() == "true");
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Whether a text that alters its session may do so in a way that pg_settings does not list: a
@@ -102,7 +146,7 @@ fn is_hiding(lower: &str) -> bool {
         let rest = lower.get(at + found.len()..).unwrap_or_default().trim_start();
         let rest = rest.strip_prefix('(').unwrap_or_default().trim_start();
         let name = rest.strip_prefix('\'').and_then(|r| r.split_once('\''));
-        name.is_none_or(|(name, _)| name.contains('.'))
+        !is_local(lower, at + found.len()) && name.is_none_or(|(name, _)| name.contains('.'))
     };
     lower.match_indices("set_config").any(set_config)
         || lower.match_indices("set").any(set)
@@ -126,6 +170,7 @@ mod tests {
             ("SELECT pg_advisory_xact_lock(1)", false),
         ] {
             assert_eq!(is_suspect(&text.to_ascii_lowercase()), suspect, "{text}");
+            assert_eq!(Traits::of(text.as_bytes()).suspect, suspect, "{text}");
         }
     }
 
@@ -145,6 +190,8 @@ mod tests {
             ("RESET ALL\0", true),
             ("DISCARD ALL", true),
             ("PREPARE p AS SELECT 1", true),
+            ("SELECT set_config('app.tenant', f('5', 'x)'), true)", false),
+            ("SELECT set_config('app.tenant', 'true', $1)", true),
             ("SET LOCAL app.tenant = '5'", false),
             ("set transaction read only", false),
             ("SET CONSTRAINTS ALL DEFERRED", false),
@@ -154,6 +201,7 @@ mod tests {
             ("SELECT 1", false),
         ] {
             assert_eq!(is_altering(&text.to_ascii_lowercase()), altering, "{text}");
+            assert_eq!(Traits::of(text.as_bytes()).altering, altering, "{text}");
         }
     }
 

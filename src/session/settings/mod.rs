@@ -314,9 +314,17 @@ impl Settings {
         all
     }
 
-    /// Takes over what the session has become on the other back end. Values that only
-    /// PostgreSQL knows are left out.
-    pub fn adopt(&mut self, values: &[(String, String)]) {
+    /// Names of the settings that the client has made up (`app.tenant`), as far as they were set
+    /// here.
+    pub fn made_up(&self) -> Vec<String> {
+        let names = self.values.session.keys();
+        names.filter(|name| name.contains('.') && *name != DIALECT).cloned().collect()
+    }
+
+    /// Takes over what the session has become on the other back end, and returns what has no
+    /// counterpart here: name and why.
+    pub fn adopt(&mut self, values: &[(String, String)]) -> Vec<(String, Error)> {
+        let mut left = Vec::new();
         // The proxy's own: PostgreSQL does not know it.
         let dialect = self.values.session.get(DIALECT).cloned();
         // Nothing can fail that PostgreSQL has accepted, except what is refused here.
@@ -326,9 +334,10 @@ impl Settings {
         }
         for (name, value) in values {
             if let Err(error) = self.set(name, Some(std::slice::from_ref(value)), false) {
-                tracing::info!(name, %error, "a setting stays behind on PostgreSQL");
+                left.push((name.clone(), error));
             }
         }
+        left
     }
 
     /// Notes that the client was told this value.
