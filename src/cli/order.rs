@@ -140,6 +140,11 @@ fn conclude(task: &Task, next: &[String]) {
     if let Some(result) = &task.result {
         out::line(result);
     }
+    if let Some(values) = task.quarantined {
+        out::talk(format_args!(
+            "{values} values are not on PostgreSQL but in crossfade.quarantine: crossfade divergences\n"
+        ));
+    }
     if let Some(error) = &task.error {
         out::talk(format_args!("error: {}\n", error.message));
         if let Some(hint) = &error.hint {
@@ -153,6 +158,7 @@ fn conclude(task: &Task, next: &[String]) {
 
 fn code(task: &Task) -> u8 {
     match (task.state, task.error.as_ref().map(|e| e.code.as_str())) {
+        (TaskState::Done, _) if task.quarantined.is_some() => exit::NO,
         (TaskState::Done, _) => exit::DONE,
         (TaskState::Refused, _) => exit::REFUSED,
         (_, Some("undone")) => exit::UNDONE,

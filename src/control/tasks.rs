@@ -79,6 +79,9 @@ pub struct Task {
     /// One-line result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
+    /// Values that are not on PostgreSQL but in its quarantine, when a copy left any there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<u64>,
     /// Why it failed or was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
@@ -106,6 +109,8 @@ pub struct TaskError {
 pub enum Outcome {
     /// Done, with a one-line result.
     Done(String),
+    /// Done, and so many values are in quarantine: a one-line result.
+    Partly(String, u64),
     /// Ran, and the answer is no (verify found differences): a one-line result.
     No(String),
     /// A gate refused it: the reason and a hint.
@@ -120,7 +125,7 @@ impl Outcome {
     /// One word or line for the audit log.
     pub fn word(&self) -> String {
         match self {
-            Self::Done(text) => format!("done, {text}"),
+            Self::Done(text) | Self::Partly(text, _) => format!("done, {text}"),
             Self::No(text) => format!("no, {text}"),
             Self::Refused(reason, _) => format!("refused, {reason}"),
             Self::Undone(reason) => format!("undone, {reason}"),
@@ -196,6 +201,7 @@ impl Entry {
                 steps: Vec::new(),
                 now: None,
                 result: None,
+                quarantined: None,
                 error: None,
                 started_at: Timestamp::now().to_string(),
                 ended_at: None,
@@ -240,6 +246,11 @@ impl Registry {
             Outcome::Done(text) => {
                 task.state = TaskState::Done;
                 task.result = Some(text);
+            }
+            Outcome::Partly(text, left) => {
+                task.state = TaskState::Done;
+                task.result = Some(text);
+                task.quarantined = Some(left);
             }
             Outcome::No(text) => {
                 task.state = TaskState::Failed;

@@ -215,7 +215,9 @@ impl Pair {
                     summary.tables.len(),
                     summary.seconds
                 );
-                if summary.complete && refused.is_empty() {
+                if summary.complete && refused.is_empty() && left_out > 0 {
+                    Outcome::Partly(text, left_out)
+                } else if summary.complete && refused.is_empty() {
                     Outcome::Done(text)
                 } else {
                     Outcome::No(format!("{text}; not copied: {}", refused.join(", ")))
