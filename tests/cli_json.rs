@@ -241,6 +241,7 @@ fn everything() -> Vec<(&'static str, Value)> {
         state: TaskState::Failed,
         steps: vec![Step { number: 1, text: text(), ms: 1.5, detail: text() }],
         now: Some(Now { text: text(), table: text(), rows: 1, of: 2, ms: 0.5 }),
+        quarantined: Some(2),
         result: Some(text()),
         error: serde_json::from_value(error).unwrap(),
         started_at: text(),

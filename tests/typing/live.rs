@@ -219,7 +219,7 @@ async fn values_that_do_not_fit() {
 async fn ranges_travel() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.db");
-    let mut journey = Journey::start(&file, Pg::shared(), &[("CROSSFADE_COMPARE_READS", "all")]);
+    let journey = Journey::start(&file, Pg::shared(), &[("CROSSFADE_COMPARE_READS", "all")]);
     journey.proxy.sql("CREATE DOMAIN guests AS int DEFAULT 1 CHECK (VALUE BETWEEN 1 AND 9)");
     journey.proxy.sql(
         "CREATE TABLE stay(id int PRIMARY KEY, d daterange NOT NULL, n numrange, t tstzrange,

@@ -170,15 +170,13 @@ impl Range {
         if made.check()? {
             return Ok(Self::nothing());
         }
-        if let Some(next) = made.lower.as_ref().filter(|_| !made.lower_in).map(successor) {
-            if let Some(next) = next? {
-                (made.lower, made.lower_in) = (Some(next), true);
-            }
+        let next = made.lower.as_ref().filter(|_| !made.lower_in).map(successor).transpose()?;
+        if let Some(next) = next.flatten() {
+            (made.lower, made.lower_in) = (Some(next), true);
         }
-        if let Some(next) = made.upper.as_ref().filter(|_| made.upper_in).map(successor) {
-            if let Some(next) = next? {
-                (made.upper, made.upper_in) = (Some(next), false);
-            }
+        let next = made.upper.as_ref().filter(|_| made.upper_in).map(successor).transpose()?;
+        if let Some(next) = next.flatten() {
+            (made.upper, made.upper_in) = (Some(next), false);
         }
         if made.check()? { Ok(Self::nothing()) } else { Ok(made) }
     }
