@@ -38,15 +38,15 @@ Every key has a variable `CROSSFADE_<SECTION>_<KEY>`, for example `CROSSFADE_COM
 `SHOW CONFIG` and `/api/v1/config` tell each value in force and where it came from; secrets
 are left out. An unknown key is an error.
 
-Variables of other programs are read too, where neither a flag nor `CROSSFADE_*` nor the file names a
-back end; the first that names one counts:
+Variables of other programs are read too, below `CROSSFADE_*` and above the file; the first that
+names a back end counts:
 
 1. `DATABASE_URL`, by its scheme: `sqlite:` names the file, `postgres:` the server.
    `sqlite:///name` is relative; when only `/name` exists, that file is taken.
 2. `POSTGRES_URL`
 3. `POSTGRES_HOST`, `POSTGRES_PORT`, `POSTGRES_USER`, `POSTGRES_PASSWORD`, `POSTGRES_DB`,
    if host or database is set
-4. libpq's `PGHOST` with `PGPORT`. `PGUSER`, `PGPASSWORD`,
+4. libpq's `PGHOST` with `PGPORT`, when nothing else names a server. `PGUSER`, `PGPASSWORD`,
    `PGDATABASE`, `PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`, `PGCONNECT_TIMEOUT`,
    `PGOPTIONS` and `PGAPPNAME` fill what the URL leaves open.
 

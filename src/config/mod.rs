@@ -262,19 +262,22 @@ impl Config {
         }
     }
 
-    /// Other programs' variables fill in what nothing of ours says: an application's
-    /// DATABASE_URL must not redirect a proxy whose file names its back ends. One that leads to
-    /// this proxy is what the application needs, and no back end.
+    /// Other programs' variables stand below CROSSFADE_* and above the file, except that libpq's
+    /// own only fill in where nothing else names a PostgreSQL. One that leads to this proxy is what
+    /// the application needs (`crossfade env` prints it), and no back end.
     fn apply_ambient(&mut self, layers: &mut Layers<'_>) {
+        let below = |source: &Source| matches!(source, Source::File(_) | Source::Default);
         if let Some((path, variable)) = layers.ambient.sqlite.take()
-            && self.sqlite.path.value.is_none()
+            && below(&self.sqlite.path.source)
         {
             let source = Source::Environment(variable);
             self.sqlite.path = Setting { value: Some(path), source };
             self.sqlite_other = layers.ambient.sqlite_other.take();
         }
         let Some((url, variable)) = layers.ambient.postgres.take() else { return };
-        if self.postgres.url.value.is_some() {
+        let libpq = variable == "PGHOST";
+        let taken = libpq && self.postgres.url.value.is_some();
+        if taken || !below(&self.postgres.url.source) {
             return;
         }
         if self.points_here(&url) {
