@@ -126,7 +126,6 @@ fn a_value_that_does_not_fit_ends_the_copy_where_a_person_says_so() {
     let (code, out, err) = journey.proxy.cli(&["backfill", "--resume"]);
     assert_eq!(code, 1, "a copy that is not whole says so: {out}{err}");
     assert!(out.contains("1 in quarantine") && err.contains("crossfade divergences"), "{out}{err}");
-    assert_eq!(journey.copy()["quarantined"], 1);
 }
 
 #[test]
