@@ -1,6 +1,6 @@
 //! The console over both query protocols, with psql and psycopg, against the real binary.
 
-use crate::common::{Proxy, run_python};
+use crate::common::{Pg, Proxy, run_python};
 
 /// psql on the console; (exit code, stdout, stderr), unaligned, tuples only.
 fn ask(proxy: &Proxy, sql: &str) -> (i32, String, String) {
@@ -120,6 +120,22 @@ fn shutdown_ends_the_proxy() {
     let mut proxy = Proxy::direct();
     let _ = ask(&proxy, "SHUTDOWN");
     crate::common::eventually("the proxy ends", || !proxy.is_running());
+}
+
+/// pgbouncer's exporters ask for a database of that name, which is the application's unless it is
+/// said to be the console's.
+#[test]
+fn another_name_reaches_the_console_where_it_is_said_to() {
+    let asks = |proxy: &Proxy, database: &str| {
+        let url = format!("postgres://anna@127.0.0.1:{}/{database}", proxy.port);
+        let mut psql = Pg::shared().tool("psql");
+        psql.args(["-X", "-A", "-t", "-d", &url, "-c", "SHOW STATS"]);
+        psql.stdin(std::process::Stdio::null()).output().unwrap().status.success()
+    };
+    let proxy = Proxy::direct();
+    assert!(asks(&proxy, "crossfade") && !asks(&proxy, "pgbouncer"));
+    let proxy = Proxy::on_new_file(&["--set", "listen.console=pgbouncer"]);
+    assert!(asks(&proxy, "crossfade") && asks(&proxy, "pgbouncer") && !asks(&proxy, "app"));
 }
 
 #[test]

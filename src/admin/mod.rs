@@ -53,6 +53,8 @@ pub struct Console {
     pub registry: Arc<Registry>,
     /// Time and randomness.
     pub clock: Clock,
+    /// Database names that reach it beside its own.
+    pub also: Vec<String>,
     /// PostgreSQL version that is reported.
     pub version: String,
     /// Users who may order; none named: everybody.

@@ -109,6 +109,8 @@ sections! {
         max_sessions: Positive = "1000",
         /// The only database name accepted beside the console's. Unset: every name reaches the pair.
         database: Option<String> = "",
+        /// Names by which the console is reached beside `crossfade`: `pgbouncer` for its exporters.
+        console: Names = "",
         /// Whether this proxy has no SQLite file and serves the clients of a pair that another
         /// proxy, the one with the file, has promoted. While SQLite is primary they get 57P03.
         front: bool = "false",

@@ -32,6 +32,7 @@ pub(super) fn console(config: &Config, control: &Arc<Control>, shared: &Shared) 
         control: Arc::clone(control),
         registry: Arc::clone(&shared.registry),
         clock: shared.clock.clone(),
+        also: config.listen.console.0.clone(),
         version: shared.version.clone(),
         admins: parking_lot::RwLock::new(config.auth.admin_users.0.clone()),
         stopping: shared.stopping.clone(),
@@ -46,7 +47,9 @@ pub(super) async fn client(
     shared: Arc<Shared>,
     console: Arc<Console>,
 ) {
-    let to_console = startup.database == CONSOLE && shared.database.as_deref() != Some(CONSOLE);
+    let named = startup.database.as_str();
+    let also = console.also.iter().any(|name| name == named);
+    let to_console = (named == CONSOLE || also) && shared.database.as_deref() != Some(named);
     let served = async {
         if to_console {
             admin::serve(io, startup, console).await;
