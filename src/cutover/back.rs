@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::facts;
-use super::front;
 use super::gate::{GateState, Route};
 use super::observe;
 use super::phase::Phase;
@@ -401,19 +400,17 @@ impl Switch {
         self.watch.alone();
         self.set_phase(Phase::Complete).await?;
         self.claim.leave().await;
-        // From here on nothing is asked of PostgreSQL's records any more.
-        report("take down schema crossfade", take_down(&control).await);
+        report("take down what the way back needed", take_down(&control).await);
         report("complete", "PostgreSQL alone".to_owned());
         Ok(())
     }
 }
 
-/// Removes the records once other proxies have had the time to see that nothing leads back. What
-/// cannot be removed is said: it is in nobody's way.
+/// Says on PostgreSQL that nothing leads back, and removes what is of no use any more. What cannot be
+/// removed is said: it is in nobody's way.
 async fn take_down(control: &Control) -> String {
     let removed = async {
         observe::tell_complete(control).await?;
-        tokio::time::sleep(3 * front::LOOK_EVERY).await;
         observe::take_down(control).await
     };
     match removed.await {

@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::telemetry::names;
 
 /// How often PostgreSQL is asked who is primary.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 const ELSEWHERE: &str = "SQLite is primary, and this proxy has no SQLite file";
 
@@ -151,7 +151,7 @@ impl Front {
 fn judge(stored: Option<&Stored>, before: &Sight) -> Sight {
     let Some(stored) = stored else {
         return match before {
-            // `complete` takes the records down once it has been seen.
+            // A person has dropped them after the end.
             Sight::Alone(epoch) => Sight::Alone(*epoch),
             _ => Sight::Elsewhere(None),
         };
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(see(&[(2, "abandoned"), (3, "decided")], false), reigns(3));
         let complete = Stored { complete: true, ..stored(&[(2, "decided")], false) };
         assert_eq!(judge(Some(&complete), &reigns(2)), Sight::Alone(2));
-        // Without records: complete has taken them down, or this is another PostgreSQL.
+        // Without records: dropped after the end, or this is another PostgreSQL.
         assert_eq!(judge(None, &Sight::Alone(2)), Sight::Alone(2));
         for before in [Sight::Nothing, elsewhere(), reigns(2), Sight::Switching] {
             assert_eq!(judge(None, &before), Sight::Elsewhere(None));

@@ -341,8 +341,9 @@ pub(super) async fn tell_complete(control: &Control) -> Result<()> {
     control.batch("UPDATE crossfade.state SET complete = true").await
 }
 
-/// Takes down what Crossfade keeps on PostgreSQL, but for values in quarantine: they are nowhere
-/// else there. Says what is left.
+/// Takes down what Crossfade keeps on PostgreSQL, but for the record of the switch: a file that is
+/// restored from a backup, or a copy of it, must never believe that it is primary. Values in
+/// quarantine are nowhere else there and stay, too. Says what is left.
 ///
 /// # Errors
 /// PostgreSQL's, where something of the application's hangs on it.
@@ -351,22 +352,21 @@ pub(super) async fn take_down(control: &Control) -> Result<String> {
         Some(row) => row.get(0),
         None => 0,
     };
-    let kept = if held > 0 { "quarantine" } else { "" };
-    let names = "SELECT string_agg(format('crossfade.%I', relname), ', ') FROM pg_class \
-                 WHERE relnamespace = 'crossfade'::regnamespace AND relkind IN ('r', 'p')";
-    let names = format!("{names} AND relname <> {}", literal(kept));
+    let kept = if held > 0 { "'state', 'epochs', 'quarantine'" } else { "'state', 'epochs'" };
+    let names = format!(
+        "SELECT string_agg(format('crossfade.%I', relname), ', ') FROM pg_class \
+         WHERE relnamespace = 'crossfade'::regnamespace AND relkind IN ('r', 'p') \
+         AND relname NOT IN ({kept})"
+    );
     let rows = control.rows(&names).await?;
     let tables: Option<String> = rows.first().and_then(|row| row.get(0));
-    let mut all: Vec<String> = tables.map(|t| format!("DROP TABLE {t}")).into_iter().collect();
-    if kept.is_empty() {
-        all.push("DROP SCHEMA crossfade".to_owned());
+    if let Some(tables) = tables {
+        let sql = format!("BEGIN; SET LOCAL lock_timeout = '2s'; DROP TABLE {tables}; COMMIT");
+        control.batch(&sql).await?;
     }
-    control
-        .batch(&format!("BEGIN; SET LOCAL lock_timeout = '2s'; {}; COMMIT", all.join("; ")))
-        .await?;
     Ok(match held {
-        0 => String::new(),
-        n => format!("{n} values in quarantine stay in crossfade.quarantine"),
+        0 => "the record of the switch stays".to_owned(),
+        n => format!("the record of the switch and {n} values in quarantine stay"),
     })
 }
 

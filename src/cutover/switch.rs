@@ -352,16 +352,10 @@ impl Switch {
         for _ in 0..STEPS_MAX {
             let (sqlite, phase) = self.facts().await?;
             let view = match phase {
-                Phase::Direct | Phase::Complete => PostgresView::Absent,
+                Phase::Direct => PostgresView::Absent,
                 _ => self.view().await?,
             };
-            let step = match (phase, sqlite.role) {
-                // The records on PostgreSQL have been taken down, and nothing else may serve.
-                (Phase::Complete, SqliteRole::Shadow { .. }) => {
-                    Step::ServePostgres(recovery::WayBack::Unproven)
-                }
-                _ => recovery::next_step(&sqlite, &view, self.witness()),
-            };
+            let step = recovery::next_step(&sqlite, &view, self.witness());
             tracing::debug!(?step, "recovery");
             match self.take(step, &sqlite, &view, phase).await {
                 Ok(Some(settled)) => return Ok(settled),
