@@ -28,6 +28,8 @@ use crate::schema::{Codec, Relation};
 
 /// Stretches of one table at most.
 const STRETCHES_MAX: i64 = 64;
+/// Messages of the workers that wait to be told.
+const TOLD_MAX: usize = 1024;
 
 /// How much is copied at once.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +101,7 @@ pub(super) async fn tables(
         rows_per_second: env.rows_per_second,
         jobs: Mutex::new(jobs),
     });
-    let (sender, mut told) = mpsc::unbounded_channel();
+    let (sender, mut told) = mpsc::channel(TOLD_MAX);
     let mut set = JoinSet::new();
     for snapshot in snapshots {
         let control = env.control.another().await?;
@@ -133,12 +135,13 @@ async fn worker(
     cut: Snapshot,
     control: Control,
     common: Arc<Common>,
-    sender: mpsc::UnboundedSender<Message>,
+    sender: mpsc::Sender<Message>,
 ) {
     let told = sender.clone();
     let progress = move |message: Told| {
-        // Nobody listens any more when the copy has been given up.
-        let _ = told.send(Message::Progress(message));
+        // Nobody listens any more when the copy has been given up; and how far it is, the next one
+        // tells when this one finds no room.
+        let _ = told.try_send(Message::Progress(message));
     };
     let env = Env {
         control: &control,
@@ -153,7 +156,7 @@ async fn worker(
         let Some(job) = common.jobs.lock().pop_front() else { return };
         let report = one(&env, &job).await;
         let failed = report.is_err();
-        if sender.send(Message::Done(job, report)).is_err() || failed {
+        if sender.send(Message::Done(job, report)).await.is_err() || failed {
             return;
         }
     }

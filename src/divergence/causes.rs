@@ -44,20 +44,8 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::divergence::store::tests::sample;
     use crate::divergence::{KeepValues, Store};
-
-    fn sample(table: &str) -> Sample {
-        Sample {
-            class: "effect_value".to_owned(),
-            fingerprint: "UPDATE t SET a = $1".to_owned(),
-            table: Some(table.to_owned()),
-            columns: vec!["a".to_owned()],
-            key: vec![("id".to_owned(), Some("7".to_owned()))],
-            primary: vec![Some("1".to_owned())],
-            shadow: vec![None],
-            ..Sample::default()
-        }
-    }
 
     #[test]
     fn reads_of_rows_known_to_differ_name_their_cause() {

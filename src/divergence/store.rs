@@ -669,10 +669,10 @@ fn now() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn sample(table: &str) -> Sample {
+    pub(in crate::divergence) fn sample(table: &str) -> Sample {
         Sample {
             class: "effect_value".to_owned(),
             fingerprint: "UPDATE t SET a = $1".to_owned(),

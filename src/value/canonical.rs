@@ -6,8 +6,9 @@
 
 use std::hash::Hasher;
 
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
 use super::range::Range;
-use super::wide::Wide;
 use super::{Datum, Type, json, oid, sort_key};
 
 /// Whether two values of a type are the same: numeric by value, -0.0 = 0.0, NaN = NaN,
@@ -52,9 +53,9 @@ fn write_bytes(bytes: &[u8], hasher: &mut impl Hasher) {
 /// 128 bits over values: equal rows hash equally; that unequal ones collide is less likely than a
 /// fault of memory.
 pub fn wide<'a>(values: impl Iterator<Item = (&'a Datum, &'a Type)>) -> u128 {
-    let mut hasher = Wide::default();
+    let mut hasher = SipHasher13::new();
     values.for_each(|(datum, ty)| hash(datum, *ty, &mut hasher));
-    hasher.finish128()
+    hasher.finish128().as_u128()
 }
 
 /// Feeds a value to a hasher so that equal values feed equal bytes, on every machine.

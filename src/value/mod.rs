@@ -53,7 +53,6 @@ pub mod storage;
 mod style;
 pub mod text;
 mod types;
-pub mod wide;
 pub mod wire;
 
 pub use cell::{Cell, CellRef};
