@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossfade::control::{Gate, GateKind, Now, Status, Step, Task, TaskState, VerifiedInfo};
+use crossfade::control::{
+    Coerced, Gate, GateKind, Now, Status, Step, TableDone, Task, TaskState, VerifiedInfo,
+};
 use crossfade::divergence::{Accept, Group, GroupState, Sample, Severity};
 use serde_json::{Value, json};
 
@@ -242,6 +244,16 @@ fn everything() -> Vec<(&'static str, Value)> {
         steps: vec![Step { number: 1, text: text(), ms: 1.5, detail: text() }],
         now: Some(Now { text: text(), table: text(), rows: 1, of: 2, ms: 0.5 }),
         quarantined: Some(2),
+        tables: vec![TableDone {
+            table: text(),
+            rows: 1,
+            bytes: 2,
+            quarantined: 3,
+            coerced: vec![Coerced { column: text(), values: 4 }],
+            seconds: 0.5,
+            kept: false,
+            error: Some(text()),
+        }],
         result: Some(text()),
         error: serde_json::from_value(error).unwrap(),
         started_at: text(),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::common::{Journey, Pg, eventually};
+use crate::common::{Journey, Pg, crossfade, eventually};
 
 /// A proxy on a file with a configuration; (its folder is kept as long as it).
 fn served(sql: &str, config: &str) -> (tempfile::TempDir, Journey) {
@@ -177,4 +177,96 @@ fn the_file_is_backed_up_before_it_is_written() {
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '\\_crossfade%' ESCAPE '\\'";
     let ours = kept.query_row(tables, [], |r| r.get::<_, i64>(0)).unwrap();
     assert_eq!((rows, ours), (1, 0));
+}
+
+const MIXED: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, d DATE, b BOOLEAN, s TEXT,
+      m INTEGER NOT NULL);
+    INSERT INTO t VALUES (1, 42, '2024-01-05', 1, 'a', 1), (2, 'x', 'now', 2, x'37', 1),
+      (3, '', ' 2024-1-6', 'true', 'c', ''), (4, 3.5, '2024-01-07 10:00', 'f', 'd', 4);
+    CREATE TABLE u(id INTEGER PRIMARY KEY, n);
+    INSERT INTO u VALUES (1, ' 42 '), (2, 7), (3, '+8.0'), (4, 'none');";
+
+#[test]
+fn values_are_coerced_where_a_person_says_so() {
+    let (_folder, journey) = served(
+        MIXED,
+        "[tables.t]\ncolumns = { s = \"text\" }\ncoerce = [\"n\", \"d\", \"b\", \"s\"]\n\
+         empty_is_null = [\"m\"]\n[tables.u]\ncolumns = { n = \"integer\" }\ncoerce = [\"n\"]\n",
+    );
+    // What the proxy answers from the file is what PostgreSQL will.
+    let read = "SELECT id, n FROM u WHERE id < 4 ORDER BY id";
+    assert_eq!(journey.proxy.sql(read), "1|42\n2|7\n3|8");
+    assert_eq!(journey.proxy.sql("SELECT id FROM u WHERE id < 4 AND n = 42"), "1");
+    assert_eq!(journey.proxy.sql("SELECT count(*), count(m) FROM t WHERE m IS NULL"), "1|0");
+    assert_eq!(
+        journey.proxy.sql("SELECT id, d, b FROM t WHERE id IN (1, 3) ORDER BY id, d"),
+        "1|2024-01-05|t\n3|2024-01-06|t"
+    );
+    let (code, out, err) = journey.proxy.cli(&["backfill"]);
+    // The exit code says that some are in quarantine.
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("in quarantine, 7 coerced"), "{out}{err}");
+    assert!(err.contains("u.n: 2 coerced"), "{out}{err}");
+    assert!(err.contains("t.m: 1 coerced"), "{out}{err}");
+    assert_eq!(shadow(&journey, "SELECT id, n FROM u ORDER BY id"), "1|42\n2|7\n3|8\n4|");
+    assert_eq!(
+        shadow(&journey, "SELECT id, n, d, b, s, m FROM t ORDER BY id"),
+        "1|42|2024-01-05|t|a|1\n2||||7|1\n3||2024-01-06|t|c|\n4|||f|d|4"
+    );
+    let held = "SELECT table_name, row_key, column_name FROM crossfade.quarantine ORDER BY id";
+    let wanted = "t|{\"id\":\"2\"}|n\nt|{\"id\":\"2\"}|d\nt|{\"id\":\"2\"}|b\nt|{\"id\":\"3\"}|n\n\
+                  t|{\"id\":\"4\"}|n\nt|{\"id\":\"4\"}|d\nu|{\"id\":\"4\"}|n";
+    assert_eq!(shadow(&journey, held), wanted);
+    let tasks = journey.get("/api/v1/tasks").to_string();
+    assert!(tasks.contains("\"coerced\":[{\"column\":\"n\",\"values\":2}]"), "{tasks}");
+    // The applier goes by the same rule, and verify counts them.
+    journey.proxy.sql("UPDATE u SET id = id + 10 WHERE id IN (1, 4)");
+    journey.proxy.sql("UPDATE t SET s = s || '!' WHERE id = 3");
+    let (code, out, err) = journey.proxy.cli(&["verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("7 values as they are coerced"), "{out}{err}");
+    assert_eq!(shadow(&journey, "SELECT id, n FROM u ORDER BY id"), "2|7\n3|8\n11|42\n14|");
+}
+
+#[test]
+fn a_column_is_coerced_or_stored_in_a_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.toml");
+    let text = "[sqlite]\npath = \"x.db\"\n[tables.t]\ncoerce = [\"at\"]\n\
+                columns = { at = \"timestamptz stored as unix-seconds\" }\n";
+    std::fs::write(&path, text).unwrap();
+    let (code, out, err) = crossfade(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(out.contains("coerced and stored as unix-seconds"), "{out}{err}");
+}
+
+#[test]
+fn a_table_with_a_name_like_ours_is_the_applications() {
+    let (_folder, journey) = served(
+        "CREATE TABLE _crossfade_notes(id INTEGER PRIMARY KEY, t TEXT);
+         INSERT INTO _crossfade_notes VALUES (1, 'kept');",
+        "",
+    );
+    assert_eq!(journey.proxy.sql("SELECT t FROM _crossfade_notes"), "kept");
+    journey.mirror();
+    journey.proxy.sql("INSERT INTO _crossfade_notes VALUES (2, 'too')");
+    journey.done(&["verify"]);
+    assert_eq!(shadow(&journey, "SELECT count(*) FROM public._crossfade_notes"), "2");
+}
+
+#[test]
+fn a_table_with_one_of_our_names_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let sql = "CREATE TABLE _crossfade_state(mine TEXT); CREATE TABLE _crossfade_notes(t TEXT);";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+    let file = text(&file);
+    let (_, out, err) = crossfade(&["check", "--sqlite", file, "--auth", "trust"]);
+    assert!(out.contains("table _crossfade_state is not Crossfade's"), "{out}{err}");
+    assert!(out.contains("_crossfade_notes: served and copied"), "{out}{err}");
+    let (_, out, err) = crossfade(&["assess", file, "--json"]);
+    assert!(out.contains("CF0408") && out.contains("CF0409"), "{out}{err}");
+    let (code, out, err) = crossfade(&["run", "--sqlite", file, "--auth", "trust"]);
+    assert_ne!(code, 0, "{out}{err}");
+    assert!(err.contains("is not Crossfade's"), "{out}{err}");
 }

@@ -249,6 +249,9 @@ impl Run<'_, '_> {
             let refused =
                 if projected.left_out { None } else { copy.row(source.values(&projected)).err() };
             self.quarantined(&projected, refused.is_some());
+            if !projected.left_out && refused.is_none() {
+                self.report.coerced(&source.projection, &projected);
+            }
             if !projected.misfits.is_empty() || refused.is_some() {
                 let reason = refused.as_ref().map(Error::message);
                 pending.extend(source.entries(&projected, reason));
@@ -334,6 +337,7 @@ impl Run<'_, '_> {
                 pending.extend(source.entries(&projected, None));
                 continue;
             }
+            self.report.coerced(&source.projection, &projected);
             let cells = (0..source.projection.columns.len()).map(|i| Some(source.cell(i)));
             let row = Row::from_cells(cells);
             bytes += row.iter().flatten().map(|c| size(c)).sum::<usize>();

@@ -27,10 +27,10 @@ use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
-use crate::backend::postgres::project::Projection;
+use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine;
 use crate::backend::postgres::{picture, triggers};
-use crate::backend::sqlite::{Connection, blocking};
+use crate::backend::sqlite::{Connection, blocking, is_internal};
 use crate::config;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
@@ -77,6 +77,8 @@ pub struct Report {
     pub left_out: u64,
     /// Single values in quarantine; their rows are there with NULL.
     pub nulled: u64,
+    /// Values stored in another form and changed as the configuration says, by column.
+    pub coerced: BTreeMap<String, u64>,
     /// Bytes sent.
     pub bytes: u64,
     /// Seconds taken.
@@ -100,10 +102,22 @@ impl Report {
         }
         let rate = self.written as f64 / self.seconds.max(0.001);
         let megabytes = self.bytes as f64 / f64::from(1 << 20);
+        let coerced = match self.coerced.is_empty() {
+            true => String::new(),
+            false => format!(" {} values coerced,", self.coerced.values().sum::<u64>()),
+        };
         format!(
-            "{} rows, {} left out, {} values in quarantine, {megabytes:.1} MB, {rate:.0} rows/s",
+            "{} rows, {} left out, {} values in quarantine,{coerced} {megabytes:.1} MB, \
+             {rate:.0} rows/s",
             self.written, self.left_out, self.nulled
         )
+    }
+
+    /// Takes in what a row's values were changed from.
+    fn coerced(&mut self, projection: &Projection, projected: &Projected) {
+        for column in &projected.coerced {
+            *self.coerced.entry(projection.columns[*column].name.clone()).or_default() += 1;
+        }
     }
 }
 
@@ -498,8 +512,7 @@ pub(crate) fn count(connection: &Connection, sqlite_name: &str) -> Result<u64> {
 /// Tables of the file that the catalog has not: they cannot be served, nor copied.
 fn unserved(cut: &Snapshot) -> Result<Vec<Finding>> {
     let sql = "SELECT name, type FROM pragma_table_list WHERE schema = 'public' \
-               AND type IN ('table', 'virtual', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-               AND name NOT LIKE '\\_crossfade\\_%' ESCAPE '\\' ORDER BY name";
+               AND type IN ('table', 'virtual', 'view') ORDER BY name";
     let mut statement = cut.connection.prepare(sql)?;
     let mut found = Vec::new();
     while statement.step()? {
@@ -509,7 +522,7 @@ fn unserved(cut: &Snapshot) -> Result<Vec<Finding>> {
         };
         let name = String::from_utf8_lossy(name).into_owned();
         let served = |r: &Arc<Relation>| r.sqlite_name.eq_ignore_ascii_case(&name);
-        if cut.catalog.relations.values().any(served) {
+        if is_internal(&name) || cut.catalog.relations.values().any(served) {
             continue;
         }
         let (object, message) = match kind {

@@ -193,6 +193,9 @@ fn add(whole: &mut Report, part: Report) {
     whole.left_out += part.left_out;
     whole.nulled += part.nulled;
     whole.bytes += part.bytes;
+    for (column, values) in part.coerced {
+        *whole.coerced.entry(column).or_default() += values;
+    }
     // Stretches run beside each other.
     whole.seconds = whole.seconds.max(part.seconds);
     whole.error = whole.error.take().or(part.error);

@@ -5,6 +5,7 @@
 
 mod assess;
 pub(crate) mod client;
+mod closing;
 mod divergences;
 mod env;
 mod init;

@@ -137,6 +137,9 @@ fn next(client: &Client) -> Vec<String> {
 }
 
 fn conclude(task: &Task, next: &[String]) {
+    if !task.tables.is_empty() {
+        out::talk(super::closing::table(&task.tables));
+    }
     if let Some(result) = &task.result {
         out::line(result);
     }

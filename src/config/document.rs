@@ -93,6 +93,7 @@ Overrides for one table.
 columns = { price = \"numeric(12,2)\", placed_at = \"timestamptz\" }
 partition_by = \"RANGE (placed_at) EVERY month\"
 indexes = [\"USING brin (placed_at)\", \"(lower(customer)) WHERE open\"]
+coerce = [\"quantity\"]
 refuse = [\"price\"]
 ```
 
@@ -103,16 +104,29 @@ refuse = [\"price\"]
 | `indexes` | indexes that only PostgreSQL has, as they follow `CREATE INDEX … ON` the table |
 | `name` | the table's name on PostgreSQL, and here |
 | `column_names` | names of columns, by the file's: `{ \"Placed At\" = \"placed_at\" }` |
+| `coerce` | columns of which values in another form than the type's are changed to it, as below; the type is that of `columns`, else the one the file declares |
+| `empty_is_null` | columns that are coerced and of which empty text is NULL; a NOT NULL of theirs is left off |
 | `refuse` | columns of which a value that does not fit ends the copy of the table with an error |
 
 Forms a column can be stored in: `plain` (as Crossfade itself would), `number`, `scaled-integer`,
 `decimal-text`, `any-decimal` (numeric); `words` (boolean); `iso-text`, `unix-seconds`,
 `unix-milliseconds` (dates and moments); `microseconds`, `moment-from-1970` (interval); `hex`,
 `bytes` (uuid); `json-text` (jsonb); `mixed-text`, `mixed-bytes`. Without `stored as` the form is
-found from the data. A value that does not fit the type is never changed: reading it is XX001, and
+found from the data. A value that does not fit the type is never changed unless `coerce` names the column: reading it is XX001, and
 on PostgreSQL it is NULL and kept in `crossfade.quarantine`, unless `refuse` names the column. An
 override takes effect when the proxy starts, as long as no PostgreSQL holds a copy; a name when the
 file is served for the first time. `crossfade assess` says which overrides there are to write.
+
+A column that is coerced reads the same everywhere: from the proxy while SQLite is primary, on
+PostgreSQL, and to verify. Blanks around text go. Then whole numbers may be text in any notation
+(`42`, `42.0`), other numbers too; `true`, `yes`, `on`, `1` and their opposites are booleans; dates and
+moments may be any ISO spelling that begins with the year (`2024-1-5`, `2024/01/05T10:00`), without a
+zone in UTC for timestamptz; uuids may be of any spelling or 16 bytes; of a column of text, numbers
+have SQLite's text form, bytes are text where they are valid UTF-8, and NUL becomes U+2400. What could
+be meant in two ways or would lose something does not fit, as above: a number with a fraction in an
+integer column, `now`, a number as a date, a time of day in a date, a zone in a timestamp without one,
+text longer than the type. The copy and verify count what is coerced, by column. Comparisons with such
+a column use no index of the file.
 
 Partitions and `indexes` are made by the copy, in tables that Crossfade makes. There is a partition
 for each span from the first row to some spans beyond the last, 500 at most, and one for all other

@@ -186,6 +186,11 @@ impl Walk<'_> {
                     self.problem(at, why);
                 }
             }
+            if let Some((column, form)) = entry.contradiction() {
+                let text =
+                    format!("tables.{name}: column {column} is coerced and stored as {form}");
+                self.problem(at, text);
+            }
             self.file.tables.insert(name.to_owned(), entry);
         }
     }
@@ -225,13 +230,22 @@ impl Walk<'_> {
             ("refuse", DeValue::Array(list)) => {
                 entry.refuse = texts(list).ok_or("refuse expects a list of columns")?;
             }
+            ("coerce", DeValue::Array(list)) => {
+                entry.coerce = texts(list).ok_or("coerce expects a list of columns")?;
+            }
+            ("empty_is_null", DeValue::Array(list)) => {
+                entry.empty_is_null =
+                    texts(list).ok_or("empty_is_null expects a list of columns")?;
+            }
             ("columns", _) => return Err("columns expects { name = \"type\" }".to_owned()),
             ("partition_by", _) => return Err("partition_by expects text".to_owned()),
             ("name", _) => return Err("name expects a name of at most 63 bytes".to_owned()),
             ("column_names", _) => {
                 return Err("column_names expects { old = \"new\" }".to_owned());
             }
-            ("indexes" | "refuse", _) => return Err(format!("{field} expects a list")),
+            ("indexes" | "refuse" | "coerce" | "empty_is_null", _) => {
+                return Err(format!("{field} expects a list"));
+            }
             _ => {
                 let near = did_you_mean(field, DECISIONS.into_iter());
                 return Err(format!("unknown key \"{field}\" in [tables.{table}]{near}"));
@@ -256,8 +270,16 @@ impl Walk<'_> {
 }
 
 /// The keys of `[tables.NAME]`.
-const DECISIONS: [&str; 6] =
-    ["columns", "partition_by", "indexes", "name", "column_names", "refuse"];
+const DECISIONS: [&str; 8] = [
+    "columns",
+    "partition_by",
+    "indexes",
+    "name",
+    "column_names",
+    "refuse",
+    "coerce",
+    "empty_is_null",
+];
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 63 && !text.contains('\0')

@@ -27,12 +27,36 @@ pub struct Table {
     /// Columns of which a value that does not fit stops the copy of the table; values of all
     /// others go to the quarantine.
     pub refuse: Vec<String>,
+    /// Columns of which a value in another form than the type's is changed to it.
+    pub coerce: Vec<String>,
+    /// Columns of which empty text, too, is changed: to NULL.
+    pub empty_is_null: Vec<String>,
 }
 
 impl Table {
     /// What is decided about a table, by PostgreSQL's name or the file's.
     pub fn of<'a>(tables: &'a BTreeMap<String, Self>, names: [&str; 2]) -> Option<&'a Self> {
         tables.iter().find(|(name, _)| is(name, names)).map(|(_, table)| table)
+    }
+}
+
+impl Table {
+    /// How a column is stored whose values are changed to its type.
+    pub fn coerced(&self, names: [&str; 2]) -> Option<Codec> {
+        let named = |list: &[String]| list.iter().any(|given| is(given, names));
+        match (named(&self.empty_is_null), named(&self.coerce)) {
+            (true, _) => Some(Codec::CoercedEmpty),
+            (false, true) => Some(Codec::Coerced),
+            (false, false) => None,
+        }
+    }
+
+    /// A column that is said to be stored in one form, and to be changed from others.
+    pub fn contradiction(&self) -> Option<(&str, &'static str)> {
+        self.columns.iter().find_map(|(name, over)| {
+            let form = over.codec.filter(|codec| !codec.coerces())?;
+            self.coerced([name, name]).map(|_| (name.as_str(), form.word()))
+        })
     }
 }
 

@@ -22,7 +22,7 @@ pub use command::{Command, Options};
 pub use status::{
     Gate, GateKind, SessionInfo, StatementList, Status, TableInfo, Translation, VerifiedInfo,
 };
-pub use tasks::{Now, Outcome, Progress, Step, Task, TaskState};
+pub use tasks::{Coerced, Now, Outcome, Progress, Step, TableDone, Task, TaskState};
 
 use crate::divergence::{Accept, Group};
 use tasks::Registry;

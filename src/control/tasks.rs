@@ -82,6 +82,9 @@ pub struct Task {
     /// Values that are not on PostgreSQL but in its quarantine, when a copy left any there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<u64>,
+    /// How each table of a copy went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableDone>,
     /// Why it failed or was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskError>,
@@ -90,6 +93,38 @@ pub struct Task {
     /// RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+}
+
+/// Values of a column that were changed to its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coerced {
+    /// The column.
+    pub column: String,
+    /// How many.
+    pub values: u64,
+}
+
+/// How a table of a copy went.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TableDone {
+    /// The table.
+    pub table: String,
+    /// Rows on PostgreSQL.
+    pub rows: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// Rows and single values in quarantine.
+    pub quarantined: u64,
+    /// Values stored in another form and changed as the configuration says, by column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coerced: Vec<Coerced>,
+    /// Seconds taken.
+    pub seconds: f64,
+    /// An earlier copy stands: nothing has changed since.
+    pub kept: bool,
+    /// Why it was not copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Why a task failed.
@@ -185,6 +220,11 @@ impl Progress {
         task.now = Some(Now { text, table, rows, of, ms });
     }
 
+    /// Notes how each table of a copy went.
+    pub fn tables(&self, tables: Vec<TableDone>) {
+        self.entry.task.lock().tables = tables;
+    }
+
     /// The task so far.
     pub fn snapshot(&self) -> Task {
         self.entry.task.lock().clone()
@@ -202,6 +242,7 @@ impl Entry {
                 now: None,
                 result: None,
                 quarantined: None,
+                tables: Vec::new(),
                 error: None,
                 started_at: Timestamp::now().to_string(),
                 ended_at: None,

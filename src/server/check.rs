@@ -236,6 +236,18 @@ fn sqlite(config: &Config, findings: &mut Findings) {
         let text = format!("{}: PostgreSQL's side is UTF-8", look.encoding);
         findings.add("sqlite", "encoding", State::Warning, text);
     }
+    if let Some(name) = &look.taken {
+        let text = format!("table {name} is not Crossfade's: it keeps one of its own by that name");
+        findings.add("sqlite", "names", State::Problem, text);
+        findings.hint("Rename the table.");
+    }
+    if !look.like_ours.is_empty() {
+        let text = format!(
+            "{}: served and copied like any other, though names with _crossfade_ are reserved",
+            look.like_ours.join(", ")
+        );
+        findings.add("sqlite", "names", State::Warning, text);
+    }
     if let Some(pid) = look.served_by {
         let text = format!("another crossfade proxy serves it (process {pid})");
         findings.add("sqlite", "lock", State::Warning, text);

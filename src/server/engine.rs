@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::Reload;
-use crate::backfill::{Rows, Told};
+use crate::backfill::{Report, Rows, Told};
 use crate::control::{
-    BoxFuture, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo,
-    StatementList, Status, TableInfo, Translation, VerifiedInfo,
+    BoxFuture, Coerced, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo,
+    StatementList, Status, TableDone, TableInfo, Translation, VerifiedInfo,
 };
 use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
@@ -208,13 +208,18 @@ impl Pair {
                     .collect();
                 let written = summary.tables.iter().map(|t| (t.table.clone(), t.written));
                 self.copied.lock().extend(written);
+                progress.tables(summary.tables.iter().map(done).collect());
                 let rows: u64 = summary.tables.iter().map(|t| t.written).sum();
+                let coerced: u64 = summary.tables.iter().flat_map(|t| t.coerced.values()).sum();
                 let left_out: u64 = summary.tables.iter().map(|t| t.left_out + t.nulled).sum();
-                let text = format!(
-                    "{} tables, {rows} rows, {left_out} in quarantine, {:.1} s",
-                    summary.tables.len(),
-                    summary.seconds
+                let mut text = format!(
+                    "{} tables, {rows} rows, {left_out} in quarantine",
+                    summary.tables.len()
                 );
+                if coerced > 0 {
+                    text.push_str(&format!(", {coerced} coerced"));
+                }
+                text.push_str(&format!(", {:.1} s", summary.seconds));
                 if summary.complete && refused.is_empty() && left_out > 0 {
                     Outcome::Partly(text, left_out)
                 } else if summary.complete && refused.is_empty() {
@@ -265,6 +270,10 @@ impl Pair {
                     let mut text = format!("{} tables, {rows} rows: clean", reports.len());
                     if held > 0 {
                         text.push_str(&format!(", but for {held} in quarantine"));
+                    }
+                    let coerced: u64 = reports.iter().map(|r| r.coerced).sum();
+                    if coerced > 0 {
+                        text.push_str(&format!(", {coerced} values as they are coerced"));
                     }
                     Outcome::Done(text)
                 } else {
@@ -539,6 +548,24 @@ fn teller(progress: &Progress) -> impl Fn(Told) + Send + Sync + 'static {
         Told::Rows(Rows { doing, table, rows, of }) => {
             progress.rows(format!("{doing} {table}"), table, rows, of);
         }
+    }
+}
+
+fn coerced((column, values): (&String, &u64)) -> Coerced {
+    Coerced { column: column.clone(), values: *values }
+}
+
+/// How a table of a copy went, for whoever asked for it.
+fn done(report: &Report) -> TableDone {
+    TableDone {
+        table: report.table.clone(),
+        rows: report.written,
+        bytes: report.bytes,
+        quarantined: report.left_out + report.nulled,
+        coerced: report.coerced.iter().map(coerced).collect(),
+        seconds: report.seconds,
+        kept: report.kept,
+        error: report.error.clone(),
     }
 }
 

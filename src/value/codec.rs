@@ -42,6 +42,11 @@ pub enum Codec {
     TextLoose,
     /// jsonb as JSON text in whatever form a foreign program writes it.
     JsonLoose,
+    /// Any type, of which a person wants values in other forms changed to it: see
+    /// `value::storage`.
+    Coerced,
+    /// The same, and empty text is NULL.
+    CoercedEmpty,
 }
 
 impl Codec {
@@ -109,6 +114,7 @@ impl Codec {
     pub fn sqlite_declaration(self, ty: Type) -> &'static str {
         match self {
             Self::NumericNative => "NUMERIC",
+            Self::Coerced | Self::CoercedEmpty => Self::for_new(ty).sqlite_declaration(ty),
             Self::NumericScaled | Self::IntervalMicros | Self::UnixMillis => "INTEGER",
             Self::NumericText | Self::NumericAny | Self::UuidHex => "TEXT",
             Self::UuidBlob | Self::BytesLoose => "BLOB",
@@ -133,6 +139,11 @@ impl Codec {
                 _ => "TEXT",
             },
         }
+    }
+
+    /// Whether values that do not fit the type as they are stored are changed to it.
+    pub fn coerces(self) -> bool {
+        matches!(self, Self::Coerced | Self::CoercedEmpty)
     }
 
     /// Its name in configuration and reports.
@@ -171,12 +182,13 @@ impl Codec {
             Self::NumericScaled => ty.oid == oid::NUMERIC && scaled,
             Self::NumericText => ty.oid == oid::NUMERIC && ty.precision_scale().is_some(),
             Self::Identity => ty.oid != oid::NUMERIC,
+            Self::Coerced | Self::CoercedEmpty => true,
             _ => Self::forms(ty.oid).contains(&self),
         }
     }
 }
 
-const WORDS: [(Codec, &str); 16] = [
+const WORDS: [(Codec, &str); 18] = [
     (Codec::Identity, "plain"),
     (Codec::NumericNative, "number"),
     (Codec::NumericScaled, "scaled-integer"),
@@ -193,4 +205,6 @@ const WORDS: [(Codec, &str); 16] = [
     (Codec::BytesLoose, "mixed-bytes"),
     (Codec::TextLoose, "mixed-text"),
     (Codec::JsonLoose, "json-text"),
+    (Codec::Coerced, "coerced"),
+    (Codec::CoercedEmpty, "coerced-or-null"),
 ];

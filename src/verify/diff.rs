@@ -75,6 +75,7 @@ pub struct Difference {
 pub(super) struct Found {
     pub(super) rows: u64,
     pub(super) accepted: u64,
+    pub(super) coerced: u64,
     /// Rows that differ.
     pub(super) differing: u64,
     /// There may be more than `differing`.
@@ -107,21 +108,24 @@ pub(super) async fn table(pair: &Pair<'_>) -> Result<Found> {
     let mut found = Found::default();
     let (mut ours, mut theirs) =
         (vec![Bucket::default(); BUCKETS], vec![Bucket::default(); BUCKETS]);
-    let mut accepted = 0;
+    let (mut accepted, mut coerced) = (0, 0);
     found.rows = pair
         .both(
-            |_, _, mark, standing| match standing {
-                Standing::LeftOut => accepted += 1,
-                Standing::Compared(values) => {
-                    accepted += values;
-                    ours[bucket(mark)].add(mark);
+            |_, projected, mark, standing| {
+                coerced += projected.coerced.len() as u64;
+                match standing {
+                    Standing::LeftOut => accepted += 1,
+                    Standing::Compared(values) => {
+                        accepted += values;
+                        ours[bucket(mark)].add(mark);
+                    }
+                    Standing::Unnamed => ours[bucket(mark)].add(mark),
                 }
-                Standing::Unnamed => ours[bucket(mark)].add(mark),
             },
             |_, mark| theirs[bucket(mark)].add(mark),
         )
         .await?;
-    found.accepted = accepted;
+    (found.accepted, found.coerced) = (accepted, coerced);
     let suspect: Vec<usize> = (0..BUCKETS).filter(|b| ours[*b] != theirs[*b]).collect();
     if suspect.is_empty() {
         return Ok(found);

@@ -54,6 +54,8 @@ pub struct Report {
     pub at_least: bool,
     /// Rows and values in quarantine: known, and not on PostgreSQL.
     pub accepted: u64,
+    /// Values stored in another form, compared as the configuration changes them.
+    pub coerced: u64,
     /// Compared as a multiset.
     pub keyless: bool,
     /// The first rows that differ.
@@ -176,9 +178,10 @@ async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Re
     pair.of = count(&at.sqlite, &pair.projection.relation.sqlite_name)?;
     pair.tell = Some(tell);
     let found = diff::table(&pair).await?;
-    let Found { rows, accepted, differing, at_least, differences } = found;
+    let Found { rows, accepted, coerced, differing, at_least, differences } = found;
     report.rows = rows;
     report.accepted = accepted;
+    report.coerced = coerced;
     report.differing = differing;
     report.at_least = at_least;
     report.differences = differences;

@@ -94,6 +94,7 @@ fn overrides(facts: &Facts, found: &mut Vec<Finding>) {
             found.push(LOST.found(message).table(&relation.sqlite_name));
         }
         let names = over.columns.keys().chain(over.column_names.keys()).chain(&over.refuse);
+        let names = names.chain(&over.coerce).chain(&over.empty_is_null);
         for column in names.chain(over.partition_by.iter().map(|p| &p.column)) {
             let there = relation
                 .columns

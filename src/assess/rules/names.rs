@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use super::Rule;
 use crate::assess::facts::{Facts, Table};
 use crate::assess::report::{Finding, Severity};
+use crate::backend::sqlite::is_like_ours;
 use crate::backend::sqlite::system::quote_ident;
 use crate::sql::stored;
 
-pub(super) const RULES: &[Rule] = &[SHORTENED, CASE, QUOTED, TWICE, RESERVED, SYSTEM, ROWID];
+pub(super) const RULES: &[Rule] =
+    &[SHORTENED, CASE, QUOTED, TWICE, RESERVED, SYSTEM, ROWID, LIKE_OURS, TAKEN];
 
 const SHORTENED: Rule = Rule {
     id: "CF0401",
@@ -52,6 +54,18 @@ const ROWID: Rule = Rule {
     severity: Severity::Info,
     does: "Keeps it an ordinary column.",
 };
+const LIKE_OURS: Rule = Rule {
+    id: "CF0408",
+    title: "a table whose name begins as Crossfade's own do",
+    severity: Severity::Info,
+    does: "Serves, mirrors and copies it like any other; only CREATE TABLE refuses such names.",
+};
+const TAKEN: Rule = Rule {
+    id: "CF0409",
+    title: "a table with the name of one of Crossfade's own",
+    severity: Severity::Blocking,
+    does: "Does not start: rename the table first.",
+};
 
 /// PostgreSQL's limit.
 const NAME_BYTES: usize = 63;
@@ -59,6 +73,9 @@ const NAME_BYTES: usize = 63;
 /// The rules about the names of a table and its columns.
 pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
     let relation = table.relation;
+    if is_like_ours(&table.entry.name) {
+        found.push(LIKE_OURS.found("its name begins with _crossfade_").of(table));
+    }
     name(table, None, &table.entry.name, &relation.name, found);
     for column in &relation.columns {
         let own = column.sqlite_name.as_str();
@@ -93,6 +110,9 @@ fn name(table: &Table<'_>, column: Option<&str>, own: &str, given: &str, found: 
 
 /// The rules about names of different objects.
 pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
+    if let Some(name) = &facts.look.taken {
+        found.push(TAKEN.found("it is not one of Crossfade's tables").table(name));
+    }
     let mut folded: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut constraints: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for table in facts.tables() {

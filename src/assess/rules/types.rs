@@ -14,7 +14,7 @@ use crate::value::{Type, oid};
 
 pub(super) const RULES: &[Rule] = &[
     MIXED, WIDER, LONGER, ACCIDENT, TINY, INFINITE, UNTYPED, JSON_CHECK, UNKNOWN, DECIMAL, HABIT,
-    GUESS, COUNTS, UNFIT, WAITS,
+    GUESS, COUNTS, UNFIT, COERCED, WAITS,
 ];
 
 const MIXED: Rule = Rule {
@@ -101,6 +101,12 @@ const UNFIT: Rule = Rule {
     severity: Severity::Decision,
     does: "Reads of these rows fail with XX001; on PostgreSQL their values are NULL and kept in crossfade.quarantine with their bytes.",
 };
+const COERCED: Rule = Rule {
+    id: "CF0117",
+    title: "values that are changed to the column's type",
+    severity: Severity::Info,
+    does: "Reads them as that type everywhere, as [tables.NAME] coerce says; the copy and verify count them.",
+};
 const WAITS: Rule = Rule {
     id: "CF0116",
     title: "an override that waits",
@@ -162,6 +168,13 @@ impl One<'_> {
             return;
         }
         let classes = classes(seen);
+        if self.column.codec.coerces() {
+            let message = format!("served as {}: {}", self.chosen(), told(&classes));
+            let mut finding = self.found(&COERCED, message);
+            finding.classes = classes;
+            found.push(finding);
+            return;
+        }
         if !typed {
             let message = format!("served as {}: {}", self.chosen(), told(&classes));
             let mut finding = self.found(&UNTYPED, message);

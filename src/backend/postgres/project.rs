@@ -79,6 +79,9 @@ pub struct Projected {
     pub values: Vec<Datum>,
     /// Values replaced by NULL.
     pub misfits: Vec<Misfit>,
+    /// Values stored in another form, changed as the configuration says: indexes into
+    /// `Projection::columns`.
+    pub coerced: Vec<usize>,
     /// A misfit's column takes no NULL: the row cannot be on PostgreSQL.
     pub left_out: bool,
 }
@@ -156,11 +159,18 @@ impl Projection {
         let mut out = Projected {
             values: Vec::with_capacity(self.columns.len()),
             misfits: Vec::new(),
+            coerced: Vec::new(),
             left_out: false,
         };
         for (i, column) in self.columns.iter().enumerate() {
             match column.value(cell(i)) {
-                Ok(datum) => out.values.push(datum),
+                Ok(datum) => {
+                    if column.codec.coerces() && storage::is_changed(column.stored, cell(i), &datum)
+                    {
+                        out.coerced.push(i);
+                    }
+                    out.values.push(datum);
+                }
                 Err(reason) => {
                     out.values.push(Datum::Null);
                     out.left_out |= column.not_null;

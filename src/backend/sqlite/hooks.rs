@@ -151,7 +151,7 @@ impl Capture {
 
     fn kept(&self, database: &str, table: &str) -> bool {
         let main = database == "public" || database == "main";
-        main && !is_internal(table)
+        main && !super::is_internal(table)
             && (self.virtual_tables.is_empty() || !self.virtual_tables.contains(table))
     }
 
@@ -195,14 +195,6 @@ impl Capture {
             self.fail(error);
         }
     }
-}
-
-/// Tables that belong to SQLite or to Crossfade.
-pub fn is_internal(table: &str) -> bool {
-    let starts = |prefix: &str| {
-        table.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
-    };
-    starts("_crossfade_") || starts("sqlite_")
 }
 
 fn depth(depth: i32) -> u16 {

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{AccessFlags, access};
-use rusqlite::OpenFlags;
 use rusqlite::backup::Backup;
+use rusqlite::{OpenFlags, OptionalExtension};
 
 use super::connection::Purpose;
-use super::{Connection, Options, codes, lock};
+use super::{Connection, Options, codes, is_internal, is_like_ours, lock, own};
 use crate::error::{Error, Result, state};
 
 /// Pages copied between two pauses.
@@ -39,6 +39,20 @@ pub struct Look {
     pub served_by: Option<u32>,
     /// Whether file and folder may be written.
     pub writable: bool,
+    /// Tables of the application whose names begin as Crossfade's own do.
+    pub like_ours: Vec<String>,
+    /// A table of the application with the name of one of Crossfade's own.
+    pub taken: Option<String>,
+}
+
+fn taken(connection: &rusqlite::Connection) -> rusqlite::Result<Option<String>> {
+    own::taken_by(|name| connection.query_row(own::FIRST, [name], |row| row.get(0)).optional())
+}
+
+fn names(connection: &rusqlite::Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement =
+        connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid")?;
+    statement.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Opens the file for reading and looks; None when it does not exist.
@@ -51,14 +65,11 @@ pub fn look(path: &Path) -> Result<Option<Look>> {
     }
     let connection = open(path)?;
     let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
-    let tables = connection.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' \
-         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_crossfade\\_%' ESCAPE '\\'",
-        [],
-        |row| row.get::<_, i64>(0),
-    );
+    let tables: Vec<String> = names(&connection).map_err(codes::opening)?;
     Ok(Some(Look {
-        tables: u64::try_from(tables.map_err(codes::opening)?).unwrap_or_default(),
+        tables: tables.iter().filter(|t| !is_internal(t)).count() as u64,
+        taken: taken(&connection).map_err(codes::opening)?,
+        like_ours: tables.into_iter().filter(|t| is_like_ours(t)).collect(),
         journal_mode: text("PRAGMA journal_mode").map_err(codes::opening)?,
         encoding: text("PRAGMA encoding").map_err(codes::opening)?,
         size: path.metadata().map_or(0, |m| m.len()),

@@ -35,6 +35,7 @@ pub mod inspect;
 pub mod large;
 mod lock;
 mod maintain;
+mod own;
 mod pool;
 mod queue;
 mod raw;
@@ -48,7 +49,7 @@ mod writer;
 
 pub use connection::{Connection, Interrupter, owned};
 pub use found::Found;
-pub use hooks::is_internal;
+pub use own::{is_internal, is_like_ours, is_ours, taken};
 pub use pool::Reader;
 pub use raw::{Failure, Statement};
 pub use recorder::{PART, Recorder, Recording};
@@ -190,6 +191,7 @@ impl Sqlite {
         let map: Arc<RwLock<Arc<MapError>>> = Arc::new(RwLock::new(Arc::new(codes::plain)));
         let keeper = connect(&path, &options, Purpose::Own, &install, &map, &lock)?;
         let writer = connect(&path, &options, Purpose::Writer, &install, &map, &lock)?;
+        own::free(&writer)?;
         // Size the WAL is cut back to when it starts anew.
         writer.batch("PRAGMA journal_size_limit = 67108864")?;
         let data_version = data_version(&writer)?;

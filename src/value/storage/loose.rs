@@ -160,6 +160,17 @@ pub(super) fn jsonb(cell: CellRef<'_>) -> Result<Option<Datum>> {
     Ok(document.ok().map(Datum::Jsonb))
 }
 
+/// Bytes; a text's, or those of a number's text: every stored value has some.
+pub(super) fn bytes(cell: CellRef<'_>) -> Result<Option<Datum>> {
+    Ok(match cell {
+        CellRef::Text(b) | CellRef::Blob(b) => Some(Datum::Bytea(b.to_vec())),
+        number => match text(Type::new(oid::TEXT), number)? {
+            Some(Datum::Text(t)) => Some(Datum::Bytea(t.into_bytes())),
+            other => other,
+        },
+    })
+}
+
 /// A uuid as text in any of its forms or as 16 bytes.
 pub(super) fn uuid(cell: CellRef<'_>) -> Option<Datum> {
     match cell {

@@ -5,9 +5,11 @@
 //! repeats the value; nothing is guessed from a value's look. Start at [`decode`] and
 //! [`encode`].
 
+mod coerced;
 mod far;
 mod loose;
 
+pub use coerced::is_changed;
 pub use far::printed as shown_moment;
 
 use super::numeric::Numeric;
@@ -50,16 +52,11 @@ pub fn decode(codec: Codec, ty: Type, cell: CellRef<'_>) -> Result<Datum> {
         Codec::IntervalEpoch => loose::interval_epoch(cell),
         Codec::UuidHex | Codec::UuidBlob => loose::uuid(cell),
         Codec::JsonLoose => loose::jsonb(cell)?,
-        Codec::BytesLoose => match cell {
-            CellRef::Text(t) => Some(Datum::Bytea(t.to_vec())),
-            CellRef::Blob(b) => Some(Datum::Bytea(b.to_vec())),
-            // A number's text: every stored value has bytes.
-            number => match loose::text(Type::new(oid::TEXT), number)? {
-                Some(Datum::Text(t)) => Some(Datum::Bytea(t.into_bytes())),
-                other => other,
-            },
-        },
+        Codec::BytesLoose => loose::bytes(cell)?,
         Codec::TextLoose => loose::text(ty, cell)?,
+        Codec::Coerced => coerced::value(ty, cell)?,
+        Codec::CoercedEmpty if coerced::is_empty(ty, cell) => Some(Datum::Null),
+        Codec::CoercedEmpty => coerced::value(ty, cell)?,
     };
     datum.ok_or_else(|| misfit(ty, cell))
 }
@@ -222,6 +219,12 @@ pub fn encode(codec: Codec, ty: Type, datum: &Datum) -> Result<Cell> {
         }
         (Codec::UuidBlob, Datum::Uuid(bytes)) => Ok(Cell::Blob(bytes.to_vec())),
         (Codec::BytesLoose, Datum::Bytea(_)) | (Codec::TextLoose, _) => logical(datum),
+        // Of numbers, the form that a column of any affinity keeps.
+        (Codec::Coerced | Codec::CoercedEmpty, Datum::Numeric(value)) => {
+            encode_numeric(Codec::NumericNative, ty, value)
+                .or_else(|_| encode_numeric(Codec::NumericAny, ty, value))
+        }
+        (Codec::Coerced | Codec::CoercedEmpty, _) => logical(datum),
         _ => Err(Error::internal("a value of another type than the column's reached its codec")),
     }
 }

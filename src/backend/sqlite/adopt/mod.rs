@@ -256,7 +256,7 @@ fn columns(
         let over = overridden(source, column, known, findings);
         given.push(over.is_some());
         wanted.push(match (over, known) {
-            (Some(over), _) => types::Choice::given(over),
+            (Some(over), _) => over,
             (None, Some(known)) => types::Choice::only(known.ty, known.codec),
             (None, None) => types::choice(column, source.habit),
         });
@@ -302,12 +302,17 @@ fn columns(
             }
         };
         taken.push(name.clone());
-        let not_null = stored_column.not_null.is_some() && result.nulls == 0;
+        let emptied = codec == Codec::CoercedEmpty;
+        let not_null = stored_column.not_null.is_some() && result.nulls == 0 && !emptied;
         if stored_column.not_null.is_some() && result.nulls > 0 {
             let message = format!("NOT NULL is left off: {} rows have NULL", result.nulls);
             let rows = format!("{} IS NULL", super::catalog::quoted(&stored_column.name));
             let column = Some(stored_column.name.as_str());
             findings.about_rows(column, FindingKind::NotNull, message, rows);
+        }
+        if stored_column.not_null.is_some() && emptied {
+            let message = "NOT NULL is left off: empty text is NULL, as the configuration says";
+            findings.add(Some(&stored_column.name), FindingKind::NotNull, message);
         }
         let collation = stored_column.collation.clone().filter(|c| c != "BINARY");
         let generated = stored_column.generated.as_ref().map(|g| Generated {
@@ -333,27 +338,40 @@ fn columns(
 }
 
 /// What the configuration says of a column, if it can be followed.
-fn overridden<'a>(
-    source: &Source<'a>,
+fn overridden(
+    source: &Source<'_>,
     column: &stored::Column,
     known: Option<&Column>,
     findings: &mut Findings<'_>,
-) -> Option<&'a crate::config::Override> {
+) -> Option<types::Choice> {
     let table = &source.table.name;
     let (pg_table, pg_column) = match (source.former, known) {
         (Some(former), Some(known)) => (former.name.clone(), known.name.clone()),
         _ => (pg_name(table, source.sql), pg_name(&column.name, source.sql)),
     };
-    let found = source.planning.column([&pg_table, table], [&pg_column, &column.name])?;
-    let other = known
-        .is_some_and(|k| k.ty != found.ty || found.codec.is_some_and(|codec| codec != k.codec));
+    let (tables, columns) = ([pg_table.as_str(), table], [pg_column.as_str(), &column.name]);
+    let found = source.planning.column(tables, columns);
+    let coerced = source.planning.coerced(tables, columns);
+    let codec = coerced.or(found.and_then(|f| f.codec));
+    let other = known.is_some_and(|k| {
+        found.is_some_and(|f| k.ty != f.ty) || codec.is_some_and(|codec| codec != k.codec)
+    });
     if other && source.planning.attached {
         let message = "its override waits: PostgreSQL holds a copy by the type it had before";
         findings.add(Some(&column.name), FindingKind::Override, message);
         return None;
     }
     // What is recorded already needs no second look.
-    (other || known.is_none()).then_some(found)
+    if known.is_some() && !other {
+        return None;
+    }
+    match (coerced, found) {
+        (None, found) => found.map(types::Choice::given),
+        (Some(codec), found) => {
+            let declared = || types::choice(column, source.habit).declared().0;
+            Some(types::Choice::only(found.map_or_else(declared, |f| f.ty), codec))
+        }
+    }
 }
 
 /// Marks the generated columns that PostgreSQL computes the same way.

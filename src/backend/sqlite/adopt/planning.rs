@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::config::{self, Override};
-use crate::schema::Relation;
+use crate::schema::{Codec, Relation};
 
 /// Rows of a table that are looked at while the proxy starts.
 const ROWS: u64 = 2_000_000;
@@ -62,6 +62,11 @@ impl Planning {
         table.columns.iter().find(|(name, _)| config::is_named(name, columns)).map(|(_, ty)| ty)
     }
 
+    /// How a column is stored whose values are to be changed to its type.
+    pub(crate) fn coerced(&self, tables: [&str; 2], columns: [&str; 2]) -> Option<Codec> {
+        config::Table::of(&self.tables, tables)?.coerced(columns)
+    }
+
     /// PostgreSQL's name of a table, as a person wants it.
     pub(crate) fn name(&self, tables: [&str; 2]) -> Option<&str> {
         config::Table::of(&self.tables, tables)?.name.as_deref()
@@ -76,13 +81,12 @@ impl Planning {
     /// Whether a recorded table has a column whose override says otherwise.
     pub(crate) fn contradicts(&self, relation: &Relation) -> bool {
         relation.columns.iter().any(|column| {
-            let found = self.column(
-                [&relation.name, &relation.sqlite_name],
-                [&column.name, &column.sqlite_name],
-            );
-            found.is_some_and(|o| {
-                o.ty != column.ty || o.codec.is_some_and(|codec| codec != column.codec)
-            })
+            let tables = [relation.name.as_str(), relation.sqlite_name.as_str()];
+            let columns = [column.name.as_str(), column.sqlite_name.as_str()];
+            let found = self.column(tables, columns);
+            let wanted = self.coerced(tables, columns).or(found.and_then(|o| o.codec));
+            found.is_some_and(|o| o.ty != column.ty)
+                || wanted.is_some_and(|codec| codec != column.codec)
         })
     }
 }

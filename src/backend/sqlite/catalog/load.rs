@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::Connection;
+use super::super::is_ours;
 use super::super::system::quote_ident;
 use super::store::{Details, LOCALE, codec_name};
 use crate::error::{Error, Result, state};
@@ -83,7 +84,6 @@ pub(super) fn schema_objects(connection: &Connection) -> Result<Vec<SchemaObject
         connection,
         "SELECT type, name, tbl_name, sql FROM \"public\".sqlite_schema \
          WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-         AND tbl_name NOT LIKE '\\_crossfade\\_%' ESCAPE '\\' \
          AND tbl_name NOT IN (SELECT name FROM pragma_table_list \
              WHERE schema = 'public' AND type IN ('virtual', 'shadow')) \
          ORDER BY rowid",
@@ -92,6 +92,7 @@ pub(super) fn schema_objects(connection: &Connection) -> Result<Vec<SchemaObject
     Ok(found
         .iter()
         .filter_map(|row| match row.as_slice() {
+            [_, _, table, _] if is_ours(&text(table)) => None,
             [kind, name, table, sql] => Some(SchemaObject {
                 kind: text(kind),
                 name: text(name),
@@ -228,7 +229,7 @@ fn column(row: &[Cell]) -> Result<Column> {
 }
 
 fn codec_by_name(name: &str) -> Option<Codec> {
-    const ALL: [Codec; 16] = [
+    const ALL: [Codec; 18] = [
         Codec::Identity,
         Codec::NumericNative,
         Codec::NumericScaled,
@@ -245,6 +246,8 @@ fn codec_by_name(name: &str) -> Option<Codec> {
         Codec::BytesLoose,
         Codec::TextLoose,
         Codec::JsonLoose,
+        Codec::Coerced,
+        Codec::CoercedEmpty,
     ];
     ALL.into_iter().find(|c| codec_name(*c) == name)
 }

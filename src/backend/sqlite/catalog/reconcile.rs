@@ -57,7 +57,8 @@ pub fn prepare_with(connection: &Connection, planning: &Planning) -> Result<Prep
 /// As [`prepare`].
 pub fn plan(connection: &Connection, planning: &Planning) -> Result<Prepared> {
     let sql = "SELECT 1 FROM \"public\".sqlite_schema WHERE name = '_crossfade_relations'";
-    let there = connection.query_integer(sql, &[])?.is_some();
+    let there = connection.query_integer(sql, &[])?.is_some()
+        && crate::backend::sqlite::taken(connection)?.is_none();
     run(connection, planning, recorded(connection, there)?, false)
 }
 

@@ -269,9 +269,11 @@ fn stored_column(expr: &Expr, relation: &Relation, any_type: bool) -> Option<Str
     (plain && column.collation.is_none()).then(|| quoted(&column.sqlite_name))
 }
 
-/// Any column, for IS NULL: every codec keeps NULL.
+/// Any column, for IS NULL: but for one, every codec keeps NULL.
 fn any_column(expr: &Expr, relation: &Relation) -> Option<String> {
-    column_of(peel(expr), relation).map(|c| quoted(&c.sqlite_name))
+    column_of(peel(expr), relation)
+        .filter(|c| c.codec != Codec::CoercedEmpty)
+        .map(|c| quoted(&c.sqlite_name))
 }
 
 /// A value computed from stored values.

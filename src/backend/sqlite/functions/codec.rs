@@ -24,7 +24,7 @@ codecs! {
     "datetime_loose" DateTimeLoose, "unix_seconds" UnixSeconds, "unix_millis" UnixMillis,
     "interval_micros" IntervalMicros, "interval_epoch" IntervalEpoch, "uuid_hex" UuidHex,
     "uuid_blob" UuidBlob, "bytes_loose" BytesLoose, "text_loose" TextLoose,
-    "json_loose" JsonLoose,
+    "json_loose" JsonLoose, "coerced" Coerced, "coerced_empty" CoercedEmpty,
 }
 
 fn decode(a: &Args<'_>, codec: Codec) -> Result<Cell> {

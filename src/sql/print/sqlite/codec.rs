@@ -47,6 +47,8 @@ pub(super) fn codec_name(codec: Codec) -> &'static str {
         Codec::BytesLoose => "bytes_loose",
         Codec::TextLoose => "text_loose",
         Codec::JsonLoose => "json_loose",
+        Codec::Coerced => "coerced",
+        Codec::CoercedEmpty => "coerced_empty",
     }
 }
 

@@ -257,13 +257,13 @@ impl Printer {
             .get(&rel)
             .and_then(|r| r.columns.get(index as usize))
             .ok_or_else(|| Error::internal("column index out of range"))?;
-        Ok(Value {
+        Ok(super::names::read(Value {
             sql: format!("excluded.{}", column.name),
             codec: column.codec,
             ty: column.ty,
             collated: column.collated,
             not_null: column.not_null,
-        })
+        }))
     }
 
     /// ` RETURNING …`, or nothing. SQLite wants the columns without qualifier there.

@@ -176,13 +176,22 @@ impl Printer {
         } else {
             format!("{}.{}", bound.qualifier, column.name)
         };
-        Ok(Value {
+        Ok(read(Value {
             sql,
             codec: column.codec,
             ty: column.ty,
             collated: column.collated,
             not_null: column.not_null,
-        })
+        }))
+    }
+}
+
+/// A stored value; one whose form does not tell what it means, not even whether it is NULL, is
+/// read at once.
+pub(super) fn read(value: Value) -> Value {
+    match value.codec.coerces() {
+        true => Value::logical(super::codec::logical(&value), value.ty),
+        false => value,
     }
 }
 
