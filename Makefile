@@ -29,7 +29,7 @@ fuzz-faults:
 	cargo test --features failpoints --test it -- --ignored --nocapture --exact fuzz::every_seeded_fault_is_found
 compat:      ## corpora of real SQL (CORPORA=folder or files), replayed and compared with PostgreSQL
 	./scripts/compat $(CORPORA)
-soak:        ## long crash, precision and recall runs (CROSSFADE_SOAK_ROUNDS, default 500), then TPC-B at scale 10
+soak:        ## long crash (CROSSFADE_SOAK_ROUNDS, default 500; CROSSFADE_SOAK_PAIRS at once; goes on where it ended), precision and recall runs, then TPC-B at scale 10
 	CROSSFADE_SOAK_ROUNDS=$${CROSSFADE_SOAK_ROUNDS:-500} cargo test --release --features failpoints --test it -- crash --nocapture
 	CROSSFADE_PRECISION_SECONDS=$${CROSSFADE_PRECISION_SECONDS:-3600} cargo test --release --features failpoints --test it -- precision --nocapture
 	CROSSFADE_RECALL_EACH=$${CROSSFADE_RECALL_EACH:-5} cargo test --release --features failpoints --test it -- recall --nocapture

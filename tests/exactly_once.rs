@@ -204,3 +204,85 @@ async fn what_only_postgresql_does_is_never_kept() {
     assert_eq!(pg.cluster.psql(&journey.database, there).unwrap(), "8|9");
     journey.done(&["verify"]);
 }
+
+/// PostgreSQL fails at each statement of a transaction, in turn, when the statement is tested and
+/// when its image is applied: nothing of it is there until
+/// all of it is, and then once.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_at_any_statement_leaves_no_part_of_a_transaction() {
+    let pg = Pg::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), pg, &[]);
+    journey.proxy.sql(
+        "CREATE TABLE step (run integer, n integer, PRIMARY KEY (run, n));
+         CREATE TABLE bag (run integer)",
+    );
+    journey.mirror();
+    let shadow = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    // A sequence is not rolled back: the constraint fails twice, and never again.
+    shadow(
+        "CREATE SEQUENCE met MINVALUE 0; CREATE FUNCTION once(run integer, n integer) RETURNS boolean \
+         LANGUAGE plpgsql AS $$ BEGIN \
+         IF run = n AND (SELECT last_value FROM met) < 2 * n THEN \
+         PERFORM setval('met', (SELECT last_value + 1 FROM met)); RAISE serialization_failure; END IF; RETURN true; END $$; \
+         ALTER TABLE step ADD CONSTRAINT once CHECK (once(run, n)); SELECT setval('met', 0)",
+    );
+    let client = connect(&journey.proxy.url()).await;
+    let half = "SELECT (SELECT count(*) FROM step) % 5, (SELECT count(*) FROM step) / 5 \
+                - (SELECT count(*) FROM bag)";
+    for run in 1..=5 {
+        client.batch_execute("BEGIN").await.unwrap();
+        for n in 1..=5 {
+            client.execute("INSERT INTO step VALUES ($1, $2)", &[&run, &n]).await.unwrap();
+        }
+        client.execute("INSERT INTO bag VALUES ($1)", &[&run]).await.unwrap();
+        client.batch_execute("COMMIT").await.unwrap();
+        eventually("it has failed there twice, and is there", || {
+            assert_eq!(shadow(half), "0|0", "a part of a transaction is there");
+            shadow("SELECT count(*) FROM bag") == run.to_string()
+        });
+        assert_eq!(shadow("SELECT last_value FROM met"), (2 * run).to_string());
+    }
+    shadow("ALTER TABLE step DROP CONSTRAINT once; DROP FUNCTION once; DROP SEQUENCE met");
+    journey.done(&["verify"]);
+}
+
+/// Testing statements on PostgreSQL leaves nothing there: no number drawn from a sequence, no lock,
+/// no dead transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn testing_statements_leaves_nothing_on_postgresql() {
+    let pg = Pg::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), pg, &[]);
+    journey.proxy.sql(
+        "CREATE TABLE t (id serial PRIMARY KEY, n integer UNIQUE CHECK (n > 0));
+         CREATE SEQUENCE s; INSERT INTO t (n) VALUES (1)",
+    );
+    journey.mirror();
+    let client = connect(&journey.proxy.url()).await;
+    for n in 2..40 {
+        let sql = format!("INSERT INTO t (n) VALUES ({n})");
+        client.batch_execute(&sql).await.unwrap();
+        // They fail, and draw from the sequence on the primary.
+        assert!(client.batch_execute(&sql).await.is_err());
+        assert!(client.batch_execute("INSERT INTO t (n) VALUES (-1)").await.is_err());
+        client.batch_execute("INSERT INTO t (n) SELECT 1000 + nextval('s')").await.unwrap();
+    }
+    journey.level();
+    let compared = || journey.status("compared").parse::<u64>().unwrap();
+    eventually("most of it is compared", || compared() >= 38 * 2);
+    for sequence in ["t_id_seq", "s"] {
+        let sql = format!("SELECT last_value FROM {sequence}");
+        let drawn = |text: String| text.parse::<i64>().unwrap();
+        let there = drawn(pg.cluster.psql(&journey.database, &sql).unwrap());
+        let here = drawn(journey.proxy.sql(&sql));
+        // Values are marked as used some at a time; each test would have drawn one more.
+        assert!(there - here < 32, "{sequence}: {there} there, {here} here");
+    }
+    let left = "SELECT count(*) FROM pg_stat_activity a WHERE datname = current_database() \
+                AND pid <> pg_backend_pid() AND (state LIKE 'idle in transaction%' OR EXISTS \
+                (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.relation = 't'::regclass))";
+    eventually("nothing is held", || pg.cluster.psql(&journey.database, left).unwrap() == "0");
+    journey.done(&["verify"]);
+    assert_eq!(journey.status("diverged_open"), "0");
+}

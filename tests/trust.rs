@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls};
 
-use crate::common::{Journey, Pg, eventually};
+use crate::common::{Journey, Pg, Relay, eventually};
 
 const TABLES: &str = "
     CREATE TABLE n (id integer PRIMARY KEY, k integer, t text, f double precision, ts timestamp,
@@ -75,6 +75,10 @@ const WRITES: &[&str] = &[
     "INSERT INTO n (id, t) SELECT 2000 + row_number() OVER (ORDER BY k), t FROM n WHERE id < 20",
     "INSERT INTO n (id, t) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET t = excluded.t || n.t",
     "INSERT INTO one (id, name) SELECT k + 100, t FROM n ON CONFLICT DO NOTHING",
+    "INSERT INTO one (id, name) VALUES (300, 'first') ON CONFLICT (name) DO UPDATE SET qty = 7 \
+     RETURNING id, name, qty",
+    "INSERT INTO one (id, name) VALUES (1, 'other'), (301, 'second'), (302, 'third') \
+     ON CONFLICT DO NOTHING RETURNING id",
     "DELETE FROM n WHERE id >= 1000",
     "DELETE FROM one WHERE id >= 100",
 ];
@@ -230,6 +234,7 @@ const FAILURES: &[(&str, &str)] = &[
     ("INSERT INTO one VALUES (1, 'again')", "23505"),
     ("INSERT INTO one VALUES (9, 'first')", "23505"),
     ("INSERT INTO one VALUES (9, NULL)", "23502"),
+    ("INSERT INTO one VALUES (70, 'x'), (70, 'y') ON CONFLICT (id) DO UPDATE SET qty = 2", "21000"),
     ("INSERT INTO one VALUES (9, 'ninth', -1)", "23514"),
     ("INSERT INTO child VALUES (9, 99)", "23503"),
     ("DELETE FROM one WHERE id = 1", "23503"),
@@ -467,4 +472,81 @@ fn a_schema_changed_behind_the_mirrors_back_is_drift() {
          DROP TRIGGER act ON one",
     );
     eventually("what is right again is closed", || lines("open").is_empty());
+}
+
+/// A statement that PostgreSQL takes much longer for is `slow`, with both plans, blocks nothing,
+/// and is closed by itself when it is fast again. A slow network is none of its business.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_much_slower_on_postgresql_is_told_until_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let pg = Pg::shared();
+    let relay = Relay::to(pg.cluster.port());
+    let envs = [
+        ("CROSSFADE_COMPARE_READS", "all"),
+        ("CROSSFADE_COMPARE_SLOW_RATIO", "2"),
+        ("CROSSFADE_COMPARE_SLOW_FLOOR_MS", "10"),
+        ("CROSSFADE_COMPARE_SLOW_WINDOW", "8"),
+    ];
+    let journey = Journey::behind(&relay, &folder.path().join("app.db"), pg, &envs);
+    journey.proxy.sql(TABLES);
+    journey.proxy.sql(
+        "CREATE TABLE big (id integer PRIMARY KEY, k integer, t text); CREATE INDEX big_k ON big (k);
+         INSERT INTO big SELECT g, g, 'row ' || g FROM generate_series(1, 20000) g",
+    );
+    journey.mirror();
+    let client = connect(&journey).await;
+    // Without the index each of forty rows is looked for in all of them.
+    let sought = "(SELECT count(*) FROM big a WHERE id <= 40 AND \
+                  (SELECT max(b.t) FROM big b WHERE b.k = a.k) > '')";
+    let rounds = |count: usize| {
+        tokio::task::block_in_place(|| {
+            for n in 0..count {
+                tokio::runtime::Handle::current().block_on(async {
+                    for sql in [
+                        format!("SELECT {sought}"),
+                        "SELECT name FROM one WHERE id = 1".to_owned(),
+                        format!("UPDATE n SET k = {n} WHERE id = {sought}"),
+                        format!("UPDATE one SET small = {n} WHERE id = 2"),
+                    ] {
+                        assert_eq!(run(&client, &sql).await, None, "{sql}");
+                    }
+                });
+                // One by one: what is too far behind is not compared.
+                journey.level();
+            }
+            settled(&journey);
+        });
+    };
+    let slow = || -> Vec<Value> {
+        groups(&journey).into_iter().filter(|g| g["class"] == "slow").collect()
+    };
+    let behind = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    relay.slow(Duration::from_millis(4));
+    rounds(20);
+    relay.slow(Duration::ZERO);
+    assert!(slow().is_empty(), "the way there is slow, not a statement: {:?}", slow());
+    behind("DROP INDEX big_k");
+    rounds(32);
+    let drift = || groups(&journey).into_iter().find(|g| g["class"] == "schema_drift");
+    eventually("the index is missed", || drift().is_some());
+    let drift = drift().unwrap();
+    let found = slow();
+    assert_eq!(found.len(), 2, "{found:#?} {:#?}", statements(&journey));
+    for group in &found {
+        let sample = &group["samples"][0];
+        assert!(group["fingerprint"].as_str().unwrap().contains("big"), "{group}");
+        assert_eq!((&group["severity"], &group["state"]), (&"performance".into(), &"open".into()));
+        assert!(sample["message"].as_str().unwrap().contains("half of the calls"), "{sample}");
+        assert!(sample["shadow_plan"].to_string().contains("Seq Scan on big"), "{sample}");
+    }
+    let reads = found.iter().find(|g| g["samples"][0]["primary_plan"].is_array()).unwrap();
+    assert_eq!(reads["caused_by"], drift["id"], "{reads}");
+    // The index blocks; that something is slow does not.
+    let gates = journey.get("/api/v1/gates");
+    let gate = gates["gates"].as_array().unwrap().iter().find(|g| g["name"] == "divergences");
+    assert_eq!(gate.unwrap()["actual"], "0 data, 1 semantic", "{gates}");
+    behind("CREATE INDEX big_k ON big (k)");
+    rounds(32);
+    let states: Vec<Value> = slow().iter().map(|g| g["state"].clone()).collect();
+    assert_eq!(states, ["fixed", "fixed"]);
 }

@@ -303,6 +303,9 @@ async fn finish(
     }
     if let Some(store) = &context.divergences {
         store.note_quarantine(control, &store.undecided(), head.position.0).await?;
+        if complete {
+            store.copied_anew();
+        }
     }
     let seconds = began.elapsed().as_secs_f64();
     Ok(Summary { tables: reports, findings, head, complete, seconds })

@@ -37,8 +37,9 @@ impl Tables<'_> {
     /// 55000 when a table that is there cannot take the rows; what PostgreSQL said.
     pub(super) async fn ready(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
         let there = columns(self.control, relation).await?;
-        // A table that was refused may have been made by hand since.
-        let known = self.copied.get(&relation.name).filter(|c| c.refused.is_none()).cloned();
+        // A table that was refused may have been made by hand since; one of ours holds nothing.
+        let known = self.copied.get(&relation.name);
+        let known = known.filter(|c| c.refused.is_none() || c.made).cloned();
         match known {
             _ if there.is_empty() => self.make(relation, plan).await,
             Some(known)
@@ -51,6 +52,7 @@ impl Tables<'_> {
                 self.control.batch(&drop).await?;
                 self.make(relation, plan).await
             }
+            Some(known) if known.made && known.refused.is_some() => self.save(relation, true).await,
             Some(known) if known.made => Ok(()),
             Some(_) => self.accept(relation, &there).await,
             None => {

@@ -6,11 +6,13 @@
 //! statement shape. Start at [`rows`].
 
 mod digest;
+mod pace;
 mod rows;
 mod sketch;
 mod statements;
 
 pub use digest::Digest;
+pub use pace::{PaceRule, Paced};
 pub use rows::{columns_apart, columns_that_differ, cut, outside, rows, text};
 pub use sketch::Sketch;
 pub use statements::{Dropped, Kind, SHAPES_MAX, Seen, StatementInfo, Statements};

@@ -10,6 +10,10 @@ const RATIO: f64 = 1.2;
 /// Buckets: from 1 µs to about 170 s; what is longer is in the last one.
 const BUCKETS: usize = 104;
 
+/// Where a duration goes, in any sketch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(usize);
+
 /// Durations seen. Empty it takes no memory beyond itself.
 #[derive(Clone, Debug, Default)]
 pub struct Sketch {
@@ -20,10 +24,15 @@ pub struct Sketch {
 impl Sketch {
     /// Takes a duration in.
     pub fn record(&mut self, took: Duration) {
+        self.record_at(place(took));
+    }
+
+    /// Takes in a duration whose place is known.
+    pub(super) fn record_at(&mut self, place: Place) {
         if self.buckets.is_empty() {
             self.buckets = vec![0; BUCKETS];
         }
-        let bucket = &mut self.buckets[index(took)];
+        let bucket = &mut self.buckets[place.0];
         *bucket = bucket.saturating_add(1);
         self.count += 1;
     }
@@ -49,9 +58,9 @@ impl Sketch {
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn index(took: Duration) -> usize {
+pub(super) fn place(took: Duration) -> Place {
     let us = (took.as_nanos() as f64 / 1000.0).max(1.0);
-    ((us.ln() / RATIO.ln()) as usize).min(BUCKETS - 1)
+    Place(((us.ln() / RATIO.ln()) as usize).min(BUCKETS - 1))
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::Sketch;
+use super::pace::Pace;
+use super::sketch::place;
+use super::{PaceRule, Paced, Sketch};
 use crate::sql::plan::Fingerprint;
 use crate::telemetry::names::{SKIP_REASONS, VERDICTS};
 
@@ -122,6 +124,7 @@ struct Shape {
     written: bool,
     primary: Sketch,
     shadow: Sketch,
+    pace: Pace,
     touched: u64,
 }
 
@@ -167,10 +170,15 @@ impl Statements {
 
     /// A statement that ended on the primary.
     pub fn seen(&self, seen: Seen<'_>) {
+        // Before the lock.
+        let took = place(seen.took);
         self.with(seen.fingerprint.id, Some(&seen.fingerprint.text), |shape| {
             shape.kind = Some(seen.kind);
             shape.calls += 1;
-            shape.primary.record(seen.took);
+            shape.primary.record_at(took);
+            if seen.following && seen.error.is_none() {
+                shape.pace.called(took);
+            }
             // Writes count when their transaction has committed: the mirror tells.
             shape.following +=
                 u64::from(seen.following && seen.kind == Kind::Read && seen.error.is_none());
@@ -228,9 +236,19 @@ impl Statements {
         });
     }
 
-    /// How long the shadow took.
-    pub fn shadow_took(&self, fingerprint: u64, took: Duration) {
-        self.with(fingerprint, None, |shape| shape.shadow.record(took));
+    /// How long the shadow took; with a rule, where nothing is in it that it has waited for.
+    pub fn shadow_took(&self, fingerprint: u64, took: Duration, rule: Option<&PaceRule>) {
+        self.with(fingerprint, None, |shape| {
+            shape.shadow.record(took);
+            if let Some(rule) = rule {
+                shape.pace.took(took, rule);
+            }
+        });
+    }
+
+    /// What has come to be known of how long it takes there, told once.
+    pub fn paced(&self, fingerprint: u64) -> Option<Paced> {
+        self.with(fingerprint, None, |shape| shape.pace.news())
     }
 
     /// The statement has no form for PostgreSQL.
@@ -283,7 +301,7 @@ impl Statements {
         }
     }
 
-    fn with(&self, id: u64, text: Option<&str>, f: impl FnOnce(&mut Shape)) {
+    fn with<T>(&self, id: u64, text: Option<&str>, f: impl FnOnce(&mut Shape) -> T) -> T {
         let touched = self.tick.fetch_add(1, Ordering::Relaxed);
         let mut shard = self.shards[usize::try_from(id % SHARDS as u64).unwrap_or(0)].lock();
         if shard.len() >= self.per_shard && !shard.contains_key(&id) {
@@ -296,7 +314,7 @@ impl Statements {
             shape.text = cut(text);
         }
         shape.touched = touched;
-        f(shape);
+        f(shape)
     }
 
     /// Drops an eighth of a shard: the least called, of equals the longest unused.

@@ -213,6 +213,13 @@ sections! {
         writes_skip: Names = "",
         /// Commits that PostgreSQL may be behind while the effects of writes are compared.
         writes_lag_max: u32 = "500",
+        /// A statement is `slow` where it takes so many times as long on the shadow: medians of
+        /// slow_window comparisons, twice in a row. 0: none is.
+        slow_ratio: u32 = "4",
+        /// And so many milliseconds longer.
+        slow_floor_ms: u32 = "25",
+        /// Comparisons that are looked at together.
+        slow_window: Positive = "50",
     }
     /// What is kept of divergences.
     divergence: Divergence {

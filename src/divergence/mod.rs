@@ -19,6 +19,6 @@ mod store;
 
 pub use file::Line;
 pub use group::{Accept, Group, GroupState, Sample, Severity, class_severity};
-pub use quarantined::Undecided;
+pub use quarantined::{SCHEMA_CHANGE, Undecided};
 pub use rules::Rule;
 pub use store::{KeepValues, Store, TableVerified, VerifyState};

@@ -37,7 +37,20 @@ fn is_of_values(group: &Group) -> bool {
     group.class == CLASS && group.fingerprint.is_empty() && group.table.is_some()
 }
 
+/// What stands for the columns of a schema change that PostgreSQL refuses.
+pub const SCHEMA_CHANGE: &str = "schema change";
+
 impl Store {
+    /// Everything is on PostgreSQL as it is on the primary now: schema changes that were left out
+    /// there are made up for.
+    pub fn copied_anew(&self) {
+        for group in self.of_class(CLASS) {
+            if group.state == GroupState::Open && group.columns == [SCHEMA_CHANGE] {
+                self.fixed(&group.id);
+            }
+        }
+    }
+
     /// Values in quarantine that no person has decided on.
     pub fn undecided(&self) -> Undecided {
         let open = self.groups().into_iter();

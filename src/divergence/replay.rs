@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::group::Group;
 
+/// The file, under the name that statements have for it.
+const SQLITE: &str = "sqlite3 -cmd \"ATTACH '$SQLITE' AS public\" :memory:";
+
 /// The script of a group's first sample.
 pub(super) fn script(group: &Group) -> String {
     let mut out = String::new();
@@ -12,10 +15,9 @@ pub(super) fn script(group: &Group) -> String {
     let _ = writeln!(out, "# position {}; {}", sample.position_primary, sample.message);
     let parameters: Vec<String> = sample.parameters.iter().map(literal).collect();
     if let Some(sql) = &sample.sqlite_sql {
-        let _ = writeln!(out, "sqlite3 \"$SQLITE\" <<'SQL'");
+        let _ = writeln!(out, "{SQLITE} <<'SQL'");
         for (number, value) in parameters.iter().enumerate() {
-            let _ =
-                writeln!(out, ".parameter set ?{} \"{}\"", number + 1, value.replace('"', "\"\""));
+            let _ = writeln!(out, ".parameter set ?{} \"{}\"", number + 1, escaped(value));
         }
         let _ = writeln!(out, "{sql};\nSQL");
     }
@@ -42,7 +44,7 @@ pub(super) fn script(group: &Group) -> String {
             table(group).replace('"', "\"\""),
             condition.join(" AND ")
         );
-        let _ = writeln!(out, "sqlite3 -header \"$SQLITE\" <<'SQL'\n{select};\nSQL");
+        let _ = writeln!(out, "{SQLITE} -header <<'SQL'\n{select};\nSQL");
         let _ = writeln!(out, "psql \"$POSTGRES_URL\" <<'SQL'\n{select};\nSQL");
     }
     out
@@ -50,6 +52,11 @@ pub(super) fn script(group: &Group) -> String {
 
 fn table(group: &Group) -> &str {
     group.table.as_deref().unwrap_or("(no table)")
+}
+
+/// As sqlite3's own commands read a word between double quotes.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r")
 }
 
 fn literal(value: &Option<String>) -> String {

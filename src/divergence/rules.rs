@@ -84,7 +84,8 @@ const EFFECTS: &[&str] = &[
     "tx_state",
 ];
 /// What another schema does besides.
-const SHAPES: &[&str] = &["type_oid", "column_shape", "command_tag", "untranslatable", "timeout"];
+const SHAPES: &[&str] =
+    &["type_oid", "column_shape", "command_tag", "untranslatable", "timeout", "slow"];
 /// What is known of the rows themselves.
 const ROWS: &[&str] = &["foreign_write", "verify_missing", "verify_extra", "verify_value"];
 /// Changes of a schema after which rows may read otherwise.

@@ -322,11 +322,14 @@ impl Store {
         counts
     }
 
-    /// Since when there was no new occurrence of a group that is not accepted; the store's own
-    /// beginning when there never was one.
+    /// Since when there was no new occurrence of a group that is not accepted, and not only about
+    /// how long something takes; the store's own beginning when there never was one.
     pub fn quiet_since(&self) -> Option<Timestamp> {
         let inner = self.inner.lock();
-        let counting = inner.groups.values().filter(|g| g.state != GroupState::Accepted);
+        let counting = inner
+            .groups
+            .values()
+            .filter(|g| g.state != GroupState::Accepted && g.severity != Severity::Performance);
         counting.filter_map(|g| g.last_at.parse().ok()).max().or(inner.began)
     }
 

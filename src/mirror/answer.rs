@@ -7,10 +7,11 @@
 //! different. Start at [`At::found`].
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join3;
 use futures_util::{StreamExt, pin_mut};
+use parking_lot::Mutex;
 use tokio_postgres::types::{ToSql, Type as PgType};
 
 use super::Shared;
@@ -45,6 +46,21 @@ pub(super) enum Asked {
     Failed,
     /// Nothing was asked.
     No,
+}
+
+/// When the last answer of a flight was complete: what passes until the next one is complete is
+/// that one's time.
+#[derive(Default)]
+pub(super) struct Turn(Mutex<Option<Instant>>);
+
+impl Turn {
+    /// An answer is complete; how long it took, unless it was the flight's first: that has waited
+    /// for the network.
+    pub(super) fn over(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let since = self.0.lock().replace(now);
+        since.map(|since| now.saturating_duration_since(since))
+    }
 }
 
 /// A read under comparison: the shadow's snapshot at its position is open.
@@ -89,11 +105,13 @@ impl At<'_> {
             self.control.batch(BEGIN).await?;
             return Ok((position_of(&self.control.rows(POSITION).await?), Asked::No));
         };
+        let turn = Turn::default();
         let told = async {
             let rows = self.control.client().query(&position, &[]).await;
+            turn.over();
             rows.map_err(|e| self.control.error(&e))
         };
-        let answered = self.answered(&statement, &params);
+        let answered = self.answered(&statement, &params, &turn);
         let (begun, told, answered) = join3(self.control.batch(BEGIN), told, answered).await;
         begun?;
         let asked = match answered? {
@@ -264,7 +282,7 @@ impl At<'_> {
         Ok(tables.iter().any(refused) || quarantine::holds_any(self.control, &tables).await?)
     }
 
-    fn evidence(&self, class: &str, message: String) -> Sample {
+    pub(super) fn evidence(&self, class: &str, message: String) -> Sample {
         Sample {
             class: class.to_owned(),
             fingerprint: self.sample.plan.fingerprint.text.clone(),
@@ -282,7 +300,7 @@ impl At<'_> {
 
     /// How each side would run it; only for samples that are kept. A plan that cannot be had is
     /// left out.
-    async fn with_plans(&self, found: &mut Sample) {
+    pub(super) async fn with_plans(&self, found: &mut Sample) {
         if !self.shared.store.keeps(found) {
             return;
         }
@@ -392,18 +410,28 @@ impl At<'_> {
         if let Some((class, difference)) = shape(&self.sample.plan, &statement) {
             return Ok(Answer::Shape(class, difference));
         }
-        self.answered(&statement, &params).await
+        let began = Instant::now();
+        let answer = self.answered(&statement, &params, &Turn::default()).await?;
+        if matches!(answer, Answer::Rows(_)) {
+            // The way there and back is in it.
+            let fingerprint = self.sample.plan.fingerprint.id;
+            self.shared.shapes.shadow_took(fingerprint, began.elapsed(), None);
+        }
+        Ok(answer)
     }
 
     pub(super) async fn answered(
         &self,
         statement: &tokio_postgres::Statement,
         params: &[Binary],
+        turn: &Turn,
     ) -> Result<Answer> {
-        let began = Instant::now();
         let rows = match self.control.client().query_raw(statement, borrowed(params)).await {
             Ok(rows) => rows,
-            Err(error) => return failed(self.control.error(&error)),
+            Err(error) => {
+                turn.over();
+                return failed(self.control.error(&error));
+            }
         };
         pin_mut!(rows);
         let columns = self.types();
@@ -414,10 +442,15 @@ impl At<'_> {
                     answer.push(row_of(&row, &columns)?);
                 }
                 Ok(_) => return Ok(Answer::TooMany),
-                Err(error) => return failed(self.control.error(&error)),
+                Err(error) => {
+                    turn.over();
+                    return failed(self.control.error(&error));
+                }
             }
         }
-        self.shared.shapes.shadow_took(self.sample.plan.fingerprint.id, began.elapsed());
+        if let Some(took) = turn.over() {
+            self.shared.took(self.sample.plan.fingerprint.id, took);
+        }
         Ok(Answer::Rows(answer))
     }
 }

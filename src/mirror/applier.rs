@@ -11,7 +11,7 @@ use super::batch::Batch;
 use super::drift::Drift;
 use super::history::{self, Standing};
 use super::noted::Noter;
-use super::{Shared, State};
+use super::{Shared, State, poison};
 use crate::backend::Position;
 use crate::backend::postgres::control::{Control, Lock, Stored};
 use crate::backend::postgres::picture;
@@ -42,12 +42,13 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         return;
     }
     let mut pause = BACK_OFF.0;
+    let mut stuck = Stuck::default();
     while !stop.is_cancelled() {
         let started = Instant::now();
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            outcome = carry(&shared, &stop) => outcome,
+            outcome = carry(&shared, &stop, stuck.tries >= poison::TRIES) => outcome,
         };
         shared.live.applied_known.store(false, Ordering::Release);
         if !matches!(outcome, Err(Ended::Failed(_))) {
@@ -67,6 +68,7 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             }
             Err(Ended::Failed(error)) => {
                 counter!(names::MIRROR_RETRIES).increment(1);
+                stuck.failed(&error, *shared.applied.borrow());
                 if pause < BACK_OFF.1 {
                     tracing::warn!(%error, "the shadow does not take the journal; trying again");
                 }
@@ -84,6 +86,22 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     }
 }
 
+/// How often PostgreSQL has refused what comes next, for good.
+#[derive(Default)]
+struct Stuck {
+    at: Position,
+    tries: u32,
+}
+
+impl Stuck {
+    fn failed(&mut self, error: &Error, at: Position) {
+        if at != self.at || !poison::is_final(error) {
+            *self = Self { at, tries: 0 };
+        }
+        self.tries += u32::from(poison::is_final(error));
+    }
+}
+
 /// Why carrying ended.
 enum Ended {
     Failed(Error),
@@ -98,7 +116,11 @@ impl From<Error> for Ended {
 }
 
 /// One connection's life.
-async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), Ended> {
+async fn carry(
+    shared: &Arc<Shared>,
+    stop: &CancellationToken,
+    gives_up: bool,
+) -> Result<(), Ended> {
     let control = Control::connect(&shared.connector).await?;
     if !control.lock(Lock::Shadow, Duration::ZERO).await? {
         return Err(Ended::Locked);
@@ -118,6 +140,7 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         shared.sqlite.first_catalog_holds_from(at);
     }
     let mut batch = Batch::new(Arc::clone(shared), control.clone()).await?;
+    batch.gives_up = gives_up;
     let mut noter = Noter::new(&shared.sqlite, &shared.store);
     noter.note_again(&shared.journal, at).await?;
     publish(shared, at, None);
@@ -158,6 +181,7 @@ async fn carry(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<(), End
         // Half full: what is applied must not wait for PostgreSQL's own flush to be trimmed.
         let pressed = shared.journal.room().is_pressed();
         batch.apply(&records, (at, hash), pressed).await?;
+        batch.gives_up = false;
         counter!(names::MIRROR_APPLIED).increment(records.len() as u64);
         for record in &records {
             noter.note(record).await?;

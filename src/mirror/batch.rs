@@ -17,7 +17,7 @@ use super::counters::Counters;
 use super::failures;
 use super::lane_b::{self, Tested};
 use super::shadow::{Change, Shadow};
-use super::together;
+use super::{slow, together};
 use crate::backend::Position;
 use crate::backend::postgres::apply::{Apply, Prepared};
 use crate::backend::postgres::control::Control;
@@ -64,6 +64,12 @@ pub(super) struct Batch {
     pub(super) pictured: bool,
     /// Clients' statements run under time limits, which images must not have.
     limited: bool,
+    /// Schema changes that are refused are left out: they have been tried often enough.
+    pub(super) gives_up: bool,
+    /// What is to be told of how long writes take.
+    pub(super) slow: Vec<slow::News>,
+    /// How long the way to PostgreSQL and back takes.
+    pub(super) round_trip: Duration,
 }
 
 impl Batch {
@@ -91,6 +97,9 @@ impl Batch {
             counters,
             pictured: false,
             limited: false,
+            gives_up: false,
+            slow: Vec::new(),
+            round_trip: Duration::ZERO,
         })
     }
 
@@ -125,6 +134,15 @@ impl Batch {
         }
         let ms = self.shared.settings.timeout.as_millis();
         format!("SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}; ")
+    }
+
+    /// Sets a savepoint with what else is to be sent before it; how long that took is about the
+    /// way there and back.
+    pub(super) async fn savepoint(&mut self, sql: &str) -> Result<()> {
+        let began = Instant::now();
+        let set = self.control().batch(sql).await;
+        self.round_trip = began.elapsed();
+        set
     }
 
     /// Sends a release that is still owed, and ends the limits.
@@ -213,6 +231,7 @@ impl Batch {
             self.images(record, &catalog, careful).await?;
         }
         let Some(last) = records.last() else { return control.batch("ROLLBACK").await };
+        slow::writes(self).await?;
         self.position(last, before).await?;
         failpoint!("mirror.before_commit");
         let commit = match self.flush {

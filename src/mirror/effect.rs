@@ -5,27 +5,30 @@
 //! Start at [`run`], then [`judge`].
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::poll_immediate;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row as PgRow, Statement};
 
 use super::answer::has_own_oid;
 use super::batch::Batch;
 use super::shadow::{Change, Table};
+use super::slow;
 use crate::backend::postgres::apply::{Apply, quoted};
 use crate::backend::postgres::binary::{Binary, row_of};
-use crate::backend::postgres::control::set_local;
+use crate::backend::postgres::control::{Control, set_local};
 use crate::backend::postgres::project::Projected;
 use crate::compare::{self, Digest, Verdict};
 use crate::divergence::Sample;
 use crate::error::{Culprit, Error, Result};
 use crate::journal::Note;
+use crate::schema::Codec;
 use crate::sql::plan::RowOrder;
-use crate::value::{Datum, Type, oid};
+use crate::value::{Datum, Type, oid, storage};
 
 /// A record as the shadow does it in lane B: statements where they can be tested, images where
 /// they cannot, in order.
@@ -139,8 +142,8 @@ pub(super) struct Trial<'a> {
 enum Ready {
     Statement(Statement, Vec<Binary>, bool),
     Image(Statement, Apply),
-    /// Reads a row that was touched.
-    Row(Statement, Apply, Vec<Type>),
+    /// Reads rows that were touched.
+    Rows(Statement, Vec<Binary>),
     /// Triggers and foreign keys act for statements, and are off for images; the settings of
     /// the session for its statements.
     Set(String),
@@ -149,8 +152,130 @@ enum Ready {
 /// What came back for a step.
 enum Came {
     Answer(Answer),
-    Row(Option<Vec<Datum>>),
+    Rows(Vec<PgRow>),
     Nothing,
+}
+
+/// What a step's answer is for.
+enum For<'a> {
+    /// A record's statement.
+    Note(usize, &'a Note),
+    /// A row that a record has touched: the record, and which of its rows.
+    Row(usize, usize, Arc<Table>),
+    /// Rows that are read when all records have run.
+    Late(Arc<Table>, Vec<Late>),
+    Nothing,
+}
+
+/// A row that only one of the records touches: its key's text, the record, which of its rows.
+type Late = (Vec<Option<String>>, usize, usize);
+
+type Sent = Pin<Box<dyn Future<Output = (Result<Came>, Instant)> + Send>>;
+
+/// Steps on their way, in order. Each is sent when it is added: PostgreSQL is at work while the
+/// next ones are made ready.
+struct Flight<'a> {
+    control: Control,
+    sent: Vec<(Option<(Result<Came>, Instant)>, Sent, For<'a>)>,
+}
+
+impl<'a> Flight<'a> {
+    async fn add(&mut self, step: Ready, what: For<'a>) {
+        let mut one: Sent = Box::pin(perform(self.control.clone(), step));
+        let early = poll_immediate(&mut one).await;
+        self.sent.push((early, one, what));
+    }
+
+    /// What came of all, in order.
+    async fn land(
+        self,
+        batch: &mut Batch,
+        trials: &[Trial<'_>],
+        began: Instant,
+    ) -> std::result::Result<Vec<Found>, NotRun> {
+        let room = |trial: &Trial<'_>| Found {
+            answers: Vec::with_capacity(trial.ops.len()),
+            rows: trial.expected.values().map(|_| None).collect(),
+        };
+        let mut found: Vec<Found> = trials.iter().map(room).collect();
+        let (mut since, mut statements) = (None, 0);
+        for (early, sent, what) in self.sent {
+            let (came, done) = match early {
+                Some(early) => early,
+                None => sent.await,
+            };
+            let note = matches!(what, For::Note(..));
+            let came = came.map_err(|error| NotRun { error, at: note.then_some(statements) })?;
+            match (came, what) {
+                (Came::Answer(answer), For::Note(trial, note)) => {
+                    found[trial].answers.push(answer);
+                    statements += 1;
+                    // What lies between two answers of the pipeline is the later one's time; the
+                    // first one's has the way there and back in it.
+                    let took = done.saturating_duration_since(since.unwrap_or(began));
+                    let way = if since.is_none() { batch.round_trip } else { Duration::ZERO };
+                    batch.shared.took(note.fingerprint, took.saturating_sub(way));
+                    slow::noted(batch, note);
+                }
+                (Came::Rows(rows), For::Row(trial, at, table)) => {
+                    let types = table.written_types();
+                    found[trial].rows[at] = match rows.as_slice() {
+                        [] => None,
+                        [row] => Some(row_of(row, &types)?),
+                        _ => {
+                            return Err(
+                                Error::internal("a key that names more than one row").into()
+                            );
+                        }
+                    };
+                }
+                (Came::Rows(rows), For::Late(table, late)) => {
+                    put(&mut found, &table, late, &rows)?;
+                }
+                _ => {}
+            }
+            since = Some(done);
+        }
+        Ok(found)
+    }
+}
+
+/// Puts rows that were read together where they belong.
+fn put(found: &mut [Found], table: &Table, late: Vec<Late>, rows: &[PgRow]) -> Result<()> {
+    let (types, key) = (table.written_types(), table.key_in_written());
+    let mut read = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let row = row_of(row, &types)?;
+        let text: Vec<_> = key.iter().map(|i| compare::text(&row[*i], types[*i])).collect();
+        // Two rows of one key are none that can be compared.
+        read.entry(text).and_modify(|known| *known = None).or_insert(Some(row));
+    }
+    for (text, trial, at) in late {
+        found[trial].rows[at] = read.remove(&text).flatten();
+    }
+    Ok(())
+}
+
+async fn perform(control: Control, step: Ready) -> (Result<Came>, Instant) {
+    let client = control.client();
+    let came = match &step {
+        Ready::Statement(statement, params, true) => {
+            let rows = client.query(statement, &borrowed(params)).await;
+            rows.map(|rows| Came::Answer(Answer::Rows(rows, statement.clone())))
+        }
+        Ready::Statement(statement, params, false) => {
+            let count = client.execute(statement, &borrowed(params)).await;
+            count.map(|n| Came::Answer(Answer::Count(n)))
+        }
+        Ready::Image(statement, apply) => {
+            client.query(statement, &borrowed(&apply.params)).await.map(|_| Came::Nothing)
+        }
+        Ready::Rows(statement, params) => {
+            client.query(statement, &borrowed(params)).await.map(Came::Rows)
+        }
+        Ready::Set(sql) => client.batch_execute(sql).await.map(|()| Came::Nothing),
+    };
+    (came.map_err(|e| control.error(&e)), Instant::now())
 }
 
 /// Runs the steps and reads the touched keys, in one pipeline for all records.
@@ -158,100 +283,43 @@ pub(super) async fn run(
     batch: &mut Batch,
     trials: &[Trial<'_>],
 ) -> std::result::Result<Vec<Found>, NotRun> {
-    let ready = ready(batch, trials).await?;
-    let control = &batch.control();
-    let client = control.client();
-    let mut since = Instant::now();
-    let sent = join_all(ready.iter().map(|step| async move {
-        let came = match step {
-            Ready::Statement(statement, params, true) => {
-                let rows = client.query(statement, &borrowed(params)).await;
-                rows.map(|rows| Came::Answer(Answer::Rows(rows, statement.clone())))
-            }
-            Ready::Statement(statement, params, false) => {
-                let count = client.execute(statement, &borrowed(params)).await;
-                count.map(|n| Came::Answer(Answer::Count(n)))
-            }
-            Ready::Image(statement, apply) => {
-                client.query(statement, &borrowed(&apply.params)).await.map(|_| Came::Nothing)
-            }
-            Ready::Row(statement, apply, types) => {
-                match client.query_opt(statement, &borrowed(&apply.params)).await {
-                    Ok(row) => {
-                        return (
-                            row.map(|row| row_of(&row, types)).transpose().map(Came::Row),
-                            None,
-                        );
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            Ready::Set(sql) => client.batch_execute(sql).await.map(|()| Came::Nothing),
-        };
-        (came.map_err(|e| control.error(&e)), Some(Instant::now()))
-    }))
-    .await;
-    let mut sent = sent.into_iter().zip(&ready);
-    let mut found = Vec::with_capacity(trials.len());
-    let mut statements = 0;
-    for trial in trials {
-        let (mut answers, mut rows) = (Vec::new(), Vec::with_capacity(trial.expected.len()));
-        let mut notes = trial.ops.iter().filter_map(Step::note).map(|note| note.fingerprint);
-        // The settings are put back after the last record.
-        while rows.len() < trial.expected.len() || answers.len() < trial.statements() {
-            let Some(((came, done), step)) = sent.next() else { break };
-            let note = matches!(step, Ready::Statement(..)).then(|| notes.next()).flatten();
-            match came.map_err(|error| NotRun { error, at: note.map(|_| statements) })? {
-                Came::Answer(answer) => answers.push(answer),
-                Came::Row(row) => rows.push(row),
-                Came::Nothing => {}
-            }
-            if let (Some(fingerprint), Some(done)) = (note, done) {
-                // What lies between two answers of the pipeline is the later one's time.
-                batch.shared.shapes.shadow_took(fingerprint, done.saturating_duration_since(since));
-            }
-            statements += usize::from(note.is_some());
-            since = done.unwrap_or(since);
-        }
-        found.push(Found { answers, rows });
-    }
-    // Images that nothing was asked after.
-    for ((came, _), _) in sent {
-        came.map_err(NotRun::from)?;
-    }
-    Ok(found)
-}
-
-impl Trial<'_> {
-    fn statements(&self) -> usize {
-        self.ops.iter().filter_map(Step::note).count()
-    }
+    let began = Instant::now();
+    let mut flight = Flight { control: batch.control(), sent: Vec::new() };
+    let refused = send(batch, trials, &mut flight).await.err();
+    // What was sent before has failed first: then nothing later could be made ready.
+    let found = flight.land(batch, trials, began).await?;
+    refused.map_or(Ok(found), Err)
 }
 
 fn borrowed(params: &[Binary]) -> Vec<&(dyn ToSql + Sync)> {
     params.iter().map(|p| p as &(dyn ToSql + Sync)).collect()
 }
 
-async fn ready(batch: &mut Batch, trials: &[Trial<'_>]) -> std::result::Result<Vec<Ready>, NotRun> {
-    let mut ready = Vec::with_capacity(trials.iter().map(|t| t.ops.len() * 2).sum());
+async fn send<'a>(
+    batch: &mut Batch,
+    trials: &[Trial<'a>],
+    flight: &mut Flight<'a>,
+) -> std::result::Result<(), NotRun> {
     let mut as_replica = false;
     let mut settings: &[(String, String)] = &[];
     let mut statements = 0;
-    for trial in trials {
+    let alone = touched_once(trials);
+    let mut late: BTreeMap<&str, (Arc<Table>, Vec<Datum>, Vec<Late>)> = BTreeMap::new();
+    for (number, trial) in trials.iter().enumerate() {
         for op in trial.ops {
             let wants_replica = batch.replica && matches!(op, Step::Image(_));
             if wants_replica != as_replica {
                 let role = if wants_replica { "replica" } else { "origin" };
-                ready.push(Ready::Set(format!("SET LOCAL session_replication_role = {role}")));
+                let sql = format!("SET LOCAL session_replication_role = {role}");
+                flight.add(Ready::Set(sql), For::Nothing).await;
                 as_replica = wants_replica;
             }
             match op {
                 Step::Statement(note) | Step::Insert(note, _) => {
                     if note.settings != settings {
                         settings = &note.settings;
-                        // Literals are read when a statement is prepared.
+                        // Literals are read when a statement is prepared: after this was run.
                         batch.control().batch(&set_local(settings)).await?;
-                        ready.push(Ready::Set(set_local(settings)));
                     }
                     let returning = op.returning();
                     let prepared = prepare(batch, note, returning.as_deref()).await;
@@ -261,26 +329,58 @@ async fn ready(batch: &mut Batch, trials: &[Trial<'_>]) -> std::result::Result<V
                         NotRun { error, at: theirs.then_some(statements) }
                     })?;
                     let rows = note.returning.is_some() || returning.is_some();
-                    ready.push(Ready::Statement(statement, params, rows));
+                    let ready = Ready::Statement(statement, params, rows);
+                    flight.add(ready, For::Note(number, note)).await;
                     statements += 1;
                 }
                 Step::Image(change) => {
                     let apply = change.statement(change.image.op)?;
                     let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
-                    ready.push(Ready::Image(statement, apply));
+                    flight.add(Ready::Image(statement, apply), For::Nothing).await;
                 }
             }
         }
-        for touched in trial.expected.values() {
+        for (at, (name, touched)) in trial.expected.iter().enumerate() {
+            if alone.contains(name) && touched.table.shape.reads_many() {
+                let of = late.entry(&name.0);
+                let of = of.or_insert_with(|| (Arc::clone(&touched.table), vec![], vec![]));
+                of.1.extend(touched.key.first().cloned());
+                of.2.push((name.1.clone(), number, at));
+                continue;
+            }
             let apply = touched.table.shape.select_by_key(&touched.key)?;
             let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
-            ready.push(Ready::Row(statement, apply, touched.table.written_types()));
+            let what = For::Row(number, at, Arc::clone(&touched.table));
+            flight.add(Ready::Rows(statement, apply.params), what).await;
         }
     }
-    if !settings.is_empty() {
-        ready.push(Ready::Set(set_local(&[])));
+    for (table, keys, late) in late.into_values() {
+        let apply = table.shape.select_by_keys(keys)?;
+        let statement = batch.prepared.get(&apply.sql, &apply.types).await?;
+        flight.add(Ready::Rows(statement, apply.params), For::Late(table, late)).await;
     }
-    Ok(ready)
+    if !settings.is_empty() {
+        flight.add(Ready::Set(set_local(&[])), For::Nothing).await;
+    }
+    Ok(())
+}
+
+/// Rows that one record of several touches, and no other: they are as it left them when all have
+/// run, or one of the others has done what it should not. The way to look at one by one is open
+/// where there is only one record.
+fn touched_once<'a>(trials: &[Trial<'a>]) -> HashSet<&'a (String, Vec<Option<String>>)> {
+    let mut once = HashSet::new();
+    if trials.len() < 2 {
+        return once;
+    }
+    let mut more = HashSet::new();
+    for name in trials.iter().flat_map(|trial| trial.expected.keys()) {
+        if !once.insert(name) {
+            more.insert(name);
+        }
+    }
+    once.retain(|name| !more.contains(name));
+    once
 }
 
 async fn prepare(
@@ -302,6 +402,27 @@ async fn prepare(
     };
     let params = values.iter().map(|(ty, cell)| Binary::logical(cell, *ty));
     Ok((statement, params.collect::<Result<_>>()?))
+}
+
+/// How PostgreSQL would run a statement.
+pub(super) async fn explained(batch: &mut Batch, note: &Note) -> Result<Vec<String>> {
+    let plain = Note { text: note.text.as_ref().map(|t| format!("EXPLAIN {t}")), ..note.clone() };
+    let (statement, params) = prepare(batch, &plain, None).await?;
+    let control = batch.control();
+    let rows = control.client().query(&statement, &borrowed(&params)).await;
+    Ok(rows.map_err(|e| control.error(&e))?.iter().map(|row| row.get(0)).collect())
+}
+
+/// A statement's parameters in text form, for evidence.
+pub(super) fn parameters(note: &Note) -> Vec<Option<String>> {
+    let values = note.params.iter().chain(&note.frozen);
+    values
+        .map(|(o, cell)| {
+            let ty = Type::new(*o);
+            let datum = storage::decode(Codec::Identity, ty, cell.as_ref()).ok()?;
+            compare::text(&datum, ty)
+        })
+        .collect()
 }
 
 /// Compares what was found with what the images say.

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::journal::{Event, Events, Note, Op, Record};
 use crate::schema::{Catalog, Relation};
 use crate::telemetry::live::Lane;
-use crate::value::{Type, storage};
+use crate::value::Type;
 
 /// What became of a record in lane B.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +259,7 @@ pub(super) async fn test(batch: &mut Batch, record: &Record, catalog: &Catalog) 
     let release = batch.release.take().unwrap_or_default();
     let limits = batch.limits();
     let begin = format!("{release}{limits}SAVEPOINT crossfade_test; {}", as_client(batch));
-    control.batch(&begin).await?;
+    batch.savepoint(&begin).await?;
     let verdict = match awake(batch, &loud).await? {
         None => judged(batch, &ops, &expected).await?,
         Some(failed) => failed,
@@ -541,17 +541,7 @@ fn evidence(record: &Record, note: &Note, verdict: Judged) -> Option<Sample> {
     };
     sample.fingerprint = note.text.clone().unwrap_or_default();
     sample.postgres_sql = note.text.clone();
-    sample.parameters = note
-        .params
-        .iter()
-        .chain(&note.frozen)
-        .map(|(o, cell)| {
-            let ty = Type::new(*o);
-            let codec = crate::schema::Codec::Identity;
-            let datum = storage::decode(codec, ty, cell.as_ref()).ok()?;
-            crate::compare::text(&datum, ty)
-        })
-        .collect();
+    sample.parameters = effect::parameters(note);
     sample.position_primary = record.position.0;
     sample.position_shadow = record.position.0;
     Some(sample)

@@ -17,10 +17,12 @@ mod history;
 mod lane_b;
 mod noted;
 mod pins;
+mod poison;
 mod readers;
 mod reads;
 mod schema;
 mod shadow;
+mod slow;
 mod together;
 pub mod way_back;
 
@@ -36,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Position;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::sqlite::Sqlite;
-use crate::compare::Statements;
+use crate::compare::{PaceRule, Statements};
 use crate::divergence::Store;
 use crate::journal::{Journal, Note};
 use crate::telemetry::Live;
@@ -119,6 +121,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Floats may be so many representable values apart.
     pub float_ulps: u32,
+    /// When a statement is much slower on the shadow.
+    pub pace: PaceRule,
     /// Rows that copying and verifying read in a second at most; 0 for no limit.
     pub rows_per_second: u32,
 }
@@ -139,6 +143,7 @@ impl Default for Settings {
             row_limit: 10_000,
             timeout: Duration::from_secs(5),
             float_ulps: 0,
+            pace: PaceRule::default(),
             rows_per_second: 0,
         }
     }
@@ -175,6 +180,11 @@ impl Shared {
     fn skipped(&self, lane: Lane, fingerprint: u64, reason: &'static str) {
         self.live.skipped(lane, reason);
         self.shapes.skipped(fingerprint, reason);
+    }
+
+    /// How long a statement has run on the shadow.
+    fn took(&self, fingerprint: u64, took: Duration) {
+        self.shapes.shadow_took(fingerprint, took, Some(&self.settings.pace));
     }
 }
 

@@ -11,11 +11,11 @@ use std::time::Duration;
 use futures_util::future::{join_all, join3};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
-use super::answer::{Answer, At, BEGIN, POSITION, Reader, position_of};
+use super::answer::{Answer, At, BEGIN, POSITION, Reader, Turn, position_of};
 use super::lane_b::tables_of;
 use super::pins::Pin;
 use super::reads::{self, ReadSample};
-use super::{Pins, Shared, State, answer};
+use super::{Pins, Shared, State, answer, slow};
 use crate::backend::Position;
 use crate::backend::sqlite::blocking;
 use crate::compare::{Row, Verdict};
@@ -168,6 +168,7 @@ async fn group(
         false => Window::over(shared, waiting, seen).await?,
     };
     let (mut again, mut later) = (Vec::new(), Vec::new());
+    let mut paced = Vec::new();
     for (mut one, answer) in waiting.drain(..).zip(answers) {
         if !window.same(shared, &one, seen) {
             one.tries += u8::from(late);
@@ -179,7 +180,12 @@ async fn group(
             continue;
         }
         match answer.and_then(|rows| equal(shared, &one, &rows)) {
-            Some(verdict) => shared.verdict(Lane::Read, one.fingerprint(), verdict),
+            Some(verdict) => {
+                shared.verdict(Lane::Read, one.fingerprint(), verdict);
+                if let Some(news) = shared.shapes.paced(one.fingerprint()) {
+                    paced.push((one, news));
+                }
+            }
             None => again.push(one),
         }
     }
@@ -187,6 +193,13 @@ async fn group(
     // The applier stands no longer than something is to be looked at.
     let pin = pin.filter(|_| !again.is_empty() && lag(shared) <= LAG_LOOKED_AT_MAX);
     open.control().batch("ROLLBACK").await?;
+    for (one, news) in paced {
+        if let Some(query) = one.query() {
+            let control = open.control();
+            let (sample, position) = (&one.sample, one.position);
+            slow::read(&At { shared, control, sample, query, position }, news).await;
+        }
+    }
     for one in again {
         by_itself(shared, reader, &one).await;
     }
@@ -243,13 +256,16 @@ async fn ask(
         ready.push(at.zip(prepared));
     }
     let position = reader.get(POSITION, &[]).await?;
+    let turn = Turn::default();
+    let turn = &turn;
     let told = async {
         let rows = control.client().query(&position, &[]).await;
+        turn.over();
         rows.map_err(|e| control.error(&e))
     };
     let asked = join_all(ready.iter().map(|one| async move {
         match one {
-            Some((at, (statement, params))) => at.answered(statement, params).await.ok(),
+            Some((at, (statement, params))) => at.answered(statement, params, turn).await.ok(),
             None => None,
         }
     }));

@@ -5,7 +5,7 @@
 //! [`Batch::other`].
 
 use super::batch::{Batch, relation_of};
-use super::drift;
+use super::{drift, poison};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::picture;
@@ -122,7 +122,7 @@ impl Batch {
             control.batch(&sql).await?;
         }
         for sql in statements {
-            self.change_schema(sql).await?;
+            self.change_schema(sql, (catalog, after)).await?;
         }
         self.quiet = silence(&control, after, self.replica).await?.0;
         if self.replica {
@@ -138,19 +138,25 @@ impl Batch {
         }
     }
 
-    /// Runs one schema change; one of a table that is refused may fail.
-    async fn change_schema(&mut self, sql: &str) -> Result<()> {
+    /// Runs one schema change; one of a table that is refused may fail, and any when it was tried
+    /// often enough.
+    async fn change_schema(&mut self, sql: &str, catalogs: (&Catalog, &Catalog)) -> Result<()> {
         let control = self.control();
         let said = |e: Error| e.detail(format!("Running {sql}"));
-        if !self.shadow.names_refused(sql) {
+        let of_refused = self.shadow.names_refused(sql);
+        if !of_refused && !self.gives_up {
             return control.batch(sql).await.map_err(said);
         }
         control.batch("SAVEPOINT crossfade_schema").await?;
         match control.batch(sql).await {
             Ok(()) => control.batch("RELEASE crossfade_schema").await,
-            Err(error) if error.sqlstate().class() == "42" => {
+            Err(error) if of_refused && error.sqlstate().class() == "42" => {
                 tracing::warn!(%error, sql, "left out: the table is not on PostgreSQL");
                 control.batch("ROLLBACK TO crossfade_schema; RELEASE crossfade_schema").await
+            }
+            Err(error) if self.gives_up && poison::is_final(&error) => {
+                control.batch("ROLLBACK TO crossfade_schema; RELEASE crossfade_schema").await?;
+                self.left_out(sql, &said(error), catalogs).await
             }
             Err(error) => Err(said(error)),
         }

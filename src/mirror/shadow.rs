@@ -38,6 +38,13 @@ impl Table {
         self.projection.written().iter().map(|i| self.projection.columns[*i].ty).collect()
     }
 
+    /// Where its key is among the written columns; all of it is where rows are read together.
+    pub(super) fn key_in_written(&self) -> Vec<usize> {
+        let written = self.projection.written();
+        let key = self.projection.key.iter().flatten();
+        key.filter_map(|i| written.iter().position(|w| w == i)).collect()
+    }
+
     /// A row's key: names and values in text form, for evidence.
     pub(super) fn key_text(&self, row: &Projected) -> Vec<(String, Option<String>)> {
         let key = self.projection.key.iter().flatten();
@@ -176,6 +183,15 @@ impl Change<'_> {
     }
 }
 
+/// Whether a text may name a table: as a word of its own, or at all where the name is none.
+fn names(sql: &str, table: &str) -> bool {
+    let of_word = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    match table.chars().all(of_word) {
+        true => sql.split(|c| !of_word(c)).any(|word| word == table),
+        false => sql.contains(&table.replace('"', "\"\"")),
+    }
+}
+
 fn name_of(table: &Table, row: &Row, projected: &Projected, rowid: i64) -> String {
     let rowid = table.projection.relation.rowid_name().map(|_| rowid);
     quarantine::row_key(&table.projection, |i| table.cell(row, i), projected, rowid)
@@ -230,6 +246,12 @@ impl Shadow {
         self.refused.contains(table)
     }
 
+    /// PostgreSQL holds none of a table's rows from here on.
+    pub(super) fn refuse(&mut self, table: &str) {
+        self.refused.insert(table.to_owned());
+        self.known.remove(table);
+    }
+
     /// Whether something of these tables is in quarantine: PostgreSQL cannot answer for them.
     pub(super) async fn holds_any(
         &self,
@@ -251,12 +273,12 @@ impl Shadow {
         let sql = "SELECT DISTINCT table_name FROM crossfade.quarantine";
         let held: Vec<String> = control.rows(sql).await?.iter().map(|row| row.get(0)).collect();
         let texts = notes.iter().filter_map(|n| n.text.as_deref());
-        Ok(texts.into_iter().any(|text| held.iter().any(|name| text.contains(name.as_str()))))
+        Ok(texts.into_iter().any(|text| held.iter().any(|name| names(text, name))))
     }
 
     /// Whether a statement names a table that PostgreSQL could not make.
     pub(super) fn names_refused(&self, sql: &str) -> bool {
-        self.refused.iter().any(|name| sql.contains(name))
+        self.refused.iter().any(|name| names(sql, name))
     }
 
     /// The table; None when it is refused.

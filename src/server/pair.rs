@@ -15,6 +15,7 @@ use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::large;
 use crate::backfill::Workers;
+use crate::compare::PaceRule;
 use crate::config::{
     CompareReads, Config, Endpoint, KeepValues as Keep, MirrorMode, PoolMode, Secret,
     WhenFull as Full,
@@ -286,6 +287,11 @@ fn settings(config: &Config) -> Settings {
         },
         row_limit: small(config.compare.row_limit.get()),
         float_ulps: *config.compare.float_ulps,
+        pace: PaceRule {
+            ratio: *config.compare.slow_ratio,
+            floor: Duration::from_millis(u64::from(*config.compare.slow_floor_ms)),
+            window: config.compare.slow_window.get(),
+        },
         rows_per_second: *config.mirror.rows_per_second,
         timeout: Duration::from_millis(u64::from(config.compare.timeout_ms.get())),
         ..Settings::default()

@@ -34,6 +34,7 @@ struct Shared {
     next: AtomicU64,
     commits: AtomicU64,
     connects: AtomicU64,
+    retried: AtomicU64,
     book: Mutex<Book>,
 }
 
@@ -55,6 +56,7 @@ impl Load {
             next: AtomicU64::new(1),
             commits: AtomicU64::new(0),
             connects: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
             book: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -119,6 +121,11 @@ impl Load {
         self.shared.connects.load(Ordering::SeqCst)
     }
 
+    /// Commits whose end was not known, and that were sent again.
+    pub fn retried(&self) -> u64 {
+        self.shared.retried.load(Ordering::SeqCst)
+    }
+
     /// Compares a side with the ledger; `rows` are the ids of `ledger`, `trail` those of `trail`
     /// as they are, `counted` the sum of the counters.
     pub fn check(&self, side: &str, rows: &[i64], trail: &[i64], counted: i64) {
@@ -157,7 +164,10 @@ fn in_block(id: i64) -> bool {
     id % 3 != 0
 }
 
+/// A client that knows no end of its commit sends it again, under the same key: a row that is there
+/// already tells it the end.
 async fn client(shared: Arc<Shared>, number: usize) {
+    let mut again = None;
     while !shared.stop.load(Ordering::SeqCst) {
         let port = shared.port.load(Ordering::SeqCst);
         let text = format!("host=127.0.0.1 port={port} user=app dbname=app connect_timeout=5");
@@ -176,25 +186,36 @@ async fn client(shared: Arc<Shared>, number: usize) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
             }
-            let id = i64::try_from(shared.next.fetch_add(1, Ordering::SeqCst)).unwrap();
+            let new = || i64::try_from(shared.next.fetch_add(1, Ordering::SeqCst)).unwrap();
+            let retried = again.take();
+            let id = retried.unwrap_or_else(new);
             // Noted before it is sent: whatever happens, it is somebody's.
             shared.book.lock().unwrap().unknown.insert(id);
             let done = match (&prepared, id % 3) {
                 (Some(prepared), 2) => prepared.commit(&client, number, id).await,
                 _ => commit(&mut client, number, id).await,
             };
+            let there = |error: &tokio_postgres::Error| {
+                retried.is_some() && error.code().is_some_and(|c| c.code() == "23505")
+            };
             match done {
                 Ok(()) => {
                     acknowledge(&shared, id);
+                    shared.retried.fetch_add(u64::from(retried.is_some()), Ordering::SeqCst);
                     drop(busy);
                     // An application thinks now and then; the other side needs the processor too.
                     tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                Err(error) if there(&error) => {
+                    acknowledge(&shared, id);
+                    shared.retried.fetch_add(1, Ordering::SeqCst);
                 }
                 Err(error) => {
                     let what = error.code().map_or_else(|| "lost".to_owned(), |c| c.code().into());
                     *shared.book.lock().unwrap().errors.entry(what).or_default() += 1;
                     drop(busy);
                     if client.is_closed() || error.code().is_none() {
+                        again = Some(id);
                         break;
                     }
                     tokio::time::sleep(Duration::from_millis(20)).await;

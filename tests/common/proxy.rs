@@ -20,6 +20,13 @@ pub struct Proxy {
     _folder: Option<tempfile::TempDir>,
 }
 
+/// The binary under test: this build's, or the one that `CROSSFADE_TEST_BINARY` names (for runs
+/// of hours beside which something else is built).
+pub fn binary() -> std::ffi::OsString {
+    let built = || env!("CARGO_BIN_EXE_crossfade").into();
+    std::env::var_os("CROSSFADE_TEST_BINARY").unwrap_or_else(built)
+}
+
 impl Proxy {
     /// Runs on a new file in a temporary folder, phase direct.
     pub fn direct() -> Self {
@@ -211,7 +218,7 @@ impl Proxy {
 
     /// Runs a verb of the command line against this proxy; (exit code, stdout, stderr).
     pub fn cli(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_crossfade"))
+        let output = Command::new(binary())
             .args(arguments)
             .env("CROSSFADE_ADMIN_URL", self.http())
             .stdin(Stdio::null())
@@ -233,7 +240,7 @@ impl Drop for Proxy {
 
 /// Runs the binary without any inherited configuration; (exit code, stdout, stderr).
 pub fn crossfade(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_crossfade"))
+    let output = Command::new(binary())
         .args(arguments)
         .env_remove("DATABASE_URL")
         .current_dir(std::env::temp_dir())
@@ -254,7 +261,7 @@ fn spawn(
         .append(true)
         .open(log)
         .map_err(|e| e.to_string())?;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_crossfade"))
+    let mut child = Command::new(binary())
         .args(arguments)
         .envs(envs.iter().map(|(k, v)| (k, v)))
         .stdin(Stdio::null())

@@ -8,9 +8,11 @@ use crossfade::failpoint;
 
 use crate::common::{Dice, Pg, Relay, eventually};
 
+mod soak;
 mod stopped;
 mod trial;
 
+use soak::Outcomes;
 use trial::{Trial, large};
 
 /// Failpoints that any load reaches, and at which hit: late enough to be under load.
@@ -171,28 +173,34 @@ fn killed_at_every_failpoint_of_the_switch() {
     trial.conclude(pg);
 }
 
-fn rounds() -> u64 {
-    std::env::var("CROSSFADE_SOAK_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
-}
-
-/// One round: something ends at a moment nobody chose.
-fn disturb(trial: &mut Trial, pg: &mut Pg, relay: &Relay, dice: &mut Dice, promoted: bool) {
+/// One round: something ends at a moment nobody chose; what it was.
+fn disturb(
+    trial: &mut Trial,
+    pg: &mut Pg,
+    relay: &Relay,
+    dice: &mut Dice,
+    promoted: bool,
+) -> &'static str {
     dice.sleep(200, 1200);
     let what = dice.below(13);
     if what >= 10 {
         // A COMMIT that nobody knows the end of: the mirror's, or a client's.
-        if dice.below(2) == 0 {
+        let name = if dice.below(2) == 0 {
             relay.lose_an_answer();
+            "answer to COMMIT lost"
         } else {
             relay.cut_a_commit();
-        }
+            "COMMIT cut"
+        };
         eventually("a COMMIT is cut", || relay.is_idle());
         trial.load.more(20, "after a connection that was cut in COMMIT");
+        name
     } else if what < 5 {
         trial.journey.proxy.kill();
         dice.sleep(0, 200);
         trial.restart(None);
         trial.load.more(20, "after kill -9 of the proxy");
+        "proxy killed"
     } else if what < 8 {
         pg.cluster.stop(true).unwrap();
         if !promoted {
@@ -201,6 +209,7 @@ fn disturb(trial: &mut Trial, pg: &mut Pg, relay: &Relay, dice: &mut Dice, promo
         dice.sleep(0, 500);
         pg.cluster.resume().unwrap();
         trial.load.more(20, "after an immediate stop of PostgreSQL");
+        "PostgreSQL stopped"
     } else {
         pg.cluster.stop(true).unwrap();
         trial.journey.proxy.kill();
@@ -214,24 +223,26 @@ fn disturb(trial: &mut Trial, pg: &mut Pg, relay: &Relay, dice: &mut Dice, promo
             pg.cluster.resume().unwrap();
         }
         trial.load.more(20, "after the end of both");
+        "both ended"
     }
 }
 
-#[test]
-fn killed_and_stopped_at_random() {
+/// So many rounds with a pair of their own, to their proven end.
+fn at_random(rounds: u64, dice: &mut Dice) -> Outcomes {
+    let mut outcomes = Outcomes::default();
     let mut pg = Pg::start();
-    let mut dice = Dice::new();
     let relay = Relay::to(pg.cluster.port());
     let mut trial = Trial::behind(&relay, &pg);
     trial.journey.mirror();
-    let rounds = rounds();
     for round in 0..rounds {
         // The last third is spent with PostgreSQL as primary.
         let promoted = round >= rounds - rounds / 3;
         if promoted && trial.journey.status("phase") == "mirroring" {
             trial.journey.promote();
         }
-        disturb(&mut trial, &mut pg, &relay, &mut dice, promoted);
+        let what = disturb(&mut trial, &mut pg, &relay, dice, promoted);
+        outcomes.add(what, 1);
+        outcomes.add("rounds", 1);
         if round % 3 == 2 {
             trial.load.rest();
             trial.check_both(&pg);
@@ -242,5 +253,17 @@ fn killed_and_stopped_at_random() {
         trial.journey.rollback();
     }
     trial.load.more(20, "at the end");
-    trial.conclude(&pg);
+    let (commits, again) = trial.conclude(&pg);
+    outcomes.add("commits acknowledged", commits);
+    outcomes.add("commits sent again", again);
+    outcomes
+}
+
+#[test]
+fn killed_and_stopped_at_random() {
+    let mut dice = Dice::new();
+    match soak::wanted() {
+        None => println!("{}", at_random(10, &mut dice)),
+        Some(rounds) => soak::run(rounds, &mut dice),
+    }
 }

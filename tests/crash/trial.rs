@@ -87,8 +87,9 @@ impl Trial {
         self.check_sqlite();
     }
 
-    /// The end of a trial: everything carried, counted, and proven equal.
-    pub fn conclude(mut self, pg: &Pg) {
+    /// The end of a trial: everything carried, counted, and proven equal. How many commits were
+    /// acknowledged, and how many of them sent again.
+    pub fn conclude(mut self, pg: &Pg) -> (u64, u64) {
         self.load.stop();
         self.journey.await_status("phase", "mirroring");
         self.journey.level();
@@ -96,10 +97,12 @@ impl Trial {
         self.journey.done(&["verify"]);
         assert_eq!(self.journey.status("diverged_open"), "0");
         println!(
-            "{} acknowledged commits, {} connections",
+            "{} acknowledged commits, {} of them sent again, {} connections",
             self.load.commits(),
+            self.load.retried(),
             self.load.connects()
         );
+        (self.load.commits(), self.load.retried())
     }
 }
 

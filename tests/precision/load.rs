@@ -120,7 +120,8 @@ struct Shared {
     statements: AtomicU64,
     /// SQLSTATEs nobody expects, with the statement.
     errors: Mutex<BTreeMap<String, u64>>,
-    think: Duration,
+    /// Milliseconds between two statements of a client.
+    think: AtomicU64,
 }
 
 /// Clients that run.
@@ -137,10 +138,21 @@ impl Mixed {
             stop: AtomicBool::new(false),
             statements: AtomicU64::new(0),
             errors: Mutex::default(),
-            think,
+            think: AtomicU64::new(u64::try_from(think.as_millis()).unwrap()),
         });
         let clients = (0..clients).map(|_| tokio::spawn(client(Arc::clone(&shared), dice.split())));
         Self { clients: clients.collect(), shared }
+    }
+
+    /// PostgreSQL was so many commits behind: a machine with other things to do takes less.
+    pub fn pace(&self, lag: u64) {
+        let think = self.shared.think.load(Ordering::SeqCst);
+        let now = match lag {
+            0..=30 => think * 9 / 10,
+            31..=150 => think,
+            _ => think * 3 / 2,
+        };
+        self.shared.think.store(now.clamp(100, 1000), Ordering::SeqCst);
     }
 
     /// Ends them; how many statements ran. No client may have met an error of its own.
@@ -182,7 +194,8 @@ async fn client(shared: Arc<Shared>, mut dice: Dice) {
             _ => block(&shared, &client, &mut dice).await,
         }
         shared.statements.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(shared.think).await;
+        let think = shared.think.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(think)).await;
     }
 }
 

@@ -12,8 +12,10 @@ use serde_json::Value;
 
 use crate::common::{Dice, Journey, Pg, Proxy, Relay};
 
+mod growth;
 mod load;
 
+use growth::{Growth, JOURNAL_MAX};
 use load::{Mixed, TABLES};
 
 /// How long, when somebody says so: then the machine has nothing else to do.
@@ -25,32 +27,41 @@ fn seconds() -> u64 {
     soak().unwrap_or(45)
 }
 
-/// How often a shape must be compared, and how many of a hundred cuts must be hit. How far the
-/// shadow lags beside other tests is the machine's business.
-fn wanted() -> (u64, u64) {
-    if soak().is_some() { (20, 50) } else { (1, 5) }
+/// How often a shape must be compared.
+const TIMES: u64 = 20;
+
+/// How many of a hundred cuts must be hit. How far the shadow lags beside other tests is the
+/// machine's business, though the clients wait for it.
+fn wanted() -> u64 {
+    if soak().is_some() { 50 } else { 30 }
 }
 
 /// Troubles of PostgreSQL, one after the other, until the time is over and enough is compared, or
-/// four times as long has passed.
+/// eight times as long has passed.
 fn troubles(
-    pg: &mut Pg,
-    relay: &Relay,
-    dice: &mut Dice,
+    (pg, relay, dice): (&mut Pg, &Relay, &mut Dice),
+    (journey, load): (&Journey, &Mixed),
     time: Duration,
+    growth: &mut Growth,
     enough: impl Fn() -> bool,
 ) {
     let began = Instant::now();
-    while began.elapsed() < time || (began.elapsed() < time * 4 && !enough()) {
+    while began.elapsed() < time || (began.elapsed() < time * 8 && !enough()) {
+        // As many statements as the machine takes, whoever else is on it.
+        load.pace(journey.status("lag_commits").parse().unwrap_or(0));
         dice.sleep(2500, 4000);
+        growth.look(journey, pg);
         relay.slow(Duration::from_millis(1 + dice.below(4)));
         dice.sleep(1500, 2500);
+        growth.look(journey, pg);
         relay.slow(Duration::ZERO);
         dice.sleep(1500, 2500);
         relay.hold(true);
         dice.sleep(500, 1200);
+        growth.look(journey, pg);
         relay.hold(false);
         dice.sleep(2000, 3000);
+        growth.look(journey, pg);
         pg.cluster.stop(true).unwrap();
         dice.sleep(200, 800);
         pg.cluster.resume().unwrap();
@@ -103,14 +114,14 @@ fn rare(journey: &Journey) -> (usize, usize) {
         .iter()
         .filter(|s| s["calls"].as_u64() > Some(1) && (s["kind"] == "read" || s["kind"] == "write"));
     let all: Vec<u64> = of_load.map(|s| s["compared"].as_u64().unwrap()).collect();
-    (all.len(), all.iter().filter(|n| **n < wanted().0).count())
+    (all.len(), all.iter().filter(|n| **n < TIMES).count())
 }
 
 /// What was compared, held against the promise.
 fn covered(journey: &Journey) {
     let list = journey.get("/api/v1/statements");
     let shapes = list["statements"].as_array().unwrap();
-    let (times, share) = wanted();
+    let (times, share) = (TIMES, wanted());
     let mut rare = Vec::new();
     // What filled the tables ran once.
     let of_load = |s: &&Value| s["calls"].as_u64() > Some(1);
@@ -203,7 +214,11 @@ async fn nothing_is_reported_that_is_not_and_everything_planted_is() {
     let relay = Relay::to(pg.cluster.port());
     let url = relay.url(&database);
     // Every read and every write is attempted, however far behind PostgreSQL is.
-    let envs = [("CROSSFADE_COMPARE_READS", "all"), ("CROSSFADE_COMPARE_WRITES_LAG_MAX", "100000")];
+    let envs = [
+        ("CROSSFADE_COMPARE_READS", "all"),
+        ("CROSSFADE_COMPARE_WRITES_LAG_MAX", "100000"),
+        ("CROSSFADE_MIRROR_JOURNAL_BYTES_MAX", JOURNAL_MAX),
+    ];
     let proxy = Proxy::on_file_with(&folder.path().join("app.db"), &["--postgres", &url], &envs);
     let journey = Journey { proxy, url, database };
     journey.proxy.sql(TABLES);
@@ -214,8 +229,11 @@ async fn nothing_is_reported_that_is_not_and_everything_planted_is() {
     let load = Mixed::start(&journey.proxy.url(), 16, think, &mut dice);
     let time = Duration::from_secs(seconds());
     let began = Instant::now();
+    let mut growth = Growth::default();
     tokio::task::block_in_place(|| {
-        troubles(&mut pg, &relay, &mut dice, time, || rare(&journey).1 * 20 <= rare(&journey).0);
+        let enough = || rare(&journey).1 * 20 <= rare(&journey).0;
+        let on = (&mut pg, &relay, &mut dice);
+        troubles(on, (&journey, &load), time, &mut growth, enough);
     });
     let ran = load.stop().await;
     caught_up(&journey);
@@ -224,6 +242,7 @@ async fn nothing_is_reported_that_is_not_and_everything_planted_is() {
     let found = groups(&journey);
     assert!(found.is_empty(), "{}", serde_json::to_string_pretty(&found).unwrap());
     covered(&journey);
+    growth.judge(&journey, soak().is_some());
 
     // The same with differences.
     let load = Mixed::start(&journey.proxy.url(), 16, think, &mut dice);
@@ -231,7 +250,8 @@ async fn nothing_is_reported_that_is_not_and_everything_planted_is() {
         pg.cluster.psql(&journey.database, sql).unwrap();
     }
     tokio::task::block_in_place(|| {
-        troubles(&mut pg, &relay, &mut dice, time / 6, || true);
+        let on = (&mut pg, &relay, &mut dice);
+        troubles(on, (&journey, &load), time / 6, &mut growth, || true);
     });
     load.stop().await;
     caught_up(&journey);

@@ -55,6 +55,46 @@ const fn met(
     Fault { name, class, plant, then, ..NONE }
 }
 
+/// Forms of the tables: other types, other keys, other places of the columns.
+pub const FORMS: usize = 5;
+
+/// A table's definition in one of the forms. What a fault names is there in each of them.
+pub fn formed(tables: &str, form: usize) -> String {
+    let words: &[(&str, &str)] = match form % FORMS {
+        0 => &[],
+        1 => &[
+            ("id integer", "id bigint"),
+            ("up integer", "up bigint"),
+            ("name text", "name varchar(40)"),
+            ("numeric(10,2)", "numeric(18,6)"),
+            ("serial", "bigserial"),
+            ("n integer", "n bigint"),
+        ],
+        2 => &[
+            ("(id integer PRIMARY KEY, n integer)", "(n smallint, id smallint PRIMARY KEY)"),
+            ("n integer", "n smallint"),
+            ("id integer PRIMARY KEY, ", ""),
+            ("f double precision, up integer", "f double precision, id smallint, up smallint"),
+            ("REFERENCES {t} (id))", "REFERENCES {t} (id), PRIMARY KEY (id))"),
+            ("qty integer", "qty smallint"),
+        ],
+        3 => &[
+            ("id integer", "id numeric(20,0)"),
+            ("up integer", "up numeric(20,0)"),
+            ("jsonb", "json"),
+            ("timestamptz", "timestamp"),
+            ("price numeric(10,2)", "price numeric"),
+            ("n integer", "n numeric(9,3)"),
+        ],
+        _ => &[
+            ("name text", "c1 text, c2 date, c3 bytea, c4 uuid, c5 boolean, name text"),
+            ("qty integer", "c6 interval, c7 text DEFAULT 'x', c8 real, qty integer"),
+            ("what text, n integer", "what text, n integer, c1 date DEFAULT '2024-01-02'"),
+        ],
+    };
+    words.iter().fold(tables.to_owned(), |text, (word, other)| text.replace(word, other))
+}
+
 /// Every kind.
 pub const FAULTS: &[Fault] = &[
     // Rows that nobody meets: verify finds them.

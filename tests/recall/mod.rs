@@ -1,7 +1,7 @@
 //! Every planted fault is reported, in its class, as one incident.
 //!
-//! `CROSSFADE_RECALL_EACH` says how often each kind is planted (`make soak`: so that there are
-//! more than 200). Start at [`every_fault_is_one_incident_of_its_class`].
+//! `CROSSFADE_RECALL_EACH` says how often each kind is planted, each time in a table of another
+//! form (`make soak`: in every form, more than 200 in all). Start at [`every_fault_is_one_incident_of_its_class`].
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::common::{Journey, Pg};
 
 mod faults;
 
-use faults::{FAULTS, Fault, SETTINGS};
+use faults::{FAULTS, FORMS, Fault, SETTINGS, formed};
 
 fn each() -> usize {
     let given = std::env::var("CROSSFADE_RECALL_EACH").ok();
@@ -23,6 +23,8 @@ fn each() -> usize {
 struct Site {
     fault: &'static Fault,
     table: String,
+    /// Its definition.
+    tables: String,
 }
 
 impl Site {
@@ -38,8 +40,15 @@ impl Site {
 }
 
 fn sites() -> Vec<Site> {
-    let all = (0..each()).flat_map(|_| FAULTS);
-    all.enumerate().map(|(n, fault)| Site { fault, table: format!("t{n}") }).collect()
+    let all = (0..each()).flat_map(|round| FAULTS.iter().enumerate().map(move |f| (round, f)));
+    all.enumerate()
+        .map(|(n, (round, (kind, fault)))| Site {
+            fault,
+            table: format!("t{n}"),
+            // Each kind in another form, and in all of them when it is planted often enough.
+            tables: formed(fault.tables, kind + round),
+        })
+        .collect()
 }
 
 fn groups(journey: &Journey) -> Vec<Value> {
@@ -78,7 +87,7 @@ async fn every_fault_is_one_incident_of_its_class() {
     let journey = Journey::start(&folder.path().join("app.db"), pg, &envs);
     let sites = sites();
     for site in &sites {
-        journey.proxy.sql(&site.fill(site.fault.tables));
+        journey.proxy.sql(&site.fill(&site.tables));
     }
     journey.mirror();
     let (client, driver) = tokio_postgres::connect(&journey.proxy.url(), NoTls).await.unwrap();
@@ -154,8 +163,9 @@ fn judged(journey: &Journey, sites: &[Site], found: &[Value]) {
     let planted = sites.len() + SETTINGS.len();
     let explained = found.iter().filter(|g| !g["caused_by"].is_null()).count();
     println!(
-        "{planted} planted: {} reported, {named} as one incident of their class; {explained} \
+        "{planted} planted, {} kinds in tables of {FORMS} forms: {} reported, {named} as one incident of their class; {explained} \
          groups name their cause; {} incidents nobody planted",
+        FAULTS.len() + SETTINGS.len(),
         reported + SETTINGS.len(),
         strange.len()
     );

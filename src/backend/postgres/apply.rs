@@ -17,7 +17,7 @@ use crate::backend::sqlite::events::Op;
 use crate::error::{Error, Result};
 use crate::schema::Relation;
 use crate::value::enums::enum_of_array;
-use crate::value::{Datum, Type, is_enum, oid};
+use crate::value::{Datum, Type, array_of, element_of, is_enum, oid};
 
 /// Prepared statements kept; beyond that all are dropped and made anew.
 const STATEMENTS_MAX: usize = 2000;
@@ -119,6 +119,9 @@ pub struct Shape {
     update: (Arc<str>, Arc<[Type]>),
     delete: (Arc<str>, Arc<[Type]>),
     select: (Arc<str>, Arc<[Type]>),
+    /// Reads many rows, where the key is one column of a type whose equal values are written
+    /// alike.
+    many: Option<(Arc<str>, Arc<[Type]>)>,
     written: Vec<usize>,
     identity: Vec<usize>,
 }
@@ -171,12 +174,22 @@ impl Shape {
         let update = format!("UPDATE {table} SET {} WHERE {}", sets.join(", "), one(&from_update));
         let delete = format!("DELETE FROM {table} WHERE {}", one(&condition));
         let select = format!("SELECT {} FROM {table} WHERE {condition}", names.join(", "));
+        let many = key.as_deref().and_then(|key| {
+            let [only] = key else { return None };
+            let ty = projection.columns[*only].ty;
+            let plain = matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8 | oid::TEXT | oid::UUID);
+            let array = array_of(ty.oid).filter(|_| plain && projection.written().contains(only));
+            let sql =
+                format!("SELECT {} FROM {table} WHERE {} = ANY($1)", names.join(", "), name(*only));
+            array.map(|array| (sql.into(), [Type::new(array)].into()))
+        });
         let update_types: Vec<Type> = types(&plain).into_iter().chain(types(&identity)).collect();
         Self {
             insert: (insert.into(), types(&plain).into()),
             update: (update.into(), update_types.into()),
             delete: (delete.into(), types(&identity).into()),
             select: (select.into(), types(&identity).into()),
+            many,
             written: plain,
             identity,
         }
@@ -204,6 +217,22 @@ impl Shape {
     /// When the key has no binary form.
     pub fn select_by_key(&self, key: &[Datum]) -> Result<Apply> {
         encode(&self.select, key.iter())
+    }
+
+    /// Whether rows can be read together.
+    pub fn reads_many(&self) -> bool {
+        self.many.is_some()
+    }
+
+    /// Reads many rows by their keys, in no order; only where [`Self::reads_many`].
+    ///
+    /// # Errors
+    /// When a key has no binary form.
+    pub fn select_by_keys(&self, keys: Vec<Datum>) -> Result<Apply> {
+        let missing = || Error::internal("rows of this table are read one by one");
+        let many = self.many.as_ref().ok_or_else(missing)?;
+        let element = many.1.first().and_then(|array| element_of(array.oid)).unwrap_or_default();
+        encode(many, [Datum::Array(element, keys)].iter())
     }
 }
 

@@ -1,0 +1,130 @@
+//! A schema change that PostgreSQL refuses again and again: it is left out, and what it is about is
+//! not mirrored any more; everything else goes on.
+//!
+//! Tables whose columns it changes get the mark of a table that PostgreSQL could not make: their
+//! rows are not carried and not compared, gates say so, and a backfill copies them anew. It must
+//! never leave out what may yet succeed: the applier tries some times first. Start at
+//! [`Batch::left_out`].
+
+use super::batch::Batch;
+use crate::backend::postgres::apply::table_name;
+use crate::backend::postgres::copied::{self, Copied};
+use crate::backend::postgres::quarantine::{self, Entry, ROW};
+use crate::divergence::{SCHEMA_CHANGE, Sample};
+use crate::error::{Error, Result};
+use crate::schema::{Catalog, Relation, RelationKind};
+
+/// Tries without any progress after which it is left out.
+pub(super) const TRIES: u32 = 5;
+
+/// Whether PostgreSQL refuses this statement, and will whenever it is asked. What it lacks the
+/// right for, or the room, somebody else must give it.
+pub(super) fn is_final(error: &Error) -> bool {
+    let code = error.sqlstate();
+    match code.as_str() {
+        "42501" | "55006" => false,
+        "55000" | "2BP01" => true,
+        _ => matches!(code.class(), "0A" | "21" | "22" | "23" | "42" | "54" | "P0"),
+    }
+}
+
+/// Tables that have other columns afterwards, or are new.
+fn reshaped<'a>(catalog: &Catalog, after: &'a Catalog) -> Vec<&'a Relation> {
+    let columns = |r: &Relation| -> Vec<_> {
+        r.columns.iter().map(|c| (c.name.clone(), c.ty, c.generated.is_some())).collect()
+    };
+    let same = |r: &&Relation| {
+        let before = catalog.relations.values().find(|b| b.oid == r.oid);
+        before.is_some_and(|b| b.name == r.name && columns(b) == columns(r))
+    };
+    let tables = after.relations.values().filter(|r| r.kind == RelationKind::Table);
+    tables.map(|r| &**r).filter(|r| !same(r)).collect()
+}
+
+impl Batch {
+    /// Leaves out a schema change that PostgreSQL refuses; the transaction stands before it.
+    ///
+    /// # Errors
+    /// Only when the connection or the transaction is lost.
+    pub(super) async fn left_out(
+        &mut self,
+        sql: &str,
+        error: &Error,
+        (catalog, after): (&Catalog, &Catalog),
+    ) -> Result<()> {
+        tracing::error!(%error, "a schema change is left out: PostgreSQL refuses it");
+        let position = self.shared.applied.borrow().next();
+        let mut stopped = Vec::new();
+        for relation in reshaped(catalog, after) {
+            if !self.shadow.is_refused(&relation.name) {
+                let reason = format!("PostgreSQL refuses a schema change: {}", error.message());
+                self.stop_table(relation, &reason).await?;
+                stopped.push(relation.name.clone());
+            }
+        }
+        let what = match stopped.as_slice() {
+            [] => "it is left out there".to_owned(),
+            tables => format!("{} not mirrored until it is copied anew", tables.join(", ")),
+        };
+        self.shared.store.record(Sample {
+            class: "untranslatable".to_owned(),
+            // What waits for a decision in the quarantine has none.
+            fingerprint: sql.to_owned(),
+            table: stopped.first().cloned(),
+            tables: stopped.iter().skip(1).cloned().collect(),
+            columns: vec![SCHEMA_CHANGE.to_owned()],
+            postgres_sql: Some(sql.to_owned()),
+            shadow_sqlstate: Some(error.sqlstate().to_string()),
+            position_primary: position.0,
+            position_shadow: position.0,
+            message: format!(
+                "PostgreSQL refuses a schema change ({}): {what}; put right what stands in its \
+                 way, then crossfade backfill",
+                error.message()
+            ),
+            ..Sample::default()
+        });
+        Ok(())
+    }
+
+    /// From here on PostgreSQL holds none of its rows.
+    async fn stop_table(&mut self, relation: &Relation, reason: &str) -> Result<()> {
+        let control = self.control();
+        let before = copied::load(&control).await?.remove(&relation.name).unwrap_or_default();
+        let mark =
+            Copied { made: before.made, refused: Some(reason.to_owned()), ..Copied::default() };
+        copied::save(&control, &relation.name, &mark).await?;
+        let entry = Entry {
+            table: relation.name.clone(),
+            key: "*".to_owned(),
+            column: ROW.to_owned(),
+            class: "table",
+            bytes: None,
+            reason: reason.to_owned(),
+        };
+        quarantine::clear(&control, &relation.name).await?;
+        let position = self.shared.applied.borrow().next();
+        quarantine::store(&control, position, &[entry]).await?;
+        self.shadow.refuse(&relation.name);
+        // What is left there would be of no moment. It may not be there at all, or under
+        // another name.
+        let there = control
+            .client()
+            .query("SELECT to_regclass($1) IS NOT NULL", &[&table_name(relation)])
+            .await
+            .map_err(|e| control.error(&e))?;
+        if before.made && there.first().is_some_and(|row| row.get(0)) {
+            let sql = format!("DELETE FROM {}", table_name(relation));
+            control.batch("SAVEPOINT crossfade_stop").await?;
+            let end = match control.batch(&sql).await {
+                Ok(()) => "RELEASE crossfade_stop",
+                Err(error) => {
+                    tracing::warn!(%error, "rows of a table that is not mirrored any more stay");
+                    "ROLLBACK TO crossfade_stop; RELEASE crossfade_stop"
+                }
+            };
+            control.batch(end).await?;
+        }
+        Ok(())
+    }
+}
