@@ -61,11 +61,8 @@ impl fmt::Display for Outcomes {
     }
 }
 
-fn file() -> PathBuf {
-    let target = concat!(env!("CARGO_MANIFEST_DIR"), "/target");
-    std::env::var_os("CROSSFADE_SOAK_FILE")
-        .map_or_else(|| PathBuf::from(target).join("soak-rounds"), PathBuf::from)
-}
+/// What is done.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/soak-rounds");
 
 struct Shared {
     dice: Dice,
@@ -75,7 +72,7 @@ struct Shared {
 
 /// Rounds, as many as are still to be done.
 pub fn run(rounds: u64, dice: &mut Dice) {
-    let path = file();
+    let path = PathBuf::from(FILE);
     let mut all = Outcomes::default();
     for line in std::fs::read_to_string(&path).unwrap_or_default().lines() {
         all.merge(&Outcomes::read(line));
