@@ -319,9 +319,11 @@ fn killed_twenty_times() {
     let url = Pg::shared().cluster.url(&database);
     let mut proxy = Proxy::on_file(&file, &["--postgres", &url]);
     let mut written = 0;
-    for round in 0..20_u64 {
-        let verb = if round < 10 { "backfill" } else { "verify" };
-        if round == 10 {
+    // Twenty of each where somebody has the time for it.
+    let rounds = std::env::var("KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_u64);
+    for round in 0..2 * rounds {
+        let verb = if round < rounds { "backfill" } else { "verify" };
+        if round == rounds {
             let (code, out, err) = proxy.cli(&["backfill"]);
             assert_eq!(code, 0, "{out}{err}\n{}", proxy.log());
         }

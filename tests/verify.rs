@@ -1,7 +1,9 @@
 //! Verify and repair: planted differences are found, shown and repaired.
 
 use crate::common::Pair;
-use crossfade::divergence::GroupState;
+use crossfade::backfill;
+use crossfade::divergence::changed::Part;
+use crossfade::divergence::{GroupState, KeepValues, Store};
 use crossfade::value::Cell;
 use crossfade::verify::{self, Cut, Kind, What};
 
@@ -170,4 +172,63 @@ async fn one_changed_byte_is_found_by_key_and_column() {
     let found = &report.differences[0];
     assert_eq!(found.key, [("id".to_owned(), Some("23456".to_owned()))]);
     assert_eq!(found.columns, ["b"]);
+}
+
+/// A verify that is cut off inside a large table goes on there, and looks once more at what has
+/// changed in what it had seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verify_that_is_cut_off_goes_on_inside_its_table() {
+    let mut pair = Pair::of_sql(
+        "CREATE TABLE big(id INTEGER PRIMARY KEY, t TEXT); WITH RECURSIVE c(i) AS (SELECT 1 \
+         UNION ALL SELECT i + 1 FROM c WHERE i < 5000) INSERT INTO big SELECT i, 'row ' || i FROM c;",
+    )
+    .await;
+    pair.stretch = 1000;
+    assert!(pair.backfill().await.complete);
+    let steps = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let stop = std::sync::Arc::new(tokio::sync::Notify::new());
+    let (told, halt) = (steps.clone(), stop.clone());
+    let tell = move |told_now: backfill::Told| {
+        let backfill::Told::Step(text, _) = told_now else { return };
+        let mut told = told.lock();
+        told.push(text);
+        if told.iter().filter(|t| t.starts_with("comparing")).count() == 3 {
+            halt.notify_one();
+        }
+    };
+    let cuts = pair.cuts();
+    tokio::select! {
+        biased;
+        () = stop.notified() => {}
+        _ = verify::run(&cuts, &pair.store, &[], &tell) => {}
+    }
+    let seen = steps.lock().clone();
+    assert!(seen.iter().any(|t| t == "comparing big"), "{seen:?}");
+    // As after a kill: only what is in the state file is known.
+    let upto = pair.store.part("big").expect("a part is noted").upto;
+    assert!(upto >= 1000, "{upto}");
+    let path = pair.path.clone();
+    pair.store = std::sync::Arc::new(Store::open(&path, 1000, KeepValues::Full).unwrap());
+    assert_eq!(pair.store.part("big").map(|p| p.upto), Some(upto));
+    pair.store.note_changed([("big".to_owned(), Some(vec![Part::Int(5)]))]);
+    pair.psql("UPDATE big SET t = 'other' WHERE id IN (5, 4999)");
+    steps.lock().clear();
+    let told = steps.clone();
+    let tell = move |told_now: backfill::Told| {
+        if let backfill::Told::Step(text, _) = told_now {
+            told.lock().push(text);
+        }
+    };
+    let reports = verify::run(&pair.cuts(), &pair.store, &[], &tell).await.unwrap();
+    let seen = steps.lock().clone();
+    assert!(!seen.contains(&"comparing big".to_owned()), "{seen:?}");
+    assert!(seen.contains(&format!("comparing big from {} on", upto + 1)), "{seen:?}");
+    let mut keys: Vec<&str> =
+        reports[0].differences.iter().map(|d| d.key[0].1.as_deref().unwrap()).collect();
+    keys.sort_unstable();
+    assert_eq!((reports[0].rows, reports[0].differing, keys), (5000, 2, vec!["4999", "5"]));
+    pair.psql("UPDATE big SET t = 'row ' || id WHERE id IN (5, 4999)");
+    let reports = verify(&pair).await;
+    assert!(reports[0].is_clean() && reports[0].rows == 5000);
+    assert_eq!(pair.store.part("big"), None);
 }

@@ -116,9 +116,13 @@ impl Facts {
             })
             .collect();
         let issued = issued(connection, &catalog)?;
+        let named = entries.iter().map(|e| (e.kind.as_str(), e.name.as_str(), e.sql.as_str()));
+        let stored = schema::Stored::of(named);
         let collate_c = server.as_ref().is_some_and(|s| !s.compares_bytes());
-        let plan =
-            schema::plan(&catalog, &schema::Options { collate_c, tables: planning.tables.clone() });
+        let plan = schema::plan(
+            &catalog,
+            &schema::Options { collate_c, tables: planning.tables.clone(), stored },
+        );
         Ok(Self {
             path: path.to_owned(),
             look,

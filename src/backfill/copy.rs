@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 
-use super::pace::Pace;
+use super::pace::{Pace, Way};
 use super::source::Source;
 use super::told::{Tally, step};
 use super::{Env, Report};
@@ -215,10 +215,12 @@ impl Run<'_, '_> {
             let mut pending = Pending::default();
             let mut copy = CopyIn::begin(self.env.control, &sql).await?;
             let done = loop {
+                let way = Way::new(self.env.sqlite.asked());
                 let filled = blocking(|| self.fill(source, &mut copy, &mut pending))?;
                 copy.send().await?;
                 self.tell(copy.sent());
                 self.hold_back().await;
+                self.give_way(&way).await;
                 if filled || pending.is_full() {
                     break filled;
                 }
@@ -307,9 +309,17 @@ impl Run<'_, '_> {
         }
     }
 
+    /// Lets clients first, where there are any.
+    async fn give_way(&self, way: &Way) {
+        if let Some(pause) = way.give(self.env.sqlite.asked()) {
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// Batches behind savepoints; what PostgreSQL refuses is left out row by row.
     async fn careful(&mut self, source: &mut Source) -> Result<()> {
         loop {
+            let way = Way::new(self.env.sqlite.asked());
             let mut pending = Pending::default();
             let (batch, done) = blocking(|| self.collect(source, &mut pending))?;
             self.batch(source, batch, &mut pending).await?;
@@ -317,6 +327,7 @@ impl Run<'_, '_> {
                 .await?;
             self.tell(0);
             self.hold_back().await;
+            self.give_way(&way).await;
             if done {
                 return Ok(());
             }

@@ -3,13 +3,13 @@
 //! Every step can be repeated. One that fails is a finding; it never takes the others with
 //! it. It must never weaken a constraint silently. Start at [`steps`].
 
-use super::schema::{Finding, Plan, Step};
+use super::schema::{Finding, Plan, Step, Translated};
 use super::{Env, cut::Snapshot, told};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::blocking;
 use crate::error::{Error, Result};
-use crate::schema::{Catalog, Codec, Relation, Sequence};
+use crate::schema::{Catalog, Codec, Relation, RelationKind, Sequence};
 use crate::value::{Cell, oid};
 
 /// Runs every step for the tables that were copied; what could not be made.
@@ -36,6 +36,7 @@ pub(super) async fn steps(env: &Env<'_>, plan: &Plan, tables: &[String]) -> Resu
         analyze(env.control, name).await?;
     }
     views(env, plan, &mut findings).await?;
+    outward(env, plan, &mut findings).await?;
     routines(env, plan, &mut findings).await?;
     Ok(findings)
 }
@@ -137,6 +138,53 @@ async fn routines(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Re
         });
     }
     env.silence().await
+}
+
+/// Views and triggers of SQLite's own. Views may read each other, too.
+async fn outward(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Result<()> {
+    let control = env.control;
+    let finding = |step: &Translated, message: String| Finding {
+        table: step.table.clone(),
+        object: step.object.clone(),
+        message,
+        blocking: false,
+    };
+    let mut left: Vec<&Translated> = Vec::new();
+    for step in &plan.outward {
+        let theirs = step.outward.tables.iter().any(|name| {
+            let table =
+                env.cut.catalog.relation(name).is_some_and(|r| r.kind == RelationKind::Table);
+            table && !env.made(name)
+        });
+        match theirs {
+            true => findings.push(finding(
+                step,
+                "not made: its tables are the application's own, whose migrations bring it"
+                    .to_owned(),
+            )),
+            false => left.push(step),
+        }
+    }
+    loop {
+        let mut failed = Vec::new();
+        for step in &left {
+            told::step(env.progress, format!("building {}", step.table), step.object.clone());
+            let sql = format!("BEGIN; {}; COMMIT", step.outward.texts.join("; "));
+            if let Err(error) = control.batch(&sql).await {
+                alive(control, &error)?;
+                control.batch("ROLLBACK").await?;
+                failed.push((*step, error));
+            }
+        }
+        if failed.is_empty() || failed.len() == left.len() {
+            let refused = |(step, error): (&Translated, Error)| {
+                finding(step, format!("PostgreSQL refuses it: {}", error.message()))
+            };
+            findings.extend(failed.into_iter().map(refused));
+            return Ok(());
+        }
+        left = failed.into_iter().map(|(step, _)| step).collect();
+    }
 }
 
 /// Views may read each other: those that fail are tried again while others succeed.

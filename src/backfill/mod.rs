@@ -29,8 +29,8 @@ use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine;
-use crate::backend::postgres::{picture, triggers};
-use crate::backend::sqlite::{Connection, blocking, is_internal};
+use crate::backend::postgres::{outward, picture, triggers};
+use crate::backend::sqlite::{Connection, Sqlite, blocking, is_internal};
 use crate::config;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
@@ -41,6 +41,7 @@ use crate::value::CellRef;
 
 use cut::Snapshot;
 pub use parallel::Workers;
+pub(crate) use parallel::split;
 use schema::{Finding, Plan, TablePlan};
 use tables::Tables;
 use told::step;
@@ -146,6 +147,8 @@ struct Env<'a> {
     replica: bool,
     decided: &'a BTreeMap<String, config::Table>,
     rows_per_second: u32,
+    /// Whose clients are let first.
+    sqlite: &'a Sqlite,
 }
 
 impl Env<'_> {
@@ -208,9 +211,12 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         return Err(Error::client(state::UNDEFINED_TABLE, message));
     }
     forget(context).await?;
-    let options = options(control, &context.decided).await?;
+    let mut options = options(control, &context.decided).await?;
+    options.stored = blocking(|| stored(&cut))?;
     let mut plan = schema::plan(&cut.catalog, &options);
     plan.findings.extend(blocking(|| unserved(&cut))?);
+    // They come back when the rows are in.
+    outward::drop_all(control).await?;
     let mut copied = copied::load(control).await?;
     let mut findings = plan.findings.clone();
     let mut reports = Vec::new();
@@ -219,7 +225,9 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     let kept = kept(&cut, &copied);
     let replica = may_be_replica(control).await?;
     let (decided, rows_per_second) = (&context.decided, context.rows_per_second);
-    let env = Env { control, cut: &cut, copied, progress, replica, decided, rows_per_second };
+    let sqlite = context.journal.sqlite();
+    let env =
+        Env { control, cut: &cut, copied, progress, replica, decided, rows_per_second, sqlite };
     let wanted: Vec<&TablePlan> = plan
         .tables
         .iter()
@@ -387,7 +395,11 @@ async fn options(
     let rows = control.rows(sql).await?;
     let bytewise =
         rows.first().is_some_and(|row| matches!(row.get::<_, &str>(0), "C" | "POSIX" | "C.UTF-8"));
-    Ok(schema::Options { collate_c: !bytewise, tables: decided.clone() })
+    Ok(schema::Options {
+        collate_c: !bytewise,
+        tables: decided.clone(),
+        stored: schema::Stored::default(),
+    })
 }
 
 async fn may_be_replica(control: &Control) -> Result<bool> {
@@ -510,6 +522,22 @@ pub(crate) fn count(connection: &Connection, sqlite_name: &str) -> Result<u64> {
     let sql = format!("SELECT count(*) FROM \"public\".{}", quoted(sqlite_name));
     let rows = blocking(|| connection.query_integer(&sql, &[]))?.unwrap_or(0);
     Ok(u64::try_from(rows).unwrap_or(0))
+}
+
+/// The file's own views and triggers.
+fn stored(cut: &Snapshot) -> Result<schema::Stored> {
+    let sql = "SELECT type, name, sql FROM \"public\".sqlite_schema \
+               WHERE type IN ('view', 'trigger') AND sql IS NOT NULL ORDER BY rowid";
+    let mut statement = cut.connection.prepare(sql)?;
+    let mut entries = Vec::new();
+    while statement.step()? {
+        let text = |i: usize| match statement.column(i) {
+            CellRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            _ => String::new(),
+        };
+        entries.push([text(0), text(1), text(2)]);
+    }
+    Ok(schema::Stored::of(entries.iter().map(|[k, n, s]| (k.as_str(), n.as_str(), s.as_str()))))
 }
 
 /// Tables of the file that the catalog has not: they cannot be served, nor copied.

@@ -4,6 +4,27 @@
 
 use std::time::{Duration, Instant};
 
+/// The longest pause in which clients are let first.
+const WAY_MAX: Duration = Duration::from_millis(20);
+
+/// Letting clients first: as long as they ask for anything, half of the time is theirs.
+pub(crate) struct Way {
+    asked: u64,
+    since: Instant,
+}
+
+impl Way {
+    /// Begins now.
+    pub(crate) fn new(asked: u64) -> Self {
+        Self { asked, since: Instant::now() }
+    }
+
+    /// How long to pause after some work; None when nobody has asked for anything meanwhile.
+    pub(crate) fn give(&self, asked: u64) -> Option<Duration> {
+        (asked != self.asked).then(|| self.since.elapsed().min(WAY_MAX))
+    }
+}
+
 /// Reading at a bounded rate.
 pub(crate) struct Pace {
     /// 0 for no limit.
@@ -55,6 +76,13 @@ fn told(elapsed: Duration, rows: u64, bytes: u64, about: Option<u64>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_are_let_first_when_there_are_any() {
+        let way = Way { asked: 7, since: Instant::now().checked_sub(WAY_MAX * 3).unwrap() };
+        assert_eq!(way.give(7), None);
+        assert_eq!(way.give(8), Some(WAY_MAX));
+    }
 
     #[test]
     fn limits_and_forecasts() {

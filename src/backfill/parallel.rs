@@ -21,7 +21,7 @@ use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine;
-use crate::backend::sqlite::blocking;
+use crate::backend::sqlite::{Sqlite, blocking};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::schema::{Codec, Relation};
@@ -67,6 +67,7 @@ struct Common {
     decided: Arc<BTreeMap<String, config::Table>>,
     replica: bool,
     rows_per_second: u32,
+    sqlite: Sqlite,
     jobs: Mutex<VecDeque<Job>>,
 }
 
@@ -99,6 +100,7 @@ pub(super) async fn tables(
         decided: Arc::new(env.decided.clone()),
         replica: env.replica,
         rows_per_second: env.rows_per_second,
+        sqlite: env.sqlite.clone(),
         jobs: Mutex::new(jobs),
     });
     let (sender, mut told) = mpsc::channel(TOLD_MAX);
@@ -151,6 +153,7 @@ async fn worker(
         replica: common.replica,
         decided: &common.decided,
         rows_per_second: common.rows_per_second,
+        sqlite: &common.sqlite,
     };
     loop {
         let Some(job) = common.jobs.lock().pop_front() else { return };
@@ -237,7 +240,7 @@ fn ends(env: &Env<'_>, relation: &Relation, alias: usize) -> Option<(i64, i64)> 
 }
 
 /// Ranges that cover everything from `first` to `last`; None when one would do.
-fn split(first: i64, last: i64, stretch: i64) -> Option<Vec<(i64, i64)>> {
+pub(crate) fn split(first: i64, last: i64, stretch: i64) -> Option<Vec<(i64, i64)>> {
     let span = i128::from(last) - i128::from(first) + 1;
     let count = (span / i128::from(stretch.max(1)) + 1).min(i128::from(STRETCHES_MAX));
     if count < 2 {

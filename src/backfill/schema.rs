@@ -6,6 +6,7 @@
 
 mod decided;
 mod generated;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::config;
 use crate::schema::{
     Action, Catalog, Column, ForeignKey, Identity, Index, Relation, RelationKind, Sequence, Unique,
 };
+use crate::sql::outward::Outward;
 use crate::value::composite::{CompositeType, composite_of_array};
 use crate::value::enums::EnumType;
 use crate::value::oid;
@@ -24,6 +26,7 @@ use crate::value::oid;
 pub use decided::Split;
 use generated::inlined;
 pub use generated::lacking;
+pub use stored::Stored;
 
 /// Columns a table of PostgreSQL may have.
 const COLUMNS_MAX: usize = 1600;
@@ -54,6 +57,17 @@ pub struct Step {
     pub validate: Option<String>,
     /// Without it rows cannot be applied one by one.
     pub needed: bool,
+}
+
+/// A view or trigger of SQLite's that PostgreSQL can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Translated {
+    /// The view, or the trigger's table.
+    pub table: String,
+    /// `view`, or `trigger "t"`.
+    pub object: String,
+    /// The texts.
+    pub outward: Outward,
 }
 
 /// One table.
@@ -98,6 +112,8 @@ pub struct Plan {
     pub views: Vec<Step>,
     /// Functions, triggers and comments: when nothing is copied any more.
     pub routines: Vec<Step>,
+    /// Views and triggers of SQLite's that PostgreSQL can have.
+    pub outward: Vec<Translated>,
     /// What is not carried over.
     pub findings: Vec<Finding>,
 }
@@ -110,6 +126,8 @@ pub struct Options {
     pub collate_c: bool,
     /// `[tables.NAME]`.
     pub tables: BTreeMap<String, config::Table>,
+    /// The file's own views and triggers.
+    pub stored: Stored,
 }
 
 /// The DDL for every table, view and sequence of a catalog.
@@ -132,9 +150,10 @@ pub fn plan(catalog: &Catalog, options: &Options) -> Plan {
         table(catalog, relation, options, &mut plan);
     }
     for relation in catalog.relations.values().filter(|r| r.kind == RelationKind::View) {
-        view(relation, &mut plan);
+        view(catalog, relation, options, &mut plan);
     }
     routines(catalog, &mut plan);
+    stored::triggers(catalog, options, &mut plan);
     plan
 }
 
@@ -173,9 +192,6 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         );
         findings.blocking("", message);
         return;
-    }
-    if relation.has_triggers {
-        findings.add("triggers", "they run in SQLite only; what they write is mirrored");
     }
     if relation.key().is_none() {
         findings.add("", "it has no key: rows are mirrored and verified as a multiset");
@@ -489,11 +505,9 @@ fn foreign_key(catalog: &Catalog, relation: &Relation, key: &ForeignKey) -> Step
     constraint(relation, &key.name, format!("foreign key {:?}", key.name), &definition)
 }
 
-fn view(relation: &Relation, plan: &mut Plan) {
+fn view(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut Plan) {
     let Some(query) = &relation.view_sql else {
-        Findings { table: &relation.name, list: &mut plan.findings }
-            .add("view", "the view is SQLite's own; PostgreSQL needs one by hand");
-        return;
+        return stored::view(catalog, relation, options, plan);
     };
     let columns: Vec<usize> = (0..relation.columns.len()).collect();
     plan.views.push(Step {

@@ -108,6 +108,13 @@ impl Source {
         self.slots[column].map_or(CellRef::Null, |slot| self.statement.column(slot))
     }
 
+    /// The stored cells of the columns that are read, in the projection's order, until `each` says
+    /// no: whether it never did. Only where every column is read.
+    pub(crate) fn cells(&self, mut each: impl FnMut(usize, CellRef<'_>) -> bool) -> bool {
+        let all = self.projection.columns.len();
+        self.statement.columns(|i, cell| i >= all || each(i, cell))
+    }
+
     /// The row as PostgreSQL should hold it.
     pub(crate) fn project(&self) -> Projected {
         self.projection.project(|i| self.cell(i))

@@ -20,7 +20,18 @@ fn refused(message: String, hint: &str) -> Failure {
 
 /// Runs the verb.
 pub(super) fn init(args: &InitArgs) -> Result<u8> {
-    let (text, left_out) = document(args.sqlite.as_deref(), args.postgres.as_deref())?;
+    let (mut sqlite, mut postgres) = (args.sqlite.clone(), args.postgres.clone());
+    if let Some(module) = &args.django {
+        let found = super::django::read(&args.python, module).map_err(|why| {
+            refused(why, "Run it where manage.py is; --python names another Python.")
+        })?;
+        if found.sqlite.is_none() {
+            let message = format!("no database of {module} is a SQLite file");
+            return Err(refused(message, "Name the file with --sqlite."));
+        }
+        (sqlite, postgres) = (found.sqlite, found.postgres);
+    }
+    let (text, left_out) = document(sqlite.as_deref(), postgres.as_deref())?;
     let name = args.output.display().to_string();
     let failed = |error: std::io::Error| {
         let hint = "Give another name with --output.";
@@ -29,7 +40,7 @@ pub(super) fn init(args: &InitArgs) -> Result<u8> {
     let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&args.output);
     made.and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
     let mut next = vec![format!("crossfade check --config {name}")];
-    if args.sqlite.is_some() {
+    if sqlite.is_some() {
         next.insert(0, format!("crossfade assess --config {name}"));
     }
     if args.json {

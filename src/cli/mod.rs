@@ -7,6 +7,7 @@ mod assess;
 pub(crate) mod client;
 mod closing;
 mod divergences;
+mod django;
 mod env;
 mod init;
 mod interrupt;
@@ -223,6 +224,13 @@ pub struct InitArgs {
     /// PostgreSQL to mirror to; a password in it is left out of the file
     #[arg(long, value_name = "URL")]
     pub postgres: Option<String>,
+    /// Django settings module to take both from, as DJANGO_SETTINGS_MODULE names it: it is read by
+    /// running Python in this folder
+    #[arg(long, value_name = "MODULE", conflicts_with_all = ["sqlite", "postgres"])]
+    pub django: Option<String>,
+    /// Python that has the application's libraries
+    #[arg(long, value_name = "PROGRAM", default_value = "python3", requires = "django")]
+    pub python: PathBuf,
     /// File to write; never one that is there
     #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
     pub output: PathBuf,

@@ -32,7 +32,7 @@ pub(super) fn read(environment: &BTreeMap<String, String>) -> Ambient {
         let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
         // SQLAlchemy names its driver.
         match scheme.split_once('+').map_or(scheme, |(name, _)| name) {
-            "sqlite" | "sqlite3" | "file" => {
+            _ if is_sqlite(text) || scheme == "file" => {
                 let (path, other) = sqlite_path(text);
                 found.sqlite = Some((path, "DATABASE_URL".to_owned()));
                 found.sqlite_other = other;
@@ -80,9 +80,15 @@ impl Ambient {
     }
 }
 
+/// Whether text is a URL of a SQLite file, whichever driver it names, rather than a path.
+pub(super) fn is_sqlite(text: &str) -> bool {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    matches!(scheme.split_once('+').map_or(scheme, |(name, _)| name), "sqlite" | "sqlite3")
+}
+
 /// The path in `sqlite:app.db`, `sqlite://app.db`, `sqlite:///app.db` (relative for most
 /// tools, absolute for some: both readings are returned) or `sqlite:////app.db`.
-fn sqlite_path(url: &str) -> (PathBuf, Option<PathBuf>) {
+pub(super) fn sqlite_path(url: &str) -> (PathBuf, Option<PathBuf>) {
     let rest = url.split_once(':').map_or("", |(_, rest)| rest);
     let rest = rest.split_once('?').map_or(rest, |(path, _)| path);
     let decode = |text: &str| PathBuf::from(&*percent_decode_str(text).decode_utf8_lossy());
@@ -99,6 +105,15 @@ fn sqlite_path(url: &str) -> (PathBuf, Option<PathBuf>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_a_path_wherever_one_is_wanted() {
+        let path = |text| <PathBuf as Value>::parse(text).unwrap().display().to_string();
+        assert_eq!(path("sqlite+pysqlite:////data/app.db"), "/data/app.db");
+        assert_eq!(path("sqlite+aiosqlite:///app.db"), "app.db");
+        assert_eq!(path("/data/sqlite.db"), "/data/sqlite.db");
+        assert_eq!(path("c:/app.db"), "c:/app.db");
+    }
 
     #[test]
     fn sqlite_urls_are_read_as_their_tools_write_them() {

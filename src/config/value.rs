@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::ambient::{is_sqlite, sqlite_path};
+
 /// A type that a setting can have.
 pub trait Value: Sized + Clone {
     /// What is accepted, in words, for the documentation and for errors.
@@ -53,7 +55,11 @@ impl Value for PathBuf {
     const KIND: &'static str = "a path";
 
     fn parse(text: &str) -> Result<Self, String> {
-        Ok(Self::from(text))
+        // What SQLAlchemy and others call a file's URL; three slashes are a relative path.
+        match is_sqlite(text) {
+            true => Ok(sqlite_path(text).0),
+            false => Ok(Self::from(text)),
+        }
     }
 
     fn show(&self) -> String {

@@ -238,7 +238,11 @@ impl Switch {
             return Err(failed("somebody else has written the SQLite file")
                 .hint("Run crossfade verify, then promote again."));
         }
-        let still = Still { sqlite: self.sqlite.clone(), connector: self.connector.clone() };
+        let still = Still {
+            sqlite: self.sqlite.clone(),
+            connector: self.connector.clone(),
+            stretch: crate::verify::STRETCH,
+        };
         let cheap = |table: &str| costs.whole.get(table).is_some_and(|cost| self.cheap(*cost));
         let pass = verify::since(&still, &self.store, &cheap, false);
         let pass = tokio::time::timeout(self.limits().final_check, pass).await;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::changed::Scope;
 use super::foreign::Mark;
 use super::group::{Group, GroupState, Sample};
+use super::parts::Part;
 use super::store::TableVerified;
 use crate::error::{Culprit, Error, Result, state};
 
@@ -62,6 +63,16 @@ pub enum Line {
         /// What had changed since the cut, when the table was clean.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changed: Option<Scope>,
+    },
+    /// The first rows of a table, by its integer key, were found equal by a pass that goes on.
+    VerifiedPart {
+        /// Schema version.
+        v: u32,
+        /// Table.
+        table: String,
+        /// What was compared.
+        #[serde(flatten)]
+        part: Part,
     },
     /// Something of a table has changed since it was verified.
     Changed {

@@ -11,6 +11,7 @@ pub mod changed;
 mod file;
 mod foreign;
 mod group;
+mod parts;
 mod quarantined;
 mod replay;
 mod rules;
@@ -19,6 +20,7 @@ mod store;
 
 pub use file::Line;
 pub use group::{Accept, Group, GroupState, Sample, Severity, class_severity};
+pub use parts::Part;
 pub use quarantined::{SCHEMA_CHANGE, Undecided};
 pub use rules::Rule;
 pub use store::{KeepValues, Store, TableVerified, VerifyState};

@@ -31,7 +31,9 @@ impl Store {
 
     /// A table is gone on both sides.
     pub fn forget_changed(&self, table: &str) {
-        self.inner.lock().changed.forget(table);
+        let mut inner = self.inner.lock();
+        inner.parts.remove(table);
+        inner.changed.forget(table);
     }
 
     /// Takes what has changed in a table, before a cut at which it is looked at.

@@ -13,6 +13,7 @@ use super::changed::{Changed, Scope, Taken};
 use super::file::{Line, StateFile, io_error};
 use super::foreign::{Foreign, Left};
 use super::group::{Accept, Group, GroupState, Sample, Severity, class_severity};
+use super::parts::Part;
 use super::rules::{self, Rule};
 use crate::error::Result;
 use crate::telemetry::names;
@@ -71,6 +72,8 @@ pub(super) struct Inner {
     pub(super) groups: BTreeMap<u64, Group>,
     by_key: HashMap<String, u64>,
     verified: BTreeMap<String, TableVerified>,
+    /// Passes over large tables that are under way.
+    pub(super) parts: BTreeMap<String, Part>,
     pub(super) changed: Changed,
     /// Keys may be written to the state file.
     keeps_keys: bool,
@@ -113,6 +116,7 @@ impl Store {
             groups: BTreeMap::new(),
             by_key: HashMap::new(),
             verified: BTreeMap::new(),
+            parts: BTreeMap::new(),
             changed: Changed::default(),
             keeps_keys: keep_values == KeepValues::Full,
             following: false,
@@ -347,6 +351,7 @@ impl Store {
             changed: inner.kept(if left.is_some() { left.flatten() } else { all }),
         };
         inner.append(&line, true);
+        inner.parts.remove(table);
         inner.verified.insert(table.to_owned(), result);
     }
 
@@ -357,6 +362,7 @@ impl Store {
     pub fn verify_reset(&self) -> Result<()> {
         let mut inner = self.inner.lock();
         inner.verified.clear();
+        inner.parts.clear();
         inner.changed.clear();
         inner.try_append(&Line::VerifyReset { v: Line::VERSION }, true)
     }
@@ -516,13 +522,16 @@ impl Inner {
             }
             Line::Verified { table, result, changed, .. } => {
                 self.changed.replay_done(&table, changed);
+                self.parts.remove(&table);
                 self.verified.insert(table, result);
             }
+            Line::VerifiedPart { table, part, .. } => drop(self.parts.insert(table, part)),
             Line::Changed { table, scope, .. } => self.changed.replay(&table, scope),
             Line::Checked { table, changed, .. } => self.changed.replay_done(&table, changed),
             Line::Following { ended, .. } => self.following = !ended,
             Line::VerifyReset { .. } => {
                 self.verified.clear();
+                self.parts.clear();
                 self.changed.clear();
             }
             Line::Foreign { open, .. } => self.foreign.replay(open),
@@ -609,6 +618,12 @@ impl Inner {
         let v = Line::VERSION;
         let groups = self.groups.values().cloned().map(Box::new);
         let mut lines: Vec<Line> = groups.map(|group| Line::Group { v, group }).collect();
+        let part = |(table, part): (&String, &Part)| Line::VerifiedPart {
+            v,
+            table: table.clone(),
+            part: part.clone(),
+        };
+        let parts: Vec<Line> = self.parts.iter().map(part).collect();
         lines.extend(self.verified.iter().map(|(table, result)| Line::Verified {
             v,
             table: table.clone(),
@@ -625,6 +640,7 @@ impl Inner {
         if let Some(began) = self.began {
             lines.push(Line::Began { v, at: began.to_string() });
         }
+        lines.extend(parts);
         lines.push(Line::Salt { v, salt: self.salt });
         if self.foreign.open() > 0 {
             lines.push(self.foreign.line());

@@ -8,8 +8,8 @@ use super::batch::{Batch, relation_of};
 use super::{drift, poison};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::control::Control;
-use crate::backend::postgres::picture;
 use crate::backend::postgres::triggers::{self, Quiet};
+use crate::backend::postgres::{outward, picture};
 use crate::error::{Error, Result};
 use crate::journal::Event;
 use crate::schema::{Catalog, RelationKind};
@@ -121,9 +121,11 @@ impl Batch {
             let sql = format!("SET CONSTRAINTS ALL IMMEDIATE; {end}SET CONSTRAINTS ALL DEFERRED");
             control.batch(&sql).await?;
         }
+        let views = outward::Lifted::lift(&control).await?;
         for sql in statements {
             self.change_schema(sql, (catalog, after)).await?;
         }
+        views.back(&control, |view| after.relation(view).is_some()).await?;
         self.quiet = silence(&control, after, self.replica).await?.0;
         if self.replica {
             control.batch("SET LOCAL session_replication_role = replica").await?;
@@ -143,6 +145,9 @@ impl Batch {
     async fn change_schema(&mut self, sql: &str, catalogs: (&Catalog, &Catalog)) -> Result<()> {
         let control = self.control();
         let said = |e: Error| e.detail(format!("Running {sql}"));
+        // Of the file's own views PostgreSQL has only those that could be translated.
+        let quiet = sql.strip_prefix("DROP VIEW ").map(|v| format!("DROP VIEW IF EXISTS {v}"));
+        let sql = quiet.as_deref().unwrap_or(sql);
         let of_refused = self.shadow.names_refused(sql);
         if !of_refused && !self.gives_up {
             return control.batch(sql).await.map_err(said);

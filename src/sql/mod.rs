@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod ir;
 pub(crate) mod lexer;
 pub mod lite;
+pub mod outward;
 pub mod pg;
 pub mod plan;
 mod planner;

@@ -50,18 +50,67 @@ fn write_bytes(bytes: &[u8], hasher: &mut impl Hasher) {
     hasher.write(bytes);
 }
 
+/// Bytes that are gathered to be hashed at once.
+#[derive(Clone, Debug, Default)]
+pub struct Feed(Vec<u8>);
+
+impl Feed {
+    /// Nothing in it.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What is in it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// So many bytes are in it.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes back all but the first so many bytes.
+    pub fn cut(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+}
+
+impl Hasher for Feed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// It is no hash: see [`digest`].
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+/// 128 bits over bytes.
+pub fn digest(bytes: &[u8]) -> u128 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(bytes);
+    hasher.finish128().as_u128()
+}
+
 /// 128 bits over values: equal rows hash equally; that unequal ones collide is less likely than a
 /// fault of memory.
 pub fn wide<'a>(values: impl Iterator<Item = (&'a Datum, &'a Type)>) -> u128 {
-    let mut hasher = SipHasher13::new();
-    values.for_each(|(datum, ty)| hash(datum, *ty, &mut hasher));
-    hasher.finish128().as_u128()
+    let mut feed = Feed::default();
+    values.for_each(|(datum, ty)| hash(datum, *ty, &mut feed));
+    digest(feed.bytes())
 }
 
 /// Feeds a value to a hasher so that equal values feed equal bytes, on every machine.
 pub fn hash(datum: &Datum, ty: Type, hasher: &mut impl Hasher) {
     match datum {
-        Datum::Null => hasher.write(&[0]),
+        Datum::Null => null(hasher),
         Datum::Range(_, range) => {
             hasher.write(&[18]);
             hash_range(range, hasher);
@@ -71,41 +120,29 @@ pub fn hash(datum: &Datum, ty: Type, hasher: &mut impl Hasher) {
             hasher.write(&(ranges.len() as u64).to_le_bytes());
             ranges.iter().for_each(|range| hash_range(range, hasher));
         }
-        Datum::Bool(b) => hasher.write(&[1, u8::from(*b)]),
-        Datum::Int(i) => {
-            hasher.write(&[2]);
-            hasher.write(&i.to_le_bytes());
-        }
+        Datum::Bool(b) => bool(*b, hasher),
+        Datum::Int(i) => int(*i, hasher),
         Datum::Float4(f) => float(3, f64::from(*f), hasher),
-        Datum::Float8(f) => float(4, *f, hasher),
-        Datum::Numeric(n) => {
-            hasher.write(&[5]);
-            write_bytes(&n.sort_key(), hasher);
-        }
-        Datum::Text(t) => {
-            hasher.write(&[6]);
-            write_bytes(strip(t, ty).as_bytes(), hasher);
-        }
+        Datum::Float8(f) => float8(*f, hasher),
+        Datum::Numeric(n) => match n.to_reduced() {
+            Some((unscaled, scale)) => decimal(unscaled, scale, hasher),
+            None => {
+                hasher.write(&[20]);
+                write_bytes(&n.sort_key(), hasher);
+            }
+        },
+        Datum::Text(t) => text(strip(t, ty).as_bytes(), hasher),
         Datum::Bytea(b) => {
             hasher.write(&[7]);
             write_bytes(b, hasher);
         }
-        Datum::Date(d) => {
-            hasher.write(&[8]);
-            hasher.write(&d.to_le_bytes());
-        }
+        Datum::Date(d) => date(*d, hasher),
         Datum::Time(t) => {
             hasher.write(&[9]);
             hasher.write(&t.to_le_bytes());
         }
-        Datum::Timestamp(t) => {
-            hasher.write(&[10]);
-            hasher.write(&t.to_le_bytes());
-        }
-        Datum::Timestamptz(t) => {
-            hasher.write(&[11]);
-            hasher.write(&t.to_le_bytes());
-        }
+        Datum::Timestamp(t) => moment(false, *t, hasher),
+        Datum::Timestamptz(t) => moment(true, *t, hasher),
         Datum::Interval(i) => {
             hasher.write(&[12]);
             hasher.write(&sort_key::interval_micros(i).to_le_bytes());
@@ -137,6 +174,56 @@ pub fn hash(datum: &Datum, ty: Type, hasher: &mut impl Hasher) {
             }
         }
     }
+}
+
+/// NULL.
+pub fn null(hasher: &mut impl Hasher) {
+    hasher.write(&[0]);
+}
+
+/// A bool.
+pub fn bool(value: bool, hasher: &mut impl Hasher) {
+    hasher.write(&[1, u8::from(value)]);
+}
+
+/// An integer of any size.
+pub fn int(value: i64, hasher: &mut impl Hasher) {
+    hasher.write(&[2]);
+    hasher.write(&value.to_le_bytes());
+}
+
+/// A double precision number.
+pub fn float8(value: f64, hasher: &mut impl Hasher) {
+    float(4, value, hasher);
+}
+
+/// `unscaled * 10^-scale`, however many zeros it ends with.
+pub fn decimal(mut unscaled: i64, mut scale: u32, hasher: &mut impl Hasher) {
+    while scale > 0 && unscaled % 10 == 0 {
+        unscaled /= 10;
+        scale = if unscaled == 0 { 0 } else { scale - 1 };
+    }
+    hasher.write(&[5]);
+    hasher.write(&unscaled.to_le_bytes());
+    hasher.write(&scale.to_le_bytes());
+}
+
+/// Text, without the blanks that do not count.
+pub fn text(bytes: &[u8], hasher: &mut impl Hasher) {
+    hasher.write(&[6]);
+    write_bytes(bytes, hasher);
+}
+
+/// A date.
+pub fn date(days: i32, hasher: &mut impl Hasher) {
+    hasher.write(&[8]);
+    hasher.write(&days.to_le_bytes());
+}
+
+/// A timestamp, with or without zone.
+pub fn moment(zoned: bool, micros: i64, hasher: &mut impl Hasher) {
+    hasher.write(&[if zoned { 11 } else { 10 }]);
+    hasher.write(&micros.to_le_bytes());
 }
 
 fn hash_range(range: &Range, hasher: &mut impl Hasher) {

@@ -16,6 +16,9 @@ use crate::error::{Error, Result, state};
 use crate::journal;
 use crate::schema::Catalog;
 
+/// Keys of a large table that are compared before that is noted.
+pub const STRETCH: i64 = 1_000_000;
+
 /// A boxed future, so that a cut can stand behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -42,6 +45,8 @@ pub struct AtCut {
     pub connector: Connector,
     /// Rows of a table that are read in a second at most; 0 for no limit.
     pub rows_per_second: u32,
+    /// Keys of a large table that are compared before that is noted.
+    pub stretch: i64,
     /// Whatever keeps journal and applier where they are.
     pub guard: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -88,6 +93,8 @@ pub struct Still {
     pub sqlite: Sqlite,
     /// Leads to PostgreSQL.
     pub connector: Connector,
+    /// See [`AtCut::stretch`].
+    pub stretch: i64,
 }
 
 impl Cut for Still {
@@ -113,7 +120,17 @@ impl Cut for Still {
             };
             let connector = self.connector.clone();
             let rows_per_second = 0;
-            Ok(AtCut { position, catalog, sqlite, postgres, connector, rows_per_second, guard })
+            let stretch = self.stretch;
+            Ok(AtCut {
+                position,
+                catalog,
+                sqlite,
+                postgres,
+                connector,
+                rows_per_second,
+                stretch,
+                guard,
+            })
         })
     }
 }

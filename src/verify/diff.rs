@@ -111,8 +111,8 @@ pub(super) async fn table(pair: &Pair<'_>) -> Result<Found> {
     let (mut accepted, mut coerced) = (0, 0);
     found.rows = pair
         .both(
-            |_, projected, mark, standing| {
-                coerced += projected.coerced.len() as u64;
+            |mark, standing, values| {
+                coerced += values;
                 match standing {
                     Standing::LeftOut => accepted += 1,
                     Standing::Compared(values) => {

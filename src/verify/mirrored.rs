@@ -45,5 +45,15 @@ async fn attempt(mirror: &Mirror, hold: bool) -> Result<Option<AtCut>> {
         if hold { Some(Box::new((pin, kept))) } else { Some(Box::new(kept)) };
     let connector = mirror.connector().clone();
     let rows_per_second = mirror.rows_per_second();
-    Ok(Some(AtCut { position, catalog, sqlite, postgres, connector, rows_per_second, guard }))
+    let stretch = super::cut::STRETCH;
+    Ok(Some(AtCut {
+        position,
+        catalog,
+        sqlite,
+        postgres,
+        connector,
+        rows_per_second,
+        stretch,
+        guard,
+    }))
 }

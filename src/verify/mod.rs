@@ -11,12 +11,13 @@ mod mirrored;
 mod repair;
 mod scan;
 mod since;
+mod stretches;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use cut::{AtCut, BoxFuture, Cut, Still, postgres_snapshot, sqlite_snapshot};
+pub use cut::{AtCut, BoxFuture, Cut, STRETCH, Still, postgres_snapshot, sqlite_snapshot};
 pub use diff::{Difference, Kind};
 pub use keys::{chunks, keys};
 pub use repair::{Repaired, What, repair};
@@ -34,6 +35,7 @@ use crate::error::{Error, Result, state};
 use crate::schema::{Relation, RelationKind};
 use diff::Found;
 use scan::Pair;
+use stretches::Course;
 
 /// A cut older than this is given back before the next table: snapshots hold up the
 /// checkpoints of one side and the vacuum of the other.
@@ -82,32 +84,28 @@ pub async fn run(
     tables: &[String],
     progress: &Tell,
 ) -> Result<Vec<Report>> {
-    let mut taken = take(store, &named(&look_at_quarantine(cuts, store).await?, tables)?);
-    let mut at = cuts.cut(false).await?;
-    let mut since = Instant::now();
+    let taken = take(store, &named(&look_at_quarantine(cuts, store).await?, tables)?);
+    let at = cuts.cut(false).await?;
+    let mut course = Course { cuts, store, tell: progress, taken, at, since: Instant::now() };
     let mut reports = Vec::new();
-    for name in named(&at, tables)? {
-        if since.elapsed() > CUT_AGE || !taken.contains_key(&name) {
-            drop(at);
-            taken = take(store, &[taken.into_keys().collect(), vec![name.clone()]].concat());
-            at = cuts.cut(false).await?;
-            since = Instant::now();
+    for name in named(&course.at, tables)? {
+        if course.since.elapsed() > CUT_AGE || !course.taken.contains_key(&name) {
+            course.renew(&name).await?;
         }
-        step(progress, format!("verifying {name}"), format!("at position {}", at.position));
-        let report = match one(&at, &name, progress).await {
+        step(progress, format!("verifying {name}"), format!("at position {}", course.at.position));
+        let report = match course.table(&name).await {
             Ok(report) => report,
-            Err(error) if at.postgres.is_closed() => return Err(error),
+            Err(error) if course.at.postgres.is_closed() => return Err(error),
             Err(error) => {
                 // The error has ended PostgreSQL's transaction, and the cut with it.
-                taken = take(store, &taken.into_keys().collect::<Vec<_>>());
-                at = cuts.cut(false).await?;
+                course.renew(&name).await?;
                 let error = Some(error.message().to_owned());
                 Report { table: name.clone(), error, ..Report::default() }
             }
         };
         let detail = format!("{} rows, {} differ", report.rows, report.differing);
         step(progress, format!("verified {name}"), detail);
-        if let Some(taken) = taken.remove(&name) {
+        if let Some(taken) = course.taken.remove(&name) {
             record(store, &report, &taken);
         }
         reports.push(report);
@@ -211,7 +209,7 @@ async fn pair<'a>(at: &'a AtCut, name: &str) -> Result<std::result::Result<Pair<
     let projection = Projection::over(relation, &actual);
     let types = projection.types();
     let known = Known::load(&at.postgres, name).await?;
-    Ok(Ok(Pair { at, projection, types, known, tell: None, of: 0 }))
+    Ok(Ok(Pair { at, projection, types, known, tell: None, of: 0, range: None }))
 }
 
 /// Writes what was found into the store.

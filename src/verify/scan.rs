@@ -10,7 +10,7 @@ use futures_util::future::try_join;
 use super::cut::AtCut;
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::binary::row_of;
-use crate::backend::postgres::project::{Projected, Projection};
+use crate::backend::postgres::project::{Projected, Projection, Quick};
 use crate::backend::postgres::quarantine::{Known, ROW};
 use crate::backend::sqlite::blocking;
 use crate::backfill::Tell;
@@ -19,7 +19,8 @@ use crate::backfill::source::Source;
 use crate::backfill::told::Tally;
 use crate::compare::Row;
 use crate::error::Result;
-use crate::value::{Type, canonical};
+use crate::value::canonical::{self, Feed};
+use crate::value::{Cell, Type};
 
 /// Rows read from SQLite before the thread is given back.
 const STEP_ROWS: usize = 1000;
@@ -34,6 +35,8 @@ pub(super) struct Pair<'a> {
     pub(super) tell: Option<&'a Tell>,
     /// Rows of SQLite's side, for who is told.
     pub(super) of: u64,
+    /// Only rows whose key, one column of integers, lies in this range.
+    pub(super) range: Option<(i64, i64)>,
 }
 
 /// A row's identity and content.
@@ -56,15 +59,73 @@ pub(super) enum Standing {
     Unnamed,
 }
 
+/// Rows as bytes to hash.
+struct Marks {
+    row: Feed,
+    key: Feed,
+    /// Where each column's bytes end.
+    ends: Vec<usize>,
+    columns: Option<Vec<usize>>,
+}
+
+impl Marks {
+    fn new(projection: &Projection) -> Self {
+        Self {
+            row: Feed::default(),
+            key: Feed::default(),
+            ends: Vec::with_capacity(projection.columns.len()),
+            columns: projection.key.clone(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.row.clear();
+        self.ends.clear();
+    }
+
+    /// The mark of the row that was fed.
+    fn mark(&mut self) -> Mark {
+        let row = canonical::digest(self.row.bytes());
+        let bytes = self.row.bytes();
+        let of = |column: usize| {
+            let from = column.checked_sub(1).and_then(|c| self.ends.get(c)).copied().unwrap_or(0);
+            let to = self.ends.get(column).copied().unwrap_or(bytes.len());
+            bytes.get(from..to).unwrap_or_default()
+        };
+        let key = match self.columns.as_deref() {
+            None => row,
+            Some([one]) => canonical::digest(of(*one)),
+            Some(several) => {
+                self.key.clear();
+                for column in several {
+                    std::hash::Hasher::write(&mut self.key, of(*column));
+                }
+                canonical::digest(self.key.bytes())
+            }
+        };
+        // Any 64 of the bits do for telling rows apart inside a table.
+        Mark { key: (key >> 64) as u64 ^ key as u64, row }
+    }
+
+    fn of(&mut self, values: &Row, types: &[Type]) -> Mark {
+        self.clear();
+        for (value, ty) in values.iter().zip(types) {
+            canonical::hash(value, *ty, &mut self.row);
+            self.ends.push(self.row.len());
+        }
+        self.mark()
+    }
+}
+
 impl Pair<'_> {
     /// Runs over both sides' rows: PostgreSQL prepares its own while SQLite's are hashed. SQLite's
     /// rows, counted.
     pub(super) async fn both(
         &self,
-        ours: impl FnMut(&Source, Projected, Mark, Standing),
+        ours: impl FnMut(Mark, Standing, u64),
         theirs: impl FnMut(Row, Mark),
     ) -> Result<u64> {
-        let (rows, _) = try_join(self.sqlite(ours), self.postgres(theirs)).await?;
+        let (rows, _) = try_join(self.marks(ours), self.postgres(theirs)).await?;
         Ok(rows)
     }
 
@@ -73,9 +134,10 @@ impl Pair<'_> {
         &self,
         mut each: impl FnMut(&Source, Projected, Mark, Standing),
     ) -> Result<u64> {
-        let mut source = Source::open(&self.at.sqlite, &self.projection, true)?;
+        let mut source = self.source()?;
+        let mut marks = Marks::new(&self.projection);
         let (mut rows, pace) = (0, Pace::new(self.at.rows_per_second));
-        while blocking(|| self.step(&mut source, &mut rows, &mut each))? {
+        while blocking(|| self.step(&mut source, &mut marks, &mut rows, &mut each))? {
             match pace.ahead(rows) {
                 Some(ahead) => tokio::time::sleep(ahead).await,
                 None => tokio::task::yield_now().await,
@@ -84,10 +146,95 @@ impl Pair<'_> {
         Ok(rows)
     }
 
+    /// Runs over SQLite's rows of which only the marks are wanted, and how many values are changed
+    /// to their column's type: most of them are hashed as they are stored.
+    async fn marks(&self, mut each: impl FnMut(Mark, Standing, u64)) -> Result<u64> {
+        let quick = Quick::of(&self.projection);
+        // Whether a row is left out says only its name.
+        if !quick.is_any() || self.known.has_rows() {
+            return self
+                .sqlite(|_, projected, mark, standing| {
+                    each(mark, standing, projected.coerced.len() as u64);
+                })
+                .await;
+        }
+        let mut source = self.source()?;
+        let mut marks = Marks::new(&self.projection);
+        let (mut rows, pace) = (0, Pace::new(self.at.rows_per_second));
+        loop {
+            let more = blocking(|| -> Result<bool> {
+                for _ in 0..STEP_ROWS {
+                    if !source.step()? {
+                        return Ok(false);
+                    }
+                    rows += 1;
+                    self.short(&source, &quick, &mut marks, &mut each);
+                }
+                Ok(true)
+            })?;
+            if !more {
+                return Ok(rows);
+            }
+            match pace.ahead(rows) {
+                Some(ahead) => tokio::time::sleep(ahead).await,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// One row, the short way if it can be.
+    fn short(
+        &self,
+        source: &Source,
+        quick: &Quick,
+        marks: &mut Marks,
+        each: &mut impl FnMut(Mark, Standing, u64),
+    ) {
+        marks.clear();
+        let (row, ends) = (&mut marks.row, &mut marks.ends);
+        let fed = source.cells(|column, cell| {
+            let fed = quick.feed(column, cell, row);
+            ends.push(row.len());
+            fed
+        });
+        if fed {
+            return each(marks.mark(), Standing::Compared(0), 0);
+        }
+        let (projected, mark, standing) = self.long(source, marks);
+        each(mark, standing, projected.coerced.len() as u64);
+    }
+
+    fn source(&self) -> Result<Source> {
+        match self.range {
+            None => Source::open(&self.at.sqlite, &self.projection, true),
+            Some((first, last)) => {
+                let mut source = Source::between(&self.at.sqlite, &self.projection, true)?;
+                source.seek(&[Cell::Integer(first), Cell::Integer(last)])?;
+                Ok(source)
+            }
+        }
+    }
+
+    /// One row, by its values.
+    fn long(&self, source: &Source, marks: &mut Marks) -> (Projected, Mark, Standing) {
+        let projected = source.project();
+        let standing = self.standing(source, &projected);
+        let mut mark = marks.of(&projected.values, &self.types);
+        if standing == Standing::Unnamed {
+            // Never equal to anything on the other side.
+            mark.row = !mark.row;
+            if self.projection.key.is_none() {
+                mark.key = !mark.key;
+            }
+        }
+        (projected, mark, standing)
+    }
+
     /// Some rows; false at the end.
     fn step(
         &self,
         source: &mut Source,
+        marks: &mut Marks,
         rows: &mut u64,
         each: &mut impl FnMut(&Source, Projected, Mark, Standing),
     ) -> Result<bool> {
@@ -96,16 +243,7 @@ impl Pair<'_> {
                 return Ok(false);
             }
             *rows += 1;
-            let projected = source.project();
-            let standing = self.standing(source, &projected);
-            let mut mark = self.mark(&projected.values);
-            if standing == Standing::Unnamed {
-                // Never equal to anything on the other side.
-                mark.row = !mark.row;
-                if self.projection.key.is_none() {
-                    mark.key = !mark.key;
-                }
-            }
+            let (projected, mark, standing) = self.long(source, marks);
             each(source, projected, mark, standing);
         }
         Ok(true)
@@ -117,14 +255,20 @@ impl Pair<'_> {
         let doing = "reading both sides' rows of";
         let mut tally = Tally::new(self.tell, doing, &self.projection.relation.name, self.of);
         let control = &self.at.postgres;
-        let sql = self.select();
+        let mut sql = self.select();
+        if let Some((first, last)) = self.range {
+            let key = self.projection.key.iter().flatten().next().copied().unwrap_or_default();
+            let column = quoted(&self.projection.columns[key].name);
+            sql.push_str(&format!(" WHERE {column} BETWEEN '{first}'::int8 AND '{last}'::int8"));
+        }
         let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
         let stream = control.client().query_raw(&sql, none).await.map_err(|e| control.error(&e))?;
         let mut stream = std::pin::pin!(stream);
+        let mut marks = Marks::new(&self.projection);
         let mut rows: u64 = 0;
         while let Some(row) = stream.try_next().await.map_err(|e| control.error(&e))? {
             let values = row_of(&row, &self.types)?;
-            let mark = self.mark(&values);
+            let mark = marks.of(&values, &self.types);
             rows += 1;
             each(values, mark);
             if rows.is_multiple_of(STEP_ROWS as u64) {
@@ -157,15 +301,5 @@ impl Pair<'_> {
             return Standing::Unnamed;
         }
         Standing::Compared(projected.misfits.len() as u64)
-    }
-
-    pub(super) fn mark(&self, values: &Row) -> Mark {
-        let row = canonical::wide(values.iter().zip(&self.types));
-        let key = match &self.projection.key {
-            Some(key) => canonical::wide(key.iter().map(|i| (&values[*i], &self.types[*i]))),
-            None => row,
-        };
-        // Any 64 of the bits do for telling rows apart inside a table.
-        Mark { key: (key >> 64) as u64 ^ key as u64, row }
     }
 }

@@ -27,6 +27,8 @@ pub struct Pair {
     pub database: String,
     pub adopted: Vec<Finding>,
     pub path: PathBuf,
+    /// Keys that verify compares before it notes that.
+    pub stretch: i64,
     /// How much is copied at once.
     pub workers: backfill::Workers,
     /// `[tables.NAME]`.
@@ -101,6 +103,7 @@ impl Pair {
             database: database.to_owned(),
             adopted: prepared.findings,
             path: path.to_owned(),
+            stretch: crossfade::verify::STRETCH,
             workers: backfill::Workers { count: 1, stretch: 1_000_000 },
             decided: BTreeMap::new(),
             _folder: None,
@@ -131,7 +134,11 @@ impl Pair {
 
     /// Cuts where nothing moves.
     pub fn cuts(&self) -> Still {
-        Still { sqlite: self.sqlite.clone(), connector: self.connector.clone() }
+        Still {
+            sqlite: self.sqlite.clone(),
+            connector: self.connector.clone(),
+            stretch: self.stretch,
+        }
     }
 
     /// Runs SQL on PostgreSQL.

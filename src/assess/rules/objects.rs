@@ -22,7 +22,22 @@ pub(super) const RULES: &[Rule] = &[
     UNREADABLE,
     FOREIGN_COLLATION,
     BROKEN,
+    VIEW_MADE,
+    TRIGGER_MADE,
 ];
+
+const VIEW_MADE: Rule = Rule {
+    id: "CF0518",
+    title: "a view of SQLite's that PostgreSQL can have",
+    severity: Severity::Info,
+    does: "Serves it from SQLite; the copy makes one of the same meaning on PostgreSQL.",
+};
+const TRIGGER_MADE: Rule = Rule {
+    id: "CF0519",
+    title: "a trigger of SQLite's that PostgreSQL can have",
+    severity: Severity::Info,
+    does: "SQLite runs it and what it writes is mirrored; the copy makes one of the same meaning, which PostgreSQL runs once it is primary.",
+};
 
 const INDEX: Rule = Rule {
     id: "CF0501",
@@ -247,7 +262,10 @@ pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
     }
     for entry in facts.of_kind("view") {
         if relation_of(&facts.catalog, &entry.name).is_some() {
-            found.push(VIEW.found("its query").table(&entry.name));
+            found.push(match untranslated(facts, &entry.name, "view") {
+                Some(why) => VIEW.found(why).table(&entry.name),
+                None => VIEW_MADE.found("its query").table(&entry.name),
+            });
         } else {
             let why = facts.skipped(&entry.name).unwrap_or("it cannot be served");
             found.push(DANGLING.found(why).table(&entry.name));
@@ -260,8 +278,24 @@ pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
             }
             _ => "its text".to_owned(),
         };
-        found.push(TRIGGER.found(what).table(&entry.table).object(&entry.name));
+        let object = format!("trigger {:?}", entry.name);
+        let finding = match untranslated(facts, &entry.table, &object) {
+            Some(why) => TRIGGER.found(format!("{what}: {why}")),
+            None => TRIGGER_MADE.found(what),
+        };
+        found.push(finding.table(&entry.table).object(&entry.name));
     }
+}
+
+/// Why PostgreSQL cannot have an object of the file; None when it can.
+fn untranslated<'a>(facts: &'a Facts, table: &str, object: &str) -> Option<&'a str> {
+    let name = relation_of(&facts.catalog, table).map_or(table, |r| r.name.as_str());
+    let of = |t: &str, o: &str| (t == name || t.eq_ignore_ascii_case(table)) && o == object;
+    if facts.plan.outward.iter().any(|t| of(&t.table, &t.object)) {
+        return None;
+    }
+    let found = facts.plan.findings.iter().find(|f| of(&f.table, &f.object));
+    Some(found.map_or("it is SQLite's own", |f| f.message.rsplit(": ").next().unwrap_or_default()))
 }
 
 fn time(time: stored::TriggerTime) -> &'static str {

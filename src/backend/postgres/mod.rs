@@ -14,6 +14,7 @@ pub mod copy;
 pub mod decode;
 pub mod exchange;
 pub mod handover;
+pub mod outward;
 pub mod picture;
 pub mod project;
 pub mod quarantine;

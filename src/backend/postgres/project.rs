@@ -5,6 +5,8 @@
 //! and repair all come through here, so they never disagree. It must never change a value
 //! without saying so. Start at [`Projection::project`].
 
+mod quick;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use crate::value::enums::{Enums, enum_of_array};
 use crate::value::{
     CellRef, Datum, Style, Type, canonical, coerce, is_enum, json, oid, storage, text,
 };
+
+pub use quick::Quick;
 
 /// One column on PostgreSQL.
 #[derive(Clone, Debug)]

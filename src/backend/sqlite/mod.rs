@@ -160,6 +160,8 @@ pub(super) struct Core {
     durable: Arc<Durable>,
     /// The shared writer's last `data_version`: changes of others show in it.
     data_version: AtomicI64,
+    /// Readers and turns of the writer asked for.
+    asked: AtomicU64,
     foreign: AtomicU64,
     /// When a foreign write was noticed last.
     foreign_at: Mutex<Option<Instant>>,
@@ -223,6 +225,7 @@ impl Sqlite {
             keeper: Mutex::new(keeper),
             durable,
             data_version: AtomicI64::new(data_version),
+            asked: AtomicU64::new(0),
             foreign: AtomicU64::new(0),
             foreign_at: Mutex::default(),
             wal_due: AtomicU64::new(maintain::WAL_FULL),
@@ -258,6 +261,11 @@ impl Sqlite {
         Ok(Found::of(&self.0.path).filter(|found| found.wal_bytes == Some(0)))
     }
 
+    /// How often a reader or the writer was asked for: it grows while clients are at work.
+    pub fn asked(&self) -> u64 {
+        self.0.asked.load(Ordering::Relaxed)
+    }
+
     /// The file, without symbolic links.
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -270,12 +278,14 @@ impl Sqlite {
 
     /// A warm reader. Waits while all are out; 57014 when the deadline passes.
     pub async fn reader(&self, deadline: Option<Instant>) -> Result<Reader> {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
         self.0.pool.take(deadline).await
     }
 
     /// The writer, in a transaction of its own (BEGIN IMMEDIATE is done). Waits for the
     /// turn; 55P03 when the deadline passes.
     pub async fn writer(&self, deadline: Option<Instant>) -> Result<Writer> {
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
         let turn = self.turn(deadline).await?;
         self.0.keep_wal_small()?;
         let idle = self.0.writer.lock().take();

@@ -460,12 +460,24 @@ impl Statement {
     /// Column `i` (0-based) of the current row; NULL when there is no row or no such
     /// column.
     pub fn column(&self, i: usize) -> CellRef<'_> {
+        let _inner = self.handle.inner.lock();
+        self.cell(i)
+    }
+
+    /// The columns of the current row, one after the other, under one lock: until `each` says no.
+    /// Whether it never did.
+    pub fn columns(&self, mut each: impl FnMut(usize, CellRef<'_>) -> bool) -> bool {
+        let _inner = self.handle.inner.lock();
+        (0..self.width).all(|i| each(i, self.cell(i)))
+    }
+
+    /// A column, with the lock held.
+    fn cell(&self, i: usize) -> CellRef<'_> {
         if i >= self.width {
             return CellRef::Null;
         }
-        let _inner = self.handle.inner.lock();
         let (stmt, i) = (self.ptr(), c_int::try_from(i).unwrap_or(c_int::MAX));
-        // SAFETY: the statement is on a row (width > 0) and the column exists. The
+        // SAFETY: the callers hold the lock. The statement is on a row (width > 0) and the column exists. The
         // pointers stay valid until it is stepped, reset or finalised, each of which
         // needs `&mut self` or ownership, so not while the result is borrowed.
         unsafe {

@@ -51,7 +51,7 @@ use std::collections::HashMap;
 
 pub use self::immutable::immutable;
 pub(crate) use self::routine::assigning;
-pub use self::routine::{NEW, OLD, RowVariables, generated, in_trigger};
+pub use self::routine::{NEW, OLD, RowVariables, generated, in_lite_trigger, in_trigger};
 
 use self::params::Params;
 use self::scope::{Level, Place};

@@ -49,7 +49,29 @@ pub fn in_trigger(
     rows: RowVariables<'_>,
     context: &Context<'_>,
 ) -> Result<Analysis> {
+    of_trigger(statement, rows, context, false)
+}
+
+/// [`in_trigger`], by SQLite's rules: a statement of a trigger of the file.
+///
+/// # Errors
+/// As [`super::analyze`].
+pub fn in_lite_trigger(
+    statement: &ast::Statement,
+    rows: RowVariables<'_>,
+    context: &Context<'_>,
+) -> Result<Analysis> {
+    of_trigger(statement, rows, context, true)
+}
+
+fn of_trigger(
+    statement: &ast::Statement,
+    rows: RowVariables<'_>,
+    context: &Context<'_>,
+    lite: bool,
+) -> Result<Analysis> {
     let mut analyzer = Analyzer::new(*context, false);
+    analyzer.lite = lite;
     analyzer.push_level();
     for (name, present) in [("new", rows.new), ("old", rows.old)] {
         let rel = analyzer.new_rel();
@@ -57,7 +79,8 @@ pub fn in_trigger(
             true => ExprKind::Column(rel, index),
             false => null(ty).kind,
         });
-        item.relation = None;
+        // How the file stores a column says what SQLite's dialect makes of it.
+        item.relation = lite.then(|| (rel, Arc::clone(rows.relation)));
         analyzer.level().items.push(item);
     }
     analyzer.level().per_row = true;
@@ -75,7 +98,7 @@ pub fn in_trigger(
         locks: analyzer.locks,
         draws: analyzer.draws,
         steps: analyzer.steps,
-        lite: false,
+        lite,
         plain: None,
     })
 }

@@ -2,7 +2,7 @@
 
 use sqlite3_parser::ast::{
     Expr, FrameBound, FrameExclude, FrameMode, FunctionCallOrder, FunctionTail, Id, LikeOperator,
-    Literal, Operator, Over, SortOrder, SortedColumn, UnaryOperator, Window,
+    Literal, Operator, Over, ResolveType, SortOrder, SortedColumn, UnaryOperator, Window,
 };
 
 use super::{Lower, refused};
@@ -129,6 +129,21 @@ impl Lower {
             },
             Expr::Qualified(table, column) => {
                 ExprKind::Column(vec![unquote(table.0), unquote(column.0)])
+            }
+            Expr::Raise(kind, message) if self.raises => {
+                let kind = match kind {
+                    ResolveType::Abort => "abort",
+                    ResolveType::Ignore => "ignore",
+                    ResolveType::Fail => "FAIL",
+                    ResolveType::Rollback => "ROLLBACK",
+                    ResolveType::Replace => "REPLACE",
+                };
+                let message = match message.map(|m| self.kind(m)).transpose()? {
+                    Some(ExprKind::Literal(ast::Literal::String(text))) => text,
+                    None => String::new(),
+                    Some(_) => return Err(refused("RAISE with such a message")),
+                };
+                ExprKind::Column(vec![super::RAISE.to_owned(), kind.to_owned(), message])
             }
             Expr::Raise(..) => return Err(refused("RAISE outside a trigger")),
             Expr::Subquery(query) => ExprKind::Subquery(Box::new(self.select(query)?)),

@@ -31,12 +31,28 @@ pub(crate) use pragma::{SCHEMA, is_schema_table, table_function};
 pub(crate) use text::calls_foreign;
 pub use text::split;
 
+/// Qualifies what stands for RAISE(…) in a trigger's statement: no table has this name.
+pub(crate) const RAISE: &str = "\0raise";
+
 /// Reads one statement of SQLite's dialect. `strings` lets a double-quoted word that names
 /// nothing be a string, as SQLite does.
 ///
 /// # Errors
 /// 42601 when SQLite's grammar does not accept the text, 0A000 for what has no counterpart.
 pub fn parse(text: &str, strings: bool) -> Result<Parsed> {
+    parse_as(text, strings, false)
+}
+
+/// Reads one statement of a trigger of the file: RAISE is a column of [`RAISE`] there, and
+/// double-quoted words may be strings.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_in_trigger(text: &str) -> Result<Parsed> {
+    parse_as(text, true, true)
+}
+
+fn parse_as(text: &str, strings: bool, raises: bool) -> Result<Parsed> {
     let text = text.trim();
     let readable = text::offset_last(text);
     let sql = readable.as_ref();
@@ -51,7 +67,7 @@ pub fn parse(text: &str, strings: bool) -> Result<Parsed> {
         if !matches!(parser.next(), Ok(None)) {
             return Err(Error::client(state::SYNTAX_ERROR, "more than one statement"));
         }
-        let mut lower = Lower { strings, names: Vec::new(), highest: 0 };
+        let mut lower = Lower { strings, raises, names: Vec::new(), highest: 0 };
         let (statement, postgres) = lower.command(&command, text)?;
         let (text, dialect) = match postgres {
             Some(text) => (text, Dialect::Rewritten),
@@ -65,6 +81,8 @@ pub fn parse(text: &str, strings: bool) -> Result<Parsed> {
 struct Lower {
     /// A double-quoted word may be a string.
     strings: bool,
+    /// The statement is a trigger's.
+    raises: bool,
     /// Named parameters in the order of their first use, with their numbers.
     names: Vec<(String, u32)>,
     /// Highest parameter number in use.

@@ -25,9 +25,10 @@ use crate::sql::Context;
 pub(crate) use fire::looks;
 pub(crate) use own::check_before;
 pub use own::distances;
+pub(crate) use own::effect;
 pub use queue::name as queue_name;
 pub(crate) use unique::duplicates;
-use walk::Event;
+pub(crate) use walk::Event;
 
 /// The temporary triggers for all of a catalog.
 pub fn fired(catalog: &Catalog) -> Fired {

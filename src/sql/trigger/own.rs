@@ -76,7 +76,7 @@ pub(super) fn acted_on<'a>(name: &str, event: Event, catalog: &'a Catalog) -> Ve
 }
 
 /// What a foreign key's action does to the referring rows.
-pub(super) fn effect(key: &ForeignKey, event: Event) -> Option<Event> {
+pub(crate) fn effect(key: &ForeignKey, event: Event) -> Option<Event> {
     let action = match event {
         Event::Insert => return None,
         Event::Update => key.on_update,

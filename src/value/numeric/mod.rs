@@ -238,6 +238,29 @@ impl Numeric {
         if rest.is_zero() { quotient.to_i64() } else { None }
     }
 
+    /// The number as `unscaled * 10^-scale` without a zero at its end behind the point; `None`
+    /// when that does not fit, and for what is no number.
+    pub fn to_reduced(&self) -> Option<(i64, u32)> {
+        let Self::Finite(n, scale) = self else { return None };
+        let (mut scale, ten) = (*scale, 10);
+        if let Some(mut small) = n.to_i64() {
+            while scale > 0 && small % ten == 0 {
+                small /= ten;
+                scale = if small == 0 { 0 } else { scale - 1 };
+            }
+            return Some((small, scale));
+        }
+        let (mut n, ten) = (n.clone(), BigInt::from(ten));
+        while scale > 0 {
+            let (quotient, rest) = n.div_rem(&ten);
+            if !rest.is_zero() {
+                break;
+            }
+            (n, scale) = (quotient, scale - 1);
+        }
+        Some((n.to_i64()?, scale))
+    }
+
     /// Display scale; `None` for NaN and the infinities.
     pub fn scale(&self) -> Option<u32> {
         match self {

@@ -284,10 +284,17 @@ fn moment(ty: Type, bytes: &[u8]) -> bool {
     }
 }
 
+/// What Rails writes before a time of day.
+const NO_DAY: &str = "2000-01-01 ";
+
 /// The text of a date or time that begins as ISO has it. Other spellings are ambiguous, and
 /// words such as `now` are never evaluated.
 fn iso_moment(ty: Type, bytes: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(bytes).ok()?;
+    let whole = std::str::from_utf8(bytes).ok()?;
+    let text = match ty.oid {
+        oid::TIME => whole.strip_prefix(NO_DAY).unwrap_or(whole),
+        _ => whole,
+    };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let after = text.as_bytes().get(digits).copied();
     let iso = match ty.oid {

@@ -53,7 +53,7 @@ pub(crate) fn view(
         Some(former) => former.name.clone(),
         None => namer.relation(name, sql, &mut findings),
     };
-    findings.add(None, FindingKind::View, "the view is SQLite's own; PostgreSQL needs one by hand");
+    findings.add(None, FindingKind::View, "the view is SQLite's own");
     let oid = former.map_or_else(|| side.new_oid(), |f| f.oid);
     let mut relation = Relation {
         sqlite_name: name.to_owned(),

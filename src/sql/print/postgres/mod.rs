@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
 use crate::sql::Analysis;
+use crate::sql::analyze::{NEW, OLD};
 use crate::sql::ir::Statement;
 use crate::sql::plan::Frozen;
 use crate::sql::print::quoted;
@@ -31,8 +32,22 @@ pub fn print_live(analysis: &Analysis) -> Result<String> {
     print_as(analysis, true)
 }
 
+/// Prints a statement of a trigger's function, whose NEW and OLD have columns of these names.
+pub fn print_in_trigger(analysis: &Analysis, columns: Vec<String>) -> Result<String> {
+    let mut printer = printer(analysis, true);
+    for (rel, name) in [(NEW, "NEW"), (OLD, "OLD")] {
+        printer.taken.insert(name.to_ascii_lowercase());
+        printer.rels.insert(rel, (name.to_owned(), columns.clone()));
+    }
+    statement(analysis, printer)
+}
+
 fn print_as(analysis: &Analysis, live: bool) -> Result<String> {
-    let mut printer = Printer {
+    statement(analysis, printer(analysis, live))
+}
+
+fn printer(analysis: &Analysis, live: bool) -> Printer<'_> {
+    Printer {
         params: &analysis.params,
         frozen: &analysis.frozen,
         live,
@@ -41,7 +56,10 @@ fn print_as(analysis: &Analysis, live: bool) -> Result<String> {
         ctes: HashMap::new(),
         excluded: Vec::new(),
         taken: HashSet::new(),
-    };
+    }
+}
+
+fn statement(analysis: &Analysis, mut printer: Printer<'_>) -> Result<String> {
     match analysis.plain.as_ref().unwrap_or(&analysis.statement) {
         Statement::Select(query) => printer.query(query, true),
         Statement::Insert(insert) => printer.insert(insert),
