@@ -223,13 +223,10 @@ fn rows_between_the_schema_changes_of_a_transaction_arrive() {
     assert_eq!(journey.status("diverged_open"), "0");
 }
 
-/// Many transactions are tested together; the one that differs is the one that is named.
-#[test]
-fn of_many_transactions_at_once_the_one_that_differs_is_named() {
-    let (journey, _folder) = start();
+/// The applier stands until all of this work is in the journal.
+fn while_held(journey: &Journey, work: impl FnOnce()) {
     let pg = Pg::shared();
     let behind = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
-    // The applier stands until all of them are in the journal.
     let mut holder = pg
         .tool("psql")
         .args(["-X", "-q", "-d", &pg.cluster.url(&journey.database)])
@@ -241,29 +238,75 @@ fn of_many_transactions_at_once_the_one_that_differs_is_named() {
     let held = "SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' AND granted \
                 AND relation = 'crossfade.state'::regclass";
     eventually("the applier is held", || behind(held) == "1");
-    behind("UPDATE item SET qty = 50 WHERE id = 77");
-    for id in 60..100 {
-        journey.proxy.sql(&format!("UPDATE item SET qty = qty + 1 WHERE id = {id}"));
-    }
+    work();
     behind(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()",
     );
     let _ = holder.wait();
     journey.level();
+}
+
+/// Verdicts of the shape that was called so often and names this.
+fn verdicts(journey: &Journey, calls: u64, names: &str) -> Value {
+    let list = journey.get("/api/v1/statements");
+    let shapes = list["statements"].as_array().unwrap();
+    let text = |s: &Value| s["statement"].as_str().unwrap().to_lowercase();
+    let shape = shapes.iter().find(|s| s["calls"] == calls && text(s).contains(names));
+    shape.unwrap_or_else(|| panic!("{list}"))["verdicts"].clone()
+}
+
+/// Many transactions are tested together; the one that differs is the one that is named.
+#[test]
+fn of_many_transactions_at_once_the_one_that_differs_is_named() {
+    let (journey, _folder) = start();
+    let pg = Pg::shared();
+    let behind = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    while_held(&journey, || {
+        behind("UPDATE item SET qty = 50 WHERE id = 77");
+        for id in 60..100 {
+            journey.proxy.sql(&format!("UPDATE item SET qty = qty + 1 WHERE id = {id}"));
+        }
+    });
     let found = groups(&journey, "effect_value");
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["count"], 1, "{found:?}");
     assert_eq!(found[0]["samples"][0]["key"][0], serde_json::json!(["id", "77"]));
-    let list = journey.get("/api/v1/statements");
-    let shapes = list["statements"].as_array().unwrap();
-    let shape = shapes.iter().find(|s| {
-        s["calls"] == 40 && s["statement"].as_str().unwrap().to_lowercase().contains("qty + ")
-    });
-    let verdicts = &shape.unwrap()["verdicts"];
+    let verdicts = verdicts(&journey, 40, "qty + ");
     assert_eq!((&verdicts["match"], &verdicts["diverged"]), (&39.into(), &1.into()), "{verdicts}");
     assert_eq!(behind("SELECT qty FROM item WHERE id = 77"), "1");
     journey.done(&["verify"]);
+}
+
+/// A row that PostgreSQL refuses goes in by itself; transactions beside it are tested all the same,
+/// each once.
+#[test]
+fn a_row_that_is_refused_hides_nothing_beside_it() {
+    let (journey, _folder) = start();
+    let pg = Pg::shared();
+    let behind = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    behind("ALTER TABLE place ADD CONSTRAINT few CHECK (shelf < 1000)");
+    while_held(&journey, || {
+        behind("UPDATE item SET qty = 50 WHERE id IN (62, 77, 98)");
+        for id in 60..100 {
+            let sql = match id {
+                80 => "UPDATE place SET shelf = 5000 WHERE shelf = 80".to_owned(),
+                _ => format!("UPDATE item SET qty = qty + 1 WHERE id = {id}"),
+            };
+            journey.proxy.sql(&sql);
+        }
+    });
+    let found = groups(&journey, "effect_value");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["count"], 3, "{found:?}");
+    let keys: Vec<&Value> =
+        found[0]["samples"].as_array().unwrap().iter().map(|s| &s["key"][0][1]).collect();
+    assert_eq!(keys, ["62", "77", "98"]);
+    let verdicts = verdicts(&journey, 39, "qty + ");
+    assert_eq!((&verdicts["match"], &verdicts["diverged"]), (&36.into(), &3.into()), "{verdicts}");
+    assert_eq!(groups(&journey, "untranslatable").len(), 1, "it is in quarantine");
+    assert_eq!(behind("SELECT count(*) FROM item WHERE qty = 51"), "0");
+    assert_eq!(behind("SELECT count(*) FROM place WHERE shelf IN (80, 5000)"), "0");
 }
 
 /// What is switched off by name is carried, counted, and not compared.

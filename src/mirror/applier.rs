@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::drift::Drift;
 use super::history::{self, Standing};
 use super::noted::Noter;
+use super::readers::LAG_HELD_MAX;
 use super::{Shared, State, poison};
 use crate::backend::Position;
 use crate::backend::postgres::control::{Control, Lock, Stored};
@@ -164,14 +165,22 @@ async fn carry(
             return Err(lost().into());
         }
         let floor = shared.pins.floor();
-        let until = floor.map_or(shared.sqlite.durable(), |f| f.min(shared.sqlite.durable()));
+        let durable_to = shared.sqlite.durable();
+        let lag = durable_to.0.saturating_sub(at.0);
+        let stops = lag <= LAG_HELD_MAX && !shared.hurry.load(Ordering::Relaxed);
+        let stop_at = stops.then(|| shared.stops.next(at)).flatten();
+        let until = [floor, stop_at].into_iter().flatten().fold(durable_to, Ord::min);
         drift.step(shared, &control, &batch.counters, batch.pictured).await?;
         if until <= at {
             if shared.failures.are_due(at) {
                 batch.failures(at).await?;
             }
             trim.step(shared, &control, at).await?;
-            wait(shared, stop, &mut durable, floor.is_some()).await;
+            match stop_at {
+                // There is more to apply, and reads wait to be answered here.
+                Some(_) if floor.is_none() && lag > 0 => shared.stops.stand(at).await,
+                _ => wait(shared, stop, &mut durable, floor.is_some()).await,
+            }
             continue;
         }
         let mut records = read(shared, at.next(), until).await?;

@@ -64,6 +64,9 @@ pub(super) struct Batch {
     pub(super) pictured: bool,
     /// Clients' statements run under time limits, which images must not have.
     limited: bool,
+    /// Up to here it is told what statements did: when a batch is tried again they are not tested
+    /// twice.
+    told: Position,
     /// Schema changes that are refused are left out: they have been tried often enough.
     pub(super) gives_up: bool,
     /// What is to be told of how long writes take.
@@ -97,6 +100,7 @@ impl Batch {
             counters,
             pictured: false,
             limited: false,
+            told: Position(0),
             gives_up: false,
             slow: Vec::new(),
             round_trip: Duration::ZERO,
@@ -116,15 +120,20 @@ impl Batch {
         flush: bool,
     ) -> Result<()> {
         self.flush = flush;
-        match self.attempt(records, before, false).await {
-            Ok(()) => Ok(()),
-            Err(error) if is_about_data(&error) => {
-                self.rollback().await?;
-                tracing::warn!(%error, "applying record by record");
-                self.attempt(records, before, true).await
-            }
-            Err(error) => Err(error),
+        let Err(error) = self.attempt(records, before, false).await else { return Ok(()) };
+        if !is_about_data(&error) {
+            return Err(error);
         }
+        self.rollback().await?;
+        let (first, rest) = records.split_at(records.len() / 2);
+        let Some(last) = first.last() else {
+            tracing::warn!(%error, "applying row by row");
+            return self.attempt(records, before, true).await;
+        };
+        // Only the record that PostgreSQL refuses goes the careful way, in which nothing is
+        // compared.
+        Box::pin(self.apply(first, before, flush)).await?;
+        Box::pin(self.apply(rest, (last.position, last.hash.0), flush)).await
     }
 
     /// Sets the time limits of clients' statements, unless they are set; before a savepoint.
@@ -199,8 +208,10 @@ impl Batch {
                 let plain = rest.iter().take_while(|r| is_plain(r)).count();
                 if plain > 0 {
                     if compares {
-                        for record in &rest[..plain] {
+                        let told = self.told;
+                        for record in rest[..plain].iter().filter(|r| r.position > told) {
                             lane_b::skip_all(self, record, "sampled_out");
+                            self.told = record.position;
                         }
                     }
                     self.stretch(&rest[..plain], &catalog).await?;
@@ -208,21 +219,27 @@ impl Batch {
                     continue;
                 }
             }
-            if compares && !behind {
+            let told = record.position <= self.told;
+            if compares && !behind && !told {
                 let run = self.run(rest);
                 let kept = together::test(self, run, &catalog).await?;
                 if kept > 0 {
+                    self.told = rest[kept - 1].position;
                     rest = &rest[kept..];
                     continue;
                 }
             }
             rest = &rest[1..];
-            if compares {
+            if !told && careful && self.shared.settings.compare_writes {
+                lane_b::skip_all(self, record, "unsupported");
+            }
+            if compares && !told {
                 let tested = if behind {
                     lane_b::skip_all(self, record, "sampled_out")
                 } else {
                     lane_b::test(self, record, &catalog).await?
                 };
+                self.told = record.position;
                 if tested == Tested::Kept {
                     self.sequences(record, &catalog).await?;
                     continue;
@@ -240,7 +257,11 @@ impl Batch {
         };
         if let Err(error) = control.batch(commit).await {
             if compares && is_about_data(&error) {
-                self.ended_otherwise(last.position, &error);
+                match records.len() {
+                    1 => self.ended_otherwise(last.position, &error),
+                    // Which of them it was, only their statements can tell.
+                    _ => self.told = before.0,
+                }
             }
             return Err(error);
         }

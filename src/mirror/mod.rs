@@ -23,6 +23,7 @@ mod reads;
 mod schema;
 mod shadow;
 mod slow;
+mod stops;
 mod together;
 pub mod way_back;
 
@@ -160,6 +161,7 @@ pub(crate) struct Shared {
     pub(crate) state: watch::Sender<State>,
     pub(crate) applied: watch::Sender<Position>,
     pub(crate) pins: Arc<Pins>,
+    stops: Arc<stops::Stops>,
     pub(crate) shapes: Arc<Statements>,
     failures: failures::Failures,
     looks: drift::Looks,
@@ -220,6 +222,7 @@ impl Mirror {
             state: watch::Sender::new(State::Stopped),
             applied: watch::Sender::new(Position(0)),
             pins: Arc::new(Pins::default()),
+            stops: Arc::default(),
             shapes,
             failures: failures::Failures::default(),
             looks: drift::Looks::default(),
@@ -227,7 +230,8 @@ impl Mirror {
             history: Arc::default(),
         });
         let (send, receive) = mpsc::channel(reads::QUEUE_MAX);
-        let reads = Reads::new(send, shared.settings.read_ratio);
+        let stops = Arc::clone(&shared.stops);
+        let reads = Reads::new(send, stops, shared.settings.read_ratio);
         readers::spawn(&shared, receive);
         let task = Arc::<Task>::default();
         let room = shared.journal.room();

@@ -14,7 +14,8 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use super::answer::{Answer, At, BEGIN, POSITION, Reader, Turn, position_of};
 use super::lane_b::tables_of;
 use super::pins::Pin;
-use super::reads::{self, ReadSample};
+use super::reads::{self, Queued, ReadSample};
+use super::stops::Stop;
 use super::{Pins, Shared, State, answer, slow};
 use crate::backend::Position;
 use crate::backend::sqlite::blocking;
@@ -33,14 +34,14 @@ const TRIES: u8 = 3;
 /// How long a reader waits at once for the applier to connect.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Commits that the applier may be behind and still be held, for one flight at a time.
-const LAG_HELD_MAX: u64 = 2000;
+pub(super) const LAG_HELD_MAX: u64 = 2000;
 /// The same while something that differs is looked at, which takes longer.
 const LAG_LOOKED_AT_MAX: u64 = 200;
 /// Records looked through to show that a table has not changed.
 const UNCHANGED_MAX: u64 = 2000;
 
 /// Starts the readers; they end with the queue.
-pub(super) fn spawn(shared: &Arc<Shared>, queue: mpsc::Receiver<ReadSample>) {
+pub(super) fn spawn(shared: &Arc<Shared>, queue: mpsc::Receiver<Queued>) {
     let queue = Arc::new(AsyncMutex::new(queue));
     for _ in 0..READERS {
         tokio::spawn(read_on(Arc::clone(shared), Arc::clone(&queue)));
@@ -53,6 +54,7 @@ struct Waiting {
     position: Position,
     primary: Vec<Row>,
     tries: u8,
+    _stop: Option<Stop>,
 }
 
 impl Waiting {
@@ -68,7 +70,7 @@ impl Waiting {
     }
 }
 
-async fn read_on(shared: Arc<Shared>, queue: Arc<AsyncMutex<mpsc::Receiver<ReadSample>>>) {
+async fn read_on(shared: Arc<Shared>, queue: Arc<AsyncMutex<mpsc::Receiver<Queued>>>) {
     let mut reader: Option<Reader> = None;
     let mut waiting: Vec<Waiting> = Vec::new();
     loop {
@@ -129,7 +131,8 @@ async fn runs(shared: &Shared, waiting: &mut Vec<Waiting>) -> bool {
 }
 
 /// A sample that can be compared; the reason is counted where it cannot.
-fn accept(shared: &Shared, sample: ReadSample) -> Option<Waiting> {
+fn accept(shared: &Shared, queued: Queued) -> Option<Waiting> {
+    let Queued { sample, stop } = queued;
     let Action::Query(query) = &sample.plan.action else { return None };
     let fingerprint = sample.plan.fingerprint.id;
     if query.postgres.is_none() {
@@ -141,7 +144,7 @@ fn accept(shared: &Shared, sample: ReadSample) -> Option<Waiting> {
     }
     let position = sample.position?;
     match reads::decode(&sample, query) {
-        Ok(primary) => Some(Waiting { sample, position, primary, tries: 0 }),
+        Ok(primary) => Some(Waiting { sample, position, primary, tries: 0, _stop: stop }),
         Err(error) => {
             tracing::debug!(%error, "a read could not be compared");
             shared.verdict(Lane::Read, fingerprint, "inconclusive");

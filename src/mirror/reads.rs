@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::answer::{Asked, At, Found, Reader};
 use super::lane_b::tables_of;
+use super::stops::{Stop, Stops};
 use super::{Pins, Shared};
 use crate::backend::Position;
 use crate::backend::postgres::apply::{Prepared, pg_type};
@@ -49,18 +50,25 @@ pub struct ReadSample {
     pub scope: Arc<Scope>,
 }
 
+/// A sample in the queue; the applier stops for it where it must be answered.
+pub(super) struct Queued {
+    pub(super) sample: ReadSample,
+    pub(super) stop: Option<Stop>,
+}
+
 /// Where samples go. Cheap to clone.
 #[derive(Clone)]
 pub struct Reads {
-    queue: mpsc::Sender<ReadSample>,
+    queue: mpsc::Sender<Queued>,
+    stops: Arc<Stops>,
     /// One in so many reads is sampled; 0 for none.
     every: Arc<AtomicU64>,
     seen: Arc<AtomicU64>,
 }
 
 impl Reads {
-    pub(super) fn new(queue: mpsc::Sender<ReadSample>, ratio: f64) -> Self {
-        let reads = Self { queue, every: Arc::default(), seen: Arc::default() };
+    pub(super) fn new(queue: mpsc::Sender<Queued>, stops: Arc<Stops>, ratio: f64) -> Self {
+        let reads = Self { queue, stops, every: Arc::default(), seen: Arc::default() };
         reads.sample(ratio);
         reads
     }
@@ -84,7 +92,10 @@ impl Reads {
 
     /// Hands a sample over; false when the queue is full.
     pub fn offer(&self, sample: ReadSample) -> bool {
-        self.queue.try_send(sample).is_ok()
+        let Ok(place) = self.queue.try_reserve() else { return false };
+        let stop = sample.position.map(|position| Stops::note(&self.stops, position));
+        place.send(Queued { sample, stop });
+        true
     }
 }
 

@@ -144,15 +144,12 @@ impl Mixed {
         Self { clients: clients.collect(), shared }
     }
 
-    /// PostgreSQL was so many commits behind: a machine with other things to do takes less.
-    pub fn pace(&self, lag: u64) {
+    /// So many reads were compared lately, and so many came too late: a machine with other things to
+    /// do takes less.
+    pub fn pace(&self, hit: u64, missed: u64) {
         let think = self.shared.think.load(Ordering::SeqCst);
-        let now = match lag {
-            0..=30 => think * 9 / 10,
-            31..=150 => think,
-            _ => think * 3 / 2,
-        };
-        self.shared.think.store(now.clamp(100, 1000), Ordering::SeqCst);
+        let now = if hit < missed * 2 { think * 8 / 5 } else { think * 9 / 10 };
+        self.shared.think.store(now.clamp(100, 3000), Ordering::SeqCst);
     }
 
     /// Ends them; how many statements ran. No client may have met an error of its own.

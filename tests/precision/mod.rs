@@ -36,8 +36,16 @@ fn wanted() -> u64 {
     if soak().is_some() { 50 } else { 30 }
 }
 
+/// Cuts of reads that were hit, and that were missed, or not even tried for.
+fn cuts(journey: &Journey) -> (u64, u64) {
+    let list = journey.get("/api/v1/statements");
+    let reads = counts(list["statements"].as_array().unwrap(), "read");
+    let of = |words: &[&str]| words.iter().filter_map(|w| reads.get(*w)).sum::<u64>();
+    (of(&["match", "match_normalized", "ambiguous", "volatile"]), of(&["cut_missed", "queue_full"]))
+}
+
 /// Troubles of PostgreSQL, one after the other, until the time is over and enough is compared, or
-/// eight times as long has passed.
+/// six times as long has passed.
 fn troubles(
     (pg, relay, dice): (&mut Pg, &Relay, &mut Dice),
     (journey, load): (&Journey, &Mixed),
@@ -45,10 +53,8 @@ fn troubles(
     growth: &mut Growth,
     enough: impl Fn() -> bool,
 ) {
-    let began = Instant::now();
-    while began.elapsed() < time || (began.elapsed() < time * 8 && !enough()) {
-        // As many statements as the machine takes, whoever else is on it.
-        load.pace(journey.status("lag_commits").parse().unwrap_or(0));
+    let (began, mut before) = (Instant::now(), cuts(journey));
+    while began.elapsed() < time || (began.elapsed() < time * 6 && !enough()) {
         dice.sleep(2500, 4000);
         growth.look(journey, pg);
         relay.slow(Duration::from_millis(1 + dice.below(4)));
@@ -62,6 +68,10 @@ fn troubles(
         relay.hold(false);
         dice.sleep(2000, 3000);
         growth.look(journey, pg);
+        // As many statements as the machine takes, whoever else is on it.
+        let now = cuts(journey);
+        load.pace(now.0 - before.0, now.1 - before.1);
+        before = now;
         pg.cluster.stop(true).unwrap();
         dice.sleep(200, 800);
         pg.cluster.resume().unwrap();
