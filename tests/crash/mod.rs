@@ -233,7 +233,10 @@ fn at_random(rounds: u64, dice: &mut Dice) -> Outcomes {
     let mut pg = Pg::start();
     let relay = Relay::to(pg.cluster.port());
     let mut trial = Trial::behind(&relay, &pg);
-    trial.journey.mirror();
+    // Where many pairs share a machine PostgreSQL may not answer in time at first.
+    eventually("it is copied", || trial.journey.order(&["backfill"]).0 == 0);
+    trial.journey.await_status("phase", "mirroring");
+    trial.journey.done(&["verify"]);
     for round in 0..rounds {
         // The last third is spent with PostgreSQL as primary.
         let promoted = round >= rounds - rounds / 3;
