@@ -18,12 +18,14 @@ const NUL_SHOWN: &str = "\u{2400}";
 /// The value of a type that a stored cell is changed to; None when there is none.
 pub(super) fn value(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
     Ok(match ty.oid {
-        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::JSON => match loose::text(ty, cell)? {
-            Some(Datum::Text(text)) if text.contains('\0') => {
-                Some(Datum::Text(text.replace('\0', NUL_SHOWN)))
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR => match cell {
+            CellRef::Text(bytes) | CellRef::Blob(bytes) if bytes.contains(&0) => {
+                let text = std::str::from_utf8(bytes).ok();
+                text.map(|text| Datum::Text(text.replace('\0', NUL_SHOWN)))
             }
-            other => other,
+            cell => loose::text(ty, cell)?,
         },
+        oid::JSON => loose::text(ty, cell)?,
         oid::BYTEA => loose::bytes(cell)?,
         oid::BOOL => loose::bool(trimmed(cell)),
         oid::UUID => loose::uuid(trimmed(cell)),
