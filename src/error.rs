@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::name;
+
 /// Result with Crossfade's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -254,7 +256,7 @@ impl Error {
         Self(Box::new(Fields {
             culprit,
             sqlstate,
-            message: message.into(),
+            message: plain(message.into()),
             detail: None,
             hint: None,
             context: None,
@@ -268,14 +270,14 @@ impl Error {
     /// Adds a detail sentence.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.0.detail = Some(detail.into());
+        self.0.detail = Some(named(detail.into()));
         self
     }
 
     /// Adds a hint sentence.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(named(hint.into()));
         self
     }
 
@@ -353,6 +355,29 @@ impl Error {
     /// The primary message.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+}
+
+/// A message with the names that PostgreSQL's has.
+fn plain(message: Cow<'static, str>) -> Cow<'static, str> {
+    match name::shown(&message) {
+        Cow::Borrowed(_) => message,
+        // What does not exist is named as it was written.
+        Cow::Owned(shown)
+            if message.starts_with("relation \"")
+                && message.ends_with("\" does not exist")
+                && !message.contains(" of relation") =>
+        {
+            Cow::Owned(shown)
+        }
+        Cow::Owned(_) => Cow::Owned(name::bared(&message).into_owned()),
+    }
+}
+
+fn named(text: String) -> String {
+    match name::bared(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(bared) => bared,
     }
 }
 

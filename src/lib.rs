@@ -3,6 +3,7 @@
 //! A module may use only modules above it (`tests/tidy.rs` holds that). From the ground up:
 //!
 //! L0, pure: no async, no clock, no I/O
+//! - [`name`]: names of objects in schemas, as one word
 //! - [`error`]: what went wrong, who caused it, SQLSTATE, text safe for the client
 //! - [`value`]: SQL values, PostgreSQL's text and binary codecs, SQLite's cells
 //! - [`schema`]: tables, columns, keys, logical types and how SQLite stores them
@@ -56,6 +57,7 @@ pub mod failpoint;
 pub mod http;
 pub mod journal;
 pub mod mirror;
+pub mod name;
 pub mod schema;
 pub mod server;
 pub mod session;

@@ -37,6 +37,7 @@ mod hostile;
 mod journal_full;
 mod odd_files;
 mod orm_files;
+mod other_schemas;
 mod outward;
 mod plain_role;
 mod poison;

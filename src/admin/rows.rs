@@ -51,7 +51,7 @@ pub(super) async fn rows(table: &str, console: &Console) -> Vec<Row> {
 }
 
 fn word(text: &str) -> Cell {
-    Cell::Text(text.to_owned())
+    Cell::Text(crate::name::shown(text).into_owned())
 }
 
 fn words(text: Option<&str>) -> Cell {

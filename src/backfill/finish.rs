@@ -9,6 +9,7 @@ use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::blocking;
 use crate::error::{Error, Result};
+use crate::name;
 use crate::schema::{Catalog, Codec, Relation, RelationKind, Sequence};
 use crate::value::{Cell, oid};
 
@@ -56,7 +57,7 @@ async fn exists(control: &Control, step: &Step) -> Result<bool> {
              AND conrelid = to_regclass($2)) OR EXISTS (SELECT 1 FROM pg_index \
              JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = to_regclass($2) \
              AND c.relname = $1)",
-            &[&name, &format!("\"public\".{}", quoted(&step.table))],
+            &[&name, &name::quoted(&step.table)],
         )
         .await
         .map_err(|e| control.error(&e))?;
@@ -119,7 +120,7 @@ fn alive(control: &Control, error: &Error) -> Result<()> {
 }
 
 async fn analyze(control: &Control, table: &str) -> Result<()> {
-    let analyzed = control.batch(&format!("ANALYZE \"public\".{}", quoted(table))).await;
+    let analyzed = control.batch(&format!("ANALYZE {}", name::quoted(table))).await;
     // Statistics are a convenience; autovacuum gathers them as well.
     analyzed.or_else(|error| alive(control, &error))
 }
@@ -192,7 +193,7 @@ async fn views(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Resul
     let mut left: Vec<&Step> = Vec::new();
     for step in &plan.views {
         let sql = "SELECT to_regclass($1) IS NOT NULL";
-        let name = format!("\"public\".{}", quoted(&step.table));
+        let name = name::quoted(&step.table);
         let rows =
             env.control.client().query(sql, &[&name]).await.map_err(|e| env.control.error(&e))?;
         if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
@@ -322,9 +323,9 @@ pub(super) async fn sequences(env: &Env<'_>, values: &[Value]) -> Result<Vec<Fin
                 blocking: false,
             });
         };
-        let name = format!("\"public\".{}", quoted(&value.sequence));
+        let name = name::quoted(&value.sequence);
         let (table, column) = match &value.owned_by {
-            Some((table, column)) => (format!("\"public\".{}", quoted(table)), column.clone()),
+            Some((table, column)) => (name::quoted(table), column.clone()),
             None => (String::new(), String::new()),
         };
         let set = control

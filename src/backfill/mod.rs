@@ -29,13 +29,14 @@ use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine;
-use crate::backend::postgres::{outward, picture, triggers};
+use crate::backend::postgres::{outward, picture, schemas, triggers};
 use crate::backend::sqlite::{Connection, Sqlite, blocking, is_internal};
 use crate::config;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::journal::{Head, Journal};
+use crate::name;
 use crate::schema::Relation;
 use crate::value::CellRef;
 
@@ -206,10 +207,13 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     let count = if limited { 1 } else { context.workers.count };
     let more = if count > 1 { count } else { 0 };
     let (cut, snapshots) = Snapshot::take(&context.journal, more).await?;
-    if let Some(missing) = tables.iter().find(|t| cut.catalog.relation(t).is_none()) {
-        let message = format!("relation \"{missing}\" does not exist");
-        return Err(Error::client(state::UNDEFINED_TABLE, message));
-    }
+    let key = |shown: &String| {
+        cut.catalog.key_of_shown(shown).map(str::to_owned).ok_or_else(|| {
+            let message = format!("relation \"{shown}\" does not exist");
+            Error::client(state::UNDEFINED_TABLE, message)
+        })
+    };
+    let tables = &tables.iter().map(key).collect::<Result<Vec<String>>>()?;
     forget(context).await?;
     let mut options = options(control, &context.decided).await?;
     options.stored = blocking(|| stored(&cut))?;
@@ -423,6 +427,10 @@ async fn prepare(
     findings: &mut Vec<Finding>,
     reports: &mut Vec<Report>,
 ) -> Result<()> {
+    for sql in &plan.schemas {
+        control.batch(sql).await?;
+    }
+    schemas::keep(control, &cut.catalog).await?;
     for sql in &plan.extensions {
         if let Err(error) = control.batch(sql).await {
             if control.is_closed() {
@@ -437,7 +445,7 @@ async fn prepare(
         let there = "SELECT to_regtype($1) IS NOT NULL";
         let rows = control
             .client()
-            .query(there, &[&format!("\"public\".{}", quoted(name))])
+            .query(there, &[&name::quoted(name)])
             .await
             .map_err(|e| control.error(&e))?;
         if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
@@ -448,7 +456,7 @@ async fn prepare(
         let there = "SELECT to_regclass($1) IS NOT NULL";
         let rows = control
             .client()
-            .query(there, &[&format!("\"public\".{}", quoted(name))])
+            .query(there, &[&name::quoted(name)])
             .await
             .map_err(|e| control.error(&e))?;
         if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
@@ -584,7 +592,7 @@ async fn empty(env: &Env<'_>, plan: &Plan, tables: &[&str]) -> Result<()> {
             sql.push_str(&format!("{table} DROP CONSTRAINT IF EXISTS {name}; "));
         }
     }
-    let names: Vec<String> = tables.iter().map(|t| format!("\"public\".{}", quoted(t))).collect();
+    let names: Vec<String> = tables.iter().map(|t| name::quoted(t)).collect();
     sql.push_str(&format!("TRUNCATE {}; ", names.join(", ")));
     let list: Vec<String> = tables.iter().map(|t| format!("'{}'", t.replace('\'', "''"))).collect();
     sql.push_str(&format!(

@@ -9,6 +9,8 @@ use std::io::{self, IsTerminal as _, Write};
 
 use serde_json::{Value, json};
 
+use crate::name;
+
 /// Columns of a bar.
 const BAR: usize = 24;
 /// Columns of the words after it.
@@ -22,12 +24,13 @@ pub(crate) fn data(text: impl Display) -> bool {
 
 /// A line on stdout; false when nobody reads any more.
 pub(crate) fn line(text: impl Display) -> bool {
-    data(format_args!("{text}\n"))
+    data(format_args!("{}\n", name::shown(&text.to_string())))
 }
 
 /// A value on stdout, for programs; false when nobody reads any more.
 pub(crate) fn json(value: &impl serde::Serialize) -> bool {
-    line(serde_json::to_string_pretty(value).unwrap_or_default())
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    line(name::shown_json(&text))
 }
 
 /// Writes to stderr as it is.

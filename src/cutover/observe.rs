@@ -14,6 +14,7 @@ use crate::backend::postgres::control::{
 use crate::backend::postgres::handover::literal;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
+use crate::backend::postgres::schemas;
 use crate::error::{Error, Result, state};
 use crate::journal::{self, Journal};
 use crate::mirror::way_back::WayBack;
@@ -395,33 +396,43 @@ pub(super) async fn admit(control: &Control, app_role: &str) -> Result<&'static 
              GRANT SELECT ON crossfade.state, crossfade.epochs TO {role}"
         ))
         .await?;
+    control.batch(schemas::TABLE).await?;
     let rights = rights::load(control.client(), app_role).await.map_err(|e| control.error(&e))?;
     if rights.give {
-        control.batch(&GIVE.replace("$role", &literal(app_role))).await?;
+        let give = GIVE.replace("$role", &literal(app_role)).replace("$ours", schemas::OURS);
+        control.batch(&give).await?;
         return Ok("owns its tables");
     }
-    control
-        .batch(&format!(
-            "GRANT USAGE ON SCHEMA public TO {role}; \
-             GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; \
-             GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}"
-        ))
-        .await?;
+    let rows =
+        control.rows("SELECT 'public'::name UNION SELECT name FROM crossfade.schemas").await?;
+    for row in &rows {
+        let schema = quoted(row.get(0));
+        control
+            .batch(&format!(
+                "GRANT USAGE ON SCHEMA {schema} TO {role}; \
+                 GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}; \
+                 GRANT ALL ON ALL SEQUENCES IN SCHEMA {schema} TO {role}"
+            ))
+            .await?;
+    }
     Ok("may use its tables, and not change their definition")
 }
 
-/// Every table, view and free sequence of schema public that the control role owns.
+/// Every table, view and free sequence of the mirrored schemas that the control role owns. The
+/// schemas themselves stay the control role's: dropping one is not the application's.
 const GIVE: &str = "\
 DO $crossfade$ DECLARE one record; BEGIN \
-  IF NOT (has_schema_privilege($role, 'public', 'CREATE') \
-    AND has_schema_privilege($role, 'public', 'USAGE')) THEN \
-    EXECUTE format('GRANT CREATE, USAGE ON SCHEMA public TO %I', $role); END IF; \
-  FOR one IN SELECT c.relname, c.relkind FROM pg_class c \
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S') \
+  FOR one IN SELECT n.nspname FROM pg_namespace n WHERE n.oid IN $ours \
+    AND NOT (has_schema_privilege($role, n.oid, 'CREATE') \
+    AND has_schema_privilege($role, n.oid, 'USAGE')) LOOP \
+    EXECUTE format('GRANT CREATE, USAGE ON SCHEMA %I TO %I', one.nspname, $role); END LOOP; \
+  FOR one IN SELECT n.nspname, c.relname, c.relkind FROM pg_class c \
+    JOIN pg_namespace n ON n.oid = c.relnamespace \
+    WHERE c.relnamespace IN $ours AND c.relkind IN ('r', 'p', 'v', 'm', 'S') \
       AND c.relowner <> (SELECT oid FROM pg_roles WHERE rolname = $role) \
       AND pg_has_role(current_user, c.relowner, 'USAGE') \
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid \
         AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i', 'e')) \
-  LOOP EXECUTE format('ALTER %s public.%I OWNER TO %I', CASE one.relkind WHEN 'v' THEN 'VIEW' \
+  LOOP EXECUTE format('ALTER %s %I.%I OWNER TO %I', CASE one.relkind WHEN 'v' THEN 'VIEW' \
     WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, \
-    one.relname, $role); END LOOP; END $crossfade$";
+    one.nspname, one.relname, $role); END LOOP; END $crossfade$";

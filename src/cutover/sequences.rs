@@ -5,6 +5,7 @@ use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::sequences::Sequences;
 use crate::backend::sqlite::{Connection, Sqlite};
 use crate::error::Result;
+use crate::name;
 use crate::schema::{Catalog, Sequence};
 
 /// Sets every sequence on PostgreSQL to SQLite's state, and past the largest value in its own
@@ -80,7 +81,7 @@ pub(super) fn bring_back(
 fn owner(catalog: &Catalog, sequence: &Sequence) -> (Option<String>, Option<String>) {
     match &sequence.owned_by {
         Some((table, column)) if catalog.relations.contains_key(table) => {
-            (Some(format!("\"public\".{}", quoted(table))), Some(column.clone()))
+            (Some(name::quoted(table)), Some(column.clone()))
         }
         _ => (None, None),
     }
@@ -93,7 +94,7 @@ async fn counterpart(
     catalog: &Catalog,
     sequence: &Sequence,
 ) -> Result<Option<String>> {
-    let own = format!("\"public\".{}", quoted(&sequence.name));
+    let own = name::quoted(&sequence.name);
     let (table, column) = owner(catalog, sequence);
     let found = control
         .client()

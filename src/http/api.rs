@@ -52,7 +52,8 @@ pub(super) fn failure(
 }
 
 pub(super) fn answer(body: &impl Serialize) -> Response {
-    let text = serde_json::to_vec(body).unwrap_or_default();
+    let text = serde_json::to_string(body).unwrap_or_default();
+    let text = crate::name::shown_json(&text).into_owned();
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, text).into_response()
 }
@@ -253,7 +254,7 @@ pub(super) async fn metrics(State(app): State<App>) -> Response {
     // Gauges that are computed, not counted, are set by asking for the status.
     let _ = app.control.engine().status().await;
     let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (headers, app.metrics.render()).into_response()
+    (headers, crate::name::shown(&app.metrics.render()).into_owned()).into_response()
 }
 
 pub(super) async fn readyz(State(app): State<App>) -> Response {

@@ -145,7 +145,7 @@ fn progress(tasks: &[Task]) -> String {
 
 fn event(name: &str, data: &impl Serialize) -> Event {
     let text = serde_json::to_string(data).unwrap_or_default();
-    Event::default().event(name).data(text)
+    Event::default().event(name).data(crate::name::shown_json(&text))
 }
 
 /// `/api/v1/stream`: `tick` every second, `tasks` when an order goes on.

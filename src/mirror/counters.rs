@@ -102,9 +102,12 @@ impl Counters {
 async fn standing(control: &Control) -> Result<Vec<(String, Option<i64>, i64)>> {
     let rows = control
         .rows(
-            "SELECT sequencename::text, last_value, increment_by FROM pg_sequences \
-             WHERE schemaname = 'public' AND has_sequence_privilege(format('%I.%I', \
-             schemaname, sequencename), 'SELECT, USAGE')",
+            "SELECT CASE schemaname WHEN 'public' THEN sequencename::text ELSE \
+             E'\\x1e' || schemaname || E'\\x1f' || sequencename END, last_value, increment_by \
+             FROM pg_sequences WHERE schemaname <> 'crossfade' \
+             AND has_schema_privilege(schemaname, 'USAGE') \
+             AND has_sequence_privilege(format('%I.%I', schemaname, sequencename), \
+             'SELECT, USAGE')",
         )
         .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())

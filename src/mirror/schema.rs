@@ -9,9 +9,10 @@ use super::{drift, poison};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::triggers::{self, Quiet};
-use crate::backend::postgres::{outward, picture};
+use crate::backend::postgres::{outward, picture, schemas};
 use crate::error::{Error, Result};
 use crate::journal::Event;
+use crate::name;
 use crate::schema::{Catalog, RelationKind};
 
 /// Switches off, in the open transaction, what would act on images of these tables' rows; what is
@@ -36,6 +37,7 @@ impl Batch {
     pub(super) async fn begin_quiet(&mut self, catalog: &Catalog) -> Result<()> {
         let control = self.control();
         control.batch("BEGIN").await?;
+        schemas::keep(&control, catalog).await?;
         let before = match self.pictured {
             true => Some(picture::now(&control).await?),
             false => None,
@@ -71,7 +73,7 @@ impl Batch {
                     let name = &relation_of(catalog, table)?.name;
                     if !self.shadow.is_refused(name) {
                         self.shadow.emptied(&control, name).await?;
-                        tables.push(format!("\"public\".{}", quoted(name)));
+                        tables.push(name::quoted(name));
                     }
                 }
                 if tables.is_empty() {
@@ -83,7 +85,7 @@ impl Batch {
             }
             Event::Sequence(sequence) => {
                 self.counters.set(sequence);
-                let name = format!("\"public\".{}", quoted(&sequence.name));
+                let name = name::quoted(&sequence.name);
                 control
                     .client()
                     .execute(
@@ -126,6 +128,9 @@ impl Batch {
             self.change_schema(sql, (catalog, after)).await?;
         }
         views.back(&control, |view| after.relation(view).is_some()).await?;
+        if catalog.schemas != after.schemas {
+            schemas::keep(&control, after).await?;
+        }
         self.quiet = silence(&control, after, self.replica).await?.0;
         if self.replica {
             control.batch("SET LOCAL session_replication_role = replica").await?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Codec, Fired, Function, Trigger};
+use crate::name;
 use crate::value::enums::Enums;
 use crate::value::range::shows_scale;
 use crate::value::{Type, oid};
@@ -15,11 +16,11 @@ use crate::value::{Type, oid};
 pub struct Catalog {
     /// Rises with every DDL; part of each plan's cache key.
     pub version: u64,
-    /// User relations of schema `public`, by folded name.
+    /// User relations, by the key of their name ([`crate::name`]).
     pub relations: BTreeMap<String, Arc<Relation>>,
-    /// Sequences of schema `public`, by name.
+    /// Sequences, by the key of their name.
     pub sequences: BTreeMap<String, Arc<Sequence>>,
-    /// Enum types of schema `public`.
+    /// The types that clients have made; their names are keys.
     pub enums: Arc<Enums>,
     /// Virtual tables of schema `pg_catalog`, by name.
     pub system: BTreeMap<String, Arc<Relation>>,
@@ -29,6 +30,8 @@ pub struct Catalog {
     pub functions: BTreeMap<String, Arc<Function>>,
     /// What SQLite runs for the triggers of all relations.
     pub fired: Fired,
+    /// Schemas that clients have created, with their OIDs.
+    pub schemas: BTreeMap<String, u32>,
     /// Extensions that clients have created, with their OIDs.
     pub extensions: BTreeMap<String, u32>,
     /// COMMENT ON, by what it describes.
@@ -57,11 +60,12 @@ pub enum RelationKind {
 pub struct Relation {
     /// Stable OID, kept in the side catalog (16384 and up for user relations).
     pub oid: u32,
-    /// `public`, `pg_catalog`, `information_schema` or `pg_temp`.
+    /// `public`, one that clients have made, `pg_catalog`, `information_schema` or `pg_temp`.
     pub schema: String,
-    /// Name as PostgreSQL shows it (folded unless it was quoted).
+    /// The key of its name: the name as PostgreSQL shows it (folded unless it was quoted), with
+    /// the schema where that is one that clients have made.
     pub name: String,
-    /// Name in the SQLite file; differs only in letter case.
+    /// Name in the SQLite file: `name` or `schema.name`, with a number where that is taken.
     pub sqlite_name: String,
     /// Kind.
     pub kind: RelationKind,
@@ -341,7 +345,7 @@ pub struct Check {
 pub struct Sequence {
     /// OID.
     pub oid: u32,
-    /// Name.
+    /// The key of its name.
     pub name: String,
     /// Type of its values: int2, int4 or int8.
     pub ty: Type,
@@ -366,20 +370,43 @@ impl Catalog {
         Self { system: system.clone(), information: information.clone(), ..Self::default() }
     }
 
-    /// A user relation (table, view) of schema `public`.
+    /// A user relation (table, view), by its key.
     pub fn relation(&self, name: &str) -> Option<&Arc<Relation>> {
         self.relations.get(name)
+    }
+
+    /// The key of a table by the name that people are shown: `t`, `s.t`.
+    pub fn key_of_shown(&self, shown: &str) -> Option<&str> {
+        if let Some((key, _)) = self.relations.get_key_value(shown) {
+            return Some(key);
+        }
+        let mut keys = self.relations.keys();
+        keys.find(|key| name::is_key(key) && name::shown(key) == shown).map(String::as_str)
+    }
+
+    /// Whether there is a schema of this name (a session's temporary one aside).
+    pub fn has_schema(&self, name: &str) -> bool {
+        matches!(name, "public" | "pg_catalog" | "information_schema" | "pg_toast")
+            || self.schemas.contains_key(name)
+    }
+
+    /// The table that has an index of this name in a schema.
+    pub fn index_owner(&self, schema: &str, name: &str) -> Option<&Arc<Relation>> {
+        let holds = |r: &&Arc<Relation>| r.schema == schema && r.index_oid(name).is_some();
+        self.relations.values().find(holds)
     }
 }
 
 impl Sequence {
     /// The sequence as a relation of one row, as PostgreSQL lets one read it.
     pub fn relation(&self) -> Relation {
-        let name = self.name.replace('\'', "''");
+        let literal = |text: &str| text.replace('\'', "''");
+        let (schema, name) = name::split(&self.name);
+        let (schema, name) = (literal(schema), literal(name));
         let text = format!(
             "SELECT coalesce(last_value, start_value) AS last_value, 0::bigint AS log_cnt, \
              last_value IS NOT NULL AS is_called FROM pg_catalog.pg_sequences \
-             WHERE schemaname = 'public' AND sequencename = '{name}'"
+             WHERE schemaname = '{schema}' AND sequencename = '{name}'"
         );
         let columns = [("last_value", oid::INT8), ("log_cnt", oid::INT8), ("is_called", oid::BOOL)];
         let numbered = (1_i16..).zip(columns);
@@ -399,13 +426,24 @@ impl Relation {
         self.uniques.iter().filter(move |u| u.columns.iter().any(shows))
     }
 
-    /// A relation of schema `public` without columns, keys or options.
+    /// Its name without the schema.
+    pub fn bare(&self) -> &str {
+        name::bare(&self.name)
+    }
+
+    /// The OID of its index of this name.
+    pub fn index_oid(&self, name: &str) -> Option<u32> {
+        let unique = self.uniques.iter().find(|u| u.name == name).map(|u| u.oid);
+        unique.or_else(|| self.indexes.iter().find(|i| i.name == name).map(|i| i.oid))
+    }
+
+    /// A relation without columns, keys or options; the key of its name says its schema.
     pub fn new(oid: u32, name: impl Into<String>, kind: RelationKind) -> Self {
         let name = name.into();
         Self {
             oid,
-            schema: "public".to_owned(),
-            sqlite_name: name.clone(),
+            schema: name::schema(&name).to_owned(),
+            sqlite_name: name::shown(&name).into_owned(),
             name,
             kind,
             columns: Vec::new(),

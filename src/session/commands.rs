@@ -356,15 +356,8 @@ impl Session {
         nowait: bool,
     ) -> Step<Tag> {
         self.in_block("LOCK TABLE")?;
-        let catalog = self.catalog();
         for table in tables {
-            if catalog.relation(&table.name).is_none() {
-                return Err(Error::client(
-                    state::UNDEFINED_TABLE,
-                    format!("relation \"{}\" does not exist", table.name),
-                )
-                .into());
-            }
+            self.copy_relation(table)?;
         }
         let mode = mode.to_ascii_uppercase();
         // A mode that lets writers write needs nothing: readers never block here.
@@ -395,9 +388,15 @@ impl Session {
         text: &str,
     ) -> Result<Tag> {
         let catalog = self.catalog();
-        let named = |ty: &TypeName| match analyze::named_domain(ty, &catalog)? {
+        let context = crate::sql::Context {
+            catalog: &catalog,
+            temporary: self.temporary(),
+            search_path: &self.settings.derived().search_path,
+            param_types: &[],
+        };
+        let named = |ty: &TypeName| match analyze::named_domain(ty, &context)? {
             Some(domain) => Ok(domain.oid),
-            None => analyze::type_name(ty, &catalog).map(|ty| ty.oid),
+            None => analyze::type_name(ty, &context).map(|ty| ty.oid),
         };
         let types = types.iter().map(named).collect::<Result<Vec<u32>>>()?;
         if self.statements.contains(name) {

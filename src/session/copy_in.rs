@@ -13,6 +13,7 @@ use crate::backend::sqlite::events::Event;
 use crate::backend::sqlite::functions::session::{Scope, next_turn};
 use crate::error::{Error, Result, state};
 use crate::schema::{Relation, RelationKind, Sequence};
+use crate::sql::Context;
 use crate::sql::ast::{
     Copy, Expr, ExprKind, Insert, Name, Overriding, Select, SelectBody, Statement,
 };
@@ -206,18 +207,9 @@ impl Session {
     /// The relation COPY names.
     pub(super) fn copy_relation(&self, name: &Name) -> Result<Arc<Relation>> {
         let catalog = self.catalog();
-        let found = match name.schema.as_deref() {
-            None => self.temporary().get(&name.name).or_else(|| catalog.relation(&name.name)),
-            Some("public") => catalog.relation(&name.name),
-            Some(_) => None,
-        };
-        found.cloned().ok_or_else(|| {
-            let full = match &name.schema {
-                Some(schema) => format!("{schema}.{}", name.name),
-                None => name.name.clone(),
-            };
-            Error::client(state::UNDEFINED_TABLE, format!("relation \"{full}\" does not exist"))
-        })
+        let search_path = &self.settings.derived().search_path;
+        let temporary = self.temporary();
+        Context { catalog: &catalog, temporary, search_path, param_types: &[] }.user_relation(name)
     }
 
     fn plan_insert(

@@ -222,6 +222,8 @@ impl Session {
             return None;
         }
         let name = std::str::from_utf8(bytes).ok()?;
+        // The search path says what a name means.
+        let _scope = Scope::enter(self.scope());
         let temporary = Arc::clone(self.temporary());
         let snapshot = Snapshot::new(self.catalog(), temporary, self.identity());
         system::reg_value(&snapshot, ty.oid, name)

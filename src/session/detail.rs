@@ -277,7 +277,7 @@ impl Search<'_> {
                 Some(format!("{} = ?{}", quoted(&column.sqlite_name), i + 1))
             })
             .collect();
-        let schema = if relation.schema == "public" { "\"public\"." } else { "" };
+        let schema = if relation.schema == "pg_temp" { "" } else { "\"public\"." };
         let text = format!(
             "SELECT 1 FROM {schema}{} WHERE {} LIMIT 1",
             quoted(table),

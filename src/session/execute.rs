@@ -119,7 +119,7 @@ impl Session {
         style.now = Some(self.transaction.started);
         Arc::new(Scope {
             style,
-            hidden: !self.settings.derived().search_path.iter().any(|s| s == "public"),
+            path: Some(Arc::clone(&self.settings.derived().search_path)),
             turn,
             catalog: self.transaction.catalog.clone(),
             temporary: Arc::clone(self.temporary()),

@@ -225,8 +225,8 @@ impl Session {
     }
 
     fn identity_function(&self, name: &str, arguments: &Arguments<'_>) -> Result<Option<Cell>> {
-        let exists =
-            |schema: &str| matches!(schema, "public" | "pg_catalog" | "information_schema");
+        let catalog = self.catalog();
+        let exists = |schema: &str| catalog.has_schema(schema);
         let path = &self.settings.derived().search_path;
         Ok(Some(match name {
             "current_user" | "session_user" | "user" | "current_role" | "getpgusername" => {
@@ -384,11 +384,11 @@ impl Session {
     }
 }
 
-/// A sequence's name from a regclass text: quotes and schema taken off.
+/// A sequence's key from a regclass text.
 fn sequence_name(text: &str) -> String {
-    let bare = text.strip_prefix("public.").unwrap_or(text);
-    match bare.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => bare.to_owned(),
+    match crate::backend::sqlite::system::split_name(text).as_deref() {
+        Some([schema, name]) => crate::name::key(schema, name),
+        Some([name]) => name.clone(),
+        _ => text.to_owned(),
     }
 }

@@ -4,9 +4,12 @@
 //! that changes between two runs of the same plan.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use crate::error::{Error, Result, state};
+use crate::name::{PUBLIC, key};
 use crate::schema::{Catalog, Relation};
+use crate::sql::ast::Name;
 
 /// Everything the analysis of one statement may look at.
 #[derive(Clone, Copy, Debug)]
@@ -19,4 +22,48 @@ pub struct Context<'a> {
     pub search_path: &'a [String],
     /// Types the client named for $1 …; 0 leaves one to inference.
     pub param_types: &'a [u32],
+}
+
+static STORED: LazyLock<Vec<String>> = LazyLock::new(|| vec![PUBLIC.to_owned()]);
+static NOTHING: LazyLock<BTreeMap<String, Arc<Relation>>> = LazyLock::new(BTreeMap::new);
+
+impl<'a> Context<'a> {
+    /// The same for what the catalog keeps: its texts name objects outside `public` with their
+    /// schemas, and nothing of a session.
+    pub fn stored(self) -> Context<'a> {
+        Context { search_path: &STORED, temporary: &NOTHING, ..self }
+    }
+
+    /// A table or view of clients.
+    ///
+    /// # Errors
+    /// 42P01
+    pub fn user_relation(&self, name: &Name) -> Result<Arc<Relation>> {
+        let own = || self.temporary.get(&name.name);
+        let keys = |schema| self.keys(schema, &name.name);
+        let lasting = |keys: Vec<String>| keys.iter().find_map(|k| self.catalog.relations.get(k));
+        let found = match name.schema.as_deref() {
+            None => own().or_else(|| lasting(keys(None))),
+            Some(schema) if schema.starts_with("pg_temp") => own(),
+            schema => lasting(keys(schema)),
+        };
+        found.cloned().ok_or_else(|| {
+            let full = match &name.schema {
+                Some(schema) => format!("{schema}.{}", name.name),
+                None => name.name.clone(),
+            };
+            Error::client(state::UNDEFINED_TABLE, format!("relation \"{full}\" does not exist"))
+        })
+    }
+
+    /// The keys that a name may have, in the order in which they are tried.
+    pub fn keys(&self, schema: Option<&str>, name: &str) -> Vec<String> {
+        match schema {
+            Some(schema) => vec![key(schema, name)],
+            None => {
+                let known = |s: &&String| *s == PUBLIC || self.catalog.schemas.contains_key(*s);
+                self.search_path.iter().filter(known).map(|s| key(s, name)).collect()
+            }
+        }
+    }
 }

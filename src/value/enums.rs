@@ -15,6 +15,7 @@ use super::Datum;
 use super::composite::{self, CompositeType, composite_of_array};
 use super::domain::{self, Domain};
 use crate::error::{Error, Result, state};
+use crate::name;
 
 /// OIDs of enum types and their arrays; PostgreSQL's own are far below.
 const OIDS: std::ops::Range<u32> = 0x4000_0000..0x5000_0000;
@@ -345,11 +346,17 @@ pub fn printed_name(type_oid: u32) -> Option<String> {
     Some(if element == type_oid { name.to_string() } else { format!("{name}[]") })
 }
 
+/// The key of the name of a type that clients have made, or of an array's element.
+pub fn key_of(type_oid: u32) -> Option<Arc<str>> {
+    let names = NAMES.read().ok()?;
+    names.get(&element(type_oid)).map(|(key, _)| Arc::clone(key))
+}
+
 /// pg_type.typname of an enum type or an array of one.
 pub fn catalog_name(type_oid: u32) -> Option<String> {
     let element = element(type_oid);
     let names = NAMES.read().ok()?;
-    let (name, _) = names.get(&element)?;
+    let name = name::bare(&names.get(&element)?.0);
     Some(if element == type_oid { name.to_string() } else { format!("_{name}") })
 }
 

@@ -134,13 +134,15 @@ fn named(at: &AtCut, tables: &[String]) -> Result<Vec<String>> {
         let all = at.catalog.relations.values().filter(|r| is_table(r));
         return Ok(all.map(|r| r.name.clone()).collect());
     }
-    match tables.iter().find(|t| !at.catalog.relation(t).is_some_and(is_table)) {
-        Some(missing) => {
-            let message = format!("relation \"{missing}\" does not exist");
-            Err(Error::client(state::UNDEFINED_TABLE, message))
-        }
-        None => Ok(tables.to_vec()),
-    }
+    let key = |shown: &String| {
+        let key = at.catalog.key_of_shown(shown);
+        let found = key.filter(|key| at.catalog.relation(key).is_some_and(is_table));
+        found.map(str::to_owned).ok_or_else(|| {
+            let message = format!("relation \"{shown}\" does not exist");
+            Error::client(state::UNDEFINED_TABLE, message)
+        })
+    };
+    tables.iter().map(key).collect()
 }
 
 /// Compares one table at a cut, without recording anything.

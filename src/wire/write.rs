@@ -7,6 +7,7 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::error::{Culprit, Error, SqlState, state};
+use crate::name;
 use crate::value::{Format, Type};
 
 /// Where a message began; given back to [`end`].
@@ -343,10 +344,14 @@ fn fields(out: &mut BytesMut, kind: u8, severity: &str, error: &Error, code: Sql
     put(b'H', fields.hint.as_deref());
     put(b'P', position.as_deref());
     put(b'W', fields.context.as_deref());
-    put(b's', fields.object.schema.as_deref());
-    put(b't', fields.object.table.as_deref());
+    // What is not of public says so in its name.
+    let keyed = [&fields.object.table, &fields.object.data_type];
+    let keyed = keyed.into_iter().flatten().find(|named| name::is_key(named));
+    let schema = keyed.map(|named| name::schema(named));
+    put(b's', schema.or(fields.object.schema.as_deref()));
+    put(b't', fields.object.table.as_deref().map(name::bare));
     put(b'c', fields.object.column.as_deref());
-    put(b'd', fields.object.data_type.as_deref());
+    put(b'd', fields.object.data_type.as_deref().map(name::bare));
     put(b'n', fields.object.constraint.as_deref());
     put(b'F', Some("crossfade"));
     put(b'L', Some("0"));

@@ -11,6 +11,7 @@ mod large;
 mod live;
 mod pgbench;
 mod rows;
+mod schemas;
 mod settings;
 mod shapes;
 mod statements;

@@ -15,6 +15,7 @@ use super::control::Control;
 use super::project::Projection;
 use crate::backend::sqlite::events::Op;
 use crate::error::{Error, Result};
+use crate::name;
 use crate::schema::Relation;
 use crate::value::enums::enum_of_array;
 use crate::value::{Datum, Type, array_of, element_of, is_enum, oid};
@@ -103,9 +104,9 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// `"public"."name"`.
+/// `"schema"."name"`.
 pub fn table_name(relation: &Relation) -> String {
-    format!("\"public\".{}", quoted(&relation.name))
+    name::quoted(&relation.name)
 }
 
 /// Columns that are stored on PostgreSQL by value: all but generated ones.

@@ -23,6 +23,7 @@ pub mod relay;
 pub mod replication;
 pub mod rewrite;
 pub mod rights;
+pub mod schemas;
 pub mod server;
 pub mod tally;
 pub mod tls;

@@ -9,13 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::control::Control;
+use super::schemas;
 use crate::error::Result;
 
-/// The lines of every table now.
+/// The lines of every table now; see [`every_line`].
 const LINES: &str = "\
 WITH t AS (
-  SELECT c.oid, c.relname, c.relrowsecurity FROM pg_class c
-  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+  SELECT c.oid, $(c.relnamespace,c.relname) AS relname, c.relrowsecurity FROM pg_class c
+  WHERE c.relnamespace IN $ours AND c.relkind IN ('r', 'p')
   AND NOT c.relispartition
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'))
 SELECT t.relname::text AS table_name, 'column ' || quote_ident(a.attname) || ' '
@@ -44,16 +45,16 @@ UNION ALL SELECT DISTINCT t.relname::text, 'switched off: constraint ' || quote_
 UNION ALL SELECT t.relname::text, 'row security' FROM t WHERE t.relrowsecurity
 UNION ALL SELECT t.relname::text, 'rule ' || pg_get_ruledef(r.oid)
   FROM t JOIN pg_rewrite r ON r.ev_class = t.oid
-UNION ALL SELECT c.relname::text, 'view ' || pg_get_viewdef(c.oid) FROM pg_class c
-  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
+UNION ALL SELECT $(c.relnamespace,c.relname), 'view ' || pg_get_viewdef(c.oid) FROM pg_class c
+  WHERE c.relnamespace IN $ours AND c.relkind IN ('v', 'm')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
-UNION ALL SELECT c.relname::text, concat_ws(' ', 'sequence', format_type(s.seqtypid, NULL),
+UNION ALL SELECT $(c.relnamespace,c.relname), concat_ws(' ', 'sequence', format_type(s.seqtypid, NULL),
   s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle::text)
   FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
-  WHERE c.relnamespace = 'public'::regnamespace
-UNION ALL SELECT p.proname::text, 'function ' || pg_get_function_identity_arguments(p.oid) || ' '
+  WHERE c.relnamespace IN $ours
+UNION ALL SELECT $(p.pronamespace,p.proname), 'function ' || pg_get_function_identity_arguments(p.oid) || ' '
   || md5(p.prosrc || coalesce(p.probin, '')) FROM pg_proc p
-  WHERE p.pronamespace = 'public'::regnamespace AND p.prokind <> 'a'
+  WHERE p.pronamespace IN $ours AND p.prokind <> 'a'
   AND p.prorettype <> 'trigger'::regtype
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
 UNION ALL SELECT '(database)', concat_ws(' ', 'locale', d.datcollate, d.datctype,
@@ -62,6 +63,15 @@ UNION ALL SELECT '(database)', 'setting ' || (SELECT coalesce('of ' || quote_ide
   FROM (SELECT s.setrole) k LEFT JOIN pg_roles r ON r.oid = k.setrole) || unnest(s.setconfig)
   FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
   WHERE d.datname = current_database()";
+
+/// The lines of every table now, as SQL.
+fn every_line() -> String {
+    let mut sql = LINES.replace("$ours", schemas::OURS);
+    for (namespace, name) in [("c.relnamespace", "c.relname"), ("p.pronamespace", "p.proname")] {
+        sql = sql.replace(&format!("$({namespace},{name})"), &schemas::key_of(namespace, name));
+    }
+    sql
+}
 
 /// Of which form the lines are: a picture of another form is taken anew.
 const FORM: &str = "'', 'form 2'";
@@ -82,12 +92,14 @@ pub struct Drifted {
 /// # Errors
 /// What PostgreSQL said.
 pub async fn ensure(control: &Control) -> Result<()> {
+    let lines = every_line();
+    control.batch(schemas::TABLE).await?;
     control
         .batch(&format!(
             "CREATE TABLE IF NOT EXISTS crossfade.picture (table_name text NOT NULL, \
              line text NOT NULL); DELETE FROM crossfade.picture WHERE NOT EXISTS (SELECT FROM \
              crossfade.picture WHERE (table_name, line) = ({FORM})); \
-             INSERT INTO crossfade.picture SELECT * FROM (SELECT {FORM} UNION ALL SELECT * FROM ({LINES}) lines) now \
+             INSERT INTO crossfade.picture SELECT * FROM (SELECT {FORM} UNION ALL SELECT * FROM ({lines}) lines) now \
              WHERE NOT EXISTS (SELECT FROM crossfade.picture)"
         ))
         .await
@@ -98,7 +110,7 @@ pub async fn ensure(control: &Control) -> Result<()> {
 /// # Errors
 /// What PostgreSQL said.
 pub async fn follow(control: &Control, before: &Lines) -> Result<()> {
-    let now = lines(control.rows(LINES).await?);
+    let now = lines(control.rows(&every_line()).await?);
     let client = control.client();
     for (table, was) in before {
         let is = now.get(table);
@@ -150,7 +162,7 @@ fn lines(rows: Vec<tokio_postgres::Row>) -> Lines {
 /// # Errors
 /// What PostgreSQL said.
 pub async fn now(control: &Control) -> Result<Lines> {
-    control.rows(LINES).await.map(lines)
+    control.rows(&every_line()).await.map(lines)
 }
 
 /// What differs from the picture now.
@@ -160,7 +172,7 @@ pub async fn now(control: &Control) -> Result<Lines> {
 pub async fn differences(control: &Control) -> Result<Vec<Drifted>> {
     let kept = "SELECT table_name, line FROM crossfade.picture WHERE table_name <> ''";
     let before = lines(control.rows(kept).await?);
-    let now = lines(control.rows(LINES).await?);
+    let now = lines(control.rows(&every_line()).await?);
     Ok(between(&before, &now))
 }
 

@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 
 use super::apply::quoted;
 use super::control::Control;
+use super::schemas;
 use crate::error::Result;
+use crate::name;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS crossfade.quiet \
                      (trigger_oid oid PRIMARY KEY, enabled text NOT NULL)";
@@ -39,13 +41,16 @@ pub struct Acting {
 pub async fn acting(control: &Control, tables: &[&str], replica: bool) -> Result<Vec<Acting>> {
     // As pg_trigger names them: origin, always, replica.
     let how: &[&str] = if replica { &["A", "R"] } else { &["O", "A"] };
+    let key = schemas::key_of("c.relnamespace", "c.relname");
     let rows = control
         .client()
         .query(
-            "SELECT t.oid, c.relname::text, t.tgname::text, t.tgenabled::text FROM pg_trigger t \
-             JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal \
-             AND c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[]) \
-             AND t.tgenabled::text = ANY ($2::text[]) ORDER BY 1",
+            &format!(
+                "SELECT t.oid, k.key, t.tgname::text, t.tgenabled::text FROM pg_trigger t \
+                 JOIN pg_class c ON c.oid = t.tgrelid CROSS JOIN LATERAL (SELECT {key} AS key) k \
+                 WHERE NOT t.tgisinternal AND k.key = ANY ($1::text[]) \
+                 AND t.tgenabled::text = ANY ($2::text[]) ORDER BY 1"
+            ),
             &[&tables, &how],
         )
         .await
@@ -94,11 +99,12 @@ impl Quiet {
             return Ok(Self::default());
         }
         let rows = control
-            .rows(
-                "SELECT c.relname::text, t.tgname::text, q.enabled FROM crossfade.quiet q \
+            .rows(&format!(
+                "SELECT {}, t.tgname::text, q.enabled FROM crossfade.quiet q \
                  JOIN pg_trigger t ON t.oid = q.trigger_oid AND t.tgenabled = 'D' \
                  JOIN pg_class c ON c.oid = t.tgrelid ORDER BY t.oid",
-            )
+                schemas::key_of("c.relnamespace", "c.relname")
+            ))
             .await?;
         let mut quiet = Self::default();
         for row in &rows {
@@ -129,5 +135,5 @@ impl Quiet {
 }
 
 fn alter(table: &str, word: &str, trigger: &str) -> String {
-    format!("ALTER TABLE \"public\".{} {word} TRIGGER {}; ", quoted(table), quoted(trigger))
+    format!("ALTER TABLE {} {word} TRIGGER {}; ", name::quoted(table), quoted(trigger))
 }

@@ -33,8 +33,11 @@ impl Known<'_> {
 
 /// The schema of a relation as clients see it.
 pub(crate) fn shown_schema(relation: Option<&Relation>) -> String {
-    let temporary = relation.is_some_and(|r| r.schema == "pg_temp");
-    if temporary { "pg_temp_1" } else { "public" }.to_owned()
+    match relation.map_or("public", |r| r.schema.as_str()) {
+        "pg_temp" => "pg_temp_1",
+        schema => schema,
+    }
+    .to_owned()
 }
 
 /// The error for a failure of SQLite, in a session with these temporary tables.
@@ -98,11 +101,14 @@ fn unique(message: &str, catalog: &Known<'_>) -> Option<Error> {
     let rest = after(message, "UNIQUE constraint failed:")?;
     let (name, table) = match rest.strip_prefix("index '").and_then(|r| r.strip_suffix('\'')) {
         Some(index) => {
-            let index = index.split_once('~').map_or(index, |(name, _)| name);
-            let owner = catalog.relations().find(|r| {
-                r.indexes.iter().any(|i| i.name == index)
-                    || r.uniques.iter().any(|u| u.name == index)
-            });
+            // One of another schema may be called the same: the file's name has its OID then.
+            let (index, oid) = match index.rsplit_once('~') {
+                Some((name, oid)) => (name, oid.parse::<u32>().ok()),
+                None => (index, None),
+            };
+            let is_it =
+                |r: &Relation| r.index_oid(index).filter(|o| oid.is_none_or(|oid| oid == *o));
+            let owner = catalog.relations().find(|r| is_it(r).is_some());
             (index.to_owned(), owner)
         }
         None => {

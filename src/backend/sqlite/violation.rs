@@ -27,7 +27,7 @@ pub fn find(connection: &Connection, catalog: &Catalog) -> Result<Option<Error>>
     let child = catalog.relations.values().find(|r| r.sqlite_name.eq_ignore_ascii_case(table));
     let key = child.and_then(|child| {
         child.foreign_keys.iter().find(|key| {
-            key.table.eq_ignore_ascii_case(parent)
+            catalog.relation(&key.table).is_some_and(|r| r.sqlite_name.eq_ignore_ascii_case(parent))
                 && key.columns.len() == columns.len()
                 && key.columns.iter().all(|c| {
                     let name = &child.columns[*c].sqlite_name;

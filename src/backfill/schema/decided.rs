@@ -7,6 +7,7 @@ use super::{Findings, Options, Step};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::sqlite::adopt::object_name;
 use crate::config::{Every, Table};
+use crate::name;
 use crate::schema::Relation;
 use crate::value::datetime::{civil_from_days, days_from_civil, format_date};
 use crate::value::{Datum, oid};
@@ -80,7 +81,7 @@ pub(super) fn indexes(relation: &Relation, options: &Options) -> Vec<Step> {
             let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
                 (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
             });
-            let name = object_name(&relation.name, None, &format!("own_{hash:08x}"));
+            let name = object_name(relation.bare(), None, &format!("own_{hash:08x}"));
             Step {
                 table: relation.name.clone(),
                 object: format!("index {name:?}"),
@@ -105,11 +106,12 @@ impl Split {
             relation.uniques.iter().any(|u| u.primary) && relation.columns[self.column].not_null;
         let mut texts = Vec::new();
         let mut add = |label: &str, values: &str| {
-            let name = quoted(&object_name(&relation.name, None, label));
+            let name = object_name(relation.bare(), None, label);
+            let name = name::quoted(&name::beside(&relation.name, &name));
             let table = table_name(relation);
-            texts.push(format!("CREATE TABLE \"public\".{name} PARTITION OF {table} {values}"));
+            texts.push(format!("CREATE TABLE {name} PARTITION OF {table} {values}"));
             if !keyed {
-                texts.push(format!("ALTER TABLE \"public\".{name} REPLICA IDENTITY FULL"));
+                texts.push(format!("ALTER TABLE {name} REPLICA IDENTITY FULL"));
             }
         };
         let span = |datum: &Datum| self.number(datum).map(|n| self.span(n));

@@ -11,6 +11,7 @@ use crate::backend::postgres::decode::{Old, Table, Tuple, Value};
 use crate::backend::sqlite::{Connection, owned};
 use crate::divergence::changed::{Key, Part};
 use crate::error::{Error, Result};
+use crate::name;
 use crate::schema::{Catalog, Column, Relation, RelationKind};
 use crate::value::enums::Enums;
 use crate::value::{Cell, Datum, Style, canonical, storage, text};
@@ -69,12 +70,10 @@ impl Target {
             return Ok(if table.name == "way_back_marker" { Self::Marker } else { Self::Ignored });
         }
         let resync = |why: &str| Trouble::Resync(format!("table {} {why}", table.name));
-        let relation = (table.schema == "public")
-            .then(|| catalog.relation(&table.name))
-            .flatten()
-            .filter(|r| r.kind == RelationKind::Table);
-        let Some(relation) = relation else { return Ok(Self::Absent(table.name.clone())) };
-        if known.get(&table.name).is_some_and(|known| *known != table.signature()) {
+        let key = name::key(&table.schema, &table.name);
+        let relation = catalog.relation(&key).filter(|r| r.kind == RelationKind::Table);
+        let Some(relation) = relation else { return Ok(Self::Absent(key)) };
+        if known.get(&key).is_some_and(|known| *known != table.signature()) {
             return Err(resync("was changed on PostgreSQL (DDL)"));
         }
         Shape::new(table, relation).map(Box::new).map(Self::Table)

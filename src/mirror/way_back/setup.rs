@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PUBLICATION;
-use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::apply::table_name;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::handover::literal;
 use crate::backend::postgres::replication::{Lsn, Replication};
+use crate::backend::postgres::schemas;
 use crate::error::{Error, Result, state};
+use crate::name;
 use crate::schema::Relation;
 
 const TABLES: &str = "\
@@ -27,14 +29,14 @@ CREATE TABLE IF NOT EXISTS crossfade.way_back_tables (
 );
 ALTER TABLE crossfade.way_back_tables ADD COLUMN IF NOT EXISTS rest text NOT NULL DEFAULT '';";
 
-/// Replica identity, key, and shape of the tables of schema public.
+/// Replica identity, key, and shape of the tables.
 const SHAPES: &str = "\
-SELECT c.relname, c.relreplident::text, \
+SELECT $key, c.relreplident::text, \
   EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), \
   (SELECT coalesce(string_agg(a.attname || ':' || a.atttypid || ':' || a.atttypmod, ',' \
      ORDER BY a.attnum), '') FROM pg_attribute a \
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), \
-  (SELECT t.identity_was::text FROM crossfade.way_back_tables t WHERE t.name = c.relname), \
+  (SELECT t.identity_was::text FROM crossfade.way_back_tables t WHERE t.name = $key), \
   (SELECT md5(coalesce(string_agg(x, E'\\n' ORDER BY x), '')) FROM ( \
      SELECT 'c' || conname || pg_get_constraintdef(oid) x FROM pg_constraint \
        WHERE conrelid = c.oid \
@@ -44,23 +46,32 @@ SELECT c.relname, c.relreplident::text, \
        WHERE tgrelid = c.oid AND NOT tgisinternal \
      UNION ALL SELECT 'd' || adnum || pg_get_expr(adbin, adrelid) FROM pg_attrdef \
        WHERE adrelid = c.oid) r) \
-FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') \
+FROM pg_class c WHERE c.relnamespace IN $ours AND c.relkind IN ('r', 'p') \
   AND c.relpersistence <> 't' AND NOT c.relispartition \
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')";
 
-/// Views, free sequences, functions and types of schema public, as one digest.
+/// Views, free sequences, functions, types and schemas, as one digest.
 const OTHERS: &str = "\
 SELECT md5(coalesce(string_agg(x, E'\\n' ORDER BY x), '')) FROM ( \
-  SELECT 'v' || relname || pg_get_viewdef(oid) x FROM pg_class \
-    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm') \
-  UNION ALL SELECT 's' || relname FROM pg_class \
-    WHERE relnamespace = 'public'::regnamespace AND relkind = 'S' \
+  SELECT 'v' || relnamespace || relname || pg_get_viewdef(oid) x FROM pg_class \
+    WHERE relnamespace IN $ours AND relkind IN ('v', 'm') \
+  UNION ALL SELECT 's' || relnamespace || relname FROM pg_class \
+    WHERE relnamespace IN $ours AND relkind = 'S' \
   UNION ALL SELECT 'f' || p.oid::regprocedure || md5(p.prosrc) FROM pg_proc p \
-    WHERE p.pronamespace = 'public'::regnamespace \
+    WHERE p.pronamespace IN $ours \
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') \
-  UNION ALL SELECT 'y' || y.typname FROM pg_type y \
-    WHERE y.typnamespace = 'public'::regnamespace AND y.typtype IN ('e', 'd', 'r') \
-      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = y.oid AND d.deptype = 'e')) r";
+  UNION ALL SELECT 'y' || y.typnamespace || y.typname FROM pg_type y \
+    WHERE y.typnamespace IN $ours AND y.typtype IN ('e', 'd', 'r') \
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = y.oid AND d.deptype = 'e') \
+  UNION ALL SELECT 'n' || nspname FROM pg_namespace \
+    WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'crossfade')) r";
+
+/// A query with the schemas that are followed and the key of a table.
+fn filled(sql: &str) -> String {
+    let key = schemas::key_of("c.relnamespace", "c.relname");
+    sql.replace("$ours", schemas::OURS).replace("$key", &key)
+}
+
 /// The row of `crossfade.way_back_tables` that holds it: no table has this name.
 const NO_TABLE: &str = "";
 
@@ -99,7 +110,7 @@ struct Shape {
 }
 
 async fn shapes(control: &Control) -> Result<BTreeMap<String, Shape>> {
-    let rows = control.rows(SHAPES).await?;
+    let rows = control.rows(&filled(SHAPES)).await?;
     let shape = |row: &tokio_postgres::Row| Shape {
         identity: row.get(1),
         has_key: row.get(2),
@@ -111,7 +122,7 @@ async fn shapes(control: &Control) -> Result<BTreeMap<String, Shape>> {
 }
 
 async fn others(control: &Control) -> Result<String> {
-    let rows = control.rows(OTHERS).await?;
+    let rows = control.rows(&filled(OTHERS)).await?;
     Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
 }
 
@@ -147,7 +158,7 @@ pub(super) async fn unfollowed(control: &Control) -> Result<Option<(Option<Strin
     }
     match of_others {
         Some((_, before)) if before != others(control).await? => {
-            let reason = "views, sequences, functions or types were changed on PostgreSQL";
+            let reason = "views, sequences, functions, types or schemas were changed on PostgreSQL";
             Ok(Some((None, reason.to_owned())))
         }
         _ => Ok(None),
@@ -184,6 +195,7 @@ pub(super) async fn prepare(
             .hint("Set wal_level = logical and restart PostgreSQL."));
     }
     take_down_slot(control).await?;
+    control.batch(schemas::TABLE).await?;
     control.batch(TABLES).await?;
     let keyless = publish(control, tables).await?;
     let slot = slot(control).await?;
@@ -291,18 +303,19 @@ pub(super) async fn take_down(control: &Control) -> Result<()> {
     if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
         return Ok(());
     }
+    control.batch(schemas::TABLE).await?;
     let changed = control
-        .rows(
+        .rows(&filled(
             "SELECT t.name, t.identity_was::text FROM crossfade.way_back_tables t \
-             JOIN pg_class c ON c.relname = t.name AND c.relnamespace = 'public'::regnamespace \
+             JOIN pg_class c ON $key = t.name AND c.relnamespace IN $ours \
              WHERE c.relreplident <> t.identity_was AND t.identity_was IN ('d', 'n')",
-        )
+        ))
         .await?;
     let mut sql = String::from("BEGIN; SET LOCAL lock_timeout = '2s';");
     for row in &changed {
         let way = if row.get::<_, &str>(1) == "n" { "NOTHING" } else { "DEFAULT" };
-        let table = quoted(row.get(0));
-        sql.push_str(&format!("ALTER TABLE public.{table} REPLICA IDENTITY {way};"));
+        let table = name::quoted(row.get(0));
+        sql.push_str(&format!("ALTER TABLE {table} REPLICA IDENTITY {way};"));
     }
     sql.push_str(
         "DROP TABLE IF EXISTS crossfade.way_back_marker, crossfade.way_back_tables; COMMIT;",

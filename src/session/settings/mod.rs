@@ -53,7 +53,7 @@ pub struct Derived {
     /// those of the mirror's connections.
     pub for_shadow: Arc<[(String, String)]>,
     /// search_path with `$user` replaced and pg_temp left out.
-    pub search_path: Vec<String>,
+    pub search_path: Arc<Vec<String>>,
     /// statement_timeout, when set.
     pub statement_timeout: Option<Duration>,
     /// lock_timeout, when set.
@@ -565,7 +565,7 @@ fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Resu
             enums: std::sync::Arc::default(),
         },
         for_shadow: for_shadow(&get),
-        search_path,
+        search_path: Arc::new(search_path),
         statement_timeout: duration(values, start, "statement_timeout"),
         lock_timeout: duration(values, start, "lock_timeout"),
         idle_timeout: duration(values, start, "idle_in_transaction_session_timeout"),

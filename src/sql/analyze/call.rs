@@ -161,6 +161,9 @@ impl Analyzer<'_> {
             None | Some("pg_catalog") => false,
             Some("information_schema") => true,
             Some("public" | "pg_temp") => return Err(missing()),
+            Some(schema) if self.context.catalog.schemas.contains_key(schema) => {
+                return Err(missing());
+            }
             Some(schema) => {
                 let message = format!("schema \"{schema}\" does not exist");
                 return Err(errors::client(state::INVALID_SCHEMA_NAME, pos, message));

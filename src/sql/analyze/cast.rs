@@ -21,7 +21,7 @@ impl Analyzer<'_> {
         name: &ast::TypeName,
         pos: u32,
     ) -> Result<Expr> {
-        if let Some(domain) = super::domain::named(name, self.context.catalog)? {
+        if let Some(domain) = super::domain::named(name, &self.context)? {
             let expr = self.expr(inner)?;
             let expr = self.told(expr, &domain)?;
             let value = self.explicit(expr, domain.base_type(), pos)?;

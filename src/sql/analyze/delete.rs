@@ -33,12 +33,12 @@ impl Analyzer<'_> {
             None => None,
         };
         let (returning, outputs) = self.returning(&delete.returning)?;
-        self.note_triggers(&relation);
+        self.note_triggers(&relation)?;
         Ok(Delete {
             ctes,
             recursive: delete.with.as_ref().is_some_and(|w| w.recursive),
             rel,
-            alias: alias.map_or_else(|| relation.name.clone(), |a| a.name),
+            alias: alias.map_or_else(|| relation.bare().to_owned(), |a| a.name),
             table: Table(relation),
             using,
             filter,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Analyzer;
 use super::walk::visit;
 use crate::error::{Error, Result, state};
-use crate::schema::{Catalog, Column, Relation, RelationKind};
+use crate::schema::{Column, Relation, RelationKind};
 use crate::sql::Context;
 use crate::sql::ast::TypeName;
 use crate::sql::ir::{Expr, ExprKind, InDomain};
@@ -22,12 +22,18 @@ use crate::value::domain::{Domain, is_domain};
 pub(crate) const VALUE: &str = "value";
 
 /// The domain a type name means; arrays of domains are 0A000.
-pub(crate) fn named(name: &TypeName, catalog: &Catalog) -> Result<Option<Arc<Domain>>> {
-    let own = name.schema.as_deref().is_none_or(|s| s == "public" || s.starts_with("pg_temp"));
+pub(crate) fn named(name: &TypeName, context: &Context<'_>) -> Result<Option<Arc<Domain>>> {
+    let known = |s: &str| s == "public" || context.catalog.schemas.contains_key(s);
+    let own = name.schema.as_deref().is_none_or(|s| known(s) || s.starts_with("pg_temp"));
     if !own || (name.schema.is_none() && tables().type_oid(&name.name).is_some()) {
         return Ok(None);
     }
-    let Some(domain) = catalog.enums.domain_named(&name.name) else { return Ok(None) };
+    let temporary_only = name.schema.as_deref().is_some_and(|s| s.starts_with("pg_temp"));
+    let found = match temporary_only {
+        true => context.catalog.enums.domain_named(&name.name),
+        false => super::typename::domain(name, context),
+    };
+    let Some(domain) = found else { return Ok(None) };
     let temporary = name.schema.as_deref().map(|s| s.starts_with("pg_temp"));
     if temporary.is_some_and(|t| t != domain.temporary) {
         return Ok(None);
@@ -56,7 +62,7 @@ impl Analyzer<'_> {
         }
         let relation = value_relation(domain.base_type());
         // The statement's parameters are none of the condition's.
-        let context = Context { param_types: &[], ..self.context };
+        let context = Context { param_types: &[], ..self.context }.stored();
         let mut conditions = Vec::with_capacity(domain.rules.len());
         for rule in &domain.rules {
             let mut condition = super::expression(&rule.expression, &relation, &context)?;

@@ -7,6 +7,7 @@ use super::Analyzer;
 use super::call::Resolved;
 use super::walk::visit;
 use crate::error::{Error, Result, state};
+use crate::name;
 use crate::sql::ir::{CallKind, CastKind, Expr, ExprKind};
 use crate::sql::plan::{Frozen, FrozenArgument, FrozenSource};
 use crate::sql::types::{Proc, sql_name, tables};
@@ -246,7 +247,10 @@ impl Analyzer<'_> {
             .column(column)
             .ok_or_else(|| super::errors::undefined_column_of(column, &relation.name, 0))?;
         let cell = match &relation.columns[index].sequence {
-            Some(sequence) => Cell::Text(format!("public.{}", spelled(sequence))),
+            Some(sequence) => {
+                let (schema, name) = name::split(sequence);
+                Cell::Text(format!("{}.{}", spelled(schema), spelled(name)))
+            }
             None => Cell::Null,
         };
         self.system = true;
@@ -266,7 +270,7 @@ impl Analyzer<'_> {
         Err(match other {
             Some(relation) => Error::client(
                 state::WRONG_OBJECT_TYPE,
-                format!("\"{}\" is not a sequence", relation.name),
+                format!("\"{}\" is not a sequence", relation.bare()),
             ),
             None => Error::client(
                 state::UNDEFINED_TABLE,

@@ -99,7 +99,7 @@ impl Analyzer<'_> {
         self.locale |= super::locale::concerns(&relation);
         let mut item = relation_item(rel, &relation, alias);
         apply_column_aliases(&mut item, alias, name.pos)?;
-        let shown = alias.map_or_else(|| relation.name.clone(), |a| a.name.clone());
+        let shown = alias.map_or_else(|| relation.bare().to_owned(), |a| a.name.clone());
         Ok(Made {
             from: From::Table { rel, table: Table(relation), alias: shown },
             items: vec![item],
@@ -216,7 +216,7 @@ pub(super) fn relation_item(
             origin: (relation.oid, column.attnum),
         })
         .collect();
-    let name = alias.map_or_else(|| relation.name.clone(), |a| a.name.clone());
+    let name = alias.map_or_else(|| relation.bare().to_owned(), |a| a.name.clone());
     let mut item = Item::new(Some(name), columns);
     item.schema = alias.is_none().then(|| relation.schema.clone());
     item.relation = Some((rel, Arc::clone(relation)));

@@ -53,7 +53,7 @@ impl Analyzer<'_> {
             ctes,
             recursive: insert.with.as_ref().is_some_and(|w| w.recursive),
             rel,
-            alias: alias.map_or_else(|| relation.name.clone(), |a| a.name),
+            alias: alias.map_or_else(|| relation.bare().to_owned(), |a| a.name),
             table: Table(relation),
             columns,
             source,
@@ -83,7 +83,7 @@ impl Analyzer<'_> {
         };
         match relation.kind {
             RelationKind::View => {
-                let message = format!("cannot {verb} view \"{}\"", relation.name);
+                let message = format!("cannot {verb} view \"{}\"", relation.bare());
                 return Err(Error::client(state::FEATURE_NOT_SUPPORTED, message));
             }
             RelationKind::System => {
@@ -406,7 +406,7 @@ impl Analyzer<'_> {
         let level = super::scope::Level { sealed: true, per_row, ..Default::default() };
         self.levels.push(level);
         let height = self.levels.len();
-        let result = self.in_postgres(|a| a.expr(tree));
+        let result = self.in_stored(|a| a.in_postgres(|a| a.expr(tree)));
         self.levels.truncate(height - 1);
         result
     }

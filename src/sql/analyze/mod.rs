@@ -182,8 +182,8 @@ pub fn expression(text: &str, relation: &Relation, context: &Context<'_>) -> Res
 ///
 /// # Errors
 /// 42704 for an unknown type, 22023 for a modifier out of range.
-pub fn type_name(name: &ast::TypeName, catalog: &crate::schema::Catalog) -> Result<Type> {
-    typename::resolve(name, catalog)
+pub fn type_name(name: &ast::TypeName, context: &Context<'_>) -> Result<Type> {
+    typename::resolve(name, context)
 }
 
 /// The tree of an expression's text.

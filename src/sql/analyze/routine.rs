@@ -167,8 +167,20 @@ pub(crate) fn assigning<'a>(
 
 impl Analyzer<'_> {
     /// Notes for lane B what a statement's triggers do besides refusing.
-    pub(super) fn note_triggers(&mut self, relation: &Relation) {
-        self.volatile |= crate::sql::trigger::acts(relation, self.context.catalog);
+    pub(super) fn note_triggers(&mut self, relation: &Relation) -> Result<()> {
+        let catalog = self.context.catalog;
+        let acts = crate::sql::trigger::acts(relation, catalog);
+        self.volatile |= acts;
+        // Here a function's names are those of public.
+        let first = self.context.keys(None, "").into_iter().next();
+        let elsewhere = first.is_some_and(|key| crate::name::is_key(&key));
+        if elsewhere && (acts || crate::sql::trigger::names_tables(relation, catalog)) {
+            return Err(Error::unsupported(
+                "a table whose triggers name tables, while the search path begins elsewhere than \
+                 with public,",
+            ));
+        }
+        Ok(())
     }
 
     /// What BEFORE INSERT and (ON CONFLICT DO UPDATE) BEFORE UPDATE triggers make of an
@@ -180,7 +192,7 @@ impl Analyzer<'_> {
         if insert.replace && (by_trigger || !relation.triggers.is_empty()) {
             return Err(Error::unsupported("INSERT OR REPLACE into a table with triggers"));
         }
-        self.note_triggers(&relation);
+        self.note_triggers(&relation)?;
         let computed = relation.columns.iter().any(is_computed);
         let before = assigning(&relation, Event::Insert, self.context.catalog);
         if before.is_empty() && !computed {
@@ -251,7 +263,7 @@ impl Analyzer<'_> {
     /// What BEFORE UPDATE triggers make of an UPDATE.
     pub(super) fn update_triggers(&mut self, update: &mut Update) -> Result<()> {
         let relation = Arc::clone(&update.table.0);
-        self.note_triggers(&relation);
+        self.note_triggers(&relation)?;
         let computed = relation.columns.iter().any(is_computed);
         let before = assigning(&relation, Event::Update, self.context.catalog);
         if before.is_empty() && !computed {

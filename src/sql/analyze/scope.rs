@@ -331,7 +331,7 @@ impl Analyzer<'_> {
             ));
         }
         let renamed = all().find(|i| {
-            i.relation.as_ref().is_some_and(|(_, r)| r.name == table) && i.name.is_some()
+            i.relation.as_ref().is_some_and(|(_, r)| r.bare() == table) && i.name.is_some()
         });
         if let Some(alias) = renamed.and_then(|i| i.name.as_deref()) {
             return errors::client(state::UNDEFINED_TABLE, pos, invalid)

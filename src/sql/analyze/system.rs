@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::{Analyzer, errors, typename};
 use crate::error::{Error, Result, state};
-use crate::schema::{Catalog, Relation, Sequence};
-use crate::sql::ast;
+use crate::name;
+use crate::schema::{Relation, Sequence};
 use crate::sql::types::{pseudo, tables};
+use crate::sql::{Context, ast};
 use crate::value::oid;
 use crate::value::search::Language;
 
@@ -35,29 +36,28 @@ impl Analyzer<'_> {
 
     /// The sequence a name means.
     pub(super) fn find_sequence(&self, schema: Option<&str>, name: &str) -> Option<Arc<Sequence>> {
-        let visible = match schema {
-            None => self.context.search_path.iter().any(|s| s == "public"),
-            Some(schema) => schema == "public",
-        };
-        self.context.catalog.sequences.get(name).filter(|_| visible).map(Arc::clone)
+        let keys = self.context.keys(schema, name);
+        keys.iter().find_map(|key| self.context.catalog.sequences.get(key)).map(Arc::clone)
     }
 
     fn in_schema(&self, schema: &str, name: &str) -> Option<Arc<Relation>> {
         let catalog = self.context.catalog;
         match schema {
-            "public" => match catalog.relations.get(name) {
-                Some(relation) => Some(relation),
-                // A sequence can be read like a table.
-                None => {
-                    return catalog.sequences.get(name).map(|s| Arc::new(s.relation()));
-                }
-            },
             "pg_catalog" => catalog.system.get(name),
             "information_schema" => catalog.information.get(name),
             schema if schema == "pg_temp" || schema.starts_with("pg_temp_") => {
                 self.context.temporary.get(name)
             }
-            _ => None,
+            schema => {
+                let key = name::key(schema, name);
+                match catalog.relations.get(&key) {
+                    Some(relation) => Some(relation),
+                    // A sequence can be read like a table.
+                    None => {
+                        return catalog.sequences.get(&key).map(|s| Arc::new(s.relation()));
+                    }
+                }
+            }
         }
         .map(Arc::clone)
     }
@@ -72,7 +72,7 @@ impl Analyzer<'_> {
             return Ok(number);
         }
         if type_oid == pseudo::REGPROCEDURE {
-            return procedure_literal(text, self.context.catalog);
+            return procedure_literal(text, &self.context);
         }
         let parts = identifier_parts(text)?;
         let (schema, name) = match parts.as_slice() {
@@ -90,8 +90,9 @@ impl Analyzer<'_> {
                 .iter()
                 .find(|(n, _)| *n == name)
                 .map(|(_, o)| *o)
+                .or_else(|| self.context.catalog.schemas.get(name).copied())
                 .ok_or_else(|| missing("schema", state::INVALID_SCHEMA_NAME)),
-            oid::REGTYPE => type_literal(text, self.context.catalog),
+            oid::REGTYPE => type_literal(text, &self.context),
             oid::REGPROC => match tables().procs(name) {
                 [] => Err(missing("function", state::UNDEFINED_FUNCTION)),
                 [one] => Ok(one.oid),
@@ -116,26 +117,17 @@ impl Analyzer<'_> {
         if let Some(relation) = self.find_relation(schema, name) {
             return Some(relation.oid);
         }
-        let visible = match schema {
-            None => self.context.search_path.iter().any(|s| s == "public"),
-            Some(schema) => schema == "public",
-        };
-        if !visible {
-            return None;
-        }
         let catalog = self.context.catalog;
-        if let Some(sequence) = catalog.sequences.get(name) {
-            return Some(sequence.oid);
-        }
-        catalog.relations.values().find_map(|r| {
-            let unique = r.uniques.iter().find(|u| u.name == name).map(|u| u.oid);
-            unique.or_else(|| r.indexes.iter().find(|i| i.name == name).map(|i| i.oid))
-        })
+        let in_schema = |key: &String| match catalog.sequences.get(key) {
+            Some(sequence) => Some(sequence.oid),
+            None => catalog.index_owner(name::schema(key), name)?.index_oid(name),
+        };
+        self.context.keys(schema, name).iter().find_map(in_schema)
     }
 }
 
 /// The OID of `name(type, …)`.
-fn procedure_literal(text: &str, catalog: &Catalog) -> Result<u32> {
+fn procedure_literal(text: &str, context: &Context<'_>) -> Result<u32> {
     let missing =
         || Error::client(state::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"));
     let (name, rest) = text.split_once('(').ok_or_else(missing)?;
@@ -146,14 +138,14 @@ fn procedure_literal(text: &str, catalog: &Catalog) -> Result<u32> {
         .split(',')
         .map(str::trim)
         .filter(|t| !t.is_empty())
-        .map(|ty| type_literal(ty, catalog))
+        .map(|ty| type_literal(ty, context))
         .collect::<Result<_>>()?;
     let found = tables().procs(name).iter().find(|p| *p.arguments == *types);
     found.map(|p| p.oid).ok_or_else(missing)
 }
 
 /// The OID of a type's name, spelled as in SQL.
-fn type_literal(text: &str, catalog: &Catalog) -> Result<u32> {
+fn type_literal(text: &str, context: &Context<'_>) -> Result<u32> {
     let missing =
         || Error::client(state::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"));
     let parsed = super::super::parse(&format!("SELECT NULL::{text}")).map_err(|_| missing())?;
@@ -162,10 +154,10 @@ fn type_literal(text: &str, catalog: &Catalog) -> Result<u32> {
         && let [target] = simple.targets.as_slice()
         && let ast::ExprKind::Cast(_, name) = &target.expr.kind
     {
-        if let Some(domain) = super::domain::named(name, catalog)? {
+        if let Some(domain) = super::domain::named(name, context)? {
             return Ok(domain.oid);
         }
-        return typename::resolve(name, catalog).map(|t| t.oid).map_err(|_| missing());
+        return typename::resolve(name, context).map(|t| t.oid).map_err(|_| missing());
     }
     Err(missing())
 }

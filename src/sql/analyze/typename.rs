@@ -3,28 +3,32 @@
 //! Owns 42704 for unknown types and the limits of modifiers. Start at
 //! [`Analyzer::type_name`].
 
+use std::sync::Arc;
+
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
-use crate::schema::Catalog;
+use crate::name;
+use crate::sql::Context;
 use crate::sql::ast::TypeName;
 use crate::sql::types::{self, tables};
+use crate::value::domain::Domain;
 use crate::value::{Type, oid};
 
 impl Analyzer<'_> {
     /// The type a name means.
     pub(super) fn type_name(&self, name: &TypeName) -> Result<Type> {
-        resolve(name, self.context.catalog)
+        resolve(name, &self.context)
     }
 }
 
 /// The type a name means; domains of information_schema are their base types.
-pub(super) fn resolve(name: &TypeName, catalog: &Catalog) -> Result<Type> {
+pub(super) fn resolve(name: &TypeName, context: &Context<'_>) -> Result<Type> {
     let spelled = || match &name.schema {
         Some(schema) if schema != "pg_catalog" => format!("{schema}.{}", name.name),
         _ => format!("{}{}", name.name, if name.array { "[]" } else { "" }),
     };
     let missing = || {
-        if catalog.enums.domain_named(&name.name).is_some() {
+        if domain(name, context).is_some() {
             return Error::unsupported("a domain in this place").at(name.pos);
         }
         let message = format!("type \"{}\" does not exist", spelled());
@@ -32,14 +36,16 @@ pub(super) fn resolve(name: &TypeName, catalog: &Catalog) -> Result<Type> {
     };
     match name.schema.as_deref() {
         None | Some("pg_catalog" | "information_schema") => {}
-        Some("public") => return user_type(name, catalog)?.ok_or_else(missing),
+        Some(schema) if schema == name::PUBLIC || context.catalog.schemas.contains_key(schema) => {
+            return user_type(name, context)?.ok_or_else(missing);
+        }
         Some(schema) => {
             let message = format!("schema \"{schema}\" does not exist");
             return Err(errors::client(state::INVALID_SCHEMA_NAME, name.pos, message));
         }
     }
     let Some(found) = tables().type_oid(&name.name) else {
-        let user = if name.schema.is_none() { user_type(name, catalog)? } else { None };
+        let user = if name.schema.is_none() { user_type(name, context)? } else { None };
         return user.ok_or_else(missing);
     };
     let base = types::base(found);
@@ -51,12 +57,29 @@ pub(super) fn resolve(name: &TypeName, catalog: &Catalog) -> Result<Type> {
     Ok(Type::with_typmod(base, typmod))
 }
 
-/// A type of schema `public`; an array type also by its own name, `_name`.
-fn user_type(name: &TypeName, catalog: &Catalog) -> Result<Option<Type>> {
-    let named = |name: &str| {
-        let composite = || catalog.enums.composite_named(name).map(|c| c.oid);
-        catalog.enums.named(name).map(|e| e.oid).or_else(composite)
+/// Keys of a type's name: by the search path, then those of the session's own types.
+fn keys(name: &TypeName, word: &str, context: &Context<'_>) -> Vec<String> {
+    let mut keys = context.keys(name.schema.as_deref(), word);
+    if name.schema.is_none() {
+        keys.push(word.to_owned());
+    }
+    keys
+}
+
+/// The domain a type name means.
+pub(super) fn domain<'a>(name: &TypeName, context: &Context<'a>) -> Option<&'a Arc<Domain>> {
+    let enums = &context.catalog.enums;
+    keys(name, &name.name, context).iter().find_map(|key| enums.domain_named(key))
+}
+
+/// A type that clients have made; an array type also by its own name, `_name`.
+fn user_type(name: &TypeName, context: &Context<'_>) -> Result<Option<Type>> {
+    let enums = &context.catalog.enums;
+    let of_key = |key: &String| {
+        let composite = || enums.composite_named(key).map(|c| c.oid);
+        enums.named(key).map(|e| e.oid).or_else(composite)
     };
+    let named = |word: &str| keys(name, word, context).iter().find_map(of_key);
     let element = named(&name.name);
     let array = name.name.strip_prefix('_').and_then(named);
     let found = match (element, array) {

@@ -49,7 +49,7 @@ impl Analyzer<'_> {
             ctes,
             recursive: update.with.as_ref().is_some_and(|w| w.recursive),
             rel,
-            alias: alias.map_or_else(|| relation.name.clone(), |a| a.name),
+            alias: alias.map_or_else(|| relation.bare().to_owned(), |a| a.name),
             table: Table(relation),
             assignments,
             row_assignments,

@@ -3,19 +3,16 @@
 //! Owns the scope a view's text is read in: the schema `public`, no outer names, no
 //! temporary tables. Start at [`Analyzer::view`].
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use super::Analyzer;
 use super::from::{Made, apply_column_aliases, relation_item};
 use super::scope::Level;
 use crate::error::{Error, Result};
+use crate::name;
 use crate::schema::{Relation, Sequence};
 use crate::sql::ir::{From, Query};
 use crate::sql::{ast, parse};
-
-static PUBLIC: LazyLock<Vec<String>> = LazyLock::new(|| vec!["public".to_owned()]);
-static NOTHING: LazyLock<BTreeMap<String, Arc<Relation>>> = LazyLock::new(BTreeMap::new);
 
 impl Analyzer<'_> {
     pub(super) fn view(
@@ -37,7 +34,7 @@ impl Analyzer<'_> {
             output.origin = (view.oid, own.attnum);
             column.expr.ty = output.ty;
         }
-        let shown = alias.map_or_else(|| view.name.clone(), |a| a.name.clone());
+        let shown = alias.map_or_else(|| view.bare().to_owned(), |a| a.name.clone());
         let query = Box::new(query);
         let from = From::Subquery { rel, query, alias: shown, columns, lateral: false };
         Ok(Made { from, items: vec![item] })
@@ -58,14 +55,16 @@ impl Analyzer<'_> {
         alias: Option<&ast::Alias>,
         pos: u32,
     ) -> Result<Made> {
-        let name = sequence.name.replace('\'', "''");
+        let literal = |text: &str| text.replace('\'', "''");
+        let (schema, bare) = name::split(&sequence.name);
+        let (schema, name) = (literal(schema), literal(bare));
         let query = self.stored_query(&format!(
             "SELECT coalesce(last_value, start_value) AS last_value, 0::bigint AS log_cnt, \
              last_value IS NOT NULL AS is_called FROM pg_catalog.pg_sequences \
-             WHERE schemaname = 'public' AND sequencename = '{name}'"
+             WHERE schemaname = '{schema}' AND sequencename = '{name}'"
         ))?;
         let rel = self.new_rel();
-        let plain = ast::Alias { name: sequence.name.clone(), columns: Vec::new() };
+        let plain = ast::Alias { name: bare.to_owned(), columns: Vec::new() };
         let mut made = self.subquery_item(rel, query, alias.unwrap_or(&plain), false, pos)?;
         for item in &mut made.items {
             for (column, attnum) in item.columns.iter_mut().zip(1..) {
@@ -94,13 +93,18 @@ impl Analyzer<'_> {
         else {
             return Err(Error::internal("a view's text is not a query"));
         };
-        let context = self.context;
-        self.context.search_path = &PUBLIC;
-        self.context.temporary = &NOTHING;
         self.levels.push(Level { sealed: true, ..Level::default() });
         let height = self.levels.len();
-        let result = self.in_postgres(|a| a.query(select, true));
+        let result = self.in_stored(|a| a.in_postgres(|a| a.query(select, true)));
         self.levels.truncate(height - 1);
+        result
+    }
+
+    /// Reads what the catalog keeps: it names objects outside `public` with their schemas.
+    pub(super) fn in_stored<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
+        let context = self.context;
+        self.context = context.stored();
+        let result = read(self);
         self.context = context;
         result
     }

@@ -33,6 +33,8 @@ pub enum Ddl {
     AlterSequence { name: Name, options: SequenceOptions, if_exists: bool },
     /// CREATE SCHEMA
     CreateSchema { name: String, if_not_exists: bool },
+    /// ALTER … SET SCHEMA
+    SetSchema { kind: ObjectKind, name: Name, schema: String, if_exists: bool },
     /// CREATE EXTENSION
     CreateExtension { name: String, if_not_exists: bool },
     /// CREATE TYPE … AS ENUM

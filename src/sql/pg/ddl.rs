@@ -139,9 +139,23 @@ impl Lower<'_> {
         Ok(Ddl::CreateSchema { name, if_not_exists: create.if_not_exists })
     }
 
+    pub(super) fn set_schema(&mut self, alter: protobuf::AlterObjectSchemaStmt) -> Lowered<Ddl> {
+        let name = match (alter.relation, alter.object) {
+            (Some(range), _) => self.relation(Some(range))?,
+            (None, Some(object)) => object_name(*object)?,
+            (None, None) => return Err(missing()),
+        };
+        let kind = object_kind(alter.object_type);
+        Ok(Ddl::SetSchema { kind, name, schema: alter.newschema, if_exists: alter.missing_ok })
+    }
+
     pub(super) fn drop(&mut self, drop: protobuf::DropStmt) -> Lowered<Ddl> {
         let kind = object_kind(drop.remove_type);
-        let names = drop.objects.into_iter().map(object_name).collect::<Lowered<_>>()?;
+        let names = drop.objects.into_iter().map(|object| match kind {
+            ObjectKind::Trigger => trigger_name(object),
+            _ => object_name(object),
+        });
+        let names = names.collect::<Lowered<_>>()?;
         let cascade = drop.behavior == DropBehavior::DropCascade as i32;
         Ok(Ddl::Drop { kind, names, if_exists: drop.missing_ok, cascade })
     }
@@ -208,6 +222,18 @@ pub(super) fn object_kind(ty: i32) -> ObjectKind {
         ObjectType::ObjectTabconstraint => ObjectKind::Constraint,
         _ => ObjectKind::Other,
     }
+}
+
+/// `table.trigger`, or `schema.table.trigger` with the table's key.
+fn trigger_name(node: Node) -> Lowered<Name> {
+    let Some(N::List(list)) = node.node else { return Err(missing()) };
+    let mut parts = strings(list.items);
+    let name = parts.pop().ok_or_else(missing)?;
+    let table = parts.pop().map(|table| match parts.pop() {
+        Some(schema) => crate::name::key(&schema, &table),
+        None => table,
+    });
+    Ok(Name { schema: table, name, pos: 0 })
 }
 
 /// The name of an object in whichever form the tree has it.

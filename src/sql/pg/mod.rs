@@ -15,6 +15,7 @@ mod expr;
 mod function;
 mod newer;
 pub mod plpgsql;
+mod qualify;
 mod raw;
 mod relations;
 mod routine;
@@ -26,6 +27,7 @@ mod tests;
 mod types;
 mod utility;
 
+pub use qualify::{Named, qualify};
 pub use relations::relations;
 use std::ffi::CString;
 

@@ -90,6 +90,7 @@ impl Lower<'_> {
             N::CreateTrigStmt(s) => self.create_trigger(*s),
             N::GrantStmt(s) => Ok(Ddl::Grant(s.is_grant)),
             N::GrantRoleStmt(_) => Err(Stop::Unsupported("membership of roles")),
+            N::AlterObjectSchemaStmt(s) => self.set_schema(*s),
             N::AlterOwnerStmt(s) => Ok(Ddl::NoEffect(owner_tag(s.object_type))),
             N::AlterDefaultPrivilegesStmt(_) => Ok(Ddl::NoEffect("ALTER DEFAULT PRIVILEGES")),
             N::MergeStmt(s) if s.returning_clause.is_some() => {
@@ -169,7 +170,6 @@ fn refused(node: &N) -> &'static str {
         | N::DropTableSpaceStmt(_)
         | N::AlterTableSpaceOptionsStmt(_)
         | N::AlterTableMoveAllStmt(_) => "a tablespace",
-        N::AlterObjectSchemaStmt(_) => "ALTER … SET SCHEMA",
         N::AlterObjectDependsStmt(_) => "ALTER … DEPENDS ON",
         N::AlterExtensionStmt(_) | N::AlterExtensionContentsStmt(_) => "ALTER EXTENSION",
         N::SecLabelStmt(_) => "SECURITY LABEL",

@@ -5,6 +5,7 @@ use pg_query::protobuf::{self, ConstrType, OnCommitAction, node::Node as N};
 use super::types::{integer, option_truth};
 use super::{Lower, Lowered, Stop, deparse, missing, qualified, string, strings, text_of};
 use crate::error::{Error, state};
+use crate::name;
 use crate::schema::Action;
 use crate::sql::ast::{
     ColumnDef, Constraint, ConstraintKind, CreateTable, Expr, Like, SequenceOptions,
@@ -238,7 +239,10 @@ impl Lower<'_> {
                     _ => return Err(missing()),
                 };
                 let column = parts.pop().ok_or_else(missing)?;
-                options.owned_by = Some(parts.pop().map(|table| (table, column)));
+                options.owned_by = Some(parts.pop().map(|table| match parts.pop() {
+                    Some(schema) => (name::key(&schema, &table), column),
+                    None => (table, column),
+                }));
             }
             "sequence_name" => {
                 if let Some(N::List(list)) = option.arg.and_then(|node| node.node) {

@@ -285,6 +285,7 @@ fn checks(
         ir::Statement::Update(update) => &update.table.0,
         ir::Statement::Select(_) | ir::Statement::Delete(_) => return Ok(Vec::new()),
     };
+    let context = &context.stored();
     let checks = table.checks.iter().filter(|c| c.in_plan).map(|c| {
         let condition = expression(&c.expression, table, context)?;
         Ok(print::sqlite::Enforced { name: c.name.clone(), condition, folds: None })

@@ -102,7 +102,7 @@ fn statement(
         ));
     }
     let action = if event == Event::Delete { key.on_delete } else { key.on_update };
-    let table = quoted(&child.name);
+    let table = crate::name::quoted(&child.name);
     let (mut sets, mut filter, mut other) = (Vec::new(), Vec::new(), Vec::new());
     for (position, name) in key.columns.iter().zip(columns) {
         let column = quoted(&child.columns[*position].name);

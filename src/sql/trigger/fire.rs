@@ -13,6 +13,7 @@ use super::own::{self, Mode};
 use super::walk::{Event, Sink, walk};
 use super::{queue, rewrite};
 use crate::error::{Error, Result, state};
+use crate::name::key;
 use crate::schema::{Catalog, Relation, RelationKind, Trigger};
 use crate::sql::Context;
 use crate::sql::analyze::{self, RowVariables};
@@ -350,15 +351,15 @@ impl<'a> Fire<'a> {
     /// The table a command writes, noted.
     fn note_write(&mut self, name: &crate::sql::ast::Name, event: Event) -> Result<()> {
         let relation = self.moment.relation;
-        let outside = name.schema.as_deref().is_some_and(|s| s != "public");
-        if name.name == relation.name && !self.moment.queued {
+        let key = name.schema.as_deref().map_or_else(|| name.name.clone(), |s| key(s, &name.name));
+        if key == relation.name && !self.moment.queued {
             return Err(Error::unsupported("a trigger that writes its own table"));
         }
-        let found = self.moment.catalog.relations.get(&name.name).filter(|_| !outside);
+        let found = self.moment.catalog.relations.get(&key);
         if found.is_some_and(|r| r.kind != RelationKind::Table) {
             return Err(Error::unsupported("a trigger that writes a view"));
         }
-        self.writes.push((name.name.clone(), event));
+        self.writes.push((key, event));
         Ok(())
     }
 }

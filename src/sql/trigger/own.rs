@@ -145,6 +145,12 @@ pub fn distances(name: &str, catalog: &Catalog) -> HashMap<u32, usize> {
     found
 }
 
+/// Whether functions of a table's triggers name any table: PostgreSQL looks for it on the
+/// session's search path.
+pub(crate) fn names_tables(relation: &Relation, catalog: &Catalog) -> bool {
+    !Words::of(relation.triggers.iter(), catalog).0.is_empty()
+}
+
 fn is_changed_by_actions(relation: &Relation, catalog: &Catalog) -> bool {
     let acts = |k: &ForeignKey| {
         let passive = |a| matches!(a, Action::NoAction | Action::Restrict);
@@ -170,20 +176,25 @@ impl Words {
             let Some(function) = catalog.functions.get(name) else { continue };
             let mut next: Vec<String> = words(&function.body).into_iter().collect();
             while let Some(word) = next.pop() {
-                let Some(found) = catalog.relations.get(&word).filter(|_| all.insert(word)) else {
+                // The word is a table of whichever schema.
+                let named = catalog.relations.values().filter(|r| r.bare() == word);
+                let named: Vec<_> = named.collect();
+                if named.is_empty() || !all.insert(word) {
                     continue;
-                };
-                if found.kind == RelationKind::View {
-                    next.extend(words(found.view_sql.as_deref().unwrap_or_default()));
                 }
-                functions.extend(found.triggers.iter().map(|t| t.function.as_str()));
+                for found in named {
+                    if found.kind == RelationKind::View {
+                        next.extend(words(found.view_sql.as_deref().unwrap_or_default()));
+                    }
+                    functions.extend(found.triggers.iter().map(|t| t.function.as_str()));
+                }
             }
         }
         Self(all)
     }
 
     fn name(&self, relation: &Relation) -> bool {
-        self.0.contains(&relation.name)
+        self.0.contains(relation.bare())
     }
 }
 

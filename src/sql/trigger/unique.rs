@@ -97,7 +97,7 @@ fn statement(moment: Moment<'_>, index: &Index) -> Result<String> {
             items.join(", "),
             condition(index),
             columns.join(", "),
-            quoted(&relation.name)
+            quoted(relation.bare())
         )
     };
     let numbers = 0..keys.len();
@@ -122,7 +122,7 @@ fn statement(moment: Moment<'_>, index: &Index) -> Result<String> {
         shown.join(", "),
         row("new"),
         given.join(" AND "),
-        quoted(&relation.name),
+        crate::name::quoted(&relation.name),
         equal.join(" AND "),
         condition(index),
     );

@@ -191,7 +191,7 @@ impl<S: Sink> Walker<'_, S> {
             "tg_when" if self.trigger.before => "BEFORE",
             "tg_when" => "AFTER",
             "tg_level" => "ROW",
-            "tg_table_name" | "tg_relname" => &self.relation.name,
+            "tg_table_name" | "tg_relname" => self.relation.bare(),
             "tg_table_schema" => &self.relation.schema,
             "tg_nargs" => {
                 let count = i32::try_from(self.trigger.arguments.len()).unwrap_or(i32::MAX);

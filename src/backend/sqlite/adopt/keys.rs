@@ -154,8 +154,8 @@ fn key(
         f.uniques.iter().find(|u| u.constraint && u.columns == columns && u.primary == primary)
     });
     let name = match (former, def.name) {
-        (Some(former), _) => namer.exactly(&former.name),
-        (None, Some(name)) => namer.exactly(name),
+        (Some(former), _) => namer.beside(&relation.name, &former.name),
+        (None, Some(name)) => namer.beside(&relation.name, name),
         (None, None) if def.primary => namer.object(&relation.name, None, "pkey"),
         (None, None) => {
             let joined: Vec<&str> =
@@ -354,8 +354,8 @@ pub(crate) fn definition(relation: &Relation, index: &Index) -> String {
     format!(
         "CREATE {unique}INDEX {} ON {}.{} USING {} ({}){include}{filter}",
         quote_ident(&index.name),
-        relation.schema,
-        quote_ident(&relation.name),
+        quote_ident(&relation.schema),
+        quote_ident(relation.bare()),
         if extras.method.is_empty() { "btree" } else { &extras.method },
         keys.join(", ")
     )
@@ -567,7 +567,7 @@ pub(crate) fn constraint_name(relation: &Relation, column: &str, label: &str) ->
     let mut pass = 0;
     loop {
         let suffix = if pass == 0 { label.to_owned() } else { format!("{label}{pass}") };
-        let name = super::names::object_name(&relation.name, column, &suffix);
+        let name = super::names::object_name(relation.bare(), column, &suffix);
         if !taken(&name) {
             return name;
         }

@@ -405,6 +405,7 @@ fn identity(side: &Side, relation: &mut Relation, catalog: &mut Catalog, namer: 
         return;
     }
     let name = namer.object(&table, Some(&column.name), "seq");
+    let name = crate::name::beside(&table, &name);
     column.identity = Some(Identity::ByDefault);
     column.sequence = Some(name.clone());
     column.default = Some(nextval(&name));
@@ -424,7 +425,7 @@ fn identity(side: &Side, relation: &mut Relation, catalog: &mut Catalog, namer: 
 
 /// The default of a serial or identity column.
 pub(crate) fn nextval(sequence: &str) -> String {
-    let name = super::system::quote_ident(sequence);
+    let name = super::system::spelled(sequence);
     format!("nextval('{}'::regclass)", name.replace('\'', "''"))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{FindingKind, Findings};
+use crate::name::{bare, beside};
 use crate::schema::{Catalog, Relation};
 use crate::sql::stored;
 
@@ -72,8 +73,9 @@ impl Namer {
                 continue;
             }
             taken.insert(relation.name.clone());
-            taken.extend(relation.uniques.iter().map(|u| u.name.clone()));
-            taken.extend(relation.indexes.iter().map(|i| i.name.clone()));
+            let beside = |index: &String| beside(&relation.name, index);
+            taken.extend(relation.uniques.iter().map(|u| beside(&u.name)));
+            taken.extend(relation.indexes.iter().map(|i| beside(&i.name)));
         }
         taken.extend(catalog.sequences.keys().cloned());
         Self { taken }
@@ -106,17 +108,22 @@ impl Namer {
 
     /// A name as given, made unique.
     pub(crate) fn exactly(&mut self, name: &str) -> String {
-        let name = shortened(name);
+        let name = beside(name, &shortened(bare(name)));
         self.unique(&name)
     }
 
-    /// An implicit name: `table_column_suffix`, as PostgreSQL makes it.
+    /// The name of an index in the schema of its table, made unique.
+    pub(crate) fn beside(&mut self, table: &str, name: &str) -> String {
+        bare(&self.unique(&beside(table, &shortened(name)))).to_owned()
+    }
+
+    /// An implicit name, `table_column_suffix`, as PostgreSQL makes it: without the schema.
     pub(crate) fn object(&mut self, table: &str, column: Option<&str>, suffix: &str) -> String {
         let mut pass = 0;
         loop {
             let label = if pass == 0 { suffix.to_owned() } else { format!("{suffix}{pass}") };
-            let name = object_name(table, column, &label);
-            if self.taken.insert(name.clone()) {
+            let name = object_name(bare(table), column, &label);
+            if self.taken.insert(beside(table, &name)) {
                 return name;
             }
             pass += 1;
@@ -133,7 +140,7 @@ impl Namer {
         let mut pass = 0;
         while !self.taken.insert(name.clone()) {
             pass += 1;
-            name = shortened(&format!("{wanted}{pass}"));
+            name = beside(wanted, &shortened(&format!("{}{pass}", bare(wanted))));
         }
         name
     }

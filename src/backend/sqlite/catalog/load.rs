@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::Connection;
 use super::super::is_ours;
-use super::super::system::quote_ident;
+use super::super::system::spelled;
 use super::store::{Details, LOCALE, codec_name};
 use crate::error::{Error, Result, state};
 use crate::schema::{
@@ -289,7 +289,7 @@ pub(super) fn types(connection: &Connection, catalog: &mut Catalog) -> Result<()
         let definition = row.first().map(text).unwrap_or_default();
         let ty: EnumType =
             serde_json::from_str(&definition).map_err(|_| damaged("an enum type"))?;
-        publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
+        publish_name(ty.oid, &ty.name, &spelled(&ty.name));
         enums.insert(ty);
     }
     let sql = "SELECT definition FROM \"_crossfade_types\" WHERE kind = 'composite'";
@@ -297,14 +297,14 @@ pub(super) fn types(connection: &Connection, catalog: &mut Catalog) -> Result<()
         let definition = row.first().map(text).unwrap_or_default();
         let ty: CompositeType =
             serde_json::from_str(&definition).map_err(|_| damaged("a composite type"))?;
-        publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
+        publish_name(ty.oid, &ty.name, &spelled(&ty.name));
         enums.insert_composite(ty);
     }
     let sql = "SELECT definition FROM \"_crossfade_types\" WHERE kind = 'domain'";
     for row in rows(connection, sql, &[])? {
         let definition = row.first().map(text).unwrap_or_default();
         let domain: Domain = serde_json::from_str(&definition).map_err(|_| damaged("a domain"))?;
-        publish_name(domain.oid, &domain.name, &quote_ident(&domain.name));
+        publish_name(domain.oid, &domain.name, &spelled(&domain.name));
         enums.insert_domain(domain);
     }
     Ok(())
@@ -325,12 +325,18 @@ pub(super) fn described(connection: &Connection, catalog: &mut Catalog) -> Resul
         };
         catalog.comments.insert((small(class), small(object), small(part)), text(comment));
     }
-    let sql = "SELECT value FROM \"_crossfade_meta\" WHERE key = 'extensions'";
-    if let Some(row) = rows(connection, sql, &[])?.first() {
-        let json = row.first().map(text).unwrap_or_default();
-        catalog.extensions = serde_json::from_str(&json).map_err(|_| damaged("the extensions"))?;
-    }
+    catalog.extensions = listed(connection, "extensions")?;
+    catalog.schemas = listed(connection, "schemas")?;
     Ok(())
+}
+
+/// Names with their OIDs.
+fn listed(connection: &Connection, key: &str) -> Result<std::collections::BTreeMap<String, u32>> {
+    let sql = "SELECT value FROM \"_crossfade_meta\" WHERE key = ?1";
+    let found = rows(connection, sql, &[Cell::Text(key.to_owned())])?;
+    let Some(row) = found.first() else { return Ok(Default::default()) };
+    let json = row.first().map(text).unwrap_or_default();
+    serde_json::from_str(&json).map_err(|_| damaged("a list of names"))
 }
 
 /// The next OID as recorded; None in a new file.

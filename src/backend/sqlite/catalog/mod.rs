@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use load::rows;
 pub use reconcile::{Prepared, plan, prepare, prepare_with};
+pub(crate) use store::save_schemas;
 pub(crate) use store::{
     forget_function, forget_relation, forget_type, save_comment, save_composite, save_domain,
     save_extensions, save_function, save_relation, save_sequence, save_type,

@@ -123,7 +123,7 @@ fn first_free_oid(
     });
     let sequences = catalog.sequences.values().map(|s| s.oid);
     let functions = catalog.functions.values().map(|f| f.oid);
-    let extensions = catalog.extensions.values().copied();
+    let extensions = catalog.extensions.values().chain(catalog.schemas.values()).copied();
     let highest = used
         .chain(sequences)
         .chain(functions)

@@ -258,13 +258,22 @@ pub(crate) fn forget_function(connection: &Connection, oid: u32) -> Result<()> {
 /// Writes which extensions there are.
 pub(crate) fn save_extensions(
     connection: &Connection,
-    extensions: &std::collections::BTreeMap<String, u32>,
+    extensions: &BTreeMap<String, u32>,
 ) -> Result<()> {
+    save_list(connection, "extensions", extensions)
+}
+
+/// Writes which schemas there are.
+pub(crate) fn save_schemas(connection: &Connection, schemas: &BTreeMap<String, u32>) -> Result<()> {
+    save_list(connection, "schemas", schemas)
+}
+
+fn save_list(connection: &Connection, key: &str, list: &BTreeMap<String, u32>) -> Result<()> {
     connection
         .execute(
-            "INSERT INTO \"_crossfade_meta\"(key, value) VALUES ('extensions', ?1) \
+            "INSERT INTO \"_crossfade_meta\"(key, value) VALUES (?1, ?2) \
              ON CONFLICT(key) DO UPDATE SET value = excluded.value",
-            &[Cell::Text(json(extensions)?)],
+            &[Cell::Text(key.to_owned()), Cell::Text(json(list)?)],
         )
         .map(|_| ())
 }

@@ -9,7 +9,7 @@ use super::rebuild::{Rebuild, schema_of};
 use super::{Editor, create, dependents, no_column, physical, postgres, sequence};
 use crate::backend::sqlite::adopt::nextval;
 use crate::backend::sqlite::catalog::quoted;
-use crate::backend::sqlite::system::{columns_named, format_type, quote_ident};
+use crate::backend::sqlite::system::{columns_named, format_type, qualified_ident, quote_ident};
 use crate::error::{Error, Result, SqlState, state};
 use crate::schema::{Catalog, Column, Identity, IndexKey, Relation};
 use crate::sql::ast::{AlterAction, ColumnDef, Name, SequenceOptions};
@@ -485,9 +485,9 @@ impl Editor<'_> {
         new.column.identity = Some(if always { Identity::Always } else { Identity::ByDefault });
         relation.columns[position] = new.column;
         let what = format!(
-            "ALTER COLUMN {} ADD GENERATED {kind} AS IDENTITY (SEQUENCE NAME public.{}{})",
+            "ALTER COLUMN {} ADD GENERATED {kind} AS IDENTITY (SEQUENCE NAME {}{})",
             quote_ident(column),
-            quote_ident(relation.columns[position].sequence.as_deref().unwrap_or_default()),
+            qualified_ident(relation.columns[position].sequence.as_deref().unwrap_or_default()),
             sequence::clauses(options)
         );
         let text = self.alter_text(&relation, &what);

@@ -72,8 +72,8 @@ impl Editor<'_> {
         );
         self.notice(SqlState(*b"00000"), message);
         self.rename_unique(relation, position, &name)?;
-        let text =
-            format!("ALTER INDEX public.{} RENAME TO {}", quote_ident(index), quote_ident(&name));
+        let own = super::drop::beside_ident(relation, index);
+        let text = format!("ALTER INDEX {own} RENAME TO {}", quote_ident(&name));
         self.ship(relation, text);
         name.clone_into(index);
         self.store(relation.clone())
@@ -151,8 +151,8 @@ impl Editor<'_> {
     ) -> Result<()> {
         let text = format!(
             "SELECT 1 FROM {}.{} WHERE NOT ({}) LIMIT 1",
-            if relation.schema == "pg_temp" { "pg_temp" } else { "public" },
-            quote_ident(&relation.name),
+            quote_ident(&relation.schema),
+            quote_ident(relation.bare()),
             check.expression
         );
         if self.has_row(&text)? {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{Editor, sequence};
 use crate::backend::sqlite::adopt::{Namer, nextval};
 use crate::error::{Error, Result, state};
-use crate::schema::{
-    Catalog, Codec, Column, Generated, Identity, Relation, RelationKind, Sequence,
-};
+use crate::name::beside;
+use crate::schema::{Codec, Column, Generated, Identity, Relation, RelationKind, Sequence};
+use crate::sql::Context;
 use crate::sql::analyze;
 use crate::sql::ast::{ColumnDef, Constraint, ConstraintKind, Name, SequenceOptions, TypeName};
 use crate::sql::ir::{Expr, ExprKind};
@@ -71,8 +71,8 @@ fn serial(name: &TypeName) -> Option<u32> {
 }
 
 /// The type of a column, refused when its values cannot be kept.
-pub(super) fn column_type(name: &TypeName, column: &str, catalog: &Catalog) -> Result<Type> {
-    let ty = analyze::type_name(name, catalog)?;
+pub(super) fn column_type(name: &TypeName, column: &str, context: &Context<'_>) -> Result<Type> {
+    let ty = analyze::type_name(name, context)?;
     let element = crate::value::element_of(ty.oid).unwrap_or(ty.oid);
     match element {
         oid::BOOL
@@ -136,11 +136,11 @@ impl Editor<'_> {
             return Err(Error::client(state::DUPLICATE_COLUMN, message).at(def.pos));
         }
         let serial = serial(&def.ty);
-        let domain = analyze::named_domain(&def.ty, &self.catalog)?;
+        let domain = analyze::named_domain(&def.ty, &self.context())?;
         let ty = match (serial, &domain) {
             (Some(type_oid), _) => Type::new(type_oid),
             (None, Some(domain)) => domain.base_type(),
-            (None, None) => column_type(&def.ty, &def.name, &self.catalog)?,
+            (None, None) => column_type(&def.ty, &def.name, &self.context())?,
         };
         let element = crate::value::element_of(ty.oid).unwrap_or(ty.oid);
         let fleeting = self.catalog.enums.get(element).is_some_and(|made| made.temporary)
@@ -246,8 +246,11 @@ impl Editor<'_> {
         namer: &mut Namer,
     ) -> Result<()> {
         let name = match &options.name {
-            Some(name) => name.clone(),
-            None => namer.object(&relation.name, Some(&new.column.name), "seq"),
+            Some(name) => beside(&relation.name, name),
+            None => {
+                let name = namer.object(&relation.name, Some(&new.column.name), "seq");
+                beside(&relation.name, &name)
+            }
         };
         let verb = if self.tag == "ALTER TABLE" { "ALTER TABLE" } else { "CREATE TABLE" };
         self.detail(format!(
@@ -299,9 +302,10 @@ impl Editor<'_> {
                 return Ok(Some(constant_text(literal, &datum, column.ty, &style)));
             }
         }
-        // A sequence is kept by its bare name.
+        // A sequence of public is kept by its bare name.
+        let text = &self.in_public(text)?;
         let bare = text.strip_prefix("nextval('public.").filter(|t| t.ends_with("'::regclass)"));
-        Ok(Some(bare.map_or_else(|| text.to_owned(), |rest| format!("nextval('{rest}"))))
+        Ok(Some(bare.map_or_else(|| text.clone(), |rest| format!("nextval('{rest}"))))
     }
 
     fn check_assignable(&self, expr: &Expr, column: &Column) -> Result<()> {

@@ -2,8 +2,9 @@
 
 use super::{Editor, no_column};
 use crate::backend::sqlite::catalog::save_comment;
-use crate::backend::sqlite::system::quote_ident;
+use crate::backend::sqlite::system::{qualified_ident, quote_ident};
 use crate::error::{Error, Result, state};
+use crate::name::bare;
 use crate::schema::{Catalog, Described, Relation, RelationKind};
 use crate::sql::ast::{Name, ObjectKind};
 
@@ -15,6 +16,8 @@ pub(crate) mod class {
     pub(crate) const CONSTRAINT: u32 = 2606;
     /// pg_proc
     pub(crate) const FUNCTION: u32 = 1255;
+    /// pg_namespace
+    pub(crate) const SCHEMA: u32 = 2615;
     /// pg_trigger
     pub(crate) const TRIGGER: u32 = 2620;
 }
@@ -51,7 +54,7 @@ impl Editor<'_> {
         if let Some(part) = part {
             return self.part_described(kind, name, part).map(Some);
         }
-        let qualified = |word: &str| format!("{word} public.{}", quote_ident(&name.name));
+        let qualified = |word: &str| format!("{word} {}", qualified_ident(&name.name));
         let of_class = |oid: u32| (class::RELATION, oid, 0);
         match kind {
             ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView => {
@@ -71,10 +74,8 @@ impl Editor<'_> {
                 Ok(Some((of_class(relation.oid), qualified(word))))
             }
             ObjectKind::Index => {
-                let owner = self.catalog.relations.values().find_map(|r| {
-                    let unique = r.uniques.iter().find(|u| u.name == name.name).map(|u| u.oid);
-                    unique.or_else(|| r.indexes.iter().find(|i| i.name == name.name).map(|i| i.oid))
-                });
+                let owner = self.index_owner(name).filter(|r| r.schema != "pg_temp");
+                let owner = owner.and_then(|r| r.index_oid(bare(&name.name)));
                 let oid = owner.ok_or_else(|| super::no_relation(&name.name))?;
                 Ok(Some((of_class(oid), qualified("INDEX"))))
             }
@@ -91,6 +92,14 @@ impl Editor<'_> {
                 })?;
                 let spelled = format!("{}()", qualified("FUNCTION"));
                 Ok(Some(((class::FUNCTION, oid, 0), spelled)))
+            }
+            ObjectKind::Schema => {
+                let own = self.catalog.schemas.get(&name.name).copied();
+                if own.is_none() && !self.catalog.has_schema(&name.name) {
+                    return Err(super::schema::no_schema(&name.name));
+                }
+                let spelled = format!("SCHEMA {}", quote_ident(&name.name));
+                Ok(own.map(|oid| ((class::SCHEMA, oid, 0), spelled)))
             }
             _ => Ok(None),
         }
@@ -190,8 +199,12 @@ fn spelled(catalog: &Catalog, class: u32, object: u32, part: i32) -> Option<(Str
         let spelled = format!("FUNCTION public.{}()", quote_ident(&function.name));
         return Some((function.name.clone(), spelled));
     }
+    if class == class::SCHEMA {
+        let (name, _) = catalog.schemas.iter().find(|(_, oid)| **oid == object)?;
+        return Some((name.clone(), format!("SCHEMA {}", quote_ident(name))));
+    }
     if let Some(sequence) = catalog.sequences.values().find(|s| s.oid == object) {
-        let spelled = format!("SEQUENCE public.{}", quote_ident(&sequence.name));
+        let spelled = format!("SEQUENCE {}", qualified_ident(&sequence.name));
         return Some((sequence.name.clone(), spelled));
     }
     let mut relations = catalog.relations.values();
@@ -225,5 +238,5 @@ fn on(relation: &Relation, class: u32, object: u32, part: i32) -> Option<String>
     let uniques = relation.uniques.iter().map(|u| (u.oid, &u.name));
     let indexes = relation.indexes.iter().map(|i| (i.oid, &i.name));
     let (_, name) = uniques.chain(indexes).find(|(oid, _)| *oid == object)?;
-    Some(format!("INDEX public.{}", quote_ident(name)))
+    Some(format!("INDEX {}", super::drop::beside_ident(relation, name)))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::enums::printed;
 use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::{forget_type, save_composite};
-use crate::backend::sqlite::system::{format_type, quote_ident};
+use crate::backend::sqlite::system::{format_type, quote_ident, spelled};
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
 use crate::sql::analyze;
@@ -31,7 +31,7 @@ impl Editor<'_> {
                 let message = format!("column \"{field}\" specified more than once");
                 return Err(Error::client(state::DUPLICATE_COLUMN, message));
             }
-            let ty = analyze::type_name(ty, &self.catalog)?;
+            let ty = analyze::type_name(ty, &self.context())?;
             made.push(Field { name: field.clone(), ty: ty.oid, typmod: ty.typmod });
         }
         let serial = self.side.new_oid();
@@ -41,7 +41,7 @@ impl Editor<'_> {
         if !temporary {
             save_composite(self.writer, &ty)?;
         }
-        publish_name(oid, &ty.name, &quote_ident(&ty.name));
+        publish_name(oid, &ty.name, &spelled(&ty.name));
         self.ship_type(temporary, text(&ty));
         Arc::make_mut(&mut self.catalog.enums).insert_composite(ty);
         Ok(())

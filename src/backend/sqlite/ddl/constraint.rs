@@ -148,7 +148,7 @@ impl Editor<'_> {
         relation.checks.push(Check {
             name,
             oid: self.side.new_oid(),
-            expression: text.to_owned(),
+            expression: self.in_public(text)?,
             in_plan,
             sqlite: false,
             not_valid: constraint.not_valid,
@@ -205,7 +205,11 @@ impl Editor<'_> {
     }
 
     fn parent(&self, name: &Name, relation: &Relation) -> Result<Relation> {
-        let own_schema = name.schema.as_deref().is_none_or(|s| s == relation.schema);
+        let lasting = relation.schema != "pg_temp";
+        let own_schema = name
+            .schema
+            .as_deref()
+            .is_none_or(|s| s == relation.schema || (s == "public" && lasting));
         if own_schema && name.name == relation.name {
             return Ok(relation.clone());
         }

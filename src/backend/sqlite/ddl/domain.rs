@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::enums::printed;
 use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::{forget_type, save_domain};
-use crate::backend::sqlite::system::{format_type, quote_ident};
+use crate::backend::sqlite::system::{format_type, quote_ident, spelled};
 use crate::error::{Error, Result, state};
+use crate::name::bare;
 use crate::schema::{Catalog, Column};
 use crate::sql::analyze;
 use crate::sql::ast::{Constraint, ConstraintKind, Name, TypeName};
@@ -28,7 +29,7 @@ impl Editor<'_> {
         self.tag = "CREATE DOMAIN".to_owned();
         let temporary = self.target_schema(name, false)?;
         self.check_type_free(&name.name, temporary)?;
-        let ty_of = super::column::column_type(ty, &name.name, &self.catalog)?;
+        let ty_of = super::column::column_type(ty, &name.name, &self.context())?;
         let mut made = Domain {
             oid: 0,
             name: name.name.clone(),
@@ -55,7 +56,7 @@ impl Editor<'_> {
         if !temporary {
             save_domain(self.writer, &made)?;
         }
-        publish_name(made.oid, &made.name, &quote_ident(&made.name));
+        publish_name(made.oid, &made.name, &spelled(&made.name));
         self.ship_type(temporary, text(&made));
         Arc::make_mut(&mut self.catalog.enums).insert_domain(made);
         Ok(())
@@ -94,7 +95,11 @@ impl Editor<'_> {
                 }
                 let name = self.rule_name(constraint.name.as_deref(), made)?;
                 let oid = self.side.new_oid();
-                made.rules.push(Rule { name, oid, expression: in_capitals(text) });
+                made.rules.push(Rule {
+                    name,
+                    oid,
+                    expression: in_capitals(&self.in_public(text)?),
+                });
             }
             ConstraintKind::Unique(..) => return not_possible("unique constraints"),
             ConstraintKind::PrimaryKey(..) => return not_possible("primary key constraints"),
@@ -118,7 +123,7 @@ impl Editor<'_> {
             }
             return Ok(name.to_owned());
         }
-        let plain = format!("{}_check", made.name);
+        let plain = format!("{}_check", bare(&made.name));
         let numbered = (1..).map(|n| format!("{plain}{n}"));
         let found = std::iter::once(plain.clone()).chain(numbered).find(|name| !taken(name));
         Ok(found.unwrap_or(plain))

@@ -8,8 +8,9 @@ use super::comment::class;
 use super::rebuild::{Rebuild, schema_of};
 use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::quoted;
-use crate::backend::sqlite::system::quote_ident;
+use crate::backend::sqlite::system::qualified_ident;
 use crate::error::{Error, Result, SqlState, state};
+use crate::name::{bare, beside};
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::ast::{Name, ObjectKind};
 use crate::sql::stored::ConstraintKind;
@@ -27,7 +28,7 @@ impl Editor<'_> {
             ObjectKind::View => "VIEW",
             ObjectKind::Index => "INDEX",
             ObjectKind::Sequence => "SEQUENCE",
-            ObjectKind::Schema => return Err(Error::unsupported("DROP SCHEMA")),
+            ObjectKind::Schema => return self.drop_schemas(names, if_exists, cascade),
             ObjectKind::Extension => return self.drop_extensions(names, if_exists, cascade),
             ObjectKind::Type => "TYPE",
             ObjectKind::Domain => "DOMAIN",
@@ -102,7 +103,7 @@ impl Editor<'_> {
         }
     }
 
-    fn drop_relations(
+    pub(super) fn drop_relations(
         &mut self,
         word: &str,
         relations: &[Arc<Relation>],
@@ -157,8 +158,7 @@ impl Editor<'_> {
         for (child, constraint) in &keys {
             self.drop_foreign_key(&child.name, constraint)?;
         }
-        let names: Vec<String> =
-            permanent.iter().map(|r| format!("public.{}", quote_ident(&r.name))).collect();
+        let names: Vec<String> = permanent.iter().map(|r| qualified_ident(&r.name)).collect();
         for relation in relations {
             self.drop_relation(relation)?;
         }
@@ -222,19 +222,23 @@ impl Editor<'_> {
         self.store(relation)
     }
 
+    /// The table of the index that a name means.
+    pub(super) fn index_owner(&self, name: &Name) -> Option<Arc<Relation>> {
+        let index = bare(&name.name);
+        let temporary = self.temporary.values().find(|r| r.index_oid(index).is_some());
+        let temporary = temporary.filter(|_| name.schema.is_none());
+        let schema = crate::name::schema(&name.name);
+        temporary.or_else(|| self.catalog.index_owner(schema, index)).cloned()
+    }
+
     fn drop_index(&mut self, name: &Name, if_exists: bool, _cascade: bool) -> Result<()> {
-        let holds = |r: &&Arc<Relation>| {
-            r.uniques.iter().any(|u| u.name == name.name)
-                || r.indexes.iter().any(|i| i.name == name.name)
-        };
-        let temporary = self.temporary.values().find(holds);
-        let owner = temporary.or_else(|| self.catalog.relations.values().find(holds)).cloned();
-        let Some(owner) = owner else {
+        let Some(owner) = self.index_owner(name) else {
             if self.find(name)?.is_some() {
                 return Err(wrong_kind(&name.name, "index", "table"));
             }
             return self.missing(&name.name, "index", if_exists, state::UNDEFINED_OBJECT);
         };
+        let name = Name { name: bare(&name.name).to_owned(), ..name.clone() };
         let mut relation = Relation::clone(&owner);
         if let Some(unique) = relation.uniques.iter().find(|u| u.name == name.name)
             && unique.constraint
@@ -257,7 +261,7 @@ impl Editor<'_> {
             self.writer.execute(&sql, &[])?;
         }
         self.forget_comments(class::RELATION, oid)?;
-        let text = format!("DROP INDEX public.{}", quote_ident(&name.name));
+        let text = format!("DROP INDEX {}", beside_ident(&relation, &name.name));
         self.ship(&relation, text);
         self.store(relation)
     }
@@ -312,7 +316,7 @@ impl Editor<'_> {
         }
         self.forget_sequence(&name.name)?;
         let cascade = if cascade { " CASCADE" } else { "" };
-        self.postgres.push(format!("DROP SEQUENCE public.{}{cascade}", quote_ident(&name.name)));
+        self.postgres.push(format!("DROP SEQUENCE {}{cascade}", qualified_ident(&name.name)));
         Ok(())
     }
 }
@@ -320,6 +324,11 @@ impl Editor<'_> {
 fn uses_sequence(column: &crate::schema::Column, sequence: &str) -> bool {
     let call = crate::backend::sqlite::adopt::nextval(sequence);
     column.sequence.as_deref() == Some(sequence) || column.default.as_deref() == Some(&call)
+}
+
+/// The qualified name of an index of a relation.
+pub(super) fn beside_ident(relation: &Relation, index: &str) -> String {
+    qualified_ident(&beside(&relation.name, index))
 }
 
 fn wrong_kind(name: &str, wanted: &str, is: &str) -> Error {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::rebuild::schema_of;
 use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::{forget_type, literal, quoted, save_type};
-use crate::backend::sqlite::system::quote_ident;
+use crate::backend::sqlite::system::{qualified_ident, quote_ident, spelled};
 use crate::error::{Error, Result, SqlState, state};
+use crate::name::{bare, beside};
 use crate::schema::{Catalog, Relation};
 use crate::sql::ast::{EnumChange, Name};
 use crate::sql::types::tables;
@@ -167,8 +168,9 @@ impl Editor<'_> {
         if ty.temporary {
             return Err(Error::unsupported("changing a temporary type"));
         }
+        let to = &*beside(&ty.name, to);
         self.check_type_free(to, false)?;
-        let (old, new) = (quote_ident(&ty.name), quote_ident(to));
+        let (old, new) = (spelled(&ty.name), spelled(to));
         // A default ends in the type's name; anywhere else a name is not surely the type's.
         let ending = [format!("::{old}"), format!("::public.{old}")];
         let mut changed = Vec::new();
@@ -190,7 +192,8 @@ impl Editor<'_> {
         if self.texts().any(|text| text.contains(&word) || text.contains(&ending[1])) {
             return Err(Error::unsupported("renaming a type that a default, check or view names"));
         }
-        self.postgres.push(format!("ALTER TYPE {} RENAME TO {new}", printed(&ty.name)));
+        let bare = quote_ident(bare(to));
+        self.postgres.push(format!("ALTER TYPE {} RENAME TO {bare}", printed(&ty.name)));
         to.clone_into(&mut ty.name);
         self.keep_enum(ty)
     }
@@ -311,7 +314,7 @@ impl Editor<'_> {
         if !ty.temporary {
             save_type(self.writer, &ty)?;
         }
-        publish_name(ty.oid, &ty.name, &quote_ident(&ty.name));
+        publish_name(ty.oid, &ty.name, &spelled(&ty.name));
         Arc::make_mut(&mut self.catalog.enums).insert(ty);
         Ok(())
     }
@@ -363,7 +366,7 @@ fn uses(column: u32, ty: u32) -> bool {
 }
 
 pub(super) fn printed(name: &str) -> String {
-    format!("public.{}", quote_ident(name))
+    qualified_ident(name)
 }
 
 fn no_label(label: &str) -> Error {

@@ -10,7 +10,8 @@ use crate::error::{Error, Result, state};
 use crate::sql::ast::Name;
 
 /// Extensions that migrations create, with the version PostgreSQL 15 has of each.
-pub(crate) const KNOWN: [(&str, &str); 16] = [
+pub(crate) const KNOWN: [(&str, &str); 17] = [
+    ("bloom", "1.0"),
     ("btree_gin", "1.3"),
     ("btree_gist", "1.7"),
     ("citext", "1.6"),

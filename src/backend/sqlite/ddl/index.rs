@@ -3,8 +3,9 @@
 use super::{Editor, physical, plain};
 use crate::backend::sqlite::adopt::{Namer, index_definition};
 use crate::backend::sqlite::catalog::quoted;
-use crate::backend::sqlite::system::quote_ident;
+use crate::backend::sqlite::system::qualified_ident;
 use crate::error::{Error, Object, Result, state};
+use crate::name::beside;
 use crate::schema::{Deferral, Index, IndexExtras, IndexKey, Relation, RelationKind, Unique};
 use crate::sql::analyze;
 use crate::sql::ast::{CreateIndex, ExprKind};
@@ -33,7 +34,7 @@ impl Editor<'_> {
         }
         let temporary = relation.schema == "pg_temp";
         if let Some(name) = &create.name
-            && !self.check_free(name, temporary, create.if_not_exists)?
+            && !self.check_free(&beside(&relation.name, name), temporary, create.if_not_exists)?
         {
             return Ok(());
         }
@@ -71,7 +72,10 @@ impl Editor<'_> {
             let message = format!("access method \"{}\" does not exist", create.method);
             return Err(Error::client(state::UNDEFINED_OBJECT, message));
         }
-        let predicate = create.filter.as_ref().map(|(_, text)| text.clone());
+        let predicate = match &create.filter {
+            Some((_, text)) => Some(self.in_public(text)?),
+            None => None,
+        };
         let plain_columns: Option<Vec<usize>> = keys
             .iter()
             .map(|k| match k {
@@ -118,7 +122,7 @@ impl Editor<'_> {
             None => index.absent = true,
         }
         if index.unique && index.absent {
-            let table = format!("public.{}", quote_ident(&relation.name));
+            let table = qualified_ident(&relation.name);
             if self.has_row(&trigger::duplicates(relation, &index, &table))? {
                 return Err(duplicated(&index.name, relation));
             }
@@ -170,7 +174,7 @@ impl Editor<'_> {
                     "functions in index expression must be marked IMMUTABLE",
                 ));
             }
-            keys.push(IndexKey::Expression(text.clone(), item.descending));
+            keys.push(IndexKey::Expression(self.in_public(text)?, item.descending));
         }
         if let Some((_, text)) = &create.filter {
             let filter = analyze::expression(text, relation, &self.context())?;

@@ -18,6 +18,7 @@ pub mod enums;
 pub(crate) mod extension;
 mod generated;
 mod index;
+mod named;
 mod physical;
 pub(crate) mod plain;
 pub mod postgres;
@@ -26,6 +27,7 @@ mod rename;
 mod retype;
 pub mod routine;
 mod run;
+mod schema;
 mod sequence;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -40,6 +42,7 @@ use super::adopt::Namer;
 use super::catalog::{Side, forget_relation, save_relation};
 use super::events::{DdlEvent, Event};
 use crate::error::{Error, Result, SqlState, state};
+use crate::name::{bare, is_reserved, key, shown};
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::Context;
 use crate::sql::ast::{Ddl, Name};
@@ -93,7 +96,11 @@ pub fn apply(writer: &Writer, ddl: &Ddl, environment: &Environment<'_>) -> Resul
     // What the change itself does to rows fires nothing; the catalog after it says what will.
     let fires = environment.catalog.fired.id != 0;
     let cleared = if fires { writer.clear_triggers() } else { Ok(()) };
-    match cleared.and_then(|()| editor.change(ddl)).and_then(|()| editor.finish(fires)) {
+    match cleared
+        .and_then(|()| editor.named(ddl))
+        .and_then(|ddl| editor.change(&ddl))
+        .and_then(|()| editor.finish(fires))
+    {
         Ok(applied) => {
             writer.release(SAVEPOINT)?;
             Ok(applied)
@@ -167,6 +174,9 @@ impl<'a> Editor<'a> {
                 self.alter_sequence(name, options, *if_exists)
             }
             Ddl::CreateSchema { name, if_not_exists } => self.create_schema(name, *if_not_exists),
+            Ddl::SetSchema { kind, name, schema, if_exists } => {
+                self.set_schema(*kind, name, schema, *if_exists)
+            }
             Ddl::CreateExtension { name, if_not_exists } => {
                 self.create_extension(name, *if_not_exists)
             }
@@ -234,19 +244,6 @@ impl<'a> Editor<'a> {
         })
     }
 
-    fn create_schema(&mut self, name: &str, if_not_exists: bool) -> Result<()> {
-        self.tag = "CREATE SCHEMA".to_owned();
-        if matches!(name, "public" | "pg_catalog" | "information_schema") {
-            let message = format!("schema \"{name}\" already exists");
-            if if_not_exists {
-                self.notice(state::DUPLICATE_SCHEMA, format!("{message}, skipping"));
-                return Ok(());
-            }
-            return Err(Error::client(state::DUPLICATE_SCHEMA, message));
-        }
-        Err(Error::unsupported("a schema other than public"))
-    }
-
     /// The notice of a CASCADE: what goes with what is dropped.
     fn cascades(&mut self, what: &[String]) {
         let none = SqlState(*b"00000");
@@ -280,7 +277,7 @@ impl<'a> Editor<'a> {
         }
     }
 
-    /// Names in use in schema `public`.
+    /// Names in use.
     fn namer(&self) -> Namer {
         Namer::of(&self.catalog, None)
     }
@@ -295,6 +292,9 @@ impl<'a> Editor<'a> {
             Some(schema) if schema.starts_with("pg_temp") => in_temporary(),
             Some("pg_catalog") => self.catalog.system.get(&name.name),
             Some("information_schema") => self.catalog.information.get(&name.name),
+            Some(schema) if self.catalog.schemas.contains_key(schema) => {
+                self.catalog.relations.get(&key(schema, &name.name))
+            }
             Some(schema) => {
                 let message = format!("schema \"{schema}\" does not exist");
                 return Err(Error::client(state::INVALID_SCHEMA_NAME, message).at(name.pos));
@@ -365,10 +365,15 @@ impl<'a> Editor<'a> {
 
     /// Checks that a new object's name is free: false when it is taken and IF NOT EXISTS.
     fn check_free(&mut self, name: &str, temporary: bool, if_not_exists: bool) -> Result<bool> {
-        if name.starts_with("_crossfade_") || name.to_ascii_lowercase().starts_with("sqlite_") {
+        let lower = name.to_ascii_lowercase();
+        if lower.starts_with("_crossfade_") || lower.starts_with("sqlite_") {
             let message = format!("unacceptable name \"{name}\"");
             let hint = "Names that begin with _crossfade_ or sqlite_ are reserved.";
             return Err(Error::client(state::RESERVED_NAME, message).hint(hint));
+        }
+        if is_reserved(bare(name)) {
+            let message = "a name with control characters";
+            return Err(Error::unsupported(message));
         }
         let enums = &self.catalog.enums;
         if !temporary && (enums.named(name).is_some() || enums.domain_named(name).is_some()) {
@@ -392,6 +397,7 @@ impl<'a> Editor<'a> {
     /// The name of a new object in the file: SQLite's names do not differ by letter case only.
     fn free_in_file(&self, name: &str, oid: u32, temporary: bool) -> Result<String> {
         let schema = if temporary { "temp" } else { "\"public\"" };
+        let name = &*shown(name);
         let sql =
             format!("SELECT 1 FROM {schema}.sqlite_schema WHERE name = ?1 COLLATE NOCASE LIMIT 1");
         let taken = self.writer.query_integer(&sql, &[Cell::Text(name.to_owned())])?.is_some();

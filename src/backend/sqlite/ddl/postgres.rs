@@ -4,14 +4,14 @@
 //! only SQLite can express (raw defaults and checks) is left out. Start at [`create_table`].
 
 use crate::backend::sqlite::system::{
-    check_text, foreign_key_text, format_type, quote_ident, unique_text,
+    check_text, foreign_key_text, format_type, qualified_ident, quote_ident, unique_text,
 };
 use crate::schema::{Catalog, Column, ForeignKey, Identity, Relation, Sequence, Unique};
 use crate::value::oid;
 
 /// A relation's qualified name.
 pub fn name(relation: &Relation) -> String {
-    format!("public.{}", quote_ident(&relation.name))
+    qualified_ident(&relation.name)
 }
 
 /// CREATE SEQUENCE, CREATE TABLE with its keys, checks and foreign keys, indexes.
@@ -43,8 +43,8 @@ pub fn owners(relation: &Relation, catalog: &Catalog) -> Vec<String> {
     serials(relation, catalog)
         .map(|(column, sequence)| {
             format!(
-                "ALTER SEQUENCE public.{} OWNED BY {}.{}",
-                quote_ident(&sequence.name),
+                "ALTER SEQUENCE {} OWNED BY {}.{}",
+                qualified_ident(&sequence.name),
                 name(relation),
                 quote_ident(&column.name)
             )
@@ -70,7 +70,8 @@ pub fn create_sequence(sequence: &Sequence) -> String {
         oid::INT4 => "integer",
         _ => "bigint",
     };
-    format!("CREATE SEQUENCE public.{} AS {kind}{}", quote_ident(&sequence.name), options(sequence))
+    let name = qualified_ident(&sequence.name);
+    format!("CREATE SEQUENCE {name} AS {kind}{}", options(sequence))
 }
 
 fn options(sequence: &Sequence) -> String {
@@ -98,8 +99,8 @@ pub fn column(column: &Column, catalog: &Catalog) -> String {
         let kind = if identity == Identity::Always { "ALWAYS" } else { "BY DEFAULT" };
         text.push_str(&format!(" GENERATED {kind} AS IDENTITY"));
         if let Some(sequence) = column.sequence.as_ref().and_then(|s| catalog.sequences.get(s)) {
-            let name = quote_ident(&sequence.name);
-            text.push_str(&format!(" (SEQUENCE NAME public.{name}{})", options(sequence)));
+            let name = qualified_ident(&sequence.name);
+            text.push_str(&format!(" (SEQUENCE NAME {name}{})", options(sequence)));
         }
     } else if let Some(default) = &column.default {
         text.push_str(&format!(" DEFAULT {default}"));

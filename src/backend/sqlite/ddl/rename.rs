@@ -5,8 +5,9 @@ use rusqlite::config::DbConfig;
 use super::rebuild::{Rebuild, schema_of};
 use super::{Editor, index, no_column};
 use crate::backend::sqlite::catalog::quoted;
-use crate::backend::sqlite::system::{columns_named, quote_ident};
+use crate::backend::sqlite::system::{columns_named, qualified_ident, quote_ident};
 use crate::error::{Error, Result, state};
+use crate::name::{bare, beside, shown};
 use crate::schema::{Catalog, IndexKey, Relation, RelationKind, Sequence};
 use crate::sql::ast::{Name, ObjectKind, RenameWhat};
 use crate::sql::stored::ConstraintKind;
@@ -28,6 +29,7 @@ impl Editor<'_> {
             ObjectKind::Type if *what == RenameWhat::Object => {
                 return self.rename_enum(name, to);
             }
+            ObjectKind::Schema => return self.rename_schema(&name.name, to),
             _ => return Err(Error::unsupported("this RENAME")),
         };
         self.tag = format!("ALTER {word}");
@@ -36,7 +38,7 @@ impl Editor<'_> {
         }
         if self.find(name)?.is_none() {
             if self.catalog.sequences.contains_key(&name.name) && *what == RenameWhat::Object {
-                return self.rename_sequence(&name.name, to);
+                return self.rename_sequence(&name.name, &beside(&name.name, to));
             }
             if self.is_taken(&name.name, false) && *what == RenameWhat::Object {
                 return self.rename_index(name, to, if_exists);
@@ -49,7 +51,10 @@ impl Editor<'_> {
         }
         let relation = Relation::clone(&relation);
         match what {
-            RenameWhat::Object => self.rename_relation(relation, to),
+            RenameWhat::Object => {
+                let to = beside(&relation.name, to);
+                self.rename_relation(relation, &to)
+            }
             RenameWhat::Column(column) => self.rename_column(relation, column, to),
             RenameWhat::Constraint(constraint) => self.rename_constraint(relation, constraint, to),
         }
@@ -63,6 +68,7 @@ impl Editor<'_> {
         Err(Error::unsupported("renaming what a view uses"))
     }
 
+    /// `to` is the key of the new name.
     fn rename_relation(&mut self, mut relation: Relation, to: &str) -> Result<()> {
         let temporary = relation.schema == "pg_temp";
         self.check_free(to, temporary, false)?;
@@ -78,7 +84,8 @@ impl Editor<'_> {
         }
         let mut new_name = to.to_owned();
         if in_file {
-            if !to.eq_ignore_ascii_case(&relation.sqlite_name) {
+            new_name = shown(to).into_owned();
+            if !new_name.eq_ignore_ascii_case(&relation.sqlite_name) {
                 new_name = self.free_in_file(to, relation.oid, temporary)?;
             }
             self.native_rename(&format!(
@@ -90,9 +97,8 @@ impl Editor<'_> {
         }
         self.forget(&relation)?;
         let word = if in_file { "TABLE" } else { "VIEW" };
-        let text =
-            format!("ALTER {word} public.{} RENAME TO {}", quote_ident(&former), quote_ident(to));
-        self.ship(&relation, text);
+        let (old, new) = (qualified_ident(&former), quote_ident(bare(to)));
+        self.ship(&relation, format!("ALTER {word} {old} RENAME TO {new}"));
         to.clone_into(&mut relation.name);
         relation.sqlite_name = new_name;
         for key in relation.foreign_keys.iter_mut().filter(|k| k.table == former) {
@@ -196,8 +202,8 @@ impl Editor<'_> {
         word: &str,
     ) -> Result<()> {
         let text = format!(
-            "ALTER {word} public.{} RENAME COLUMN {} TO {}",
-            quote_ident(&relation.name),
+            "ALTER {word} {} RENAME COLUMN {} TO {}",
+            qualified_ident(&relation.name),
             quote_ident(column),
             quote_ident(to)
         );
@@ -251,8 +257,8 @@ impl Editor<'_> {
             return Err(Error::client(state::DUPLICATE_OBJECT, message));
         }
         let text = format!(
-            "ALTER TABLE public.{} RENAME CONSTRAINT {} TO {}",
-            quote_ident(&relation.name),
+            "ALTER TABLE {} RENAME CONSTRAINT {} TO {}",
+            qualified_ident(&relation.name),
             quote_ident(constraint),
             quote_ident(to)
         );
@@ -305,7 +311,7 @@ impl Editor<'_> {
         position: usize,
         to: &str,
     ) -> Result<()> {
-        if self.is_taken(to, relation.schema == "pg_temp") {
+        if self.is_taken(&beside(&relation.name, to), relation.schema == "pg_temp") {
             let message = format!("relation \"{to}\" already exists");
             return Err(Error::client(state::DUPLICATE_TABLE, message));
         }
@@ -321,18 +327,15 @@ impl Editor<'_> {
     }
 
     fn rename_index(&mut self, name: &Name, to: &str, if_exists: bool) -> Result<()> {
-        let holds = |r: &&std::sync::Arc<Relation>| {
-            r.uniques.iter().any(|u| u.name == name.name)
-                || r.indexes.iter().any(|i| i.name == name.name)
-        };
-        let Some(owner) = self.catalog.relations.values().find(holds).cloned() else {
+        let Some(owner) = self.index_owner(name).filter(|r| r.schema != "pg_temp") else {
             return self.missing(&name.name, "relation", if_exists, state::UNDEFINED_TABLE);
         };
+        let name = Name { name: bare(&name.name).to_owned(), ..name.clone() };
         let mut relation = Relation::clone(&owner);
         if let Some(position) = relation.uniques.iter().position(|u| u.name == name.name) {
             self.rename_unique(&mut relation, position, to)?;
         } else if let Some(position) = relation.indexes.iter().position(|i| i.name == name.name) {
-            self.check_free(to, false, false)?;
+            self.check_free(&beside(&relation.name, to), false, false)?;
             let oid = relation.indexes[position].oid;
             let in_file = self.index_name_in_file(&relation, &name.name, oid)?;
             to.clone_into(&mut relation.indexes[position].name);
@@ -346,12 +349,13 @@ impl Editor<'_> {
                 self.writer.execute(&sql, &[])?;
             }
         }
-        let text =
-            format!("ALTER INDEX public.{} RENAME TO {}", quote_ident(&name.name), quote_ident(to));
+        let own = super::drop::beside_ident(&relation, &name.name);
+        let text = format!("ALTER INDEX {own} RENAME TO {}", quote_ident(to));
         self.ship(&relation, text);
         self.store(relation)
     }
 
+    /// `to` is the key of the new name.
     fn rename_sequence(&mut self, name: &str, to: &str) -> Result<()> {
         self.check_free(to, false, false)?;
         let Some(found) = self.catalog.sequences.get(name).cloned() else {
@@ -387,15 +391,15 @@ impl Editor<'_> {
             }
             self.store(relation)?;
         }
-        let text =
-            format!("ALTER SEQUENCE public.{} RENAME TO {}", quote_ident(name), quote_ident(to));
+        let (old, new) = (qualified_ident(name), quote_ident(bare(to)));
+        let text = format!("ALTER SEQUENCE {old} RENAME TO {new}");
         self.postgres.push(text);
         Ok(())
     }
 }
 
 /// Prints the definitions of plain indexes anew.
-fn redefine_indexes(relation: &mut Relation) {
+pub(super) fn redefine_indexes(relation: &mut Relation) {
     let snapshot = relation.clone();
     for index in &mut relation.indexes {
         index.definition = crate::backend::sqlite::adopt::index_definition(&snapshot, index);

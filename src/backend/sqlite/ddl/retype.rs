@@ -31,7 +31,7 @@ impl Editor<'_> {
         let Some(position) = relation.column(column) else {
             return Err(no_column(column, &relation.name));
         };
-        let ty = column_type(to, column, &self.catalog)?;
+        let ty = column_type(to, column, &self.context())?;
         let current = relation.columns[position].clone();
         if current.generated.is_some() {
             return Err(Error::unsupported("ALTER TYPE of a generated column"));

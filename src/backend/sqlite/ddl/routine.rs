@@ -9,6 +9,7 @@ use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::{forget_function, save_function};
 use crate::backend::sqlite::system::quote_ident;
 use crate::error::{Error, Result, SqlState, state};
+use crate::name::is_key;
 use crate::schema::{Function, Relation, RelationKind, Trigger};
 use crate::sql::ast::{CreateFunction, CreateTrigger, Name};
 use crate::sql::{pg::plpgsql, trigger};
@@ -21,6 +22,9 @@ impl Editor<'_> {
         }
         if self.target_schema(&create.name, false)? {
             return Err(Error::unsupported("a function in a temporary schema"));
+        }
+        if is_key(&create.name.name) {
+            return Err(Error::unsupported("a function in a schema other than public"));
         }
         let returns = create.returns.as_ref();
         let is_trigger = returns.is_some_and(|ty| ty.name == "trigger" && !ty.array);
@@ -145,6 +149,7 @@ impl Editor<'_> {
 
     /// DROP TRIGGER name ON table
     pub(super) fn drop_trigger(&mut self, name: &Name, if_exists: bool) -> Result<()> {
+        // The name's schema is the table, by its key.
         let table = Name { schema: None, name: name.schema.clone().unwrap_or_default(), pos: 0 };
         let Some(found) = self.find(&table)? else {
             if if_exists {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Editor;
 use crate::error::{Error, Result};
-use crate::schema::{Catalog, Relation};
+use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::ast::{Dialect, Parsed, Statement};
 use crate::sql::plan::{Action, FrozenSource, Plan, QueryPlan};
 use crate::sql::{Context, parse, plan};
@@ -70,6 +70,16 @@ impl Editor<'_> {
         result
     }
 
+    /// Whether every view that works under a catalog works under another.
+    pub(super) fn views_hold(&self, before: &Catalog, now: &Catalog) -> bool {
+        let views = before.relations.values().filter(|r| r.kind == RelationKind::View);
+        let works = |catalog: &Catalog, text: &str| {
+            plan_stored(text, &Context { catalog, ..self.context() }).is_ok()
+        };
+        let mut texts = views.filter_map(|v| v.view_sql.as_deref());
+        texts.all(|text| works(now, text) || !works(before, text))
+    }
+
     /// Names of views that would no longer work under another catalog: those depend on what
     /// it lacks.
     pub(super) fn broken_views(&self, after: &Catalog) -> Vec<Arc<Relation>> {
@@ -77,7 +87,7 @@ impl Editor<'_> {
         let works = |catalog: &Catalog, view: &Relation| {
             let context = Context { catalog, ..self.context() };
             let text = view.view_sql.as_deref().unwrap_or_default();
-            plan_text(text, &context).is_ok()
+            plan_stored(text, &context).is_ok()
         };
         views
             .filter(|v| after.relations.contains_key(&v.name))
@@ -85,6 +95,10 @@ impl Editor<'_> {
             .cloned()
             .collect()
     }
+}
+
+fn plan_stored(text: &str, context: &Context<'_>) -> Result<Plan> {
+    plan_text(text, &context.stored())
 }
 
 fn plan_text(text: &str, context: &Context<'_>) -> Result<Plan> {

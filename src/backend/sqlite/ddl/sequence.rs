@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Editor, postgres};
 use crate::backend::sqlite::catalog::save_sequence;
 use crate::backend::sqlite::sequences::{bounds, restart};
-use crate::backend::sqlite::system::quote_ident;
+use crate::backend::sqlite::system::{qualified_ident, quote_ident};
 use crate::error::{Error, Result, state};
+use crate::name::bare;
 use crate::schema::Sequence;
 use crate::sql::ast::{Name, SequenceOptions};
 use crate::value::{Cell, Type, oid};
@@ -171,11 +172,7 @@ pub(super) fn clauses(options: &SequenceOptions) -> String {
     }
     match &options.owned_by {
         Some(Some((table, column))) => {
-            text.push_str(&format!(
-                " OWNED BY public.{}.{}",
-                quote_ident(table),
-                quote_ident(column)
-            ));
+            text.push_str(&format!(" OWNED BY {}.{}", qualified_ident(table), quote_ident(column)));
         }
         Some(None) => text.push_str(" OWNED BY NONE"),
         None => {}
@@ -206,8 +203,8 @@ impl Editor<'_> {
         if let Some(Some(_)) = &options.owned_by {
             let only_owner =
                 SequenceOptions { owned_by: options.owned_by.clone(), ..Default::default() };
-            let name = quote_ident(&name.name);
-            self.postgres.push(format!("ALTER SEQUENCE public.{name}{}", clauses(&only_owner)));
+            let name = qualified_ident(&name.name);
+            self.postgres.push(format!("ALTER SEQUENCE {name}{}", clauses(&only_owner)));
         }
         self.keep(sequence)
     }
@@ -256,7 +253,7 @@ impl Editor<'_> {
             Some(None) => sequence.owned_by = None,
             None => {}
         }
-        let text = format!("ALTER SEQUENCE public.{}{}", quote_ident(&name.name), clauses(options));
+        let text = format!("ALTER SEQUENCE {}{}", qualified_ident(&name.name), clauses(options));
         self.postgres.push(text);
         self.keep(sequence.clone())?;
         if let Some(value) = options.restart {
@@ -307,6 +304,7 @@ impl Editor<'_> {
         if_exists: bool,
         code: crate::error::SqlState,
     ) -> Result<()> {
+        let name = if matches!(kind, "relation" | "type") { name } else { bare(name) };
         let message = format!("{kind} \"{name}\" does not exist");
         if if_exists {
             self.notice(crate::error::SqlState(*b"00000"), format!("{message}, skipping"));

@@ -1,7 +1,7 @@
 //! CREATE VIEW: the definition is kept as PostgreSQL text and expanded in the plan.
 
 use super::{Editor, run};
-use crate::backend::sqlite::system::quote_ident;
+use crate::backend::sqlite::system::{qualified_ident, quote_ident};
 use crate::error::{Error, Result, state};
 use crate::schema::{Codec, Column, Relation, RelationKind};
 use crate::sql::ast::{Name, Select, Statement};
@@ -27,6 +27,7 @@ impl Editor<'_> {
     ) -> Result<()> {
         self.tag = "CREATE VIEW".to_owned();
         let temporary = self.target_schema(name, temporary)?;
+        // The name is a key when it is not temporary.
         let qualified = Name {
             schema: Some(if temporary { "pg_temp" } else { "public" }.to_owned()),
             ..name.clone()
@@ -60,7 +61,10 @@ impl Editor<'_> {
         // The printed text has its stars expanded, so columns added to a table later do not
         // appear in the view. With frozen values it cannot stand for the query.
         let expanded = query.postgres.clone().filter(|_| query.frozen.is_empty());
-        relation.view_sql = Some(expanded.unwrap_or_else(|| view.text.to_owned()));
+        relation.view_sql = Some(match expanded {
+            Some(text) => text,
+            None => self.in_public(view.text)?,
+        });
         for (position, output) in plan.columns.iter().enumerate() {
             let column = view.columns.get(position).unwrap_or(&output.name);
             if relation.column(column).is_some() {
@@ -80,11 +84,11 @@ impl Editor<'_> {
         }
         let columns: Vec<String> = relation.columns.iter().map(|c| quote_ident(&c.name)).collect();
         let text = format!(
-            "CREATE {}VIEW public.{} ({}) AS {}",
+            "CREATE {}VIEW {} ({}) AS {}",
             if replace { "OR REPLACE " } else { "" },
-            quote_ident(&relation.name),
+            qualified_ident(&relation.name),
             columns.join(", "),
-            view.text
+            self.in_public(view.text)?
         );
         self.ship(&relation, text);
         self.store(relation)

@@ -23,8 +23,8 @@ use crate::value::Style;
 pub struct Session {
     /// How text is read and written.
     pub style: Style,
-    /// Whether the search path lacks `public`: names are shown with their schema.
-    pub hidden: bool,
+    /// The search path: what it does not find is shown with its schema. None is `public`.
+    pub path: Option<Arc<Vec<String>>>,
     /// Which statement runs, counted over all sessions; 0 is none in particular.
     pub turn: u64,
     /// The catalog of a transaction that has changed it: names in errors come from it.

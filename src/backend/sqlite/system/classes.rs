@@ -8,6 +8,7 @@ use super::rows::{Maker, Row, flag, int, shape, text};
 use super::types::{Facts, facts};
 use super::{Core, fixed};
 use crate::backend::sqlite::adopt::nextval;
+use crate::name;
 use crate::schema::{Column, Identity, IndexKey, Relation, RelationKind, Sequence, system};
 use crate::value::composite::CompositeType;
 use crate::value::{Cell, oid};
@@ -88,22 +89,32 @@ impl Class<'_> {
     }
 }
 
-pub(crate) fn namespace_of(relation: &Relation) -> u32 {
+pub(crate) fn namespace_of(core: &Core, relation: &Relation) -> u32 {
     match relation.schema.as_str() {
         "pg_catalog" => fixed::PG_CATALOG,
         "information_schema" => fixed::INFORMATION_SCHEMA,
         "pg_temp" => fixed::PG_TEMP,
-        _ => fixed::PUBLIC,
+        schema => schema_oid(core, schema),
     }
 }
 
-fn class_of(relation: &Relation, referenced: bool) -> Class<'_> {
+/// The OID of a schema that clients have made, else that of `public`.
+pub(super) fn schema_oid(core: &Core, schema: &str) -> u32 {
+    core.catalog.schemas.get(schema).copied().unwrap_or(fixed::PUBLIC)
+}
+
+/// The schema of a type that clients have made.
+pub(super) fn namespace_of_type(core: &Core, key: &str, temporary: bool) -> u32 {
+    if temporary { fixed::PG_TEMP } else { schema_oid(core, name::schema(key)) }
+}
+
+fn class_of(relation: &Relation, namespace: u32, referenced: bool) -> Class<'_> {
     let view = relation.kind == RelationKind::View
         || (relation.kind == RelationKind::System && !system::is_table(relation));
     Class {
         oid: relation.oid,
         name: &relation.name,
-        namespace: namespace_of(relation),
+        namespace,
         kind: if view { "v" } else { "r" },
         columns: relation.columns.len(),
         indexed: indexes(relation).next().is_some(),
@@ -127,7 +138,11 @@ pub(super) fn pg_class(core: &Core) -> Vec<Row> {
     static BUILTIN: LazyLock<Vec<Row>> = LazyLock::new(|| {
         let shape = shape("pg_class");
         let maker = Maker::new(&shape, &CLASS_COLUMNS);
-        system_relations().map(|r| class_of(r, false).row(&maker)).collect()
+        let namespace = |r: &Relation| match r.schema.as_str() {
+            "pg_catalog" => fixed::PG_CATALOG,
+            _ => fixed::INFORMATION_SCHEMA,
+        };
+        system_relations().map(|r| class_of(r, namespace(r), false).row(&maker)).collect()
     });
     let shape = shape("pg_class");
     let maker = Maker::new(&shape, &CLASS_COLUMNS);
@@ -138,8 +153,8 @@ pub(super) fn pg_class(core: &Core) -> Vec<Row> {
             .relations
             .values()
             .any(|r| r.foreign_keys.iter().any(|k| k.table == relation.name));
-        rows.push(class_of(relation, referenced).row(&maker));
-        let namespace = namespace_of(relation);
+        let namespace = namespace_of(core, relation);
+        rows.push(class_of(relation, namespace, referenced).row(&maker));
         let temporary = relation.kind == RelationKind::Temporary;
         rows.extend(indexes(relation).map(|index| {
             let columns = match index {
@@ -166,16 +181,24 @@ pub(super) fn pg_class(core: &Core) -> Vec<Row> {
             class.row(&maker)
         }));
     }
-    rows.extend(core.catalog.sequences.values().map(|s| sequence_class(s).row(&maker)));
-    rows.extend(core.catalog.enums.composites().map(|ty| composite_class(ty).row(&maker)));
+    rows.extend(
+        core.catalog
+            .sequences
+            .values()
+            .map(|s| sequence_class(s, schema_oid(core, name::schema(&s.name))).row(&maker)),
+    );
+    rows.extend(core.catalog.enums.composites().map(|ty| {
+        let namespace = namespace_of_type(core, &ty.name, ty.temporary);
+        composite_class(ty, namespace).row(&maker)
+    }));
     rows
 }
 
-fn composite_class(ty: &CompositeType) -> Class<'_> {
+fn composite_class(ty: &CompositeType, namespace: u32) -> Class<'_> {
     Class {
         oid: ty.oid,
         name: &ty.name,
-        namespace: if ty.temporary { fixed::PG_TEMP } else { fixed::PUBLIC },
+        namespace,
         kind: "c",
         columns: ty.fields.len(),
         indexed: false,
@@ -187,11 +210,11 @@ fn composite_class(ty: &CompositeType) -> Class<'_> {
     }
 }
 
-fn sequence_class(sequence: &Sequence) -> Class<'_> {
+fn sequence_class(sequence: &Sequence, namespace: u32) -> Class<'_> {
     Class {
         oid: sequence.oid,
         name: &sequence.name,
-        namespace: fixed::PUBLIC,
+        namespace,
         kind: "S",
         columns: 3,
         indexed: false,
@@ -527,6 +550,7 @@ pub(super) fn pg_namespace(core: &Core) -> Vec<Row> {
     if core.has_temporary() {
         names.push((fixed::PG_TEMP, "pg_temp_1"));
     }
+    names.extend(core.catalog.schemas.iter().map(|(name, oid)| (*oid, name.as_str())));
     let owner = fixed::OWNER;
     names.into_iter().map(|(o, name)| maker.row([int(o), text(name), int(owner)])).collect()
 }

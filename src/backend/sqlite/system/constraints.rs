@@ -79,11 +79,11 @@ struct Constraint<'a> {
 }
 
 impl Constraint<'_> {
-    fn row(self, maker: &Maker, relation: &Relation) -> Row {
+    fn row(self, core: &Core, maker: &Maker, relation: &Relation) -> Row {
         maker.row([
             int(self.oid),
             text(self.name),
-            int(namespace_of(relation)),
+            int(namespace_of(core, relation)),
             text(self.kind),
             flag(self.deferrable),
             flag(self.deferred),
@@ -217,12 +217,15 @@ pub(super) fn pg_constraint(core: &Core) -> Vec<Row> {
     let mut rows = Vec::new();
     for relation in core.user_relations() {
         let uniques = relation.uniques.iter().filter(|u| u.constraint);
-        rows.extend(uniques.map(|u| of_unique(relation, u).row(&maker, relation)));
+        rows.extend(uniques.map(|u| of_unique(relation, u).row(core, &maker, relation)));
         let keys = relation.foreign_keys.iter();
         rows.extend(
-            keys.filter_map(|k| of_foreign_key(core, relation, k)).map(|c| c.row(&maker, relation)),
+            keys.filter_map(|k| of_foreign_key(core, relation, k))
+                .map(|c| c.row(core, &maker, relation)),
         );
-        rows.extend(relation.checks.iter().map(|c| of_check(relation, c).row(&maker, relation)));
+        rows.extend(
+            relation.checks.iter().map(|c| of_check(relation, c).row(core, &maker, relation)),
+        );
     }
     rows.extend(super::domains::constraints(core, &shape));
     rows

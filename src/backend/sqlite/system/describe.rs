@@ -1,5 +1,6 @@
 //! Definitions of constraints and indexes as PostgreSQL's `pg_get_*def` functions print them.
 
+use crate::name;
 use crate::schema::{Action, Check, Deferral, ForeignKey, Index, Relation, Unique};
 
 /// A name, quoted when PostgreSQL would quote it.
@@ -11,6 +12,20 @@ pub fn quote_ident(name: &str) -> String {
         name.to_owned()
     } else {
         format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+/// An object's name with its schema: `public.t`.
+pub fn qualified_ident(key: &str) -> String {
+    let (schema, name) = name::split(key);
+    format!("{}.{}", quote_ident(schema), quote_ident(name))
+}
+
+/// An object's name as it is written where `public` alone is searched: `t`, `s.t`.
+pub fn spelled(key: &str) -> String {
+    match name::is_key(key) {
+        true => qualified_ident(key),
+        false => quote_ident(key),
     }
 }
 
@@ -76,7 +91,7 @@ pub fn foreign_key_text(relation: &Relation, key: &ForeignKey, referenced: &[Str
     let mut text = format!(
         "FOREIGN KEY ({}) REFERENCES {}({})",
         joined(relation, &key.columns),
-        quote_ident(&key.table),
+        spelled(&key.table),
         referenced.join(", ")
     );
     for (event, action) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
@@ -112,8 +127,8 @@ pub fn index_text(relation: &Relation, unique: &Unique) -> String {
     format!(
         "CREATE UNIQUE INDEX {} ON {}.{} USING btree ({})",
         quote_ident(&unique.name),
-        relation.schema,
-        quote_ident(&relation.name),
+        quote_ident(&relation.schema),
+        quote_ident(relation.bare()),
         joined(relation, &unique.columns)
     )
 }

@@ -1,9 +1,10 @@
 //! What the catalogs tell of domains: their checks, and information_schema's views of them.
 
+use super::classes::namespace_of_type;
 use super::information::{data_type, database, sizes};
 use super::rows::{Maker, Row, int, maybe, text};
 use super::types::facts;
-use super::{Core, Snapshot, fixed};
+use super::{Core, Snapshot};
 use crate::schema::Relation;
 use crate::value::Cell;
 use crate::value::domain::{Domain, Rule};
@@ -13,13 +14,8 @@ fn rules(core: &Core) -> impl Iterator<Item = (&Domain, &Rule)> {
     core.catalog.enums.domains().flat_map(|d| d.rules.iter().map(move |r| (d.as_ref(), r)))
 }
 
-/// The schema of a domain.
-fn namespace(domain: &Domain) -> u32 {
-    if domain.temporary { fixed::PG_TEMP } else { fixed::PUBLIC }
-}
-
 fn schema(domain: &Domain) -> Cell {
-    text(if domain.temporary { "pg_temp_1" } else { "public" })
+    text(if domain.temporary { "pg_temp_1" } else { crate::name::schema(&domain.name) })
 }
 
 /// pg_constraint's rows of domains.
@@ -46,7 +42,7 @@ pub(super) fn constraints(core: &Core, shape: &Relation) -> Vec<Row> {
         maker.row([
             int(rule.oid),
             text(&rule.name),
-            int(namespace(domain)),
+            int(namespace_of_type(core, &domain.name, domain.temporary)),
             text("c"),
             yes.clone(),
             text(" "),
@@ -91,7 +87,6 @@ pub(super) fn domains(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
     let maker = Maker::new(shape, &COLUMNS);
     let row = |domain: &Domain| {
         let sizes = sizes(domain.base_type());
-        let own = crate::value::is_enum(domain.base);
         maker.row([
             database(snapshot),
             schema(domain),
@@ -105,7 +100,7 @@ pub(super) fn domains(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
             sizes.datetime,
             maybe(domain.default.as_deref()),
             database(snapshot),
-            text(if own { "public" } else { "pg_catalog" }),
+            text(super::information::udt_schema(domain.base)),
             maybe(facts(domain.base).map(|f| f.name.clone())),
             text("1"),
         ])

@@ -14,7 +14,8 @@ use rusqlite::{Connection, Result};
 use super::constraints::parent;
 use super::data::builtin;
 use super::describe::{
-    IndexRef, check_text, foreign_key_text, index_def, indexes, quote_ident, unique_text,
+    IndexRef, check_text, foreign_key_text, index_def, indexes, qualified_ident, quote_ident,
+    spelled, unique_text,
 };
 use super::named::{PAGE_BYTES, class_name, class_oid, is_view, split_name, view_text};
 use super::types::{builtin_name, format_type, type_in};
@@ -88,7 +89,7 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("regtypeout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| type_name(s, o)))),
     ("regnamespaceout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| namespace_name(s, o)))),
     ("regprocout", STRICT, |_, s, a| {
-        let own = |o: i64| routines::function(s, Some(o)).map(|f| shown::name(&f.name));
+        let own = |o: i64| routines::function(s, Some(o)).map(|f| shown::name(s, &f.name));
         Ok(reg_out(a.int(0), |o| own(o).or_else(|| builtin_name("pg_proc", "proname", o))))
     }),
     ("regroleout", STRICT, |_, s, a| {
@@ -292,7 +293,7 @@ fn described_type(core: &Core, args: &Args<'_>) -> Cell {
         return text("-");
     }
     if let Some(relation) = core.relation_by_oid(type_oid) {
-        return text(shown::name(&relation.name));
+        return text(shown::name(core, &relation.name));
     }
     let type_oid = u32::try_from(type_oid).unwrap_or_default();
     // format_type(bpchar, -1) is `bpchar`, with NULL it is `character`.
@@ -318,8 +319,8 @@ fn constraint_def(core: &Core, wanted: Option<i64>, pretty: bool) -> Cell {
                 None => key.referenced.clone(),
             };
             let plain = foreign_key_text(relation, key, &referenced);
-            let table = quote_ident(&key.table);
-            let (bare, full) = (format!("REFERENCES {table}("), shown::qualified(table));
+            let table = spelled(&key.table);
+            let (bare, full) = (format!("REFERENCES {table}("), shown::name(core, &key.table));
             return text(plain.replacen(&bare, &format!("REFERENCES {full}("), 1));
         }
         if let Some(check) = relation.checks.iter().find(|c| i64::from(c.oid) == wanted) {
@@ -363,7 +364,7 @@ fn index_definition(core: &Core, args: &Args<'_>) -> Cell {
 
 /// An index definition as PostgreSQL pretty-prints it: no schema, no outer parentheses.
 fn prettier(definition: &str, index: IndexRef<'_>) -> String {
-    let text = definition.replacen(" ON public.", " ON ", 1);
+    let text = shown::without_schema(definition);
     match index {
         IndexRef::Plain(Index { predicate: Some(predicate), .. }) => {
             text.replacen(&format!(" WHERE ({predicate})"), &format!(" WHERE {predicate}"), 1)
@@ -397,7 +398,7 @@ fn serial_sequence(core: &Core, args: &Args<'_>) -> Outcome {
         ));
     };
     let sequence = relation.columns[position].sequence.as_ref();
-    Ok(sequence.map_or(Cell::Null, |s| text(format!("public.{}", quote_ident(s)))))
+    Ok(sequence.map_or(Cell::Null, |s| text(qualified_ident(s))))
 }
 
 fn user_name(snapshot: &Snapshot, wanted: Option<i64>) -> Cell {
@@ -454,13 +455,11 @@ fn table_is_visible(core: &Core, wanted: Option<i64>) -> Cell {
     }
     if let Some(relation) = core.relation_by_oid(wanted) {
         // A temporary table hides one of the same name.
-        let hidden =
-            relation.kind != RelationKind::Temporary && core.temporary.contains_key(&relation.name);
-        let listed = relation.kind == RelationKind::Temporary || !shown::hidden();
-        return truth(listed && !hidden);
+        let temporary = relation.kind == RelationKind::Temporary;
+        return truth(temporary || shown::visible(core, &relation.name));
     }
     match class_name(core, wanted) {
-        Some(name) => truth(!name.starts_with("public.")),
+        Some(name) => truth(split_name(&name).is_some_and(|parts| parts.len() == 1)),
         None => Cell::Null,
     }
 }
@@ -493,7 +492,7 @@ fn reg_out(wanted: Option<i64>, find: impl Fn(i64) -> Option<String>) -> Cell {
 
 fn type_name(core: &Core, wanted: i64) -> Option<String> {
     if let Some(relation) = core.relation_by_oid(wanted) {
-        return Some(shown::name(&relation.name));
+        return Some(shown::name(core, &relation.name));
     }
     let type_oid = u32::try_from(wanted).ok()?;
     let name = format_type(type_oid, -1);
@@ -501,7 +500,7 @@ fn type_name(core: &Core, wanted: i64) -> Option<String> {
 }
 
 /// Namespaces by name and OID.
-fn namespaces(core: &Core) -> Vec<(&'static str, u32)> {
+fn namespaces(core: &Core) -> Vec<(&str, u32)> {
     let mut all = vec![
         ("pg_catalog", fixed::PG_CATALOG),
         ("pg_toast", fixed::PG_TOAST),
@@ -511,6 +510,7 @@ fn namespaces(core: &Core) -> Vec<(&'static str, u32)> {
     if core.has_temporary() {
         all.push(("pg_temp_1", fixed::PG_TEMP));
     }
+    all.extend(core.catalog.schemas.iter().map(|(name, oid)| (name.as_str(), *oid)));
     all
 }
 

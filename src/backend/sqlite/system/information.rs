@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use super::Core;
 use super::constraints::{columns_named, parent};
 use super::describe::action_text;
 use super::named::{is_view, schema_name, view_text};
 use super::rows::{Maker, Row, int, maybe, text};
 use super::types::{facts, format_type};
 use super::{Snapshot, domains};
+use crate::name;
 use crate::schema::{Column, Deferral, Identity, Relation, RelationKind, Sequence, system};
 use crate::value::enums::enum_of_array;
 use crate::value::{Cell, Type, is_enum, oid};
@@ -148,11 +150,6 @@ pub(super) fn sizes(ty: Type) -> Sizes {
     sizes
 }
 
-/// Whether the type is an enum type or an array of one, and so of schema `public`.
-fn has_labels(ty: Type) -> bool {
-    is_enum(ty.oid) || enum_of_array(ty.oid).is_some()
-}
-
 /// information_schema's `data_type`.
 pub(super) fn data_type(ty: Type) -> String {
     match facts(ty.oid) {
@@ -237,7 +234,7 @@ fn column_row(snapshot: &Snapshot, maker: &Maker, relation: &Relation, column: &
         sizes.scale,
         sizes.datetime,
         database(snapshot),
-        text(if has_labels(column.ty) { "public" } else { "pg_catalog" }),
+        text(udt_schema(column.ty.oid)),
         maybe(facts(column.ty.oid).map(|f| f.name.clone())),
         text(column.attnum.to_string()),
         text(NO),
@@ -252,9 +249,17 @@ fn column_row(snapshot: &Snapshot, maker: &Maker, relation: &Relation, column: &
         maybe(column.generated.as_ref().map(|g| g.expression.clone())),
         yes_no(updatable),
         if domain.is_some() { database(snapshot) } else { Cell::Null },
-        maybe(domain.map(|d| if d.temporary { "pg_temp_1" } else { "public" })),
+        maybe(domain.map(|d| if d.temporary { "pg_temp_1" } else { name::schema(&d.name) })),
         maybe(domain.map(|d| d.name.clone())),
     ])
+}
+
+/// The schema of a column's type.
+pub(super) fn udt_schema(type_oid: u32) -> String {
+    match crate::value::enums::key_of(type_oid) {
+        Some(key) => name::schema(&key).to_owned(),
+        None => "pg_catalog".to_owned(),
+    }
 }
 
 fn views(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
@@ -315,7 +320,7 @@ fn sequences(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
             let sizes = sizes(s.ty);
             maker.row([
                 database(snapshot),
-                text("public"),
+                text(name::schema(&s.name)),
                 text(&s.name),
                 text(data_type(s.ty)),
                 sizes.precision,
@@ -340,14 +345,16 @@ fn is_internal(snapshot: &Snapshot, sequence: &Sequence) -> bool {
 
 fn schemata(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
     let maker = Maker::new(shape, &["catalog_name", "schema_name", "schema_owner"]);
+    let own = snapshot.catalog.schemas.keys().map(String::as_str);
     ["public", "information_schema", "pg_catalog", "pg_toast"]
         .into_iter()
+        .chain(own)
         .map(|n| maker.row([database(snapshot), text(n), text(&snapshot.identity().user)]))
         .collect()
 }
 
 /// The constraints of one relation: name, kind, deferrable, deferred.
-fn constraints(relation: &Relation) -> Vec<(String, &'static str, bool, bool)> {
+fn constraints(core: &Core, relation: &Relation) -> Vec<(String, &'static str, bool, bool)> {
     let mut found = Vec::new();
     for unique in relation.uniques.iter().filter(|u| u.constraint) {
         let kind = if unique.primary { "PRIMARY KEY" } else { "UNIQUE" };
@@ -362,14 +369,14 @@ fn constraints(relation: &Relation) -> Vec<(String, &'static str, bool, bool)> {
         found.push((check.name.clone(), "CHECK", false, false));
     }
     for column in relation.columns.iter().filter(|c| c.not_null) {
-        found.push((not_null_name(relation, column), "CHECK", false, false));
+        found.push((not_null_name(core, relation, column), "CHECK", false, false));
     }
     found
 }
 
 /// PostgreSQL's invented name for a NOT NULL.
-fn not_null_name(relation: &Relation, column: &Column) -> String {
-    let namespace = super::classes::namespace_of(relation);
+fn not_null_name(core: &Core, relation: &Relation, column: &Column) -> String {
+    let namespace = super::classes::namespace_of(core, relation);
     format!("{namespace}_{}_{}_not_null", relation.oid, column.attnum)
 }
 
@@ -391,7 +398,7 @@ fn table_constraints(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
     let mut rows = Vec::new();
     for relation in snapshot.user_relations() {
         let schema = || text(schema_name(relation));
-        for (name, kind, deferrable, deferred) in constraints(relation) {
+        for (name, kind, deferrable, deferred) in constraints(snapshot, relation) {
             rows.push(maker.row([
                 database(snapshot),
                 schema(),
@@ -590,7 +597,7 @@ fn check_constraints(snapshot: &Snapshot, shape: &Relation) -> Vec<Row> {
             add(check.name.clone(), format!("(({}))", check.expression));
         }
         for column in relation.columns.iter().filter(|c| c.not_null) {
-            add(not_null_name(relation, column), format!("{} IS NOT NULL", column.name));
+            add(not_null_name(snapshot, relation, column), format!("{} IS NOT NULL", column.name));
         }
     }
     for (schema, name, clause) in domains::checks(snapshot) {

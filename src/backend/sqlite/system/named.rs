@@ -6,6 +6,7 @@ use super::describe::{IndexRef, indexes, quote_ident};
 use super::rows::{Maker, Row, flag, int, maybe, shape, text};
 use super::{Core, Snapshot, fixed, shown};
 use crate::backend::sqlite::sequences::Sequences;
+use crate::name;
 use crate::schema::{Relation, RelationKind, system};
 use crate::value::Cell;
 
@@ -354,7 +355,7 @@ pub(super) fn pg_sequences(snapshot: &Snapshot, counters: Option<&Sequences>) ->
         .map(|s| {
             let last = counters.and_then(|c| c.last_value(s.oid));
             maker.row([
-                text("public"),
+                text(name::schema(&s.name)),
                 text(&s.name),
                 text(&snapshot.identity().user),
                 int(s.ty.oid),
@@ -374,18 +375,18 @@ pub(super) fn pg_sequences(snapshot: &Snapshot, counters: Option<&Sequences>) ->
 /// it: what `regclass` prints.
 pub(crate) fn class_name(core: &Core, object: i64) -> Option<String> {
     if let Some(sequence) = core.catalog.sequences.values().find(|s| i64::from(s.oid) == object) {
-        return Some(shown::name(&sequence.name));
+        return Some(shown::name(core, &sequence.name));
     }
     for relation in core.user_relations() {
         if i64::from(relation.oid) == object {
             return Some(match relation.kind {
                 RelationKind::Temporary => quote_ident(&relation.name),
-                _ => shown::name(&relation.name),
+                _ => shown::name(core, &relation.name),
             });
         }
         let index = indexes(relation).find(|i| i64::from(i.oid()) == object);
         if let Some(IndexRef::Unique(_) | IndexRef::Plain(_)) = index {
-            return index.map(|i| shown::name(i.name()));
+            return index.map(|i| shown::name(core, &name::beside(&relation.name, i.name())));
         }
     }
     let relation = all(core).find(|r| i64::from(r.oid) == object)?;
@@ -413,18 +414,23 @@ pub(crate) fn class_oid(core: &Core, text: &str) -> Option<u32> {
     let in_schema = |schema: &str| match schema {
         "pg_catalog" => catalog.get(name).map(|r| r.oid),
         "information_schema" => information.get(name).map(|r| r.oid),
-        "public" => core
-            .catalog
-            .relation(name)
-            .map(|r| r.oid)
-            .or_else(|| core.catalog.sequences.get(name).map(|s| s.oid))
-            .or_else(|| core.catalog.relations.values().find_map(|r| user(r))),
         _ if schema.starts_with("pg_temp") => core.temporary.values().find_map(|r| user(r)),
-        _ => None,
+        schema => {
+            let key = name::key(schema, name);
+            let index = || core.catalog.index_owner(schema, name)?.index_oid(name);
+            let sequence = || core.catalog.sequences.get(&key).map(|s| s.oid);
+            core.catalog.relation(&key).map(|r| r.oid).or_else(sequence).or_else(index)
+        }
     };
     match schema {
         Some(schema) => in_schema(schema),
-        None => ["pg_temp", "pg_catalog", "public"].into_iter().find_map(in_schema),
+        None => {
+            let path = shown::path();
+            let path = path.iter().flat_map(|p| p.iter()).map(String::as_str);
+            let own = ["pg_temp", "pg_catalog"].into_iter().chain(path).find_map(in_schema);
+            // Without a path of the session's, and as ever, a table of public is found.
+            own.or_else(|| in_schema("public").filter(|_| core.catalog.schemas.is_empty()))
+        }
     }
 }
 

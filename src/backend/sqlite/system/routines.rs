@@ -122,12 +122,12 @@ pub(super) fn trigger_definition(core: &Core, wanted: Option<i64>, pretty: bool)
         let own = super::quote_ident(&trigger.function);
         let full = super::shown::expression(core, &definition(relation, trigger, false)).replacen(
             &format!(" EXECUTE FUNCTION {own}("),
-            &format!(" EXECUTE FUNCTION {}(", super::shown::name(&trigger.function)),
+            &format!(" EXECUTE FUNCTION {}(", super::shown::name(core, &trigger.function)),
             1,
         );
         text(match pretty {
             true => full
-                .replacen(" ON public.", " ON ", 1)
+                .replacen(&format!(" ON {}.", super::quote_ident(&relation.schema)), " ON ", 1)
                 .replacen(" WHEN ((", " WHEN (", 1)
                 .replacen(")) EXECUTE", ") EXECUTE", 1),
             false => full,

@@ -3,6 +3,7 @@
 //! A row is one cell for each column of the shape, in order. [`Maker`] fills the columns a
 //! generator does not name: the type's zero where PostgreSQL says NOT NULL, else NULL.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::data::{builtin, is_number};
 use super::{Core, Slot, classes, constraints, information, live, named, routines, types};
+use crate::name::bared;
 use crate::schema::{Relation, system};
 use crate::value::Cell;
 
@@ -123,9 +125,13 @@ pub(crate) fn shape(name: &str) -> Arc<Relation> {
     Arc::clone(&system::relations().0[name])
 }
 
-/// A text cell.
+/// A text cell; the key of a name is the name.
 pub(crate) fn text(value: impl Into<String>) -> Cell {
-    Cell::Text(value.into())
+    let value = value.into();
+    match bared(&value) {
+        Cow::Borrowed(_) => Cell::Text(value),
+        Cow::Owned(bare) => Cell::Text(bare),
+    }
 }
 
 /// An integer cell.
@@ -140,7 +146,7 @@ pub(crate) fn flag(value: bool) -> Cell {
 
 /// A text cell or NULL.
 pub(crate) fn maybe(value: Option<impl Into<String>>) -> Cell {
-    value.map_or(Cell::Null, |v| Cell::Text(v.into()))
+    value.map_or(Cell::Null, text)
 }
 
 /// An array cell of integers (the logical cell of arrays is JSON).

@@ -7,9 +7,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+use super::classes::namespace_of_type;
 use super::data::builtin;
 use super::rows::{Maker, Row, flag, int, shape, text};
-use super::{Core, fixed};
+use super::{Core, fixed, shown};
+use crate::name::{bare, key};
 use crate::schema::Relation;
 use crate::value::composite::{CompositeType, composite_of_array, is_made};
 use crate::value::domain::{Domain, is_domain};
@@ -216,7 +218,7 @@ pub(super) fn pg_type(core: &Core) -> Vec<Row> {
     // record_in, record_out, record_recv, record_send
     let io = [2290, 2291, 2402, 2403];
     for relation in core.user_relations() {
-        let namespace = if relation.schema == "pg_temp" { fixed::PG_TEMP } else { fixed::PUBLIC };
+        let namespace = super::classes::namespace_of(core, relation);
         rows.push(maker.row([
             int(relation.oid),
             text(&relation.name),
@@ -239,19 +241,19 @@ pub(super) fn pg_type(core: &Core) -> Vec<Row> {
     }
     let maker = Maker::new(&shape, &ENUM_COLUMNS);
     for ty in core.catalog.enums.iter() {
-        rows.extend(enum_rows(&maker, ty));
+        rows.extend(enum_rows(core, &maker, ty));
     }
     let columns: Vec<&str> = ENUM_COLUMNS.iter().copied().chain(["typrelid"]).collect();
     let maker = Maker::new(&shape, &columns);
     for ty in core.catalog.enums.composites() {
-        rows.extend(composite_rows(&maker, ty));
+        rows.extend(composite_rows(core, &maker, ty));
     }
-    rows.extend(core.catalog.enums.domains().map(|domain| domain_row(&shape, domain)));
+    rows.extend(core.catalog.enums.domains().map(|domain| domain_row(core, &shape, domain)));
     rows
 }
 
 /// A domain's row: its base type's, under the domain's name and with its constraints.
-fn domain_row(shape: &Arc<Relation>, domain: &Domain) -> Row {
+fn domain_row(core: &Core, shape: &Arc<Relation>, domain: &Domain) -> Row {
     let base = builtin("pg_type").and_then(|types| {
         types.find("oid", &int(domain.base)).into_iter().next().map(|row| row.to_vec())
     });
@@ -263,7 +265,7 @@ fn domain_row(shape: &Arc<Relation>, domain: &Domain) -> Row {
             *slot = cell;
         }
     };
-    let namespace = if domain.temporary { fixed::PG_TEMP } else { fixed::PUBLIC };
+    let namespace = namespace_of_type(core, &domain.name, domain.temporary);
     set("oid", int(domain.oid));
     set("typname", text(&domain.name));
     set("typnamespace", int(namespace));
@@ -295,14 +297,15 @@ fn domain_row(shape: &Arc<Relation>, domain: &Domain) -> Row {
 }
 
 /// A composite type and its array type.
-fn composite_rows(maker: &Maker, ty: &CompositeType) -> [Row; 2] {
+fn composite_rows(core: &Core, maker: &Maker, ty: &CompositeType) -> [Row; 2] {
+    let namespace = namespace_of_type(core, &ty.name, ty.temporary);
     // record_in, record_out, array_in, array_out, array_subscript_handler
     const IO: [i64; 5] = [2290, 2291, 750, 751, 6179];
     let row = |number: u32, name: String, array: bool| {
         maker.row([
             int(number),
             text(name),
-            int(if ty.temporary { fixed::PG_TEMP } else { fixed::PUBLIC }),
+            int(namespace),
             int(fixed::OWNER),
             int(-1),
             flag(false),
@@ -321,7 +324,7 @@ fn composite_rows(maker: &Maker, ty: &CompositeType) -> [Row; 2] {
             int(if array { 0 } else { ty.oid }),
         ])
     };
-    [row(ty.oid, ty.name.clone(), false), row(ty.oid + 1, format!("_{}", ty.name), true)]
+    [row(ty.oid, ty.name.clone(), false), row(ty.oid + 1, format!("_{}", bare(&ty.name)), true)]
 }
 
 const ENUM_COLUMNS: [&str; 18] = [
@@ -346,14 +349,15 @@ const ENUM_COLUMNS: [&str; 18] = [
 ];
 
 /// An enum type and its array type.
-fn enum_rows(maker: &Maker, ty: &EnumType) -> [Row; 2] {
+fn enum_rows(core: &Core, maker: &Maker, ty: &EnumType) -> [Row; 2] {
+    let namespace = namespace_of_type(core, &ty.name, ty.temporary);
     // enum_in, enum_out, array_in, array_out, array_subscript_handler
     const IO: [i64; 5] = [3506, 3507, 750, 751, 6179];
     let row = |number: u32, name: String, array: bool| {
         maker.row([
             int(number),
             text(name),
-            int(if ty.temporary { fixed::PG_TEMP } else { fixed::PUBLIC }),
+            int(namespace),
             int(fixed::OWNER),
             int(if array { -1 } else { 4 }),
             flag(!array),
@@ -371,7 +375,7 @@ fn enum_rows(maker: &Maker, ty: &EnumType) -> [Row; 2] {
             int(if array { IO[4] } else { 0 }),
         ])
     };
-    [row(ty.oid, ty.name.clone(), false), row(ty.oid + 1, format!("_{}", ty.name), true)]
+    [row(ty.oid, ty.name.clone(), false), row(ty.oid + 1, format!("_{}", bare(&ty.name)), true)]
 }
 
 pub(super) fn pg_enum(core: &Core) -> Vec<Row> {
@@ -390,21 +394,30 @@ pub(crate) fn type_in(core: &Core, name: &str) -> Option<u32> {
     if let Some(found) = type_by_name(name) {
         return Some(found);
     }
-    let bare = name.trim();
-    let bare = bare.strip_prefix("public.").unwrap_or(bare);
-    let (bare, array) = match bare.strip_suffix("[]") {
+    let name = name.trim();
+    let (element, array) = match name.strip_suffix("[]") {
         Some(element) => (element, true),
-        None => (bare, false),
+        None => (name, false),
     };
-    let folded = match bare.strip_prefix('"').and_then(|b| b.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => bare.to_lowercase(),
+    let keys = match super::named::split_name(element)?.as_slice() {
+        [name] => {
+            let mut keys = shown::keys(name);
+            keys.push(name.clone());
+            keys
+        }
+        [schema, name] => vec![key(schema, name)],
+        _ => return None,
     };
-    let enums = &core.catalog.enums;
-    let composite = || enums.composite_named(&folded).map(|ty| ty.oid);
-    let domain = || enums.domain_named(&folded).map(|ty| ty.oid).filter(|_| !array);
-    let found = enums.named(&folded).map(|ty| ty.oid).or_else(composite).or_else(domain)?;
+    let found = keys.iter().find_map(|key| type_of_key(core, key, array))?;
     Some(if array { found + 1 } else { found })
+}
+
+/// The OID of a type that clients have made.
+pub(super) fn type_of_key(core: &Core, key: &str, array: bool) -> Option<u32> {
+    let enums = &core.catalog.enums;
+    let composite = || enums.composite_named(key).map(|ty| ty.oid);
+    let domain = || enums.domain_named(key).map(|ty| ty.oid).filter(|_| !array);
+    enums.named(key).map(|ty| ty.oid).or_else(composite).or_else(domain)
 }
 
 /// The OID of a type by its SQL or catalog name, for `regtype`; modifiers are ignored.

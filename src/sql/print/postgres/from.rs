@@ -10,7 +10,7 @@ use crate::sql::types::{needs_definitions, sql_name_with_typmod};
 
 /// A relation's qualified name.
 pub(super) fn table_name(table: &Relation) -> String {
-    format!("{}.{}", quoted(&table.schema), quoted(&table.name))
+    format!("{}.{}", quoted(&table.schema), quoted(table.bare()))
 }
 
 /// A relation's column names.
