@@ -129,6 +129,7 @@ pub mod state {
         DUPLICATE_SCHEMA = b"42P06";
         DUPLICATE_TABLE = b"42P07";
         DUPLICATE_ALIAS = b"42712";
+        AMBIGUOUS_ALIAS = b"42P09";
         DUPLICATE_OBJECT = b"42710";
         AMBIGUOUS_COLUMN = b"42702";
         AMBIGUOUS_FUNCTION = b"42725";

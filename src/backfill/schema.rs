@@ -514,7 +514,8 @@ fn foreign_key(catalog: &Catalog, relation: &Relation, key: &ForeignKey) -> Step
 }
 
 fn view(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut Plan) {
-    let Some(query) = &relation.view_sql else {
+    let stored = relation.materialized.is_some();
+    let Some(query) = relation.view_sql.as_ref().or(relation.materialized.as_ref()) else {
         return stored::view(catalog, relation, options, plan);
     };
     let columns: Vec<usize> = (0..relation.columns.len()).collect();
@@ -522,7 +523,8 @@ fn view(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut Pl
         table: relation.name.clone(),
         object: "view".to_owned(),
         sql: format!(
-            "CREATE VIEW {} ({}) AS {}",
+            "CREATE {} {} ({}) AS {}",
+            if stored { "MATERIALIZED VIEW" } else { "VIEW" },
             table_name(relation),
             names(relation, &columns),
             query.trim().trim_end_matches(';')
@@ -530,6 +532,16 @@ fn view(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut Pl
         validate: None,
         needed: false,
     });
+    if !stored {
+        return;
+    }
+    let refresh = format!("REFRESH MATERIALIZED VIEW {}", table_name(relation));
+    let indexes = crate::backend::sqlite::ddl::postgres::indexes(relation);
+    let indexes = indexes.into_iter().map(|sql| sql.replacen("INDEX ", "INDEX IF NOT EXISTS ", 1));
+    for sql in std::iter::once(refresh).chain(indexes) {
+        let (table, object) = (relation.name.clone(), "view".to_owned());
+        plan.routines.push(Step { table, object, sql, validate: None, needed: false });
+    }
 }
 
 /// Functions, triggers, comments.

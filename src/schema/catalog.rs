@@ -92,6 +92,8 @@ pub struct Relation {
     /// A view's defining query in PostgreSQL's dialect. A view without one is SQLite's own:
     /// it is queried like a table.
     pub view_sql: Option<String>,
+    /// A materialized view's query in PostgreSQL's dialect; its rows are in a table of the file.
+    pub materialized: Option<String>,
     /// What happens to a temporary table at COMMIT.
     pub on_commit: OnCommit,
 }
@@ -457,6 +459,7 @@ impl Relation {
             has_triggers: false,
             triggers: Vec::new(),
             view_sql: None,
+            materialized: None,
             on_commit: OnCommit::Preserve,
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Prepared {
     pub(super) types: Vec<u32>,
     /// The plan when it was prepared; None for an empty text.
     pub(super) plan: Option<Arc<Plan>>,
+    /// The search path that the plan was made for.
+    path: Arc<Vec<String>>,
     /// For DECLARE CURSOR: the plan of its query, which has the parameters.
     pub(super) inner: Option<Arc<Plan>>,
     /// Made by SQL's PREPARE.
@@ -256,6 +258,7 @@ impl Session {
             source,
             types,
             plan: None,
+            path: Arc::clone(&self.settings.derived().search_path),
             inner: None,
             from_sql,
             since: self.message_at,
@@ -286,7 +289,9 @@ impl Session {
         // Looking the plan up again is cheap, and right whatever changed.
         let current = match old.action {
             Action::Query(_) | Action::Explain(..) => {
-                if old.catalog_version == self.catalog().version && self.temporary().is_empty() {
+                let same_path = prepared.path == self.settings.derived().search_path;
+                let same = same_path && old.catalog_version == self.catalog().version;
+                if same && self.temporary().is_empty() {
                     return Ok(Arc::clone(prepared));
                 }
                 let entry = prepared.entry().ok_or_else(|| missing(name))?;
@@ -308,6 +313,7 @@ impl Session {
             source,
             types: prepared.types.clone(),
             plan: Some(current),
+            path: Arc::clone(&self.settings.derived().search_path),
             inner: prepared.inner.clone(),
             from_sql: prepared.from_sql,
             since: prepared.since,

@@ -47,6 +47,11 @@ impl<'a> Context<'a> {
             Some(schema) if schema.starts_with("pg_temp") => own(),
             schema => lasting(keys(schema)),
         };
+        let known = |s: &str| self.catalog.has_schema(s) || s.starts_with("pg_temp");
+        if let Some(schema) = name.schema.as_deref().filter(|s| !known(s)) {
+            let message = format!("schema \"{schema}\" does not exist");
+            return Err(Error::client(state::INVALID_SCHEMA_NAME, message));
+        }
         found.cloned().ok_or_else(|| {
             let full = match &name.schema {
                 Some(schema) => format!("{schema}.{}", name.name),

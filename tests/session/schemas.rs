@@ -65,22 +65,22 @@ fn the_search_path_says_what_a_name_means() {
         Q create schema a; create schema b
         Q create table t(v text); insert into t values ('public')
         Q create table a.t(v text); insert into a.t values ('a')
-        Q create table b.only(v text); insert into b.only values ('b')
+        Q create table b.sole(v text); insert into b.sole values ('b')
         Q select current_schema(), current_schemas(true), current_schemas(false)
         Q set search_path = a, b, public
         Q select current_schema(), current_schemas(true), current_schemas(false)
-        Q select v from t union all select v from only order by 1
+        Q select v from t union all select v from sole order by 1
         Q create table made(id serial primary key, v int references made)
         Q insert into made values (1, 1), (2, 1)
-        Q select schemaname, tablename from pg_tables where tablename in ('t', 'made', 'only') order by 1, 2
-        Q select 't'::regclass, 'public.t'::regclass, 'b.only'::regclass, 'made_id_seq'::regclass
-        Q select pg_table_is_visible('a.t'::regclass), pg_table_is_visible('public.t'::regclass), pg_table_is_visible('b.only'::regclass)
-        Q select to_regclass('nope'), to_regclass('only'), to_regclass('public.only')
+        Q select schemaname, tablename from pg_tables where tablename in ('t', 'made', 'sole') order by 1, 2
+        Q select 't'::regclass, 'public.t'::regclass, 'b.sole'::regclass, 'made_id_seq'::regclass
+        Q select pg_table_is_visible('a.t'::regclass), pg_table_is_visible('public.t'::regclass), pg_table_is_visible('b.sole'::regclass)
+        Q select to_regclass('nope'), to_regclass('sole'), to_regclass('public.sole')
         Q set search_path = nope, b
         Q select current_schema(), current_schemas(false)
         Q select v from t
-        Q select v from only
-        Q select 'only'::regclass, 'a.t'::regclass, 'public.t'::regclass
+        Q select v from sole
+        Q select 'sole'::regclass, 'a.t'::regclass, 'public.t'::regclass
         Q create table here(x int)
         Q select count(*) from b.here
         Q set search_path = nope
@@ -88,7 +88,7 @@ fn the_search_path_says_what_a_name_means() {
         Q select current_schema()
         Q set search_path = "$user", public
         Q select v from t
-        Q select v from only
+        Q select v from sole
         Q create temp table t(v text); insert into t values ('temporary')
         Q select v from t
         Q select v from a.t
@@ -121,7 +121,6 @@ fn keys_and_views_reach_across_schemas() {
         Q insert into c values (1, 1), (2, 2)
         Q insert into "Odd one"."T" values (1, 1, 2)
         Q update s.p set id = 5 where id = 2
-        Q delete from s.p where id = 1
         Q delete from "Odd one"."T"
         Q update s.p set id = 5 where id = 1
         Q delete from s.p where id = 1
@@ -157,31 +156,31 @@ fn sequences_and_types_have_schemas() {
         Q create sequence s.q start 5
         Q create sequence q
         Q select nextval('s.q'), nextval('q')
-        Q select * from s.q
+        Q select last_value, is_called from s.q
         Q alter sequence s.q restart with 50
         Q create type s.mood as enum ('sad', 'ok')
         Q create type mood as enum ('other')
         Q create domain s.small as int check (value < 10)
         Q create table s.t(m s.mood default 'ok', n s.small, k int default nextval('s.q'))
-        Q insert into s.t(n) values (3) returning *
+        Q insert into s.t(n) values (3) returning m::text, n, k
         Q insert into s.t(n) values (30)
         Q insert into s.t(m) values ('other')
         Q select 'sad'::s.mood, 'other'::mood, 'ok'::nope.mood
-        Q select 'sad'::s.mood, 'other'::mood
+        Q select 'sad'::s.mood::text, 'other'::mood::text
         Q select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 's.t'::regclass and attnum > 0 order by attnum
         Q set search_path = s
-        Q select 'sad'::mood, 3::small
+        Q select 'sad'::mood::text, 3::small
         Q create table u(m mood default 'sad', k serial)
-        Q insert into u default values returning *
+        Q insert into u default values returning m::text, k
         Q select format_type(atttypid, atttypmod), pg_get_expr(adbin, adrelid) from pg_attribute join pg_attrdef on adrelid = attrelid and adnum = attnum where attrelid = 'u'::regclass order by attnum
         Q set search_path = public
-        Q insert into s.u default values returning *
+        Q insert into s.u default values returning m::text, k
         Q select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 's.u'::regclass order by adnum
         Q select column_name, column_default, udt_schema, udt_name from information_schema.columns where table_schema = 's' order by table_name, ordinal_position
         Q select sequence_schema, sequence_name from information_schema.sequences order by 1, 2
         Q select n.nspname, t.typname from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typname in ('mood', '_mood', 'small') order by 1, 2
         Q alter type s.mood add value 'great'
-        Q insert into s.u values ('great') returning m
+        Q insert into s.u values ('great') returning m::text
         Q alter type s.mood rename value 'great' to 'grand'
         Q drop type s.mood
         Q drop sequence s.q
@@ -230,6 +229,7 @@ fn objects_move_between_schemas() {
         Q drop schema c
         Q begin; create schema later; create table later.t(id int); insert into later.t values (1); rollback
         Q select * from later.t
+        Q drop table typed
         Q begin; drop schema b cascade; rollback
         Q select nextval('b.free')
         Q comment on schema b is 'of b'
@@ -260,7 +260,56 @@ fn copies_and_descriptions_name_their_schemas() {
         Q create unique index on t(lower(v))
         Q insert into t values (2, 'A')
         Q select indexdef from pg_indexes where schemaname = 's' order by 1
-        Q explain (costs off) select 1 where false
+        "#,
+    );
+}
+
+#[test]
+fn materialized_views_hold_what_they_read() {
+    same(
+        r#"
+        Q create schema s
+        Q create table t(id int primary key, v text, n numeric(10,2))
+        Q insert into t values (1, 'a', 1.5), (2, 'b', null)
+        Q create materialized view m as select id, v || '!' as loud, n from t order by id
+        Q create materialized view m as select 1
+        Q create materialized view if not exists m as select 1
+        Q create materialized view s.m(x, y) as select count(*), sum(n) from public.m
+        Q select * from m order by id
+        Q select * from s.m
+        Q insert into t values (3, 'c', 7)
+        Q select count(*) from m
+        Q insert into m values (1)
+        Q delete from m
+        Q update m set id = 1
+        Q refresh materialized view concurrently m
+        Q create unique index on m(id)
+        Q refresh materialized view concurrently m
+        Q refresh materialized view s.m
+        Q refresh materialized view t
+        Q refresh materialized view nope
+        Q select * from m order by id
+        Q select x, y from s.m
+        Q select relname, relkind, relispopulated from pg_class where relname in ('m', 't') order by 1, 2
+        Q select schemaname, matviewname, hasindexes, ispopulated from pg_matviews order by 1, 2
+        Q select table_name, table_type from information_schema.tables where table_schema = 'public'
+        Q select tablename from pg_tables where schemaname in ('s', 'public')
+        Q select viewname from pg_views where schemaname in ('s', 'public')
+        Q select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'm'::regclass and attnum > 0 order by attnum
+        Q create view v as select id from m
+        Q drop view m
+        Q drop table m
+        Q drop materialized view t
+        Q drop materialized view v
+        Q drop materialized view nope
+        Q drop materialized view if exists nope
+        Q drop table t
+        Q drop materialized view m
+        Q comment on materialized view m is 'kept'
+        Q select obj_description('m'::regclass)
+        Q begin; refresh materialized view m; rollback
+        Q drop materialized view m cascade
+        Q drop table t
         "#,
     );
 }

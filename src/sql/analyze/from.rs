@@ -120,6 +120,8 @@ impl Analyzer<'_> {
         match relation.kind {
             RelationKind::System => self.system = true,
             RelationKind::Table | RelationKind::View => {
+                // PostgreSQL's may have been filled by a copy, later than this one.
+                self.volatile |= relation.materialized.is_some();
                 if !self.reads.contains(&relation.name) {
                     self.reads.push(relation.name.clone());
                 }

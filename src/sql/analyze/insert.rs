@@ -82,6 +82,10 @@ impl Analyzer<'_> {
             return Err(self.missing_relation(name));
         };
         match relation.kind {
+            RelationKind::View if relation.materialized.is_some() => {
+                let message = format!("cannot change materialized view \"{}\"", relation.bare());
+                return Err(errors::client(state::WRONG_OBJECT_TYPE, 0, message));
+            }
             RelationKind::View => {
                 let message = format!("cannot {verb} view \"{}\"", relation.bare());
                 return Err(Error::client(state::FEATURE_NOT_SUPPORTED, message));

@@ -308,7 +308,7 @@ impl Analyzer<'_> {
                 }
                 if found.is_some() {
                     let message = format!("table reference \"{table}\" is ambiguous");
-                    return Err(errors::client(state::DUPLICATE_ALIAS, pos, message));
+                    return Err(errors::client(state::AMBIGUOUS_ALIAS, pos, message));
                 }
                 check_lateral(item, pos)?;
                 found = Some(item);

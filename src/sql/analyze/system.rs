@@ -82,6 +82,11 @@ impl Analyzer<'_> {
         };
         let missing =
             |kind: &str, code| Error::client(code, format!("{kind} \"{text}\" does not exist"));
+        let known = |s: &str| self.context.catalog.has_schema(s) || s.starts_with("pg_temp");
+        if let Some(schema) = schema.filter(|s| type_oid == oid::REGCLASS && !known(s)) {
+            let message = format!("schema \"{schema}\" does not exist");
+            return Err(Error::client(state::INVALID_SCHEMA_NAME, message));
+        }
         match type_oid {
             oid::REGCLASS => self
                 .any_relation(schema, name)

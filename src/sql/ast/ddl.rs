@@ -27,6 +27,17 @@ pub enum Ddl {
         replace: bool,
         temporary: bool,
     },
+    /// CREATE MATERIALIZED VIEW
+    CreateMaterialized {
+        name: Name,
+        columns: Vec<String>,
+        query: Box<Select>,
+        text: String,
+        if_not_exists: bool,
+        with_data: bool,
+    },
+    /// REFRESH MATERIALIZED VIEW
+    Refresh { name: Name, concurrently: bool, with_data: bool },
     /// CREATE SEQUENCE
     CreateSequence { name: Name, options: SequenceOptions, if_not_exists: bool },
     /// ALTER SEQUENCE

@@ -79,14 +79,40 @@ impl Lower<'_> {
     }
 
     pub(super) fn create_table_as(&mut self, create: protobuf::CreateTableAsStmt) -> Lowered<Ddl> {
-        if create.objtype == ObjectType::ObjectMatview as i32 {
-            return Err(Stop::Unsupported("CREATE MATERIALIZED VIEW"));
-        }
         let into = *create.into.ok_or_else(missing)?;
+        if create.objtype == ObjectType::ObjectMatview as i32 {
+            return self.create_materialized(into, create.query, create.if_not_exists);
+        }
         match create.query.and_then(|node| node.node) {
             Some(N::SelectStmt(select)) => self.table_as(into, *select, create.if_not_exists),
             _ => Err(Stop::Unsupported("CREATE TABLE AS EXECUTE")),
         }
+    }
+
+    fn create_materialized(
+        &mut self,
+        into: protobuf::IntoClause,
+        query: Option<Box<Node>>,
+        if_not_exists: bool,
+    ) -> Lowered<Ddl> {
+        let mut range = into.rel.ok_or_else(missing)?;
+        let text = deparse::query(query.as_deref().ok_or_else(missing)?)?;
+        Ok(Ddl::CreateMaterialized {
+            name: self.name(&mut range),
+            columns: strings(into.col_names),
+            query: Box::new(self.subquery(query)?),
+            text,
+            if_not_exists,
+            with_data: !into.skip_data,
+        })
+    }
+
+    pub(super) fn refresh(&mut self, refresh: protobuf::RefreshMatViewStmt) -> Lowered<Ddl> {
+        Ok(Ddl::Refresh {
+            name: self.relation(refresh.relation)?,
+            concurrently: refresh.concurrent,
+            with_data: !refresh.skip_data,
+        })
     }
 
     /// CREATE TABLE AS and SELECT INTO.

@@ -162,6 +162,7 @@ fn relation(connection: &Connection, row: &[Cell]) -> Result<Recorded> {
         has_triggers: details.has_triggers,
         triggers: details.triggers,
         view_sql: option(definition),
+        materialized: details.materialized,
         ..Relation::new(small(oid), text(name), kind)
     };
     let width = relation.columns.len();

@@ -61,6 +61,8 @@ pub(super) struct Details {
     pub(super) without_rowid: bool,
     pub(super) has_triggers: bool,
     pub(super) triggers: Vec<Trigger>,
+    /// A materialized view's query.
+    pub(super) materialized: Option<String>,
     /// Domains of columns, by attribute number.
     pub(super) domains: BTreeMap<i16, u32>,
 }
@@ -137,6 +139,7 @@ pub(crate) fn save_relation(connection: &Connection, relation: &Relation) -> Res
         without_rowid: relation.without_rowid,
         has_triggers: relation.has_triggers,
         triggers: relation.triggers.clone(),
+        materialized: relation.materialized.clone(),
         domains: relation.columns.iter().filter_map(|c| Some((c.attnum, c.domain?))).collect(),
     };
     let stored = super::load::stored_text(connection, &relation.sqlite_name)?;

@@ -303,7 +303,7 @@ impl Editor<'_> {
             }
         }
         // A sequence of public is kept by its bare name.
-        let text = &self.in_public(text)?;
+        let text = &regclass(self.in_public(text)?);
         let bare = text.strip_prefix("nextval('public.").filter(|t| t.ends_with("'::regclass)"));
         Ok(Some(bare.map_or_else(|| text.clone(), |rest| format!("nextval('{rest}"))))
     }
@@ -469,4 +469,13 @@ pub(super) fn keep_sequence(editor: &mut Editor<'_>, sequence: Sequence) -> Resu
     crate::backend::sqlite::catalog::save_sequence(editor.writer, &sequence, sequence.oid)?;
     editor.catalog.sequences.insert(sequence.name.clone(), Arc::new(sequence));
     Ok(())
+}
+
+/// A sequence's default as PostgreSQL keeps it: the name is of type regclass.
+fn regclass(text: String) -> String {
+    let inner = text.strip_prefix("nextval('").and_then(|rest| rest.strip_suffix("')"));
+    match inner.filter(|name| !name.replace("''", "").contains('\'')) {
+        Some(name) => format!("nextval('{name}'::regclass)"),
+        None => text,
+    }
 }

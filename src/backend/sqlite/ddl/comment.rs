@@ -62,7 +62,9 @@ impl Editor<'_> {
                 let word = match (relation.kind, kind) {
                     (RelationKind::System, _) => return Err(super::system_catalog(&name.name)),
                     (_, ObjectKind::MaterializedView) => "MATERIALIZED VIEW",
-                    (RelationKind::View, ObjectKind::View) => "VIEW",
+                    (RelationKind::View, ObjectKind::View) if relation.materialized.is_none() => {
+                        "VIEW"
+                    }
                     (RelationKind::Table, ObjectKind::Table) => "TABLE",
                     (RelationKind::Temporary, _) => return Ok(None),
                     _ => {
@@ -216,6 +218,7 @@ fn on(relation: &Relation, class: u32, object: u32, part: i32) -> Option<String>
     let own = super::postgres::name(relation);
     if class == class::RELATION && object == relation.oid {
         return match part {
+            0 if relation.materialized.is_some() => Some(format!("MATERIALIZED VIEW {own}")),
             0 if relation.kind == RelationKind::View => Some(format!("VIEW {own}")),
             0 => Some(format!("TABLE {own}")),
             part => {

@@ -8,6 +8,7 @@ use crate::schema::{Check, Column, OnCommit, Relation, RelationKind, Sequence};
 use crate::sql::ast::{
     self, ConstraintKind, CreateTable, Like, Name, Select, SequenceOptions, Statement,
 };
+use crate::sql::plan::Plan;
 use crate::value::oid;
 
 /// Columns a table may have, as in PostgreSQL.
@@ -88,7 +89,7 @@ impl Editor<'_> {
     }
 
     /// A relation without columns, its name taken.
-    fn blank(&self, name: &str, temporary: bool, namer: &mut Namer) -> Result<Relation> {
+    pub(super) fn blank(&self, name: &str, temporary: bool, namer: &mut Namer) -> Result<Relation> {
         let kind = if temporary { RelationKind::Temporary } else { RelationKind::Table };
         if !temporary {
             namer.exactly(name);
@@ -187,32 +188,9 @@ impl Editor<'_> {
             return Ok(());
         }
         let plan = self.plan(Statement::Select(Box::new(query.clone())))?;
-        if columns.len() > plan.columns.len() {
-            let message = "too many column names were specified";
-            return Err(Error::client(state::SYNTAX_ERROR, message));
-        }
-        if plan.columns.iter().any(|output| self.of_domain(output.origin)) {
-            // Its column would have to be of the domain too.
-            return Err(Error::unsupported("CREATE TABLE AS over a column of a domain"));
-        }
         let mut namer = self.namer();
         let mut relation = self.blank(&name.name, temporary, &mut namer)?;
-        for (position, output) in plan.columns.iter().enumerate() {
-            let column = columns.get(position).unwrap_or(&output.name);
-            if relation.column(column).is_some() {
-                let message = format!("column \"{column}\" specified more than once");
-                return Err(Error::client(state::DUPLICATE_COLUMN, message));
-            }
-            let mut ty = output.ty;
-            if ty.oid == oid::UNKNOWN {
-                ty.oid = oid::TEXT;
-            }
-            let attnum = i16::try_from(position + 1).unwrap_or(i16::MAX);
-            let mut column = Column::new(attnum, column.clone(), ty);
-            apart(&mut column, &relation);
-            relation.columns.push(column);
-        }
-        check_width(&relation)?;
+        self.output_columns(&plan, columns, &mut relation)?;
         self.make_table(&relation)?;
         let target =
             Name { schema: Some(relation.schema.clone()), name: relation.name.clone(), pos: 0 };
@@ -238,6 +216,39 @@ impl Editor<'_> {
         self.tag =
             if options.with_data { format!("SELECT {rows}") } else { "CREATE TABLE AS".to_owned() };
         Ok(())
+    }
+
+    /// The columns of a table that is made from a query.
+    pub(super) fn output_columns(
+        &self,
+        plan: &Plan,
+        columns: &[String],
+        relation: &mut Relation,
+    ) -> Result<()> {
+        if columns.len() > plan.columns.len() {
+            let message = "too many column names were specified";
+            return Err(Error::client(state::SYNTAX_ERROR, message));
+        }
+        if plan.columns.iter().any(|output| self.of_domain(output.origin)) {
+            // Its column would have to be of the domain too.
+            return Err(Error::unsupported("CREATE TABLE AS over a column of a domain"));
+        }
+        for (position, output) in plan.columns.iter().enumerate() {
+            let column = columns.get(position).unwrap_or(&output.name);
+            if relation.column(column).is_some() {
+                let message = format!("column \"{column}\" specified more than once");
+                return Err(Error::client(state::DUPLICATE_COLUMN, message));
+            }
+            let mut ty = output.ty;
+            if ty.oid == oid::UNKNOWN {
+                ty.oid = oid::TEXT;
+            }
+            let attnum = i16::try_from(position + 1).unwrap_or(i16::MAX);
+            let mut column = Column::new(attnum, column.clone(), ty);
+            apart(&mut column, relation);
+            relation.columns.push(column);
+        }
+        check_width(relation)
     }
 
     /// The shadow makes the table before the rows arrive, so the event comes first.

@@ -139,20 +139,26 @@ impl Editor<'_> {
             for column in relation.columns.iter().filter(|c| c.domain == Some(domain.oid)) {
                 details.push(format!(
                     "column {} of table {} depends on type {}",
-                    column.name, relation.name, domain.name
+                    column.name,
+                    self.told(&relation.name),
+                    self.told(&domain.name)
                 ));
             }
         }
         let mut after = Catalog::clone(&self.catalog);
         Arc::make_mut(&mut after.enums).remove_domain(domain.oid);
         for view in self.broken_views(&after) {
-            details.push(format!("view {} depends on type {}", view.name, domain.name));
+            details.push(format!(
+                "view {} depends on type {}",
+                self.told(&view.name),
+                self.told(&domain.name)
+            ));
         }
         if !details.is_empty() && cascade {
             return Err(Error::unsupported("DROP … CASCADE of a domain in use"));
         }
         if !details.is_empty() {
-            return Err(dependents(&format!("type {}", domain.name), &details));
+            return Err(dependents(&format!("type {}", self.told(&domain.name)), &details));
         }
         Arc::make_mut(&mut self.catalog.enums).remove_domain(domain.oid);
         forget_type(self.writer, domain.oid)?;

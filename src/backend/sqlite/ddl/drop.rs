@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::config::DbConfig;
 
 use super::comment::class;
+use super::materialized::word;
 use super::rebuild::{Rebuild, schema_of};
 use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::quoted;
@@ -23,7 +24,7 @@ impl Editor<'_> {
         if_exists: bool,
         cascade: bool,
     ) -> Result<()> {
-        let word = match kind {
+        let verb = match kind {
             ObjectKind::Table => "TABLE",
             ObjectKind::View => "VIEW",
             ObjectKind::Index => "INDEX",
@@ -39,7 +40,7 @@ impl Editor<'_> {
                 return Err(Error::unsupported("this DROP"));
             }
         };
-        self.tag = format!("DROP {word}");
+        self.tag = format!("DROP {verb}");
         if matches!(kind, ObjectKind::Type | ObjectKind::Domain) {
             let domains = kind == ObjectKind::Domain;
             return self.drop_types(names, domains, if_exists, cascade);
@@ -47,7 +48,7 @@ impl Editor<'_> {
         let mut found = Vec::new();
         for name in names {
             match kind {
-                ObjectKind::Table | ObjectKind::View => {
+                ObjectKind::Table | ObjectKind::View | ObjectKind::MaterializedView => {
                     if let Some(relation) = self.to_drop(kind, name, if_exists)? {
                         found.push(relation);
                     }
@@ -57,13 +58,13 @@ impl Editor<'_> {
                 ObjectKind::Trigger => self.drop_trigger(name, if_exists)?,
                 ObjectKind::Function => self.drop_function(name, if_exists, cascade)?,
                 _ => {
-                    let what = word.to_lowercase();
+                    let what = verb.to_lowercase();
                     self.missing(&name.name, &what, if_exists, state::UNDEFINED_OBJECT)?;
                 }
             }
         }
         if !found.is_empty() {
-            self.drop_relations(word, &found, cascade)?;
+            self.drop_relations(verb, &found, cascade)?;
         }
         Ok(())
     }
@@ -75,9 +76,10 @@ impl Editor<'_> {
         name: &Name,
         if_exists: bool,
     ) -> Result<Option<Arc<Relation>>> {
-        let (what, other) = match kind {
-            ObjectKind::Table => ("table", "view"),
-            _ => ("view", "table"),
+        let what = match kind {
+            ObjectKind::Table => "table",
+            ObjectKind::MaterializedView => "materialized view",
+            _ => "view",
         };
         let found = match self.find(name) {
             Ok(found) => found,
@@ -95,17 +97,16 @@ impl Editor<'_> {
             self.missing(&name.name, what, if_exists, state::UNDEFINED_TABLE)?;
             return Ok(None);
         };
-        let is_view = relation.kind == RelationKind::View;
         match relation.kind {
             RelationKind::System => Err(super::system_catalog(&relation.name)),
-            _ if is_view != (kind == ObjectKind::View) => Err(wrong_kind(&name.name, what, other)),
+            _ if word(&relation) != what => Err(wrong_kind(&name.name, what, word(&relation))),
             _ => Ok(Some(relation)),
         }
     }
 
     pub(super) fn drop_relations(
         &mut self,
-        word: &str,
+        verb: &str,
         relations: &[Arc<Relation>],
         cascade: bool,
     ) -> Result<()> {
@@ -128,32 +129,38 @@ impl Editor<'_> {
                     .map(|k| (Arc::clone(r), k.name.clone()))
             })
             .collect();
-        let kind = word.to_lowercase();
+        let kind = verb.to_lowercase();
         if !cascade && (!views.is_empty() || !keys.is_empty()) {
             let mut details: Vec<String> = Vec::new();
             for (child, constraint) in &keys {
                 let key = child.foreign_keys.iter().find(|k| k.name == *constraint);
                 let parent = key.map_or("", |k| k.table.as_str());
                 details.push(format!(
-                    "constraint {constraint} on table {} depends on table {parent}",
-                    child.name
+                    "constraint {constraint} on table {} depends on table {}",
+                    self.told(&child.name),
+                    self.told(parent)
                 ));
             }
-            let first = permanent.first().map_or("", |r| r.name.as_str());
-            details
-                .extend(views.iter().map(|v| format!("view {} depends on {kind} {first}", v.name)));
+            let first = permanent.first().map_or_else(String::new, |r| self.told(&r.name));
+            details.extend(
+                views.iter().map(|v| {
+                    format!("{} {} depends on {kind} {first}", word(v), self.told(&v.name))
+                }),
+            );
             let what = match dropped.as_slice() {
-                [one] => format!("{kind} {one}"),
+                [one] => format!("{kind} {}", self.told(one)),
                 _ => "desired object(s)".to_owned(),
             };
             return Err(dependents(&what, &details));
         }
-        let mut lines: Vec<String> =
-            keys.iter().map(|(r, c)| format!("constraint {c} on table {}", r.name)).collect();
-        lines.extend(views.iter().map(|v| format!("view {}", v.name)));
+        let mut lines: Vec<String> = keys
+            .iter()
+            .map(|(r, c)| format!("constraint {c} on table {}", self.told(&r.name)))
+            .collect();
+        lines.extend(views.iter().map(|v| format!("{} {}", word(v), self.told(&v.name))));
         self.cascades(&lines);
         for view in &views {
-            self.forget(view)?;
+            self.drop_relation(view)?;
         }
         for (child, constraint) in &keys {
             self.drop_foreign_key(&child.name, constraint)?;
@@ -164,7 +171,7 @@ impl Editor<'_> {
         }
         if !names.is_empty() {
             let cascade = if cascade { " CASCADE" } else { "" };
-            self.postgres.push(format!("DROP {word} {}{cascade}", names.join(", ")));
+            self.postgres.push(format!("DROP {verb} {}{cascade}", names.join(", ")));
         }
         Ok(())
     }
@@ -172,7 +179,7 @@ impl Editor<'_> {
     fn drop_relation(&mut self, relation: &Relation) -> Result<()> {
         self.forget_comments(class::RELATION, relation.oid)?;
         let schema = schema_of(relation);
-        if relation.kind == RelationKind::View {
+        if relation.kind == RelationKind::View && relation.materialized.is_none() {
             if relation.view_sql.is_none() {
                 let sql = format!("DROP VIEW {schema}.{}", quoted(&relation.sqlite_name));
                 self.writer.execute(&sql, &[])?;
@@ -296,11 +303,13 @@ impl Editor<'_> {
                 .map(|(r, c)| {
                     format!(
                         "default value for column {} of table {} depends on sequence {}",
-                        r.columns[*c].name, r.name, name.name
+                        r.columns[*c].name,
+                        self.told(&r.name),
+                        self.told(&name.name)
                     )
                 })
                 .collect();
-            return Err(dependents(&format!("sequence {}", name.name), &details));
+            return Err(dependents(&format!("sequence {}", self.told(&name.name)), &details));
         }
         for (relation, column) in users {
             let mut relation = Relation::clone(&relation);

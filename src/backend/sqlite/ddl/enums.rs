@@ -241,20 +241,26 @@ impl Editor<'_> {
                 for column in relation.columns.iter().filter(|c| uses(c.ty.oid, ty.oid)) {
                     details.push(format!(
                         "column {} of table {} depends on type {}",
-                        column.name, relation.name, ty.name
+                        column.name,
+                        self.told(&relation.name),
+                        self.told(&ty.name)
                     ));
                 }
             }
             let mut after = Catalog::clone(&self.catalog);
             Arc::make_mut(&mut after.enums).remove(ty.oid);
             for view in self.broken_views(&after) {
-                details.push(format!("view {} depends on type {}", view.name, ty.name));
+                details.push(format!(
+                    "view {} depends on type {}",
+                    self.told(&view.name),
+                    self.told(&ty.name)
+                ));
             }
             if !details.is_empty() && cascade {
                 return Err(Error::unsupported("DROP TYPE … CASCADE of a type in use"));
             }
             if !details.is_empty() {
-                return Err(dependents(&format!("type {}", ty.name), &details));
+                return Err(dependents(&format!("type {}", self.told(&ty.name)), &details));
             }
             Arc::make_mut(&mut self.catalog.enums).remove(ty.oid);
             forget_type(self.writer, ty.oid)?;

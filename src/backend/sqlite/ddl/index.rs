@@ -25,6 +25,7 @@ impl Editor<'_> {
         let relation = self.existing(&create.table)?;
         match relation.kind {
             RelationKind::Table | RelationKind::Temporary => {}
+            RelationKind::View if relation.materialized.is_some() => {}
             RelationKind::View => {
                 let message = format!("cannot create index on relation \"{}\"", relation.name);
                 let error = Error::client(state::WRONG_OBJECT_TYPE, message);

@@ -18,6 +18,7 @@ pub mod enums;
 pub(crate) mod extension;
 mod generated;
 mod index;
+mod materialized;
 mod named;
 mod physical;
 pub(crate) mod plain;
@@ -41,8 +42,9 @@ use super::Writer;
 use super::adopt::Namer;
 use super::catalog::{Side, forget_relation, save_relation};
 use super::events::{DdlEvent, Event};
+use super::system::qualified_ident;
 use crate::error::{Error, Result, SqlState, state};
-use crate::name::{bare, is_reserved, key, shown};
+use crate::name::{bare, is_key, is_reserved, key, schema, shown};
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::Context;
 use crate::sql::ast::{Ddl, Name};
@@ -167,6 +169,15 @@ impl<'a> Editor<'a> {
                 let view = view::Definition { columns, query, text };
                 self.create_view(name, &view, *replace, *temporary)
             }
+            Ddl::CreateMaterialized { name, columns, query, text, if_not_exists, with_data } => {
+                let (if_not_exists, with_data) = (*if_not_exists, *with_data);
+                let wanted =
+                    materialized::Wanted { columns, query, text, if_not_exists, with_data };
+                self.create_materialized(name, &wanted)
+            }
+            Ddl::Refresh { name, concurrently, with_data } => {
+                self.refresh(name, *concurrently, *with_data)
+            }
             Ddl::CreateSequence { name, options, if_not_exists } => {
                 self.create_sequence(name, options, *if_not_exists)
             }
@@ -261,6 +272,15 @@ impl<'a> Editor<'a> {
 
     fn notice(&mut self, state: SqlState, message: impl Into<String>) {
         self.notices.push(Error::client(state, message.into()));
+    }
+
+    /// An object as messages about dependencies call it: with its schema where the search path
+    /// does not find it.
+    fn told(&self, key: &str) -> String {
+        match is_key(key) && !self.search_path.iter().any(|s| s == schema(key)) {
+            true => qualified_ident(key),
+            false => bare(key).to_owned(),
+        }
     }
 
     /// What PostgreSQL tells at level DEBUG1.

@@ -40,6 +40,8 @@ impl Editor<'_> {
                 *name = self.new_name(name, *temporary)?;
             }
             Ddl::CreateIndex(create) => create.table = self.known(&create.table),
+            Ddl::CreateMaterialized { name, .. } => *name = self.new_name(name, false)?,
+            Ddl::Refresh { name, .. } => *name = self.known(name),
             Ddl::CreateSequence { name, options, .. } => {
                 *name = self.new_name(name, false)?;
                 self.option_names(options);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Editor;
+use super::materialized::query_of;
 use crate::error::{Error, Result};
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::ast::{Dialect, Parsed, Statement};
@@ -76,17 +77,17 @@ impl Editor<'_> {
         let works = |catalog: &Catalog, text: &str| {
             plan_stored(text, &Context { catalog, ..self.context() }).is_ok()
         };
-        let mut texts = views.filter_map(|v| v.view_sql.as_deref());
+        let mut texts = views.filter_map(|v| query_of(v));
         texts.all(|text| works(now, text) || !works(before, text))
     }
 
     /// Names of views that would no longer work under another catalog: those depend on what
     /// it lacks.
     pub(super) fn broken_views(&self, after: &Catalog) -> Vec<Arc<Relation>> {
-        let views = self.catalog.relations.values().filter(|r| r.view_sql.is_some());
+        let views = self.catalog.relations.values().filter(|r| query_of(r).is_some());
         let works = |catalog: &Catalog, view: &Relation| {
             let context = Context { catalog, ..self.context() };
-            let text = view.view_sql.as_deref().unwrap_or_default();
+            let text = query_of(view).unwrap_or_default();
             plan_stored(text, &context).is_ok()
         };
         views

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::comment::class;
+use super::materialized::word;
 use super::{Editor, dependents};
 use crate::backend::sqlite::adopt::nextval;
 use crate::backend::sqlite::catalog::{
@@ -31,6 +32,7 @@ pub(super) fn no_schema(name: &str) -> Error {
 #[derive(Default)]
 struct Contents {
     views: Vec<Arc<Relation>>,
+    materialized: Vec<Arc<Relation>>,
     tables: Vec<Arc<Relation>>,
     sequences: Vec<Arc<Sequence>>,
     types: Vec<String>,
@@ -41,7 +43,8 @@ impl Contents {
     /// What each is called in messages.
     fn shown(&self) -> Vec<String> {
         let tables = self.tables.iter().map(|r| format!("table {}", spelled(&r.name)));
-        let views = self.views.iter().map(|r| format!("view {}", spelled(&r.name)));
+        let views = self.materialized.iter().chain(&self.views);
+        let views = views.map(|r| format!("{} {}", word(r), spelled(&r.name)));
         // A sequence of a column goes with its table.
         let free = self.sequences.iter().filter(|s| s.owned_by.is_none());
         let sequences = free.map(|s| format!("sequence {}", spelled(&s.name)));
@@ -91,6 +94,7 @@ impl Editor<'_> {
         let mut found = Contents::default();
         for relation in self.catalog.relations.values().filter(|r| r.schema == name) {
             let list = match relation.kind {
+                _ if relation.materialized.is_some() => &mut found.materialized,
                 RelationKind::View => &mut found.views,
                 _ => &mut found.tables,
             };
@@ -116,6 +120,11 @@ impl Editor<'_> {
         cascade: bool,
     ) -> Result<()> {
         self.tag = "DROP SCHEMA".to_owned();
+        if let Some(missing) = names.iter().find(|n| !self.catalog.has_schema(&n.name))
+            && !if_exists
+        {
+            return Err(no_schema(&missing.name));
+        }
         for name in names {
             self.drop_schema(&name.name, if_exists, cascade)?;
         }
@@ -138,7 +147,7 @@ impl Editor<'_> {
         let found = self.contents(name);
         let lines = found.shown();
         if !lines.is_empty() {
-            let of = format!("schema {}", quote_ident(name));
+            let of = format!("schema {name}");
             if !cascade {
                 let details: Vec<String> =
                     lines.iter().map(|line| format!("{line} depends on {of}")).collect();
@@ -161,8 +170,16 @@ impl Editor<'_> {
         if !found.views.is_empty() {
             self.drop_relations("VIEW", &found.views, true)?;
         }
-        if !found.tables.is_empty() {
-            self.drop_relations("TABLE", &found.tables, true)?;
+        // What depends on what was dropped is gone already.
+        let left = |list: &[Arc<Relation>], editor: &Self| {
+            let there = |r: &&Arc<Relation>| editor.catalog.relations.contains_key(&r.name);
+            list.iter().filter(there).cloned().collect::<Vec<_>>()
+        };
+        for (verb, list) in [("MATERIALIZED VIEW", &found.materialized), ("TABLE", &found.tables)] {
+            let list = left(list, self);
+            if !list.is_empty() {
+                self.drop_relations(verb, &list, true)?;
+            }
         }
         for sequence in &found.sequences {
             // Those of columns went with their tables.
@@ -194,7 +211,8 @@ impl Editor<'_> {
             return Err(Error::client(state::DUPLICATE_SCHEMA, message));
         }
         let found = self.contents(name);
-        let relations = found.tables.iter().chain(&found.views).map(|r| &r.name);
+        let relations = found.tables.iter().chain(&found.views).chain(&found.materialized);
+        let relations = relations.map(|r| &r.name);
         let sequences = found.sequences.iter().map(|s| &s.name);
         let types = found.types.iter().chain(&found.domains);
         let all = relations.chain(sequences).chain(types);
@@ -215,7 +233,7 @@ impl Editor<'_> {
         to: &str,
         if_exists: bool,
     ) -> Result<()> {
-        let word = match kind {
+        let verb = match kind {
             ObjectKind::Table => "TABLE",
             ObjectKind::View => "VIEW",
             ObjectKind::Sequence => "SEQUENCE",
@@ -223,13 +241,14 @@ impl Editor<'_> {
             ObjectKind::Domain => "DOMAIN",
             _ => return Err(Error::unsupported("this form of SET SCHEMA")),
         };
-        self.tag = format!("ALTER {word}");
+        self.tag = format!("ALTER {verb}");
         let mut all = vec![name.name.clone()];
         if matches!(kind, ObjectKind::Type | ObjectKind::Domain) {
             self.known_to_move(&name.name)?;
         } else if let Some(relation) = self.find(name)? {
-            if relation.schema == "pg_temp" || relation.kind == RelationKind::System {
-                return Err(Error::unsupported("SET SCHEMA of a temporary or system table"));
+            let moves = relation.schema != "pg_temp" && relation.kind != RelationKind::System;
+            if !moves || relation.materialized.is_some() {
+                return Err(Error::unsupported("SET SCHEMA of this relation"));
             }
             let sequences = self.catalog.sequences.values();
             let own = |s: &&Arc<Sequence>| {
@@ -269,7 +288,7 @@ impl Editor<'_> {
         self.indexes_fit(&name.name, to)?;
         let own = qualified_ident(&name.name);
         self.move_to(&moved)?;
-        self.postgres.push(format!("ALTER {word} {own} SET SCHEMA {}", quote_ident(to)));
+        self.postgres.push(format!("ALTER {verb} {own} SET SCHEMA {}", quote_ident(to)));
         Ok(())
     }
 

@@ -53,14 +53,17 @@ impl Editor<'_> {
     /// Tables that refer to those being emptied: added with CASCADE, else refused.
     fn add_children(&mut self, tables: &mut Vec<Arc<Relation>>, cascade: bool) -> Result<()> {
         loop {
-            let child = self.catalog.relations.values().find(|r| {
-                let refers = r
-                    .foreign_keys
-                    .iter()
-                    .any(|k| tables.iter().any(|t| t.name == k.table && t.schema != "pg_temp"));
-                refers && !tables.iter().any(|t| t.oid == r.oid)
-            });
-            let Some(child) = child.cloned() else { return Ok(()) };
+            // Those of one round in the order in which they were made.
+            let refers = |r: &&Arc<Relation>| {
+                let to = |k: &crate::schema::ForeignKey| {
+                    tables.iter().any(|t| t.name == k.table && t.schema != "pg_temp")
+                };
+                r.foreign_keys.iter().any(to) && !tables.iter().any(|t| t.oid == r.oid)
+            };
+            let mut children: Vec<Arc<Relation>> =
+                self.catalog.relations.values().filter(refers).cloned().collect();
+            children.sort_by_key(|r| r.oid);
+            let Some(child) = children.first() else { return Ok(()) };
             if !cascade {
                 let parent = child
                     .foreign_keys
@@ -75,9 +78,11 @@ impl Editor<'_> {
                         child.name
                     )));
             }
-            let message = format!("truncate cascades to table \"{}\"", child.name);
-            self.notice(SqlState(*b"00000"), message);
-            tables.push(child);
+            for child in children {
+                let message = format!("truncate cascades to table \"{}\"", child.name);
+                self.notice(SqlState(*b"00000"), message);
+                tables.push(child);
+            }
         }
     }
 

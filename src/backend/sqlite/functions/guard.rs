@@ -95,8 +95,10 @@ pub(super) const FUNCTIONS: &[Def] = &[
     lenient("pg_in_domain", 4, |a| {
         if !a.is_null(1) && !a.bool(1)? {
             let (domain, constraint) = (a.text(2)?, a.text(3)?);
-            let message =
-                format!("value for domain {domain} violates check constraint \"{constraint}\"");
+            let message = format!(
+                "value for domain {} violates check constraint \"{constraint}\"",
+                session::told(domain)
+            );
             return Err(Error::client(state::CHECK_VIOLATION, message)
                 .object(of_domain(domain, Some(constraint))));
         }
@@ -105,7 +107,7 @@ pub(super) const FUNCTIONS: &[Def] = &[
     lenient("pg_domain_required", 2, |a| {
         if a.is_null(0) {
             let domain = a.text(1)?;
-            let message = format!("domain {domain} does not allow null values");
+            let message = format!("domain {} does not allow null values", session::told(domain));
             return Err(
                 Error::client(state::NOT_NULL_VIOLATION, message).object(of_domain(domain, None))
             );

@@ -41,6 +41,20 @@ pub struct Session {
     pub signals: Option<Signals>,
 }
 
+/// An object's name as a message tells it: with its schema where the running session's search
+/// path does not find it.
+pub fn told(key: &str) -> String {
+    let (schema, name) = crate::name::split(key);
+    let listed = match &current().path {
+        Some(path) => path.iter().any(|s| s == schema),
+        None => false,
+    };
+    if schema == crate::name::PUBLIC || listed {
+        return name.to_owned();
+    }
+    crate::backend::sqlite::system::qualified_ident(key)
+}
+
 /// A number for the next statement.
 pub fn next_turn() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);

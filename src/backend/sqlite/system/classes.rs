@@ -115,7 +115,11 @@ fn class_of(relation: &Relation, namespace: u32, referenced: bool) -> Class<'_> 
         oid: relation.oid,
         name: &relation.name,
         namespace,
-        kind: if view { "v" } else { "r" },
+        kind: match view {
+            _ if relation.materialized.is_some() => "m",
+            true => "v",
+            false => "r",
+        },
         columns: relation.columns.len(),
         indexed: indexes(relation).next().is_some(),
         checks: relation.checks.len(),
@@ -504,7 +508,8 @@ pub(super) fn pg_depend(core: &Core) -> Vec<Row> {
         }
         if relation.kind == RelationKind::View {
             add((REWRITE, table), (CLASS, table, 0), "i");
-            let query = relation.view_sql.as_deref().unwrap_or_default();
+            let query = relation.view_sql.as_deref().or(relation.materialized.as_deref());
+            let query = query.unwrap_or_default();
             let used = crate::sql::pg::relations(query).unwrap_or_default();
             let used: std::collections::BTreeSet<u32> =
                 used.iter().filter_map(|n| Some(core.catalog.relation(n)?.oid)).collect();
@@ -532,7 +537,7 @@ pub(super) fn pg_rewrite(core: &Core) -> Vec<Row> {
                 text("1"),
                 text("O"),
                 flag(true),
-                text(r.view_sql.clone().unwrap_or_default()),
+                text(r.view_sql.clone().or(r.materialized.clone()).unwrap_or_default()),
             ])
         })
         .collect()

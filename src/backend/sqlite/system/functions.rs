@@ -380,7 +380,7 @@ fn view_definition(core: &Core, args: &Args<'_>) -> Cell {
         _ => None,
     };
     let relation = wanted.and_then(|o| core.relation_by_oid(o));
-    let query = relation.and_then(|r| r.view_sql.as_deref());
+    let query = relation.and_then(|r| r.view_sql.as_deref().or(r.materialized.as_deref()));
     query.map_or(Cell::Null, |q| text(view_text(&shown::expression(core, q))))
 }
 

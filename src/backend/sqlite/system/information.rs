@@ -13,7 +13,6 @@ use super::types::{facts, format_type};
 use super::{Snapshot, domains};
 use crate::name;
 use crate::schema::{Column, Deferral, Identity, Relation, RelationKind, Sequence, system};
-use crate::value::enums::enum_of_array;
 use crate::value::{Cell, Type, is_enum, oid};
 
 const YES: &str = "YES";
@@ -54,9 +53,11 @@ pub(super) fn database(snapshot: &Snapshot) -> Cell {
     text(&snapshot.identity().database)
 }
 
+/// Materialized views are none of the standard's.
 fn all(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Relation>> {
     let (catalog, information) = system::relations();
-    snapshot.user_relations().chain(catalog.values()).chain(information.values())
+    let own = snapshot.user_relations().filter(|r| r.materialized.is_none());
+    own.chain(catalog.values()).chain(information.values())
 }
 
 fn writable(relation: &Relation) -> bool {

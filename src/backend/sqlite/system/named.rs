@@ -17,6 +17,7 @@ pub(crate) const TABLES: &[&str] = &[
     "pg_database",
     "pg_extension",
     "pg_indexes",
+    "pg_matviews",
     "pg_roles",
     "pg_shadow",
     "pg_tables",
@@ -44,6 +45,7 @@ pub(super) fn rows(snapshot: &Snapshot, name: &str) -> Vec<Row> {
         "pg_extension" => extensions(snapshot),
         "pg_tables" => pg_tables(snapshot, user),
         "pg_views" => pg_views(snapshot, user),
+        "pg_matviews" => pg_matviews(snapshot, user),
         "pg_indexes" => pg_indexes(snapshot),
         "pg_stat_user_tables"
         | "pg_stat_all_tables"
@@ -274,10 +276,30 @@ fn pg_views(core: &Core, user: &str) -> Vec<Row> {
     let shape = shape("pg_views");
     let maker = Maker::new(&shape, &["schemaname", "viewname", "viewowner", "definition"]);
     all(core)
-        .filter(|r| is_view(r))
+        .filter(|r| is_view(r) && r.materialized.is_none())
         .map(|r| {
             let definition = r.view_sql.as_deref().filter(|s| !s.is_empty()).map(view_text);
             maker.row([text(schema_name(r)), text(&r.name), text(user), maybe(definition)])
+        })
+        .collect()
+}
+
+fn pg_matviews(core: &Core, user: &str) -> Vec<Row> {
+    let shape = shape("pg_matviews");
+    let columns =
+        ["schemaname", "matviewname", "matviewowner", "hasindexes", "ispopulated", "definition"];
+    let maker = Maker::new(&shape, &columns);
+    let stored = core.user_relations().filter_map(|r| Some((r, r.materialized.as_deref()?)));
+    stored
+        .map(|(r, query)| {
+            maker.row([
+                text(schema_name(r)),
+                text(&r.name),
+                text(user),
+                flag(indexes(r).next().is_some()),
+                flag(true),
+                text(view_text(query)),
+            ])
         })
         .collect()
 }

@@ -131,7 +131,7 @@ impl Printer<'_> {
             // A session's own domains are unknown there; what passed here has passed.
             ExprKind::Domain(d) if d.temporary => self.expr(&d.value)?,
             ExprKind::Domain(d) => {
-                format!("({})::public.{}", self.expr(&d.value)?, quoted(&d.name))
+                format!("({})::{}", self.expr(&d.value)?, crate::name::quoted(&d.name))
             }
         })
     }

@@ -401,9 +401,9 @@ impl Printer<'_> {
             S::ClockTime => format!("clock_timestamp()::{ty}"),
             S::Random => "random()".to_owned(),
             S::Uuid => "gen_random_uuid()".to_owned(),
-            S::NextValue(name) => format!("nextval({})", quote(&crate::sql::print::quoted(name))),
+            S::NextValue(name) => format!("nextval({})", quote(&crate::name::quoted(name))),
             S::CurrentValue(name) => {
-                format!("currval({})", quote(&crate::sql::print::quoted(name)))
+                format!("currval({})", quote(&crate::name::quoted(name)))
             }
             S::LastValue => "lastval()".to_owned(),
             S::Session(name, arguments) if arguments.is_empty() => match name.as_str() {
