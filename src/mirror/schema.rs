@@ -6,7 +6,6 @@
 
 use super::batch::{Batch, relation_of};
 use super::{drift, poison};
-use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::triggers::{self, Quiet};
 use crate::backend::postgres::{outward, picture, schemas};
