@@ -1,5 +1,6 @@
 //! The console over both query protocols, with psql and psycopg, against the real binary.
 
+use crate::common::client::{Address, Client};
 use crate::common::{Pg, Proxy, run_python};
 
 /// psql on the console; (exit code, stdout, stderr), unaligned, tuples only.
@@ -48,6 +49,9 @@ fn every_show_answers_and_is_a_table() {
         "clients",
         "servers",
         "databases",
+        "stats_totals",
+        "stats_averages",
+        "lists",
         "tasks",
         "help",
     ];
@@ -59,9 +63,9 @@ fn every_show_answers_and_is_a_table() {
     }
     assert!(answer(&proxy, "SHOW STATUS").starts_with("direct|ok|"));
     assert_eq!(answer(&proxy, "SHOW PHASE"), "direct|1|sqlite|");
-    let joined = "SELECT s.phase, count(c.name) > 10 FROM status s, config c GROUP BY 1";
+    let joined = "SELECT s.phase, count(c.key) > 10 FROM status s, config c GROUP BY 1";
     assert_eq!(answer(&proxy, joined), "direct|t");
-    let filtered = "SELECT name FROM config WHERE name LIKE 'listen.%' ORDER BY name LIMIT 1";
+    let filtered = "SELECT key FROM config WHERE key LIKE 'listen.%' ORDER BY key LIMIT 1";
     assert_eq!(answer(&proxy, filtered), "listen.addr");
     assert!(answer(&proxy, "SHOW HELP").contains("PROMOTE [DRY RUN]"));
 }
@@ -137,6 +141,86 @@ fn another_name_reaches_the_console_where_it_is_said_to() {
     let proxy = Proxy::on_new_file(&["--set", "listen.console=pgbouncer"]);
     assert!(asks(&proxy, "crossfade") && asks(&proxy, "pgbouncer") && !asks(&proxy, "app"));
 }
+
+/// The columns of pgbouncer 1.18, as its own console shows them. Its exporters stop at a column that
+/// they do not know, or at a number that is NULL.
+#[test]
+fn the_poolers_tables_are_the_poolers() {
+    let shapes = [
+        (
+            "DATABASES",
+            "name|host|port|database|force_user|pool_size|min_pool_size|reserve_pool|pool_mode|\
+             max_connections|current_connections|paused|disabled",
+        ),
+        (
+            "POOLS",
+            "database|user|cl_active|cl_waiting|cl_active_cancel_req|cl_waiting_cancel_req|\
+             sv_active|sv_active_cancel|sv_being_canceled|sv_idle|sv_used|sv_tested|sv_login|\
+             maxwait|maxwait_us|pool_mode",
+        ),
+        (
+            "STATS",
+            "database|total_xact_count|total_query_count|total_received|total_sent|\
+             total_xact_time|total_query_time|total_wait_time|avg_xact_count|avg_query_count|\
+             avg_recv|avg_sent|avg_xact_time|avg_query_time|avg_wait_time",
+        ),
+        ("STATS_TOTALS", TOTALS),
+        ("STATS_AVERAGES", TOTALS),
+        ("LISTS", "list|items"),
+        ("VERSION", "version"),
+        ("CONFIG", "key|value|source|changeable"),
+    ];
+    let proxy = Proxy::direct();
+    let (user, database) = ("anna".to_owned(), "app".to_owned());
+    let mut client =
+        Client::connect(Address { port: proxy.port, user, database, options: String::new() });
+    for (name, columns) in shapes {
+        let shown = headed(&proxy, &format!("SHOW {name}"));
+        let mut lines = shown.lines();
+        assert_eq!(lines.next(), Some(columns), "{name}");
+        for row in lines {
+            let cells = columns.split('|').zip(row.split('|'));
+            let textual = ["host", "database", "force_user", "value", "pool_mode"];
+            for (column, cell) in cells.filter(|(column, _)| !textual.contains(column)) {
+                assert!(!cell.is_empty(), "{name}.{column}: {row}");
+            }
+        }
+    }
+    client.simple("CREATE TABLE t (a int)");
+    let count = |column: &str| -> u64 {
+        answer(&proxy, &format!("SELECT {column} FROM stats_totals")).parse().unwrap()
+    };
+    let before = (count("xact_count"), count("query_count"), count("bytes_sent"));
+    for _ in 0..10 {
+        client.simple("SELECT a FROM t");
+    }
+    client.simple("BEGIN");
+    client.extended("SELECT a FROM t", &[]);
+    let pools = "SELECT database, \"user\", cl_active, sv_active FROM pools ORDER BY 1 DESC";
+    assert_eq!(answer(&proxy, pools), "crossfade|crossfade|1|0\napp|anna|1|1");
+    client.simple("COMMIT");
+    assert_eq!(count("xact_count"), before.0 + 11);
+    assert_eq!(count("query_count"), before.1 + 13);
+    assert!(count("bytes_sent") > before.2 + 10 * 30, "bytes were not counted");
+    drop(client);
+    crate::common::eventually("the session ends", || {
+        answer(&proxy, "SELECT items FROM lists WHERE list = 'used_clients'") == "1"
+    });
+    assert_eq!(count("xact_count"), before.0 + 11, "what ended sessions did is kept");
+}
+
+/// The answer with its column names first.
+fn headed(proxy: &Proxy, sql: &str) -> String {
+    let url = format!("postgres://anna@127.0.0.1:{}/crossfade", proxy.port);
+    let mut psql = Pg::shared().tool("psql");
+    psql.args(["-X", "-A", "-P", "footer=off", "-d", &url, "-c", sql]);
+    let output = psql.stdin(std::process::Stdio::null()).output().expect("psql runs");
+    assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+const TOTALS: &str = "database|xact_count|query_count|bytes_received|bytes_sent|xact_time|\
+                      query_time|wait_time";
 
 #[test]
 fn psycopg_speaks_the_extended_protocol() {

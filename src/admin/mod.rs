@@ -12,11 +12,13 @@
 //! | statement, order | from text to what is to be done |
 //! | run | doing it: queries, orders, settings, transaction words |
 //! | tables, rows | the tables' shape; their rows |
+//! | pooler | the tables of pgbouncer's names |
 //! | store | the in-memory SQLite |
 //! | frozen | times and functions about the session |
 
 mod frozen;
 mod order;
+mod pooler;
 mod protocol;
 mod rows;
 mod run;
@@ -26,6 +28,7 @@ mod tables;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -38,6 +41,7 @@ use crate::session::settings::{Settings, Snapshot};
 use crate::wire::cancel::{Registry, Signal};
 use crate::wire::{Connection, Frontend, Startup, Status, write};
 
+pub use pooler::Averages;
 use protocol::Portal;
 use statement::Prepared;
 use store::Store;
@@ -61,9 +65,17 @@ pub struct Console {
     pub admins: RwLock<Vec<String>>,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
+    /// Console sessions now.
+    pub open: AtomicUsize,
+    /// What SHOW STATS averages over.
+    pub averages: Averages,
 }
 
 impl Console {
+    fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed) as u64
+    }
+
     /// Whether this user may order; who may not may look all the same.
     fn may_order(&self, user: &str) -> bool {
         let admins = self.admins.read();
@@ -112,8 +124,25 @@ struct Session {
     skipping: bool,
 }
 
+/// Counts a session while it lives, however it ends.
+struct Open(Arc<Console>);
+
+impl Open {
+    fn new(console: &Arc<Console>) -> Self {
+        console.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(console))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Serves one authenticated client of the console until it leaves.
 pub async fn serve(io: Connection, startup: Startup, console: Arc<Console>) {
+    let _open = Open::new(&console);
     let settings = match Settings::new(&startup.user, &startup.parameters, &console.version) {
         Ok(settings) => settings,
         Err(error) => {

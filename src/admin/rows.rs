@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use super::Console;
-use super::tables::{ORDERS, TABLES};
+use super::pooler;
+use super::tables::{ORDERS, all};
 use crate::compare::StatementInfo;
-use crate::control::{Event, Gate, SessionInfo, Status, TableInfo, Task};
+use crate::control::{Event, Gate, SessionInfo, SettingInfo, Status, TableInfo, Task};
 use crate::divergence::Group;
 use crate::value::{Cell, Codec, Style, Type, oid, storage, text};
 
@@ -23,42 +24,29 @@ pub(super) async fn rows(table: &str, console: &Console) -> Vec<Row> {
         "status" => vec![status(&engine.status().await)],
         "phase" => vec![phase(&engine.status().await)],
         "journal" => vec![journal(&engine.status().await)],
-        "stats" => vec![stats(&engine.status().await)],
         "gates" => engine.gates().await.iter().map(gate).collect(),
         "divergences" => engine.divergences().iter().map(divergence).collect(),
         "statements" => engine.statements().statements.iter().map(statement).collect(),
         "tables" => engine.tables().await.iter().map(table_row).collect(),
         "sessions" => engine.sessions().iter().map(session).collect(),
-        "clients" => engine.sessions().iter().map(client).collect(),
-        "pools" => pools(&engine.status().await, &engine.config(), &engine.sessions()),
-        "databases" => databases(&engine.status().await, &engine.config()),
-        "servers" => servers(&engine.status().await, &engine.config()),
         "tasks" => control.tasks().iter().map(task).collect(),
         "events" => control.events().iter().map(event).collect(),
-        "config" => engine
-            .config()
-            .iter()
-            .map(|(name, value, source)| vec![word(name), word(value), word(source)])
-            .collect(),
-        "version" => vec![vec![
-            word(env!("CARGO_PKG_VERSION")),
-            word(&console.version),
-            word(super::store::sqlite_version()),
-        ]],
+        "config" => engine.config().iter().map(setting).collect(),
+        "version" => vec![vec![word(concat!("Crossfade ", env!("CARGO_PKG_VERSION")))]],
         "help" => help(),
-        _ => Vec::new(),
+        _ => pooler::rows(table, console).await,
     }
 }
 
-fn word(text: &str) -> Cell {
+pub(super) fn word(text: &str) -> Cell {
     Cell::Text(crate::name::shown(text).into_owned())
 }
 
-fn words(text: Option<&str>) -> Cell {
+pub(super) fn words(text: Option<&str>) -> Cell {
     text.map_or(Cell::Null, word)
 }
 
-fn count(number: u64) -> Cell {
+pub(super) fn count(number: u64) -> Cell {
     Cell::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
@@ -66,7 +54,7 @@ fn counts(number: Option<u64>) -> Cell {
     number.map_or(Cell::Null, count)
 }
 
-fn flag(value: bool) -> Cell {
+pub(super) fn flag(value: bool) -> Cell {
     Cell::Integer(i64::from(value))
 }
 
@@ -193,10 +181,12 @@ fn session(s: &SessionInfo) -> Row {
     vec![
         Cell::Integer(i64::from(s.pid)),
         word(&s.user),
+        word(&s.database),
         word(&s.application),
         word(&s.client),
         word(&s.state),
         word(&s.backend),
+        counts(s.waiting_ms),
         words(s.immovable.as_deref()),
     ]
 }
@@ -215,109 +205,22 @@ fn task(t: &Task) -> Row {
     ]
 }
 
+fn setting(s: &SettingInfo) -> Row {
+    let changeable = if s.reloadable { "yes" } else { "no" };
+    vec![word(&s.name), word(&s.value), word(&s.source), word(changeable)]
+}
+
 fn event(e: &Event) -> Row {
     vec![moment(Some(&e.at)), word(&e.who), word(&e.what)]
 }
 
 fn help() -> Vec<Row> {
-    let shows = TABLES
-        .iter()
-        .map(|t| vec![word(&format!("SHOW {}", t.name.to_ascii_uppercase())), word(t.about)]);
+    let shows =
+        all().map(|t| vec![word(&format!("SHOW {}", t.name.to_ascii_uppercase())), word(t.about)]);
     let select = vec![
         word("SELECT … FROM status"),
         word("every SHOW is a table: filter, join, group; quote \"primary\", \"table\", \"limit\""),
     ];
     let orders = ORDERS.iter().map(|(command, about)| vec![word(command), word(about)]);
     shows.chain(std::iter::once(select)).chain(orders).collect()
-}
-
-/// `127.0.0.1:5432` as address and port; a Unix socket has no port.
-fn address(client: &str) -> (Cell, Cell) {
-    match client.rsplit_once(':').map(|(host, port)| (host, port.parse::<i64>())) {
-        Some((host, Ok(port))) => {
-            (word(host.trim_start_matches('[').trim_end_matches(']')), Cell::Integer(port))
-        }
-        _ => (word(client), Cell::Null),
-    }
-}
-
-fn client(s: &SessionInfo) -> Row {
-    let (host, port) = address(&s.client);
-    let state = match s.state.as_str() {
-        "in_transaction" => "active",
-        other => other,
-    };
-    let mut row = vec![word("C"), word(&s.user), Cell::Null, word(state), host, port];
-    // Not measured: local address, times, waits, pointers, link, remote pid, tls.
-    row.extend(std::iter::repeat_n(Cell::Null, 11));
-    row.extend([word(&s.application), Cell::Integer(i64::from(s.pid)), word(&s.backend)]);
-    row
-}
-
-fn stats(s: &Status) -> Row {
-    let mut row = vec![Cell::Null; 15];
-    row.extend([count(s.position), count(s.compared), count(s.skipped)]);
-    row
-}
-
-fn pools(s: &Status, config: &Entries, sessions: &[SessionInfo]) -> Vec<Row> {
-    let number = |states: &[&str]| {
-        count(sessions.iter().filter(|x| states.contains(&x.state.as_str())).count() as u64)
-    };
-    let mut row =
-        vec![Cell::Null, Cell::Null, number(&["active", "in_transaction"]), number(&["waiting"])];
-    // Not measured: cancel requests, connections to the back ends, waits.
-    row.extend(std::iter::repeat_n(Cell::Null, 11));
-    row.extend([words(setting(config, "postgres.pool_mode")), number(&["idle"]), word(&s.primary)]);
-    vec![row]
-}
-
-type Entries = [(String, String, String)];
-
-fn setting<'a>(config: &'a Entries, name: &str) -> Option<&'a str> {
-    let found = config.iter().find(|(n, _, _)| n == name);
-    found.map(|(_, value, _)| value.as_str()).filter(|v| !v.is_empty())
-}
-
-fn databases(s: &Status, config: &Entries) -> Vec<Row> {
-    let number =
-        |text: Option<&str>| text.and_then(|t| t.parse().ok()).map_or(Cell::Null, Cell::Integer);
-    let place = match s.primary.as_str() {
-        "postgres" => setting(config, "postgres.url"),
-        _ => setting(config, "sqlite.path"),
-    };
-    let paused = s.health == "stalled" || s.phase == "switching";
-    vec![vec![
-        word(setting(config, "listen.database").unwrap_or("*")),
-        words(place),
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
-        Cell::Null,
-        words(setting(config, "postgres.pool_mode")),
-        number(setting(config, "listen.max_sessions")),
-        count(s.sessions),
-        flag(paused),
-        Cell::Integer(0),
-        word(&s.primary),
-    ]]
-}
-
-fn servers(s: &Status, config: &Entries) -> Vec<Row> {
-    let server = |backend: &str, role: &str| {
-        let place = match backend {
-            "postgres" => setting(config, "postgres.url"),
-            _ => setting(config, "sqlite.path"),
-        };
-        let state = if role == "primary" { "active" } else { "idle" };
-        let mut row = vec![word("S"), Cell::Null, Cell::Null, word(state), words(place)];
-        row.extend(std::iter::repeat_n(Cell::Null, 13));
-        row.extend([word(backend), word(role)]);
-        row
-    };
-    let primary = server(&s.primary, "primary");
-    let shadow = s.shadow.as_deref().map(|backend| server(backend, "shadow"));
-    std::iter::once(primary).chain(shadow).collect()
 }

@@ -11,7 +11,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::rows::Row;
-use super::tables::{TABLES, Table, catalog};
+use super::tables::{Table, all, catalog};
 use crate::backend::sqlite::functions::session::{Scope, Session};
 use crate::backend::sqlite::{codes, functions, system};
 use crate::error::{Error, Result, state};
@@ -65,7 +65,7 @@ impl Store {
     pub(super) fn open(identity: system::Identity) -> Result<Self> {
         let connection = rusqlite::Connection::open_in_memory().map_err(failure)?;
         let mut schema = String::from("ATTACH ':memory:' AS \"public\";");
-        for table in TABLES {
+        for table in all() {
             let columns = table.columns.iter().map(|(name, ty)| {
                 let declared = Codec::Identity.sqlite_declaration(Type::new(*ty));
                 format!("{} {declared}", quoted(name))

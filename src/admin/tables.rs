@@ -1,12 +1,12 @@
 //! The console's tables: names, columns and types, as data.
 //!
-//! A column that HTTP also shows has the same name there. The tables named as pgbouncer's
-//! keep pgbouncer's columns in its order, ours follow on the right; what is not measured is
-//! NULL, never zero. Start at [`TABLES`].
+//! A column that HTTP also shows has the same name there. Tables of pgbouncer's names are kept
+//! in `pooler`, CONFIG and VERSION have the shape that its exporters want. Start at [`all`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use super::pooler;
 use crate::schema::{Catalog, Column, Relation, RelationKind};
 use crate::value::{Type, oid};
 
@@ -24,14 +24,14 @@ pub(super) struct Table {
     pub(super) columns: &'static [(&'static str, u32)],
 }
 
-const INT: u32 = oid::INT8;
-const TEXT: u32 = oid::TEXT;
+pub(super) const INT: u32 = oid::INT8;
+pub(super) const TEXT: u32 = oid::TEXT;
 const BOOL: u32 = oid::BOOL;
 const FLOAT: u32 = oid::FLOAT8;
-const TIME: u32 = oid::TIMESTAMPTZ;
+pub(super) const TIME: u32 = oid::TIMESTAMPTZ;
 
-/// Every table, in the order of SHOW HELP.
-pub(super) const TABLES: &[Table] = &[
+/// The tables that are not pgbouncer's.
+const OWN: &[Table] = &[
     Table {
         name: "status",
         about: "how it stands, one row",
@@ -144,10 +144,12 @@ pub(super) const TABLES: &[Table] = &[
         columns: &[
             ("pid", INT),
             ("user", TEXT),
+            ("database", TEXT),
             ("application", TEXT),
             ("client", TEXT),
             ("state", TEXT),
             ("backend", TEXT),
+            ("waiting_ms", INT),
             ("immovable", TEXT),
         ],
     },
@@ -174,132 +176,12 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "config",
         about: "settings in force and where they come from",
-        columns: &[("name", TEXT), ("value", TEXT), ("source", TEXT)],
+        columns: &[("key", TEXT), ("value", TEXT), ("source", TEXT), ("changeable", TEXT)],
     },
     Table {
         name: "version",
-        about: "versions",
-        columns: &[("version", TEXT), ("server_version", TEXT), ("sqlite_version", TEXT)],
-    },
-    Table {
-        name: "databases",
-        about: "the databases a client can name (pgbouncer's columns)",
-        columns: &[
-            ("name", TEXT),
-            ("host", TEXT),
-            ("port", INT),
-            ("database", TEXT),
-            ("force_user", TEXT),
-            ("pool_size", INT),
-            ("min_pool_size", INT),
-            ("reserve_pool", INT),
-            ("pool_mode", TEXT),
-            ("max_connections", INT),
-            ("current_connections", INT),
-            ("paused", INT),
-            ("disabled", INT),
-            ("backend", TEXT),
-        ],
-    },
-    Table {
-        name: "pools",
-        about: "clients by state (pgbouncer's columns)",
-        columns: &[
-            ("database", TEXT),
-            ("user", TEXT),
-            ("cl_active", INT),
-            ("cl_waiting", INT),
-            ("cl_active_cancel_req", INT),
-            ("cl_waiting_cancel_req", INT),
-            ("sv_active", INT),
-            ("sv_active_cancel", INT),
-            ("sv_being_canceled", INT),
-            ("sv_idle", INT),
-            ("sv_used", INT),
-            ("sv_tested", INT),
-            ("sv_login", INT),
-            ("maxwait", INT),
-            ("maxwait_us", INT),
-            ("pool_mode", TEXT),
-            ("cl_idle", INT),
-            ("backend", TEXT),
-        ],
-    },
-    Table {
-        name: "stats",
-        about: "totals (pgbouncer's columns); /metrics has more",
-        columns: &[
-            ("database", TEXT),
-            ("total_xact_count", INT),
-            ("total_query_count", INT),
-            ("total_received", INT),
-            ("total_sent", INT),
-            ("total_xact_time", INT),
-            ("total_query_time", INT),
-            ("total_wait_time", INT),
-            ("avg_xact_count", INT),
-            ("avg_query_count", INT),
-            ("avg_recv", INT),
-            ("avg_sent", INT),
-            ("avg_xact_time", INT),
-            ("avg_query_time", INT),
-            ("avg_wait_time", INT),
-            ("commits", INT),
-            ("compared", INT),
-            ("skipped", INT),
-        ],
-    },
-    Table {
-        name: "clients",
-        about: "client connections (pgbouncer's columns)",
-        columns: &[
-            ("type", TEXT),
-            ("user", TEXT),
-            ("database", TEXT),
-            ("state", TEXT),
-            ("addr", TEXT),
-            ("port", INT),
-            ("local_addr", TEXT),
-            ("local_port", INT),
-            ("connect_time", TIME),
-            ("request_time", TIME),
-            ("wait", INT),
-            ("wait_us", INT),
-            ("close_needed", INT),
-            ("ptr", TEXT),
-            ("link", TEXT),
-            ("remote_pid", INT),
-            ("tls", TEXT),
-            ("application_name", TEXT),
-            ("pid", INT),
-            ("backend", TEXT),
-        ],
-    },
-    Table {
-        name: "servers",
-        about: "the back ends (pgbouncer's columns)",
-        columns: &[
-            ("type", TEXT),
-            ("user", TEXT),
-            ("database", TEXT),
-            ("state", TEXT),
-            ("addr", TEXT),
-            ("port", INT),
-            ("local_addr", TEXT),
-            ("local_port", INT),
-            ("connect_time", TIME),
-            ("request_time", TIME),
-            ("wait", INT),
-            ("wait_us", INT),
-            ("close_needed", INT),
-            ("ptr", TEXT),
-            ("link", TEXT),
-            ("remote_pid", INT),
-            ("tls", TEXT),
-            ("application_name", TEXT),
-            ("backend", TEXT),
-            ("role", TEXT),
-        ],
+        about: "version; those of the back ends stand in servers",
+        columns: &[("version", TEXT)],
     },
     Table { name: "help", about: "this list", columns: &[("command", TEXT), ("about", TEXT)] },
 ];
@@ -323,16 +205,20 @@ pub(super) const ORDERS: &[(&str, &str)] = &[
 pub(super) const STEPS: &[(&str, u32)] =
     &[("task", TEXT), ("step", INT), ("text", TEXT), ("ms", FLOAT), ("detail", TEXT)];
 
+/// Every table, in the order of SHOW HELP.
+pub(super) fn all() -> impl Iterator<Item = &'static Table> {
+    OWN.iter().chain(pooler::TABLES)
+}
+
 /// A table by name.
 pub(super) fn find(name: &str) -> Option<&'static Table> {
-    TABLES.iter().find(|t| t.name == name)
+    all().find(|t| t.name == name)
 }
 
 /// The catalog that the console's queries are planned against.
 pub(super) fn catalog() -> &'static Arc<Catalog> {
     static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
-        let relations: BTreeMap<_, _> = TABLES
-            .iter()
+        let relations: BTreeMap<_, _> = all()
             .zip(FIRST_OID..)
             .map(|(table, oid)| (table.name.to_owned(), Arc::new(relation(table, oid))))
             .collect();

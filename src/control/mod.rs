@@ -20,11 +20,13 @@ use serde::Serialize;
 
 pub use command::{Command, Options};
 pub use status::{
-    Gate, GateKind, SessionInfo, StatementList, Status, TableInfo, Translation, VerifiedInfo,
+    Gate, GateKind, SessionInfo, SettingInfo, StatementList, Status, TableInfo, Translation,
+    VerifiedInfo,
 };
 pub use tasks::{Coerced, Now, Outcome, Progress, Step, TableDone, Task, TaskState};
 
 use crate::divergence::{Accept, Group};
+pub use crate::session::Totals;
 use tasks::Registry;
 
 /// How long a promote waits for a lag that is known but too large.
@@ -57,8 +59,10 @@ pub trait Engine: Send + Sync + 'static {
     fn translate(&self, text: &str) -> Translation;
     /// Client sessions now.
     fn sessions(&self) -> Vec<SessionInfo>;
-    /// The effective configuration: name, value (secrets redacted), source.
-    fn config(&self) -> Vec<(String, String, String)>;
+    /// What client sessions have carried since the start.
+    fn totals(&self) -> Totals;
+    /// The effective configuration, secrets redacted.
+    fn config(&self) -> Vec<SettingInfo>;
     /// Runs a command to its end, reporting steps as it goes.
     fn run<'a>(&'a self, command: &'a Command, progress: &'a Progress) -> BoxFuture<'a, Outcome>;
     /// Ends the proxy after the current statements.

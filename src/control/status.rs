@@ -124,6 +124,9 @@ pub struct SessionInfo {
     pub pid: i32,
     /// User.
     pub user: String,
+    /// Database name it asked for.
+    #[serde(default)]
+    pub database: String,
     /// application_name.
     pub application: String,
     /// Peer address.
@@ -132,9 +135,26 @@ pub struct SessionInfo {
     pub state: String,
     /// Back end that answers it.
     pub backend: String,
+    /// How long it has been waiting for a lock, a reader, the writer or the gate, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_ms: Option<u64>,
     /// Why it could not move in a switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub immovable: Option<String>,
+}
+
+/// One configuration key.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SettingInfo {
+    /// `section.key`.
+    pub name: String,
+    /// Value in force, without secrets.
+    pub value: String,
+    /// Where it comes from.
+    pub source: String,
+    /// RELOAD takes a new value.
+    #[serde(default)]
+    pub reloadable: bool,
 }
 
 /// `/api/v1/statements`.

@@ -190,14 +190,7 @@ async fn events(State(app): State<App>) -> Response {
 }
 
 async fn config(State(app): State<App>) -> Response {
-    let entries: Vec<Value> = app
-        .control
-        .engine()
-        .config()
-        .into_iter()
-        .map(|(name, value, source)| json!({"name": name, "value": value, "source": source}))
-        .collect();
-    answer(&json!({"config": entries}))
+    answer(&json!({"config": app.control.engine().config()}))
 }
 
 async fn version(State(app): State<App>) -> Response {

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::engine::HELD;
 use super::reload::Reload;
 use crate::control::{
-    BoxFuture, Command, Engine, Gate, Outcome, Progress, SessionInfo, StatementList, Status,
-    TableInfo, Translation, VerifiedInfo,
+    BoxFuture, Command, Engine, Gate, Outcome, Progress, SessionInfo, SettingInfo, StatementList,
+    Status, TableInfo, Totals, Translation, VerifiedInfo,
 };
 use crate::cutover::front::{Front, Sight};
 use crate::cutover::phase::Phase;
@@ -135,7 +135,11 @@ impl Engine for Direct {
         super::sessions::list(&self.shared)
     }
 
-    fn config(&self) -> Vec<(String, String, String)> {
+    fn totals(&self) -> Totals {
+        self.shared.totals()
+    }
+
+    fn config(&self) -> Vec<SettingInfo> {
         super::sessions::config(&self.reload.entries())
     }
 

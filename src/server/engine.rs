@@ -10,7 +10,7 @@ use super::reload::Reload;
 use crate::backfill::{Report, Rows, Told};
 use crate::control::{
     BoxFuture, Coerced, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo,
-    StatementList, Status, TableDone, TableInfo, Translation, VerifiedInfo,
+    SettingInfo, StatementList, Status, TableDone, TableInfo, Totals, Translation, VerifiedInfo,
 };
 use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
@@ -527,7 +527,11 @@ impl Engine for Pair {
         super::sessions::list(&self.shared)
     }
 
-    fn config(&self) -> Vec<(String, String, String)> {
+    fn totals(&self) -> Totals {
+        self.shared.totals()
+    }
+
+    fn config(&self) -> Vec<SettingInfo> {
         super::sessions::config(&self.reload.entries())
     }
 

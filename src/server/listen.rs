@@ -36,6 +36,8 @@ pub(super) fn console(config: &Config, control: &Arc<Control>, shared: &Shared) 
         version: shared.version.clone(),
         admins: parking_lot::RwLock::new(config.auth.admin_users.0.clone()),
         stopping: shared.stopping.clone(),
+        open: 0.into(),
+        averages: admin::Averages::default(),
     })
 }
 

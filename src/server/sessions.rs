@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Entry;
-use crate::control::SessionInfo;
+use crate::control::{SessionInfo, SettingInfo};
 use crate::session::{Card, Doing, Shared};
 
 /// Client sessions now.
@@ -11,6 +11,7 @@ pub(super) fn list(shared: &Shared) -> Vec<SessionInfo> {
     let info = |card: &Arc<Card>| SessionInfo {
         pid: card.pid,
         user: card.user.clone(),
+        database: card.database.clone(),
         application: card.application.lock().clone(),
         client: card.client.clone(),
         state: match card.doing() {
@@ -21,14 +22,21 @@ pub(super) fn list(shared: &Shared) -> Vec<SessionInfo> {
         }
         .to_owned(),
         backend: if card.is_on_postgres() { "postgres" } else { "sqlite" }.to_owned(),
+        waiting_ms: card
+            .waiting()
+            .map(|waiting| u64::try_from(waiting.as_millis()).unwrap_or(u64::MAX)),
         immovable: card.immovable().map(str::to_owned),
     };
     shared.sessions.iter().map(|card| info(&card)).collect()
 }
 
-/// Effective configuration: name, value without secrets, source.
-pub(super) fn config(entries: &[Entry]) -> Vec<(String, String, String)> {
-    let shown =
-        |e: &Entry| (format!("{}.{}", e.section, e.name), e.value.clone(), e.source.to_string());
+/// Effective configuration, without secrets.
+pub(super) fn config(entries: &[Entry]) -> Vec<SettingInfo> {
+    let shown = |e: &Entry| SettingInfo {
+        name: format!("{}.{}", e.section, e.name),
+        value: e.value.clone(),
+        source: e.source.to_string(),
+        reloadable: e.is_reloadable(),
+    };
     entries.iter().map(shown).collect()
 }

@@ -40,7 +40,9 @@ impl Session {
         }
         let began = self.shared.clock.instant();
         let outcome = self.execute_action(request).await;
-        let took = self.shared.clock.instant().duration_since(began);
+        let now = self.shared.clock.instant();
+        let took = now.duration_since(began);
+        self.card.traffic.statements(1, now, took);
         let error = match &outcome {
             Err(Stop::Error(error)) => Some(error),
             _ => None,

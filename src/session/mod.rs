@@ -67,6 +67,7 @@ mod sharing;
 mod simple;
 mod spool;
 mod steps;
+mod traffic;
 mod transaction;
 mod wait;
 mod watch;
@@ -92,6 +93,7 @@ use crate::wire::{Connection, Frontend, Startup, Status, write};
 pub use moving::holds_for_ever;
 pub use relay::Upstreams;
 pub use shared::{Card, Doing, Shared};
+pub use traffic::Totals;
 
 use advisory::Held;
 use cancel::Cancel;
@@ -324,7 +326,9 @@ impl Session {
         self.roll_back();
         self.shared.locks.release_all(self.pid);
         self.inbox.unlisten(None);
-        self.shared.sessions.remove(&self.pid);
+        self.card.traffic.settled();
+        self.card.traffic.carried(self.io.carried());
+        self.shared.ended(self.pid);
     }
 
     /// Sends what is pending.
@@ -351,6 +355,9 @@ impl Session {
             }
         }
         self.report_settings();
+        if self.transaction.block == Block::Idle {
+            self.card.traffic.settled();
+        }
         let status = match self.transaction.block {
             Block::Idle | Block::Implicit => Status::Idle,
             Block::Open => Status::InTransaction,

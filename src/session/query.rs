@@ -145,7 +145,9 @@ impl Session {
         let began = self.shared.clock.instant();
         self.attempt = Attempt::default();
         let outcome = self.query_inner(call, max_rows).await;
-        let took = self.shared.clock.instant().duration_since(began);
+        let now = self.shared.clock.instant();
+        let took = now.duration_since(began);
+        self.card.traffic.statements(1, now, took);
         let observer = Arc::clone(&self.shared.observer);
         match outcome {
             Ok(ended) => {

@@ -427,8 +427,14 @@ impl Session {
     fn measure(&self, upstream: &mut Upstream) {
         let tally = upstream.relay.take_tally();
         if !tally.is_empty() {
-            let took = upstream.busy.take().map(|since| since.elapsed()).unwrap_or_default();
+            let now = Instant::now();
+            let took = upstream.busy.take().map(|since| now - since).unwrap_or_default();
             self.shared.observer.relayed(&tally, took);
+            self.card.traffic.statements(tally.count(), now, took);
+            self.card.traffic.carried(self.io.carried());
+            if upstream.relay.is_idle() {
+                self.card.traffic.settled();
+            }
         }
         if upstream.relay.is_waiting() {
             upstream.busy.get_or_insert_with(Instant::now);

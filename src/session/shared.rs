@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use super::notify::Hub;
 use super::observer::{Observer, Quiet};
 use super::plans::Plans;
 use super::relay::Upstreams;
+use super::traffic::{Totals, Traffic};
 use crate::backend::Position;
 use crate::backend::sqlite::catalog::Side;
 use crate::backend::sqlite::{Sqlite, ddl, system};
@@ -47,6 +48,7 @@ pub struct Card {
     state: AtomicU64,
     postgres: AtomicBool,
     immovable: Mutex<Option<&'static str>>,
+    pub(super) traffic: Traffic,
 }
 
 /// What a session is doing.
@@ -73,6 +75,7 @@ impl Card {
             state: AtomicU64::new(Doing::Active as u64),
             postgres: AtomicBool::new(false),
             immovable: Mutex::new(None),
+            traffic: Traffic::default(),
         }
     }
 
@@ -98,6 +101,11 @@ impl Card {
     /// What keeps the session from moving to the other back end, if anything does.
     pub fn immovable(&self) -> Option<&'static str> {
         *self.immovable.lock()
+    }
+
+    /// How long it has been waiting for a lock, a reader, the writer or the gate, if it is.
+    pub fn waiting(&self) -> Option<Duration> {
+        self.traffic.now(Instant::now()).1
     }
 
     /// While the session waits for its client inside a transaction: a number that stays the
@@ -136,6 +144,8 @@ pub struct Shared {
     xids: AtomicU64,
     /// All sessions.
     pub sessions: DashMap<i32, Arc<Card>>,
+    /// What sessions that have ended carried.
+    past: Mutex<Totals>,
     /// Cancel keys.
     pub registry: Arc<Registry>,
     /// Where statements go, and whether they may.
@@ -175,6 +185,26 @@ impl Shared {
         self.sqlite.set_catalog_after(catalog, steps, from);
     }
 
+    /// A session has ended.
+    pub(super) fn ended(&self, pid: i32) {
+        // Whoever adds up holds the same lock: the session is counted once.
+        let mut past = self.past.lock();
+        if let Some((_, card)) = self.sessions.remove(&pid) {
+            past.add(&card.traffic.now(Instant::now()).0);
+        }
+    }
+
+    /// What all sessions have carried since the start.
+    pub fn totals(&self) -> Totals {
+        let past = self.past.lock();
+        let mut totals = *past;
+        let now = Instant::now();
+        for card in &self.sessions {
+            totals.add(&card.traffic.now(now).0);
+        }
+        totals
+    }
+
     /// Whether some transaction is writing or waits to.
     pub fn writer_is_busy(&self) -> bool {
         self.locks.has_writer() || self.sqlite.figures().writers_waiting > 0
@@ -201,6 +231,7 @@ impl Shared {
             versions: AtomicU64::new(sqlite_version),
             xids: AtomicU64::new((clock.postgres_micros() / 1000).max(1).unsigned_abs()),
             sessions: DashMap::new(),
+            past: Mutex::default(),
             plans: Plans::new(PLAN_CACHE_BYTES),
             ambiguous: Ambiguous::default(),
             registry: Registry::new(clock.clone()),

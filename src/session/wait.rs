@@ -51,6 +51,7 @@ impl Session {
         // Who listens must hear of notifications on PostgreSQL without asking.
         let listens = self.inbox.listening().next().is_some();
         let mut route = listens.then(|| self.shared.gate.changes());
+        self.card.traffic.carried(self.io.carried());
         loop {
             let idle = matches!(self.transaction.block, Block::Idle);
             self.card.set(if idle { Doing::Idle } else { Doing::InTransaction });
@@ -180,6 +181,7 @@ impl Session {
         let deadline = self.deadline;
         let card = Arc::clone(&self.card);
         card.set(Doing::Waiting);
+        card.traffic.waits(self.shared.clock.instant());
         let outcome = tokio::select! {
             biased;
             done = what => done.map_err(Stop::from),
@@ -193,6 +195,7 @@ impl Session {
             .retryable()
             .into()),
         };
+        card.traffic.waited(self.shared.clock.instant());
         card.set(Doing::Active);
         outcome
     }

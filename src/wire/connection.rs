@@ -30,6 +30,16 @@ pub struct Connection {
     max_message: usize,
     peer: Peer,
     eof: bool,
+    carried: Carried,
+}
+
+/// Bytes that went through a stream since it was made, TLS's own not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Read.
+    pub received: u64,
+    /// Written.
+    pub sent: u64,
 }
 
 /// The parts of a connection, for a relay that handles frames itself.
@@ -40,13 +50,15 @@ pub struct Raw<'a> {
     pub input: &'a mut BytesMut,
     /// Bytes to be written.
     pub output: &'a mut BytesMut,
+    /// Counts what is read and written.
+    pub carried: &'a mut Carried,
 }
 
 impl Connection {
     /// Wraps a stream; `input` holds what was read from it already.
     pub fn new(stream: Stream, input: BytesMut, max_message: usize, peer: Peer) -> Self {
         let output = BytesMut::with_capacity(READ_STEP);
-        Self { stream, input, output, max_message, peer, eof: false }
+        Self { stream, input, output, max_message, peer, eof: false, carried: Carried::default() }
     }
 
     /// The next message: from the buffer when a whole one is there, else from the socket.
@@ -141,7 +153,10 @@ impl Connection {
         self.input.reserve(room);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => self.eof = true,
-            Ok(_) => return true,
+            Ok(n) => {
+                self.carried.received += n as u64;
+                return true;
+            }
             Err(error) => {
                 tracing::debug!(%error, "reading from the client failed");
                 self.eof = true;
@@ -182,7 +197,10 @@ impl Connection {
         while !self.output.is_empty() {
             match self.stream.write(&self.output).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
-                n => self.output.advance(n),
+                n => {
+                    self.output.advance(n);
+                    self.carried.sent += n as u64;
+                }
             }
         }
         self.stream.flush().await
@@ -215,6 +233,11 @@ impl Connection {
         self.stream.is_tls()
     }
 
+    /// Bytes read from the client and written to it.
+    pub fn carried(&self) -> Carried {
+        self.carried
+    }
+
     /// Who is at the other end.
     pub fn peer(&self) -> &Peer {
         &self.peer
@@ -227,7 +250,12 @@ impl Connection {
 
     /// Stream and buffers for the relay. Frames must be consumed whole.
     pub fn raw(&mut self) -> Raw<'_> {
-        Raw { stream: &mut self.stream, input: &mut self.input, output: &mut self.output }
+        Raw {
+            stream: &mut self.stream,
+            input: &mut self.input,
+            output: &mut self.output,
+            carried: &mut self.carried,
+        }
     }
 
     /// Sends what is pending and ends the connection so that the peer can read a last

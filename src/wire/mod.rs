@@ -29,7 +29,7 @@ pub mod stream;
 mod tls;
 pub mod write;
 
-pub use connection::{Connection, Raw};
+pub use connection::{Carried, Connection, Raw};
 pub use frame::Frame;
 pub use frontend::{Bind, Frontend, FunctionCall, Parse, Target, Text};
 pub use listener::{Listener, Options, Peer, Server, serve};

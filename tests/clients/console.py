@@ -60,5 +60,5 @@ with psycopg.connect(url) as conn:
 
 # Rows in parts.
 with psycopg.connect(url, autocommit=True) as conn:
-    names = [row[0] for row in conn.cursor().stream("SELECT name FROM config ORDER BY name")]
+    names = [row[0] for row in conn.cursor().stream("SELECT key FROM config ORDER BY key")]
     assert names == sorted(names) and len(names) > 10, names

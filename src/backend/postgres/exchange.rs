@@ -57,13 +57,19 @@ pub async fn exchange(client: Raw<'_>, server: Raw<'_>, hold: bool) -> Moved {
             Poll::Pending => {}
         }
         match send(cx, client.stream, client.output) {
-            Poll::Ready(Ok(n)) => moved |= n > 0,
+            Poll::Ready(Ok(n)) => {
+                client.carried.sent += n as u64;
+                moved |= n > 0;
+            }
             Poll::Ready(Err(_)) => return Poll::Ready(Moved::ClientGone),
             Poll::Pending => {}
         }
         if server.output.len() < HIGH && (!hold || client.input.len() < HIGH) {
             match receive(cx, client.stream, client.input) {
-                Poll::Ready(Ok(n)) if n > 0 => moved = true,
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    client.carried.received += n as u64;
+                    moved = true;
+                }
                 Poll::Ready(_) => return Poll::Ready(Moved::ClientGone),
                 Poll::Pending => {}
             }

@@ -18,7 +18,7 @@ use crate::config::{Endpoint, Host};
 use crate::error::{Culprit, Error, Object, Result, SqlState, state};
 use crate::wire::frame::{self, Frame};
 use crate::wire::stream::{Socket, Stream};
-use crate::wire::{Raw, write};
+use crate::wire::{Carried, Raw, write};
 
 /// Room kept for reading.
 const READ_STEP: usize = 8 << 10;
@@ -34,6 +34,7 @@ pub struct Server {
     stream: Stream,
     input: BytesMut,
     output: BytesMut,
+    carried: Carried,
     parameters: BTreeMap<String, String>,
     pid: [u8; 4],
     secret: Vec<u8>,
@@ -56,6 +57,7 @@ impl Server {
             stream,
             input: BytesMut::with_capacity(READ_STEP),
             output: BytesMut::with_capacity(READ_STEP),
+            carried: Carried::default(),
             parameters: BTreeMap::new(),
             pid: [0; 4],
             secret: Vec::new(),
@@ -443,7 +445,12 @@ impl Server {
 
     /// Stream and buffers, for the relay.
     pub fn raw(&mut self) -> Raw<'_> {
-        Raw { stream: &mut self.stream, input: &mut self.input, output: &mut self.output }
+        Raw {
+            stream: &mut self.stream,
+            input: &mut self.input,
+            output: &mut self.output,
+            carried: &mut self.carried,
+        }
     }
 
     /// Says good-bye and closes.

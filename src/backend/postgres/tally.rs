@@ -37,6 +37,11 @@ impl Tally {
         self.failures = self.failures.saturating_add(1);
     }
 
+    /// How many ended, well or not.
+    pub fn count(&self) -> u64 {
+        self.ended.iter().chain([&self.failures]).map(|n| u64::from(*n)).sum()
+    }
+
     /// Nothing ended.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -68,9 +68,10 @@ export function sessions(root, known) {
   const columns = [
     { name: "Pid", numeric: true, cell: s => String(s.pid), sort: s => s.pid },
     { name: "User", cell: s => s.user, sort: s => s.user },
+    { name: "Database", cell: s => s.database, sort: s => s.database },
     { name: "Application", cell: s => s.application || h("span", { class: "dim" }, "not named"), sort: s => s.application },
     { name: "Client", cell: s => h("code", null, s.client) },
-    { name: "State", cell: s => state(kinds[s.state] ?? "off", s.state.replaceAll("_", " ")), sort: s => s.state },
+    { name: "State", cell: s => state(kinds[s.state] ?? "off", s.state.replaceAll("_", " ") + (s.waiting_ms ? ` ${s.waiting_ms} ms` : "")), sort: s => s.state },
     { name: "Answered by", cell: s => side(s.backend), sort: s => s.backend },
     { name: "In a switch", cell: s => (s.immovable ? state("warn", `cannot move: ${s.immovable}`) : state("ok", "moves")), sort: s => s.immovable ?? "" },
   ];
@@ -104,14 +105,14 @@ export function config(root) {
   const body = h("div");
   let word = "", data = null;
   const find = h("input", { type: "search", placeholder: "Find a key", "aria-label": "Find a key", oninput: e => { word = e.target.value.toLowerCase(); draw(); } });
-  root.append(h("div", { class: "title" }, h("h1", null, "Configuration"), find), h("p", { class: "dim" }, "Values in force and where each comes from. Secrets are left out."), body);
+  root.append(h("div", { class: "title" }, h("h1", null, "Configuration"), find), h("p", { class: "dim" }, "Values in force and where each comes from. Secrets are left out. RELOAD takes new values of those marked ↻."), body);
   function draw() {
     if (!data) return;
     const rows = data.filter(e => !word || e.name.includes(word));
     const sections = [...new Set(rows.map(e => e.name.split(".")[0]))];
     fill(body, rows, () => h("div", { class: "sections" }, sections.map(s => card(`[${s}]`, h("dl", { class: "pairs config" }, rows.filter(e => e.name.split(".")[0] === s).flatMap(e => {
       const set = e.source !== "default";
-      return [h("dt", { class: set ? "set" : null }, e.name.slice(s.length + 1)), h("dd", null, e.value === "" ? h("span", { class: "dim" }, "not set") : h("code", null, e.value), " ", e.value === "" && !set ? null : h("span", { class: set ? "tag" : "dim" }, e.source))];
+      return [h("dt", { class: set ? "set" : null }, e.name.slice(s.length + 1), e.reloadable ? h("span", { class: "dim", title: "RELOAD takes a new value" }, " ↻") : null), h("dd", null, e.value === "" ? h("span", { class: "dim" }, "not set") : h("code", null, e.value), " ", e.value === "" && !set ? null : h("span", { class: set ? "tag" : "dim" }, e.source))];
     }))))));
   }
   get("config").then(body2 => { data = body2.config; draw(); }, () => {});
