@@ -1,4 +1,4 @@
-.PHONY: demo test unit lint fmt bench bench-applier bench-backfill bench-mirror load switch-load plan-bench compat fuzz fuzz-faults soak docs
+.PHONY: demo test unit lint fmt bench bench-applier bench-backfill bench-mirror bench-relay bench-sessions load switch-load plan-bench compat fuzz fuzz-faults soak docs
 demo:        ## the whole journey on an embedded sample application
 	./scripts/demo
 test:        ## everything: rules of the house, unit, integration
@@ -15,6 +15,10 @@ bench-applier: ## one-row transactions a second that reach PostgreSQL, beside on
 	./scripts/bench-applier
 bench-backfill: ## copy and verify beside pgloader and psql, in one run (ROWS=5000000)
 	./scripts/bench-backfill $(or $(ROWS),5000000)
+bench-relay: ## the promoted proxy beside pgbouncer: rate and processor time
+	./scripts/bench-relay
+bench-sessions: ## memory of a session and the time of a log-in, beside pgbouncer
+	./scripts/bench-sessions
 bench-mirror: ## what a client waits with mirror and comparing on, beside off
 	./scripts/bench-mirror
 load:        ## 50 users of a small web application, beside PostgreSQL direct

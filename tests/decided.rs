@@ -86,6 +86,21 @@ fn what_cannot_be_partitioned_is_said() {
 }
 
 #[test]
+fn spans_beyond_the_type_go_to_the_rest() {
+    let (_folder, journey) = served(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, n INT4); CREATE TABLE b(id INTEGER PRIMARY KEY, n SMALLINT);
+         INSERT INTO a VALUES (1, 2147483600), (2, -2147483600), (3, 7);
+         INSERT INTO b VALUES (1, 32000), (2, 100);",
+        "[tables.a]\npartition_by = \"RANGE (n) EVERY 200000000\"\ncolumns = { n = \"integer\" }\n\
+         [tables.b]\npartition_by = \"RANGE (n) EVERY 5000\"\ncolumns = { n = \"smallint\" }\n",
+    );
+    journey.mirror();
+    let parts = "SELECT tableoid::regclass::text FROM a UNION ALL \
+                 SELECT tableoid::regclass::text FROM b ORDER BY 1";
+    assert_eq!(shadow(&journey, parts), "a_p0\na_rest\na_rest\nb_p0\nb_rest");
+}
+
+#[test]
 fn names_are_given_when_the_file_is_taken_over() {
     let (_folder, journey) = served(
         "CREATE TABLE \"Meine Daten\"(id INTEGER PRIMARY KEY, \"Größe (cm)\" INTEGER);

@@ -377,3 +377,69 @@ fn a_statement_that_reaches_another_row_there_is_not_kept() {
     journey.done(&["repair"]);
     journey.done(&["verify"]);
 }
+
+/// A setting that changes within a transaction is in force for what comes after it only.
+#[test]
+fn statements_are_tested_under_their_own_settings() {
+    let (journey, _folder) = start();
+    journey.proxy.sql(
+        "CREATE TABLE s (id int PRIMARY KEY, ts timestamptz);
+         CREATE TABLE day1 (id int PRIMARY KEY, d date); CREATE TABLE day2 (id int PRIMARY KEY, d date);
+         INSERT INTO s SELECT g, '2026-01-01 23:00:00+00' FROM generate_series(1, 5) g",
+    );
+    let mut client = crate::common::Raw::proxy(&journey.proxy);
+    for sql in [
+        "BEGIN",
+        "INSERT INTO day1 SELECT id, ts::date FROM s",
+        "SET LOCAL TimeZone = 'Asia/Tokyo'",
+        "INSERT INTO day2 SELECT id, ts::date FROM s",
+        "COMMIT",
+    ] {
+        let told = client.query(sql);
+        assert!(told.iter().all(|t| !t.starts_with("E ")), "{sql}: {told:?}");
+    }
+    journey.level();
+    let days = "SELECT (SELECT max(d) FROM day1), (SELECT max(d) FROM day2)";
+    assert_eq!(journey.proxy.sql(days), "2026-01-01|2026-01-02");
+    let found = journey.get("/api/v1/divergences");
+    assert_eq!(found["divergences"].as_array().unwrap().len(), 0, "{found}");
+    let shapes = journey.get("/api/v1/statements");
+    for table in ["day1", "day2"] {
+        let shapes = shapes["statements"].as_array().unwrap();
+        let of =
+            |s: &&Value| s["statement"].as_str().unwrap().contains(table) && s["kind"] == "write";
+        let shape = shapes.iter().find(of).unwrap();
+        assert_eq!(shape["verdicts"]["match"], 1, "{shape}");
+    }
+}
+
+/// Literals of a text are values: kept nowhere when none are to be, and no group of their own.
+#[test]
+fn literals_are_not_kept_where_values_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let envs = [("CROSSFADE_DIVERGENCE_KEEP_VALUES", "none")];
+    let journey = Journey::start(&file, Pg::shared(), &envs);
+    journey.proxy.sql("CREATE TABLE t (id int PRIMARY KEY, secret text, n int); INSERT INTO t SELECT g, '', 0 FROM generate_series(1, 9) g");
+    journey.mirror();
+    Pg::shared().cluster.psql(&journey.database, "UPDATE t SET n = 50").unwrap();
+    let mut client = crate::common::Raw::proxy(&journey.proxy);
+    for id in 1..=3 {
+        let script = format!(
+            "P |UPDATE t SET secret = 'pass-word-{id}', n = n + 1 WHERE id = $1|23\nB ||{id}\nE\nS"
+        );
+        assert!(client.run(&script).contains("UPDATE 1"));
+    }
+    journey.level();
+    eventually("lane B finds it", || !groups(&journey, "effect_value").is_empty());
+    let found = groups(&journey, "effect_value");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["count"], 3, "{found:?}");
+    for path in ["/api/v1/divergences", "/api/v1/statements", "/api/v1/events"] {
+        let told = journey.get(path).to_string();
+        assert!(!told.contains("pass-word"), "{path}: {told}");
+    }
+    let divergence = found[0].to_string();
+    assert!(!divergence.contains("pass-word"), "{divergence}");
+    assert!(!journey.proxy.log().contains("pass-word"), "{}", journey.proxy.log());
+}

@@ -125,3 +125,37 @@ fn what_a_foreign_key_does_is_no_foreign_write() {
     equal(&journey);
     assert_eq!(there(&journey, "SELECT count(*) FROM child"), "6");
 }
+
+/// The application made the tables there, and their foreign keys act while rows come: no row may be
+/// left out because its parent is on the way.
+#[test]
+fn a_copy_in_parallel_waits_for_parents() {
+    let folder = tempfile::tempdir().unwrap();
+    let pg = Pg::shared();
+    let database = pg.database("plain_copy");
+    let role = format!("role_{database}");
+    let tables = "CREATE TABLE child (id integer PRIMARY KEY, p integer);
+        CREATE TABLE parent (id integer PRIMARY KEY, pad text, boss integer);
+        ALTER TABLE child ADD FOREIGN KEY (p) REFERENCES parent;
+        ALTER TABLE parent ADD FOREIGN KEY (boss) REFERENCES parent";
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN IN ROLE pg_signal_backend; \
+         GRANT CREATE ON DATABASE {database} TO {role}; ALTER SCHEMA public OWNER TO {role}; \
+         SET ROLE {role}; {tables}"
+    );
+    pg.cluster.psql(&database, &sql).unwrap();
+    let url = pg.cluster.url(&database).replace("postgres@", &format!("{role}@"));
+    let arguments = ["--postgres", &url, "--set", "mirror.copy_workers=2"];
+    let proxy = Proxy::on_file_with(&folder.path().join("app.db"), &arguments, &[]);
+    let journey = Journey { proxy, url: url.clone(), database };
+    journey.proxy.sql(
+        "CREATE TABLE parent (id integer PRIMARY KEY, pad text, boss integer REFERENCES parent);
+         CREATE TABLE child (id integer PRIMARY KEY, p integer REFERENCES parent);
+         INSERT INTO parent SELECT g, repeat('x', 300), 20001 - g FROM generate_series(1, 20000) g;
+         INSERT INTO child SELECT g, g FROM generate_series(1, 2000) g",
+    );
+    let task = journey.copy();
+    assert_eq!(task["state"], "done", "{task}");
+    assert!(task["quarantined"].is_null() || task["quarantined"] == 0, "{task}");
+    equal(&journey);
+}

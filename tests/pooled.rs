@@ -241,3 +241,35 @@ fn clients_that_share_move_both_ways_under_load() {
     assert!(done > 20, "only {done} transactions");
     assert!(servers(&journey).parse::<u32>().unwrap() <= 2);
 }
+
+/// The first byte of a message is no message: it takes nobody's place.
+#[test]
+fn a_message_that_does_not_come_takes_no_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "1", "CREATE TABLE t (id int PRIMARY KEY)");
+    let mut slow = Raw::proxy(&journey.proxy);
+    slow.query("SELECT 1");
+    slow.send(b"Q");
+    let mut other = Raw::proxy(&journey.proxy);
+    assert!(other.query("SELECT 'served'").contains(&"D served".to_owned()));
+    // Nor does it keep the primary from changing.
+    journey.await_way_back();
+    journey.rollback();
+    slow.send(b"\0\0\0\x0dSELECT 2\0");
+    assert!(slow.answers().contains(&"D 2".to_owned()));
+}
+
+/// A setting whose name begins like a word that is local to a transaction is a setting.
+#[test]
+fn settings_with_odd_names_do_not_reach_other_clients() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "2", "");
+    let mut one = Raw::proxy(&journey.proxy);
+    let mut other = Raw::proxy(&journey.proxy);
+    for (name, value) in [("locale.lang", "de"), ("local.x", "1"), ("transaction.kind", "a")] {
+        one.query(&format!("SET {name} = '{value}'"));
+        let found = other.query(&format!("SELECT current_setting('{name}', true) IS NULL"));
+        assert!(found.contains(&"D t".to_owned()), "{name}: {found:?}");
+        assert!(one.query(&format!("SHOW {name}")).contains(&format!("D {value}")), "{name}");
+    }
+}

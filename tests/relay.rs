@@ -590,3 +590,39 @@ fn listeners_wait_quietly_while_postgresql_is_away() {
         });
     }
 }
+
+/// PAUSE holds statements, and nobody loses a session by it.
+#[test]
+fn an_operators_pause_holds_statements_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "CREATE TABLE t (id int PRIMARY KEY)");
+    let front = crate::common::Proxy::front(folder.path(), &journey.url, &[]);
+    let pooled = [("CROSSFADE_POSTGRES_POOL_MODE", "transaction")];
+    let second = tempfile::tempdir().unwrap();
+    let shared = crate::common::Proxy::front(second.path(), &journey.url, &pooled);
+    for proxy in [&front, &shared] {
+        eventually("the front serves", || proxy.psql("SELECT 1").0 == 0);
+    }
+    for proxy in [&journey.proxy, &front, &shared] {
+        let mut client = Raw::proxy(proxy);
+        let session = !std::ptr::eq(proxy, &raw const shared);
+        if session {
+            client.query("SET app.tenant = '5'");
+            // SQLite has no such function: the statement must be kept, too.
+            client.run("P kept|SELECT pg_backend_pid(), pg_postmaster_start_time()|\nS");
+        } else {
+            client.query("SELECT 1");
+        }
+        assert_eq!(proxy.cli(&["pause"]).0, 0);
+        client.start("SELECT 'answered'");
+        assert!(client.soon().is_empty(), "a statement passed an operator's hold");
+        assert_eq!(proxy.cli(&["resume"]).0, 0);
+        let told = client.answers();
+        assert!(told.iter().any(|m| m == "D answered"), "{told:?}");
+        if session {
+            assert!(client.query("SHOW app.tenant").contains(&"D 5".to_owned()));
+            let told = client.run("B |kept|\nE\nS");
+            assert!(told.contains("SELECT 1"), "{told}");
+        }
+    }
+}

@@ -104,6 +104,13 @@ fn a_reload_takes_all_or_nothing_and_says_what_waits() {
     assert_eq!(shown(&proxy, "sqlite.readers"), "2");
     assert!(logs_in(&proxy, "ada", "second") && !logs_in(&proxy, "ada", "first"));
 
+    // Clients log in by the users file until a restart: it cannot go.
+    std::fs::write(folder.path().join("proxy.toml"), "[auth]\nmethod = \"trust\"\n").unwrap();
+    let failed = reload(&proxy);
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(logs_in(&proxy, "ada", "second"));
+    std::fs::write(folder.path().join("proxy.toml"), text("250", 4)).unwrap();
+
     // The signal does the same, and the log tells.
     std::fs::write(&users, "[users]\nada = \"third\"\n").unwrap();
     kill(Pid::from_raw(i32::try_from(proxy.pid()).unwrap()), Signal::SIGHUP).unwrap();

@@ -325,3 +325,85 @@ fn followed(file: &Path, id: u32) {
         found == Some(id)
     });
 }
+
+/// What answers to a front while PostgreSQL is an older copy of itself.
+fn assert_shut(front: &crate::common::Proxy) {
+    eventually("the front serves nobody", || {
+        let (code, _, stderr) =
+            front.psql_with(&["-v", "VERBOSITY=verbose"], "INSERT INTO note VALUES (8888, 'no')");
+        code != 0 && (stderr.contains("57P03") || stderr.contains("57P01"))
+    });
+}
+
+/// A proxy without a file must not serve the past that came back, whether it has seen the present or
+/// is started later: SQLite may be primary, or what was acknowledged is missing.
+#[test]
+fn postgres_restored_behind_a_front() {
+    let mut pg = Pg::start();
+    let (journey, folder, _) = start(&pg);
+    journey.promote();
+    let front = crate::common::Proxy::front(folder.path(), &journey.url, &[]);
+    eventually("the front serves", || front.psql("SELECT 1").0 == 0);
+    let old = folder.path().join("data.old");
+    pg.cluster.stop(false).unwrap();
+    copy_folder(&pg.cluster.data(), &old);
+    pg.cluster.resume().unwrap();
+    eventually("PostgreSQL is back", || front.psql("SELECT 1").0 == 0);
+    // A later moment of the same reign is lost.
+    write(&journey, 6, 8);
+    followed(&journey.proxy.file, 8);
+    eventually("the front has seen it", || front.sql(COUNT) == "8");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let newest = folder.path().join("data.newest");
+    pg.cluster.stop(false).unwrap();
+    copy_folder(&pg.cluster.data(), &newest);
+    copy_folder(&old, &pg.cluster.data());
+    pg.cluster.resume().unwrap();
+    assert_paused(&journey, &["PostgreSQL lacks the last switch", "backup"]);
+    assert_shut(&front);
+    let later = crate::common::Proxy::front(folder.path(), &journey.url, &[]);
+    assert_shut(&later);
+    drop(later);
+    // The right one again, and back to SQLite.
+    pg.cluster.stop(true).unwrap();
+    copy_folder(&newest, &pg.cluster.data());
+    pg.cluster.resume().unwrap();
+    eventually("clients are served again", || front.psql("SELECT 1").0 == 0);
+    eventually("by both", || journey.proxy.psql("SELECT 1").0 == 0);
+    journey.await_way_back();
+    journey.rollback();
+    assert_shut(&front);
+    // The whole return is lost: PostgreSQL believes in its reign.
+    pg.cluster.stop(true).unwrap();
+    copy_folder(&newest, &pg.cluster.data());
+    pg.cluster.resume().unwrap();
+    assert_reason(&journey, "degraded", &["backup"]);
+    assert_shut(&front);
+    let later = crate::common::Proxy::front(folder.path(), &journey.url, &[]);
+    assert_shut(&later);
+    assert_eq!(journey.proxy.sql(COUNT), "8");
+    write(&journey, 9, 9);
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "8");
+    journey.mirror();
+    journey.promote();
+    eventually("the front serves the new reign", || later.psql("SELECT 1").0 == 0);
+    assert_eq!(front.sql(COUNT), "9");
+}
+
+/// After the end PostgreSQL is the application's own: whatever becomes of our records there.
+#[test]
+fn after_complete_a_restart_asks_for_nothing() {
+    let pg = Pg::shared();
+    let (mut journey, _folder, _) = start(pg);
+    journey.promote();
+    journey.await_way_back();
+    journey.done(&["complete", "--yes"]);
+    pg.cluster.psql(&journey.database, "DROP SCHEMA crossfade CASCADE").unwrap();
+    journey.restart_with(&[]);
+    assert_eq!(journey.status("phase"), "complete");
+    assert_eq!(journey.proxy.sql(COUNT), "5");
+    write(&journey, 6, 6);
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "6");
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'crossfade'";
+    assert_eq!(pg.cluster.psql(&journey.database, schemas).unwrap(), "0", "it was made anew");
+}

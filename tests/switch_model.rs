@@ -219,6 +219,7 @@ impl World {
             applied: point(&self.postgres.applied),
             applied_is_known: self.sqlite.data.starts_with(&self.postgres.applied),
             fenced: self.postgres.fenced,
+            disowned: false,
             place_is_known: !matches!(self.sqlite.state.role, SqliteRole::Shadow { .. })
                 || self.sqlite.place <= self.postgres.data.len(),
         })

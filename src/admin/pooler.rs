@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::rows::{Row, count, flag, word, words};
 use super::tables::{INT, TEXT, TIME, Table};
 use super::{Console, DATABASE};
+use crate::backend::sqlite::READERS;
 use crate::control::{SessionInfo, SettingInfo, Status, Totals};
 use crate::value::Cell;
 
@@ -206,7 +207,10 @@ fn place(config: &[SettingInfo], backend: &str) -> (Option<String>, u64, Option<
 fn servers_max(config: &[SettingInfo], on_postgres: bool) -> u64 {
     match on_postgres {
         true => number(config, "postgres.pool_size"),
-        false => number(config, "sqlite.readers") + 1,
+        false => match number(config, "sqlite.readers") {
+            0 => READERS as u64 + 1,
+            readers => readers + 1,
+        },
     }
 }
 

@@ -232,6 +232,11 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     let sqlite = context.journal.sqlite();
     let env =
         Env { control, cut: &cut, copied, progress, replica, decided, rows_per_second, sqlite };
+    // Where foreign keys act while rows come, parents come first and a table's rows together.
+    let snapshots = match replica || !parallel::has_foreign_keys(control).await? {
+        true => snapshots,
+        false => Vec::new(),
+    };
     let wanted: Vec<&TablePlan> = plan
         .tables
         .iter()

@@ -71,6 +71,15 @@ struct Common {
     jobs: Mutex<VecDeque<Job>>,
 }
 
+/// Whether the application's tables have foreign keys there: those that we have made get theirs
+/// after the copy.
+pub(super) async fn has_foreign_keys(control: &Control) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_constraint c JOIN crossfade.backfill t \
+               ON c.conrelid = to_regclass(format('public.%I', t.table_name)) \
+               WHERE c.contype = 'f' AND NOT t.made)";
+    Ok(control.rows(sql).await?.first().is_some_and(|row| row.get(0)))
+}
+
 /// Copies the tables; one report for each, in their order.
 pub(super) async fn tables(
     env: &Env<'_>,

@@ -135,7 +135,7 @@ sections! {
         /// Where the file is backed up before anything is written to it. A backup that is there
         /// stays as it is.
         backup: Option<PathBuf> = "",
-        /// Connections that read. 0: chosen by the number of cores.
+        /// Connections that read. 0: 8.
         readers: u32 = "0",
         /// When a commit is acknowledged: after its own sync, after a shared one, or before.
         durability: Durability = "group",

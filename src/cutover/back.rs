@@ -329,7 +329,7 @@ impl Switch {
     async fn rollback_in_turn(&self, sqlite: &SqliteState, report: Report<'_>) -> Result<()> {
         let epoch = sqlite.epoch + 1;
         // It may have been replaced since somebody looked last.
-        let view = self.view().await?;
+        let view = self.view(Phase::Promoted).await?;
         let step = recovery::next_step(sqlite, &view, self.witness());
         if step != Step::ServePostgres(Proven::Open) {
             let found = histories(sqlite, &view);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::observe;
+use super::state::Epoch;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::{Control, Holder, Lock, Stored};
 use crate::error::Result;
@@ -160,6 +161,17 @@ impl Claim {
     pub(super) async fn own(&self) -> Result<()> {
         match self.kept.lock().await.as_ref() {
             Some(control) => observe::within(control.own(&self.installation)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stores that PostgreSQL is served in this epoch: other proxies may open.
+    ///
+    /// # Errors
+    /// What PostgreSQL said, or that it does not answer.
+    pub(super) async fn serves(&self, epoch: Epoch) -> Result<()> {
+        match self.kept.lock().await.as_ref() {
+            Some(control) => observe::within(control.serves(epoch)).await,
             None => Ok(()),
         }
     }

@@ -54,7 +54,7 @@ impl Switch {
         }
         self.mirror.stop().await;
         let control = observe::connect(&self.connector).await?;
-        match self.view().await? {
+        match self.view(self.phase()).await? {
             PostgresView::Reachable(_) => {}
             PostgresView::Locked => return Err(failed(SECOND)),
             PostgresView::Absent | PostgresView::Unreachable => {

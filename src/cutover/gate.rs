@@ -52,6 +52,9 @@ pub enum GateState {
     Paused(&'static str),
 }
 
+/// Tells of every change of a gate, an operator's holding included.
+pub type Changes = watch::Receiver<GateState>;
+
 /// What a statement wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -352,7 +355,7 @@ impl Gate {
     }
 
     /// Resolves at the next change of state.
-    pub fn changes(&self) -> watch::Receiver<GateState> {
+    pub fn changes(&self) -> Changes {
         self.state.subscribe()
     }
 }

@@ -5,7 +5,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::claim::Claim;
-use super::state::{Epoch, Point, PostgresState, PostgresView, Record, System};
+use super::phase::Phase;
+use super::state::{
+    Epoch, Point, PostgresState, PostgresView, Record, SqliteRole, SqliteState, System,
+};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::{
@@ -34,10 +37,12 @@ pub(super) async fn connect(connector: &Connector) -> Result<Control> {
 ///
 /// # Errors
 /// Only the journal's own: an unreachable PostgreSQL is a view.
-pub(super) async fn view(claim: &Claim, journal: &Journal) -> Result<PostgresView> {
+pub(super) async fn view(claim: &Claim, journal: &Journal, phase: Phase) -> Result<PostgresView> {
     let followed = WayBack::stored(journal.sqlite()).await?;
     let looked = async {
         match claim.look(false).await? {
+            // After the end a person may have dropped it.
+            None if phase == Phase::Complete => Ok(None),
             None => {
                 claim.make_schema().await?;
                 claim.look(false).await
@@ -120,6 +125,7 @@ async fn state_of(
         applied: Point { position: stored.position.0, hash: stored.hash.unwrap_or_default() },
         applied_is_known: found.is_some_and(|hash| Some(hash.0) == stored.hash),
         fenced: stored.fenced,
+        disowned: stored.disowned,
         place_is_known,
     })
 }
@@ -139,7 +145,7 @@ pub(super) async fn decide(control: &Control, epoch: Epoch, at: Point, open: &st
     let client = control.client();
     control.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
     let here = format!(
-        "UPDATE crossfade.state SET fenced = false, updated_at = now() \
+        "UPDATE crossfade.state SET fenced = false, disowned = false, updated_at = now() \
          WHERE position = $1 AND hash = $2 AND {}",
         held_by_us(Lock::Pair)
     );
@@ -280,6 +286,44 @@ pub(super) async fn close_old_reigns(
         .await
         .map(drop)
         .map_err(|e| control.error(&e))
+}
+
+/// Marks a PostgreSQL of this pair as one that nobody may take for primary, unless it has a
+/// decision above this epoch: then this file is the one from a backup. Where SQLite is primary, its
+/// reigns below have ended; else it is the past of a reign, which its log will soon not show any
+/// more: that mark stays until a person takes it away.
+///
+/// # Errors
+/// What PostgreSQL said, or that it does not answer.
+pub(super) async fn disown(
+    connector: &Connector,
+    journal: &Journal,
+    sqlite: &SqliteState,
+) -> Result<()> {
+    let Some(lineage) = journal.lineage() else { return Ok(()) };
+    within(async {
+        let control = connect(connector).await?;
+        if !control.has_schema().await? {
+            return Ok(());
+        }
+        let primary = sqlite.role == SqliteRole::Primary;
+        let above = if primary { sqlite.epoch } else { sqlite.epoch + 1 };
+        let mark = if primary { "fenced" } else { "disowned" };
+        let sql = format!(
+            "UPDATE crossfade.state SET {mark} = true WHERE lineage = $1 AND NOT {mark} \
+             AND NOT EXISTS (SELECT FROM crossfade.epochs WHERE record = 'decided' AND epoch >= $2)"
+        );
+        control
+            .client()
+            .execute(&sql, &[&lineage.0.as_slice(), &number(above)])
+            .await
+            .map_err(|e| control.error(&e))?;
+        match primary {
+            true => close_old_reigns(&control, journal, sqlite.epoch).await,
+            false => Ok(()),
+        }
+    })
+    .await
 }
 
 /// Shuts the application out: no new log-ins where it has a role of its own, no back end left.

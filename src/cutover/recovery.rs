@@ -75,6 +75,19 @@ pub fn next_step(sqlite: &SqliteState, postgres: &PostgresView, witness: Witness
     }
 }
 
+/// The same after the end of the migration: PostgreSQL alone is left. A server that was upgraded, or
+/// restored from its own backup, or that has dropped our records since, is the application's own
+/// matter; nothing else could be primary by this file. A file from before that end is paused, and a
+/// second proxy.
+pub fn after_the_end(sqlite: &SqliteState, step: Step) -> Step {
+    let gone =
+        matches!(step, Step::Pause(p) if !matches!(p, Pause::SqliteRestored | Pause::SecondProxy));
+    match sqlite.role {
+        SqliteRole::Shadow { .. } if gone => Step::ServePostgres(WayBack::Unproven),
+        _ => step,
+    }
+}
+
 /// PostgreSQL says nothing. Only a SQLite that cannot have handed over may serve.
 fn alone(sqlite: &SqliteState, postgres: &PostgresView, witness: Witness) -> Step {
     match sqlite.role {
@@ -176,7 +189,7 @@ fn shadow(
     match latest {
         Some((e, Record::Decided)) if e == epoch => {
             let same = postgres.system.timeline == system.timeline;
-            if same && !postgres.place_is_known {
+            if postgres.disowned || (same && !postgres.place_is_known) {
                 // It has the decision, and lacks what was committed after it.
                 return Step::Pause(Pause::PostgresRestored);
             }

@@ -68,6 +68,8 @@ pub struct PostgresState {
     pub applied_is_known: bool,
     /// The application role is shut out.
     pub fenced: bool,
+    /// It was found to lack what SQLite has followed, and a person has not decided otherwise.
+    pub disowned: bool,
     /// Its log reaches to where SQLite has followed it, or SQLite has followed nothing.
     pub place_is_known: bool,
 }

@@ -19,7 +19,7 @@ use super::gate::{Gate, GateState, Route};
 use super::phase::Phase;
 use super::recovery::{self, Attach, Pause, Step};
 use super::reign::Watch;
-use super::state::{PostgresView, Record, SqliteRole, SqliteState, System, Witness};
+use super::state::{Epoch, PostgresView, Record, SqliteRole, SqliteState, System, Witness};
 use super::{facts, observe};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::replication::Lsn;
@@ -35,6 +35,9 @@ use crate::journal::Journal;
 use crate::mirror::Mirror;
 use crate::mirror::way_back::WayBack;
 use crate::telemetry::names;
+
+/// What is to be done where PostgreSQL stands on another history.
+const COPY_ANEW: &str = "run backfill to copy it anew";
 
 pub(super) const SECOND: &str = "another proxy serves this pair of back ends";
 /// Recovery steps in one go; each is idempotent, more than this is a fault.
@@ -330,6 +333,11 @@ impl Switch {
             None => Step::Pause(Pause::PostgresRestored),
         };
         if matches!(step, Step::ServePostgres(_)) && doubt.is_none() {
+            // Lost in a failover, perhaps.
+            let served = stored.and_then(|stored| stored.served);
+            if served.is_some_and(|epoch| epoch < sqlite.epoch) {
+                self.tell_served(sqlite.epoch).await;
+            }
             return Ok(());
         }
         tracing::error!(?step, doubt, "PostgreSQL is not what it was; looking at both sides");
@@ -353,9 +361,13 @@ impl Switch {
             let (sqlite, phase) = self.facts().await?;
             let view = match phase {
                 Phase::Direct => PostgresView::Absent,
-                _ => self.view().await?,
+                _ => self.view(phase).await?,
             };
             let step = recovery::next_step(&sqlite, &view, self.witness());
+            let step = match phase {
+                Phase::Complete => recovery::after_the_end(&sqlite, step),
+                _ => step,
+            };
             tracing::debug!(?step, "recovery");
             match self.take(step, &sqlite, &view, phase).await {
                 Ok(Some(settled)) => return Ok(settled),
@@ -373,11 +385,11 @@ impl Switch {
 
     /// What is seen of PostgreSQL. A lock that is held at first may be that of a proxy that has
     /// just ended. For a proxy that was turned away, no answer is no proof that the other is gone.
-    pub(super) async fn view(&self) -> Result<PostgresView> {
+    pub(super) async fn view(&self, phase: Phase) -> Result<PostgresView> {
         let turned_away = self.claim.is_turned_away();
         let until = Instant::now() + PREDECESSOR_MAX;
         loop {
-            let view = observe::view(&self.claim, &self.journal).await?;
+            let view = observe::view(&self.claim, &self.journal, phase).await?;
             match view {
                 PostgresView::Unreachable if turned_away => return Ok(PostgresView::Locked),
                 PostgresView::Locked if !turned_away && Instant::now() < until => {}
@@ -448,8 +460,13 @@ impl Switch {
                         self.claim.turn_away().await;
                     }
                     Pause::PostgresUnreachable => {}
+                    Pause::PostgresRestored => {
+                        self.disown_postgres(sqlite).await;
+                        self.claim.leave().await;
+                        *self.looked.lock() = Some(Instant::now());
+                    }
                     // The right file may be started meanwhile, and needs it.
-                    Pause::OtherSystem | Pause::SqliteRestored | Pause::PostgresRestored => {
+                    Pause::OtherSystem | Pause::SqliteRestored => {
                         self.claim.leave().await;
                         *self.looked.lock() = Some(Instant::now());
                     }
@@ -472,6 +489,14 @@ impl Switch {
         // Why PostgreSQL has to be copied anew stays said until it is.
         if phase != Phase::Copying || self.is_paused() {
             *self.trouble.lock() = None;
+        }
+        if attach == Attach::CopyAnew {
+            self.disown_postgres(sqlite).await;
+        }
+        if attach == Attach::CopyAnew && phase == Phase::Copying {
+            // A restart does not forget it.
+            let why = observe::foreign_history(&self.connector, &self.journal).await;
+            *self.trouble.lock() = why.map(|why| format!("{why}; {COPY_ANEW}"));
         }
         self.serve(sqlite, phase, Route::Sqlite(sqlite.epoch)).await?;
         if matches!(phase, Phase::Mirroring | Phase::CatchingUp) {
@@ -533,10 +558,13 @@ impl Switch {
     /// SQLite's own.
     pub(super) async fn copy_anew(&self, why: &str) -> Result<()> {
         self.mirror.stop().await;
-        *self.trouble.lock() = Some(format!("{why}; run backfill to copy it anew"));
+        *self.trouble.lock() = Some(format!("{why}; {COPY_ANEW}"));
         self.store.verify_reset()?;
         facts::store_phase(&self.journal, Phase::Copying).await?;
         let (sqlite, phase) = self.facts().await?;
+        if sqlite.role == SqliteRole::Primary {
+            self.disown_postgres(&sqlite).await;
+        }
         self.show(&sqlite, phase);
         Ok(())
     }
@@ -552,9 +580,28 @@ impl Switch {
         if witness != before {
             self.store.set_witness(witness.attempted, witness.served)?;
         }
+        if let Route::Postgres(epoch) = route {
+            self.tell_served(epoch).await;
+        }
         self.show(sqlite, phase);
         self.gate.set(GateState::Open(route));
         Ok(())
+    }
+
+    /// Lets fronts open: the decision is recorded on both sides now. Told again when they ask.
+    async fn tell_served(&self, epoch: Epoch) {
+        if let Err(error) = self.claim.serves(epoch).await {
+            tracing::warn!(%error, "PostgreSQL does not store that it is served");
+        }
+    }
+
+    /// Whoever sees only PostgreSQL must not take it for primary: SQLite is, or it is older than
+    /// what was served. Best effort: where it does not answer, this is tried at the next look.
+    async fn disown_postgres(&self, sqlite: &SqliteState) {
+        let disowned = observe::disown(&self.connector, &self.journal, sqlite).await;
+        if let Err(error) = disowned {
+            tracing::warn!(%error, "PostgreSQL could not be told that it is not primary");
+        }
     }
 
     fn pause(&self, pause: Pause, sqlite: &SqliteState, view: &PostgresView, phase: Phase) {
@@ -640,9 +687,10 @@ pub(super) fn histories(sqlite: &SqliteState, view: &PostgresView) -> String {
                 Some((epoch, Record::Abandoned)) => format!("epoch {epoch} given up"),
                 Some((epoch, Record::Returned)) => format!("epoch {epoch} given back"),
             };
-            let short = match state.place_is_known {
-                true => "",
-                false => ", and its log ends before what SQLite has followed",
+            let short = match (state.place_is_known, state.disowned) {
+                (false, _) => ", and its log ends before what SQLite has followed",
+                (true, true) => ", and lacked what SQLite has followed when it came back",
+                (true, false) => "",
             };
             let fenced = if state.fenced { ", and is fenced" } else { "" };
             format!("PostgreSQL is {} and knows of {record}{fenced}{short}", of(state.system))

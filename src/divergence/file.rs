@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changed::Scope;
 use super::foreign::Mark;
-use super::group::{Group, GroupState, Sample};
+use super::group::{Group, GroupState, Sample, Severity};
 use super::parts::Part;
 use super::store::TableVerified;
 use crate::error::{Culprit, Error, Result, state};
@@ -50,6 +50,13 @@ pub enum Line {
         /// The acceptance, when accepted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         accept: Option<super::Accept>,
+    },
+    /// A divergence of a group for which there was no room: it is open until the groups are fewer.
+    Unnamed {
+        /// Schema version.
+        v: u32,
+        /// Its severity.
+        severity: Severity,
     },
     /// A table was verified.
     Verified {

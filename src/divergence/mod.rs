@@ -17,6 +17,7 @@ mod replay;
 mod rules;
 mod since;
 mod store;
+mod unnamed;
 
 pub use file::Line;
 pub use group::{Accept, Group, GroupState, Sample, Severity, class_severity};

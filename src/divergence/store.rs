@@ -85,7 +85,7 @@ pub(super) struct Inner {
     switches: Vec<(String, u64, String)>,
     began: Option<Timestamp>,
     /// Severities of groups for which there was no room, since the start.
-    unnamed: BTreeMap<Severity, u64>,
+    pub(super) unnamed: BTreeMap<Severity, u64>,
     /// Key of the hashes of values, made once for an installation.
     salt: [u8; 16],
 }
@@ -94,7 +94,7 @@ pub(super) struct Inner {
 pub struct Store {
     pub(super) inner: Mutex<Inner>,
     path: PathBuf,
-    keep: usize,
+    pub(super) keep: usize,
     pub(super) keep_values: KeepValues,
     rules: parking_lot::RwLock<Vec<Rule>>,
 }
@@ -179,7 +179,7 @@ impl Store {
             Some(number) => number,
             None if inner.groups.len() >= self.keep && !inner.drop_oldest_fixed() => {
                 // Nothing can be decided about it, and it must not be forgotten either.
-                *inner.unnamed.entry(severity).or_default() = 1;
+                inner.unname(severity);
                 return None;
             }
             None => inner.new_group(&sample, severity),
@@ -463,7 +463,7 @@ impl Store {
         }
     }
 
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let counts = self.inner.lock();
         for severity in
             [Severity::Data, Severity::Semantic, Severity::Representation, Severity::Performance]
@@ -540,6 +540,9 @@ impl Inner {
             Line::Switch { kind, pause_ms, at, .. } => self.switches.push((kind, pause_ms, at)),
             Line::Began { at, .. } => self.began = at.parse().ok(),
             Line::Salt { salt, .. } => self.salt = salt,
+            Line::Unnamed { severity, .. } => {
+                self.unnamed.insert(severity, 1);
+            }
         }
     }
 
@@ -614,7 +617,7 @@ impl Inner {
         Ok(())
     }
 
-    fn compact(&mut self) -> Result<()> {
+    pub(super) fn compact(&mut self) -> Result<()> {
         let v = Line::VERSION;
         let groups = self.groups.values().cloned().map(Box::new);
         let mut lines: Vec<Line> = groups.map(|group| Line::Group { v, group }).collect();
@@ -642,6 +645,7 @@ impl Inner {
         }
         lines.extend(parts);
         lines.push(Line::Salt { v, salt: self.salt });
+        lines.extend(self.unnamed.keys().map(|severity| Line::Unnamed { v, severity: *severity }));
         if self.foreign.open() > 0 {
             lines.push(self.foreign.line());
         }

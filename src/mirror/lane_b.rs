@@ -17,6 +17,7 @@ use crate::divergence::Sample;
 use crate::error::{Error, Result};
 use crate::journal::{Event, Events, Note, Op, Record};
 use crate::schema::{Catalog, Relation};
+use crate::sql::fingerprint::fingerprint;
 use crate::telemetry::live::Lane;
 use crate::value::Type;
 
@@ -552,7 +553,9 @@ fn evidence(record: &Record, note: &Note, verdict: Judged) -> Option<Sample> {
             ..Sample::default()
         },
     };
-    sample.fingerprint = note.text.clone().unwrap_or_default();
+    // Whatever literals the text has are values: they make no group of their own.
+    sample.fingerprint =
+        note.text.as_deref().map(|text| fingerprint(text).text).unwrap_or_default();
     sample.postgres_sql = note.text.clone();
     sample.parameters = effect::parameters(note);
     sample.position_primary = record.position.0;

@@ -67,7 +67,8 @@ fn fronted(front: &Front, status: Status) -> Status {
     let reason = match front.sight() {
         Sight::Reigns(..) | Sight::Alone(_) => None,
         Sight::Nothing => Some("PostgreSQL does not answer".to_owned()),
-        Sight::Switching => Some("PostgreSQL is shut off: a rollback is under way".to_owned()),
+        Sight::Switching => Some("PostgreSQL is shut off: a switch is under way".to_owned()),
+        Sight::Older => Some("PostgreSQL is older than what this proxy has served".to_owned()),
         Sight::Elsewhere(None) => {
             Some("SQLite is primary, or no pair of back ends uses this PostgreSQL".to_owned())
         }

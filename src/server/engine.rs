@@ -258,6 +258,7 @@ impl Pair {
                 if reports.iter().all(verify::Report::is_clean) {
                     if options.tables.is_empty() {
                         self.store.cover_foreign(foreign);
+                        self.store.forget_unnamed();
                         // Verify is when an operator gets ready: the path back is proven too.
                         let probed = self.switch.probe_way_back().await;
                         let text = match probed {

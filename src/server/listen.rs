@@ -96,6 +96,10 @@ fn identity(config: &Config) -> Result<Option<Identity>> {
 pub(super) fn reloads(reload: &Reload, server: &Arc<Server>, console: &Arc<Console>) {
     let (front, clock) = (Arc::clone(server), console.clock.clone());
     reload.on(move |config| {
+        if front.options().auth.method() != Method::Trust && config.auth.users_file.is_none() {
+            let message = "auth.users_file is not set, and clients log in by it until a restart";
+            return Err(unusable(message.to_owned()));
+        }
         let (users, identity) = (users(config, &clock)?, identity(config)?);
         if identity.is_some() != front.options().tls.is_some() {
             return Err(unusable("TLS is switched on or off by a restart only".to_owned()));

@@ -53,8 +53,9 @@ impl Reload {
     }
 
     fn take(&self) -> Result<String> {
-        let found = Arc::new((self.reread)()?);
+        // Locked first: of two that reload at once, the later one reads the later file.
         let takers = self.takers.lock();
+        let found = Arc::new((self.reread)()?);
         let changes = takers.iter().map(|taker| taker(&found)).collect::<Result<Vec<_>>>()?;
         let before = self.entries();
         changes.into_iter().for_each(|change| change());

@@ -381,7 +381,7 @@ impl Session {
                     }
                     continue;
                 }
-                if self.io.next_kind().is_some() {
+                if self.io.has_begun() {
                     // Open a moment ago: this waits only if that has just changed.
                     if let Ok(got) = gate.pass(Wish::Write, Duration::ZERO).await {
                         if got.route() == upstream.route {
@@ -389,7 +389,10 @@ impl Session {
                         }
                         continue;
                     }
-                    return self.leave_postgres(upstream).await;
+                    // While an operator holds what begins, the session waits where it is.
+                    if gate.state() != GateState::Open(upstream.route) {
+                        return self.leave_postgres(upstream).await;
+                    }
                 }
             }
             self.card.set(match (idle, upstream.relay.is_waiting()) {

@@ -16,7 +16,7 @@ use super::{Doing, Session, Step, Stop, cancel};
 use crate::backend::postgres::handover::{self, Inventory, Opened, SetUp};
 use crate::backend::postgres::relay::Relay;
 use crate::backend::postgres::server::Server;
-use crate::cutover::gate::{Gate, GateState, Pass, Route, Wish};
+use crate::cutover::gate::{Changes, GateState, Pass, Route, Wish};
 
 /// How long a client's next server session may take to be there.
 const SERVER_MAX: Duration = Duration::from_secs(20);
@@ -100,15 +100,25 @@ impl Session {
         let mut kept = give(upstream);
         let gate = Arc::clone(&self.shared.gate);
         loop {
+            let mut changes = gate.changes();
             if gate.state() != GateState::Open(kept.route) {
                 break;
             }
             match self.io.next_kind() {
                 Some(b'X') => return Err(Stop::Gone),
-                None => self.next_bytes(&gate).await?,
-                Some(_) => {
-                    let Woken::With(turn) = self.turn(&kept, &gate).await? else { continue };
-                    let Ok(pass) = gate.pass(Wish::Write, Duration::ZERO).await else { break };
+                // The beginning of a message takes no place from those whose message is here.
+                _ if !self.io.has_begun() => self.next_bytes(&mut changes).await?,
+                _ => {
+                    let Woken::With(turn) = self.turn(&kept, &mut changes).await? else { continue };
+                    let Ok(pass) = gate.pass(Wish::Write, Duration::ZERO).await else {
+                        if gate.state() != GateState::Open(kept.route) {
+                            break;
+                        }
+                        // An operator holds what begins.
+                        drop(turn);
+                        self.held(&mut changes).await?;
+                        continue;
+                    };
                     if pass.route() != kept.route {
                         break;
                     }
@@ -132,8 +142,7 @@ impl Session {
     }
 
     /// Waits for bytes of the client, or a change of the gate.
-    async fn next_bytes(&mut self, gate: &Gate) -> Step<()> {
-        let mut changes = gate.changes();
+    async fn next_bytes(&mut self, changes: &mut Changes) -> Step<()> {
         let Self { io, cancel, shared, .. } = self;
         tokio::select! {
             biased;
@@ -144,9 +153,23 @@ impl Session {
         }
     }
 
-    async fn turn(&self, kept: &Kept, gate: &Gate) -> Step<Woken<Turn>> {
+    /// Waits for a change of the gate with a message that may not begin.
+    async fn held(&mut self, changes: &mut Changes) -> Step<()> {
+        self.card.set(Doing::Waiting);
+        let Self { io, cancel, shared, .. } = self;
+        let end = tokio::select! {
+            biased;
+            _ = changes.changed() => Ok(()),
+            () = io.closed() => Err(Stop::Gone),
+            () = cancel.ended() => Err(cancel::terminated().into()),
+            () = shared.stopping.cancelled() => Err(cancel::terminated().into()),
+        };
+        self.card.set(Doing::Idle);
+        end
+    }
+
+    async fn turn(&self, kept: &Kept, changes: &mut Changes) -> Step<Woken<Turn>> {
         let Some(pool) = &kept.all.pool else { return Ok(Woken::Gate) };
-        let mut changes = gate.changes();
         tokio::select! {
             biased;
             turn = pool.turn() => Ok(Woken::With(turn.map_err(crate::error::Error::fatal)?)),

@@ -19,6 +19,8 @@ use crate::error::{Culprit, Error, Result, state};
 const READ_STEP: usize = 8 << 10;
 /// Buffers above this are given back once empty.
 const KEEP: usize = 64 << 10;
+/// A part of a long message that counts as its beginning.
+const BEGUN: usize = 64 << 10;
 /// How much input is read ahead while a session waits for something else.
 const READ_AHEAD: usize = 256 << 10;
 
@@ -141,6 +143,12 @@ impl Connection {
             Ok(None) => false,
             Err(_) => true,
         }
+    }
+
+    /// Whether a message has begun that is worth a place where it can be answered: it is here whole,
+    /// or so much of it that it is more than a client's first byte.
+    pub fn has_begun(&self) -> bool {
+        self.input.len() >= BEGUN || self.has_buffered()
     }
 
     /// Reads what the socket has. Returns false at the end of the stream or on failure.

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS crossfade.state (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   lineage bytea, position bigint NOT NULL DEFAULT 0, hash bytea,
   fenced boolean NOT NULL DEFAULT false, owner text,
-  complete boolean NOT NULL DEFAULT false,
+  complete boolean NOT NULL DEFAULT false, served bigint NOT NULL DEFAULT 0,
+  disowned boolean NOT NULL DEFAULT false,
   updated_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 INSERT INTO crossfade.state DEFAULT VALUES ON CONFLICT DO NOTHING;
@@ -157,6 +158,11 @@ pub struct Stored {
     pub fenced: bool,
     /// The migration has ended here: nothing leads back.
     pub complete: bool,
+    /// It was found to be older than what SQLite has followed: nobody may serve it.
+    pub disowned: bool,
+    /// The highest epoch under which PostgreSQL has been served; None where an earlier version made
+    /// the schema.
+    pub served: Option<u64>,
     /// The end of the write-ahead log, as far as it is on disk.
     pub end: u64,
     /// (epoch, record word), ascending.
@@ -286,6 +292,16 @@ impl Control {
         self.client.execute(sql, &[&installation]).await.map(drop).map_err(|e| self.error(&e))
     }
 
+    /// Stores that PostgreSQL is served in this epoch, which is recorded on the other side, too.
+    ///
+    /// # Errors
+    /// What PostgreSQL said; 42703 where an earlier version made the schema.
+    pub async fn serves(&self, epoch: u64) -> Result<()> {
+        let sql = "UPDATE crossfade.state SET served = $1 WHERE served < $1";
+        let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+        self.client.execute(sql, &[&epoch]).await.map(drop).map_err(|e| self.error(&e))
+    }
+
     /// Reads what PostgreSQL durably knows; None when schema `crossfade` is not there.
     ///
     /// # Errors
@@ -303,7 +319,9 @@ impl Control {
               ELSE pg_current_wal_flush_lsn() END - '0/0'::pg_lsn)::bigint, 0), \
              (SELECT array_agg(a.application_name) \
               FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {locked}), \
-             to_jsonb(s) ->> 'owner', coalesce((to_jsonb(s) ->> 'complete')::boolean, false) \
+             to_jsonb(s) ->> 'owner', coalesce((to_jsonb(s) ->> 'complete')::boolean, false), \
+             (to_jsonb(s) ->> 'served')::bigint, \
+             coalesce((to_jsonb(s) ->> 'disowned')::boolean, false) \
              FROM crossfade.state s"
         );
         let (state, epochs) = tokio::try_join!(
@@ -334,6 +352,8 @@ impl Control {
             hash: hash.map(fixed).transpose()?,
             fenced: row.get(3),
             complete: row.get(9),
+            disowned: row.get(11),
+            served: row.get::<_, Option<i64>>(10).map(unsigned).transpose()?,
             end: unsigned(row.get(6))?,
             epochs: epochs
                 .iter()

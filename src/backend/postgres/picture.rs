@@ -59,9 +59,10 @@ UNION ALL SELECT $(p.pronamespace,p.proname), 'function ' || pg_get_function_ide
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
 UNION ALL SELECT '(database)', concat_ws(' ', 'locale', d.datcollate, d.datctype,
   pg_encoding_to_char(d.encoding)) FROM pg_database d WHERE d.datname = current_database()
-UNION ALL SELECT '(database)', 'setting ' || (SELECT coalesce('of ' || quote_ident(r.rolname) || ' ', '')
-  FROM (SELECT s.setrole) k LEFT JOIN pg_roles r ON r.oid = k.setrole) || unnest(s.setconfig)
+UNION ALL SELECT '(database)', concat('setting ', 'of ' || quote_ident(r.rolname) || ' ',
+  split_part(one, '=', 1), ' ', md5(one))
   FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+  LEFT JOIN pg_roles r ON r.oid = s.setrole CROSS JOIN unnest(s.setconfig) one
   WHERE d.datname = current_database()";
 
 /// The lines of every table now, as SQL.
@@ -74,7 +75,7 @@ fn every_line() -> String {
 }
 
 /// Of which form the lines are: a picture of another form is taken anew.
-const FORM: &str = "'', 'form 2'";
+const FORM: &str = "'', 'form 3'";
 
 /// One thing that is not as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]

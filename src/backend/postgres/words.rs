@@ -99,8 +99,11 @@ fn is_altering(lower: &str) -> bool {
         if is_word(after.chars().next()) {
             return false;
         }
-        found != "set"
-            || !["local", "transaction", "constraints"].iter().any(|w| next.starts_with(w))
+        // A word of its own: `transaction_timeout` and `local.x` are settings.
+        let ends = |w: &&str| {
+            next.strip_prefix(w).is_some_and(|rest| rest.starts_with(char::is_whitespace))
+        };
+        found != "set" || !["local", "transaction", "constraints"].iter().any(|w| ends(&w))
     };
     let anywhere =
         |word: &&str| lower.match_indices(*word).any(|(at, found)| begins(at) && lasts(at, found));
@@ -193,6 +196,9 @@ mod tests {
             ("SELECT set_config('app.tenant', f('5', 'x)'), true)", false),
             ("SELECT set_config('app.tenant', 'true', $1)", true),
             ("SET LOCAL app.tenant = '5'", false),
+            ("SET transaction_timeout = '2s'", true),
+            ("SET locale.lang = 'de'", true),
+            ("SET local.x TO 1", true),
             ("set transaction read only", false),
             ("SET CONSTRAINTS ALL DEFERRED", false),
             ("UPDATE t SET a = 1", false),

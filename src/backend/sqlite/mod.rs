@@ -62,6 +62,8 @@ use lock::FileLock;
 use pool::Pool;
 use queue::Queue;
 
+/// Connections that read, unless a number is named.
+pub const READERS: usize = 8;
 /// How long the last readers may keep the log from being copied back at a stop.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 /// Catalogs kept for reading old records by their own shape.
@@ -106,7 +108,7 @@ impl Options {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            readers: 8,
+            readers: READERS,
             durability: Durability::default(),
             foreign_keys: true,
             cache_bytes: 16 << 20,

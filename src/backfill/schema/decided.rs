@@ -93,6 +93,15 @@ pub(super) fn indexes(relation: &Relation, options: &Options) -> Vec<Step> {
         .collect()
 }
 
+/// Whether an integer column of this type holds the number.
+fn fits(ty: u32, number: i64) -> bool {
+    match ty {
+        oid::INT2 => i16::try_from(number).is_ok(),
+        oid::INT4 => i32::try_from(number).is_ok(),
+        _ => true,
+    }
+}
+
 impl Split {
     /// The end of CREATE TABLE.
     pub(super) fn clause(&self, relation: &Relation) -> String {
@@ -118,9 +127,13 @@ impl Split {
         if let Some((first, last)) = ends.and_then(|(a, b)| Some((span(a)?, span(b)?))) {
             let last = last.saturating_add(self.ahead());
             for span in first.max(last.saturating_sub(PARTITIONS_MAX - 1))..=last {
-                let (Some(from), Some(to)) = (self.start(span), self.start(span + 1)) else {
+                let next = span.checked_add(1).and_then(|next| self.start(next));
+                let (Some(from), Some(to)) = (self.start(span), next) else { continue };
+                // What lies beyond the type's end goes to the rest.
+                let fits = |bound| fits(relation.columns[self.column].ty.oid, bound);
+                if !fits(from) || !fits(to) {
                     continue;
-                };
+                }
                 let zone = match relation.columns[self.column].ty.oid {
                     oid::TIMESTAMPTZ => " 00:00:00+00",
                     _ => "",
