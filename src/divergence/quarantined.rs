@@ -41,6 +41,13 @@ fn is_of_values(group: &Group) -> bool {
 pub const SCHEMA_CHANGE: &str = "schema change";
 
 impl Store {
+    /// Whether a group of this shape waits for a decision, or has one.
+    pub(super) fn stands(&self, sample: &Sample) -> bool {
+        let inner = self.inner.lock();
+        let group = inner.by_key.get(&Group::key_of(sample)).and_then(|n| inner.groups.get(n));
+        group.is_some_and(|g| g.state != GroupState::Fixed)
+    }
+
     /// Everything is on PostgreSQL as it is on the primary now: schema changes that were left out
     /// there are made up for.
     pub fn copied_anew(&self) {

@@ -70,7 +70,7 @@ pub(super) struct Inner {
     appended: usize,
     next_id: u64,
     pub(super) groups: BTreeMap<u64, Group>,
-    by_key: HashMap<String, u64>,
+    pub(super) by_key: HashMap<String, u64>,
     verified: BTreeMap<String, TableVerified>,
     /// Passes over large tables that are under way.
     pub(super) parts: BTreeMap<String, Part>,
@@ -304,13 +304,6 @@ impl Store {
         drop(inner);
         self.publish();
         fixed
-    }
-
-    /// Whether a group of this shape waits for a decision, or has one.
-    pub(super) fn stands(&self, sample: &Sample) -> bool {
-        let inner = self.inner.lock();
-        let group = inner.by_key.get(&Group::key_of(sample)).and_then(|n| inner.groups.get(n));
-        group.is_some_and(|g| g.state != GroupState::Fixed)
     }
 
     /// Open groups by severity.

@@ -712,7 +712,7 @@ mod tests {
         let path = ["$user".to_owned(), "a".to_owned()];
         s.set("search_path", Some(&path), false).expect("path");
         assert_eq!(s.show("search_path").as_deref(), Some("\"$user\", a"));
-        assert_eq!(s.derived().search_path, ["alice", "a"]);
+        assert_eq!(*s.derived().search_path, ["alice", "a"]);
         assert_eq!(s.show("statement_timeout").as_deref(), Some("5min"));
         assert_eq!(s.show("geqo").as_deref(), Some("off"));
     }
