@@ -130,3 +130,17 @@ fn grouping_sets_and_ordered_sets() {
     ",
     );
 }
+
+/// JDBC's getSQLKeywords, with which Hibernate begins.
+#[test]
+fn key_words_are_the_servers() {
+    same(
+        r#"
+        Q select count(*), sum(length(word)), count(*) filter (where barelabel) from pg_get_keywords()
+        Q select * from pg_get_keywords() where catcode <> 'U' and word < 'c' order by word
+        Q select catcode, catdesc, baredesc, count(*) from pg_catalog.pg_get_keywords() group by 1, 2, 3 order by 1, 2, 3
+        Q select proname, proallargtypes, proargmodes, proargtypes from pg_proc where proname in ('pg_get_keywords', 'jsonb_each', 'abs') order by 1, oid
+        Q select string_agg(word, ',' order by word) from pg_catalog.pg_get_keywords() where word <> ALL ('{a,abs,abort}'::text[])
+        "#,
+    );
+}

@@ -28,6 +28,7 @@ mod json;
 mod json_build;
 mod json_more;
 mod key;
+mod keywords;
 mod math;
 mod network;
 mod ordered;
@@ -100,6 +101,7 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         parts::FUNCTIONS,
         to_char::FUNCTIONS,
         json::FUNCTIONS,
+        keywords::FUNCTIONS,
         json_build::FUNCTIONS,
         array::FUNCTIONS,
         cast::FUNCTIONS,
