@@ -443,3 +443,32 @@ fn literals_are_not_kept_where_values_are_not() {
     assert!(!divergence.contains("pass-word"), "{divergence}");
     assert!(!journey.proxy.log().contains("pass-word"), "{}", journey.proxy.log());
 }
+
+/// An answer of some megabytes on the way holds up neither the statements behind it nor the applier.
+#[test]
+fn a_large_answer_holds_up_nothing() {
+    let (journey, _folder) = start();
+    journey.proxy.sql("CREATE TABLE big (id int PRIMARY KEY, pad text, n int)");
+    let mut client = crate::common::Raw::proxy(&journey.proxy);
+    for sql in [
+        "BEGIN",
+        "INSERT INTO big SELECT g, repeat('x', 20000), 0 FROM generate_series(1, 200) g RETURNING *",
+        "UPDATE big SET n = n + 1 WHERE id < 150 RETURNING id, pad, n",
+        "DELETE FROM big WHERE id > 190",
+        "COMMIT",
+    ] {
+        let told = client.query(sql);
+        assert!(told.iter().all(|t| !t.starts_with("E ")), "{sql}: {told:?}");
+    }
+    journey.level();
+    journey.done(&["verify"]);
+    assert_eq!(journey.status("diverged_open"), "0");
+    let shapes = journey.get("/api/v1/statements");
+    let shapes = shapes["statements"].as_array().unwrap();
+    let compared = shapes.iter().filter(|s| {
+        s["kind"] == "write"
+            && s["statement"].as_str().unwrap().contains("big")
+            && s["verdicts"]["match"] == 1
+    });
+    assert_eq!(compared.count(), 3, "{shapes:?}");
+}

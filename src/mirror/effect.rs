@@ -6,11 +6,11 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::poll_immediate;
+use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row as PgRow, Statement};
 
@@ -170,20 +170,32 @@ enum For<'a> {
 /// A row that only one of the records touches: its key's text, the record, which of its rows.
 type Late = (Vec<Option<String>>, usize, usize);
 
-type Sent = Pin<Box<dyn Future<Output = (Result<Came>, Instant)> + Send>>;
+/// What came of a step, and when.
+type Outcome = (Result<Came>, Instant);
+
+/// A step on its way.
+enum Sent {
+    Done(Box<Outcome>),
+    Waits(JoinHandle<Outcome>),
+}
 
 /// Steps on their way, in order. Each is sent when it is added: PostgreSQL is at work while the
 /// next ones are made ready.
 struct Flight<'a> {
     control: Control,
-    sent: Vec<(Option<(Result<Came>, Instant)>, Sent, For<'a>)>,
+    sent: Vec<(Sent, For<'a>)>,
 }
 
 impl<'a> Flight<'a> {
+    /// Sends a step now, and has its answer read whoever waits for what: an answer that nobody
+    /// reads holds up the connection for all that come behind it.
     async fn add(&mut self, step: Ready, what: For<'a>) {
-        let mut one: Sent = Box::pin(perform(self.control.clone(), step));
-        let early = poll_immediate(&mut one).await;
-        self.sent.push((early, one, what));
+        let mut one = Box::pin(perform(self.control.clone(), step));
+        let sent = match poll_immediate(&mut one).await {
+            Some(outcome) => Sent::Done(Box::new(outcome)),
+            None => Sent::Waits(tokio::spawn(one)),
+        };
+        self.sent.push((sent, what));
     }
 
     /// What came of all, in order.
@@ -199,10 +211,12 @@ impl<'a> Flight<'a> {
         };
         let mut found: Vec<Found> = trials.iter().map(room).collect();
         let (mut since, mut statements) = (None, 0);
-        for (early, sent, what) in self.sent {
-            let (came, done) = match early {
-                Some(early) => early,
-                None => sent.await,
+        for (sent, what) in self.sent {
+            let (came, done) = match sent {
+                Sent::Done(outcome) => *outcome,
+                Sent::Waits(task) => {
+                    task.await.map_err(|_| Error::internal("a step of lane B has panicked"))?
+                }
             };
             let note = matches!(what, For::Note(..));
             let came = came.map_err(|error| NotRun { error, at: note.then_some(statements) })?;
