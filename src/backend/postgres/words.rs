@@ -103,7 +103,7 @@ fn is_altering(lower: &str) -> bool {
         let ends = |w: &&str| {
             next.strip_prefix(w).is_some_and(|rest| rest.starts_with(char::is_whitespace))
         };
-        found != "set" || !["local", "transaction", "constraints"].iter().any(|w| ends(w))
+        found != "set" || !["local", "transaction", "constraints"].iter().any(ends)
     };
     let anywhere =
         |word: &&str| lower.match_indices(*word).any(|(at, found)| begins(at) && lasts(at, found));
