@@ -31,3 +31,40 @@ impl Store {
         self.publish();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::divergence::{Accept, KeepValues, Sample};
+
+    #[test]
+    fn what_has_no_name_stays_open_over_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("app.db");
+        let open = |keep| Store::open(&file, keep, KeepValues::Full).unwrap();
+        let found = |store: &Store, table: &str| {
+            let class = "value".to_owned();
+            store.record(Sample { class, table: Some(table.to_owned()), ..Sample::default() })
+        };
+        let total = |store: &Store| store.open_counts().values().sum::<u64>();
+        let store = open(2);
+        for table in ["a", "b"] {
+            let id = found(&store, table).unwrap();
+            assert!(store.accept(&id, Accept::default()));
+        }
+        assert_eq!(total(&store), 0);
+        assert_eq!(found(&store, "c"), None);
+        assert_eq!(total(&store), 1);
+        drop(store);
+        let store = open(2);
+        store.forget_unnamed();
+        assert_eq!(total(&store), 1, "there is no room yet");
+        drop(store);
+        let store = open(3);
+        assert_eq!(total(&store), 1);
+        store.forget_unnamed();
+        assert_eq!(total(&store), 0);
+        drop(store);
+        assert_eq!(total(&open(3)), 0);
+    }
+}
