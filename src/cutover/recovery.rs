@@ -189,7 +189,8 @@ fn shadow(
     match latest {
         Some((e, Record::Decided)) if e == epoch => {
             let same = postgres.system.timeline == system.timeline;
-            if postgres.disowned || (same && !postgres.place_is_known) {
+            // A newer timeline is a failover, whatever its predecessor lacked for a moment.
+            if same && (postgres.disowned || !postgres.place_is_known) {
                 // It has the decision, and lacks what was committed after it.
                 return Step::Pause(Pause::PostgresRestored);
             }

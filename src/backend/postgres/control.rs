@@ -292,12 +292,14 @@ impl Control {
         self.client.execute(sql, &[&installation]).await.map(drop).map_err(|e| self.error(&e))
     }
 
-    /// Stores that PostgreSQL is served in this epoch, which is recorded on the other side, too.
+    /// Stores that PostgreSQL is served in this epoch, which is recorded on the other side, too:
+    /// whatever was found wanting before, it is not now.
     ///
     /// # Errors
     /// What PostgreSQL said; 42703 where an earlier version made the schema.
     pub async fn serves(&self, epoch: u64) -> Result<()> {
-        let sql = "UPDATE crossfade.state SET served = $1 WHERE served < $1";
+        let sql = "UPDATE crossfade.state SET served = greatest(served, $1), disowned = false \
+                   WHERE served < $1 OR disowned";
         let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
         self.client.execute(sql, &[&epoch]).await.map(drop).map_err(|e| self.error(&e))
     }
