@@ -30,6 +30,7 @@ use crate::journal;
 use crate::sql::plan::{Action, Plan, QueryPlan};
 use crate::sql::types::category;
 use crate::value::enums::enum_of_array;
+use crate::value::extension::is_extended;
 use crate::value::{Cell, Type, oid};
 
 /// A connection that compares, with its prepared statements.
@@ -514,7 +515,7 @@ fn failed(error: Error) -> Result<Answer> {
 
 /// Whether a type has another OID on each side.
 pub(super) fn has_own_oid(ty: Type) -> bool {
-    category(ty.oid) == b'E' || enum_of_array(ty.oid).is_some()
+    category(ty.oid) == b'E' || enum_of_array(ty.oid).is_some() || is_extended(ty.oid)
 }
 
 /// What differs in the columns' number or types.

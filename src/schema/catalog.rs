@@ -159,7 +159,7 @@ impl Column {
             not_null: false,
             default: None,
             sqlite_default: None,
-            collation: None,
+            collation: Codec::for_new(ty).collation().map(str::to_owned),
             locale: None,
             identity: None,
             generated: None,

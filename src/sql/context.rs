@@ -10,6 +10,7 @@ use crate::error::{Error, Result, state};
 use crate::name::{PUBLIC, key};
 use crate::schema::{Catalog, Relation};
 use crate::sql::ast::Name;
+use crate::value::extension::Extensions;
 
 /// Everything the analysis of one statement may look at.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,11 @@ impl<'a> Context<'a> {
     /// schemas, and nothing of a session.
     pub fn stored(self) -> Context<'a> {
         Context { search_path: &STORED, temporary: &NOTHING, ..self }
+    }
+
+    /// The extensions whose types, functions and operators are there.
+    pub fn extensions(&self) -> Extensions {
+        Extensions::named(self.catalog.extensions.keys())
     }
 
     /// A table or view of clients.

@@ -5,6 +5,8 @@
 use num_bigint::BigInt;
 use num_traits::Zero;
 
+use super::extension::is_extended;
+use super::hstore::Hstore;
 use super::numeric::{Numeric, pow10};
 use super::range::{self, Range};
 use super::text::{char_byte, char_text, is_plain, push_padding, utf8};
@@ -126,6 +128,7 @@ fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
         oid::MACADDR => Datum::Text(network::mac_text(&reader.array()?)),
         oid::BIT | oid::VARBIT => Datum::Text(bits::from_binary(reader.rest())?),
         oid::NAME => Datum::Text(utf8(reader.rest())?.to_owned()),
+        oid::HSTORE => Datum::Text(Hstore::from_binary(reader.rest())?.to_string()),
         kind if super::is_range(kind) => ranges(kind, reader)?,
         row if super::is_composite(row) => record(reader, MOST_ROWS)?,
         other => match element_of(other) {
@@ -207,8 +210,8 @@ fn array(element: Type, reader: &mut Reader<'_>) -> Result<Datum> {
     if !(0..=1).contains(&flags) {
         return Err(invalid("invalid array flags"));
     }
-    // An enum type has another OID on PostgreSQL.
-    if sent != element.oid && !super::is_enum(element.oid) {
+    // An enum type, or one of an extension, has another OID on PostgreSQL.
+    if sent != element.oid && !super::is_enum(element.oid) && !is_extended(element.oid) {
         return Err(Error::client(state::DATATYPE_MISMATCH, "wrong element type"));
     }
     let mut counts = Vec::new();
@@ -265,6 +268,7 @@ pub fn encode(datum: &Datum, ty: Type, out: &mut Vec<u8>) -> Result<()> {
             return Err(super::text::unsupported_type(ty));
         }
         Datum::Text(t) if ty.oid == oid::TSVECTOR => push_vector(t, out)?,
+        Datum::Text(t) if ty.oid == oid::HSTORE => Hstore::parse(t)?.push_binary(out),
         Datum::Text(t) if ty.oid == oid::CHAR => {
             out.push(char_byte(t));
         }
@@ -560,7 +564,7 @@ fn push_array(element: u32, elements: &[Datum], ty: Type, out: &mut Vec<u8>) -> 
     let vector = matches!(ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
     // What the shadow calls an enum type: see the projection of its columns.
     let named = match u32::try_from(ty.typmod) {
-        Ok(there) if super::is_enum(element) && there > 0 => there,
+        Ok(there) if (super::is_enum(element) || is_extended(element)) && there > 0 => there,
         _ => element,
     };
     let (mut counts, mut level) = (Vec::new(), elements);

@@ -47,6 +47,9 @@ pub enum Codec {
     Coerced,
     /// The same, and empty text is NULL.
     CoercedEmpty,
+    /// citext: TEXT that the file compares by NOCASE. Letters beyond ASCII are small, so that
+    /// this is what citext compares by.
+    Caseless,
 }
 
 impl Codec {
@@ -57,6 +60,7 @@ impl Codec {
             (oid::NUMERIC, Some((p, s))) if p <= 18 && s >= 0 => Self::NumericScaled,
             (oid::NUMERIC, Some((_, s))) if s >= 0 => Self::NumericText,
             (oid::NUMERIC, _) => Self::NumericAny,
+            (oid::CITEXT, _) => Self::Caseless,
             _ => Self::Identity,
         }
     }
@@ -67,7 +71,7 @@ impl Codec {
         match self {
             // Of a numeric bound the text shows the scale too.
             Self::Identity => {
-                !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL)
+                !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL | oid::CITEXT)
                     && !super::range::shows_scale(ty.oid)
             }
             Self::NumericNative
@@ -77,7 +81,8 @@ impl Codec {
             | Self::UuidHex
             | Self::UuidBlob
             | Self::UnixSeconds
-            | Self::UnixMillis => true,
+            | Self::UnixMillis
+            | Self::Caseless => true,
             _ => false,
         }
     }
@@ -95,6 +100,8 @@ impl Codec {
                         | oid::INET
                         | oid::CIDR
                         | oid::TIMETZ
+                        | oid::CITEXT
+                        | oid::HSTORE
                 ) && !super::is_enum(ty.oid)
                     && !super::is_range(ty.oid)
             }
@@ -104,7 +111,8 @@ impl Codec {
             | Self::UuidHex
             | Self::UuidBlob
             | Self::UnixSeconds
-            | Self::UnixMillis => true,
+            | Self::UnixMillis
+            | Self::Caseless => true,
             _ => false,
         }
     }
@@ -116,7 +124,7 @@ impl Codec {
             Self::NumericNative => "NUMERIC",
             Self::Coerced | Self::CoercedEmpty => Self::for_new(ty).sqlite_declaration(ty),
             Self::NumericScaled | Self::IntervalMicros | Self::UnixMillis => "INTEGER",
-            Self::NumericText | Self::NumericAny | Self::UuidHex => "TEXT",
+            Self::NumericText | Self::NumericAny | Self::UuidHex | Self::Caseless => "TEXT",
             Self::UuidBlob | Self::BytesLoose => "BLOB",
             Self::UnixSeconds => "NUMERIC",
             Self::BoolLoose
@@ -139,6 +147,11 @@ impl Codec {
                 _ => "TEXT",
             },
         }
+    }
+
+    /// The collation that a column of the file has for it, when it is not BINARY.
+    pub fn collation(self) -> Option<&'static str> {
+        (self == Self::Caseless).then_some("NOCASE")
     }
 
     /// Whether values that do not fit the type as they are stored are changed to it.
@@ -169,6 +182,7 @@ impl Codec {
             oid::TIME => &[Self::Identity, Self::DateTimeLoose],
             oid::INTERVAL => &[Self::Identity, Self::IntervalEpoch, Self::IntervalMicros],
             oid::UUID => &[Self::Identity, Self::UuidBlob, Self::UuidHex],
+            oid::CITEXT => &[Self::Caseless],
             oid::JSON => &[Self::Identity, Self::TextLoose],
             oid::JSONB => &[Self::Identity, Self::JsonLoose],
             _ => &[Self::Identity],
@@ -181,14 +195,14 @@ impl Codec {
         match self {
             Self::NumericScaled => ty.oid == oid::NUMERIC && scaled,
             Self::NumericText => ty.oid == oid::NUMERIC && ty.precision_scale().is_some(),
-            Self::Identity => ty.oid != oid::NUMERIC,
+            Self::Identity => !matches!(ty.oid, oid::NUMERIC | oid::CITEXT),
             Self::Coerced | Self::CoercedEmpty => true,
             _ => Self::forms(ty.oid).contains(&self),
         }
     }
 }
 
-const WORDS: [(Codec, &str); 18] = [
+const WORDS: [(Codec, &str); 19] = [
     (Codec::Identity, "plain"),
     (Codec::NumericNative, "number"),
     (Codec::NumericScaled, "scaled-integer"),
@@ -207,4 +221,5 @@ const WORDS: [(Codec, &str); 18] = [
     (Codec::JsonLoose, "json-text"),
     (Codec::Coerced, "coerced"),
     (Codec::CoercedEmpty, "coerced-or-null"),
+    (Codec::Caseless, "caseless"),
 ];

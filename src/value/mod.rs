@@ -16,6 +16,8 @@
 //! | numeric | TEXT, PostgreSQL's output (scale kept), `NaN`, `Infinity`, `-Infinity` |
 //! | text, varchar, name, "char", json, unknown, enum | TEXT |
 //! | bpchar | TEXT without trailing blanks; padded on the wire from the typmod |
+//! | citext | TEXT |
+//! | hstore | TEXT in hstore's canonical output |
 //! | jsonb | TEXT in jsonb's canonical output |
 //! | bytea | BLOB |
 //! | date, time, timestamp | TEXT, ISO, blank between, no trailing zeros of a fraction; years beyond four digits as `value::storage::far` says |
@@ -43,6 +45,8 @@ pub mod datetime;
 mod datum;
 pub mod domain;
 pub mod enums;
+pub mod extension;
+pub mod hstore;
 pub mod json;
 pub mod network;
 pub mod numeric;
@@ -52,7 +56,9 @@ pub mod sort_key;
 pub mod storage;
 mod style;
 pub mod text;
+pub mod trigram;
 mod types;
+pub mod unaccent;
 pub mod wire;
 
 pub use cell::{Cell, CellRef};

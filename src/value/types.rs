@@ -84,6 +84,11 @@ pub mod oid {
     pub const REGNAMESPACE: u32 = 4089;
     pub const RECORD: u32 = 2249;
     pub const VOID: u32 = 2278;
+    // Of extensions: see `value::extension`.
+    pub const CITEXT: u32 = 15_001;
+    pub const CITEXT_ARRAY: u32 = 15_002;
+    pub const HSTORE: u32 = 15_501;
+    pub const HSTORE_ARRAY: u32 = 15_502;
     // Pseudo-types that appear in signatures.
     pub const CSTRING: u32 = 2275;
     pub const ANY: u32 = 2276;
@@ -205,6 +210,8 @@ const ARRAYS: &[(u32, u32)] = &[
     (6153, 4534),
     (6155, 4535),
     (6157, 4536),
+    (oid::CITEXT_ARRAY, oid::CITEXT),
+    (oid::HSTORE_ARRAY, oid::HSTORE),
 ];
 
 /// The element type of an array type (int2vector and oidvector included); `None` otherwise.
@@ -271,6 +278,8 @@ pub fn type_name(type_oid: u32) -> &'static str {
         oid::INT2VECTOR => "int2vector",
         oid::OIDVECTOR => "oidvector",
         oid::XML => "xml",
+        oid::CITEXT => "citext",
+        oid::HSTORE => "hstore",
         600 => "point",
         601 => "lseg",
         602 => "path",
@@ -317,6 +326,8 @@ pub fn type_name(type_oid: u32) -> &'static str {
         oid::TIMETZ_ARRAY => "time with time zone[]",
         oid::CIDR_ARRAY => "cidr[]",
         oid::ACLITEM_ARRAY => "aclitem[]",
+        oid::CITEXT_ARRAY => "citext[]",
+        oid::HSTORE_ARRAY => "hstore[]",
         other => super::range::name_of(other).unwrap_or("???"),
     }
 }

@@ -328,6 +328,11 @@ impl Raw {
     }
 }
 
+/// A type's OID; one that each server numbers by itself has none to compare.
+fn type_oid(oid: u32) -> String {
+    if oid < 15_000 { oid.to_string() } else { "own".to_owned() }
+}
+
 /// A backend message as one line.
 fn render(kind: u8, body: &[u8]) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -343,7 +348,7 @@ fn render(kind: u8, body: &[u8]) -> String {
                 let oid = u32::from_be_bytes(tail[6..10].try_into().unwrap());
                 let typmod = i32::from_be_bytes(tail[12..16].try_into().unwrap());
                 let format = u16::from_be_bytes(tail[16..18].try_into().unwrap());
-                columns.push(format!("{name}:{oid}:{typmod}:{format}"));
+                columns.push(format!("{name}:{}:{typmod}:{format}", type_oid(oid)));
                 rest = &tail[18..];
             }
             format!("T {}", columns.join(", "))
@@ -393,7 +398,7 @@ fn render(kind: u8, body: &[u8]) -> String {
         b't' => {
             let types = body[2..].chunks(4);
             let types: Vec<String> =
-                types.map(|t| u32::from_be_bytes(t.try_into().unwrap()).to_string()).collect();
+                types.map(|t| type_oid(u32::from_be_bytes(t.try_into().unwrap()))).collect();
             format!("t {}", types.join(","))
         }
         b'd' => format!("d {:?}", text(body)),

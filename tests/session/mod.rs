@@ -5,6 +5,7 @@ mod copy;
 mod ddl;
 mod dump;
 mod errors;
+mod extensions;
 mod fired;
 mod inline;
 mod large;

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::name;
 use crate::schema::Relation;
 use crate::value::enums::enum_of_array;
+use crate::value::extension::{extended_of_array, is_extended};
 use crate::value::{Datum, Type, array_of, element_of, is_enum, oid};
 
 /// Prepared statements kept; beyond that all are dropped and made anew.
@@ -78,11 +79,11 @@ impl Prepared {
     }
 }
 
-/// The type a parameter is prepared with. PostgreSQL finds an enum type by itself: its OID is
-/// not ours. An array of one is known only with the column it is for.
+/// The type a parameter is prepared with. PostgreSQL finds an enum type, or one of an extension, by
+/// itself: its OID is not ours. An array of one is known only with the column it is for.
 pub fn pg_type(ty: Type) -> Option<PgType> {
-    match enum_of_array(ty.oid) {
-        _ if is_enum(ty.oid) => Some(PgType::UNKNOWN),
+    match enum_of_array(ty.oid).or_else(|| extended_of_array(ty.oid)) {
+        None if is_enum(ty.oid) || is_extended(ty.oid) => Some(PgType::UNKNOWN),
         Some(_) => (ty.typmod > 0).then_some(PgType::UNKNOWN),
         None => PgType::from_oid(ty.oid),
     }

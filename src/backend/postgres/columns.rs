@@ -41,7 +41,8 @@ pub async fn columns(control: &Control, relation: &Relation) -> Result<Vec<There
             "SELECT attname::text, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, \
              CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE atttypmod END, attnotnull, \
              attgenerated <> '', attidentity = 'a', attidentity <> '' OR atthasdef, \
-             CASE WHEN t.typtype = 'e' THEN t.oid WHEN e.typtype = 'e' THEN e.oid END, \
+             CASE WHEN t.typtype = 'e' OR t.typname IN ('citext', 'hstore') THEN t.oid \
+                  WHEN e.typtype = 'e' OR e.typname IN ('citext', 'hstore') THEN e.oid END, \
              EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = attrelid \
                      AND attnum = ANY (p.partattrs::int2[])) \
              FROM pg_attribute JOIN pg_type t ON t.oid = atttypid \

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::schema::{Codec, Relation};
 use crate::value::enums::{Enums, enum_of_array};
+use crate::value::extension::{extended_of_array, is_extended};
 use crate::value::{
     CellRef, Datum, Style, Type, canonical, coerce, is_enum, json, oid, storage, text,
 };
@@ -45,7 +46,8 @@ pub struct Actual {
     pub ty: Type,
     /// NOT NULL.
     pub not_null: bool,
-    /// The OID PostgreSQL gave the enum type, of the column or of its elements.
+    /// The OID PostgreSQL gave the enum type or the extension's, of the column or of its
+    /// elements.
     pub enumerated: Option<u32>,
     /// The table is partitioned by it: every unique index has it.
     pub partitions: bool,
@@ -191,15 +193,17 @@ impl Projection {
 }
 
 impl Actual {
-    /// The type that values for this column are written as. Enum types have OIDs of their own
-    /// on each side: ours stands for both, and over an array the modifier carries the element
+    /// The type that values for this column are written as. Enum types, and those of extensions,
+    /// have OIDs of their own on each side: ours stands for both, and over an array the modifier carries the element
     /// type's OID there, which the binary form names.
     fn of(&self, ours: Type) -> Type {
         match self.enumerated {
-            Some(_) if is_enum(ours.oid) => ours,
-            Some(element) if enum_of_array(ours.oid).is_some() => {
+            Some(element)
+                if enum_of_array(ours.oid).or_else(|| extended_of_array(ours.oid)).is_some() =>
+            {
                 Type::with_typmod(ours.oid, i32::try_from(element).unwrap_or(-1))
             }
+            Some(_) if is_enum(ours.oid) || is_extended(ours.oid) => ours,
             _ => self.ty,
         }
     }
@@ -225,7 +229,7 @@ impl Target {
 fn family(type_oid: u32) -> u32 {
     match type_oid {
         oid::INT2 | oid::INT4 | oid::INT8 | oid::OID => oid::INT8,
-        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME => oid::TEXT,
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::CITEXT => oid::TEXT,
         other => other,
     }
 }

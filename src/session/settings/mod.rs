@@ -167,6 +167,10 @@ impl Settings {
             definition.may_change()?;
         }
         let key = name.to_ascii_lowercase();
+        if key.starts_with("pg_trgm.") && values.is_some() {
+            // The operators of pg_trgm know its own limits only.
+            return Err(Error::unsupported(format!("a value of its own for {key}")));
+        }
         let canonical = match values {
             Some(_) => Some(self.canonical(name, values)?),
             None => {

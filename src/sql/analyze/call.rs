@@ -174,7 +174,8 @@ impl Analyzer<'_> {
             "uuid_generate_v4" => "gen_random_uuid",
             name => name,
         };
-        let chosen = match function(name, information, &inputs, &names, call.variadic) {
+        let extensions = self.context.extensions();
+        let chosen = match function(name, information, &inputs, &names, call.variadic, extensions) {
             Found::One(chosen) => chosen,
             Found::None => return Err(missing()),
             Found::Ambiguous => return Err(errors::ambiguous_function(&shown(), pos)),

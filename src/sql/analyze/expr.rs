@@ -211,6 +211,11 @@ impl Analyzer<'_> {
             })
             .collect();
         let exprs = exprs?;
+        // Items that are arrays themselves make one of more dimensions.
+        let is_array = |ty: u32| {
+            types::element(ty).is_some() && !matches!(ty, oid::INT2VECTOR | oid::OIDVECTOR)
+        };
+        let nested = nested || exprs.iter().any(|e| is_array(e.ty.oid));
         if let Some((array, item)) = target {
             let item = if nested { array } else { Type::with_typmod(item, array.typmod) };
             let done: Result<Vec<Expr>> =
@@ -246,6 +251,10 @@ impl Analyzer<'_> {
             let target = if index_expr.ty.oid == oid::INT4 { oid::INT4 } else { oid::TEXT };
             let index_expr = self.coerce(index_expr, target, CastKind::Implicit, -1)?;
             return self.operator("->", Some(base), index_expr, pos);
+        }
+        if base.ty.oid == oid::HSTORE {
+            let key = self.coerce(index_expr, oid::TEXT, CastKind::Implicit, -1)?;
+            return self.operator("->", Some(base), key, pos);
         }
         if base.ty.oid == oid::NAME {
             return self.name_letter(base, index, pos);

@@ -21,7 +21,7 @@ struct Chosen {
 
 impl Analyzer<'_> {
     fn choose(&self, name: &str, left: Option<u32>, right: u32, pos: u32) -> Result<Chosen> {
-        let found = match operator(name, left, right) {
+        let found = match operator(name, left, right, self.context.extensions()) {
             Found::One(found) => found,
             Found::None => return Err(errors::undefined_operator(name, left, right, pos)),
             Found::Ambiguous => return Err(errors::ambiguous_operator(name, left, right, pos)),

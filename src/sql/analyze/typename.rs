@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
-use crate::name;
+use crate::name::{self, PUBLIC};
 use crate::sql::Context;
 use crate::sql::ast::TypeName;
 use crate::sql::types::{self, tables};
@@ -72,14 +72,23 @@ pub(super) fn domain<'a>(name: &TypeName, context: &Context<'a>) -> Option<&'a A
     keys(name, &name.name, context).iter().find_map(|key| enums.domain_named(key))
 }
 
-/// A type that clients have made; an array type also by its own name, `_name`.
+/// A type that clients have made or that an extension has; an array type also by its own name,
+/// `_name`.
 fn user_type(name: &TypeName, context: &Context<'_>) -> Result<Option<Type>> {
     let enums = &context.catalog.enums;
     let of_key = |key: &String| {
         let composite = || enums.composite_named(key).map(|c| c.oid);
         enums.named(key).map(|e| e.oid).or_else(composite)
     };
-    let named = |word: &str| keys(name, word, context).iter().find_map(of_key);
+    let named = |word: &str| {
+        let made = keys(name, word, context).iter().find_map(of_key);
+        // Extensions are created in `public`.
+        let public = name.schema.as_deref().is_none_or(|schema| schema == PUBLIC);
+        made.or_else(|| {
+            let extended = tables().extended_type(word).filter(|_| public)?;
+            context.extensions().show(extended).then_some(extended)
+        })
+    };
     let element = named(&name.name);
     let array = name.name.strip_prefix('_').and_then(named);
     let found = match (element, array) {

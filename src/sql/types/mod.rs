@@ -1,6 +1,7 @@
 //! PostgreSQL's type system as data: types, functions, operators, casts.
 //!
-//! Owns the tables dumped from PostgreSQL 15 (`data/*.tsv`, written by `scripts/dump-types`)
+//! Owns the tables dumped from PostgreSQL 15 (`data/*.tsv`, written by `scripts/dump-types` and
+//! `scripts/dump-extensions`)
 //! and PostgreSQL's rules over them: which casts exist ([`coerce`]), which function or operator
 //! a call means ([`resolve`]). It must never hold a rule for one single function: what differs
 //! between functions is in the data. Start at [`tables`].
@@ -13,6 +14,7 @@ use std::sync::OnceLock;
 
 use crate::value::composite::{array_of_composite, composite_of_array, is_made};
 use crate::value::enums::{array_of_enum, enum_of_array, printed_name};
+use crate::value::extension::Extension;
 use crate::value::{Type, is_composite, is_enum, oid, type_name};
 
 /// Kinds of pseudo-types that stand for "any type" in signatures, beyond those in [`oid`].
@@ -145,6 +147,7 @@ pub struct Cast {
 pub struct Tables {
     types: HashMap<u32, TypeInfo>,
     names: HashMap<&'static str, u32>,
+    extended: HashMap<&'static str, u32>,
     procs: HashMap<&'static str, Vec<Proc>>,
     operators: HashMap<&'static str, Vec<Operator>>,
     casts: HashMap<(u32, u32), Cast>,
@@ -189,8 +192,16 @@ fn lines(data: &'static str) -> impl Iterator<Item = Fields> {
 
 impl Tables {
     fn load() -> Self {
+        const OF_TYPES: [&str; 2] =
+            [include_str!("data/types.tsv"), include_str!("data/extension-types.tsv")];
+        const OF_PROCS: [&str; 2] =
+            [include_str!("data/procs.tsv"), include_str!("data/extension-procs.tsv")];
+        const OF_OPERATORS: [&str; 2] =
+            [include_str!("data/operators.tsv"), include_str!("data/extension-operators.tsv")];
+        const OF_CASTS: [&str; 2] =
+            [include_str!("data/casts.tsv"), include_str!("data/extension-casts.tsv")];
         let mut tables = Self::default();
-        for mut f in lines(include_str!("data/types.tsv")) {
+        for mut f in OF_TYPES.into_iter().flat_map(lines) {
             let info = TypeInfo {
                 oid: f.number(),
                 name: f.text(),
@@ -205,10 +216,13 @@ impl Tables {
                 equality: f.flag(),
                 order: f.flag(),
             };
-            tables.names.insert(info.name, info.oid);
+            match Extension::of(info.oid) {
+                None => tables.names.insert(info.name, info.oid),
+                Some(_) => tables.extended.insert(info.name, info.oid),
+            };
             tables.types.insert(info.oid, info);
         }
-        for mut f in lines(include_str!("data/procs.tsv")) {
+        for mut f in OF_PROCS.into_iter().flat_map(lines) {
             let proc = Proc {
                 oid: f.number(),
                 name: f.text(),
@@ -232,7 +246,7 @@ impl Tables {
             };
             tables.procs.entry(proc.name).or_default().push(proc);
         }
-        for mut f in lines(include_str!("data/operators.tsv")) {
+        for mut f in OF_OPERATORS.into_iter().flat_map(lines) {
             let oid = f.number();
             let name = f.text();
             f.letter();
@@ -245,7 +259,7 @@ impl Tables {
             };
             tables.operators.entry(name).or_default().push(operator);
         }
-        for mut f in lines(include_str!("data/casts.tsv")) {
+        for mut f in OF_CASTS.into_iter().flat_map(lines) {
             let key = (f.number(), f.number());
             let cast = Cast { context: f.letter(), method: f.letter(), function: f.number() };
             tables.casts.insert(key, cast);
@@ -263,7 +277,12 @@ impl Tables {
         self.names.get(name).copied()
     }
 
-    /// All functions of a name.
+    /// The OID of an extension's type by pg_type.typname.
+    pub fn extended_type(&self, name: &str) -> Option<u32> {
+        self.extended.get(name).copied()
+    }
+
+    /// All functions of a name, those of extensions too.
     pub fn procs(&self, name: &str) -> &[Proc] {
         self.procs.get(name).map_or(&[], Vec::as_slice)
     }
@@ -273,7 +292,7 @@ impl Tables {
         self.procs.values().flatten().find(|p| p.oid == proc_oid)
     }
 
-    /// All operators of a name.
+    /// All operators of a name, those of extensions too.
     pub fn operators(&self, name: &str) -> &[Operator] {
         self.operators.get(name).map_or(&[], Vec::as_slice)
     }

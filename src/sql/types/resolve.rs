@@ -6,6 +6,7 @@
 
 use super::coerce::{Context, binary_coercible, can_coerce, polymorphic};
 use super::{Operator, Proc, base, category, preferred, tables};
+use crate::value::extension::Extensions;
 use crate::value::oid;
 
 /// What looking up an operator or function found.
@@ -40,11 +41,19 @@ struct Candidate<T> {
     what: T,
 }
 
-/// Finds the operator `name` for operands of these types (left is None for prefix ones).
-pub fn operator(name: &str, left: Option<u32>, right: u32) -> Found<Operator> {
+/// Finds the operator `name` for operands of these types (left is None for prefix ones), among
+/// PostgreSQL's own and those of extensions.
+pub fn operator(
+    name: &str,
+    left: Option<u32>,
+    right: u32,
+    extensions: Extensions,
+) -> Found<Operator> {
     let all = tables().operators(name);
+    let there = |o: &&Operator| extensions.show(o.oid);
     let Some(left) = left else {
-        let prefix: Vec<Operator> = all.iter().copied().filter(|o| o.left == 0).collect();
+        let prefix: Vec<Operator> =
+            all.iter().filter(there).copied().filter(|o| o.left == 0).collect();
         if let Some(exact) = prefix.iter().find(|o| o.right == right) {
             return Found::One(*exact);
         }
@@ -60,6 +69,7 @@ pub fn operator(name: &str, left: Option<u32>, right: u32) -> Found<Operator> {
     };
     let find =
         |l: u32, r: u32| all.iter().copied().find(|o| o.left == l && o.right == r && o.left != 0);
+    // What is found exactly has an operand of its extension's type.
     if let Some(exact) = find(exact_left, exact_right) {
         return Found::One(exact);
     }
@@ -70,6 +80,7 @@ pub fn operator(name: &str, left: Option<u32>, right: u32) -> Found<Operator> {
     }
     let candidates = all
         .iter()
+        .filter(there)
         .filter(|o| o.left != 0)
         .map(|o| Candidate { types: vec![o.left, o.right], what: *o })
         .collect();
@@ -84,9 +95,11 @@ pub fn function(
     inputs: &[u32],
     names: &[&str],
     variadic: bool,
+    extensions: Extensions,
 ) -> Found<Chosen> {
     let mut candidates: Vec<Candidate<Chosen>> = Vec::new();
-    for proc in tables().procs(name).iter().filter(|p| p.information == information) {
+    let there = |p: &&Proc| p.information == information && extensions.show(p.oid);
+    for proc in tables().procs(name).iter().filter(there) {
         let Some(chosen) = fit(proc, inputs.len(), names, variadic) else { continue };
         let types: Vec<u32> = given_types(&chosen, inputs.len());
         // Of two that look alike to this call, one without VARIADIC expansion or defaults wins.
@@ -318,15 +331,33 @@ pub fn function_cast(name: &str, input: u32) -> Option<u32> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_an_extension_has_is_there_with_it() {
+        use oid::*;
+        let all = Extensions::all();
+        let of = |extensions| operator("->", Some(HSTORE), UNKNOWN, extensions);
+        assert!(matches!(of(all), Found::One(o) if o.right == TEXT));
+        let keys = |extensions| function("akeys", false, &[UNKNOWN], &[], false, extensions);
+        assert!(matches!(keys(all), Found::One(_)));
+        assert!(matches!(keys(Extensions::default()), Found::None));
+        let equal = |left, right| match operator("=", Some(left), right, all) {
+            Found::One(o) => Some(o.left),
+            _ => None,
+        };
+        assert_eq!(equal(CITEXT, UNKNOWN), Some(CITEXT));
+        assert_eq!(equal(CITEXT, TEXT), Some(TEXT));
+        assert_eq!(equal(UNKNOWN, UNKNOWN), Some(TEXT));
+    }
+
     fn op(name: &str, left: u32, right: u32) -> Option<(u32, u32, u32)> {
-        match operator(name, Some(left), right) {
+        match operator(name, Some(left), right, Extensions::default()) {
             Found::One(o) => Some((o.left, o.right, o.result)),
             _ => None,
         }
     }
 
     fn func(name: &str, inputs: &[u32]) -> Option<(Vec<u32>, u32)> {
-        match function(name, false, inputs, &[], false) {
+        match function(name, false, inputs, &[], false, Extensions::default()) {
             Found::One(c) => Some((c.declared, c.proc.result)),
             _ => None,
         }
@@ -347,7 +378,10 @@ mod tests {
         assert_eq!(op("->>", JSONB, UNKNOWN), Some((JSONB, TEXT, TEXT)));
         assert_eq!(op("=", NAME, UNKNOWN), Some((NAME, NAME, BOOL)));
         assert!(op("+", INT4, TEXT).is_none());
-        assert!(matches!(operator("+", Some(UNKNOWN), UNKNOWN), Found::Ambiguous));
+        assert!(matches!(
+            operator("+", Some(UNKNOWN), UNKNOWN, Extensions::default()),
+            Found::Ambiguous
+        ));
     }
 
     #[test]
@@ -361,7 +395,8 @@ mod tests {
         assert_eq!(func("round", &[INT4]), Some((vec![FLOAT8], FLOAT8)));
         assert_eq!(func("concat", &[TEXT, INT4]), Some((vec![ANY, ANY], TEXT)));
         assert!(func("lower", &[INT4]).is_none());
-        let named = function("make_interval", false, &[INT4], &["days"], false);
+        let none = Extensions::default();
+        let named = function("make_interval", false, &[INT4], &["days"], false, none);
         let Found::One(named) = named else { panic!("not found") };
         assert_eq!(named.order[3], Some(0));
     }

@@ -35,7 +35,7 @@ pub fn decode(codec: Codec, ty: Type, cell: CellRef<'_>) -> Result<Datum> {
         return Ok(Datum::Null);
     }
     let datum = match codec {
-        Codec::Identity => identity(ty, cell)?,
+        Codec::Identity | Codec::Caseless => identity(ty, cell)?,
         Codec::NumericNative | Codec::NumericText | Codec::NumericAny => numeric(ty, cell),
         Codec::NumericScaled => match cell {
             CellRef::Integer(i) => {
@@ -201,6 +201,10 @@ pub fn encode(codec: Codec, ty: Type, datum: &Datum) -> Result<Cell> {
     match (codec, datum) {
         (_, Datum::Null) => Ok(Cell::Null),
         (Codec::Identity, _) => logical(datum),
+        (Codec::Caseless, Datum::Text(text)) if text::folds_beyond_ascii(text) => {
+            Err(Error::unsupported("a capital letter beyond ASCII in a column of type citext"))
+        }
+        (Codec::Caseless, _) => logical(datum),
         (
             Codec::NumericNative | Codec::NumericScaled | Codec::NumericText | Codec::NumericAny,
             Datum::Numeric(value),

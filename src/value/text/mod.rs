@@ -13,6 +13,7 @@ pub use scalar::{
     parse_bool, parse_bytea, parse_integer, parse_oid, parse_uuid, push_hex, push_integer,
 };
 
+use super::hstore::Hstore;
 use super::numeric::Numeric;
 use super::{Datum, Style, Type, bits, datetime, element_of, json, network, oid, search};
 use crate::error::{Error, Result, state};
@@ -63,6 +64,7 @@ pub fn parse(ty: Type, text: &str, style: &Style) -> Result<Datum> {
         oid::INET | oid::CIDR => {
             Datum::Text(network::parse(ty.oid, text)?.text(ty.oid == oid::CIDR))
         }
+        oid::HSTORE => Datum::Text(Hstore::parse(text)?.to_string()),
         oid::MACADDR => Datum::Text(network::mac_text(&network::parse_mac(text)?)),
         oid::BIT | oid::VARBIT => Datum::Text(bits::parse(text)?),
         range if super::is_range(range) => super::range::parse(range, text, style)?,
@@ -94,12 +96,23 @@ pub fn cut(text: &str, bytes: usize) -> &str {
     &text[..end]
 }
 
+/// Whether `lower()` changes a letter beyond ASCII.
+pub fn folds_beyond_ascii(text: &str) -> bool {
+    text.chars().any(|c| !c.is_ascii() && !c.to_lowercase().eq([c]))
+}
+
 /// Types that hold any text as it is given. Whatever is not listed here or read by its own
 /// rules is 0A000: a value that PostgreSQL would refuse or rewrite must not pass.
 pub(super) fn is_plain(type_oid: u32) -> bool {
     matches!(
         type_oid,
-        oid::TEXT | oid::VARCHAR | oid::UNKNOWN | oid::CSTRING | oid::REFCURSOR | oid::ACLITEM
+        oid::TEXT
+            | oid::VARCHAR
+            | oid::CITEXT
+            | oid::UNKNOWN
+            | oid::CSTRING
+            | oid::REFCURSOR
+            | oid::ACLITEM
     )
 }
 

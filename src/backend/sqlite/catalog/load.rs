@@ -230,7 +230,7 @@ fn column(row: &[Cell]) -> Result<Column> {
 }
 
 fn codec_by_name(name: &str) -> Option<Codec> {
-    const ALL: [Codec; 18] = [
+    const ALL: [Codec; 19] = [
         Codec::Identity,
         Codec::NumericNative,
         Codec::NumericScaled,
@@ -249,6 +249,7 @@ fn codec_by_name(name: &str) -> Option<Codec> {
         Codec::JsonLoose,
         Codec::Coerced,
         Codec::CoercedEmpty,
+        Codec::Caseless,
     ];
     ALL.into_iter().find(|c| codec_name(*c) == name)
 }

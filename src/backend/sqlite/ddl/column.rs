@@ -105,7 +105,9 @@ pub(super) fn column_type(name: &TypeName, column: &str, context: &Context<'_>) 
         | oid::CIDR
         | oid::MACADDR
         | oid::BIT
-        | oid::VARBIT => {
+        | oid::VARBIT
+        | oid::CITEXT
+        | oid::HSTORE => {
             if let Some((_, scale)) = ty.precision_scale()
                 && scale < 0
             {

@@ -4,6 +4,7 @@ use super::{Editor, no_relation, physical};
 use crate::backend::sqlite::adopt::{Namer, constraint_name};
 use crate::backend::sqlite::system::columns_named;
 use crate::error::{Error, Result, state};
+use crate::name::beside;
 use crate::schema::{Action, Check, Codec, Deferral, ForeignKey, Relation, RelationKind, Unique};
 use crate::sql::analyze;
 use crate::sql::ast::{Constraint, ConstraintKind, Name};
@@ -88,11 +89,13 @@ impl Editor<'_> {
             }
         }
         let name = match &constraint.name {
-            Some(name) if namer.is_taken(name) => {
+            // A session's temporary tables have a schema of their own.
+            Some(name) if relation.kind == RelationKind::Temporary => name.clone(),
+            Some(name) if namer.is_taken(&beside(&relation.name, name)) => {
                 let message = format!("relation \"{name}\" already exists");
                 return Err(Error::client(state::DUPLICATE_TABLE, message));
             }
-            Some(name) => namer.exactly(name),
+            Some(name) => namer.beside(&relation.name, name),
             None if primary => namer.object(&relation.name, None, "pkey"),
             None => namer.object(&relation.name, Some(&columns.join("_")), "key"),
         };

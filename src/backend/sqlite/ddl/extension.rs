@@ -7,7 +7,9 @@ use super::Editor;
 use crate::backend::sqlite::catalog::save_extensions;
 use crate::backend::sqlite::system::quote_ident;
 use crate::error::{Error, Result, state};
+use crate::schema::RelationKind;
 use crate::sql::ast::Name;
+use crate::value::extension::Extension;
 
 /// Extensions that migrations create, with the version PostgreSQL 15 has of each.
 pub(crate) const KNOWN: [(&str, &str); 17] = [
@@ -65,10 +67,12 @@ impl Editor<'_> {
     ) -> Result<()> {
         self.tag = "DROP EXTENSION".to_owned();
         for name in names {
-            if self.catalog.extensions.remove(&name.name).is_none() {
+            if !self.catalog.extensions.contains_key(&name.name) {
                 self.missing(&name.name, "extension", if_exists, state::UNDEFINED_OBJECT)?;
                 continue;
             }
+            self.check_unneeded(&name.name, cascade)?;
+            self.catalog.extensions.remove(&name.name);
             self.changed = true;
             save_extensions(self.writer, &self.catalog.extensions)?;
             let cascade = if cascade { " CASCADE" } else { "" };
@@ -76,5 +80,32 @@ impl Editor<'_> {
             self.postgres.push(text);
         }
         Ok(())
+    }
+
+    /// 2BP01 while a column or domain is of one of the extension's types.
+    fn check_unneeded(&self, name: &str, cascade: bool) -> Result<()> {
+        let of = |ty: u32| Extension::of(ty).is_some_and(|e| e.name() == name);
+        let mut needed = Vec::new();
+        let tables = self.catalog.relations.values().filter(|r| r.kind == RelationKind::Table);
+        for relation in tables.rev() {
+            for column in relation.columns.iter().rev().filter(|c| of(c.ty.oid)) {
+                let ty = crate::sql::types::sql_name(column.ty.oid);
+                needed.push(format!(
+                    "column {} of table {} depends on type {ty}",
+                    column.name, relation.name
+                ));
+            }
+        }
+        for domain in self.catalog.enums.domains().filter(|d| of(d.base)) {
+            let ty = crate::sql::types::sql_name(domain.base);
+            needed.push(format!("type {} depends on type {ty}", domain.name));
+        }
+        if needed.is_empty() {
+            return Ok(());
+        }
+        if cascade {
+            return Err(Error::unsupported("dropping an extension with what depends on it"));
+        }
+        Err(super::dependents(&format!("extension {name}"), &needed))
     }
 }

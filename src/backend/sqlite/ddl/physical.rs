@@ -229,6 +229,7 @@ pub(super) fn column_of(
         type_name: column.codec.sqlite_declaration(column.ty).to_owned(),
         not_null: column.not_null.then(stored::NotNull::default),
         default: default.and_then(default_of),
+        collation: column.codec.collation().map(str::to_owned),
         ..Default::default()
     };
     if let Some(generated) = column.generated.as_ref().filter(|g| !g.in_plan) {

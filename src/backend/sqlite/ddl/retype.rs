@@ -49,7 +49,8 @@ impl Editor<'_> {
             return Err(ordered_key());
         }
         let codec = Codec::for_new(ty);
-        let mut changed = Column { ty, codec, locale, domain: None, ..current.clone() };
+        let collation = codec.collation().map(str::to_owned);
+        let mut changed = Column { ty, codec, locale, collation, domain: None, ..current.clone() };
         if using.is_none() && widens(&current, ty) {
             changed.codec = current.codec;
             relation.columns[position] = changed;

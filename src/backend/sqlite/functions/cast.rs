@@ -150,7 +150,10 @@ pub(super) fn convert(datum: Datum, from: u32, to: u32, style: &Style) -> Result
 }
 
 fn is_text(type_oid: u32) -> bool {
-    matches!(type_oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN)
+    matches!(
+        type_oid,
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::CITEXT | oid::UNKNOWN
+    )
 }
 
 /// A value's text form.

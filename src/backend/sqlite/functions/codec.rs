@@ -25,6 +25,7 @@ codecs! {
     "interval_micros" IntervalMicros, "interval_epoch" IntervalEpoch, "uuid_hex" UuidHex,
     "uuid_blob" UuidBlob, "bytes_loose" BytesLoose, "text_loose" TextLoose,
     "json_loose" JsonLoose, "coerced" Coerced, "coerced_empty" CoercedEmpty,
+    "caseless" Caseless,
 }
 
 fn decode(a: &Args<'_>, codec: Codec) -> Result<Cell> {
@@ -69,6 +70,10 @@ fn compare(a: &Args<'_>, codec: Codec) -> Result<Cell> {
         }
         (Codec::UnixSeconds | Codec::UnixMillis, Datum::Timestamptz(t)) => {
             unix(codec, ty, t, mode, Datum::Timestamptz)
+        }
+        // A letter beyond ASCII is stored small, and compared so.
+        (Codec::Caseless, Datum::Text(text)) => {
+            Ok(Cell::Text(text.chars().map(super::string::lower).collect()))
         }
         (codec, datum) => storage::encode(codec, ty, &datum),
     }

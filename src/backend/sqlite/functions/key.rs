@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::args::{Args, owned};
 use super::{Def, strict};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::schema::Codec;
 use crate::value::{
     Cell, CellRef, Datum, Type, array, composite, element_of, is_composite, is_enum, is_range, oid,
@@ -14,6 +14,8 @@ use crate::value::{
 pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_numeric_key", 1, |a| Ok(Cell::Blob(a.numeric(0)?.sort_key()))),
     strict("pg_interval_key", 1, |a| Ok(Cell::Blob(sort_key::interval(&a.interval(0)?).to_vec()))),
+    strict("pg_citext_key", 1, |a| comparable(a.cell(0), oid::CITEXT)),
+    strict("pg_hstore_key", 1, |a| comparable(a.cell(0), oid::HSTORE)),
     strict("pg_jsonb_key", 1, |a| comparable(a.cell(0), oid::JSONB)),
     // The last argument of these two is the type's OID.
     strict("pg_text_key", 2, |a| comparable(a.cell(0), a.oid(1)?)),
@@ -48,6 +50,14 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
                 .map_or_else(|| owned(cell), Cell::Blob),
             other => owned(other),
         }),
+        oid::CITEXT => match cell {
+            CellRef::Text(text) => {
+                let text = String::from_utf8_lossy(text);
+                Ok(Cell::Text(text.chars().map(super::string::lower).collect()))
+            }
+            _ => Ok(Cell::Null),
+        },
+        oid::HSTORE => Err(Error::unsupported("the order of hstore values")),
         label if is_enum(label) => super::enums::position(label, cell),
         range if is_range(range) => range_key(&decode()?, range),
         row if is_composite(row) => match cell {

@@ -18,11 +18,13 @@ mod collect;
 mod datetime;
 mod enums;
 pub mod error;
+mod extension;
 mod float;
 mod format;
 mod from_char;
 mod greed;
 mod guard;
+mod hstore;
 mod integer;
 mod json;
 mod json_build;
@@ -124,6 +126,8 @@ fn scalars() -> impl Iterator<Item = &'static Def> {
         unicode::FUNCTIONS,
         ranges::FUNCTIONS,
         timetz::FUNCTIONS,
+        hstore::FUNCTIONS,
+        extension::FUNCTIONS,
     ]
     .into_iter()
     .flatten()

@@ -13,6 +13,7 @@ use super::types::{facts, format_type};
 use super::{Snapshot, domains};
 use crate::name;
 use crate::schema::{Column, Deferral, Identity, Relation, RelationKind, Sequence, system};
+use crate::value::extension::is_extended;
 use crate::value::{Cell, Type, is_enum, oid};
 
 const YES: &str = "YES";
@@ -155,7 +156,7 @@ pub(super) fn sizes(ty: Type) -> Sizes {
 pub(super) fn data_type(ty: Type) -> String {
     match facts(ty.oid) {
         Some(f) if f.is_array && f.element != 0 => "ARRAY".to_owned(),
-        Some(_) if is_enum(ty.oid) => "USER-DEFINED".to_owned(),
+        Some(_) if is_enum(ty.oid) || is_extended(ty.oid) => "USER-DEFINED".to_owned(),
         _ => format_type(ty.oid, -1),
     }
 }
@@ -259,6 +260,7 @@ fn column_row(snapshot: &Snapshot, maker: &Maker, relation: &Relation, column: &
 pub(super) fn udt_schema(type_oid: u32) -> String {
     match crate::value::enums::key_of(type_oid) {
         Some(key) => name::schema(&key).to_owned(),
+        None if is_extended(type_oid) => name::PUBLIC.to_owned(),
         None => "pg_catalog".to_owned(),
     }
 }

@@ -13,9 +13,11 @@ use super::rows::{Maker, Row, flag, int, shape, text};
 use super::{Core, fixed, shown};
 use crate::name::{bare, key};
 use crate::schema::Relation;
+use crate::sql::types::tables;
 use crate::value::composite::{CompositeType, composite_of_array, is_made};
 use crate::value::domain::{Domain, is_domain};
 use crate::value::enums::{self, EnumType};
+use crate::value::extension::{Extensions, extended_of_array};
 use crate::value::{Cell, oid};
 
 /// What the catalog says about a built-in type, as far as other tables repeat it.
@@ -103,7 +105,60 @@ fn load() -> HashMap<u32, Facts> {
         };
         found.insert(type_oid, facts);
     }
+    for (ty, like, name, collation) in EXTENDED {
+        let Some(facts) = found.get(&like).cloned() else { continue };
+        let is_array = facts.is_array;
+        let name = if is_array { format!("_{name}") } else { name.to_owned() };
+        let element = if is_array { extended_of_array(ty).unwrap_or(0) } else { 0 };
+        found.insert(ty, Facts { name, element, collation, ..facts });
+    }
     found
+}
+
+/// The types of extensions: each is one of PostgreSQL's own but for its name, its collation and
+/// what [`extended_rows`] says of it.
+const EXTENDED: [(u32, u32, &str, i64); 4] = [
+    (oid::CITEXT, oid::TEXT, "citext", 100),
+    (oid::CITEXT_ARRAY, oid::TEXT_ARRAY, "citext", 100),
+    (oid::HSTORE, oid::TEXT, "hstore", 0),
+    (oid::HSTORE_ARRAY, oid::TEXT_ARRAY, "hstore", 0),
+];
+
+/// The rows of the types of those extensions that are there.
+fn extended_rows(core: &Core, shape: &Arc<Relation>) -> Vec<Row> {
+    let there = Extensions::named(core.catalog.extensions.keys());
+    let Some(types) = builtin("pg_type") else { return Vec::new() };
+    let mut rows = Vec::new();
+    for (ty, like, name, collation) in EXTENDED.into_iter().filter(|(ty, ..)| there.show(*ty)) {
+        let Some(mut cells) =
+            types.find("oid", &int(like)).into_iter().next().map(|row| row.to_vec())
+        else {
+            continue;
+        };
+        let element = extended_of_array(ty);
+        let category = match ty {
+            oid::HSTORE => "U",
+            oid::CITEXT => "S",
+            _ => "A",
+        };
+        for (column, cell) in [
+            ("oid", int(ty)),
+            ("typname", text(if element.is_some() { format!("_{name}") } else { name.into() })),
+            ("typnamespace", int(fixed::PUBLIC)),
+            ("typowner", int(fixed::OWNER)),
+            ("typcategory", text(category)),
+            ("typispreferred", flag(false)),
+            ("typelem", int(element.unwrap_or(0))),
+            ("typarray", int(if element.is_some() { 0 } else { ty + 1 })),
+            ("typcollation", int(collation)),
+        ] {
+            if let Some(slot) = shape.column(column).and_then(|c| cells.get_mut(c)) {
+                *slot = cell;
+            }
+        }
+        rows.push(Row::from(cells));
+    }
+    rows
 }
 
 fn btree_classes() -> HashMap<i64, i64> {
@@ -248,6 +303,7 @@ pub(super) fn pg_type(core: &Core) -> Vec<Row> {
     for ty in core.catalog.enums.composites() {
         rows.extend(composite_rows(core, &maker, ty));
     }
+    rows.extend(extended_rows(core, &shape));
     rows.extend(core.catalog.enums.domains().map(|domain| domain_row(core, &shape, domain)));
     rows
 }
@@ -412,12 +468,16 @@ pub(crate) fn type_in(core: &Core, name: &str) -> Option<u32> {
     Some(if array { found + 1 } else { found })
 }
 
-/// The OID of a type that clients have made.
+/// The OID of a type that clients have made or that an extension has.
 pub(super) fn type_of_key(core: &Core, key: &str, array: bool) -> Option<u32> {
     let enums = &core.catalog.enums;
     let composite = || enums.composite_named(key).map(|ty| ty.oid);
     let domain = || enums.domain_named(key).map(|ty| ty.oid).filter(|_| !array);
-    enums.named(key).map(|ty| ty.oid).or_else(composite).or_else(domain)
+    let extended = || {
+        let there = Extensions::named(core.catalog.extensions.keys());
+        tables().extended_type(key).filter(|ty| there.show(*ty))
+    };
+    enums.named(key).map(|ty| ty.oid).or_else(composite).or_else(domain).or_else(extended)
 }
 
 /// The OID of a type by its SQL or catalog name, for `regtype`; modifiers are ignored.

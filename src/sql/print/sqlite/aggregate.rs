@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::schema::Codec;
 use crate::sql::fault;
 use crate::sql::ir::{Call, Expr, Sort};
+use crate::sql::types::array_of;
 use crate::value::Type;
 
 impl Printer {
@@ -80,6 +81,17 @@ impl Printer {
         let Some(first) = args.first() else {
             return Err(Error::unsupported("DISTINCT without an argument"));
         };
+        if let ("jsonb_agg", None, Some(array)) =
+            (call.name.as_str(), &call.filter, array_of(first.ty.oid))
+        {
+            // The list of what array_agg() would gather.
+            let call = Call { name: "array_agg".to_owned(), ..call.clone() };
+            let array = Type::new(array);
+            let gathered = self.distinct_aggregate(&call, args, "pg_array_agg($1)", array)?;
+            let template = lookup(Kind::Function, "to_jsonb", &[array.oid])
+                .ok_or_else(|| unsupported_function("to_jsonb", &[array.oid]))?;
+            return Ok(Value::logical(expand(template, &[gathered], ty)?, ty));
+        }
         // PostgreSQL sorts to find duplicates, so these come out sorted.
         if matches!(call.name.as_str(), "string_agg" | "array_agg") {
             let descending = sorted_by_argument(&call.order_by, &call.args)
@@ -91,7 +103,8 @@ impl Printer {
                 ty,
             ));
         }
-        if args.len() > 1 || !call.order_by.is_empty() {
+        let further = template.contains(',');
+        if args.len() > 1 || further || !call.order_by.is_empty() {
             return Err(Error::unsupported("this DISTINCT aggregate"));
         }
         if call.name == "count" {

@@ -52,7 +52,10 @@ fn base(sql: &str, from: u32, to: u32) -> Result<String> {
 }
 
 fn is_string(type_oid: u32) -> bool {
-    matches!(type_oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::UNKNOWN)
+    matches!(
+        type_oid,
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::CITEXT | oid::UNKNOWN
+    )
 }
 
 fn refusal(from: u32, to: u32) -> Error {
@@ -103,6 +106,8 @@ pub(super) fn short_name(type_oid: u32) -> Option<&'static str> {
         oid::MACADDR => "macaddr",
         oid::BIT => "bit",
         oid::VARBIT => "varbit",
+        oid::CITEXT => "citext",
+        oid::HSTORE => "hstore",
         oid::PG_NODE_TREE => "pg_node_tree",
         // cstring
         2275 => "cstring",

@@ -49,6 +49,7 @@ pub(super) fn codec_name(codec: Codec) -> &'static str {
         Codec::JsonLoose => "json_loose",
         Codec::Coerced => "coerced",
         Codec::CoercedEmpty => "coerced_empty",
+        Codec::Caseless => "caseless",
     }
 }
 
@@ -94,7 +95,7 @@ pub(super) fn same_form(a: &Value, b: &Value) -> bool {
 
 /// A value's logical cell.
 pub(super) fn logical(value: &Value) -> String {
-    if value.codec == Codec::Identity {
+    if matches!(value.codec, Codec::Identity | Codec::Caseless) {
         value.sql.clone()
     } else {
         format!(
@@ -138,6 +139,8 @@ pub(super) fn key(logical: &str, ty: Type) -> String {
         oid::INTERVAL => format!("pg_interval_key({logical})"),
         oid::JSONB => format!("pg_jsonb_key({logical})"),
         oid::INET | oid::CIDR | oid::TIMETZ => format!("pg_text_key({logical}, {})", ty.oid),
+        oid::CITEXT => format!("pg_citext_key({logical})"),
+        oid::HSTORE => format!("pg_hstore_key({logical})"),
         label if is_enum(label) => format!("pg_enum_key({logical}, {label})"),
         range if is_range(range) => format!("pg_range_key({logical}, {range})"),
         row if is_composite(row) => format!("pg_record_key({logical})"),
@@ -155,7 +158,12 @@ pub(super) fn comparable(value: &Value, class: Class) -> String {
 
 /// A value as it stands, compared byte by byte.
 pub(super) fn bare(value: &Value) -> String {
-    if value.collated { format!("({} COLLATE BINARY)", value.sql) } else { value.sql.clone() }
+    match value.codec.collation() {
+        // Named again where the value is no plain column any more.
+        Some(collation) => format!("({} COLLATE {collation})", value.sql),
+        None if value.collated => format!("({} COLLATE BINARY)", value.sql),
+        None => value.sql.clone(),
+    }
 }
 
 impl Printer {

@@ -77,6 +77,8 @@ fn comparable_type(type_oid: u32) -> bool {
                 | oid::MACADDR
                 | oid::BIT
                 | oid::VARBIT
+                | oid::CITEXT
+                | oid::HSTORE
         )
         || crate::value::element_of(type_oid).is_some()
         || is_enum(type_oid)
@@ -155,7 +157,13 @@ pub(super) fn align(
 fn needs_key(ty: Type) -> bool {
     matches!(
         ty.oid,
-        oid::NUMERIC | oid::INTERVAL | oid::JSONB | oid::INET | oid::CIDR | oid::TIMETZ
+        oid::NUMERIC
+            | oid::INTERVAL
+            | oid::JSONB
+            | oid::INET
+            | oid::CIDR
+            | oid::TIMETZ
+            | oid::CITEXT
     ) || crate::value::element_of(ty.oid).is_some()
         || is_enum(ty.oid)
         || is_range(ty.oid)

@@ -209,7 +209,11 @@ impl Printer {
     }
 
     fn cast(&mut self, inner: &Expr, kind: CastKind, ty: Type) -> Result<Value> {
-        let value = self.value(inner)?;
+        let mut value = self.value(inner)?;
+        if value.codec == Codec::Caseless && ty.oid != value.ty.oid {
+            // As another type it is compared byte by byte, whatever the file's column says.
+            value = Value { codec: Codec::Identity, collated: true, ..value };
+        }
         if kind == CastKind::Relabel || (value.ty.oid == ty.oid && ty.typmod == -1) {
             // The stored form goes on; what is logical takes the new type's name.
             let ty = if value.codec == Codec::Identity { ty } else { value.ty };

@@ -142,7 +142,8 @@ pub fn type_oid(name: &str) -> u32 {
     if let Some(element) = name.strip_suffix("[]") {
         return crate::sql::types::array_of(type_oid(element)).unwrap_or(0);
     }
-    crate::sql::types::tables().type_oid(name).unwrap_or(0)
+    let tables = crate::sql::types::tables();
+    tables.type_oid(name).or_else(|| tables.extended_type(name)).unwrap_or(0)
 }
 
 impl Pattern {
