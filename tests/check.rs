@@ -99,6 +99,30 @@ fn check_tells_missing_rights() {
     assert_eq!(state(&body, "postgres", "constraints"), "warning");
 }
 
+/// Which way the way back will go, and that it does where the log cannot be read.
+#[test]
+fn check_tells_how_the_way_back_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let found = |pg: &Pg, more: &[&str]| {
+        let url = pg.database_url("check");
+        let mut all = vec!["--sqlite", file.to_str().unwrap(), "--postgres", &url];
+        all.extend(more);
+        let (_, body) = check(&all);
+        let all = body["checks"].as_array().unwrap().clone();
+        let one = all.into_iter().find(|f| f["check"] == "way_back").unwrap();
+        (one["state"].to_string(), one["detail"].to_string())
+    };
+    let (state, detail) = found(Pg::shared(), &[]);
+    assert!(state.contains("ok") && detail.contains("by logical decoding"), "{detail}");
+    let (state, detail) = found(Pg::without_decoding(), &[]);
+    assert!(state.contains("ok") && detail.contains("by row triggers"), "{detail}");
+    let (state, detail) = found(Pg::without_decoding(), &["--set", "postgres.way_back=decoding"]);
+    assert!(state.contains("warning") && detail.contains("none after promote"), "{detail}");
+    let (_, detail) = found(Pg::shared(), &["--set", "postgres.way_back=triggers"]);
+    assert!(detail.contains("by row triggers"), "{detail}");
+}
+
 /// With a role for control: its rights over the application's role.
 #[test]
 fn check_tells_the_rights_of_the_fence() {

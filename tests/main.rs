@@ -59,6 +59,7 @@ mod switch_orders;
 mod switch_roles;
 mod switch_sessions;
 mod syscalls;
+mod trigger_journal;
 mod trust;
 mod typing;
 mod verify;

@@ -1,22 +1,22 @@
 //! SQLite follows PostgreSQL after promote: every change of rows arrives, exactly once; what
-//! cannot be followed closes the way back and says why.
+//! cannot be followed closes the way back and says why. By logical decoding, and by row triggers.
 
 use std::path::{Path, PathBuf};
 
 use crate::common::{Journey, Pg, eventually};
 
-struct Followed {
-    journey: Journey,
-    file: PathBuf,
+pub struct Followed {
+    pub journey: Journey,
+    pub file: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl Followed {
     /// PostgreSQL is primary, SQLite follows.
-    fn start(tables: &str) -> Self {
+    pub fn start(pg: &Pg, tables: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("app.db");
-        let journey = Journey::start(&file, Pg::shared(), &[]);
+        let journey = Journey::start(&file, pg, &[]);
         journey.proxy.sql(tables);
         journey.mirror();
         journey.promote();
@@ -24,19 +24,19 @@ impl Followed {
         Self { journey, file, _folder: folder }
     }
 
-    fn sql(&self, sql: &str) -> String {
+    pub fn sql(&self, sql: &str) -> String {
         self.journey.proxy.sql(sql)
     }
 
     /// Both sides answer a query alike, soon.
-    fn alike(&self, sql: &str) -> String {
+    pub fn alike(&self, sql: &str) -> String {
         let expected = self.sql(sql);
         eventually(sql, || in_file(&self.file, sql) == expected);
         expected
     }
 
     /// The way back is closed, and the reason has these words.
-    fn closed(&self, words: &[&str]) {
+    pub fn closed(&self, words: &[&str]) {
         eventually("the way back is closed", || {
             let (code, out, stderr) = self.journey.order(&["rollback", "--dry-run"]);
             let said = format!("{out}{stderr}");
@@ -49,7 +49,7 @@ impl Followed {
     }
 
     /// Back on SQLite everything is there, and equal.
-    fn back(&self) {
+    pub fn back(&self) {
         self.journey.rollback();
         self.journey.level();
         self.journey.done(&["verify"]);
@@ -57,7 +57,7 @@ impl Followed {
 }
 
 /// Rows of the file as psql shows them.
-fn in_file(file: &Path, sql: &str) -> String {
+pub fn in_file(file: &Path, sql: &str) -> String {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let conn = rusqlite::Connection::open_with_flags(file, flags).unwrap();
     conn.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
@@ -80,9 +80,9 @@ fn in_file(file: &Path, sql: &str) -> String {
     rows.join("\n")
 }
 
-#[test]
-fn every_change_of_rows_arrives() {
+fn every_change_of_rows_arrives(pg: &Pg) {
     let followed = Followed::start(
+        pg,
         "CREATE TABLE t (id integer PRIMARY KEY, name text UNIQUE, body text);
          CREATE TABLE pair (a integer, b text, n integer, PRIMARY KEY (a, b));
          CREATE TABLE parent (id integer PRIMARY KEY);
@@ -118,9 +118,9 @@ fn every_change_of_rows_arrives() {
     followed.back();
 }
 
-#[test]
-fn large_values_and_large_transactions_arrive() {
+fn large_values_and_large_transactions_arrive(pg: &Pg) {
     let followed = Followed::start(
+        pg,
         "CREATE TABLE big (id integer PRIMARY KEY, n integer, body text);
          CREATE TABLE many (id bigint PRIMARY KEY, body text)",
     );
@@ -137,7 +137,7 @@ fn large_values_and_large_transactions_arrive() {
     // More than PostgreSQL keeps in memory of one transaction.
     followed.sql(
         "BEGIN; SET LOCAL logical_decoding_work_mem = '64kB'; \
-         INSERT INTO many SELECT g, repeat('row ', 20) FROM generate_series(1, 60000) g; \
+         INSERT INTO many SELECT g, repeat('row ', 20) FROM generate_series(1, 20000) g; \
          UPDATE many SET body = 'changed' WHERE id % 3 = 0; DELETE FROM many WHERE id % 7 = 0; \
          COMMIT",
     );
@@ -145,9 +145,9 @@ fn large_values_and_large_transactions_arrive() {
     followed.back();
 }
 
-#[test]
-fn tables_without_a_key_and_truncate_are_followed() {
+fn tables_without_a_key_and_truncate_are_followed(pg: &Pg) {
     let followed = Followed::start(
+        pg,
         "CREATE TABLE log (line text, n integer); CREATE TABLE other (id integer PRIMARY KEY);
          INSERT INTO log VALUES ('x', 1), ('x', 1), ('x', 1), (NULL, NULL);
          INSERT INTO other VALUES (1), (2)",
@@ -165,9 +165,9 @@ fn tables_without_a_key_and_truncate_are_followed() {
     followed.back();
 }
 
-#[test]
-fn sequences_go_on_where_postgresql_ended() {
+fn sequences_go_on_where_postgresql_ended(pg: &Pg) {
     let followed = Followed::start(
+        pg,
         "CREATE TABLE t (id serial PRIMARY KEY, body text); CREATE SEQUENCE free START 100; \
          INSERT INTO t(body) VALUES ('one'), ('two')",
     );
@@ -183,8 +183,7 @@ fn sequences_go_on_where_postgresql_ended() {
     assert!(next >= 102, "{next}");
 }
 
-#[test]
-fn what_cannot_be_followed_closes_the_way_back() {
+fn what_cannot_be_followed_closes_the_way_back(pg: &Pg) {
     let tables =
         "CREATE TABLE t (id integer PRIMARY KEY, body text); INSERT INTO t VALUES (1, 'a')";
     for (ddl, words) in [
@@ -194,22 +193,21 @@ fn what_cannot_be_followed_closes_the_way_back() {
         ("CREATE UNIQUE INDEX ON t (body)", &["table t", "constraints"]),
         ("CREATE VIEW v AS SELECT id FROM t", &["views"]),
     ] {
-        let followed = Followed::start(tables);
+        let followed = Followed::start(pg, tables);
         followed.sql(ddl);
         followed.closed(words);
     }
     // A change of rows in between is not taken for something else.
-    let followed = Followed::start(tables);
+    let followed = Followed::start(pg, tables);
     followed.sql("ALTER TABLE t ADD COLUMN more text; INSERT INTO t VALUES (2, 'b', 'c')");
     followed.closed(&["table t", "DDL"]);
     assert_eq!(in_file(&followed.file, "SELECT count(*) FROM t"), "1");
 }
 
 /// DDL just before a rollback is seen behind the fence, before anything is decided.
-#[test]
-fn a_rollback_right_after_ddl_is_undone() {
+fn a_rollback_right_after_ddl_is_undone(pg: &Pg) {
     let followed =
-        Followed::start("CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)");
+        Followed::start(pg, "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)");
     followed.sql("CREATE TABLE made (id integer)");
     let (code, task, stderr) = followed.journey.order(&["rollback", "--yes"]);
     assert!(code == 5 || code == 4, "{task} {stderr}");
@@ -220,9 +218,9 @@ fn a_rollback_right_after_ddl_is_undone() {
 }
 
 /// A value that only PostgreSQL can hold closes the way back, without showing the value.
-#[test]
-fn a_value_sqlite_cannot_hold_closes_the_way_back() {
+fn a_value_sqlite_cannot_hold_closes_the_way_back(pg: &Pg) {
     let followed = Followed::start(
+        pg,
         "CREATE TABLE t (id integer PRIMARY KEY, x integer[]); INSERT INTO t VALUES (1, '{1}')",
     );
     followed.sql("INSERT INTO t VALUES (2, '[0:1]={1,2}')");
@@ -230,12 +228,10 @@ fn a_value_sqlite_cannot_hold_closes_the_way_back() {
 }
 
 /// A restart, and a crash of PostgreSQL, in the middle: everything once.
-#[test]
-fn following_survives_restarts() {
-    let mut pg = Pg::start();
+fn following_survives_restarts(pg: &mut Pg) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.db");
-    let mut journey = Journey::start(&file, &pg, &[]);
+    let mut journey = Journey::start(&file, pg, &[]);
     journey.proxy.sql("CREATE TABLE t (id integer PRIMARY KEY); CREATE TABLE log (n integer)");
     journey.mirror();
     journey.promote();
@@ -262,9 +258,9 @@ fn following_survives_restarts() {
     journey.done(&["verify"]);
 }
 
-#[test]
-fn following_keeps_the_journal_small() {
+fn following_keeps_the_journal_small(pg: &Pg) {
     let followed = Followed::start(
+        pg,
         "CREATE TABLE t (id integer PRIMARY KEY, body text); INSERT INTO t VALUES (0, '')",
     );
     for id in 1..=200 {
@@ -280,4 +276,37 @@ fn following_keeps_the_journal_small() {
     followed.sql("INSERT INTO t VALUES (1000, 'on SQLite')");
     followed.journey.level();
     followed.journey.done(&["verify"]);
+}
+
+/// Each of these tests, on a server whose log can be decoded and on one where it cannot.
+macro_rules! both_ways {
+    ($($name:ident)*) => {
+        mod decoding {
+            use crate::common::Pg;
+            $(#[test] fn $name() { super::$name(Pg::shared()); })*
+            #[test]
+            fn following_survives_restarts() {
+                super::following_survives_restarts(&mut Pg::start());
+            }
+        }
+        mod triggers {
+            use crate::common::Pg;
+            $(#[test] fn $name() { super::$name(Pg::without_decoding()); })*
+            #[test]
+            fn following_survives_restarts() {
+                super::following_survives_restarts(&mut Pg::start_without_decoding());
+            }
+        }
+    };
+}
+
+both_ways! {
+    every_change_of_rows_arrives
+    large_values_and_large_transactions_arrive
+    tables_without_a_key_and_truncate_are_followed
+    sequences_go_on_where_postgresql_ended
+    what_cannot_be_followed_closes_the_way_back
+    a_rollback_right_after_ddl_is_undone
+    a_value_sqlite_cannot_hold_closes_the_way_back
+    following_keeps_the_journal_small
 }

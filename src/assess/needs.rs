@@ -127,7 +127,7 @@ pub(super) fn needs(facts: &Facts) -> Vec<Need> {
         "wal_level",
         "logical",
         false,
-        "the way back after promote follows PostgreSQL's log",
+        "the way back after promote follows PostgreSQL's log; without it row triggers carry it",
         of(&|s| (s.wal_level.clone(), s.wal_level == "logical")),
     );
     add(

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use super::postgres::PostgresUrl;
 use super::value::{
     Address, Addresses, AuthMethod, Bytes, CompareReads, Durability, KeepValues, LogFormat,
-    MirrorMode, Names, PoolMode, Positive, Ratio, ShellCommand, TempStore, Value, Version, Webhook,
-    WhenFull,
+    MirrorMode, Names, PoolMode, Positive, Ratio, ShellCommand, TempStore, Value, Version, WayBack,
+    Webhook, WhenFull,
 };
 use super::{Entry, Layers, Setting};
 
@@ -171,6 +171,13 @@ sections! {
         schema: String = "public",
         /// Version reported to clients while no PostgreSQL is attached.
         version: Version = "15",
+        /// How the way back learns what PostgreSQL commits after promote: from its log (needs
+        /// wal_level = logical, REPLICATION and a free slot), or from triggers that write each
+        /// changed row once more. auto: from the log where that is possible.
+        way_back: WayBack = "auto",
+        /// What PostgreSQL may keep for the way back, log or written rows, at most; then the way
+        /// back is closed and taken down.
+        way_back_bytes_max: Bytes = "16GB",
     }
     /// Carrying writes to the shadow.
     mirror: Mirror {

@@ -26,7 +26,7 @@ pub use tables::{Every, Override, Partitions, Table, is as is_named};
 pub use value::{
     Address, Addresses, AuthMethod, Bytes, CompareReads, Durability, KeepValues, LogFormat,
     MirrorMode, Names, PoolMode, Positive, Ratio, ShellCommand, SslMode, TempStore, Value, Version,
-    Webhook, WhenFull,
+    WayBack, Webhook, WhenFull,
 };
 
 use crate::error::{Culprit, Error, Result, state};

@@ -521,6 +521,18 @@ choice! {
 }
 
 choice! {
+    /// How the way back learns what PostgreSQL commits.
+    WayBack {
+        /// By logical decoding where PostgreSQL allows it, else by row triggers.
+        Auto = "auto",
+        /// By logical decoding only.
+        Decoding = "decoding",
+        /// By row triggers only.
+        Triggers = "triggers",
+    } "auto, decoding or triggers"
+}
+
+choice! {
     /// Whether and how writes are carried to the shadow.
     MirrorMode {
         /// Not at all.

@@ -15,16 +15,19 @@ use super::switch::{Ended, Report, Switch, failed, histories};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
+use crate::config;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::mirror::State::Running;
-use crate::mirror::way_back::{Handle, State, WayBack};
+use crate::mirror::way_back::{Handle, How, State, WayBack};
 use crate::schema::RelationKind;
 
 /// How long making the slot may take: it waits for transactions that are open.
 const SLOT_MAX: Duration = Duration::from_secs(10);
 /// Bytes of PostgreSQL's log that SQLite may be behind when the drain begins.
 const SMALL_LAG_BYTES: u64 = 64 << 10;
+/// How long SQLite may need for what is in the trigger journal when the drain begins.
+const SMALL_LAG: Duration = Duration::from_millis(250);
 /// How long SQLite is waited for before writers are slowed some more.
 const LOOK_STEP: Duration = Duration::from_millis(20);
 /// How soon a probe that failed is tried again.
@@ -50,7 +53,12 @@ impl Switch {
         {
             return match handle.state() {
                 State::Following => {
-                    (true, format!("following, at {}", handle.view().reached), String::new())
+                    let view = handle.view();
+                    let (reached, how, kept) = (view.reached, view.how.as_str(), view.kept);
+                    let found = format!(
+                        "following, at {reached} by {how}, PostgreSQL keeps {kept} bytes for it"
+                    );
+                    (true, found, String::new())
                 }
                 State::Connecting(why) => (false, "connecting".to_owned(), why),
                 State::Stopped => (false, "stopped".to_owned(), "it is not followed".to_owned()),
@@ -90,6 +98,7 @@ impl Switch {
     }
 
     async fn probe_and_keep(&self) -> Result<Duration> {
+        let (mut how, mut instead) = (How::Decoding, String::new());
         let probed = async {
             let control = observe::connect(&self.connector).await?;
             if let Some(role) = &self.app_role {
@@ -99,14 +108,25 @@ impl Switch {
                     return Err(failed(lacking).hint("crossfade check says what is missing."));
                 }
             }
-            self.make_slot(&control).await?;
-            WayBack::probe(&control, &self.connector, &self.sqlite, &self.clock, PROBE_MAX).await
+            let wanted = self.limits().way_back;
+            if wanted != config::WayBack::Triggers {
+                match self.walk(&control, how).await {
+                    // Another way helps against what stays as it is.
+                    Err(error) if wanted == config::WayBack::Auto && !error.fields().retry => {
+                        instead = format!(" ({})", error.message());
+                    }
+                    walked => return walked,
+                }
+            }
+            how = How::Triggers;
+            self.walk(&control, how).await
         }
         .await;
         let weak = if self.app_role.is_none() { ", weak fence (one role)" } else { "" };
         let told = match &probed {
             Ok(took) => {
-                let text = format!("probe passed in {} ms{weak}", took.as_millis());
+                let (ms, how) = (took.as_millis(), how.as_str());
+                let text = format!("probe passed in {ms} ms by {how}{instead}{weak}");
                 (true, text, String::new())
             }
             Err(error) => (false, "probe failed".to_owned(), why(error)),
@@ -151,11 +171,18 @@ impl Switch {
         Ok(format!("{open}; {actual}{}", if ok { String::new() } else { format!(" ({reason})") }))
     }
 
-    async fn make_slot(&self, control: &Control) -> Result<()> {
+    /// Makes what one kind of following needs, and sends a marker row along.
+    async fn walk(&self, control: &Control, how: How) -> Result<Duration> {
         let catalog = self.sqlite.catalog();
         let tables: Vec<_> =
             catalog.relations.values().filter(|r| r.kind == RelationKind::Table).cloned().collect();
-        WayBack::prepare(control, &self.connector, &tables, SLOT_MAX).await.map(drop)
+        match how {
+            How::Decoding => {
+                WayBack::prepare(control, &self.connector, &tables, SLOT_MAX).await?;
+            }
+            How::Triggers => WayBack::prepare_triggers(control, &tables, &self.clock).await?,
+        }
+        WayBack::probe(control, &self.connector, &self.sqlite, &self.clock, PROBE_MAX).await
     }
 
     async fn take_down_way_back(&self) -> Result<()> {
@@ -187,8 +214,21 @@ impl Switch {
     /// Part of precheck: the slot is made before anything waits. Without a way back the switch
     /// goes on only because its gate was overridden by name.
     pub(super) async fn prepare_way_back(&self, report: Report<'_>) -> Result<()> {
-        match self.probe_and_keep().await {
-            Ok(took) => report(steps::PROBE, format!("{} ms", took.as_millis())),
+        let ready = async {
+            let took = self.probe_and_keep().await?;
+            let attached =
+                async { WayBack::attach(&observe::connect(&self.connector).await?).await };
+            if let Err(error) = attached.await {
+                *self.way_back.told.lock() = Some((false, "not ready".to_owned(), why(&error)));
+                return Err(error);
+            }
+            Ok(took)
+        };
+        match ready.await {
+            Ok(took) => {
+                let (_, found, _) = self.way_back_status();
+                report(steps::PROBE, format!("{} ms; {found}", took.as_millis()));
+            }
             Err(error) => report(steps::PROBE, format!("the way back is closed: {error}")),
         }
         Ok(())
@@ -214,6 +254,7 @@ impl Switch {
             };
             self.store.following(true)?;
             let with = (&self.clock, &self.store);
+            let from = (from, self.limits().kept_bytes);
             WayBack::start(&self.sqlite, &self.journal, &self.connector, with, from).await
         };
         match started.await {
@@ -288,11 +329,15 @@ impl Switch {
         let mut pause = Duration::from_micros(200);
         loop {
             let end = control.flushed_lsn().await?;
-            let near = Lsn(end.saturating_sub(SMALL_LAG_BYTES));
             let slot = self.way_back.handle.lock().await;
             let handle = slot.as_ref().ok_or_else(|| failed("the way back is closed"))?;
+            let (near, step) = match handle.view().how {
+                How::Decoding => (Lsn(end.saturating_sub(SMALL_LAG_BYTES)), LOOK_STEP),
+                // The log may be that of other databases: only time says how much is left.
+                How::Triggers => (Lsn(end), SMALL_LAG),
+            };
             // Asks PostgreSQL how far it has sent: without commits it tells only now and then.
-            if handle.caught_up_to(near, LOOK_STEP).await? {
+            if handle.caught_up_to(near, step).await? {
                 let behind = end.saturating_sub(handle.view().reached.0);
                 report("slow writers until the lag is small", format!("{behind} bytes behind"));
                 return Ok(());
@@ -349,7 +394,7 @@ impl Switch {
         // A transaction may have ended with PREPARE while it was waited for.
         nothing_prepared(&control).await?;
         // Behind the fence nothing changes any more: what the stream does not tell is looked for.
-        if let Some(reason) = WayBack::unfollowed(&control).await? {
+        if let Some(reason) = WayBack::unfollowed(&control, true).await? {
             return Err(failed(format!("the way back is closed: {reason}")));
         }
         let place = WayBack::place(&control).await?;

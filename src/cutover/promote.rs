@@ -161,7 +161,7 @@ impl Switch {
         let carry = async {
             self.admit(control).await?;
             if self.way_back_status().0
-                && let Some(reason) = WayBack::unfollowed(control).await?
+                && let Some(reason) = WayBack::unfollowed(control, false).await?
             {
                 return Err(failed(format!("the schema changed during the switch: {reason}"))
                     .hint("Promote again."));
@@ -371,7 +371,8 @@ impl Switch {
             format!("ALTER ROLE {} LOGIN", crate::backend::postgres::apply::quoted(role))
         });
         // Triggers that were off for images act for whoever writes there from now on.
-        let open = Quiet::load(control).await?.end() + &login;
+        let followed = WayBack::opening(control).await?;
+        let open = Quiet::load(control).await?.end() + &followed + &login;
         failpoint!("cutover.before_decide");
         let decided = observe::decide(control, epoch, at, &open);
         let place = tokio::time::timeout(self.limits().decide, decided)

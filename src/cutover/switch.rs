@@ -27,7 +27,7 @@ use crate::backend::sqlite::Sqlite;
 use crate::backend::sqlite::sequences::Sequences;
 use crate::backfill::Workers;
 use crate::clock::Clock;
-use crate::config::Table;
+use crate::config::{self, Table};
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
@@ -75,6 +75,10 @@ pub struct Limits {
     pub quiet: Duration,
     /// How much of a copy is done at once.
     pub workers: Workers,
+    /// How the way back learns what PostgreSQL commits.
+    pub way_back: config::WayBack,
+    /// What PostgreSQL may keep for the way back, at most.
+    pub kept_bytes: u64,
 }
 
 impl Default for Limits {
@@ -93,6 +97,8 @@ impl Default for Limits {
             pause_budget: seconds(2),
             quiet: Duration::ZERO,
             workers: Workers::of_machine(),
+            way_back: config::WayBack::Auto,
+            kept_bytes: 16 << 30,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::backend::postgres::rights;
 use crate::backend::sqlite::inspect;
 use crate::cli::{self, RunArgs, exit, table};
 use crate::clock::Clock;
-use crate::config::{AuthMethod, Config, Endpoint, Source};
+use crate::config::{AuthMethod, Config, Endpoint, Source, WayBack};
 use crate::error::{Culprit, Error, Result, state};
 use crate::wire::Identity;
 use crate::wire::auth::Users;
@@ -373,8 +373,10 @@ async fn server(config: &Config, endpoint: &Endpoint, findings: &mut Findings) -
              or give postgres.control_url a superuser.",
         );
     }
-    way_back(&row, findings);
-    pooled(&connector, endpoint, &row, findings).await;
+    let wanted = *config.postgres.way_back;
+    let decodes = way_back(&row, wanted, findings);
+    let decodes = pooled(&connector, endpoint, decodes, findings).await;
+    how_back(wanted, decodes, findings);
     Ok(client)
 }
 
@@ -407,25 +409,32 @@ fn essentials(row: &Row, findings: &mut Findings) {
     judge(findings, "create_table", flag(8), "may create tables in schema public".into(), bad);
 }
 
-/// What a pooler before PostgreSQL breaks, for control and replication.
-async fn pooled(connector: &Connector, endpoint: &Endpoint, row: &Row, findings: &mut Findings) {
+/// What a pooler before PostgreSQL breaks, for control and replication. Whether the log can be read:
+/// `decodes` says that nothing else is in the way.
+async fn pooled(
+    connector: &Connector,
+    endpoint: &Endpoint,
+    decodes: bool,
+    findings: &mut Findings,
+) -> bool {
     in_between(connector, endpoint, findings).await;
-    let flag = |i: usize| row.try_get::<_, bool>(i).unwrap_or_default();
-    if !flag(5) && !flag(6) {
-        return;
+    if !decodes {
+        return false;
     }
     match pooler::replicates(connector).await {
         Ok(()) => {
             let text = "a replication connection is taken".to_owned();
             findings.add("postgres", "replication_login", State::Ok, text);
+            true
         }
         Err(error) => {
-            let text = format!("no replication connection, no way back: {}", error.message());
+            let text = format!("no replication connection: {}", error.message());
             findings.add("postgres", "replication_login", State::Warning, text);
             findings.hint(
                 "pg_hba.conf must let the role replicate, and poolers such as pgbouncer must not \
                  stand in between: give postgres.control_url PostgreSQL's own address.",
             );
+            false
         }
     }
 }
@@ -453,12 +462,34 @@ async fn in_between(connector: &Connector, endpoint: &Endpoint, findings: &mut F
     }
 }
 
-/// Without these promote works, but there is no way back.
-fn way_back(row: &Row, findings: &mut Findings) {
+/// How SQLite would follow PostgreSQL after promote, and what that costs.
+fn how_back(wanted: WayBack, decodes: bool, findings: &mut Findings) {
+    if decodes {
+        let text =
+            "by logical decoding: PostgreSQL writes more log, the application waits for nothing";
+        return findings.add("postgres", "way_back", State::Ok, text.to_owned());
+    }
+    if wanted == WayBack::Decoding {
+        let text = "none after promote: the log cannot be read".to_owned();
+        findings.add("postgres", "way_back", State::Warning, text);
+        return findings.hint("Mend what is named above, or set postgres.way_back = \"auto\".");
+    }
+    let text = "by row triggers: from promote until complete or rollback each row that is written on \
+                PostgreSQL is written there once more, with its old state, in the same transaction";
+    findings.add("postgres", "way_back", State::Ok, text.to_owned());
+}
+
+/// What reading PostgreSQL's log needs; whether it is there, as far as this shows.
+fn way_back(row: &Row, wanted: WayBack, findings: &mut Findings) -> bool {
+    if wanted == WayBack::Triggers {
+        return false;
+    }
     let text = |i: usize| row.try_get::<_, String>(i).unwrap_or_default();
     let flag = |i: usize| row.try_get::<_, bool>(i).unwrap_or_default();
     let number = |i: usize| row.try_get::<_, i32>(i).unwrap_or_default();
+    let mut all = true;
     let mut judge = |check, holds, good: String, bad: &str, hint: &str| {
+        all &= holds;
         let state = if holds { State::Ok } else { State::Warning };
         let detail = if holds { good.clone() } else { format!("{good}: {bad}") };
         findings.add("postgres", check, state, detail);
@@ -470,15 +501,15 @@ fn way_back(row: &Row, findings: &mut Findings) {
         "wal_level",
         text(4) == "logical",
         text(4),
-        "no way back after promote",
-        "Set wal_level = logical and restart PostgreSQL, or override gate way_back.",
+        "the log cannot be read for the way back",
+        "Set wal_level = logical and restart PostgreSQL, or let row triggers carry the way back.",
     );
     let may = flag(5) || flag(6);
     judge(
         "replication",
         may,
         if may { "may replicate" } else { "may not replicate" }.to_owned(),
-        "no way back after promote",
+        "the log cannot be read for the way back",
         "ALTER ROLE … REPLICATION, or give postgres.control_url such a role.",
     );
     let (slots, used, senders) = (number(9), number(10), number(11));
@@ -489,4 +520,5 @@ fn way_back(row: &Row, findings: &mut Findings) {
         "none is left for the way back",
         "Raise max_replication_slots and max_wal_senders.",
     );
+    all
 }

@@ -41,6 +41,7 @@ pub(super) fn limits(config: &Config) {
     let limits = [
         ("listen.max_sessions", u64::from(config.listen.max_sessions.get())),
         ("mirror.journal_bytes_max", config.mirror.journal_bytes_max.get()),
+        ("postgres.way_back_bytes_max", config.postgres.way_back_bytes_max.get()),
         ("divergence.keep", u64::from(config.divergence.keep.get())),
         ("cutover.lag_ms", u64::from(*config.cutover.lag_ms)),
         ("cutover.pause_budget_ms", u64::from(config.cutover.pause_budget_ms.get())),

@@ -316,6 +316,8 @@ fn limits(config: &Config) -> Limits {
         decide: Duration::from_millis(u64::from(c.decide_ms.get())),
         fence: Duration::from_millis(u64::from(c.fence_ms.get())),
         route: Duration::from_millis(u64::from(c.route_ms.get())),
+        way_back: *config.postgres.way_back,
+        kept_bytes: config.postgres.way_back_bytes_max.get(),
     }
 }
 

@@ -55,6 +55,7 @@ metric_names! {
     REPAIRS = "crossfade_repairs_total";
     BACKFILL_ROWS = "crossfade_backfill_rows_total";
     VERIFY_AGE = "crossfade_verify_age_seconds";
+    WAY_BACK_KEPT = "crossfade_way_back_kept_bytes";
     PHASE = "crossfade_phase";
     PRIMARY = "crossfade_primary";
     EPOCH = "crossfade_epoch";
@@ -281,6 +282,12 @@ pub const METRICS: &[Metric] = &[
         name: VERIFY_AGE,
         kind: Kind::Gauge,
         help: "Seconds since every table was last verified clean; NaN when never.",
+        labels: &[],
+    },
+    Metric {
+        name: WAY_BACK_KEPT,
+        kind: Kind::Gauge,
+        help: "Bytes of log or of written rows that PostgreSQL keeps for the way back.",
         labels: &[],
     },
     Metric {

@@ -22,6 +22,18 @@ impl Pg {
         SHARED.get_or_init(Self::start)
     }
 
+    /// A shared server whose log cannot be decoded: the way back is row triggers.
+    pub fn without_decoding() -> &'static Self {
+        static SHARED: OnceLock<Pg> = OnceLock::new();
+        SHARED.get_or_init(Self::start_without_decoding)
+    }
+
+    /// The same, of this test's own.
+    pub fn start_without_decoding() -> Self {
+        let cluster = Cluster::start_with("wal_level = replica").expect("a throw-away PostgreSQL");
+        Self { cluster }
+    }
+
     /// Makes an empty database with a name of its own and returns the name.
     pub fn database(&self, prefix: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);

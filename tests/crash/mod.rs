@@ -69,11 +69,29 @@ const SWITCHING: &[(&str, By, &str)] = &[
     ("cutover.unfenced", By::Rollback, "sqlite"),
 ];
 
+/// Failpoints of the trigger journal, where PostgreSQL's log cannot be decoded; likewise.
+const JOURNALED: &[(&str, By, &str)] = &[
+    ("way_back.attached", By::Promote, "sqlite"),
+    ("cutover.before_decide", By::Promote, "sqlite"),
+    ("cutover.decided", By::Promote, "postgres"),
+    ("way_back.marked", By::Following, "postgres"),
+    ("way_back.before_commit", By::Following, "postgres"),
+    ("way_back.after_commit", By::Following, "postgres"),
+    ("way_back.synced", By::Following, "postgres"),
+    ("way_back.trimmed", By::Following, "postgres"),
+    ("cutover.postgres_fenced", By::Rollback, "postgres"),
+    ("cutover.returned", By::Rollback, "sqlite"),
+    ("cutover.recorded", By::Promote, "postgres"),
+    ("cutover.return_stored", By::Rollback, "sqlite"),
+];
+
 #[test]
 fn every_failpoint_is_exercised() {
     let mut here: Vec<&str> = UNDER_LOAD.iter().map(|(name, _)| *name).collect();
     here.extend(COPYING);
     here.extend(SWITCHING.iter().map(|(name, ..)| *name));
+    let listed = |name: &&str| SWITCHING.iter().any(|(other, ..)| other == name);
+    here.extend(JOURNALED.iter().map(|(name, ..)| *name).filter(|name| !listed(name)));
     let once: BTreeSet<&str> = here.iter().copied().collect();
     assert_eq!(once.len(), here.len(), "a failpoint is listed twice");
     assert_eq!(once, failpoint::ALL.iter().copied().collect::<BTreeSet<_>>());
@@ -126,11 +144,19 @@ fn killed_at_every_failpoint_of_a_copy() {
 
 #[test]
 fn killed_at_every_failpoint_of_the_switch() {
-    let pg = Pg::shared();
+    killed_switching(Pg::shared(), SWITCHING);
+}
+
+#[test]
+fn killed_at_every_failpoint_of_the_trigger_journal() {
+    killed_switching(Pg::without_decoding(), JOURNALED);
+}
+
+fn killed_switching(pg: &Pg, failpoints: &[(&str, By, &str)]) {
     let mut trial = Trial::start(pg);
     trial.journey.mirror();
     let mut epoch = 1;
-    for (name, by, primary) in SWITCHING {
+    for (name, by, primary) in failpoints {
         let began = Instant::now();
         trial.restart(Some((name, 1)));
         match by {

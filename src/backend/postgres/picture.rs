@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::control::Control;
 use super::schemas;
+use super::triggers::OWN_FUNCTIONS;
 use crate::error::Result;
 
 /// The lines of every table now; see [`every_line`].
@@ -39,6 +40,7 @@ UNION ALL SELECT t.relname::text, 'trigger ' || pg_get_triggerdef(g.oid)
   || ' as ' || (SELECT md5(p.prosrc) FROM pg_proc p WHERE p.oid = g.tgfoid)
   || CASE WHEN g.tgenabled = 'O' THEN '' ELSE ', enabled as ' || g.tgenabled::text END
   FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
+  AND g.tgfoid NOT IN $own
 UNION ALL SELECT DISTINCT t.relname::text, 'switched off: constraint ' || quote_ident(k.conname)
   FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND g.tgisinternal AND g.tgenabled <> 'O'
   JOIN pg_constraint k ON k.oid = g.tgconstraint
@@ -67,7 +69,7 @@ UNION ALL SELECT '(database)', concat('setting ', 'of ' || quote_ident(r.rolname
 
 /// The lines of every table now, as SQL.
 fn every_line() -> String {
-    let mut sql = LINES.replace("$ours", schemas::OURS);
+    let mut sql = LINES.replace("$ours", schemas::OURS).replace("$own", OWN_FUNCTIONS);
     for (namespace, name) in [("c.relnamespace", "c.relname"), ("p.pronamespace", "p.proname")] {
         sql = sql.replace(&format!("$({namespace},{name})"), &schemas::key_of(namespace, name));
     }

@@ -13,6 +13,10 @@ use super::schemas;
 use crate::error::Result;
 use crate::name;
 
+/// Functions of schema `crossfade`: their triggers are ours, and nobody's concern.
+pub const OWN_FUNCTIONS: &str = "(SELECT own.oid FROM pg_catalog.pg_proc own \
+     WHERE own.pronamespace = pg_catalog.to_regnamespace('crossfade'))";
+
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS crossfade.quiet \
                      (trigger_oid oid PRIMARY KEY, enabled text NOT NULL)";
 
@@ -48,7 +52,8 @@ pub async fn acting(control: &Control, tables: &[&str], replica: bool) -> Result
             &format!(
                 "SELECT t.oid, k.key, t.tgname::text, t.tgenabled::text FROM pg_trigger t \
                  JOIN pg_class c ON c.oid = t.tgrelid CROSS JOIN LATERAL (SELECT {key} AS key) k \
-                 WHERE NOT t.tgisinternal AND k.key = ANY ($1::text[]) \
+                 WHERE NOT t.tgisinternal AND t.tgfoid NOT IN {OWN_FUNCTIONS} \
+                 AND k.key = ANY ($1::text[]) \
                  AND t.tgenabled::text = ANY ($2::text[]) ORDER BY 1"
             ),
             &[&tables, &how],

@@ -16,7 +16,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Shape, Target, Trouble};
-use super::{KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, PUBLICATION, State, View, setup, store_lsn};
+use super::place::Place;
+use super::{
+    How, KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, PUBLICATION, State, View, setup, store_lsn,
+    store_place, triggers,
+};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::decode::{Message, Packet, Tuple};
@@ -28,14 +32,17 @@ use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::journal::{self, Journal, Origin};
 use crate::schema::Catalog;
+use crate::telemetry::names;
 use crate::value::Cell;
 
 /// First and longest pause before trying again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// How often SQLite is synced and the place confirmed.
-const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+pub(super) const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 /// How often PostgreSQL's tables are looked at for what the stream does not tell.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long taking down what a closed way back needed may take.
+const TAKE_DOWN_MAX: Duration = Duration::from_secs(30);
 /// How long it may take to stop.
 const LEAVE: Duration = Duration::from_secs(2);
 /// Name of our connections, shown in pg_stat_activity; the fence spares them.
@@ -43,23 +50,36 @@ pub(super) const NAME: &str = "crossfade way back";
 
 /// The task's state.
 pub(super) struct Follower {
-    sqlite: Sqlite,
-    journal: Journal,
-    connector: Connector,
-    clock: Clock,
-    store: Arc<Store>,
-    view: watch::Sender<View>,
-    stop: CancellationToken,
-    ask: Arc<Notify>,
+    pub(super) sqlite: Sqlite,
+    pub(super) journal: Journal,
+    pub(super) connector: Connector,
+    pub(super) clock: Clock,
+    pub(super) store: Arc<Store>,
+    pub(super) view: watch::Sender<View>,
+    pub(super) stop: CancellationToken,
+    pub(super) ask: Arc<Notify>,
     /// Our own connection to the file: triggers and foreign keys are off.
-    conn: Connection,
+    pub(super) conn: Connection,
+    /// What PostgreSQL may keep for us, in bytes.
+    pub(super) kept_max: u64,
 }
 
 /// Why one connection's life ended.
-enum Ended {
+pub(super) enum Ended {
     Stopped,
-    Closed { reason: String, table: Option<String> },
+    Closed {
+        reason: String,
+        table: Option<String>,
+    },
+    /// Closed, by what is not the PostgreSQL that was prepared.
+    Foreign(String),
     Failed(Error),
+}
+
+impl Ended {
+    pub(super) fn closed(reason: impl Into<String>) -> Self {
+        Self::Closed { reason: reason.into(), table: None }
+    }
 }
 
 impl From<Error> for Ended {
@@ -99,7 +119,7 @@ impl Follower {
         connector: Connector,
         (clock, store): (Clock, Arc<Store>),
         view: watch::Sender<View>,
-        (stop, ask): (CancellationToken, Arc<Notify>),
+        (stop, ask, kept_max): (CancellationToken, Arc<Notify>, u64),
     ) -> Result<Self> {
         let conn = sqlite.dedicated()?;
         conn.follow();
@@ -108,7 +128,7 @@ impl Follower {
             c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)
         })
         .map_err(|e| Error::internal(format!("a connection could not be set up: {e}")))?;
-        Ok(Self { sqlite, journal, connector, clock, store, view, stop, ask, conn })
+        Ok(Self { sqlite, journal, connector, clock, store, view, stop, ask, conn, kept_max })
     }
 
     pub(super) async fn run(self) {
@@ -128,10 +148,12 @@ impl Follower {
             match ended {
                 Ended::Stopped => break self.tell(State::Stopped),
                 Ended::Closed { reason, table } => {
-                    tracing::error!(reason, "the way back is closed: SQLite does not follow");
-                    if let Err(error) = self.store_closed(&reason, table).await {
-                        tracing::error!(%error, "the reason could not be stored");
-                    }
+                    self.close(&reason, table).await;
+                    self.tell(State::Closed(reason));
+                    break self.take_down().await;
+                }
+                Ended::Foreign(reason) => {
+                    self.close(&reason, None).await;
                     break self.tell(State::Closed(reason));
                 }
                 Ended::Failed(error) => {
@@ -150,8 +172,35 @@ impl Follower {
         }
     }
 
-    fn tell(&self, state: State) {
+    pub(super) fn tell(&self, state: State) {
         self.view.send_modify(|view| view.state = state);
+    }
+
+    async fn close(&self, reason: &str, table: Option<String>) {
+        tracing::error!(reason, "the way back is closed: SQLite does not follow");
+        if let Err(error) = self.store_closed(reason, table).await {
+            tracing::error!(%error, "the reason could not be stored");
+        }
+    }
+
+    /// Nobody reads on: what PostgreSQL keeps for it would only grow. Transactions may be open
+    /// there that are in the way for a while.
+    async fn take_down(&self) {
+        let mut pause = BACK_OFF.1;
+        loop {
+            let taken = async { setup::take_down(&Control::connect(&self.connector).await?).await };
+            let error = match tokio::time::timeout(TAKE_DOWN_MAX, taken).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(_) => Error::shadow(state::QUERY_CANCELED, "it took too long"),
+            };
+            tracing::warn!(%error, "PostgreSQL still keeps what the way back needed; trying again");
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(TAKE_DOWN_MAX);
+        }
     }
 
     async fn store_closed(&self, reason: &str, table: Option<String>) -> Result<()> {
@@ -181,21 +230,22 @@ impl Follower {
         let reached = super::stored_lsn(&self.conn)?
             .ok_or_else(|| Error::internal("the way back has no stored place"))?;
         let control = Control::connect(&self.connector).await?;
-        let slot = setup::slot(&control).await?;
-        let mut replication = Replication::connect(&self.connector, NAME).await?;
-        let identity = replication.identify().await?;
+        let identity = setup::identity(&control).await?;
         self.check_system(identity).await?;
         if identity.flushed < reached {
             // What is followed was on disk there before it was sent. Recovery sees the same and
             // serves nobody until the right PostgreSQL is back, which is followed as before.
-            let error = Error::shadow(
-                state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                "PostgreSQL's log ends before what SQLite has followed: it was restored from a backup",
-            );
             let end = identity.flushed;
             let detail = format!("The log ends at {end}, SQLite has followed it to {reached}.");
-            return Err(error.detail(detail).into());
+            return Err(from_the_past().detail(detail).into());
         }
+        if triggers::is_there(&control).await? {
+            self.view.send_modify(|view| view.how = How::Triggers);
+            return self.read(control, reached).await;
+        }
+        self.view.send_modify(|view| view.how = How::Decoding);
+        let slot = setup::slot(&control).await?;
+        let mut replication = Replication::connect(&self.connector, NAME).await?;
         let confirmed = setup::confirmed(&control, &slot).await?;
         if confirmed > reached {
             // PostgreSQL would go on from there, over what this file has never seen.
@@ -203,7 +253,7 @@ impl Follower {
                 "the slot {slot} was read up to {confirmed}, and SQLite has followed it to \
                  {reached}: the SQLite file was restored from a backup, or somebody else read the slot"
             );
-            return Err(Ended::Closed { reason, table: None });
+            return Err(Ended::closed(reason));
         }
         let known = replication
             .rows("SELECT name, signature FROM crossfade.way_back_tables")
@@ -243,7 +293,7 @@ impl Follower {
             Some(before) if before == now => Ok(()),
             Some(_) => {
                 let reason = "this is another PostgreSQL, or it was restored or failed over";
-                Err(Ended::Closed { reason: reason.to_owned(), table: None })
+                Err(Ended::Foreign(reason.to_owned()))
             }
             None => {
                 let writer = self.sqlite.writer(None).await?;
@@ -284,7 +334,7 @@ impl Follower {
         }
     }
 
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         self.clock.postgres_micros()
     }
 
@@ -309,7 +359,7 @@ impl Follower {
     }
 
     /// PostgreSQL has what SQLite follows, and had all before it when it became primary.
-    async fn trim(&self) -> Result<(), Ended> {
+    pub(super) async fn trim(&self) -> Result<(), Ended> {
         let last = self.sqlite.durable();
         if self.journal.first(&self.conn)? < last {
             if let Err(error) = self.store.save_changed() {
@@ -321,13 +371,26 @@ impl Follower {
         Ok(())
     }
 
-    /// What the stream does not tell: changed definitions, and where the log ends.
-    async fn look(&self, control: &Control) -> Result<(), Ended> {
+    /// What the stream does not tell: changed definitions, where the log ends, and how much of it
+    /// is kept for us.
+    pub(super) async fn look(&self, control: &Control) -> Result<(), Ended> {
         let end = control.flushed_lsn().await?;
-        if let Some((table, reason)) = setup::unfollowed(control).await? {
+        if let Some((table, reason)) = setup::unfollowed(control, true).await? {
             return Err(Ended::Closed { reason, table });
         }
-        self.view.send_modify(|view| view.end = Some(Lsn(end)));
+        let kept = setup::kept(control).await?;
+        #[allow(clippy::cast_precision_loss)]
+        metrics::gauge!(names::WAY_BACK_KEPT).set(kept as f64);
+        if kept > self.kept_max {
+            return Err(Ended::closed(format!(
+                "PostgreSQL kept {kept} bytes for it, and postgres.way_back_bytes_max is {}",
+                self.kept_max
+            )));
+        }
+        self.view.send_modify(|view| {
+            view.end = Some(Lsn(end));
+            view.kept = kept;
+        });
         Ok(())
     }
 
@@ -374,7 +437,7 @@ impl Follower {
                 let open = stream.open.take().filter(|open| open.commit == Lsn(commit_lsn));
                 let open = open.ok_or_else(|| Error::internal("a commit without its begin"))?;
                 if let Some(writer) = open.writer {
-                    self.commit(writer, Lsn(end_lsn), committed_at)?;
+                    self.commit(writer, Lsn(end_lsn), None, committed_at)?;
                     stream.stored = Lsn(end_lsn);
                 }
                 self.reach(stream, Lsn(end_lsn));
@@ -459,21 +522,34 @@ impl Follower {
     }
 
     /// What is followed was not compared: a switch looks at it again.
-    fn note<'a>(&self, shape: &Shape, rows: impl IntoIterator<Item = Option<&'a Tuple>>) {
+    pub(super) fn note<'a>(
+        &self,
+        shape: &Shape,
+        rows: impl IntoIterator<Item = Option<&'a Tuple>>,
+    ) {
         let keys = rows.into_iter().flatten().map(|row| (shape.name().to_owned(), shape.key(row)));
         self.store.note_changed(keys);
     }
 
-    async fn begin(&self) -> Result<Writer> {
+    pub(super) async fn begin(&self) -> Result<Writer> {
         let writer = self.sqlite.writer_on(&self.conn, None).await?;
         // PostgreSQL has these rows: the record carries the origin, not the images.
         writer.mute(true);
         Ok(writer)
     }
 
-    fn commit(&self, writer: Writer, end: Lsn, committed_at: i64) -> Result<(), Ended> {
+    pub(super) fn commit(
+        &self,
+        writer: Writer,
+        end: Lsn,
+        place: Option<&Place>,
+        committed_at: i64,
+    ) -> Result<(), Ended> {
         blocking(|| {
             store_lsn(&writer, end)?;
+            if let Some(place) = place {
+                store_place(&writer, place)?;
+            }
             self.journal.set_origin(&writer, Origin::Postgres(end.0));
             failpoint!("way_back.before_commit");
             writer.commit()?;
@@ -492,13 +568,20 @@ impl Follower {
 fn final_or_not(error: Error) -> Ended {
     let code = error.sqlstate();
     if code == state::UNDEFINED_OBJECT || code == state::OBJECT_NOT_IN_PREREQUISITE_STATE {
-        let reason = format!("PostgreSQL cannot go on: {}", error.message());
-        return Ended::Closed { reason, table: None };
+        return Ended::closed(format!("PostgreSQL cannot go on: {}", error.message()));
     }
     Ended::Failed(error)
 }
 
-fn ended(trouble: Trouble, table: &str) -> Ended {
+/// PostgreSQL is older than what SQLite has of it.
+pub(super) fn from_the_past() -> Error {
+    Error::shadow(
+        state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "PostgreSQL's log ends before what SQLite has followed: it was restored from a backup",
+    )
+}
+
+pub(super) fn ended(trouble: Trouble, table: &str) -> Ended {
     match trouble {
         Trouble::Resync(reason) => Ended::Closed { reason, table: Some(table.to_owned()) },
         Trouble::Failed(error) => Ended::Failed(error),

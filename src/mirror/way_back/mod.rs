@@ -1,6 +1,7 @@
-//! The way back: after promote, SQLite follows PostgreSQL's commits by logical decoding.
+//! The way back: after promote, SQLite follows PostgreSQL's commits: by logical decoding, or by a
+//! journal that row triggers write there.
 //!
-//! Each decoded commit is one SQLite transaction that also stores where it ended in
+//! Each followed commit is one SQLite transaction that also stores where it ended in
 //! PostgreSQL's write-ahead log; that stored place alone decides where following resumes, so
 //! every commit is applied exactly once whatever is killed when. It must never confirm to
 //! PostgreSQL what SQLite has not synced, and never go on after a change it cannot follow:
@@ -9,14 +10,19 @@
 //! | file | owns |
 //! |---|---|
 //! | setup | slot, publication, replica identities; taking them down again |
+//! | triggers | the trigger journal's tables, functions and triggers |
 //! | follow | the task: stream, transactions, confirming |
+//! | place, read | where SQLite stands in the trigger journal; reading it |
 //! | apply | one table's changes as SQLite's statements |
 //! | probe | the proof that the path works |
 
 mod apply;
 mod follow;
+mod place;
 mod probe;
+mod read;
 mod setup;
+mod triggers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,12 +49,33 @@ pub const PUBLICATION: &str = "crossfade_way_back";
 
 /// Where SQLite's copy ends in PostgreSQL's write-ahead log.
 const KEY_LSN: &str = "way_back_lsn";
+/// Where SQLite stands in the trigger journal.
+const KEY_PLACE: &str = "way_back_place";
 /// `system identifier/timeline` of the PostgreSQL that is followed.
 const KEY_SYSTEM: &str = "way_back_system";
 /// Why the way back is closed; NULL while it is open.
 const KEY_CLOSED: &str = "way_back_closed";
 /// Tables that must be copied anew, one per line.
 const KEY_RESYNC: &str = "way_back_resync";
+
+/// How the way back learns what PostgreSQL commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// From its write-ahead log.
+    Decoding,
+    /// From a journal that row triggers write.
+    Triggers,
+}
+
+impl How {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decoding => "logical decoding",
+            Self::Triggers => "row triggers",
+        }
+    }
+}
 
 /// How the way back stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +101,10 @@ pub struct View {
     pub end: Option<Lsn>,
     /// Commits followed since the start of this process.
     pub commits: u64,
+    /// How it is followed.
+    pub how: How,
+    /// Bytes that PostgreSQL keeps for it, when last asked.
+    pub kept: u64,
     /// When the last followed commit was made, PostgreSQL microseconds; None before it.
     pub committed_at: Option<i64>,
     /// Tables that must be copied anew.
@@ -94,8 +125,9 @@ pub struct Handle {
 }
 
 impl WayBack {
-    /// Makes on PostgreSQL what following needs: publication, replica identities, slot. What
-    /// an earlier attempt left is made anew. To be called while SQLite is primary.
+    /// Makes on PostgreSQL what following needs: publication, replica identities, slot; or the
+    /// trigger journal. What an earlier attempt left, of either kind, is taken down before. To be
+    /// called while SQLite is primary.
     ///
     /// # Errors
     /// 55000 when PostgreSQL does not write logical information, 42501 when a right is
@@ -108,6 +140,38 @@ impl WayBack {
         limit: Duration,
     ) -> Result<Prepared> {
         setup::prepare(control, connector, tables, limit).await
+    }
+
+    /// The same, for row triggers. No trigger is on a table of the application yet.
+    ///
+    /// # Errors
+    /// 42501 when a right is missing.
+    pub async fn prepare_triggers(
+        control: &Control,
+        tables: &[Arc<Relation>],
+        clock: &Clock,
+    ) -> Result<()> {
+        setup::prepare_triggers(control, tables, clock).await
+    }
+
+    /// Puts the triggers on the tables, switched off, where the way back needs them.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn attach(control: &Control) -> Result<()> {
+        match triggers::is_there(control).await? {
+            true => triggers::attach(control).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Statements that belong into the transaction of the decision: from there on the triggers
+    /// act. Empty where there are none.
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn opening(control: &Control) -> Result<String> {
+        Ok(if triggers::is_there(control).await? { triggers::opening() } else { String::new() })
     }
 
     /// Proves that a row written on PostgreSQL comes through: a marker row, decoded, then
@@ -142,7 +206,7 @@ impl WayBack {
     /// SQLite's.
     pub fn begin(conn: &Connection, from: Lsn) -> Result<()> {
         store_lsn(conn, from)?;
-        for key in [KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM] {
+        for key in [KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, KEY_PLACE] {
             journal::set_state(conn, key, Cell::Null)?;
         }
         Ok(())
@@ -158,7 +222,7 @@ impl WayBack {
         journal: &Journal,
         connector: &Connector,
         (clock, store): (&Clock, &Arc<Store>),
-        from: Lsn,
+        (from, kept_max): (Lsn, u64),
     ) -> Result<Handle> {
         let reached = match WayBack::stored(sqlite).await? {
             Some(stored) if stored >= from => stored,
@@ -179,6 +243,8 @@ impl WayBack {
             reached,
             end: None,
             commits: 0,
+            how: How::Decoding,
+            kept: 0,
             committed_at: None,
             resync: resync.iter().flat_map(|t| t.lines()).map(str::to_owned).collect(),
         };
@@ -191,7 +257,7 @@ impl WayBack {
             connector.clone(),
             (clock.clone(), Arc::clone(store)),
             send,
-            (stop.clone(), Arc::clone(&ask)),
+            (stop.clone(), Arc::clone(&ask), kept_max),
         )?;
         let task = (!stays_closed).then(|| tokio::spawn(follower.run()));
         Ok(Handle { stop, ask, view, task })
@@ -215,16 +281,17 @@ impl WayBack {
     }
 
     /// Why SQLite cannot be what PostgreSQL is now, when the stream does not tell: definitions
-    /// were changed there. None when nothing was.
+    /// were changed there, or, where PostgreSQL is `primary`, triggers switched off. None when
+    /// nothing was.
     ///
     /// # Errors
     /// What PostgreSQL said.
-    pub async fn unfollowed(control: &Control) -> Result<Option<String>> {
-        Ok(setup::unfollowed(control).await?.map(|(_, reason)| reason))
+    pub async fn unfollowed(control: &Control, primary: bool) -> Result<Option<String>> {
+        Ok(setup::unfollowed(control, primary).await?.map(|(_, reason)| reason))
     }
 
-    /// Takes slot and publication down, and gives tables their replica identity back. Does
-    /// nothing where there is nothing.
+    /// Takes slot and publication or triggers and journal down, and gives tables their replica
+    /// identity back. Does nothing where there is nothing.
     ///
     /// # Errors
     /// What PostgreSQL said.
@@ -317,4 +384,12 @@ fn stored_lsn(conn: &Connection) -> Result<Option<Lsn>> {
 
 fn store_lsn(conn: &Connection, place: Lsn) -> Result<()> {
     journal::set_state(conn, KEY_LSN, Cell::Text(place.to_string()))
+}
+
+fn stored_place(conn: &Connection) -> Result<Option<place::Place>> {
+    Ok(text(conn, KEY_PLACE)?.as_deref().and_then(place::Place::parse))
+}
+
+fn store_place(conn: &Connection, place: &place::Place) -> Result<()> {
+    journal::set_state(conn, KEY_PLACE, Cell::Text(place.to_string()))
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::apply::{Target, Trouble};
-use super::{PUBLICATION, setup};
+use super::{PUBLICATION, setup, triggers};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::decode::{Message, Packet, Tuple, Value};
@@ -30,16 +30,19 @@ pub(super) async fn probe(
 ) -> Result<Duration> {
     let began = Instant::now();
     let walk = async {
+        if triggers::is_there(control).await? {
+            let token = format!("{:016x}", clock.random_u64());
+            super::read::until_marked(control, &token).await?;
+            note(sqlite, token).await?;
+            return Ok(began.elapsed());
+        }
         let slot = setup::slot(control).await?;
         let mut replication = Replication::connect(connector, super::follow::NAME).await?;
         replication.start(&slot, PUBLICATION, Lsn::default()).await?;
         let token = format!("{:016x}", clock.random_u64());
         setup::mark(control, &token).await?;
         let end = until_marked(&mut replication, sqlite, &token).await?;
-        let writer = sqlite.writer(None).await?;
-        journal::set_state(&writer, KEY_PROBE, Cell::Text(token))?;
-        let committed = writer.commit()?;
-        sqlite.wait_committed(committed).await?;
+        note(sqlite, token).await?;
         // What was looked at need not be kept for the way back.
         replication.confirm(end, clock.postgres_micros(), false).await?;
         replication.close().await;
@@ -52,6 +55,14 @@ pub(super) async fn probe(
             Err(Error::shadow(state::QUERY_CANCELED, message).retryable())
         }
     }
+}
+
+/// The token has come through.
+async fn note(sqlite: &Sqlite, token: String) -> Result<()> {
+    let writer = sqlite.writer(None).await?;
+    journal::set_state(&writer, KEY_PROBE, Cell::Text(token))?;
+    let committed = writer.commit()?;
+    sqlite.wait_committed(committed).await
 }
 
 /// Reads the stream until the transaction with the token has ended; its end.

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::PUBLICATION;
+use super::{PUBLICATION, triggers};
 use crate::backend::postgres::apply::table_name;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::handover::literal;
-use crate::backend::postgres::replication::{Lsn, Replication};
+use crate::backend::postgres::replication::{Identity, Lsn, Replication};
 use crate::backend::postgres::schemas;
+use crate::backend::postgres::triggers::OWN_FUNCTIONS;
+use crate::clock::Clock;
 use crate::error::{Error, Result, state};
 use crate::name;
 use crate::schema::Relation;
@@ -43,7 +45,8 @@ SELECT $key, c.relreplident::text, \
      UNION ALL SELECT 'i' || pg_get_indexdef(indexrelid) FROM pg_index \
        WHERE indrelid = c.oid AND indisunique \
      UNION ALL SELECT 't' || pg_get_triggerdef(oid) FROM pg_trigger \
-       WHERE tgrelid = c.oid AND NOT tgisinternal \
+       WHERE tgrelid = c.oid AND NOT tgisinternal AND tgfoid NOT IN $own \
+     UNION ALL SELECT 'p' || relid::regclass FROM pg_partition_tree(c.oid) \
      UNION ALL SELECT 'd' || adnum || pg_get_expr(adbin, adrelid) FROM pg_attrdef \
        WHERE adrelid = c.oid) r) \
 FROM pg_class c WHERE c.relnamespace IN $ours AND c.relkind IN ('r', 'p') \
@@ -69,7 +72,7 @@ SELECT md5(coalesce(string_agg(x, E'\\n' ORDER BY x), '')) FROM ( \
 /// A query with the schemas that are followed and the key of a table.
 fn filled(sql: &str) -> String {
     let key = schemas::key_of("c.relnamespace", "c.relname");
-    sql.replace("$ours", schemas::OURS).replace("$key", &key)
+    sql.replace("$ours", schemas::OURS).replace("$key", &key).replace("$own", OWN_FUNCTIONS)
 }
 
 /// The row of `crossfade.way_back_tables` that holds it: no table has this name.
@@ -109,6 +112,19 @@ struct Shape {
     rest: String,
 }
 
+impl Shape {
+    /// A statement that notes it.
+    fn noted(&self, name: &str) -> String {
+        format!(
+            "INSERT INTO crossfade.way_back_tables VALUES ({}, {}, {}, {});",
+            literal(name),
+            literal(&self.signature),
+            literal(self.was.as_ref().unwrap_or(&self.identity)),
+            literal(&self.rest)
+        )
+    }
+}
+
 async fn shapes(control: &Control) -> Result<BTreeMap<String, Shape>> {
     let rows = control.rows(&filled(SHAPES)).await?;
     let shape = |row: &tokio_postgres::Row| Shape {
@@ -128,7 +144,10 @@ async fn others(control: &Control) -> Result<String> {
 
 /// What was changed on PostgreSQL since [`prepare`] that the stream does not tell: tables made,
 /// dropped or altered, constraints, triggers, views. The table, when it is one, and why.
-pub(super) async fn unfollowed(control: &Control) -> Result<Option<(Option<String>, String)>> {
+pub(super) async fn unfollowed(
+    control: &Control,
+    primary: bool,
+) -> Result<Option<(Option<String>, String)>> {
     let there = control.rows("SELECT to_regclass('crossfade.way_back_tables') IS NOT NULL").await?;
     if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
         return Ok(Some((None, "what was prepared on PostgreSQL is gone".to_owned())));
@@ -155,6 +174,15 @@ pub(super) async fn unfollowed(control: &Control) -> Result<Option<(Option<Strin
     }
     if let Some(name) = known.keys().next() {
         return table(name, "was dropped");
+    }
+    if primary
+        && triggers::is_there(control).await?
+        && let Some(name) = triggers::switched_off(control).await?
+    {
+        return table(
+            &name,
+            "had its triggers switched off: what was written meanwhile is not known",
+        );
     }
     match of_others {
         Some((_, before)) if before != others(control).await? => {
@@ -194,7 +222,7 @@ pub(super) async fn prepare(
         return Err(Error::shadow(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
             .hint("Set wal_level = logical and restart PostgreSQL."));
     }
-    take_down_slot(control).await?;
+    take_down(control).await?;
     control.batch(schemas::TABLE).await?;
     control.batch(TABLES).await?;
     let keyless = publish(control, tables).await?;
@@ -220,6 +248,34 @@ pub(super) async fn prepare(
     Ok(Prepared { from, keyless })
 }
 
+/// What the trigger journal needs, but for the triggers on the application's tables.
+pub(super) async fn prepare_triggers(
+    control: &Control,
+    tables: &[Arc<Relation>],
+    clock: &Clock,
+) -> Result<()> {
+    take_down(control).await?;
+    control.batch(schemas::TABLE).await?;
+    control.batch(TABLES).await?;
+    let (shapes, others) = (shapes(control).await?, others(control).await?);
+    let mut sql = format!(
+        "BEGIN; INSERT INTO crossfade.way_back_tables VALUES ({}, '', 'n', {});",
+        literal(NO_TABLE),
+        literal(&others)
+    );
+    for relation in tables {
+        let shape = shapes.get(&relation.name).ok_or_else(|| absent(relation))?;
+        sql.push_str(&shape.noted(&relation.name));
+    }
+    control.batch(&(sql + "COMMIT;")).await?;
+    triggers::make(control, tables, &format!("{:016x}", clock.random_u64())).await
+}
+
+fn absent(relation: &Relation) -> Error {
+    let message = format!("table {} is not on PostgreSQL", relation.name);
+    Error::shadow(state::UNDEFINED_TABLE, message)
+}
+
 /// Sets replica identities, notes shapes, makes the publication: one transaction.
 async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<String>> {
     let (shapes, others) = (shapes(control).await?, others(control).await?);
@@ -233,10 +289,7 @@ async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<Stri
     );
     let mut published = vec!["crossfade.way_back_marker".to_owned()];
     for relation in tables {
-        let Some(shape) = shapes.get(&relation.name) else {
-            let message = format!("table {} is not on PostgreSQL", relation.name);
-            return Err(Error::shadow(state::UNDEFINED_TABLE, message));
-        };
+        let shape = shapes.get(&relation.name).ok_or_else(|| absent(relation))?;
         let table = table_name(relation);
         let usable = match shape.identity.as_str() {
             "d" => shape.has_key,
@@ -250,13 +303,7 @@ async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<Stri
         if !shape.has_key {
             keyless.push(relation.name.clone());
         }
-        sql.push_str(&format!(
-            "INSERT INTO crossfade.way_back_tables VALUES ({}, {}, {}, {});",
-            literal(&relation.name),
-            literal(&shape.signature),
-            literal(shape.was.as_ref().unwrap_or(&shape.identity)),
-            literal(&shape.rest)
-        ));
+        sql.push_str(&shape.noted(&relation.name));
         published.push(table);
     }
     sql.push_str(&format!(
@@ -296,7 +343,40 @@ async fn take_down_slot(control: &Control) -> Result<()> {
     Err(Error::shadow(state::OBJECT_IN_USE, format!("replication slot {slot} stays in use")))
 }
 
+/// What PostgreSQL keeps for the way back: rows of the journal, or log; in bytes.
+pub(super) async fn kept(control: &Control) -> Result<u64> {
+    if triggers::is_there(control).await? {
+        return Ok(u64::try_from(triggers::kept(control).await?).unwrap_or(0));
+    }
+    let sql = format!(
+        "SELECT (pg_current_wal_lsn() - restart_lsn)::bigint FROM pg_replication_slots \
+         WHERE slot_name = {}",
+        literal(&slot(control).await?)
+    );
+    let rows = control.rows(&sql).await?;
+    let kept = rows.first().and_then(|row| row.get::<_, Option<i64>>(0));
+    Ok(kept.and_then(|kept| u64::try_from(kept).ok()).unwrap_or(0))
+}
+
+/// Which server this is, and how far its log is on its disk.
+pub(super) async fn identity(control: &Control) -> Result<Identity> {
+    let rows = control
+        .rows(
+            "SELECT (SELECT system_identifier FROM pg_control_system()), \
+             ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int",
+        )
+        .await?;
+    let row = rows.first().ok_or_else(|| Error::internal("PostgreSQL does not say who it is"))?;
+    Ok(Identity {
+        // The identifier is a 64-bit pattern shown as a signed number.
+        system: row.get::<_, i64>(0).cast_unsigned(),
+        timeline: u32::try_from(row.get::<_, i32>(1)).unwrap_or(0),
+        flushed: Lsn(control.flushed_lsn().await?),
+    })
+}
+
 pub(super) async fn take_down(control: &Control) -> Result<()> {
+    triggers::take_down(control).await?;
     take_down_slot(control).await?;
     control.batch(&format!("DROP PUBLICATION IF EXISTS {PUBLICATION}")).await?;
     let there = control.rows("SELECT to_regclass('crossfade.way_back_tables') IS NOT NULL").await?;

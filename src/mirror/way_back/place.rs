@@ -1,0 +1,276 @@
+//! Where SQLite stands in the trigger journal.
+//!
+//! Owns [`Place`]: PostgreSQL's snapshot whose transactions SQLite has, the one it is reading up
+//! to, and how far it has come in between. It is stored in the same SQLite transaction as the rows,
+//! and it alone decides what comes next. It must never be stored before everything that its
+//! snapshots have seen is on PostgreSQL's disk: after a crash there the same numbers would mean
+//! other transactions.
+
+use std::fmt;
+
+use crate::backend::postgres::control::Control;
+use crate::error::{Error, Result, state};
+
+/// A snapshot that has seen nothing.
+const NOTHING: &str = "3:3:";
+
+/// A place in the trigger journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Which journal: each is made with a token of its own.
+    pub(super) token: String,
+    /// Number of the batch that was begun last.
+    pub(super) batch: u64,
+    /// Everything this snapshot has seen is in SQLite.
+    pub(super) from: String,
+    /// The snapshot that ends the batch, and the number of the last row that SQLite has of it.
+    pub(super) to: Option<(String, i64)>,
+}
+
+impl Place {
+    /// The beginning of a journal.
+    pub(super) fn beginning(token: &str) -> Self {
+        Self { token: token.to_owned(), batch: 0, from: NOTHING.to_owned(), to: None }
+    }
+
+    /// Reads what [`Place`] shows.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let (first, to) = match words[..] {
+            [token, batch, from] => ([token, batch, from], None),
+            [token, batch, from, to, done] => {
+                ([token, batch, from], Some((to.to_owned(), done.parse().ok()?)))
+            }
+            _ => return None,
+        };
+        let [token, batch, from] = first;
+        Some(Self {
+            token: token.to_owned(),
+            batch: batch.parse().ok()?,
+            from: from.to_owned(),
+            to,
+        })
+    }
+
+    /// The batch is in SQLite as a whole.
+    pub(super) fn ended(mut self) -> Self {
+        if let Some((to, _)) = self.to.take() {
+            self.from = to;
+        }
+        self
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.token, self.batch, self.from)?;
+        match &self.to {
+            Some((to, done)) => write!(f, " {to} {done}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What PostgreSQL stores of the reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Which journal it is.
+    pub(super) token: String,
+    /// The batch that was begun last.
+    pub(super) batch: u64,
+    /// The last batch whose rows were removed.
+    pub(super) trimmed: u64,
+    /// Transactions that this snapshot has seen can be read now.
+    pub(super) snapshot: String,
+}
+
+/// Asks how far the reading has come; 55000 when there is no journal.
+pub(super) async fn progress(control: &Control) -> Result<Progress> {
+    let sql = "SELECT token, batch, trimmed, pg_current_snapshot()::text \
+               FROM crossfade.way_back_progress";
+    let rows = control.rows(sql).await?;
+    let row = rows.first().ok_or_else(|| {
+        let message = "the journal of the way back is gone";
+        Error::shadow(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+    })?;
+    let number = |i: usize| u64::try_from(row.get::<_, i64>(i)).unwrap_or(0);
+    let (batch, trimmed) = (number(1), number(2));
+    Ok(Progress { token: row.get(0), batch, trimmed, snapshot: row.get(3) })
+}
+
+/// Notes the beginning of a batch, in a commit that waits for PostgreSQL's disk: everything its
+/// snapshot has seen is there then, and no number below is given again.
+pub(super) async fn begin(control: &Control, batch: u64) -> Result<()> {
+    control
+        .batch(&format!(
+            "BEGIN; SET LOCAL synchronous_commit = on; \
+             UPDATE crossfade.way_back_progress SET batch = {batch}; COMMIT"
+        ))
+        .await
+}
+
+/// Rows of the journal between two snapshots, as a condition without the snapshots' texts: `$1` has
+/// not seen them, `$2` has. By the numbers of transactions, which the index has.
+const RANGES: [&str; 2] = [
+    "xid >= pg_snapshot_xmax($1::text::pg_snapshot) \
+     AND xid < pg_snapshot_xmax($2::text::pg_snapshot) \
+     AND pg_visible_in_snapshot(xid, $2::text::pg_snapshot)",
+    "xid = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))) \
+     AND pg_visible_in_snapshot(xid, $2::text::pg_snapshot)",
+];
+
+fn either(select: &str) -> String {
+    let [new, late] = RANGES;
+    format!("{select} WHERE {new} UNION ALL {select} WHERE {late}")
+}
+
+/// The shapes of the rows between two snapshots; empty when there are none.
+pub(super) async fn shapes(control: &Control, from: &str, to: &str) -> Result<Vec<i32>> {
+    let rows = either("SELECT shape FROM crossfade.way_back_journal");
+    let sql = format!("SELECT DISTINCT shape FROM ({rows}) r ORDER BY 1");
+    let rows = control.client().query(&sql, &[&from, &to]).await;
+    Ok(rows.map_err(|e| control.error(&e))?.iter().map(|row| row.get(0)).collect())
+}
+
+/// The rows between two snapshots, after `$3`: transaction by transaction. Who changed a row that
+/// another transaction had changed did so after that one's end, so its last number is the higher
+/// one: the order of last numbers is one in which everything could have been committed.
+///
+/// Within a transaction numbers are given in the order in which triggers fire. A statement of
+/// another trigger, or of a function that the statement calls, fires for its rows before the
+/// triggers of the statement itself do: such a change can have a lower number than the one that
+/// made the row's version it began with. It is put behind that one.
+pub(super) fn rows_sql() -> String {
+    let all = either(
+        "SELECT xid, n, op, shape, rel, old_at, new_at, old, new \
+                      FROM crossfade.way_back_journal",
+    );
+    format!(
+        "WITH RECURSIVE b AS MATERIALIZED ({all}), late AS (\
+         SELECT c.xid, c.n, p.n AS key, 1 AS steps FROM b c JOIN b p ON p.xid = c.xid \
+           AND p.rel = c.rel AND p.new_at = c.old_at AND p.n > c.n \
+         WHERE NOT EXISTS (SELECT FROM b e WHERE e.xid = c.xid AND e.rel = c.rel \
+           AND e.new_at = c.old_at AND e.n < c.n) \
+         UNION ALL \
+         SELECT c.xid, c.n, l.key, l.steps + 1 FROM late l \
+           JOIN b p ON p.xid = l.xid AND p.n = l.n \
+           JOIN b c ON c.xid = p.xid AND c.rel = p.rel AND c.old_at = p.new_at AND c.n < l.key \
+         WHERE l.steps < 100000) \
+         SELECT r.last, r.op, r.shape, r.old, r.new FROM (\
+           SELECT max(b.n) OVER (PARTITION BY b.xid) AS last, b.op::text AS op, b.shape, b.old, \
+             b.new, b.n, coalesce(l.key, b.n) AS key, coalesce(l.steps, 0) AS steps \
+           FROM b LEFT JOIN (SELECT DISTINCT ON (xid, n) xid, n, key, steps FROM late \
+             ORDER BY xid, n, key DESC, steps DESC) l USING (xid, n)) r \
+         WHERE r.last > $3::bigint ORDER BY r.last, r.key, r.steps, r.n"
+    )
+}
+
+/// Removes the rows between two snapshots: SQLite has stored and synced them as part of this batch.
+pub(super) async fn trim(control: &Control, from: &str, to: &str, batch: u64) -> Result<()> {
+    let trimmed = async {
+        control
+            .batch(&format!(
+                "BEGIN; SET LOCAL synchronous_commit = off; SET LOCAL enable_seqscan = off; \
+                 UPDATE crossfade.way_back_progress SET trimmed = greatest(trimmed, {batch})"
+            ))
+            .await?;
+        for range in RANGES {
+            let sql = format!("DELETE FROM crossfade.way_back_journal WHERE {range}");
+            let deleted = control.client().execute(&sql, &[&from, &to]).await;
+            deleted.map_err(|e| control.error(&e))?;
+        }
+        control.batch("COMMIT").await
+    };
+    if let Err(error) = trimmed.await {
+        let _ = control.batch("ROLLBACK").await;
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// A table of these shapes that is not what it was when the journal was made, as the connection's
+/// snapshot sees it.
+pub(super) async fn changed(control: &Control, shapes: &[i32]) -> Result<Option<String>> {
+    let sql = "SELECT min(s.key) FROM crossfade.way_back_shapes s \
+               JOIN crossfade.way_back_tables t ON t.name = s.key \
+               WHERE s.id = ANY ($1) AND s.id > 0 AND t.signature IS DISTINCT FROM \
+               (SELECT coalesce(string_agg(a.attname || ':' || a.atttypid || ':' || a.atttypmod, ',' \
+                  ORDER BY a.attnum), '') FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+                WHERE c.oid = s.relid AND a.attnum > 0 AND NOT a.attisdropped \
+                AND a.attgenerated = '')";
+    let row = control.client().query_one(sql, &[&shapes]).await;
+    Ok(row.map_err(|e| control.error(&e))?.get(0))
+}
+
+/// A row as PostgreSQL writes it, read into its fields.
+///
+/// # Errors
+/// XX001 when it is no row.
+pub(super) fn fields(row: &str) -> Result<Vec<Option<String>>> {
+    let wrong = || Error::shadow(state::DATA_CORRUPTED, "a row of the way back is damaged");
+    let mut chars = row.strip_prefix('(').ok_or_else(wrong)?.chars().peekable();
+    let mut fields = Vec::new();
+    loop {
+        let (mut field, mut quoted, mut given) = (String::new(), false, false);
+        let end = loop {
+            match chars.next().ok_or_else(wrong)? {
+                c @ (',' | ')') if !quoted => break c,
+                '\\' => field.push(chars.next().ok_or_else(wrong)?),
+                '"' if quoted && chars.next_if_eq(&'"').is_some() => field.push('"'),
+                '"' => (quoted, given) = (!quoted, true),
+                c => field.push(c),
+            }
+        };
+        given |= !field.is_empty();
+        fields.push(given.then_some(field));
+        if end == ')' {
+            return if chars.next().is_none() { Ok(fields) } else { Err(wrong()) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_read_as_they_are_shown() {
+        let mut place = Place::beginning("abc");
+        assert_eq!(Place::parse(&place.to_string()), Some(place.clone()));
+        place.batch = 7;
+        place.to = Some(("10:20:11,12".to_owned(), 99));
+        assert_eq!(Place::parse(&place.to_string()), Some(place.clone()));
+        let ended = place.ended();
+        assert_eq!(
+            (ended.from.as_str(), ended.to.is_none(), ended.batch),
+            ("10:20:11,12", true, 7)
+        );
+        for wrong in ["", "a", "a x 3:3:", "a 1 3:3: 4:4:", "a 1 3:3: 4:4: x"] {
+            assert_eq!(Place::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rows_are_read_into_their_fields() {
+        let read = |row| {
+            let fields = fields(row).map_err(|e| e.to_string())?;
+            Ok::<_, String>(fields.iter().map(|f| f.clone().unwrap_or("-".to_owned())).collect())
+        };
+        let cases: [(&str, &[&str]); 7] = [
+            ("()", &["-"]),
+            ("(1)", &["1"]),
+            ("(,)", &["-", "-"]),
+            (r#"(1,"")"#, &["1", ""]),
+            (r#"(1,"a ""b"" \\ c, d",)"#, &["1", r#"a "b" \ c, d"#, "-"]),
+            ("(\"a\nb\",\"(x)\")", &["a\nb", "(x)"]),
+            (r#"("{""a,b"",NULL}",2026)"#, &[r#"{"a,b",NULL}"#, "2026"]),
+        ];
+        for (row, wanted) in cases {
+            let found: Vec<String> = read(row).expect("a row");
+            assert_eq!(found, wanted, "{row}");
+        }
+        for wrong in ["", "1", "(", "(1", "(1,", "(\"1)", "(1)x", "(\\"] {
+            assert!(fields(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Reading the trigger journal: batch after batch, each between two snapshots of PostgreSQL.
+//!
+//! Owns the order of things: a batch is noted on PostgreSQL's disk before anything of it is in
+//! SQLite; each of its transactions is one SQLite transaction that also stores the place; rows are
+//! removed there only after SQLite has synced them. It must never go on over a table that is not
+//! what it was, nor in a journal that was read by somebody else. Start at [`Follower::read`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, pin_mut};
+use tokio::time::Instant;
+use tokio_postgres::Row;
+
+use super::apply::{Shape, Target, Trouble};
+use super::follow::{CONFIRM_EVERY, Ended, Follower, LOOK_EVERY, ended, from_the_past};
+use super::place::{self, Place};
+use super::{State, setup, store_lsn, store_place, stored_place};
+use crate::backend::postgres::control::Control;
+use crate::backend::postgres::decode::{Old, Table, TableColumn, Tuple, Value};
+use crate::backend::postgres::replication::Lsn;
+use crate::backend::sqlite::{Connection, Writer, blocking};
+use crate::error::{Error, Result};
+use crate::failpoint;
+use crate::schema::Catalog;
+
+/// How soon the journal is looked at again: while rows come, and at the longest.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+
+/// What is known while the journal is read.
+struct Reading {
+    /// Writes the marks, and is asked whatever is not of the batch's snapshot.
+    control: Control,
+    /// Reads.
+    reader: Control,
+    targets: HashMap<i32, Target>,
+    catalog: Arc<Catalog>,
+    /// Where SQLite stands.
+    place: Place,
+    /// The place as SQLite has it.
+    stored: Place,
+    /// Everything that SQLite has is before this place in PostgreSQL's log.
+    floor: Lsn,
+    /// The snapshot whose rows were removed last, and its batch.
+    trimmed: (String, u64),
+}
+
+/// The transaction that is being applied.
+struct Open {
+    /// Number of its last row.
+    last: i64,
+    writer: Option<Writer>,
+}
+
+impl Follower {
+    /// One connection's life.
+    pub(super) async fn read(&self, control: Control, reached: Lsn) -> Result<Ended, Ended> {
+        let progress = place::progress(&control).await?;
+        let beginning = Place::beginning(&progress.token);
+        let place = match stored_place(&self.conn)? {
+            Some(place) if place.token == progress.token => place,
+            _ => beginning.clone(),
+        };
+        if progress.batch < place.batch {
+            return Err(from_the_past().into());
+        }
+        if progress.trimmed > place.batch {
+            return Err(Ended::closed(
+                "rows of the journal are gone that SQLite has not: the SQLite file was restored \
+                 from a backup, or somebody else read the journal",
+            ));
+        }
+        let reader = control.another().await?;
+        reader
+            .batch(
+                "SET default_transaction_isolation = 'repeatable read'; \
+                 SET enable_seqscan = off; SET enable_nestloop = off",
+            )
+            .await?;
+        let mut reading = Reading {
+            control,
+            reader,
+            targets: HashMap::new(),
+            catalog: self.sqlite.catalog(),
+            stored: place.clone(),
+            place,
+            floor: reached,
+            trimmed: (beginning.from, 0),
+        };
+        self.tell(State::Following);
+        let outcome = self.read_on(&mut reading).await;
+        if matches!(outcome, Err(Ended::Stopped)) {
+            self.settle(&mut reading).await?;
+        }
+        outcome
+    }
+
+    async fn read_on(&self, reading: &mut Reading) -> Result<Ended, Ended> {
+        let (mut settle_at, mut look_at) = (Instant::now() + CONFIRM_EVERY, Instant::now());
+        let mut pause = AGAIN.0;
+        loop {
+            if Instant::now() >= look_at {
+                self.look(&reading.control).await?;
+                look_at = Instant::now() + LOOK_EVERY;
+            }
+            let began = Instant::now();
+            let found = self.batch(reading).await?;
+            // What takes long is not done more often than it must.
+            pause = if found { AGAIN.0 } else { (pause * 2).min(AGAIN.1) }.max(began.elapsed());
+            if Instant::now() >= settle_at {
+                self.settle(reading).await?;
+                settle_at = Instant::now() + CONFIRM_EVERY;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(Ended::Stopped),
+                () = self.ask.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Reads what was committed since the last batch; whether there was anything.
+    async fn batch(&self, reading: &mut Reading) -> Result<bool, Ended> {
+        // Before the snapshot: what is on disk then was committed, and is seen.
+        let reached = Lsn(reading.control.flushed_lsn().await?);
+        reading.reader.batch("BEGIN READ ONLY").await?;
+        let outcome = self.batch_inner(reading).await;
+        if outcome.is_ok() {
+            reading.reader.batch("COMMIT").await?;
+            self.view.send_modify(|view| {
+                view.reached = view.reached.max(reached);
+                view.end = view.end.map(|end| end.max(reached));
+            });
+        }
+        outcome
+    }
+
+    async fn batch_inner(&self, reading: &mut Reading) -> Result<bool, Ended> {
+        let progress = place::progress(&reading.reader).await?;
+        if progress.token != reading.place.token || progress.batch < reading.place.batch {
+            return Err(from_the_past().into());
+        }
+        let (to, done) = match &reading.place.to {
+            Some((to, done)) => (to.clone(), *done),
+            None => (progress.snapshot, 0),
+        };
+        let from = reading.place.from.clone();
+        let shapes = place::shapes(&reading.reader, &from, &to).await?;
+        if shapes.is_empty() {
+            return Ok(false);
+        }
+        if let Some(table) = place::changed(&reading.reader, &shapes).await? {
+            let reason = format!("table {table} was changed on PostgreSQL (DDL)");
+            return Err(Ended::Closed { reason, table: Some(table) });
+        }
+        self.find(reading, &shapes).await?;
+        reading.place.batch = progress.batch + 1;
+        place::begin(&reading.control, reading.place.batch).await?;
+        failpoint!("way_back.marked");
+        reading.floor = Lsn(reading.control.flushed_lsn().await?);
+        reading.place.to = Some((to.clone(), done));
+        let rows = {
+            let client = reading.reader.client();
+            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&from, &to, &done];
+            let rows = client.query_raw(&place::rows_sql(), parameters).await;
+            rows.map_err(|e| reading.reader.error(&e))?
+        };
+        pin_mut!(rows);
+        let mut open: Option<Open> = None;
+        while let Some(row) = rows.next().await {
+            let row = row.map_err(|e| reading.reader.error(&e))?;
+            let last: i64 = row.get(0);
+            if let Some(ended) = open.take_if(|open| open.last != last) {
+                self.end(reading, ended)?;
+                if self.stop.is_cancelled() {
+                    return Err(Ended::Stopped);
+                }
+            }
+            let open = open.get_or_insert(Open { last, writer: None });
+            self.row(reading, open, &row).await?;
+        }
+        if let Some(ended) = open {
+            self.end(reading, ended)?;
+        }
+        reading.place = reading.place.clone().ended();
+        Ok(true)
+    }
+
+    /// The transaction is there as a whole.
+    fn end(&self, reading: &mut Reading, open: Open) -> Result<(), Ended> {
+        if let Some((_, done)) = &mut reading.place.to {
+            *done = open.last;
+        }
+        if let Some(writer) = open.writer {
+            self.commit(writer, reading.floor, Some(&reading.place), self.now())?;
+            reading.stored = reading.place.clone();
+        }
+        Ok(())
+    }
+
+    /// Looks for the tables of these shapes here.
+    async fn find(&self, reading: &mut Reading, shapes: &[i32]) -> Result<(), Ended> {
+        let catalog = self.sqlite.catalog();
+        if !Arc::ptr_eq(&reading.catalog, &catalog) {
+            reading.catalog = catalog;
+            reading.targets.clear();
+        }
+        let absent: Vec<i32> =
+            shapes.iter().copied().filter(|id| !reading.targets.contains_key(id)).collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let sql = "SELECT id, relid, schema::text, name::text, columns \
+                   FROM crossfade.way_back_shapes WHERE id = ANY ($1)";
+        let rows = reading.reader.client().query(sql, &[&absent]).await;
+        for row in rows.map_err(|e| reading.reader.error(&e))? {
+            let table = table(&row)?;
+            let target = Target::find(&table, &reading.catalog, &HashMap::new())
+                .map_err(|trouble| ended(trouble, &table.name))?;
+            reading.targets.insert(row.get(0), target);
+        }
+        Ok(())
+    }
+
+    async fn row(&self, reading: &Reading, open: &mut Open, row: &Row) -> Result<(), Ended> {
+        let shape = match reading.targets.get(&row.get::<_, i32>(2)) {
+            Some(Target::Table(shape)) => shape,
+            Some(Target::Marker | Target::Ignored) => return Ok(()),
+            Some(Target::Absent(name)) => {
+                let reason = format!("table {name} is not in the SQLite file");
+                return Err(Ended::Closed { reason, table: Some(name.clone()) });
+            }
+            None => return Err(Error::internal("a change of a table that is not known").into()),
+        };
+        if open.writer.is_none() {
+            open.writer = Some(self.begin().await?);
+        }
+        let Some(writer) = &open.writer else { return Ok(()) };
+        blocking(|| self.apply(shape, writer, row)).map_err(|trouble| ended(trouble, shape.name()))
+    }
+
+    fn apply(&self, shape: &Shape, conn: &Connection, row: &Row) -> Result<(), Trouble> {
+        let image = |at: usize| -> Result<Tuple> {
+            let text: &str = row
+                .get::<_, Option<&str>>(at)
+                .ok_or_else(|| Error::internal("a change without its row"))?;
+            let value = |field: Option<String>| match field {
+                None => Value::Null,
+                Some(text) => Value::Text(Bytes::from(text)),
+            };
+            Ok(Tuple(place::fields(text)?.into_iter().map(value).collect()))
+        };
+        let old = || Ok::<_, Error>(Old { whole: true, tuple: image(3)? });
+        match row.get::<_, &str>(1) {
+            "I" => {
+                let new = image(4)?;
+                self.note(shape, [Some(&new)]);
+                shape.insert(conn, &new)
+            }
+            "U" => {
+                let (old, new) = (old()?, image(4)?);
+                self.note(shape, [Some(&old.tuple), Some(&new)]);
+                shape.update(conn, Some(&old), &new)
+            }
+            "D" => {
+                let old = old()?;
+                self.note(shape, [Some(&old.tuple)]);
+                shape.delete(conn, &old)
+            }
+            "T" => {
+                self.store.note_changed([(shape.name().to_owned(), None)]);
+                shape.truncate(conn)
+            }
+            _ => Err(Trouble::Resync(format!("a partition of table {} was emptied", shape.name()))),
+        }
+    }
+
+    /// Stores the place, syncs SQLite, and removes on PostgreSQL what SQLite has for good.
+    async fn settle(&self, reading: &mut Reading) -> Result<(), Ended> {
+        if reading.stored != reading.place {
+            let writer = self.sqlite.writer_on(&self.conn, None).await?;
+            blocking(|| {
+                store_lsn(&writer, reading.floor)?;
+                store_place(&writer, &reading.place)?;
+                writer.commit()
+            })?;
+            reading.stored = reading.place.clone();
+        }
+        let (from, batch) = (&reading.stored.from, reading.stored.batch);
+        if reading.stored.to.is_none() && *from != reading.trimmed.0 {
+            blocking(|| self.sqlite.sync());
+            failpoint!("way_back.synced");
+            place::trim(&reading.control, &reading.trimmed.0, from, batch).await?;
+            failpoint!("way_back.trimmed");
+            reading.trimmed = (from.clone(), batch);
+        }
+        self.trim().await
+    }
+}
+
+/// A table as its shape was noted.
+fn table(row: &Row) -> Result<Table> {
+    let columns: Vec<(String, u32, i32)> = serde_json::from_str(row.get(4))
+        .map_err(|e| Error::internal(format!("the shape of a table is damaged: {e}")))?;
+    let column = |(name, type_oid, typmod): (String, u32, i32)| TableColumn {
+        key: true,
+        name,
+        type_oid,
+        typmod,
+    };
+    Ok(Table {
+        oid: row.get(1),
+        schema: row.get(2),
+        name: row.get(3),
+        identity: b'f',
+        columns: columns.into_iter().map(column).collect(),
+    })
+}
+
+/// Reads the journal until the marker with the token has come.
+pub(super) async fn until_marked(control: &Control, token: &str) -> Result<()> {
+    setup::mark(control, token).await?;
+    let sql = "SELECT new FROM crossfade.way_back_journal WHERE shape = $1 ORDER BY n DESC LIMIT 1";
+    let row = control.client().query_opt(sql, &[&super::triggers::MARKER]).await;
+    let row = row.map_err(|e| control.error(&e))?;
+    let found = match &row {
+        Some(row) => place::fields(row.get(0))?,
+        None => Vec::new(),
+    };
+    match found.get(1).and_then(Option::as_deref) == Some(token) {
+        true => Ok(()),
+        false => Err(Error::internal("the marker row was not written to the journal")),
+    }
+}
