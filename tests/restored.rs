@@ -220,7 +220,16 @@ fn postgres_restored_after_promote() {
 /// acknowledged.
 #[test]
 fn postgres_restored_under_a_running_proxy() {
-    let mut pg = Pg::start();
+    restored_under_a_running_proxy(Pg::start());
+}
+
+/// The same, where triggers carry the way back: the journal is older than what SQLite has of it.
+#[test]
+fn a_trigger_journal_restored_under_a_running_proxy() {
+    restored_under_a_running_proxy(Pg::start_without_decoding());
+}
+
+fn restored_under_a_running_proxy(mut pg: Pg) {
     let (journey, folder, _) = start(&pg);
     let old = folder.path().join("data.old");
     pg.cluster.stop(false).unwrap();
@@ -287,7 +296,23 @@ fn a_later_epoch_on_postgres_refuses_this_proxy() {
 /// The copy knows the switch, but not all that SQLite had followed since: the slot is past it.
 #[test]
 fn sqlite_restored_within_a_reign() {
-    let pg = Pg::shared();
+    restored_within_a_reign(Pg::shared(), |database, end| {
+        format!(
+            "SELECT confirmed_flush_lsn >= '{end}' FROM pg_replication_slots \
+             WHERE database = '{database}'"
+        )
+    });
+}
+
+/// The same, where triggers carry the way back: rows of the journal are gone.
+#[test]
+fn sqlite_restored_within_a_reign_of_triggers() {
+    restored_within_a_reign(Pg::without_decoding(), |_, _| {
+        "SELECT count(*) = 0 FROM crossfade.way_back_journal".to_owned()
+    });
+}
+
+fn restored_within_a_reign(pg: &Pg, forgotten: impl Fn(&str, &str) -> String) {
     let (mut journey, _folder, file) = start(pg);
     journey.promote();
     write(&journey, 6, 8);
@@ -298,11 +323,9 @@ fn sqlite_restored_within_a_reign() {
     write(&journey, 9, 12);
     let log_end = pg.cluster.psql("postgres", "SELECT pg_current_wal_flush_lsn()").unwrap();
     followed(&file, 12);
-    let confirmed = format!(
-        "SELECT confirmed_flush_lsn >= '{log_end}' FROM pg_replication_slots WHERE database = '{}'",
-        journey.database
-    );
-    eventually("PostgreSQL may forget", || pg.cluster.psql("postgres", &confirmed).unwrap() == "t");
+    let forgotten = forgotten(&journey.database, &log_end);
+    let there = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    eventually("PostgreSQL may forget", || there(&forgotten) == "t");
     journey.proxy.terminate();
     backup.restore(&file);
     journey.restart_with(&[]);

@@ -153,6 +153,33 @@ fn a_rollback_that_is_undone_lets_the_application_in_again() {
     assert_eq!(journey.proxy.sql("SELECT count(*) FROM t"), "3");
 }
 
+/// The application's role owns its tables and knows nothing of schema `crossfade`: the triggers on
+/// its tables write there all the same.
+#[test]
+fn row_triggers_with_two_roles() {
+    let pg = Pg::shared();
+    let roles = Roles::make(pg);
+    let folder = tempfile::tempdir().unwrap();
+    let journey = roles.start(pg, &folder, &[("CROSSFADE_POSTGRES_WAY_BACK", "triggers")]);
+    journey
+        .proxy
+        .sql("CREATE TABLE t (id serial PRIMARY KEY, body text); CREATE TABLE log (a text)");
+    journey.mirror();
+    journey.await_gate("way_back");
+    journey.promote();
+    let way_back = journey.status("way_back");
+    assert!(way_back.contains("by row triggers"), "{way_back}");
+    journey.proxy.sql("INSERT INTO t(body) VALUES ('a'), ('b'); INSERT INTO log VALUES ('x')");
+    journey.proxy.sql("UPDATE t SET body = 'c' WHERE id = 1; DELETE FROM t WHERE id = 2");
+    let (code, _, stderr) = journey.proxy.psql("SELECT count(*) FROM crossfade.way_back_journal");
+    assert!(code != 0 && stderr.contains("permission denied"), "{stderr}");
+    journey.rollback();
+    assert_eq!(journey.proxy.sql("SELECT id, body, (SELECT a FROM log) FROM t"), "1|c|x");
+    journey.level();
+    journey.done(&["verify"]);
+    assert!(!roles.may_log_in(pg) || journey.status("primary") == "sqlite");
+}
+
 #[test]
 fn killed_in_the_middle_with_two_roles() {
     let pg = Pg::shared();

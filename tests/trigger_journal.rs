@@ -5,8 +5,10 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crossfade::demo::cluster::Cluster;
+
 use crate::common::{Dice, Journey, Pg, Proxy, eventually};
-use crate::way_back::Followed;
+use crate::way_back::{Followed, in_file};
 
 fn start(tables: &str) -> Followed {
     Followed::start(Pg::without_decoding(), tables)
@@ -198,6 +200,41 @@ fn script(dice: &mut Dice, transactions: u32) -> String {
         script.push_str(if dice.below(6) == 0 { "ROLLBACK;\n" } else { "COMMIT;\n" });
     }
     script
+}
+
+/// PostgreSQL may lose what it has answered, if it was told so (`synchronous_commit = off`). SQLite
+/// never has what it lost, and has what came afterwards under the same numbers.
+#[test]
+fn what_postgresql_lost_in_a_crash_is_not_followed() {
+    let settings = "wal_level = replica\nsynchronous_commit = off\nwal_writer_delay = 10s";
+    let mut pg = Pg { cluster: Cluster::start_with(settings).unwrap() };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let journey = Journey::start(&file, &pg, &[]);
+    journey
+        .proxy
+        .sql("CREATE TABLE t (id serial PRIMARY KEY, n integer); CREATE TABLE log (n integer)");
+    journey.mirror();
+    journey.promote();
+    for round in 0..5 {
+        for n in 0..15 {
+            let n = round * 100 + n;
+            journey
+                .proxy
+                .sql(&format!("INSERT INTO t(n) VALUES ({n}); INSERT INTO log VALUES ({n})"));
+        }
+        pg.cluster.stop(true).unwrap();
+        pg.cluster.resume().unwrap();
+        eventually("PostgreSQL is back", || journey.proxy.psql("SELECT 1").0 == 0);
+        let sql = "SELECT (SELECT count(*) FROM t), (SELECT sum(n) FROM t), \
+                   (SELECT count(*) FROM log), (SELECT sum(n) FROM log)";
+        eventually("both sides are equal", || {
+            in_file(&file, sql) == pg.cluster.psql(&journey.database, sql).unwrap()
+        });
+    }
+    journey.rollback();
+    journey.level();
+    journey.done(&["verify"]);
 }
 
 /// The journal keeps only what SQLite does not have, and nothing is left in the end.

@@ -184,14 +184,21 @@ fn sequences_go_on_where_postgresql_ended(pg: &Pg) {
 }
 
 fn what_cannot_be_followed_closes_the_way_back(pg: &Pg) {
-    let tables =
-        "CREATE TABLE t (id integer PRIMARY KEY, body text); INSERT INTO t VALUES (1, 'a')";
+    let tables = "CREATE TABLE t (id integer PRIMARY KEY, body text); INSERT INTO t VALUES (1, 'a'); \
+                  CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE SEQUENCE free; \
+                  CREATE DOMAIN small AS integer CHECK (VALUE < 10)";
     for (ddl, words) in [
         ("CREATE TABLE made (id integer)", &["table made was made"][..]),
         ("ALTER TABLE t ADD COLUMN more text", &["table t", "DDL"]),
         ("DROP TABLE t", &["table t was dropped"]),
         ("CREATE UNIQUE INDEX ON t (body)", &["table t", "constraints"]),
+        ("DROP TABLE t; CREATE TABLE t (id integer PRIMARY KEY, body text)", &["table t"]),
+        ("ALTER TABLE t ALTER COLUMN body TYPE text USING upper(body)", &["table t"]),
         ("CREATE VIEW v AS SELECT id FROM t", &["views"]),
+        ("ALTER TABLE t ALTER COLUMN body SET NOT NULL", &["table t", "constraints"]),
+        ("ALTER TYPE mood ADD VALUE 'happy'", &["types"]),
+        ("ALTER SEQUENCE free INCREMENT BY 5", &["sequences"]),
+        ("ALTER DOMAIN small ADD CHECK (VALUE > 0)", &["types"]),
     ] {
         let followed = Followed::start(pg, tables);
         followed.sql(ddl);

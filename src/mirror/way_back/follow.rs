@@ -183,6 +183,28 @@ impl Follower {
         }
     }
 
+    /// A way back that was closed before this process began: what PostgreSQL keeps for it is taken
+    /// down, if it is the PostgreSQL that was followed.
+    pub(super) async fn clear(self) {
+        loop {
+            match self.is_followed().await {
+                Ok(true) => return self.take_down().await,
+                Ok(false) => return,
+                Err(error) => tracing::debug!(%error, "PostgreSQL cannot be asked who it is"),
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(TAKE_DOWN_MAX) => {}
+            }
+        }
+    }
+
+    async fn is_followed(&self) -> Result<bool> {
+        let control = Control::connect(&self.connector).await?;
+        let now = setup::identity(&control).await?;
+        Ok(super::text(&self.conn, KEY_SYSTEM)? == Some(system_text(now)))
+    }
+
     /// Nobody reads on: what PostgreSQL keeps for it would only grow. Transactions may be open
     /// there that are in the way for a while.
     async fn take_down(&self) {
@@ -288,7 +310,7 @@ impl Follower {
 
     /// Which server this is was noted when following began.
     async fn check_system(&self, identity: Identity) -> Result<(), Ended> {
-        let now = format!("{}/{}", identity.system, identity.timeline);
+        let now = system_text(identity);
         match super::text(&self.conn, KEY_SYSTEM)? {
             Some(before) if before == now => Ok(()),
             Some(_) => {
@@ -571,6 +593,10 @@ fn final_or_not(error: Error) -> Ended {
         return Ended::closed(format!("PostgreSQL cannot go on: {}", error.message()));
     }
     Ended::Failed(error)
+}
+
+fn system_text(identity: Identity) -> String {
+    format!("{}/{}", identity.system, identity.timeline)
 }
 
 /// PostgreSQL is older than what SQLite has of it.

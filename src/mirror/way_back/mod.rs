@@ -259,8 +259,11 @@ impl WayBack {
             send,
             (stop.clone(), Arc::clone(&ask), kept_max),
         )?;
-        let task = (!stays_closed).then(|| tokio::spawn(follower.run()));
-        Ok(Handle { stop, ask, view, task })
+        let task = match stays_closed {
+            true => tokio::spawn(follower.clear()),
+            false => tokio::spawn(follower.run()),
+        };
+        Ok(Handle { stop, ask, view, task: Some(task) })
     }
 
     /// Where SQLite's copy ends, as stored.

@@ -31,7 +31,9 @@ CREATE TABLE IF NOT EXISTS crossfade.way_back_tables (
 );
 ALTER TABLE crossfade.way_back_tables ADD COLUMN IF NOT EXISTS rest text NOT NULL DEFAULT '';";
 
-/// Replica identity, key, and shape of the tables.
+/// Replica identity, key, and shape of the tables. A table that was dropped and made anew is another
+/// one; so is a column that was given its own type once more: USING may have changed every value,
+/// which no stream and no trigger tells.
 const SHAPES: &str = "\
 SELECT $key, c.relreplident::text, \
   EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), \
@@ -48,7 +50,12 @@ SELECT $key, c.relreplident::text, \
        WHERE tgrelid = c.oid AND NOT tgisinternal AND tgfoid NOT IN $own \
      UNION ALL SELECT 'p' || relid::regclass FROM pg_partition_tree(c.oid) \
      UNION ALL SELECT 'd' || adnum || pg_get_expr(adbin, adrelid) FROM pg_attrdef \
-       WHERE adrelid = c.oid) r) \
+       WHERE adrelid = c.oid \
+     UNION ALL SELECT concat_ws(' ', 'n', attnum, attnotnull, attcollation, attidentity, xmin) \
+       FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped \
+     UNION ALL SELECT concat_ws(' ', 'o', c.oid, c.relpersistence) \
+     UNION ALL SELECT 'r' || pg_get_ruledef(oid) FROM pg_rewrite WHERE ev_class = c.oid \
+     UNION ALL SELECT 's' || c.relrowsecurity) r) \
 FROM pg_class c WHERE c.relnamespace IN $ours AND c.relkind IN ('r', 'p') \
   AND c.relpersistence <> 't' AND NOT c.relispartition \
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')";
@@ -58,8 +65,17 @@ const OTHERS: &str = "\
 SELECT md5(coalesce(string_agg(x, E'\\n' ORDER BY x), '')) FROM ( \
   SELECT 'v' || relnamespace || relname || pg_get_viewdef(oid) x FROM pg_class \
     WHERE relnamespace IN $ours AND relkind IN ('v', 'm') \
-  UNION ALL SELECT 's' || relnamespace || relname FROM pg_class \
-    WHERE relnamespace IN $ours AND relkind = 'S' \
+  UNION ALL SELECT concat_ws(' ', 's', c.relnamespace, c.relname, q.seqtypid, q.seqincrement, \
+      q.seqmin, q.seqmax, q.seqcycle) FROM pg_class c JOIN pg_sequence q ON q.seqrelid = c.oid \
+    WHERE c.relnamespace IN $ours \
+  UNION ALL SELECT concat_ws(' ', 'e', l.enumtypid, l.enumsortorder, l.enumlabel) \
+    FROM pg_enum l JOIN pg_type y ON y.oid = l.enumtypid WHERE y.typnamespace IN $ours \
+  UNION ALL SELECT concat_ws(' ', 'k', k.contypid, y.typnotnull, y.typdefault, \
+      pg_get_constraintdef(k.oid)) FROM pg_type y LEFT JOIN pg_constraint k ON k.contypid = y.oid \
+    WHERE y.typnamespace IN $ours AND y.typtype = 'd' \
+  UNION ALL SELECT concat_ws(' ', 'a', c.relname, a.attnum, a.attname, a.atttypid, a.atttypmod) \
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+    WHERE c.relnamespace IN $ours AND c.relkind = 'c' AND NOT a.attisdropped \
   UNION ALL SELECT 'f' || p.oid::regprocedure || md5(p.prosrc) FROM pg_proc p \
     WHERE p.pronamespace IN $ours \
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') \
