@@ -15,7 +15,7 @@ use super::{Env, Report};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::copy::{self, CopyIn};
-use crate::backend::postgres::project::{Projected, Projection, Target};
+use crate::backend::postgres::project::{Projected, Projection, Quick, Target};
 use crate::backend::postgres::quarantine::{self, Entry};
 use crate::backend::sqlite::blocking;
 use crate::backend::sqlite::events::Row;
@@ -122,7 +122,8 @@ async fn attempt(
         let pace = Pace::new(env.rows_per_second);
         let doing = if range.is_some() { "copying a stretch of" } else { "copying" };
         let tally = Tally::new(Some(env.progress), doing, &report.table, about.unwrap_or(0));
-        let mut run = Run { env, report, last: Instant::now(), refuse, pace, tally, about };
+        let quick = Quick::of(projection);
+        let mut run = Run { env, report, last: Instant::now(), refuse, pace, tally, quick, about };
         if careful {
             run.careful(&mut source).await?;
         } else {
@@ -158,6 +159,7 @@ struct Run<'a, 'e> {
     refuse: Vec<usize>,
     pace: Pace,
     tally: Tally<'a>,
+    quick: Quick,
     /// Rows of the table, if they can be told without counting them.
     about: Option<u64>,
 }
@@ -246,6 +248,13 @@ impl Run<'_, '_> {
                 return Ok(true);
             }
             self.report.read += 1;
+            let quick = &self.quick;
+            let short = copy.filled(source.width(), |out| {
+                source.cells(|column, cell| quick.write(column, cell, out))
+            });
+            if short {
+                continue;
+            }
             let projected = source.project();
             self.allow(source, &projected)?;
             let refused =

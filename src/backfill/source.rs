@@ -18,6 +18,8 @@ pub(crate) struct Source {
     /// Result column of each column of the projection; None for those not read.
     slots: Vec<Option<usize>>,
     written: Vec<usize>,
+    /// Column of the projection of each result column.
+    read: Vec<usize>,
     rowid: Option<usize>,
 }
 
@@ -86,7 +88,7 @@ impl Source {
             quoted(&relation.sqlite_name)
         );
         let statement = connection.prepare(&sql)?;
-        Ok(Self { statement, projection: projection.clone(), slots, written, rowid })
+        Ok(Self { statement, projection: projection.clone(), slots, written, read, rowid })
     }
 
     /// Goes to the rows with a stored key, or between two.
@@ -109,10 +111,9 @@ impl Source {
     }
 
     /// The stored cells of the columns that are read, in the projection's order, until `each` says
-    /// no: whether it never did. Only where every column is read.
+    /// no: whether it never did.
     pub(crate) fn cells(&self, mut each: impl FnMut(usize, CellRef<'_>) -> bool) -> bool {
-        let all = self.projection.columns.len();
-        self.statement.columns(|i, cell| i >= all || each(i, cell))
+        self.statement.columns(|i, cell| self.read.get(i).is_none_or(|column| each(*column, cell)))
     }
 
     /// The row as PostgreSQL should hold it.
@@ -136,6 +137,11 @@ impl Source {
     pub(crate) fn entries(&self, projected: &Projected, refused: Option<&str>) -> Vec<Entry> {
         let key = self.key(projected);
         quarantine::entries(&self.projection, |i| self.cell(i), projected, &key, refused)
+    }
+
+    /// How many columns are read.
+    pub(crate) fn width(&self) -> usize {
+        self.read.len()
     }
 
     /// The values that are written.

@@ -2,8 +2,10 @@
 //!
 //! Input is hostile: every read is checked and no length is believed. Start at [`decode`].
 
-use num_bigint::BigInt;
-use num_traits::Zero;
+use num_bigint::{BigInt, Sign};
+use num_traits::{ToPrimitive, Zero};
+
+pub mod decimal;
 
 use super::extension::is_extended;
 use super::hstore::Hstore;
@@ -488,7 +490,7 @@ fn vector(reader: &mut Reader<'_>) -> Result<search::Vector> {
     Ok(search::Vector::collect(words))
 }
 
-fn integer(value: i64, ty: Type, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn integer(value: i64, ty: Type, out: &mut Vec<u8>) -> Result<()> {
     let range = || {
         Error::client(
             state::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -522,6 +524,13 @@ fn push_numeric(value: &Numeric, out: &mut Vec<u8>) {
         Numeric::NegInfinity => return special(NUMERIC_NEG_INFINITY, out),
         Numeric::Finite(n, s) => (n, *s),
     };
+    if !n.to_i64().is_some_and(|small| decimal::write(small, scale, out)) {
+        push_digits(n, scale, out);
+    }
+}
+
+/// A decimal of any length.
+fn push_digits(n: &BigInt, scale: u32, out: &mut Vec<u8>) {
     // Zeros on both sides line the decimal point up with a border of four digits.
     let right = (4 - scale as usize % 4) % 4;
     let digits = n.magnitude().to_string();
@@ -540,7 +549,7 @@ fn push_numeric(value: &Numeric, out: &mut Vec<u8>) {
     let last = kept.iter().rposition(|g| *g != 0).map_or(0, |at| at + 1);
     let kept = &kept[..last];
     let weight = if kept.is_empty() { 0 } else { weight - first as i64 };
-    let sign = if value.is_negative() { NUMERIC_NEGATIVE } else { 0 };
+    let sign = if n.sign() == Sign::Minus { NUMERIC_NEGATIVE } else { 0 };
     for word in [kept.len() as u16, weight as i16 as u16, sign, scale as u16] {
         out.extend_from_slice(&word.to_be_bytes());
     }

@@ -122,7 +122,7 @@ pub(super) async fn table(pair: &Pair<'_>) -> Result<Found> {
                     Standing::Unnamed => ours[bucket(mark)].add(mark),
                 }
             },
-            |_, mark| theirs[bucket(mark)].add(mark),
+            |mark| theirs[bucket(mark)].add(mark),
         )
         .await?;
     (found.accepted, found.coerced) = (accepted, coerced);

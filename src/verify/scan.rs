@@ -9,7 +9,7 @@ use futures_util::future::try_join;
 
 use super::cut::AtCut;
 use crate::backend::postgres::apply::{quoted, table_name};
-use crate::backend::postgres::binary::row_of;
+use crate::backend::postgres::binary::{Received, row_of};
 use crate::backend::postgres::project::{Projected, Projection, Quick};
 use crate::backend::postgres::quarantine::{Known, ROW};
 use crate::backend::sqlite::blocking;
@@ -123,9 +123,9 @@ impl Pair<'_> {
     pub(super) async fn both(
         &self,
         ours: impl FnMut(Mark, Standing, u64),
-        theirs: impl FnMut(Row, Mark),
+        theirs: impl FnMut(Mark),
     ) -> Result<u64> {
-        let (rows, _) = try_join(self.marks(ours), self.postgres(theirs)).await?;
+        let (rows, _) = try_join(self.marks(ours), self.received(theirs)).await?;
         Ok(rows)
     }
 
@@ -151,7 +151,7 @@ impl Pair<'_> {
     async fn marks(&self, mut each: impl FnMut(Mark, Standing, u64)) -> Result<u64> {
         let quick = Quick::of(&self.projection);
         // Whether a row is left out says only its name.
-        if !quick.is_any() || self.known.has_rows() {
+        if self.known.has_rows() {
             return self
                 .sqlite(|_, projected, mark, standing| {
                     each(mark, standing, projected.coerced.len() as u64);
@@ -251,6 +251,40 @@ impl Pair<'_> {
 
     /// Runs over PostgreSQL's rows.
     pub(super) async fn postgres(&self, mut each: impl FnMut(Row, Mark)) -> Result<u64> {
+        let mut marks = Marks::new(&self.projection);
+        self.rows(|row| {
+            let values = row_of(row, &self.types)?;
+            let mark = marks.of(&values, &self.types);
+            each(values, mark);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs over PostgreSQL's rows of which only the marks are wanted: most of them are hashed as
+    /// they are sent.
+    async fn received(&self, mut each: impl FnMut(Mark)) -> Result<u64> {
+        let quick = Quick::of(&self.projection);
+        let mut marks = Marks::new(&self.projection);
+        self.rows(|row| {
+            marks.clear();
+            let fed = (0..self.types.len()).all(|column| {
+                let field = row.try_get::<_, Option<Received<'_>>>(column).ok().flatten();
+                let fed = quick.feed_received(column, field.map(|f| f.0), &mut marks.row);
+                marks.ends.push(marks.row.len());
+                fed
+            });
+            let mark = match fed {
+                true => marks.mark(),
+                false => marks.of(&row_of(row, &self.types)?, &self.types),
+            };
+            each(mark);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn rows(&self, mut each: impl FnMut(&tokio_postgres::Row) -> Result<()>) -> Result<u64> {
         // Both sides are read at once; this one is the slower.
         let doing = "reading both sides' rows of";
         let mut tally = Tally::new(self.tell, doing, &self.projection.relation.name, self.of);
@@ -264,13 +298,10 @@ impl Pair<'_> {
         let none: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
         let stream = control.client().query_raw(&sql, none).await.map_err(|e| control.error(&e))?;
         let mut stream = std::pin::pin!(stream);
-        let mut marks = Marks::new(&self.projection);
         let mut rows: u64 = 0;
         while let Some(row) = stream.try_next().await.map_err(|e| control.error(&e))? {
-            let values = row_of(&row, &self.types)?;
-            let mark = marks.of(&values, &self.types);
+            each(&row)?;
             rows += 1;
-            each(values, mark);
             if rows.is_multiple_of(STEP_ROWS as u64) {
                 tally.at(rows);
             }

@@ -64,6 +64,18 @@ impl CopyIn {
         encoded
     }
 
+    /// Adds a row of so many fields that `fill` writes, each with its length; false, and nothing of
+    /// it stays, when `fill` says so.
+    pub fn filled(&mut self, fields: usize, fill: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(&count(fields));
+        let filled = fill(&mut self.buffer);
+        if !filled {
+            self.buffer.truncate(start);
+        }
+        filled
+    }
+
     /// Bytes sent so far.
     pub fn sent(&self) -> u64 {
         self.bytes
@@ -99,13 +111,16 @@ impl CopyIn {
     }
 }
 
+/// A row's number of fields: at most 1600.
+fn count(fields: usize) -> [u8; 2] {
+    i16::try_from(fields).unwrap_or(i16::MAX).to_be_bytes()
+}
+
 fn encode_row<'a>(
     values: impl ExactSizeIterator<Item = (&'a Datum, Type)>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    // At most 1600 columns.
-    let count = i16::try_from(values.len()).unwrap_or(i16::MAX);
-    out.extend_from_slice(&count.to_be_bytes());
+    out.extend_from_slice(&count(values.len()));
     for (datum, ty) in values {
         let at = out.len();
         out.extend_from_slice(&(-1i32).to_be_bytes());
