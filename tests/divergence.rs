@@ -472,3 +472,34 @@ fn a_large_answer_holds_up_nothing() {
     });
     assert_eq!(compared.count(), 3, "{shapes:?}");
 }
+
+/// A transaction that does not fit into memory is carried, and its statements are counted as not
+/// compared: nothing that was written is missing from the count.
+#[test]
+fn what_a_huge_transaction_did_is_counted_as_skipped() {
+    let (journey, _folder) = start();
+    journey.proxy.sql("CREATE TABLE huge (id int PRIMARY KEY, pad text)");
+    let mut client = crate::common::Raw::proxy(&journey.proxy);
+    for sql in [
+        "BEGIN",
+        "INSERT INTO huge SELECT g, repeat('x', 20000) FROM generate_series(1, 1200) g",
+        "UPDATE huge SET pad = 'y' WHERE id = 7",
+        "COMMIT",
+    ] {
+        let told = client.query(sql);
+        assert!(told.iter().all(|t| !t.starts_with("E ")), "{sql}: {told:?}");
+    }
+    journey.level();
+    journey.done(&["verify"]);
+    assert_eq!(journey.status("diverged_open"), "0");
+    let shapes = journey.get("/api/v1/statements");
+    let shapes = shapes["statements"].as_array().unwrap();
+    let huge: Vec<_> = shapes
+        .iter()
+        .filter(|s| s["kind"] == "write" && s["statement"].as_str().unwrap().contains("huge"))
+        .collect();
+    assert_eq!(huge.len(), 2, "{huge:?}");
+    for shape in huge {
+        assert_eq!(shape["skipped"]["too_large"], 1, "{shape}");
+    }
+}

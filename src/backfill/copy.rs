@@ -217,7 +217,7 @@ impl Run<'_, '_> {
             let mut pending = Pending::default();
             let mut copy = CopyIn::begin(self.env.control, &sql).await?;
             let done = loop {
-                let way = Way::new(self.env.sqlite.asked());
+                let way = Way::new(self.env.sqlite.asked(), self.report.read);
                 let filled = blocking(|| self.fill(source, &mut copy, &mut pending))?;
                 copy.send().await?;
                 self.tell(copy.sent());
@@ -320,7 +320,7 @@ impl Run<'_, '_> {
 
     /// Lets clients first, where there are any.
     async fn give_way(&self, way: &Way) {
-        if let Some(pause) = way.give(self.env.sqlite.asked()) {
+        if let Some(pause) = way.give(self.env.sqlite.asked(), self.report.read) {
             tokio::time::sleep(pause).await;
         }
     }
@@ -328,7 +328,7 @@ impl Run<'_, '_> {
     /// Batches behind savepoints; what PostgreSQL refuses is left out row by row.
     async fn careful(&mut self, source: &mut Source) -> Result<()> {
         loop {
-            let way = Way::new(self.env.sqlite.asked());
+            let way = Way::new(self.env.sqlite.asked(), self.report.read);
             let mut pending = Pending::default();
             let (batch, done) = blocking(|| self.collect(source, &mut pending))?;
             self.batch(source, batch, &mut pending).await?;

@@ -11,6 +11,7 @@
 mod copy;
 mod cut;
 mod finish;
+mod gentle;
 pub(crate) mod pace;
 mod parallel;
 pub mod schema;
@@ -198,6 +199,7 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     control.ensure_schema().await?;
     copied::ensure(control).await?;
     not_primary(control).await?;
+    gentle::writes(control).await?;
     if context.journal.lineage().is_none() {
         step(progress, "attaching", "a new history begins");
         context.journal.attach(context.epoch).await?;
@@ -250,12 +252,16 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         .collect();
     env.silence().await?;
     empty(&env, &plan, &anew).await?;
+    let asked = sqlite.asked();
     let is_kept = |table: &&&TablePlan| snapshots.is_empty() || kept.contains(&table.name);
     for table in wanted.iter().filter(is_kept) {
         reports.push(one(&env, &table.name, kept.contains(&table.name)).await?);
     }
     if !snapshots.is_empty() {
         reports.extend(parallel::tables(&env, &anew, context.workers, snapshots).await?);
+    }
+    if sqlite.asked() != asked {
+        gentle::builds(control).await?;
     }
     finish(context, env, &plan, reports, findings, began).await
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::cut::Snapshot;
 use super::told::{Told, step};
-use super::{Env, Report, copy};
+use super::{Env, Report, copy, gentle};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
@@ -116,6 +116,7 @@ pub(super) async fn tables(
     let mut set = JoinSet::new();
     for snapshot in snapshots {
         let control = env.control.another().await?;
+        gentle::writes(&control).await?;
         set.spawn(worker(snapshot, control, Arc::clone(&common), sender.clone()));
     }
     drop(sender);

@@ -405,6 +405,9 @@ impl Batch {
             }
             match event {
                 Event::Row(image) => images.push(image),
+                // A second pass over the record counts nothing twice.
+                Event::Statement(_) if careful => {}
+                Event::Statement(note) => lane_b::skip(self, &note, "too_large"),
                 other => {
                     changes += usize::from(matches!(other, Event::Ddl(_)));
                     let after = self.shared.sqlite.catalog_within(record.position, changes);

@@ -38,7 +38,8 @@ pub(super) fn skip_all(batch: &Batch, record: &Record, reason: &'static str) -> 
     Tested::NotKept
 }
 
-fn skip(batch: &Batch, note: &Note, reason: &'static str) {
+/// Counts a statement that is not compared.
+pub(super) fn skip(batch: &Batch, note: &Note, reason: &'static str) {
     seen(batch, note);
     let reason = if note.tag == "COPY" { "copy" } else { reason };
     batch.shared.skipped(lane(note), note.fingerprint, reason);

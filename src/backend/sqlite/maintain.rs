@@ -5,9 +5,11 @@
 //! reader that comes while the turn is held and the copy is complete reads the database alone,
 //! so it takes as long as the longest read under way. The thread does this from [`WAL_CUT`] on;
 //! from [`WAL_FULL`] on the next writer does it before it begins, as a thread that gets no
-//! processor must not let the WAL grow. Only a snapshot that stays open can: writers then go on,
-//! and look again every [`WAL_STEP`]. It must never hold the writer's turn for long. Start at
-//! [`run`] and [`Core::keep_wal_small`].
+//! processor must not let the WAL grow. Only a snapshot that stays open can (a copy's, a verify's, a
+//! long report's): much of the WAL is then left to be copied, nobody waits for it, and writers go on
+//! and look again every [`WAL_STEP`]. When the snapshot has gone the thread copies first, so that no
+//! writer does. It must never hold the writer's turn for long. Start at [`run`] and
+//! [`Core::keep_wal_small`].
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -32,6 +34,8 @@ const WAL_CUT: u64 = 32 << 20;
 pub(super) const WAL_FULL: u64 = 64 << 20;
 /// Growth after which it is tried again when a snapshot stood in the way.
 const WAL_STEP: u64 = 16 << 20;
+/// How old a look at what is left to be copied may be.
+const LEFT_AGE: Duration = Duration::from_secs(5);
 /// How long readers may keep a writer that cuts the WAL.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Pause between two looks whether they have left.
@@ -64,12 +68,13 @@ fn run(core: &Weak<Core>) {
 fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
     let bytes = core.durable.wal_bytes();
     if bytes >= WAL_PASSIVE {
-        core.checkpoint_passive()?;
+        core.copy_wal_back()?;
     }
     let due = core.wal_due.load(Ordering::Relaxed);
     // After a snapshot stood in the way: at the next step, or looked for without waiting.
-    let cut = bytes >= if due == WAL_FULL { WAL_CUT } else { due };
-    let look = insist && bytes >= WAL_CUT;
+    let ready = core.wal_can_be_cut();
+    let cut = ready && bytes >= if due == WAL_FULL { WAL_CUT } else { due };
+    let look = ready && insist && bytes >= WAL_CUT;
     let turn = match core.queue.try_acquire() {
         Some(turn) => turn,
         None if insist || cut => block_on(core.queue.acquire())?,
@@ -86,10 +91,40 @@ fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
 impl Core {
     /// Cuts the WAL when it is full. In the writer's turn, before a transaction begins.
     pub(super) fn keep_wal_small(&self) -> Result<()> {
-        if self.durable.wal_bytes() < self.wal_due.load(Ordering::Relaxed) {
+        let bytes = self.durable.wal_bytes();
+        if bytes < self.wal_due.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if !self.wal_can_be_cut() {
+            self.wal_due.store(bytes + WAL_STEP, Ordering::Relaxed);
             return Ok(());
         }
         blocking(|| self.cut_wal(PATIENCE))
+    }
+
+    /// Copies the WAL back as far as readers allow, and notes how much is left.
+    fn copy_wal_back(&self) -> Result<()> {
+        let keeper = self.keeper.lock();
+        let page = keeper.query_integer("PRAGMA page_size", &[])?.unwrap_or_default();
+        let page = u64::try_from(page).unwrap_or_default();
+        let mut statement = keeper.prepare("PRAGMA wal_checkpoint(PASSIVE)")?;
+        if !statement.step()? {
+            return Ok(());
+        }
+        if let (CellRef::Integer(frames), CellRef::Integer(copied)) =
+            (statement.column(1), statement.column(2))
+        {
+            let left = u64::try_from(frames.saturating_sub(copied)).unwrap_or_default();
+            *self.wal_left.lock() = Some((Instant::now(), left.saturating_mul(page)));
+        }
+        Ok(())
+    }
+
+    /// Whether little is left to be copied: a snapshot that stays open would be waited for in vain,
+    /// and what it kept back is copied by the thread, not in a writer's turn.
+    fn wal_can_be_cut(&self) -> bool {
+        let seen = *self.wal_left.lock();
+        !seen.is_some_and(|(at, left)| left > WAL_CUT && at.elapsed() < LEFT_AGE)
     }
 
     /// Completes the copy of the WAL and cuts it, so that the next write starts it anew. In the

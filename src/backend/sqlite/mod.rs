@@ -169,6 +169,8 @@ pub(super) struct Core {
     foreign_at: Mutex<Option<Instant>>,
     /// WAL size from which a writer cuts it before it begins.
     wal_due: AtomicU64,
+    /// Bytes of the WAL that were left to be copied back, and when.
+    wal_left: Mutex<Option<(Instant, u64)>>,
     retired_writers: AtomicU64,
     stop: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -231,6 +233,7 @@ impl Sqlite {
             foreign: AtomicU64::new(0),
             foreign_at: Mutex::default(),
             wal_due: AtomicU64::new(maintain::WAL_FULL),
+            wal_left: Mutex::new(None),
             retired_writers: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             threads: Mutex::default(),
@@ -590,10 +593,6 @@ impl Core {
             tracing::warn!("a foreign program has written to the SQLite file");
         }
         Ok(())
-    }
-
-    fn checkpoint_passive(&self) -> Result<()> {
-        self.keeper.lock().batch("PRAGMA wal_checkpoint(PASSIVE)")
     }
 }
 
