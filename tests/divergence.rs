@@ -444,32 +444,43 @@ fn literals_are_not_kept_where_values_are_not() {
     assert!(!journey.proxy.log().contains("pass-word"), "{}", journey.proxy.log());
 }
 
-/// An answer that comes in many parts holds up neither the statements behind it nor the applier.
-#[test]
-fn a_large_answer_holds_up_nothing() {
-    let (journey, _folder) = start();
-    journey.proxy.sql("CREATE TABLE big (id int PRIMARY KEY, pad text, n int)");
+/// Runs the statements on one connection, and waits until PostgreSQL has them.
+fn carried(journey: &Journey, statements: &[&str]) {
     let mut client = crate::common::Raw::proxy(&journey.proxy);
-    for sql in [
-        "BEGIN",
-        "INSERT INTO big SELECT g, repeat('x', 20000), 0 FROM generate_series(1, 30) g RETURNING *",
-        "UPDATE big SET n = n + 1 WHERE id < 25 RETURNING id, pad, n",
-        "DELETE FROM big WHERE id > 28",
-        "COMMIT",
-    ] {
+    for sql in statements {
         let told = client.query(sql);
         assert!(told.iter().all(|t| !t.starts_with("E ")), "{sql}: {told:?}");
     }
     journey.level();
     journey.done(&["verify"]);
     assert_eq!(journey.status("diverged_open"), "0");
+}
+
+/// What is told of the writing statements that name the table.
+fn writes_of(journey: &Journey, table: &str) -> Vec<Value> {
     let shapes = journey.get("/api/v1/statements");
     let shapes = shapes["statements"].as_array().unwrap();
-    let compared = shapes.iter().filter(|s| {
-        s["kind"] == "write"
-            && s["statement"].as_str().unwrap().contains("big")
-            && s["verdicts"]["match"] == 1
-    });
+    let of = |s: &&Value| {
+        s["kind"] == "write" && s["statement"].as_str().is_some_and(|text| text.contains(table))
+    };
+    shapes.iter().filter(of).cloned().collect()
+}
+
+/// An answer that comes in many parts holds up neither the statements behind it nor the applier.
+#[test]
+fn a_large_answer_holds_up_nothing() {
+    let (journey, _folder) = start();
+    journey.proxy.sql("CREATE TABLE big (id int PRIMARY KEY, pad text, n int)");
+    let statements = [
+        "BEGIN",
+        "INSERT INTO big SELECT g, repeat('x', 20000), 0 FROM generate_series(1, 30) g RETURNING *",
+        "UPDATE big SET n = n + 1 WHERE id < 25 RETURNING id, pad, n",
+        "DELETE FROM big WHERE id > 28",
+        "COMMIT",
+    ];
+    carried(&journey, &statements);
+    let shapes = writes_of(&journey, "big");
+    let compared = shapes.iter().filter(|s| s["verdicts"]["match"] == 1);
     assert_eq!(compared.count(), 3, "{shapes:?}");
 }
 
@@ -479,27 +490,16 @@ fn a_large_answer_holds_up_nothing() {
 fn what_a_huge_transaction_did_is_counted_as_skipped() {
     let (journey, _folder) = start();
     journey.proxy.sql("CREATE TABLE huge (id int PRIMARY KEY, pad text)");
-    let mut client = crate::common::Raw::proxy(&journey.proxy);
-    for sql in [
+    let statements = [
         "BEGIN",
         "INSERT INTO huge SELECT g, repeat('x', 20000) FROM generate_series(1, 1200) g",
         "UPDATE huge SET pad = 'y' WHERE id = 7",
         "COMMIT",
-    ] {
-        let told = client.query(sql);
-        assert!(told.iter().all(|t| !t.starts_with("E ")), "{sql}: {told:?}");
-    }
-    journey.level();
-    journey.done(&["verify"]);
-    assert_eq!(journey.status("diverged_open"), "0");
-    let shapes = journey.get("/api/v1/statements");
-    let shapes = shapes["statements"].as_array().unwrap();
-    let huge: Vec<_> = shapes
-        .iter()
-        .filter(|s| s["kind"] == "write" && s["statement"].as_str().unwrap().contains("huge"))
-        .collect();
-    assert_eq!(huge.len(), 2, "{huge:?}");
-    for shape in huge {
+    ];
+    carried(&journey, &statements);
+    let shapes = writes_of(&journey, "huge");
+    assert_eq!(shapes.len(), 2, "{shapes:?}");
+    for shape in shapes {
         assert_eq!(shape["skipped"]["too_large"], 1, "{shape}");
     }
 }
