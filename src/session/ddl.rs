@@ -217,7 +217,10 @@ impl Session {
         format: Format,
         bytes: &[u8],
     ) -> Option<Result<Cell>> {
-        let reg = matches!(ty.oid, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE);
+        let reg = matches!(
+            ty.oid,
+            oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE | oid::REGCONFIG
+        );
         if !reg || format != Format::Text {
             return None;
         }

@@ -218,6 +218,7 @@ impl Session {
 
     async fn execute_portal(&mut self, name: &str, max_rows: u64) -> Step<()> {
         let mut portal = self.portals.take(name)?;
+        self.card.asks(portal.prepared.text());
         let Some(plan) = portal.prepared.plan.clone() else {
             write::empty_query(self.io.out());
             self.portals.put(name, portal);

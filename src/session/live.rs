@@ -2,7 +2,7 @@
 //! and changed settings.
 //!
 //! Owns the rows; they are made when a query over these tables runs. It must never show a
-//! statement's text to anybody but its own session.
+//! statement's text to a session of another role.
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ type Values = Vec<(&'static str, Cell)>;
 /// One look at the sessions.
 struct Look {
     shared: Arc<Shared>,
+    user: String,
     cursors: Vec<Values>,
     prepared: Vec<Values>,
     settings: Vec<(String, String)>,
@@ -62,6 +63,7 @@ impl Session {
         });
         Arc::new(Look {
             shared: Arc::clone(&self.shared),
+            user: self.card.user.clone(),
             cursors: cursors.collect(),
             prepared: prepared.collect(),
             settings: self.settings.changed(&self.settings.snapshot()),
@@ -96,13 +98,17 @@ impl Look {
                     Doing::InTransaction => ("idle in transaction", Some(("Client", "ClientRead"))),
                     Doing::Waiting => ("active", Some(("Lock", "transactionid"))),
                 };
+                let query = match card.user == self.user {
+                    true => card.asked(),
+                    false => "<insufficient privilege>".to_owned(),
+                };
                 let mut values = vec![
                     ("datname", text(card.database.as_str())),
                     ("pid", Cell::Integer(i64::from(card.pid))),
                     ("usename", text(card.user.as_str())),
                     ("application_name", text(card.application.lock().as_str())),
                     ("state", text(state)),
-                    ("query", text("")),
+                    ("query", text(query)),
                     ("backend_type", text("client backend")),
                 ];
                 if let Some((kind, event)) = wait {

@@ -23,10 +23,14 @@ use crate::compare::Statements as Shapes;
 use crate::cutover::gate::{Gate, GateState, Route};
 use crate::journal::Room;
 use crate::schema::Catalog;
+use crate::value::text::cut;
 use crate::wire::cancel::Registry;
 
 /// Bytes of parsed texts and plans kept.
 const PLAN_CACHE_BYTES: u64 = 64 << 20;
+
+/// Bytes of a statement's text that pg_stat_activity shows.
+const ASKED_BYTES: usize = 1023;
 
 /// Bits of a card's state that say what the session is doing.
 const DOING_BITS: u32 = 2;
@@ -48,6 +52,8 @@ pub struct Card {
     state: AtomicU64,
     postgres: AtomicBool,
     immovable: Mutex<Option<&'static str>>,
+    /// What its client asked last, cut: for sessions of the same role.
+    asked: Mutex<String>,
     pub(super) traffic: Traffic,
 }
 
@@ -75,8 +81,21 @@ impl Card {
             state: AtomicU64::new(Doing::Active as u64),
             postgres: AtomicBool::new(false),
             immovable: Mutex::new(None),
+            asked: Mutex::default(),
             traffic: Traffic::default(),
         }
+    }
+
+    /// Notes the text of a statement.
+    pub(super) fn asks(&self, text: &str) {
+        let mut asked = self.asked.lock();
+        asked.clear();
+        asked.push_str(cut(text, ASKED_BYTES));
+    }
+
+    /// The text of the last statement.
+    pub(super) fn asked(&self) -> String {
+        self.asked.lock().clone()
     }
 
     pub(super) fn set(&self, doing: Doing) {

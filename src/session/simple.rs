@@ -18,6 +18,7 @@ impl Session {
     /// Query: runs the text, answers ReadyForQuery, flushes.
     pub(super) async fn simple_query(&mut self, sql: &str) -> Step<()> {
         self.start_clock();
+        self.card.asks(sql);
         // A new simple query ends the unnamed statement and portal.
         self.statements.remove("");
         self.portals.remove("");

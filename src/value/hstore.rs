@@ -72,6 +72,28 @@ impl Hstore {
         other.0.iter().all(|(key, value)| self.get(key) == Some(value))
     }
 
+    /// Bytes that sort as PostgreSQL sorts the values: keys and values one behind the other, then
+    /// how many there are, then where each ends and whether it is NULL.
+    pub fn sort_key(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut ends = Vec::new();
+        let mut end = 0_u32;
+        let words = self.0.iter().flat_map(|(key, value)| [Some(key), value.as_ref()]);
+        for word in words {
+            for byte in word.map_or("", String::as_str).bytes() {
+                end += 1;
+                out.push(byte);
+            }
+            ends.extend_from_slice(&end.to_be_bytes());
+            ends.push(u8::from(word.is_none()));
+        }
+        // No text holds a zero byte.
+        out.push(0);
+        out.extend_from_slice(&(self.0.len() as u32).to_be_bytes());
+        out.extend_from_slice(&ends);
+        out
+    }
+
     /// Reads the binary form.
     ///
     /// # Errors

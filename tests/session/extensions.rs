@@ -161,6 +161,9 @@ fn hstore_is_read_written_and_asked() {
         Q select h::text, h::text like '%a%' from t order by id
         Q select 'a=>1'::text::hstore, pg_typeof('a=>1'::hstore), pg_typeof('a=>1'::hstore -> 'a')
         Q select null::hstore -> 'a', 'a=>1'::hstore -> null, 'a=>1'::hstore || null
+        Q select h from t order by h, id
+        Q select h from (values (''::hstore), ('a=>1'), ('a=>2'), ('a=>NULL'), ('b=>1'), ('aa=>1'), ('a=>1,b=>2'), ('""=>NULL'), ('a=>"1b"'), ('a1=>""')) v(h) order by h
+        Q select array['a=>1','b=>2']::hstore[] = array['a=>1','b=>2']::hstore[], array['a=>1']::hstore[] @> array['a=>1']::hstore[]
         Q create index on t using gin (h)
         Q create index on t using gist (h)
         Q select indexdef from pg_indexes where tablename = 't' order by 1

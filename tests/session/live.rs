@@ -16,7 +16,7 @@ fn cursors_statements_locks_and_settings_are_shown() {
         Q deallocate all
         Q select count(*) from pg_prepared_statements
         Q select pg_advisory_lock(4294967301), pg_advisory_xact_lock_shared(1, 2)
-        Q select classid, objid, objsubid, mode, granted from pg_locks where locktype = 'advisory'
+        Q select classid, objid, objsubid, mode, granted from pg_locks where locktype = 'advisory' order by 1, 2
         Q select pg_advisory_unlock_all()
         Q set work_mem = '8MB'
         Q select setting, source from pg_settings where name = 'work_mem'

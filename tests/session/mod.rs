@@ -16,6 +16,7 @@ mod schemas;
 mod settings;
 mod shapes;
 mod statements;
+mod text_search;
 mod transactions;
 mod triggers;
 mod wire_session;

@@ -313,3 +313,24 @@ fn materialized_views_hold_what_they_read() {
         "#,
     );
 }
+
+#[test]
+fn names_of_constraints_and_types_are_those_of_a_schema() {
+    same(
+        r#"
+        Q create schema other
+        Q create table t(id int constraint key primary key, a int constraint un unique)
+        Q create table other.t(id int constraint key primary key, a int constraint un unique)
+        Q create table t2(id int constraint key primary key)
+        Q create table other.t2(a int, constraint un unique (a))
+        Q create temporary table tt(id int constraint key primary key)
+        Q select conname, conrelid::regclass from pg_constraint where contype in ('p', 'u') and conname in ('key', 'un') order by 1, conrelid::regclass::text
+        Q create type mood as enum ('a')
+        Q create type other.mood2 as enum ('b')
+        Q create domain other.dom as int
+        Q select typname, pg_type_is_visible(oid) from pg_type where typname in ('mood', 'mood2', 'dom', 'int4', 't2') order by 1, 2
+        Q set search_path = other
+        Q select typname, pg_type_is_visible(oid) from pg_type where typname in ('mood', 'mood2', 'dom', 'int4') order by 1
+        "#,
+    );
+}

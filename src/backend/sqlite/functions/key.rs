@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use super::args::{Args, owned};
 use super::{Def, strict};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::Codec;
+use crate::value::hstore::Hstore;
 use crate::value::{
     Cell, CellRef, Datum, Type, array, composite, element_of, is_composite, is_enum, is_range, oid,
     range, sort_key, storage,
@@ -57,7 +58,12 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
             }
             _ => Ok(Cell::Null),
         },
-        oid::HSTORE => Err(Error::unsupported("the order of hstore values")),
+        oid::HSTORE => match cell {
+            CellRef::Text(text) => {
+                Ok(Cell::Blob(Hstore::parse(&String::from_utf8_lossy(text))?.sort_key()))
+            }
+            _ => Ok(Cell::Null),
+        },
         label if is_enum(label) => super::enums::position(label, cell),
         range if is_range(range) => range_key(&decode()?, range),
         row if is_composite(row) => match cell {

@@ -75,6 +75,7 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("pg_get_function_identity_arguments", STRICT, |_, s, a| Ok(function_arguments(s, a.int(0)))),
     ("pg_get_function_result", STRICT, |_, s, a| Ok(function_result(s, a.int(0)))),
     ("pg_table_is_visible", STRICT, |_, s, a| Ok(table_is_visible(s, a.int(0)))),
+    ("pg_type_is_visible", STRICT, |_, s, a| Ok(type_is_visible(s, a.int(0)))),
     ("to_regclass", STRICT, |_, s, a| Ok(oid_or_null(class_oid(s, a.text(0).unwrap_or_default())))),
     ("to_regtype", STRICT, |_, s, a| Ok(oid_or_null(type_in(s, a.text(0).unwrap_or_default())))),
     ("to_regnamespace", STRICT, |_, s, a| Ok(oid_or_null(namespace(s, a.text(0))))),
@@ -83,6 +84,7 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("regclassin", STRICT, |_, s, a| reg_in(a, |n| class_oid(s, n), "42P01", "relation")),
     ("regtypein", STRICT, |_, s, a| reg_in(a, |n| type_in(s, n), "42704", "type")),
     ("regnamespacein", STRICT, |_, s, a| reg_in(a, |n| namespace(s, Some(n)), "3F000", "schema")),
+    ("regconfigin", STRICT, |_, _, a| configuration_in(a.text(0).unwrap_or_default())),
     ("regprocin", STRICT, |_, _, a| reg_in(a, |n| proc_oid(Some(n)), "42883", "function")),
     ("regrolein", STRICT, |_, s, a| reg_in(a, |n| role_oid(s, Some(n)), "42704", "role")),
     ("regclassout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| class_name(s, o)))),
@@ -205,7 +207,6 @@ const TRUTHS: &[&str] = &[
     "has_foreign_data_wrapper_privilege",
     "has_server_privilege",
     "pg_has_role",
-    "pg_type_is_visible",
     "pg_function_is_visible",
     "pg_operator_is_visible",
     "pg_opclass_is_visible",
@@ -464,6 +465,32 @@ fn table_is_visible(core: &Core, wanted: Option<i64>) -> Cell {
     }
 }
 
+/// A type of clients is found where the search path finds its name; PostgreSQL's own always are.
+fn type_is_visible(core: &Core, wanted: Option<i64>) -> Cell {
+    let Some(wanted) = wanted else { return Cell::Null };
+    if let Some(relation) = core.relation_by_oid(wanted) {
+        let temporary = relation.kind == RelationKind::Temporary;
+        return truth(temporary || shown::visible(core, &relation.name));
+    }
+    let key = u32::try_from(wanted).ok().and_then(crate::value::enums::key_of);
+    truth(key.is_none_or(|key| shown::finds(&key)))
+}
+
+/// The OID of a text search configuration; 0A000 for those of PostgreSQL that are not served.
+fn configuration_in(name: &str) -> Outcome {
+    use crate::value::search::Language;
+    let bare = name.trim().strip_prefix("pg_catalog.").unwrap_or(name.trim());
+    if let Some(language) = Language::named(bare) {
+        return Ok(Cell::Integer(i64::from(language.oid())));
+    }
+    let known = builtin("pg_ts_config")
+        .is_some_and(|t| !t.find("cfgname", &Cell::Text(bare.to_owned())).is_empty());
+    Err(match known {
+        true => Raised("0A000", format!("text search configuration {bare} is not supported")),
+        false => Raised("42704", format!("text search configuration \"{name}\" does not exist")),
+    })
+}
+
 fn reg_in(
     args: &Args<'_>,
     find: impl Fn(&str) -> Option<u32>,
@@ -597,6 +624,7 @@ pub fn reg_value(snapshot: &Snapshot, type_oid: u32, name: &str) -> Option<Outco
         oid::REGTYPE => reg_in(&args, |n| type_in(snapshot, n), "42704", "type"),
         oid::REGNAMESPACE => reg_in(&args, |n| namespace(snapshot, Some(n)), "3F000", "schema"),
         oid::REGPROC => reg_in(&args, |n| proc_oid(Some(n)), "42883", "function"),
+        oid::REGCONFIG => configuration_in(name),
         _ => return None,
     };
     Some(found.map_err(|Raised(state, message)| Error::client(SqlState::from_code(state), message)))

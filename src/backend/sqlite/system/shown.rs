@@ -44,6 +44,11 @@ pub(super) fn visible(core: &Core, own: &str) -> bool {
     !core.temporary.contains_key(bare) && !keys(bare).iter().take(place).any(taken)
 }
 
+/// Whether the search path names the schema of a type.
+pub(super) fn finds(key: &str) -> bool {
+    place(name::schema(key)).is_some()
+}
+
 /// A quoted name.
 pub(super) fn name(core: &Core, key: &str) -> String {
     match name::is_key(key) || !core.catalog.schemas.is_empty() {

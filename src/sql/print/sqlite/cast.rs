@@ -65,7 +65,10 @@ fn refusal(from: u32, to: u32) -> Error {
 
 /// Types whose values are OIDs of named objects; only listed pairs convert.
 fn is_catalog(type_oid: u32) -> bool {
-    matches!(type_oid, oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE)
+    matches!(
+        type_oid,
+        oid::REGCLASS | oid::REGTYPE | oid::REGPROC | oid::REGNAMESPACE | oid::REGCONFIG
+    )
 }
 
 /// The pg_type name of a type that the data names.
@@ -95,6 +98,7 @@ pub(super) fn short_name(type_oid: u32) -> Option<&'static str> {
         oid::REGCLASS => "regclass",
         oid::REGTYPE => "regtype",
         oid::REGNAMESPACE => "regnamespace",
+        oid::REGCONFIG => "regconfig",
         oid::UUID => "uuid",
         oid::TSVECTOR => "tsvector",
         oid::TSQUERY => "tsquery",

@@ -164,6 +164,7 @@ fn needs_key(ty: Type) -> bool {
             | oid::CIDR
             | oid::TIMETZ
             | oid::CITEXT
+            | oid::HSTORE
     ) || crate::value::element_of(ty.oid).is_some()
         || is_enum(ty.oid)
         || is_range(ty.oid)
