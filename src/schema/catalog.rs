@@ -271,6 +271,9 @@ pub struct IndexExtras {
     pub nulls_first: Vec<Option<bool>>,
     /// INCLUDE
     pub include: Vec<String>,
+    /// WITH, each as `name=value`.
+    #[serde(default)]
+    pub options: Vec<String>,
 }
 
 /// One key of an index.

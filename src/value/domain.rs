@@ -47,8 +47,14 @@ pub struct Domain {
     pub not_null: bool,
     /// DEFAULT, in PostgreSQL's dialect.
     pub default: Option<String>,
-    /// CHECKs, by name.
+    /// CHECKs: those of the domain it is over, then its own by name.
     pub rules: Vec<Rule>,
+    /// The domain it is over.
+    #[serde(default)]
+    pub over: Option<u32>,
+    /// How many of the CHECKs are that domain's.
+    #[serde(default)]
+    pub inherited: usize,
     /// Of the session's temporary schema: only that session knows it.
     #[serde(skip)]
     pub temporary: bool,
@@ -58,6 +64,11 @@ impl Domain {
     /// The type its values have.
     pub fn base_type(&self) -> Type {
         Type::with_typmod(self.base, self.typmod)
+    }
+
+    /// Its own CHECKs.
+    pub fn own_rules(&self) -> &[Rule] {
+        self.rules.get(self.inherited..).unwrap_or_default()
     }
 
     /// Whether a column that is given no value may hold NULL.

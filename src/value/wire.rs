@@ -210,7 +210,18 @@ fn write_binary(cell: CellRef<'_>, ty: Type, out: &mut BytesMut) -> Result<bool>
 
 /// Types whose binary form is not their text.
 fn packed(type_oid: u32) -> bool {
-    matches!(type_oid, oid::INET | oid::CIDR | oid::MACADDR | oid::TIMETZ | oid::BIT | oid::VARBIT)
+    matches!(
+        type_oid,
+        oid::INET
+            | oid::CIDR
+            | oid::MACADDR
+            | oid::TIMETZ
+            | oid::BIT
+            | oid::VARBIT
+            | oid::HSTORE
+            | oid::TSVECTOR
+            | oid::TSQUERY
+    )
 }
 
 /// Reads a Bind parameter that is not NULL into its logical cell.

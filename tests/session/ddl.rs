@@ -74,6 +74,14 @@ fn indexes_keep_what_only_postgresql_has() {
         Q create index i3 on t(a) include (b, "D") where a > 3
         Q create index i4 on t using hash (b)
         Q create index on t("D" text_pattern_ops)
+        Q create index i5 on t(a) with (fillfactor = 70) where a > 5
+        Q create index i6 on t using gin (c) with (fastupdate = off, gin_pending_list_limit = 128)
+        Q create index i7 on t using brin (a) with (autosummarize = on, pages_per_range = 4)
+        Q create unique index i8 on t(a) with (fillfactor = 80, deduplicate_items = off)
+        Q create index i9 on t(a) with (nope = 1)
+        Q insert into t(a) values (1)
+        Q insert into t(a) values (1)
+        Q select relname, reloptions from pg_class where relname in ('i1', 'i5', 'i6', 'i7', 'i8') order by 1
         Q select indexname, indexdef from pg_indexes where tablename = 't' order by 1
         Q alter table t rename column b to bb
         Q alter table t rename to u
@@ -222,4 +230,62 @@ fn unique_indexes_fold_letters() {
     raw.query("create table u(a text); insert into u values ('É')");
     let refused = raw.query("create unique index on u (lower(a))");
     assert!(refused.iter().any(|a| a.contains("0A000")), "{refused:?}");
+}
+
+#[test]
+fn a_view_over_a_temporary_table_is_temporary() {
+    same(
+        r#"
+        Q create table real(a int)
+        Q insert into real values (7)
+        Q create temporary table t(a int, b text)
+        Q insert into t values (1, 'x'), (2, null)
+        Q create temporary view v as select a, coalesce(b, 'none') as b from t
+        Q create view w as select t.a, real.a as r from t, real
+        Q create temp view x as select * from real
+        Q create view y as select * from v where a = 1
+        Q create view z as select * from real
+        Q select * from v order by a
+        Q select * from w order by a
+        Q select * from x
+        Q select * from y
+        Q select relname, relkind, relpersistence, relnamespace::regnamespace::text like 'pg_temp%' from pg_class where relname in ('real', 't', 'v', 'w', 'x', 'y', 'z') order by 1
+        Q insert into t values (3, 'y')
+        Q select count(*) from v
+        Q create view public.w as select * from real
+        Q drop view y
+        Q drop view v
+        Q select * from v
+        "#,
+    );
+}
+
+#[test]
+fn domains_stand_on_domains() {
+    same(
+        r#"
+        Q create domain base as int default 3 check (value > 0)
+        Q create domain upper as base check (value < 10)
+        Q create domain top as upper not null constraint even check (value % 2 = 0)
+        Q create domain plain as base
+        Q select 4::top, 5::upper, 3::plain, null::upper
+        Q create table t(id serial primary key, a upper, b top)
+        Q insert into t(b) values (2) returning *
+        Q insert into t(a, b) values (11, 2)
+        Q insert into t(a, b) values (-1, 2)
+        Q insert into t(a) values (5)
+        Q insert into t(a, b) values (5, null)
+        Q insert into t(b) values (5)
+        Q insert into t(b) values (12)
+        Q insert into t(b) values (-2)
+        Q select typname, typtype, typbasetype::regtype, typnotnull, typdefault from pg_type where typname in ('base', 'upper', 'top', 'plain') order by 1
+        Q select conname, contypid::regtype from pg_constraint where contypid <> 0 and contypid in (select oid from pg_type where typnamespace = 2200) order by 1
+        Q drop domain base
+        Q drop domain plain
+        Q drop table t
+        Q drop domain top
+        Q drop domain upper
+        Q drop domain base
+        "#,
+    );
 }

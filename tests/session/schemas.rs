@@ -325,6 +325,11 @@ fn names_of_constraints_and_types_are_those_of_a_schema() {
         Q create table other.t2(a int, constraint un unique (a))
         Q create temporary table tt(id int constraint key primary key)
         Q select conname, conrelid::regclass from pg_constraint where contype in ('p', 'u') and conname in ('key', 'un') order by 1, conrelid::regclass::text
+        Q create temporary table self(id int primary key, ref int references self(id) deferrable initially deferred)
+        Q insert into self values (1, 1)
+        Q create type pair as (a text, b int)
+        Q create type other.pair as (a text, b int)
+        Q select row('x', 1)::pair = row('x', 1)::pair, row('x', 1)::pair < row('y', 0)::pair, row('x', 1)::other.pair <> row('x', 2)::other.pair, row('x', null)::pair is not distinct from row('x', null)::pair
         Q create type mood as enum ('a')
         Q create type other.mood2 as enum ('b')
         Q create domain other.dom as int

@@ -1,7 +1,7 @@
 //! Views: expanded as subqueries from their PostgreSQL text.
 //!
 //! Owns the scope a view's text is read in: the schema `public`, no outer names, no
-//! temporary tables. Start at [`Analyzer::view`].
+//! temporary tables but for a view that is temporary itself. Start at [`Analyzer::view`].
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::name;
 use crate::schema::{Relation, Sequence};
 use crate::sql::ir::{From, Query};
-use crate::sql::{ast, parse};
+use crate::sql::{Context, ast, parse};
 
-impl Analyzer<'_> {
+impl<'a> Analyzer<'a> {
     pub(super) fn view(
         &mut self,
         view: &Arc<Relation>,
@@ -41,7 +41,14 @@ impl Analyzer<'_> {
     }
 
     fn view_query(&mut self, view: &Relation) -> Result<Query> {
-        let query = self.stored_query(view.view_sql.as_deref().unwrap_or_default())?;
+        let text = view.view_sql.as_deref().unwrap_or_default();
+        let query = match view.schema == "pg_temp" {
+            true => {
+                let temporary = self.context.temporary;
+                self.stored_query_in(text, |context| Context { temporary, ..context })?
+            }
+            false => self.stored_query(text)?,
+        };
         if query.columns.len() != view.columns.len() {
             return Err(Error::internal(format!("view {} has changed its columns", view.name)));
         }
@@ -88,6 +95,15 @@ impl Analyzer<'_> {
     }
 
     fn stored_query(&mut self, text: &str) -> Result<Query> {
+        self.stored_query_in(text, |context| context)
+    }
+
+    /// A query of the catalog's, in its context or one beside it.
+    fn stored_query_in(
+        &mut self,
+        text: &str,
+        beside: impl FnOnce(Context<'a>) -> Context<'a>,
+    ) -> Result<Query> {
         let parsed = parse(text)?;
         let [ast::Parsed { statement: ast::Statement::Select(select), .. }] = parsed.as_slice()
         else {
@@ -95,7 +111,10 @@ impl Analyzer<'_> {
         };
         self.levels.push(Level { sealed: true, ..Level::default() });
         let height = self.levels.len();
-        let result = self.in_stored(|a| a.in_postgres(|a| a.query(select, true)));
+        let result = self.in_stored(|a| {
+            a.context = beside(a.context);
+            a.in_postgres(|a| a.query(select, true))
+        });
         self.levels.truncate(height - 1);
         result
     }

@@ -236,6 +236,8 @@ pub struct CreateIndex {
     pub include: Vec<String>,
     /// WHERE, and its text.
     pub filter: Option<(Expr, String)>,
+    /// WITH (name = value)
+    pub options: Vec<(String, String)>,
     /// IF NOT EXISTS
     pub if_not_exists: bool,
     /// CONCURRENTLY

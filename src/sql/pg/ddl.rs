@@ -6,6 +6,7 @@ use pg_query::protobuf::{
 
 use super::expr::{collation, plain_column};
 use super::select::nulls_first;
+use super::types::option_text;
 use super::{Lower, Lowered, Stop, deparse, missing, qualified, string, strings, text_of};
 use crate::sql::ast::{CreateIndex, Ddl, Expr, ExprKind, Name, ObjectKind, OrderItem, RenameWhat};
 
@@ -27,7 +28,14 @@ impl Lower<'_> {
             None => None,
             node => Some(self.with_text(node)?),
         };
+        let mut options = Vec::new();
+        for node in index.options {
+            let Some(N::DefElem(option)) = node.node else { return Err(missing()) };
+            let value = option.arg.map_or_else(|| Some("true".to_owned()), |a| option_text(*a));
+            options.push((option.defname, value.ok_or_else(missing)?));
+        }
         Ok(CreateIndex {
+            options,
             name: text_of(index.idxname),
             table,
             unique: index.unique,

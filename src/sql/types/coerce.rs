@@ -5,7 +5,7 @@
 
 use super::{array_of, base, category, element, kind, preferred, pseudo, tables};
 use crate::error::{Error, Result, state};
-use crate::value::oid;
+use crate::value::{is_composite, oid};
 
 /// How much the text asks for a cast; later ones allow more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ pub enum Path {
 /// How values of `source` become `target`, if `context` allows it.
 pub fn pathway(source: u32, target: u32, context: Context) -> Option<Path> {
     let (source, target) = (base(source), base(target));
-    if source == target {
+    if source == target || (target == oid::RECORD && is_composite(source)) {
         return Some(Path::Relabel);
     }
     if let Some(cast) = tables().cast(source, target) {

@@ -1,9 +1,10 @@
 //! Full text search: documents, queries, and how well they match.
 //!
 //! Owns PostgreSQL's `simple` and `english` configurations over its default parser, the types
-//! tsvector and tsquery in their text forms, ts_rank_cd and ts_headline. It must never give a
+//! tsvector and tsquery in their text forms, ts_rank, ts_rank_cd and ts_headline. It must never give a
 //! lexeme that PostgreSQL would not. Start at [`document`].
 
+mod frequency;
 mod headline;
 mod query;
 mod rank;
@@ -16,6 +17,7 @@ use std::sync::LazyLock;
 
 use rust_stemmers::{Algorithm, Stemmer};
 
+pub use frequency::rank;
 pub use headline::{Options, headline};
 pub use query::Query;
 pub use rank::rank_cd;

@@ -351,14 +351,26 @@ pub(crate) fn definition(relation: &Relation, index: &Index) -> String {
         [] => String::new(),
         columns => format!(" INCLUDE ({})", columns.join(", ")),
     };
+    let options: Vec<String> = extras.options.iter().map(|option| shown_option(option)).collect();
+    let with = match options.as_slice() {
+        [] => String::new(),
+        options => format!(" WITH ({})", options.join(", ")),
+    };
     format!(
-        "CREATE {unique}INDEX {} ON {}.{} USING {} ({}){include}{filter}",
+        "CREATE {unique}INDEX {} ON {}.{} USING {} ({}){include}{with}{filter}",
         quote_ident(&index.name),
         quote_ident(&relation.schema),
         quote_ident(relation.bare()),
         if extras.method.is_empty() { "btree" } else { &extras.method },
         keys.join(", ")
     )
+}
+
+/// `name=value`, the value between quotes unless it is a plain word.
+fn shown_option(option: &str) -> String {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    let plain = quote_ident(value) == value;
+    if plain { option.to_owned() } else { format!("{name}='{}'", value.replace('\'', "''")) }
 }
 
 /// Takes over the checks: as PostgreSQL text where that says exactly the same, else as

@@ -29,7 +29,14 @@ impl Editor<'_> {
         self.tag = "CREATE DOMAIN".to_owned();
         let temporary = self.target_schema(name, false)?;
         self.check_type_free(&name.name, temporary)?;
-        let ty_of = super::column::column_type(ty, &name.name, &self.context())?;
+        let over = analyze::named_domain(ty, &self.context())?;
+        let ty_of = match &over {
+            Some(over) => over.base_type(),
+            None => super::column::column_type(ty, &name.name, &self.context())?,
+        };
+        if over.as_ref().is_some_and(|over| over.temporary && !temporary) {
+            return Err(Error::unsupported("a domain that lasts over a temporary one"));
+        }
         let mut made = Domain {
             oid: 0,
             name: name.name.clone(),
@@ -38,6 +45,8 @@ impl Editor<'_> {
             not_null: false,
             default: None,
             rules: Vec::new(),
+            over: over.as_ref().map(|over| over.oid),
+            inherited: 0,
             temporary,
         };
         let mut nullable = false;
@@ -50,6 +59,16 @@ impl Editor<'_> {
         }
         // PostgreSQL checks them by name.
         made.rules.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(over) = over {
+            if made.rules.iter().any(|own| over.rules.iter().any(|rule| rule.name == own.name)) {
+                let what = "a constraint named as one of the domain below";
+                return Err(Error::unsupported(what));
+            }
+            made.not_null |= over.not_null;
+            made.default = made.default.or_else(|| over.default.clone());
+            made.inherited = over.rules.len();
+            made.rules.splice(0..0, over.rules.iter().cloned());
+        }
         let serial = self.side.new_oid();
         made.oid = self.catalog.enums.new_domain_oid(&name.name, serial);
         self.changed = true;
@@ -145,6 +164,13 @@ impl Editor<'_> {
                 ));
             }
         }
+        for other in self.catalog.enums.domains().filter(|d| d.over == Some(domain.oid)) {
+            details.push(format!(
+                "type {} depends on type {}",
+                self.told(&other.name),
+                self.told(&domain.name)
+            ));
+        }
         let mut after = Catalog::clone(&self.catalog);
         Arc::make_mut(&mut after.enums).remove_domain(domain.oid);
         for view in self.broken_views(&after) {
@@ -182,6 +208,8 @@ fn in_capitals(text: &str) -> String {
 }
 
 /// CREATE DOMAIN, for PostgreSQL.
+/// CREATE DOMAIN. One over another is made over the base type, with the constraints of both: it
+/// takes the same values and says the same of others.
 pub(crate) fn text(domain: &Domain) -> String {
     let ty = format_type(domain.base, domain.typmod);
     let mut text = format!("CREATE DOMAIN {} AS {ty}", printed(&domain.name));

@@ -68,6 +68,10 @@ impl Editor<'_> {
         if create.nulls_not_distinct {
             return Err(Error::unsupported("NULLS NOT DISTINCT"));
         }
+        if let Some((name, _)) = create.options.iter().find(|(name, _)| !is_option(name)) {
+            let message = format!("unrecognized parameter \"{name}\"");
+            return Err(Error::client(state::INVALID_PARAMETER_VALUE, message));
+        }
         let listed = LISTED_METHODS.contains(&create.method.as_str());
         if !listed && !PLAIN_METHODS.contains(&create.method.as_str()) {
             let message = format!("access method \"{}\" does not exist", create.method);
@@ -221,6 +225,21 @@ impl Editor<'_> {
     }
 }
 
+/// Whether an index of some access method has such a parameter.
+fn is_option(name: &str) -> bool {
+    matches!(
+        name,
+        "autosummarize"
+            | "buffering"
+            | "deduplicate_items"
+            | "fastupdate"
+            | "fillfactor"
+            | "gin_pending_list_limit"
+            | "length"
+            | "pages_per_range"
+    ) || name.strip_prefix("col").is_some_and(|n| n.parse::<u8>().is_ok())
+}
+
 fn duplicated(name: &str, relation: &Relation) -> Error {
     let message = format!("could not create unique index \"{name}\"");
     let object = Object {
@@ -240,7 +259,11 @@ fn not_immutable(message: &'static str) -> Error {
 
 /// What SQLite has no use for.
 fn extras(create: &CreateIndex, relation: &Relation) -> IndexExtras {
-    let mut extras = IndexExtras { include: create.include.clone(), ..IndexExtras::default() };
+    let mut extras = IndexExtras {
+        include: create.include.clone(),
+        options: create.options.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        ..IndexExtras::default()
+    };
     if create.method != "btree" {
         extras.method.clone_from(&create.method);
     }

@@ -112,6 +112,11 @@ impl Editor<'_> {
 
     /// Whether a name means the table that is being made; `found` is what it means without.
     fn means(&self, name: &Name, own: &Name, found: &Name) -> bool {
+        let fleeting =
+            |name: &Name| name.schema.as_deref().is_none_or(|s| s.starts_with("pg_temp"));
+        if fleeting(own) {
+            return fleeting(name) && name.name == own.name;
+        }
         let Some("public") = own.schema.as_deref() else { return false };
         let place = |schema: &str| self.search_path.iter().position(|s| s == schema);
         match &name.schema {

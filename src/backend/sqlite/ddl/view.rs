@@ -2,7 +2,8 @@
 
 use super::{Editor, run};
 use crate::backend::sqlite::system::{qualified_ident, quote_ident};
-use crate::error::{Error, Result, state};
+use crate::error::{Error, Result, SqlState, state};
+use crate::name;
 use crate::schema::{Codec, Column, Relation, RelationKind};
 use crate::sql::ast::{Name, Select, Statement};
 use crate::value::oid;
@@ -26,7 +27,18 @@ impl Editor<'_> {
         temporary: bool,
     ) -> Result<()> {
         self.tag = "CREATE VIEW".to_owned();
-        let temporary = self.target_schema(name, temporary)?;
+        let plan = self.plan(Statement::Select(Box::new(view.query.clone())))?;
+        let query = run::query_plan(&plan)?;
+        let mut temporary = self.target_schema(name, temporary)?;
+        if query.temporary && !temporary {
+            // A view over what only this session has is such a thing itself.
+            if name::is_key(&name.name) || name.schema.is_some() {
+                return Err(Error::unsupported("a view over a temporary table in this schema"));
+            }
+            let message = format!("view \"{}\" will be a temporary view", name.name);
+            self.notice(SqlState(*b"00000"), message);
+            temporary = true;
+        }
         // The name is a key when it is not temporary.
         let qualified = Name {
             schema: Some(if temporary { "pg_temp" } else { "public" }.to_owned()),
@@ -47,8 +59,6 @@ impl Editor<'_> {
         if former.as_ref().is_some_and(|f| f.view_sql.is_none()) {
             return Err(Error::unsupported("replacing a view of the SQLite file"));
         }
-        let plan = self.plan(Statement::Select(Box::new(view.query.clone())))?;
-        let query = run::query_plan(&plan)?;
         if view.columns.len() > plan.columns.len() {
             let message = "CREATE VIEW specifies more column names than columns";
             return Err(Error::client(state::SYNTAX_ERROR, message));

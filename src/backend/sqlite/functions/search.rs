@@ -3,7 +3,7 @@
 use super::args::{Args, boolean, count, text};
 use super::{Def, session, strict};
 use crate::error::{Error, Result, state};
-use crate::value::search::{Language, Options, Query, Vector, document, headline, rank_cd};
+use crate::value::search::{Language, Options, Query, Vector, document, headline, rank, rank_cd};
 use crate::value::{Cell, array, oid};
 
 pub(super) const FUNCTIONS: &[Def] = &[
@@ -64,35 +64,48 @@ pub(super) const FUNCTIONS: &[Def] = &[
     }),
     strict("pg_tsquery_nodes", 1, |a| count(Query::parse(a.text(0)?)?.map_or(0, |q| q.nodes()))),
     strict("pg_ts_rank_cd", 4, |a| {
-        let mut weights = [0.1_f32, 0.2, 0.4, 1.0];
-        let given = a.array(0, oid::FLOAT4)?;
-        if given.len() < weights.len() {
-            let message = "array of weight is too short";
-            return Err(Error::client(crate::error::SqlState::from_code("2202E"), message));
-        }
-        for (weight, cell) in weights.iter_mut().zip(given) {
-            match cell {
-                // A negative weight stands for the default.
-                Cell::Real(w) if w < 0.0 => {}
-                Cell::Real(w) if w <= 1.0 => *weight = w as f32,
-                Cell::Integer(w) if (0..=1).contains(&w) => *weight = w as f32,
-                Cell::Null => {
-                    let message = "array of weight must not contain nulls";
-                    return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message));
-                }
-                _ => {
-                    let message = "weight out of range";
-                    return Err(Error::client(state::INVALID_PARAMETER_VALUE, message));
-                }
-            }
-        }
+        let weights = weights(a)?;
         let rank = match Query::parse(a.text(2)?)? {
             Some(query) => rank_cd(weights, &Vector::parse(a.text(1)?)?, &query, a.int(3)?)?,
             None => 0.0,
         };
         Ok(Cell::Real(f64::from(rank)))
     }),
+    strict("pg_ts_rank", 4, |a| {
+        let weights = weights(a)?;
+        let rank = Query::parse(a.text(2)?)?.map_or(Ok(0.0), |query| {
+            Ok::<f32, Error>(rank(weights, &Vector::parse(a.text(1)?)?, &query, a.int(3)?))
+        })?;
+        Ok(Cell::Real(f64::from(rank)))
+    }),
 ];
+
+/// The weights of D, C, B and A that a ranking function is given.
+fn weights(a: &Args<'_>) -> Result<[f32; 4]> {
+    let mut weights = [0.1_f32, 0.2, 0.4, 1.0];
+    let given = a.array(0, oid::FLOAT4)?;
+    if given.len() < weights.len() {
+        let message = "array of weight is too short";
+        return Err(Error::client(state::ARRAY_SUBSCRIPT_ERROR, message));
+    }
+    for (weight, cell) in weights.iter_mut().zip(given) {
+        match cell {
+            // A negative weight stands for the default.
+            Cell::Real(w) if w < 0.0 => {}
+            Cell::Real(w) if w <= 1.0 => *weight = w as f32,
+            Cell::Integer(w) if (0..=1).contains(&w) => *weight = w as f32,
+            Cell::Null => {
+                let message = "array of weight must not contain nulls";
+                return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message));
+            }
+            _ => {
+                let message = "weight out of range";
+                return Err(Error::client(state::INVALID_PARAMETER_VALUE, message));
+            }
+        }
+    }
+    Ok(weights)
+}
 
 fn language(a: &Args<'_>) -> Result<Language> {
     Language::by_oid(a.oid(0)?).ok_or_else(|| Error::unsupported("this text search configuration"))

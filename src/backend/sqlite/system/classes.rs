@@ -13,7 +13,7 @@ use crate::schema::{Column, Identity, IndexKey, Relation, RelationKind, Sequence
 use crate::value::composite::CompositeType;
 use crate::value::{Cell, oid};
 
-const CLASS_COLUMNS: [&str; 20] = [
+const CLASS_COLUMNS: [&str; 21] = [
     "oid",
     "relname",
     "relnamespace",
@@ -34,6 +34,7 @@ const CLASS_COLUMNS: [&str; 20] = [
     "relpages",
     "relisshared",
     "reloftype",
+    "reloptions",
 ];
 
 struct Class<'a> {
@@ -49,6 +50,8 @@ struct Class<'a> {
     temporary: bool,
     /// Access method of an index.
     method: i64,
+    /// WITH of an index.
+    options: &'a [String],
 }
 
 impl Class<'_> {
@@ -85,6 +88,11 @@ impl Class<'_> {
             int(0),
             flag(false),
             int(0),
+            match self.options {
+                [] => Cell::Null,
+                // The logical cell of an array is JSON.
+                options => serde_json::to_string(options).map_or(Cell::Null, Cell::Text),
+            },
         ])
     }
 }
@@ -128,8 +136,9 @@ fn class_of(relation: &Relation, namespace: u32, referenced: bool) -> Class<'_> 
             || relation.has_triggers
             || !relation.triggers.is_empty()
             || !relation.foreign_keys.is_empty(),
-        temporary: relation.kind == RelationKind::Temporary,
+        temporary: relation.kind == RelationKind::Temporary || relation.schema == "pg_temp",
         method: 0,
+        options: &[],
     }
 }
 
@@ -169,8 +178,13 @@ pub(super) fn pg_class(core: &Core) -> Vec<Row> {
                 IndexRef::Unique(_) => 403,
                 IndexRef::Plain(i) => super::constraints::method_of(i),
             };
+            let options: &[String] = match index {
+                IndexRef::Unique(_) => &[],
+                IndexRef::Plain(i) => &i.extras.options,
+            };
             let class = Class {
                 method,
+                options,
                 oid: index.oid(),
                 name: index.name(),
                 namespace,
@@ -211,6 +225,7 @@ fn composite_class(ty: &CompositeType, namespace: u32) -> Class<'_> {
         triggers: false,
         temporary: ty.temporary,
         method: 0,
+        options: &[],
     }
 }
 
@@ -227,6 +242,7 @@ fn sequence_class(sequence: &Sequence, namespace: u32) -> Class<'_> {
         triggers: false,
         temporary: false,
         method: 0,
+        options: &[],
     }
 }
 

@@ -11,7 +11,7 @@ use crate::value::domain::{Domain, Rule};
 
 /// Every check with its domain.
 fn rules(core: &Core) -> impl Iterator<Item = (&Domain, &Rule)> {
-    core.catalog.enums.domains().flat_map(|d| d.rules.iter().map(move |r| (d.as_ref(), r)))
+    core.catalog.enums.domains().flat_map(|d| d.own_rules().iter().map(move |r| (d.as_ref(), r)))
 }
 
 fn schema(domain: &Domain) -> Cell {

@@ -333,7 +333,7 @@ fn domain_row(core: &Core, shape: &Arc<Relation>, domain: &Domain) -> Row {
     set("typarray", int(0));
     set("typrelid", int(0));
     set("typnotnull", flag(domain.not_null));
-    set("typbasetype", int(domain.base));
+    set("typbasetype", int(domain.over.unwrap_or(domain.base)));
     set("typtypmod", int(domain.typmod));
     set("typdefault", domain.default.as_deref().map_or(Cell::Null, text));
     set("typdefaultbin", domain.default.as_deref().map_or(Cell::Null, text));
