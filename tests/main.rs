@@ -28,6 +28,7 @@ mod docs;
 mod evidence;
 mod exactly_once;
 mod examples;
+mod extension_types;
 mod foreign;
 mod front;
 mod fuzz;

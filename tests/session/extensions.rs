@@ -183,6 +183,8 @@ fn texts_are_compared_and_digested_by_extensions() {
     same(
         r#"
         Q select similarity('word', 'two words')
+        Q select 'a'::text <-> 'b'::text
+        Q select 'a'::text <->>> 'b'::text, 'a'::text <% 'b'::text
         Q create extension pg_trgm
         Q create extension unaccent
         Q create extension pgcrypto

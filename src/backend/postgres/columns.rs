@@ -41,12 +41,13 @@ pub async fn columns(control: &Control, relation: &Relation) -> Result<Vec<There
             "SELECT attname::text, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, \
              CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE atttypmod END, attnotnull, \
              attgenerated <> '', attidentity = 'a', attidentity <> '' OR atthasdef, \
-             CASE WHEN t.typtype = 'e' OR t.typname IN ('citext', 'hstore') THEN t.oid \
+             CASE WHEN b.typtype = 'e' OR b.typname IN ('citext', 'hstore') THEN b.oid \
                   WHEN e.typtype = 'e' OR e.typname IN ('citext', 'hstore') THEN e.oid END, \
              EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = attrelid \
                      AND attnum = ANY (p.partattrs::int2[])) \
              FROM pg_attribute JOIN pg_type t ON t.oid = atttypid \
-             LEFT JOIN pg_type e ON e.oid = t.typelem WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
+             JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
+             LEFT JOIN pg_type e ON e.oid = b.typelem WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
              ORDER BY attnum",
             &[&table_name(relation)],
         )

@@ -67,9 +67,10 @@ pub fn operator(
         (l, oid::UNKNOWN) if l != oid::UNKNOWN => (l, l),
         both => both,
     };
-    let find =
-        |l: u32, r: u32| all.iter().copied().find(|o| o.left == l && o.right == r && o.left != 0);
-    // What is found exactly has an operand of its extension's type.
+    let find = |l: u32, r: u32| {
+        let exact = |o: &Operator| o.left == l && o.right == r && o.left != 0;
+        all.iter().filter(there).copied().find(exact)
+    };
     if let Some(exact) = find(exact_left, exact_right) {
         return Found::One(exact);
     }
@@ -347,6 +348,8 @@ mod tests {
         assert_eq!(equal(CITEXT, UNKNOWN), Some(CITEXT));
         assert_eq!(equal(CITEXT, TEXT), Some(TEXT));
         assert_eq!(equal(UNKNOWN, UNKNOWN), Some(TEXT));
+        let near = |extensions| operator("<->", Some(TEXT), TEXT, extensions);
+        assert!(matches!((near(all), near(Extensions::default())), (Found::One(_), Found::None)));
     }
 
     fn op(name: &str, left: u32, right: u32) -> Option<(u32, u32, u32)> {

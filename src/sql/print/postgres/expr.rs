@@ -9,6 +9,7 @@ use crate::sql::ir::{
 };
 use crate::sql::print::quoted;
 use crate::sql::types::ordered_set;
+use crate::value::extension::Extension;
 use crate::value::oid;
 
 /// The operator a comparison is written with.
@@ -210,7 +211,9 @@ impl Printer<'_> {
             return Ok(format!("GROUPING({})", self.list(&call.args, ", ")?));
         }
         let several = call.name == "unnest" && call.args.len() > 1;
-        let schema = if several { "" } else { "pg_catalog." };
+        // An extension may live in any schema of the search path, as its types and operators.
+        let bare = several || Extension::of(call.oid).is_some();
+        let schema = if bare { "" } else { "pg_catalog." };
         let within = ordered_set(&call.name, call.oid);
         let mut sql = format!("{schema}{}(", quoted(&call.name));
         if call.star {
