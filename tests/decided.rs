@@ -7,12 +7,18 @@ use crate::common::{Journey, Pg, crossfade, eventually};
 
 /// A proxy on a file with a configuration; (its folder is kept as long as it).
 fn served(sql: &str, config: &str) -> (tempfile::TempDir, Journey) {
+    served_with(sql, config, "auto")
+}
+
+/// The same, with a way back of one kind.
+fn served_with(sql: &str, config: &str, way_back: &str) -> (tempfile::TempDir, Journey) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.db");
     rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
     let path = folder.path().join("proxy.toml");
     std::fs::write(&path, config).unwrap();
-    let journey = Journey::start(&file, Pg::shared(), &[("CROSSFADE_CONFIG", text(&path))]);
+    let envs = [("CROSSFADE_CONFIG", text(&path)), ("CROSSFADE_POSTGRES_WAY_BACK", way_back)];
+    let journey = Journey::start(&file, Pg::shared(), &envs);
     (folder, journey)
 }
 
@@ -26,7 +32,17 @@ fn shadow(journey: &Journey, sql: &str) -> String {
 
 #[test]
 fn a_table_partitioned_by_time_goes_there_and_back() {
-    let (_folder, journey) = served(
+    partitioned_by_time("decoding");
+}
+
+/// Rows that triggers of partitions write are those of their table.
+#[test]
+fn a_table_partitioned_by_time_comes_back_by_triggers() {
+    partitioned_by_time("triggers");
+}
+
+fn partitioned_by_time(way_back: &str) {
+    let (_folder, journey) = served_with(
         "CREATE TABLE flight(id INTEGER PRIMARY KEY, seen DATETIME NOT NULL, alt INTEGER);
          CREATE TABLE raw(at INTEGER, line TEXT);
          INSERT INTO flight VALUES (1, '2024-01-31 23:59:59', 10), (2, '2024-02-01 00:00:00', 20),
@@ -35,6 +51,7 @@ fn a_table_partitioned_by_time_goes_there_and_back() {
         "[tables.flight]\npartition_by = \"RANGE (seen) EVERY month\"\n\
          indexes = [\"USING brin (seen)\"]\n\
          [tables.raw]\npartition_by = \"RANGE (at) EVERY 10\"\n",
+        way_back,
     );
     journey.mirror();
     let of = |table: &str| {

@@ -72,10 +72,12 @@ impl Follower {
                  from a backup, or somebody else read the journal",
             ));
         }
+        // The plans below are dear by name only: compiling them would take longer than running them.
+        control.batch("SET jit = off").await?;
         let reader = control.another().await?;
         reader
             .batch(
-                "SET default_transaction_isolation = 'repeatable read'; \
+                "SET default_transaction_isolation = 'repeatable read'; SET jit = off; \
                  SET enable_seqscan = off; SET enable_nestloop = off",
             )
             .await?;
