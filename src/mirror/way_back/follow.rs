@@ -527,19 +527,8 @@ impl Follower {
         if open.skip {
             return Ok(());
         }
-        let shape = match stream.targets.get(&table) {
-            Some(Target::Table(shape)) => shape,
-            Some(Target::Marker | Target::Ignored) => return Ok(()),
-            Some(Target::Absent(name)) => {
-                let reason = format!("table {name} is not in the SQLite file");
-                return Err(Ended::Closed { reason, table: Some(name.clone()) });
-            }
-            None => return Err(Error::internal("a change of a table that is not known").into()),
-        };
-        if open.writer.is_none() {
-            open.writer = Some(self.begin().await?);
-        }
-        let Some(writer) = &open.writer else { return Ok(()) };
+        let Some(shape) = followed(stream.targets.get(&table))? else { return Ok(()) };
+        let writer = self.writer(&mut open.writer).await?;
         blocking(|| change(shape, writer)).map_err(|trouble| ended(trouble, shape.name()))
     }
 
@@ -551,6 +540,15 @@ impl Follower {
     ) {
         let keys = rows.into_iter().flatten().map(|row| (shape.name().to_owned(), shape.key(row)));
         self.store.note_changed(keys);
+    }
+
+    /// The transaction that is open here, begun when it is not.
+    pub(super) async fn writer<'a>(&self, open: &'a mut Option<Writer>) -> Result<&'a Writer> {
+        let writer = match open.take() {
+            Some(writer) => writer,
+            None => self.begin().await?,
+        };
+        Ok(open.insert(writer))
     }
 
     pub(super) async fn begin(&self) -> Result<Writer> {
@@ -605,6 +603,19 @@ pub(super) fn from_the_past() -> Error {
         state::OBJECT_NOT_IN_PREREQUISITE_STATE,
         "PostgreSQL's log ends before what SQLite has followed: it was restored from a backup",
     )
+}
+
+/// The table here of a change; None when it is none that is followed.
+pub(super) fn followed(target: Option<&Target>) -> Result<Option<&Shape>, Ended> {
+    match target {
+        Some(Target::Table(shape)) => Ok(Some(shape)),
+        Some(Target::Marker | Target::Ignored) => Ok(None),
+        Some(Target::Absent(name)) => {
+            let reason = format!("table {name} is not in the SQLite file");
+            Err(Ended::Closed { reason, table: Some(name.clone()) })
+        }
+        None => Err(Error::internal("a change of a table that is not known").into()),
+    }
 }
 
 pub(super) fn ended(trouble: Trouble, table: &str) -> Ended {

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::apply::{Shape, Target, Trouble};
-use super::follow::{CONFIRM_EVERY, Ended, Follower, LOOK_EVERY, ended, from_the_past};
+use super::follow::{CONFIRM_EVERY, Ended, Follower, LOOK_EVERY, ended, followed, from_the_past};
 use super::place::{self, Place};
 use super::{State, setup, store_lsn, store_place, stored_place};
 use crate::backend::postgres::control::Control;
@@ -227,19 +227,9 @@ impl Follower {
     }
 
     async fn row(&self, reading: &Reading, open: &mut Open, row: &Row) -> Result<(), Ended> {
-        let shape = match reading.targets.get(&row.get::<_, i32>(2)) {
-            Some(Target::Table(shape)) => shape,
-            Some(Target::Marker | Target::Ignored) => return Ok(()),
-            Some(Target::Absent(name)) => {
-                let reason = format!("table {name} is not in the SQLite file");
-                return Err(Ended::Closed { reason, table: Some(name.clone()) });
-            }
-            None => return Err(Error::internal("a change of a table that is not known").into()),
-        };
-        if open.writer.is_none() {
-            open.writer = Some(self.begin().await?);
-        }
-        let Some(writer) = &open.writer else { return Ok(()) };
+        let target = reading.targets.get(&row.get::<_, i32>(2));
+        let Some(shape) = followed(target)? else { return Ok(()) };
+        let writer = self.writer(&mut open.writer).await?;
         blocking(|| self.apply(shape, writer, row)).map_err(|trouble| ended(trouble, shape.name()))
     }
 
