@@ -141,9 +141,20 @@ fn number(n: u64) -> i64 {
 ///
 /// # Errors
 /// Anything but a sure "no" leaves the outcome unknown: ask recovery.
-pub(super) async fn decide(control: &Control, epoch: Epoch, at: Point, open: &str) -> Result<Lsn> {
+/// Nothing in it waits for a lock longer than `lock`: everybody waits for it.
+pub(super) async fn decide(
+    control: &Control,
+    epoch: Epoch,
+    at: Point,
+    open: &str,
+    lock: Duration,
+) -> Result<Lsn> {
     let client = control.client();
-    control.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
+    let begin = format!(
+        "BEGIN; SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = {}",
+        lock.as_millis().max(1)
+    );
+    control.batch(&begin).await?;
     let here = format!(
         "UPDATE crossfade.state SET fenced = false, disowned = false, updated_at = now() \
          WHERE position = $1 AND hash = $2 AND {}",

@@ -374,8 +374,10 @@ impl Switch {
         let followed = WayBack::opening(control).await?;
         let open = Quiet::load(control).await?.end() + &followed + &login;
         failpoint!("cutover.before_decide");
-        let decided = observe::decide(control, epoch, at, &open);
-        let place = tokio::time::timeout(self.limits().decide, decided)
+        // A table that somebody works on (VACUUM, CREATE INDEX) is told in time to go back.
+        let longest = self.limits().decide;
+        let decided = observe::decide(control, epoch, at, &open, longest / 2);
+        let place = tokio::time::timeout(longest, decided)
             .await
             .unwrap_or_else(|_| Err(failed("the decision was not answered in time")))?;
         failpoint!("cutover.decided");

@@ -67,6 +67,8 @@ pub(super) struct Batch {
     /// Up to here it is told what statements did: when a batch is tried again they are not tested
     /// twice.
     told: Position,
+    /// The last record too large for memory whose statements were counted.
+    large: Position,
     /// Schema changes that are refused are left out: they have been tried often enough.
     pub(super) gives_up: bool,
     /// What is to be told of how long writes take.
@@ -101,6 +103,7 @@ impl Batch {
             pictured: false,
             limited: false,
             told: Position(0),
+            large: Position(0),
             gives_up: false,
             slow: Vec::new(),
             round_trip: Duration::ZERO,
@@ -395,6 +398,9 @@ impl Batch {
         let mut stream = EventStream::open(&reader, record.position)?;
         let mut images: Vec<Image> = Vec::new();
         let (mut later, mut changes) = (None, 0);
+        // Another pass over the record counts nothing twice.
+        let counted = record.position <= self.large || !self.shared.settings.compare_writes;
+        self.large = self.large.max(record.position);
         while let Some(event) = crate::backend::sqlite::blocking(|| stream.next())? {
             let catalog = later.as_deref().unwrap_or(catalog);
             let full = images.len() >= PIPELINE;
@@ -405,8 +411,7 @@ impl Batch {
             }
             match event {
                 Event::Row(image) => images.push(image),
-                // A second pass over the record counts nothing twice.
-                Event::Statement(_) if careful => {}
+                Event::Statement(_) if counted => {}
                 Event::Statement(note) => lane_b::skip(self, &note, "too_large"),
                 other => {
                     changes += usize::from(matches!(other, Event::Ddl(_)));

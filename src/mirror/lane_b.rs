@@ -397,7 +397,7 @@ async fn guarded(batch: &mut Batch, table: &Relation) -> Result<(bool, bool)> {
         .client()
         .query_opt(
             "SELECT c.relrowsecurity OR EXISTS (SELECT 1 FROM pg_trigger t \
-             WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname !~ '^crossfade_way_back') \
+             WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname !~ '^!?crossfade_way_back') \
              OR EXISTS (SELECT 1 FROM pg_rewrite r WHERE r.ev_class = c.oid), \
              EXISTS (SELECT 1 FROM pg_constraint f WHERE f.confrelid = c.oid AND f.contype = 'f' \
              AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd'))) \

@@ -239,7 +239,12 @@ async fn rows(pair: &Pair<'_>, wanted: &HashMap<u64, i64>, found: &mut Found) ->
             // Which side lacks the row cannot be told.
             continue;
         }
-        if let Some(first) = difference(pair, ours, theirs, *count) {
+        // A key that PostgreSQL has more often: one of its rows may well be equal to ours.
+        let more = *count < 0 && ours.is_some() && pair.projection.key.is_some();
+        let spare = if more { theirs.clone() } else { None };
+        let found_here = difference(pair, ours, theirs, *count)
+            .or_else(|| spare.and_then(|row| difference(pair, None, Some(row), *count)));
+        if let Some(first) = found_here {
             let copies = match pair.projection.key {
                 Some(_) => 1,
                 None => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),

@@ -183,31 +183,20 @@ impl Shape {
         self.row(tuple).map(drop)
     }
 
-    /// A new row. One that is there already under the same key is overwritten: it can only
-    /// be the same row, copied before.
+    /// A new row. One that is there already under the same key is trouble, and never overwritten:
+    /// PostgreSQL may hold several rows where SQLite's key, of another collation or of fewer columns,
+    /// holds one.
     pub(super) fn insert(&self, conn: &Connection, new: &Tuple) -> Step<()> {
         let row = self.row(new)?;
         let names: Vec<String> = row.iter().map(|(at, _)| self.quoted(*at)).collect();
-        let mut sql = format!(
+        let sql = format!(
             "INSERT INTO {} ({}) VALUES ({})",
             self.table(),
             names.join(", "),
             numbered(row.len())
         );
-        if let Some(key) = self.conflict_key() {
-            let sets: Vec<String> = names.iter().map(|n| format!("{n} = excluded.{n}")).collect();
-            sql.push_str(&format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", ")));
-        }
         let cells: Vec<Cell> = row.into_iter().map(|(_, cell)| cell).collect();
         self.run(conn, &sql, &cells).map(drop)
-    }
-
-    /// The primary key's columns as a conflict target; None without one.
-    fn conflict_key(&self) -> Option<String> {
-        let key = self.relation.primary_key.as_ref()?;
-        let names: Vec<String> =
-            key.iter().map(|i| quoted(&self.relation.columns[*i].sqlite_name)).collect();
-        Some(names.join(", "))
     }
 
     /// A changed row.

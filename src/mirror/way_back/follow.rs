@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Shape, Target, Trouble};
-use super::place::Place;
+use super::place::{self, Place};
 use super::{
     How, KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, PUBLICATION, State, View, setup, store_lsn,
-    store_place, triggers,
+    store_place, stored_place, triggers,
 };
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
@@ -154,7 +154,8 @@ impl Follower {
                 }
                 Ended::Foreign(reason) => {
                     self.close(&reason, None).await;
-                    break self.tell(State::Closed(reason));
+                    self.tell(State::Closed(reason));
+                    break self.clear().await;
                 }
                 Ended::Failed(error) => {
                     tracing::warn!(%error, "SQLite does not follow for the moment; trying again");
@@ -172,6 +173,15 @@ impl Follower {
         }
     }
 
+    /// Whether the journal there is the one that SQLite has read: a standby that was promoted, or a
+    /// server that was restored, brings the triggers along, and nobody reads what they write.
+    async fn is_copied(&self) -> Result<bool> {
+        let Some(place) = stored_place(&self.conn)? else { return Ok(false) };
+        let control = Control::connect(&self.connector).await?;
+        Ok(triggers::is_there(&control).await?
+            && place::progress(&control).await?.token == place.token)
+    }
+
     pub(super) fn tell(&self, state: State) {
         self.view.send_modify(|view| view.state = state);
     }
@@ -184,10 +194,12 @@ impl Follower {
     }
 
     /// A way back that was closed before this process began: what PostgreSQL keeps for it is taken
-    /// down, if it is the PostgreSQL that was followed.
+    /// down, if it is the PostgreSQL that was followed, or a copy of it with our triggers.
     pub(super) async fn clear(self) {
         loop {
-            match self.is_followed().await {
+            let ours = async { Ok(self.is_followed().await? || self.is_copied().await?) };
+            let ours: Result<bool> = ours.await;
+            match ours {
                 Ok(true) => return self.take_down().await,
                 Ok(false) => return,
                 Err(error) => tracing::debug!(%error, "PostgreSQL cannot be asked who it is"),

@@ -23,8 +23,9 @@ pub(super) struct Place {
     pub(super) batch: u64,
     /// Everything this snapshot has seen is in SQLite.
     pub(super) from: String,
-    /// The snapshot that ends the batch, and the number of the last row that SQLite has of it.
-    pub(super) to: Option<(String, i64)>,
+    /// The snapshot that ends the batch, and the last transaction that SQLite has of it: the number of
+    /// its last row, and its own.
+    pub(super) to: Option<(String, (i64, u64))>,
 }
 
 impl Place {
@@ -38,8 +39,9 @@ impl Place {
         let words: Vec<&str> = text.split(' ').collect();
         let (first, to) = match words[..] {
             [token, batch, from] => ([token, batch, from], None),
-            [token, batch, from, to, done] => {
-                ([token, batch, from], Some((to.to_owned(), done.parse().ok()?)))
+            [token, batch, from, to, last, xid] => {
+                let done = (last.parse().ok()?, xid.parse().ok()?);
+                ([token, batch, from], Some((to.to_owned(), done)))
             }
             _ => return None,
         };
@@ -65,7 +67,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.token, self.batch, self.from)?;
         match &self.to {
-            Some((to, done)) => write!(f, " {to} {done}"),
+            Some((to, (last, xid))) => write!(f, " {to} {last} {xid}"),
             None => Ok(()),
         }
     }
@@ -132,9 +134,11 @@ pub(super) async fn shapes(control: &Control, from: &str, to: &str) -> Result<Ve
     Ok(rows.map_err(|e| control.error(&e))?.iter().map(|row| row.get(0)).collect())
 }
 
-/// The rows between two snapshots, after `$3`: transaction by transaction. Who changed a row that
+/// The rows between two snapshots, after `$3` and `$4`: transaction by transaction. Who changed a row that
 /// another transaction had changed did so after that one's end, so its last number is the higher
-/// one: the order of last numbers is one in which everything could have been committed.
+/// one: the order of last numbers is one in which everything could have been committed. Two that have
+/// the same know nothing of each other. Whom a deferred key lets in before the row in its way is gone,
+/// SQLite does not take, and the way back closes.
 ///
 /// Within a transaction numbers are given in the order in which triggers fire. A statement of
 /// another trigger, or of a function that the statement calls, fires for its rows before the
@@ -156,12 +160,13 @@ pub(super) fn rows_sql() -> String {
            JOIN b p ON p.xid = l.xid AND p.n = l.n \
            JOIN b c ON c.xid = p.xid AND c.rel = p.rel AND c.old_at = p.new_at AND c.n < l.key \
          WHERE l.steps < 100000) \
-         SELECT r.last, r.op, r.shape, r.old, r.new FROM (\
+         SELECT r.last, r.op, r.shape, r.old, r.new, r.xid::text, r.rel FROM (\
            SELECT max(b.n) OVER (PARTITION BY b.xid) AS last, b.op::text AS op, b.shape, b.old, \
-             b.new, b.n, coalesce(l.key, b.n) AS key, coalesce(l.steps, 0) AS steps \
+             b.new, b.xid, b.rel, b.n, coalesce(l.key, b.n) AS key, coalesce(l.steps, 0) AS steps \
            FROM b LEFT JOIN (SELECT DISTINCT ON (xid, n) xid, n, key, steps FROM late \
              ORDER BY xid, n, key DESC, steps DESC) l USING (xid, n)) r \
-         WHERE r.last > $3::bigint ORDER BY r.last, r.key, r.steps, r.n"
+         WHERE (r.last, r.xid) > ($3::bigint, $4::text::xid8) \
+         ORDER BY r.last, r.xid, r.key, r.steps, r.n"
     )
 }
 
@@ -238,14 +243,15 @@ mod tests {
         let mut place = Place::beginning("abc");
         assert_eq!(Place::parse(&place.to_string()), Some(place.clone()));
         place.batch = 7;
-        place.to = Some(("10:20:11,12".to_owned(), 99));
+        place.to = Some(("10:20:11,12".to_owned(), (99, 12)));
         assert_eq!(Place::parse(&place.to_string()), Some(place.clone()));
         let ended = place.ended();
         assert_eq!(
             (ended.from.as_str(), ended.to.is_none(), ended.batch),
             ("10:20:11,12", true, 7)
         );
-        for wrong in ["", "a", "a x 3:3:", "a 1 3:3: 4:4:", "a 1 3:3: 4:4: x"] {
+        for wrong in ["", "a", "a x 3:3:", "a 1 3:3: 4:4:", "a 1 3:3: 4:4: 7", "a 1 3:3: 4:4: x 7"]
+        {
             assert_eq!(Place::parse(wrong), None, "{wrong}");
         }
     }

@@ -5,7 +5,7 @@
 //! removed there only after SQLite has synced them. It must never go on over a table that is not
 //! what it was, nor in a journal that was read by somebody else. Start at [`Follower::read`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,9 +49,13 @@ struct Reading {
 
 /// The transaction that is being applied.
 struct Open {
-    /// Number of its last row.
-    last: i64,
+    /// Number of its last row, and its own.
+    last: (i64, u64),
     writer: Option<Writer>,
+    /// Tables that it has written to so far, each with the file its rows were in.
+    written: HashSet<(i32, u32)>,
+    /// Tables that it has emptied.
+    emptied: HashSet<i32>,
 }
 
 impl Follower {
@@ -66,7 +70,9 @@ impl Follower {
         if progress.batch < place.batch {
             return Err(from_the_past().into());
         }
-        if progress.trimmed > place.batch {
+        // Rows are removed of batches that SQLite has as a whole.
+        if progress.trimmed > place.batch || (progress.trimmed == place.batch && place.to.is_some())
+        {
             return Err(Ended::closed(
                 "rows of the journal are gone that SQLite has not: the SQLite file was restored \
                  from a backup, or somebody else read the journal",
@@ -146,7 +152,7 @@ impl Follower {
         }
         let (to, done) = match &reading.place.to {
             Some((to, done)) => (to.clone(), *done),
-            None => (progress.snapshot, 0),
+            None => (progress.snapshot, (0, 0)),
         };
         let from = reading.place.from.clone();
         let shapes = place::shapes(&reading.reader, &from, &to).await?;
@@ -165,7 +171,9 @@ impl Follower {
         reading.place.to = Some((to.clone(), done));
         let rows = {
             let client = reading.reader.client();
-            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&from, &to, &done];
+            let (last, xid) = (done.0, done.1.to_string());
+            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+                [&from, &to, &last, &xid];
             let rows = client.query_raw(&place::rows_sql(), parameters).await;
             rows.map_err(|e| reading.reader.error(&e))?
         };
@@ -173,14 +181,19 @@ impl Follower {
         let mut open: Option<Open> = None;
         while let Some(row) = rows.next().await {
             let row = row.map_err(|e| reading.reader.error(&e))?;
-            let last: i64 = row.get(0);
+            let last = (row.get(0), row.get::<_, &str>(5).parse().unwrap_or_default());
             if let Some(ended) = open.take_if(|open| open.last != last) {
                 self.end(reading, ended)?;
                 if self.stop.is_cancelled() {
                     return Err(Ended::Stopped);
                 }
             }
-            let open = open.get_or_insert(Open { last, writer: None });
+            let open = open.get_or_insert_with(|| Open {
+                last,
+                writer: None,
+                written: HashSet::new(),
+                emptied: HashSet::new(),
+            });
             self.row(reading, open, &row).await?;
         }
         if let Some(ended) = open {
@@ -229,6 +242,7 @@ impl Follower {
     async fn row(&self, reading: &Reading, open: &mut Open, row: &Row) -> Result<(), Ended> {
         let target = reading.targets.get(&row.get::<_, i32>(2));
         let Some(shape) = followed(target)? else { return Ok(()) };
+        passes(open, row).map_err(|trouble| ended(trouble, shape.name()))?;
         let writer = self.writer(&mut open.writer).await?;
         blocking(|| self.apply(shape, writer, row)).map_err(|trouble| ended(trouble, shape.name()))
     }
@@ -265,7 +279,8 @@ impl Follower {
                 self.store.note_changed([(shape.name().to_owned(), None)]);
                 shape.truncate(conn)
             }
-            _ => Err(Trouble::Resync(format!("a partition of table {} was emptied", shape.name()))),
+            // A partition of a table that was emptied as a whole.
+            _ => Ok(()),
         }
     }
 
@@ -290,6 +305,33 @@ impl Follower {
         }
         self.trim().await
     }
+}
+
+/// Notes what a change does to its table, and stops where the order of the changes is not certain:
+/// a table that was emptied in the middle of a transaction's writes, or a partition of one.
+fn passes(open: &mut Open, row: &Row) -> Result<(), Trouble> {
+    let (shape, file): (i32, u32) = (row.get(2), row.get(6));
+    match row.get::<_, &str>(1) {
+        "T" => {
+            // Rows of the file that is there now were written behind it; a table that is
+            // partitioned has none of its own.
+            let after = |(of, at): &(i32, u32)| *of == shape && (file == 0 || *at == file);
+            if open.written.iter().any(after) {
+                return Err(Trouble::Resync(
+                    "was emptied by a transaction that also wrote to it".into(),
+                ));
+            }
+            open.emptied.insert(shape);
+        }
+        "P" if !open.emptied.contains(&shape) => {
+            return Err(Trouble::Resync("had a partition emptied".into()));
+        }
+        "P" => {}
+        _ => {
+            open.written.insert((shape, file));
+        }
+    }
+    Ok(())
 }
 
 /// A table as its shape was noted.

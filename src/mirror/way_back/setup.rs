@@ -48,7 +48,8 @@ SELECT $key, c.relreplident::text, \
        WHERE indrelid = c.oid AND indisunique \
      UNION ALL SELECT 't' || pg_get_triggerdef(oid) FROM pg_trigger \
        WHERE tgrelid = c.oid AND NOT tgisinternal AND tgfoid NOT IN $own \
-     UNION ALL SELECT 'p' || relid::regclass FROM pg_partition_tree(c.oid) \
+     UNION ALL SELECT concat_ws(' ', 'p', relid, \
+       (SELECT h.xmin FROM pg_inherits h WHERE h.inhrelid = relid)) FROM pg_partition_tree(c.oid) \
      UNION ALL SELECT 'd' || adnum || pg_get_expr(adbin, adrelid) FROM pg_attrdef \
        WHERE adrelid = c.oid \
      UNION ALL SELECT concat_ws(' ', 'n', attnum, attnotnull, attcollation, attidentity, xmin) \

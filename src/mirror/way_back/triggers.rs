@@ -9,6 +9,7 @@
 //! that was off for a while pass for one that was on. Start at [`make`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::control::Control;
@@ -21,14 +22,16 @@ use crate::schema::Relation;
 
 /// The number of our own marker's shape.
 pub(super) const MARKER: i32 = 0;
-/// The triggers' name on every table.
-const ROW: &str = "crossfade_way_back";
-const EMPTIED: &str = "crossfade_way_back_emptied";
+/// The triggers' names on every table, quoted. Triggers fire by name: ours before the application's
+/// own, whose changes come after the one that fired them.
+const ROW: &str = "\"!crossfade_way_back\"";
+const EMPTIED: &str = "\"!crossfade_way_back_emptied\"";
 
 /// `rel` and the places tell which version of a row a change made and which it ended: the order
-/// within a transaction. A filenode, since a rewritten table numbers its rows anew.
+/// within a transaction. A filenode, since a rewritten table numbers its rows anew. `n` is where
+/// PostgreSQL's log stands: it rises with every row of the journal and with every commit that somebody
+/// waited for, and takes no sequence, which the application would see in lastval().
 const JOURNAL: &str = "\
-CREATE SEQUENCE crossfade.way_back_n;
 CREATE TABLE crossfade.way_back_journal (
   xid xid8 NOT NULL, n bigint NOT NULL, op \"char\" NOT NULL, shape integer NOT NULL,
   rel oid NOT NULL, old_at tid, new_at tid, old text, new text, PRIMARY KEY (xid, n)
@@ -46,15 +49,15 @@ CREATE FUNCTION crossfade.way_back_row() RETURNS trigger LANGUAGE plpgsql SECURI
 AS $crossfade$ BEGIN
   IF TG_OP = 'INSERT' THEN
     INSERT INTO crossfade.way_back_journal VALUES (pg_current_xact_id(),
-      nextval('crossfade.way_back_n'), 'I', TG_ARGV[0]::integer, pg_relation_filenode(TG_RELID),
+      $n, 'I', TG_ARGV[0]::integer, pg_relation_filenode(TG_RELID),
       NULL, NEW.ctid, NULL, textin(record_out(NEW)));
   ELSIF TG_OP = 'UPDATE' THEN
     INSERT INTO crossfade.way_back_journal VALUES (pg_current_xact_id(),
-      nextval('crossfade.way_back_n'), 'U', TG_ARGV[0]::integer, pg_relation_filenode(TG_RELID),
+      $n, 'U', TG_ARGV[0]::integer, pg_relation_filenode(TG_RELID),
       OLD.ctid, NEW.ctid, textin(record_out(OLD)), textin(record_out(NEW)));
   ELSE
     INSERT INTO crossfade.way_back_journal VALUES (pg_current_xact_id(),
-      nextval('crossfade.way_back_n'), 'D', TG_ARGV[0]::integer, pg_relation_filenode(TG_RELID),
+      $n, 'D', TG_ARGV[0]::integer, pg_relation_filenode(TG_RELID),
       OLD.ctid, NULL, textin(record_out(OLD)), NULL);
   END IF;
   RETURN NULL;
@@ -62,14 +65,14 @@ END $crossfade$;
 CREATE FUNCTION crossfade.way_back_emptied() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER $set
 AS $crossfade$ BEGIN
   INSERT INTO crossfade.way_back_journal VALUES (pg_current_xact_id(),
-    nextval('crossfade.way_back_n'), CASE WHEN TG_ARGV[0]::integer < 0 THEN 'P' ELSE 'T' END,
-    abs(TG_ARGV[0]::integer), TG_RELID, NULL, NULL, NULL, NULL);
+    $n, CASE WHEN TG_ARGV[0]::integer < 0 THEN 'P' ELSE 'T' END,
+    abs(TG_ARGV[0]::integer), coalesce(pg_relation_filenode(TG_RELID), 0), NULL, NULL, NULL, NULL);
   RETURN NULL;
 END $crossfade$;
 REVOKE ALL ON FUNCTION crossfade.way_back_row(), crossfade.way_back_emptied() FROM PUBLIC;
-CREATE TRIGGER crossfade_way_back AFTER INSERT OR UPDATE OR DELETE ON crossfade.way_back_marker
+CREATE TRIGGER \"!crossfade_way_back\" AFTER INSERT OR UPDATE OR DELETE ON crossfade.way_back_marker
   FOR EACH ROW EXECUTE FUNCTION crossfade.way_back_row('0');
-ALTER TABLE crossfade.way_back_marker ENABLE ALWAYS TRIGGER crossfade_way_back;
+ALTER TABLE crossfade.way_back_marker ENABLE ALWAYS TRIGGER \"!crossfade_way_back\";
 INSERT INTO crossfade.way_back_shapes
   VALUES (0, 'crossfade.way_back_marker'::regclass, 'crossfade', 'way_back_marker', '', '[]');";
 
@@ -77,6 +80,23 @@ INSERT INTO crossfade.way_back_shapes
 const SET: &str = "\
 SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, MDY' SET intervalstyle = postgres \
 SET extra_float_digits = 1 SET bytea_output = hex SET timezone = 'UTC'";
+
+/// How long a trigger that is made waits for a table, and one that goes: whoever comes meanwhile waits
+/// behind it, readers too.
+const LOCK: &str = "1s";
+const SHORT_LOCK: &str = "50ms";
+/// Pause between two tries.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// The functions made to write nothing, without a lock on any table, and what they wrote removed.
+const SILENT: &str = "\
+DO $crossfade$ BEGIN
+  IF to_regclass('crossfade.way_back_journal') IS NULL THEN RETURN; END IF;
+  CREATE OR REPLACE FUNCTION crossfade.way_back_row() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN RETURN NULL; END';
+  CREATE OR REPLACE FUNCTION crossfade.way_back_emptied() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN RETURN NULL; END';
+END $crossfade$;";
 
 /// Our functions, whether they are there or not.
 const FUNCTIONS: &str = "\
@@ -110,7 +130,9 @@ pub(super) async fn make(control: &Control, tables: &[Arc<Relation>], token: &st
     let sql = format!(
         "BEGIN; SET LOCAL lock_timeout = '2s'; {} INSERT INTO crossfade.way_back_progress (token) \
          VALUES ({});",
-        JOURNAL.replace("$set", SET),
+        JOURNAL
+            .replace("$set", SET)
+            .replace("$n", "(pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"),
         literal(token)
     );
     let made = async {
@@ -168,10 +190,10 @@ pub(super) async fn attach(control: &Control) -> Result<()> {
                 trigger(&table, ROW, &id) + &trigger(&table, EMPTIED, &id)
             }
         };
-        in_turn(control, &sql).await?;
+        in_turn(control, &sql, LOCK).await?;
     }
     // Those that the partitions have by inheritance are on still.
-    in_turn(control, &each("DISABLE", "O")).await?;
+    in_turn(control, &each("DISABLE", "O"), LOCK).await?;
     failpoint!("way_back.attached");
     Ok(())
 }
@@ -189,10 +211,10 @@ fn trigger(table: &str, name: &str, argument: &str) -> String {
 }
 
 /// One short transaction, tried again when somebody is in the way.
-async fn in_turn(control: &Control, sql: &str) -> Result<()> {
+async fn in_turn(control: &Control, sql: &str, lock: &str) -> Result<()> {
     let mut left = 5;
     loop {
-        let sql = format!("BEGIN; SET LOCAL lock_timeout = '1s'; {sql} COMMIT;");
+        let sql = format!("BEGIN; SET LOCAL lock_timeout = '{lock}'; {sql} COMMIT;");
         let Err(error) = control.batch(&sql).await else { return Ok(()) };
         control.batch("ROLLBACK").await?;
         left -= 1;
@@ -200,6 +222,7 @@ async fn in_turn(control: &Control, sql: &str) -> Result<()> {
         if !busy || left == 0 {
             return Err(error);
         }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
@@ -244,6 +267,7 @@ pub(super) async fn kept(control: &Control) -> Result<i64> {
 
 /// Takes down triggers, functions and journal. Nothing where there is nothing.
 pub(super) async fn take_down(control: &Control) -> Result<()> {
+    in_turn(control, SILENT, SHORT_LOCK).await?;
     let rows = control
         .rows(&format!(
             "SELECT s.nspname::text, c.relname::text, t.tgname::text FROM pg_trigger t \
@@ -254,13 +278,15 @@ pub(super) async fn take_down(control: &Control) -> Result<()> {
     for row in &rows {
         let (schema, table) = (quoted(row.get(0)), quoted(row.get(1)));
         let name = quoted(row.get(2));
-        in_turn(control, &format!("DROP TRIGGER IF EXISTS {name} ON {schema}.{table};")).await?;
+        let sql = format!("DROP TRIGGER IF EXISTS {name} ON {schema}.{table};");
+        in_turn(control, &sql, SHORT_LOCK).await?;
     }
     in_turn(
         control,
         "DROP FUNCTION IF EXISTS crossfade.way_back_row(), crossfade.way_back_emptied(); \
          DROP TABLE IF EXISTS crossfade.way_back_journal, crossfade.way_back_shapes, \
-         crossfade.way_back_progress; DROP SEQUENCE IF EXISTS crossfade.way_back_n;",
+         crossfade.way_back_progress;",
+        LOCK,
     )
     .await
 }
