@@ -65,6 +65,52 @@ fn changes_by_triggers_and_functions_keep_their_order() {
     followed.back();
 }
 
+/// The triggers fire before the application's own: a row that one of these brings back stays.
+#[test]
+fn a_row_that_a_trigger_brings_back_stays() {
+    let followed = start(
+        "CREATE TABLE t (id integer PRIMARY KEY, body text); INSERT INTO t VALUES (1, 'a'), (2, 'b')",
+    );
+    direct(
+        &followed,
+        "BEGIN;
+         CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           INSERT INTO t VALUES (OLD.id, 'back again'); RETURN NULL; END $$;
+         CREATE TRIGGER a_first AFTER DELETE ON t FOR EACH ROW EXECUTE FUNCTION again();
+         DELETE FROM t WHERE id = 2;
+         DROP TRIGGER a_first ON t; DROP FUNCTION again();
+         COMMIT",
+    );
+    let rows = followed.alike("SELECT id, body FROM t ORDER BY id");
+    assert!(rows.contains("2|back again"), "{rows}");
+    followed.back();
+}
+
+/// A table that is emptied behind rows of the same transaction has no certain order.
+#[test]
+fn rows_behind_an_emptied_table_are_not_lost() {
+    let followed =
+        start("CREATE TABLE t (id integer PRIMARY KEY, body text); INSERT INTO t VALUES (1, 'a')");
+    followed.sql("BEGIN; TRUNCATE t; INSERT INTO t VALUES (7, 'after'); COMMIT");
+    followed.alike("SELECT id, body FROM t ORDER BY id");
+    followed.sql("BEGIN; INSERT INTO t VALUES (8, 'before'); TRUNCATE t; COMMIT");
+    let rows = followed.alike("SELECT count(*) FROM t");
+    assert_eq!(rows.trim(), "0");
+    followed.back();
+}
+
+/// What the journal needs shows in nothing that the session asks about itself.
+#[test]
+fn lastval_is_the_applications_own() {
+    let followed = start("CREATE TABLE s (id serial PRIMARY KEY, body text)");
+    let told = followed.sql(
+        "INSERT INTO s (body) VALUES ('a'), ('b'); SELECT lastval() = (SELECT max(id) FROM s)",
+    );
+    assert!(told.ends_with('t'), "{told}");
+    followed.alike("SELECT id, body FROM s ORDER BY id");
+    followed.back();
+}
+
 #[test]
 fn nobody_writes_past_the_triggers() {
     let followed = start(

@@ -174,6 +174,21 @@ async fn one_changed_byte_is_found_by_key_and_column() {
     assert_eq!(found.columns, ["b"]);
 }
 
+/// A key that PostgreSQL has twice, one of its rows equal to ours, is no clean table.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_postgresql_has_twice_is_found() {
+    let sql =
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b');";
+    let pair = Pair::of_sql(sql).await;
+    pair.backfill().await;
+    pair.psql("ALTER TABLE t DROP CONSTRAINT t_pkey; INSERT INTO t VALUES (1, 'other'), (2, 'b')");
+    let reports = verify(&pair).await;
+    let report = of(&reports, "t");
+    assert_eq!((report.rows, report.differing), (2, 2), "{report:#?}");
+    let keys: Vec<_> = report.differences.iter().map(|d| d.key[0].1.as_deref()).collect();
+    assert_eq!(keys, [Some("1"), Some("2")], "{report:#?}");
+}
+
 /// A verify that is cut off inside a large table goes on there, and looks once more at what has
 /// changed in what it had seen.
 #[tokio::test(flavor = "multi_thread")]

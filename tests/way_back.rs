@@ -212,6 +212,24 @@ fn what_cannot_be_followed_closes_the_way_back(pg: &Pg) {
 }
 
 /// DDL just before a rollback is seen behind the fence, before anything is decided.
+/// PostgreSQL's key may hold apart what SQLite's does not: no row is put over another.
+fn a_key_that_is_one_on_sqlite_closes_the_way_back(pg: &Pg) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let tables = "CREATE TABLE nr (k TEXT COLLATE NOCASE PRIMARY KEY, v TEXT);
+                  INSERT INTO nr VALUES ('a', 'one'), ('bob', 'x');";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(tables).unwrap();
+    let journey = Journey::start(&file, pg, &[]);
+    journey.mirror();
+    journey.promote();
+    journey.await_way_back();
+    let followed = Followed { journey, file, _folder: folder };
+    followed.sql("INSERT INTO nr VALUES ('A', 'two')");
+    followed.closed(&["nr"]);
+    let rows = in_file(&followed.file, "SELECT k, v FROM nr ORDER BY k");
+    assert!(rows.contains("a|one") && rows.contains("bob|x"), "{rows}");
+}
+
 fn a_rollback_right_after_ddl_is_undone(pg: &Pg) {
     let followed =
         Followed::start(pg, "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)");
@@ -313,6 +331,7 @@ both_ways! {
     tables_without_a_key_and_truncate_are_followed
     sequences_go_on_where_postgresql_ended
     what_cannot_be_followed_closes_the_way_back
+    a_key_that_is_one_on_sqlite_closes_the_way_back
     a_rollback_right_after_ddl_is_undone
     a_value_sqlite_cannot_hold_closes_the_way_back
     following_keeps_the_journal_small
