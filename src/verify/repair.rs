@@ -115,6 +115,7 @@ pub async fn repair(
 
 async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result<Repaired> {
     let mut repaired = Repaired { table: name.to_owned(), ..Repaired::default() };
+    let mut before = Vec::new();
     for _ in 0..ROUNDS_MAX {
         // A look without holding anybody up first: most tables are equal.
         let seen = {
@@ -134,6 +135,13 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result
         if seen.differences.is_empty() {
             continue;
         }
+        // The same rows again: what was written did not help, as where PostgreSQL's key is another one.
+        let found: Vec<_> = seen.differences.iter().map(|d| (d.kind, d.key.clone())).collect();
+        if found == before {
+            repaired.after = seen;
+            return Ok(repaired);
+        }
+        before = found;
         write(&at, name, &seen.differences).await?;
         repaired.count(&seen.differences);
         counter!(names::REPAIRS).increment(seen.differences.len() as u64);
