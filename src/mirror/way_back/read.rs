@@ -181,7 +181,9 @@ impl Follower {
         let mut open: Option<Open> = None;
         while let Some(row) = rows.next().await {
             let row = row.map_err(|e| reading.reader.error(&e))?;
-            let last = (row.get(0), row.get::<_, &str>(5).parse().unwrap_or_default());
+            let xid = row.get::<_, &str>(5).parse();
+            let xid = xid.map_err(|_| Error::internal("a transaction without a number"))?;
+            let last = (row.get(0), xid);
             if let Some(ended) = open.take_if(|open| open.last != last) {
                 self.end(reading, ended)?;
                 if self.stop.is_cancelled() {
