@@ -4,6 +4,7 @@
 //!
 //! L0, pure: no async, no clock, no I/O
 //! - [`name`]: names of objects in schemas, as one word
+//! - [`count`]: numbers with the words they count, in messages
 //! - [`error`]: what went wrong, who caused it, SQLSTATE, text safe for the client
 //! - [`value`]: SQL values, PostgreSQL's text and binary codecs, SQLite's cells
 //! - [`schema`]: tables, columns, keys, logical types and how SQLite stores them
@@ -49,6 +50,7 @@ pub mod clock;
 pub mod compare;
 pub mod config;
 pub mod control;
+pub mod count;
 pub mod cutover;
 pub mod demo;
 pub mod divergence;

@@ -250,6 +250,7 @@ fn everything() -> Vec<(&'static str, Value)> {
             bytes: 2,
             quarantined: 3,
             coerced: vec![Coerced { column: text(), values: 4 }],
+            missing: vec![text()],
             seconds: 0.5,
             kept: false,
             error: Some(text()),

@@ -128,6 +128,17 @@ or is in the way. The exit code is 1 when something is in the way of the copy.
 `table`, `column`, `object`, `message`, `does`, `override`, `classes` (`class`, `rows`, `examples`,
 `fits`), `rows`, `examples`, `sampled`. Examples are keys of rows, never their values.
 
+`--ddl` prints what the copy runs, whole: tables with their partitions, keys, indexes, constraints,
+views, triggers. `psql -f` of it on an empty database makes the schema of the copy (name the server
+with `--postgres`: where it does not sort by bytes, columns of text get a collation that does). What
+is `NOT VALID` after a copy, because rows break it, is valid there.
+
+What PostgreSQL cannot have of the file's own declarations is a finding, a line `missing` in the
+table that closes a copy, and, where PostgreSQL would hold rows to less or do less by itself, an
+open divergence `schema_drift`: it holds the gate `divergences` until somebody writes the object
+there under its own name, or accepts that there is none (`crossfade divergences accept d1 --reason
+'…'`).
+
 What Crossfade does about a finding is in the table. For something else, write the finding's
 `override` into proxy.toml ([configuration](configuration.md#tablesname)); the proxy, the copy and
 `assess --config proxy.toml` follow it alike.
@@ -145,6 +156,14 @@ fn assess_md_is_every_rule() {
         }
     }
     generated("docs/assess.md", &text);
+    // A rule that no list names would be found and nowhere explained.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/assess/rules");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for id in source.split("id: \"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(text.contains(&format!("| {id} |")), "{id} is in no list");
+        }
+    }
 }
 
 const METRICS_HEAD: &str = "# Metrics

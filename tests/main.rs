@@ -21,6 +21,7 @@ mod console;
 mod crash;
 mod dashboard;
 mod decided;
+mod declared;
 mod demo;
 mod dialect;
 mod divergence;

@@ -150,7 +150,16 @@ fn views_and_triggers_do_the_same_before_and_after_promote() {
         journey.proxy.sql("SELECT count(*) FROM log WHERE of > 100")
     );
     let open = journey.get("/api/v1/divergences");
-    assert_eq!(open["divergences"].as_array().map(Vec::len), Some(0), "{open}");
+    // The triggers that PostgreSQL has not need a decision.
+    for object in ["trigger \"total_counts\"", "trigger \"spent_written\""] {
+        let all = open["divergences"].as_array().unwrap();
+        let group = all.iter().find(|g| g["columns"][0] == format!("missing {object}").as_str());
+        let id = group.unwrap_or_else(|| panic!("{object}: {open}"))["id"].as_str().unwrap();
+        let (code, _, error) =
+            journey.order(&["divergences", "accept", id, "--reason", "done by the application"]);
+        assert_eq!(code, 0, "{error}");
+    }
+    assert_eq!(open["divergences"].as_array().map(Vec::len), Some(2), "{open}");
     for view in ["spent", "top", "plain"] {
         let sql = format!("SELECT * FROM {view}");
         let sorted = |rows: String| {

@@ -119,6 +119,41 @@ fn a_reload_takes_all_or_nothing_and_says_what_waits() {
 }
 
 #[test]
+fn the_limit_of_a_copy_changes_while_it_copies() {
+    let pg = Pg::shared();
+    let database = pg.database_url("limited");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let rows = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE u(id INTEGER PRIMARY KEY);
+        WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 30000)
+        INSERT INTO t SELECT i, 'some text that is not too short' FROM c; INSERT INTO u VALUES (1);";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(rows).unwrap();
+    let text = |per_second: u32| {
+        format!(
+            "[auth]\nmethod = \"trust\"\n[postgres]\nurl = \"{database}\"\n\
+             [mirror]\nquiet_ms = 0\nrows_per_second = {per_second}\n"
+        )
+    };
+    let config = folder.path().join("proxy.toml");
+    std::fs::write(&config, text(1)).unwrap();
+    let proxy = Proxy::on_file(&file, &["--config", config.to_str().unwrap()]);
+    let agent = ureq::Agent::new_with_defaults();
+    let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    let url = format!("{}/api/v1/backfill", proxy.http());
+    let started = agent.post(&url).send_empty().unwrap().body_mut().read_to_string().unwrap();
+    let url = format!("{}/api/v1/tasks/{}", proxy.http(), json(started)["task"].as_str().unwrap());
+    let task = || json(agent.get(&url).call().unwrap().body_mut().read_to_string().unwrap());
+    // At one row a second it would take eight hours.
+    eventually("it copies", || task()["now"]["table"] == "t");
+    assert_eq!(task()["state"], "running");
+    std::fs::write(&config, text(0)).unwrap();
+    let told = reload(&proxy).to_string();
+    assert!(told.contains("changed: mirror.rows_per_second"), "{told}");
+    eventually("the copy is done", || task()["state"] == "done");
+    assert_eq!(shown(&proxy, "mirror.rows_per_second"), "0");
+}
+
+#[test]
 fn rules_that_accept_divergences_come_with_a_reload() {
     let pg = Pg::shared();
     let database = pg.database_url("reloaded");

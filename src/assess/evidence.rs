@@ -11,7 +11,7 @@ use crate::backend::sqlite::adopt::{self, Bounds, Habit, Looked, Walk};
 use crate::error::Result;
 use crate::schema::{Codec, Relation};
 use crate::sql::stored;
-use crate::value::{CellRef, Type, storage};
+use crate::value::{CellRef, Datum, Type, oid, storage};
 
 /// Keys of examples for each kind of value.
 const EXAMPLES: usize = 3;
@@ -56,6 +56,14 @@ pub(super) struct ColumnEvidence {
     pub(super) uuids: u64,
     /// Reals with more digits than a decimal of 15 has.
     pub(super) long_decimals: Seen,
+    /// Texts that the chosen type reads and PostgreSQL writes in another form.
+    pub(super) rewritten: Seen,
+    /// Moments with more digits than PostgreSQL keeps.
+    pub(super) finer: Seen,
+    /// Values that may be too long for a key.
+    pub(super) long_keys: Seen,
+    /// Forms of dates in a column of text.
+    pub(super) dates: BTreeMap<&'static str, Seen>,
 }
 
 impl ColumnEvidence {
@@ -70,6 +78,10 @@ impl ColumnEvidence {
             moments: 0,
             uuids: 0,
             long_decimals: Seen::default(),
+            rewritten: Seen::default(),
+            finer: Seen::default(),
+            long_keys: Seen::default(),
+            dates: BTreeMap::new(),
         }
     }
 
@@ -99,6 +111,8 @@ pub(super) struct TableEvidence {
     pub(super) columns: Vec<ColumnEvidence>,
 }
 
+/// Values above this may be too long for an index of PostgreSQL: 2704 bytes are, once compressed.
+const KEY_BYTES: usize = 2600;
 /// Values above this are named: they cost memory on both sides.
 const LARGE: usize = 1 << 20;
 
@@ -197,8 +211,16 @@ impl ColumnEvidence {
         let fits = adopt::fits(self.declared.0, self.declared.1, cell);
         self.shapes.entry((shape, fits)).or_default().add(&key);
         let trusted = (ty, codec) == self.declared && fits;
-        if !trusted && storage::decode(codec, ty, cell).is_err() {
-            self.unread.add(&key);
+        if !trusted {
+            match storage::decode(codec, ty, cell) {
+                Err(_) => self.unread.add(&key),
+                Ok(datum) => self.compare((ty, codec), cell, &datum, &key),
+            }
+        }
+        if let CellRef::Text(t) | CellRef::Blob(t) = cell
+            && t.len() > KEY_BYTES
+        {
+            self.long_keys.add(&key);
         }
         match cell {
             CellRef::Integer(i) => {
@@ -207,12 +229,39 @@ impl ColumnEvidence {
             }
             CellRef::Real(r) if long_decimal(r) => self.long_decimals.add(&key),
             CellRef::Text(t) | CellRef::Blob(t) if t.len() >= LARGE => self.large.add(&key),
-            CellRef::Text(t) if topic == Topic::Text => self.look_at_text(t),
+            CellRef::Text(t) if topic == Topic::Text => self.look_at_text(t, &key),
             _ => {}
         }
     }
 
-    fn look_at_text(&mut self, bytes: &[u8]) {
+    /// Whether PostgreSQL gives a text back as it is stored.
+    fn compare(
+        &mut self,
+        (ty, codec): (Type, Codec),
+        cell: CellRef<'_>,
+        datum: &Datum,
+        key: impl Fn() -> String,
+    ) {
+        let CellRef::Text(text) = cell else { return };
+        // Of texts and bytes the bytes stay; numbers are told of by their looks.
+        let written = matches!(
+            ty.oid,
+            oid::DATE | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::UUID | oid::BOOL
+        );
+        if !written {
+            return;
+        }
+        if shape::is_finer(text) && ty.oid != oid::UUID {
+            self.finer.add(key);
+        } else if storage::encode(codec, ty, datum).is_ok_and(|back| back.as_ref() != cell) {
+            self.rewritten.add(key);
+        }
+    }
+
+    fn look_at_text(&mut self, bytes: &[u8], key: impl Fn() -> String) {
+        if let Some(form) = shape::date_form(bytes) {
+            self.dates.entry(form).or_default().add(key);
+        }
         // Most texts are told from dates and uuids by one byte.
         let at = |i: usize| bytes.get(i).copied();
         if at(4) == Some(b'-') && at(7) == Some(b'-') {

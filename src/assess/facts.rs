@@ -51,6 +51,8 @@ pub(super) struct Facts {
     /// What taking over found, with keys of the rows it is about.
     pub(super) adopted: Vec<(Finding, Vec<String>)>,
     pub(super) plan: Plan,
+    /// Partitions of each table that has some.
+    pub(super) partitions: BTreeMap<String, Vec<String>>,
     pub(super) entries: Vec<Entry>,
     /// `virtual`, `shadow`: SQLite's word for each table that is no ordinary one.
     pub(super) special: BTreeMap<String, String>,
@@ -123,8 +125,18 @@ impl Facts {
             &catalog,
             &schema::Options { collate_c, tables: planning.tables.clone(), stored },
         );
+        let mut partitions = BTreeMap::new();
+        for table in &plan.tables {
+            let relation = catalog.relation(&table.name);
+            if let (Some(split), Some(relation)) = (&table.split, relation)
+                && let Ok(texts) = crate::backfill::partitions(connection, relation, split)
+            {
+                partitions.insert(table.name.clone(), texts);
+            }
+        }
         Ok(Self {
             path: path.to_owned(),
+            partitions,
             look,
             header: header(connection)?,
             plan,

@@ -13,7 +13,7 @@ use super::needs::{self, Need};
 use super::{Options, rules};
 use crate::backend::sqlite::adopt::Habit;
 use crate::backend::sqlite::system::format_type;
-use crate::backfill::schema::Step;
+use crate::backfill::schema::{Step, Translated};
 use crate::schema::RelationKind;
 
 /// How much a finding asks of a person.
@@ -330,6 +330,7 @@ fn columns(facts: &Facts) -> Vec<ColumnPlan> {
     plans
 }
 
+/// Everything that backfill runs, in its order: run on an empty database it makes the same schema.
 fn ddl(facts: &Facts) -> Vec<Ddl> {
     let plan = &facts.plan;
     let mut list = Vec::new();
@@ -337,24 +338,59 @@ fn ddl(facts: &Facts) -> Vec<Ddl> {
         let (table, object, sql) = (table.to_owned(), object.to_owned(), sql.to_owned());
         list.push(Ddl { table, object, after_rows, sql });
     };
+    plan.schemas.iter().for_each(|sql| add("", "schema", false, sql));
     plan.extensions.iter().for_each(|sql| add("", "extension", false, sql));
     plan.types.iter().for_each(|(name, sql)| add(name, "type", false, sql));
     plan.sequences.iter().for_each(|(name, sql)| add(name, "sequence", false, sql));
     for table in &plan.tables {
         table.sequences.iter().for_each(|sql| add(&table.name, "sequence", false, sql));
         add(&table.name, "table", false, &table.create);
+        for sql in facts.partitions.get(&table.name).into_iter().flatten() {
+            add(&table.name, "partition", false, sql);
+        }
         for step in table.defaults.iter().chain(&table.owned) {
             add(&step.table, &step.object, false, &step.sql);
         }
     }
     let after = plan.keys.iter().chain(&plan.indexes).chain(&plan.checks).chain(&plan.foreign_keys);
-    for step in after.chain(&plan.views).chain(&plan.routines) {
+    for step in after.chain(&plan.views) {
         add(&step.table, &step.object, true, &step.sql);
         if let Step { validate: Some(sql), .. } = step {
             add(&step.table, &step.object, true, sql);
         }
     }
+    for made in in_order(&plan.outward) {
+        made.outward.texts.iter().for_each(|sql| add(&made.table, &made.object, true, sql));
+    }
+    for step in &plan.routines {
+        add(&step.table, &step.object, true, &step.sql);
+    }
     list
+}
+
+/// Views after those that they read, triggers after all views.
+fn in_order(all: &[Translated]) -> Vec<&Translated> {
+    let (mut left, triggers): (Vec<&Translated>, Vec<&Translated>) =
+        all.iter().partition(|made| made.object == "view");
+    let mut done: Vec<&Translated> = Vec::with_capacity(all.len());
+    while !left.is_empty() {
+        let waits = |made: &&Translated| {
+            let reads = |other: &&Translated| {
+                other.table != made.table && made.outward.tables.contains(&other.table)
+            };
+            left.iter().any(reads)
+        };
+        let (later, now): (Vec<&Translated>, Vec<&Translated>) =
+            left.iter().copied().partition(waits);
+        if now.is_empty() {
+            done.extend(later);
+            break;
+        }
+        done.extend(now);
+        left = later;
+    }
+    done.extend(triggers);
+    done
 }
 
 fn next(facts: &Facts, blocking: usize, decisions: bool) -> Vec<String> {

@@ -179,6 +179,60 @@ pub(super) fn moment(text: &str) -> Shape {
     }
 }
 
+/// The form in which a text writes a date, or a date and a time; None when it is none.
+pub(super) fn date_form(bytes: &[u8]) -> Option<&'static str> {
+    if !(6..=40).contains(&bytes.len()) || !bytes[0].is_ascii_digit() {
+        return None;
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &text[digits..];
+    let mut parts = rest.chars();
+    let mark = parts.next()?;
+    match (digits, mark) {
+        (4, '-' | '/') => {
+            let spelled = text.as_bytes().get(10) == Some(&b'T');
+            Some(match (moment(text), mark) {
+                (Shape::IsoDate, '-') => Shape::IsoDate.word(),
+                (Shape::IsoMoment, '-') if spelled => "ISO moment with T",
+                (Shape::IsoMoment, '-') => Shape::IsoMoment.word(),
+                (Shape::IsoZoned, '-') => Shape::IsoZoned.word(),
+                (Shape::IsoDate | Shape::IsoMoment, _) => "year first, with slashes",
+                _ => return None,
+            })
+        }
+        (1 | 2, '/' | '.' | '-') => {
+            let mut numbers = text.splitn(3, mark);
+            let (_, second, third) = (numbers.next(), numbers.next()?, numbers.next()?);
+            let short = |n: &str| n.len() <= 2 && n.bytes().all(|b| b.is_ascii_digit());
+            let year = third.bytes().take_while(u8::is_ascii_digit).count();
+            if !short(second) || second.is_empty() || !matches!(year, 2 | 4) {
+                return None;
+            }
+            Some(match mark {
+                '/' => "day and month, with slashes",
+                '.' => "day and month, with points",
+                _ => "day and month, with dashes",
+            })
+        }
+        (1 | 2, ' ') => {
+            let mut words = rest.split_whitespace();
+            let (month, year) = (words.next()?, words.next()?);
+            let named = month.len() >= 3 && month.bytes().all(|b| b.is_ascii_alphabetic());
+            let dated = year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit());
+            (named && dated).then_some("with a month's name")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a time has a fraction finer than a microsecond.
+pub(super) fn is_finer(bytes: &[u8]) -> bool {
+    let Some(point) = bytes.iter().rposition(|b| *b == b'.') else { return false };
+    let digits = bytes[point + 1..].iter().take_while(|b| b.is_ascii_digit());
+    bytes[..point].contains(&b':') && digits.skip(6).any(|b| *b != b'0')
+}
+
 fn read(type_oid: u32, text: &str) -> Option<Datum> {
     let cell = CellRef::Text(text.as_bytes());
     storage::decode(Codec::DateTimeLoose, Type::new(type_oid), cell).ok()
@@ -211,5 +265,20 @@ mod tests {
         assert_eq!(shape(Topic::Text, CellRef::Text(b"a\0")), Some(Shape::Nul));
         assert_eq!(shape(Topic::Text, CellRef::Text(b"\xff")), Some(Shape::InvalidUtf8));
         assert_eq!(shape(Topic::Other, CellRef::Null), None);
+        for (text, form) in [
+            ("2021-03-04", Some("ISO date")),
+            ("2021-03-04T05:06:07", Some("ISO moment with T")),
+            ("2021/03/04", Some("year first, with slashes")),
+            ("4/3/2021", Some("day and month, with slashes")),
+            ("04.03.21", Some("day and month, with points")),
+            ("4 Mar 2021 05:06", Some("with a month's name")),
+            ("1.2.3.4", None),
+            ("12 monkeys", None),
+            ("2021-99-04", None),
+        ] {
+            assert_eq!(date_form(text.as_bytes()), form, "{text}");
+        }
+        assert!(is_finer(b"05:06:07.1234567"));
+        assert!(!is_finer(b"05:06:07.1230000000") && !is_finer(b"1.123456789"));
     }
 }

@@ -119,7 +119,7 @@ async fn attempt(
             None => blocking(|| about(env, projection)),
             Some((first, last)) => u64::try_from(last.saturating_sub(first)).ok(),
         };
-        let pace = Pace::new(env.rows_per_second);
+        let pace = Pace::new(env.limit);
         let doing = if range.is_some() { "copying a stretch of" } else { "copying" };
         let tally = Tally::new(Some(env.progress), doing, &report.table, about.unwrap_or(0));
         let quick = Quick::of(projection);
@@ -313,7 +313,7 @@ impl Run<'_, '_> {
     /// Keeps to the limit, in naps: the order may be given up meanwhile.
     async fn hold_back(&mut self) {
         while let Some(ahead) = self.pace.ahead(self.report.read) {
-            tokio::time::sleep(ahead.min(PROGRESS_EVERY)).await;
+            tokio::time::sleep(ahead).await;
             self.tell(0);
         }
     }

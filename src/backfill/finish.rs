@@ -3,7 +3,7 @@
 //! Every step can be repeated. One that fails is a finding; it never takes the others with
 //! it. It must never weaken a constraint silently. Start at [`steps`].
 
-use super::schema::{Finding, Plan, Step, Translated};
+use super::schema::{Finding, Missing, Plan, Step, Translated};
 use super::{Env, cut::Snapshot, told};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::control::Control;
@@ -91,18 +91,24 @@ async fn has_key(env: &Env<'_>, step: &Step) -> Result<bool> {
 }
 
 async fn one(control: &Control, step: &Step, findings: &mut Vec<Finding>) -> Result<()> {
-    let finding = |message: String, blocking| Finding {
+    let finding = |message: String, blocking, missing| Finding {
         table: step.table.clone(),
         object: step.object.clone(),
         message,
         blocking,
+        missing,
     };
     if !exists(control, step).await?
         && let Err(error) = control.batch(&step.sql).await
     {
         alive(control, &error)?;
         let message = format!("PostgreSQL refuses it: {}", error.message());
-        findings.push(finding(message, step.needed));
+        // An index that is not unique only speeds things up.
+        let missing = match step.object.starts_with("index ") && !step.sql.contains(" UNIQUE ") {
+            true => Missing::Object,
+            false => Missing::Weaker,
+        };
+        findings.push(finding(message, step.needed, missing));
         return Ok(());
     }
     if let Some(validate) = &step.validate
@@ -110,7 +116,7 @@ async fn one(control: &Control, step: &Step, findings: &mut Vec<Finding>) -> Res
     {
         alive(control, &error)?;
         let message = format!("it stays NOT VALID, rows break it: {}", error.message());
-        findings.push(finding(message, false));
+        findings.push(finding(message, false, Missing::Nothing));
     }
     Ok(())
 }
@@ -136,6 +142,10 @@ async fn routines(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Re
             object: step.object.clone(),
             message: format!("PostgreSQL refuses it: {}", error.message()),
             blocking: step.object.starts_with("trigger"),
+            missing: match step.object.starts_with("trigger") {
+                true => Missing::Weaker,
+                false => Missing::Object,
+            },
         });
     }
     env.silence().await
@@ -149,6 +159,10 @@ async fn outward(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Res
         object: step.object.clone(),
         message,
         blocking: false,
+        missing: match step.object.starts_with("trigger") {
+            true => Missing::Weaker,
+            false => Missing::Object,
+        },
     };
     let mut left: Vec<&Translated> = Vec::new();
     for step in &plan.outward {
@@ -214,6 +228,7 @@ async fn views(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Resul
                 object: step.object.clone(),
                 message: format!("PostgreSQL refuses it: {}", error.message()),
                 blocking: false,
+                missing: Missing::Object,
             }));
             return Ok(());
         }
@@ -321,6 +336,7 @@ pub(super) async fn sequences(env: &Env<'_>, values: &[Value]) -> Result<Vec<Fin
                 object: format!("sequence {:?}", value.sequence),
                 message,
                 blocking: false,
+                missing: Missing::Nothing,
             });
         };
         let name = name::quoted(&value.sequence);

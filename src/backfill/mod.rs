@@ -37,15 +37,17 @@ use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::journal::{Head, Journal};
+use crate::mirror::Limit;
 use crate::name;
-use crate::schema::Relation;
+use crate::schema::{Relation, RelationKind};
 use crate::value::CellRef;
 
 use cut::Snapshot;
 pub use parallel::Workers;
 pub(crate) use parallel::split;
-use schema::{Finding, Plan, TablePlan};
+use schema::{Finding, Missing, Plan, TablePlan};
 use tables::Tables;
+pub use tables::partitions;
 use told::step;
 pub use told::{Rows, Tell, Told};
 
@@ -61,8 +63,8 @@ pub struct Context {
     pub divergences: Option<Arc<Store>>,
     /// `[tables.NAME]`.
     pub decided: Arc<BTreeMap<String, config::Table>>,
-    /// Rows of a table that are read in a second at most; 0 for no limit.
-    pub rows_per_second: u32,
+    /// Rows that are read in a second at most.
+    pub limit: Limit,
     /// How much is copied at once.
     pub workers: Workers,
 }
@@ -148,7 +150,7 @@ struct Env<'a> {
     /// Triggers and foreign keys can be switched off for a transaction.
     replica: bool,
     decided: &'a BTreeMap<String, config::Table>,
-    rows_per_second: u32,
+    limit: &'a Limit,
     /// Whose clients are let first.
     sqlite: &'a Sqlite,
 }
@@ -204,9 +206,7 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         step(progress, "attaching", "a new history begins");
         context.journal.attach(context.epoch).await?;
     }
-    // A limit is for all rows together: one worker keeps to it.
-    let limited = context.rows_per_second > 0;
-    let count = if limited { 1 } else { context.workers.count };
+    let count = context.workers.count;
     let more = if count > 1 { count } else { 0 };
     let (cut, snapshots) = Snapshot::take(&context.journal, more).await?;
     let key = |shown: &String| {
@@ -230,10 +230,9 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     // A table that was made anew holds nothing.
     let kept = kept(&cut, &copied);
     let replica = may_be_replica(control).await?;
-    let (decided, rows_per_second) = (&context.decided, context.rows_per_second);
+    let (decided, limit) = (&context.decided, &context.limit);
     let sqlite = context.journal.sqlite();
-    let env =
-        Env { control, cut: &cut, copied, progress, replica, decided, rows_per_second, sqlite };
+    let env = Env { control, cut: &cut, copied, progress, replica, decided, limit, sqlite };
     // Where foreign keys act while rows come, parents come first and a table's rows together.
     let snapshots = match replica || !parallel::has_foreign_keys(control).await? {
         true => snapshots,
@@ -325,6 +324,7 @@ async fn finish(
         failpoint!("backfill.after_state");
     }
     if let Some(store) = &context.divergences {
+        note_missing(&env, store, &findings, &done);
         store.note_quarantine(control, &store.undecided(), head.position.0).await?;
         if complete {
             store.copied_anew();
@@ -332,6 +332,23 @@ async fn finish(
     }
     let seconds = began.elapsed().as_secs_f64();
     Ok(Summary { tables: reports, findings, head, complete, seconds })
+}
+
+/// What PostgreSQL goes without needs a decision, as long as its tables are of our making.
+fn note_missing(env: &Env<'_>, store: &Store, findings: &[Finding], done: &[String]) {
+    let is_table =
+        |name: &str| env.cut.catalog.relation(name).is_some_and(|r| r.kind == RelationKind::Table);
+    let ours =
+        |f: &&Finding| f.missing == Missing::Weaker && (!is_table(&f.table) || env.made(&f.table));
+    let weaker = findings.iter().filter(ours).map(|f| crate::divergence::Missing {
+        table: f.table.clone(),
+        object: f.object.clone(),
+        message: f.message.clone(),
+    });
+    let position = env.cut.head.position.0;
+    store.note_missing(&weaker.collect::<Vec<_>>(), position, |table| {
+        done.iter().any(|name| name == table) || !is_table(table)
+    });
 }
 
 /// The applier goes on from here.
@@ -449,7 +466,8 @@ async fn prepare(
             }
             let message = format!("{sql} is refused by PostgreSQL: {}", error.message());
             let (table, object) = (String::new(), "extension".to_owned());
-            findings.push(Finding { table, object, message, blocking: false });
+            let missing = Missing::Object;
+            findings.push(Finding { table, object, message, blocking: false, missing });
         }
     }
     for (name, sql) in &plan.types {
@@ -491,7 +509,8 @@ async fn prepare(
                 error.message()
             );
             let (table, object) = (table.name.clone(), String::new());
-            tables.findings.push(Finding { table, object, message, blocking: true });
+            let missing = Missing::default();
+            tables.findings.push(Finding { table, object, message, blocking: true, missing });
         }
     }
     *copied = tables.copied;
@@ -543,10 +562,10 @@ pub(crate) fn count(connection: &Connection, sqlite_name: &str) -> Result<u64> {
     Ok(u64::try_from(rows).unwrap_or(0))
 }
 
-/// The file's own views and triggers.
+/// The file's own texts.
 fn stored(cut: &Snapshot) -> Result<schema::Stored> {
     let sql = "SELECT type, name, sql FROM \"public\".sqlite_schema \
-               WHERE type IN ('view', 'trigger') AND sql IS NOT NULL ORDER BY rowid";
+               WHERE sql IS NOT NULL ORDER BY rowid";
     let mut statement = cut.connection.prepare(sql)?;
     let mut entries = Vec::new();
     while statement.step()? {
@@ -582,7 +601,8 @@ fn unserved(cut: &Snapshot) -> Result<Vec<Finding>> {
         };
         let blocking = object.is_empty();
         let (object, message) = (object.to_owned(), message.to_owned());
-        found.push(Finding { table: name, object, message, blocking });
+        let missing = if blocking { Missing::Nothing } else { Missing::Object };
+        found.push(Finding { table: name, object, message, blocking, missing });
     }
     Ok(found)
 }

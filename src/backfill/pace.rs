@@ -4,6 +4,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::mirror::Limit;
+
+/// The longest nap: the limit may change meanwhile.
+const NAP: Duration = Duration::from_millis(250);
+
 /// The longest pause in which clients are let first.
 const WAY_MAX: Duration = Duration::from_millis(20);
 /// Of five parts of the time four are clients' while there are any.
@@ -34,35 +39,30 @@ impl Way {
 
 /// Reading at a bounded rate.
 pub(crate) struct Pace {
-    /// 0 for no limit.
-    per_second: u32,
+    limit: Limit,
+    /// Rows that the limit knows of.
+    counted: u64,
     began: Instant,
 }
 
 impl Pace {
     /// Begins now.
-    pub(crate) fn new(per_second: u32) -> Self {
-        Self { per_second, began: Instant::now() }
+    pub(crate) fn new(limit: &Limit) -> Self {
+        Self { limit: limit.clone(), counted: 0, began: Instant::now() }
     }
 
-    /// How long to wait after so many rows; None when there is nothing to wait for.
-    pub(crate) fn ahead(&self, rows: u64) -> Option<Duration> {
-        if self.per_second == 0 {
-            return None;
-        }
-        ahead(self.began.elapsed(), rows, self.per_second)
+    /// How long to nap after so many rows before asking again; None when there is nothing to wait
+    /// for.
+    pub(crate) fn ahead(&mut self, rows: u64) -> Option<Duration> {
+        let further = rows.saturating_sub(self.counted);
+        self.counted = rows;
+        self.limit.ahead(further).map(|ahead| ahead.min(NAP))
     }
 
     /// Rows, bytes, rate, and time left when the whole is known, in words.
     pub(crate) fn told(&self, rows: u64, bytes: u64, about: Option<u64>) -> String {
         told(self.began.elapsed(), rows, bytes, about)
     }
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn ahead(elapsed: Duration, rows: u64, per_second: u32) -> Option<Duration> {
-    let due = Duration::from_secs_f64(rows as f64 / f64::from(per_second));
-    due.checked_sub(elapsed).filter(|ahead| !ahead.is_zero())
 }
 
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -97,9 +97,10 @@ mod tests {
     #[test]
     fn limits_and_forecasts() {
         let second = Duration::from_secs(1);
-        assert_eq!(ahead(second, 1500, 1000), Some(Duration::from_millis(500)));
-        assert_eq!(ahead(second, 1000, 1000), None);
-        assert_eq!(ahead(second, 10, 1000), None);
+        let mut pace = Pace::new(&Limit::new(1));
+        assert_eq!(pace.ahead(0), None);
+        assert_eq!(pace.ahead(1000), Some(NAP));
+        assert_eq!(Pace::new(&Limit::default()).ahead(1000), None);
         let text = told(second * 2, 200, 1 << 20, Some(1000));
         assert_eq!(text, "200 rows, 1.0 MB, 100 rows/s, about 20 % of 1000, 8 s left");
         assert_eq!(told(second, 5, 0, None), "5 rows, 0.0 MB, 5 rows/s");

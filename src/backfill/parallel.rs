@@ -24,6 +24,7 @@ use crate::backend::postgres::quarantine;
 use crate::backend::sqlite::{Sqlite, blocking};
 use crate::config;
 use crate::error::{Error, Result};
+use crate::mirror::Limit;
 use crate::schema::{Codec, Relation};
 
 /// Stretches of one table at most.
@@ -66,7 +67,7 @@ struct Common {
     copied: BTreeMap<String, Copied>,
     decided: Arc<BTreeMap<String, config::Table>>,
     replica: bool,
-    rows_per_second: u32,
+    limit: Limit,
     sqlite: Sqlite,
     jobs: Mutex<VecDeque<Job>>,
 }
@@ -108,7 +109,7 @@ pub(super) async fn tables(
         copied: env.copied.clone(),
         decided: Arc::new(env.decided.clone()),
         replica: env.replica,
-        rows_per_second: env.rows_per_second,
+        limit: env.limit.clone(),
         sqlite: env.sqlite.clone(),
         jobs: Mutex::new(jobs),
     });
@@ -162,7 +163,7 @@ async fn worker(
         progress: &progress,
         replica: common.replica,
         decided: &common.decided,
-        rows_per_second: common.rows_per_second,
+        limit: &common.limit,
         sqlite: &common.sqlite,
     };
     loop {

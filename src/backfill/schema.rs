@@ -5,8 +5,10 @@
 //! nothing is left out in silence. Start at [`plan`].
 
 mod decided;
+mod declared;
 mod generated;
 mod stored;
+mod translated;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use crate::backend::sqlite::system::{deferral_text, format_type};
 use crate::config;
 use crate::name;
 use crate::schema::{
-    Action, Catalog, Column, ForeignKey, Identity, Index, Relation, RelationKind, Sequence, Unique,
+    Action, Catalog, Column, ForeignKey, Identity, Index, IndexKey, Relation, RelationKind,
+    Sequence, Unique,
 };
 use crate::sql::outward::Outward;
 use crate::value::composite::{CompositeType, composite_of_array};
@@ -25,9 +28,8 @@ use crate::value::enums::EnumType;
 use crate::value::oid;
 
 pub use decided::Split;
-use generated::inlined;
-pub use generated::lacking;
 pub use stored::Stored;
+use translated::Translated as Texts;
 
 /// Columns a table of PostgreSQL may have.
 const COLUMNS_MAX: usize = 1600;
@@ -43,6 +45,21 @@ pub struct Finding {
     pub message: String,
     /// The table cannot be mirrored until a person decides.
     pub blocking: bool,
+    /// Whether PostgreSQL goes without it.
+    pub missing: Missing,
+}
+
+/// What PostgreSQL goes without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// An object of the file.
+    Object,
+    /// One that holds rows to something or does something by itself: PostgreSQL would be weaker
+    /// than SQLite.
+    Weaker,
 }
 
 /// A statement to run when the rows are in.
@@ -204,6 +221,7 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
     if relation.key().is_none() {
         findings.add("", "it has no key: rows are mirrored and verified as a multiset");
     }
+    let texts = Texts::of(catalog, relation);
     let mut made = TablePlan {
         name: relation.name.clone(),
         create: String::new(),
@@ -211,18 +229,23 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         sequences: Vec::new(),
         owned: Vec::new(),
         split: decided::split(relation, options, &mut findings),
-        lacking: lacking(relation),
+        lacking: texts.lacking(),
     };
     let lacking = made.lacking.clone();
     let mut lines = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
-        if lacking.contains(&index) {
+        let generated = texts.generated(index);
+        if let Some(Err(error)) = generated {
             let object = format!("column {:?}", column.name);
-            findings.add(&object, "SQLite computes it; PostgreSQL needs one by hand");
+            let why = stored::why(error);
+            let message = format!("SQLite computes it; PostgreSQL needs one by hand: {why}");
+            findings.weaker(&object, &message);
             continue;
         }
         let sequence = column.sequence.as_ref().and_then(|s| catalog.sequences.get(s));
-        lines.push(self::column(relation, column, sequence.map(AsRef::as_ref), options));
+        let sequence_of = sequence.map(AsRef::as_ref);
+        let generated = generated.and_then(Result::ok);
+        lines.push(self::column(column, generated, sequence_of, options));
         if column.identity.is_some() || column.generated.is_some() {
             if column.identity == Some(Identity::Always) {
                 let object = format!("column {:?}", column.name);
@@ -234,7 +257,7 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
             made.sequences.push(create_sequence(sequence));
             made.owned.push(owned_by(relation, column, sequence));
         }
-        default(relation, column, &mut made, &mut findings);
+        default(relation, column, &texts, &mut made, &mut findings);
     }
     made.create = format!("CREATE TABLE {} (\n  {}\n)", table_name(relation), lines.join(",\n  "));
     if let Some(split) = &made.split {
@@ -243,7 +266,7 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
     for one in &relation.uniques {
         if one.columns.iter().any(|c| lacking.contains(c)) {
             let object = format!("unique {:?}", one.name);
-            findings.add(&object, "it is over a column that PostgreSQL cannot compute");
+            findings.weaker(&object, "it is over a column that PostgreSQL cannot compute");
             continue;
         }
         plan.keys.push(unique(relation, one, made.split.as_ref(), &mut findings));
@@ -257,40 +280,75 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         }
         plan.foreign_keys.push(step);
     }
+    indexes(relation, options, &texts, plan);
+    checks(relation, &texts, plan);
+    declared::missing(relation, options, &mut plan.findings);
+    plan.tables.push(made);
+}
+
+fn indexes(relation: &Relation, options: &Options, texts: &Texts<'_>, plan: &mut Plan) {
     for index in &relation.indexes {
-        if index.sqlite {
-            let object = format!("index {:?}", index.name);
-            findings.add(&object, "SQLite's own expression; PostgreSQL needs one by hand");
-            continue;
+        let over = |position: usize| {
+            index.keys.iter().any(|k| matches!(k, IndexKey::Column(p, _) if *p == position))
+        };
+        let made = match index.sqlite || texts.lacking().into_iter().any(over) {
+            true => texts.index(index, &options.stored),
+            false => Ok(index.clone()),
+        };
+        match made {
+            Ok(made) => plan.indexes.push(self::index(relation, &made)),
+            Err(error) => {
+                let object = format!("index {:?}", index.name);
+                let why = stored::why(&error);
+                let message = format!("SQLite's own; PostgreSQL needs one by hand: {why}");
+                let mut findings = Findings { table: &relation.name, list: &mut plan.findings };
+                match index.unique {
+                    true => findings.weaker(&object, &message),
+                    false => findings.lacks(&object, &message),
+                }
+            }
         }
-        plan.indexes.push(self::index(relation, index));
     }
     plan.indexes.extend(decided::indexes(relation, options));
+}
+
+fn checks(relation: &Relation, texts: &Texts<'_>, plan: &mut Plan) {
     for check in &relation.checks {
         let object = format!("check {:?}", check.name);
-        if check.sqlite {
-            findings.add(&object, "SQLite's own expression; PostgreSQL needs one by hand");
-            continue;
+        let made = match check.sqlite {
+            true => texts.check(&check.expression),
+            false => Ok(check.expression.clone()),
+        };
+        match made {
+            Ok(expression) => {
+                let definition = format!("CHECK ({expression})");
+                plan.checks.push(constraint(relation, &check.name, object, &definition));
+            }
+            Err(error) => {
+                let why = stored::why(&error);
+                let message = format!("SQLite's own; PostgreSQL needs one by hand: {why}");
+                Findings { table: &relation.name, list: &mut plan.findings }
+                    .weaker(&object, &message);
+            }
         }
-        plan.checks.push(constraint(
-            relation,
-            &check.name,
-            object,
-            &format!("CHECK ({})", check.expression),
-        ));
     }
-    plan.tables.push(made);
 }
 
 fn default(
     relation: &Relation,
     column: &Column,
+    texts: &Texts<'_>,
     made: &mut TablePlan,
     findings: &mut Findings<'_>,
 ) {
     let object = format!("default of column {:?}", column.name);
-    match (&column.default, &column.sqlite_default) {
-        (Some(expression), _) => made.defaults.push(Step {
+    let expression = match (&column.default, &column.sqlite_default) {
+        (None, None) => return,
+        (Some(expression), _) => Ok(expression.clone()),
+        (None, Some(text)) => texts.default(text, column),
+    };
+    match expression {
+        Ok(expression) => made.defaults.push(Step {
             table: relation.name.clone(),
             object,
             sql: format!(
@@ -301,16 +359,17 @@ fn default(
             validate: None,
             needed: false,
         }),
-        (None, Some(_)) => {
-            findings.add(&object, "SQLite's own expression; PostgreSQL needs one by hand");
+        Err(error) => {
+            let why = stored::why(&error);
+            let message = format!("SQLite's own; PostgreSQL needs one by hand: {why}");
+            findings.weaker(&object, &message);
         }
-        (None, None) => {}
     }
 }
 
 fn column(
-    relation: &Relation,
     column: &Column,
+    generated: Option<&str>,
     sequence: Option<&Sequence>,
     options: &Options,
 ) -> String {
@@ -327,8 +386,7 @@ fn column(
     } else if options.collate_c && is_text {
         text.push_str(" COLLATE \"C\"");
     }
-    if let Some(generated) = &column.generated {
-        let expression = inlined(relation, &generated.expression, 0);
+    if let Some(expression) = generated {
         text.push_str(&format!(" GENERATED ALWAYS AS ({expression}) STORED"));
     } else if column.identity.is_some() {
         text.push_str(" GENERATED BY DEFAULT AS IDENTITY");
@@ -584,16 +642,24 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     fn add(&mut self, object: &str, message: &str) {
-        self.push(object, message.to_owned(), false);
+        self.push(object, message.to_owned(), false, Missing::Nothing);
+    }
+
+    fn lacks(&mut self, object: &str, message: &str) {
+        self.push(object, message.to_owned(), false, Missing::Object);
+    }
+
+    fn weaker(&mut self, object: &str, message: &str) {
+        self.push(object, message.to_owned(), false, Missing::Weaker);
     }
 
     fn blocking(&mut self, object: &str, message: String) {
-        self.push(object, message, true);
+        self.push(object, message, true, Missing::Nothing);
     }
 
-    fn push(&mut self, object: &str, message: String, blocking: bool) {
+    fn push(&mut self, object: &str, message: String, blocking: bool, missing: Missing) {
         let (table, object) = (self.table.to_owned(), object.to_owned());
-        self.list.push(Finding { table, object, message, blocking });
+        self.list.push(Finding { table, object, message, blocking, missing });
     }
 }
 

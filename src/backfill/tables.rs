@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::types::Type as PgType;
 
-use super::schema::{Finding, Split, Step, TablePlan};
+use super::schema::{Finding, Missing, Split, Step, TablePlan};
 use crate::backend::postgres::apply::{plain_columns, quoted, table_name};
 use crate::backend::postgres::columns::{There, columns};
 use crate::backend::postgres::control::Control;
@@ -97,6 +97,7 @@ impl Tables<'_> {
             object: object.to_owned(),
             message: message.to_owned(),
             blocking: false,
+            missing: Missing::default(),
         });
     }
 
@@ -119,8 +120,7 @@ impl Tables<'_> {
         }
         self.control.batch(&plan.create).await?;
         if let Some(split) = &plan.split {
-            let ends = blocking(|| ends(self.sqlite, relation, split))?;
-            for sql in split.partitions(relation, ends.as_ref().map(|(a, b)| (a, b))) {
+            for sql in blocking(|| partitions(self.sqlite, relation, split))? {
                 self.control.batch(&sql).await?;
             }
         }
@@ -140,6 +140,9 @@ impl Tables<'_> {
             self.control.batch("ROLLBACK TO crossfade_step").await?;
             let message = format!("PostgreSQL refuses it: {}", error.message());
             self.finding(&step.table, &step.object, &message);
+            if let Some(last) = self.findings.last_mut() {
+                last.missing = Missing::Weaker;
+            }
         }
         self.control.batch("RELEASE crossfade_step").await
     }
@@ -220,6 +223,15 @@ impl Tables<'_> {
             }
         }
     }
+}
+
+/// CREATE TABLE of each partition, for the rows that there are.
+///
+/// # Errors
+/// When SQLite cannot read the table.
+pub fn partitions(sqlite: &Connection, relation: &Relation, split: &Split) -> Result<Vec<String>> {
+    let ends = ends(sqlite, relation, split)?;
+    Ok(split.partitions(relation, ends.as_ref().map(|(a, b)| (a, b))))
 }
 
 /// The least and the greatest value that a table is partitioned by.

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 
 use crate::control::{Coerced, TableDone};
 
-const HEAD: [&str; 6] = ["table", "rows", "bytes", "quarantined", "coerced", "seconds"];
+const HEAD: [&str; 7] = ["table", "rows", "bytes", "quarantined", "coerced", "missing", "seconds"];
 
-/// The table, with a line for all; below it what was coerced by column, and why a table was not
-/// copied.
+/// The table, with a line for all; below it what was coerced by column, what is missing, and why a
+/// table was not copied.
 pub(super) fn table(tables: &[TableDone]) -> String {
-    let mut lines: Vec<[String; 6]> = tables.iter().map(line).collect();
+    let mut lines: Vec<[String; 7]> = tables.iter().map(line).collect();
     let sum = |of: fn(&TableDone) -> u64| tables.iter().map(of).sum::<u64>();
     let all = TableDone {
         table: "all".to_owned(),
@@ -23,6 +23,7 @@ pub(super) fn table(tables: &[TableDone]) -> String {
     };
     let mut last = line(&all);
     last[4] = sum(coerced).to_string();
+    last[5] = sum(|t| t.missing.len() as u64).to_string();
     lines.push(last);
     let head = HEAD.map(str::to_owned);
     let width = |i: usize| {
@@ -31,7 +32,7 @@ pub(super) fn table(tables: &[TableDone]) -> String {
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * (HEAD.len() - 1));
     let mut out = String::new();
-    let mut put = |line: &[String; 6]| {
+    let mut put = |line: &[String; 7]| {
         let _ = write!(out, "{:<1$}", line[0], widths[0]);
         for (text, width) in line.iter().zip(&widths).skip(1) {
             let _ = write!(out, "  {text:>width$}");
@@ -53,6 +54,9 @@ fn notes(tables: &[TableDone], rule: &str, out: &mut String) {
         for Coerced { column, values } in &table.coerced {
             let _ = writeln!(notes, "{}.{column}: {values} coerced", table.table);
         }
+        for object in &table.missing {
+            let _ = writeln!(notes, "{}: missing on PostgreSQL: {object}", table.table);
+        }
         if let Some(error) = &table.error {
             let _ = writeln!(notes, "{}: not copied: {error}", table.table);
         }
@@ -66,7 +70,7 @@ fn coerced(table: &TableDone) -> u64 {
     table.coerced.iter().map(|c| c.values).sum()
 }
 
-fn line(table: &TableDone) -> [String; 6] {
+fn line(table: &TableDone) -> [String; 7] {
     let rows = match (&table.error, table.kept) {
         (Some(_), _) => "not copied".to_owned(),
         (None, true) => format!("{} kept", table.rows),
@@ -78,6 +82,7 @@ fn line(table: &TableDone) -> [String; 6] {
         table.bytes.to_string(),
         table.quarantined.to_string(),
         coerced(table).to_string(),
+        table.missing.len().to_string(),
         format!("{:.3}", table.seconds),
     ]
 }
@@ -100,16 +105,18 @@ mod tests {
         let mut mixed = done("mixed", 7);
         (mixed.quarantined, mixed.coerced) =
             (2, vec![Coerced { column: "n".to_owned(), values: 3 }]);
+        mixed.missing = vec!["check \"c\"".to_owned()];
         let text = table(&[done("orders", 12_000), mixed, odd]);
         let wanted = "\
-table         rows  bytes  quarantined  coerced  seconds
-------  ----------  -----  -----------  -------  -------
-orders       12000    100            0        0    0.250
-mixed            7    100            2        3    0.250
-odd     not copied    100            0        0    0.250
-all          12007    300            2        3    0.750
---------------------------------------------------------
+table         rows  bytes  quarantined  coerced  missing  seconds
+------  ----------  -----  -----------  -------  -------  -------
+orders       12000    100            0        0        0    0.250
+mixed            7    100            2        3        1    0.250
+odd     not copied    100            0        0        0    0.250
+all          12007    300            2        3        1    0.750
+-----------------------------------------------------------------
 mixed.n: 3 coerced
+mixed: missing on PostgreSQL: check \"c\"
 odd: not copied: it has 1700 columns
 ";
         assert_eq!(text, wanted);

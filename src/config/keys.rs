@@ -88,7 +88,7 @@ pub(super) fn is_reloadable(section: &str, name: &str) -> bool {
         "cutover" => true,
         "listen" => matches!(name, "tls_cert" | "tls_key"),
         "auth" => matches!(name, "users_file" | "admin_users"),
-        "mirror" => matches!(name, "copy_workers" | "quiet_ms"),
+        "mirror" => matches!(name, "copy_workers" | "quiet_ms" | "rows_per_second"),
         "compare" => matches!(name, "reads" | "sample_ratio"),
         "http" => matches!(name, "token_file" | "read_token_file"),
         "log" => name == "level",
@@ -192,9 +192,10 @@ sections! {
         /// How long they wait before mirroring stops all the same, in milliseconds; 0 for ever.
         full_wait_ms: u32 = "60000",
         /// Connections that copy at once, tables and stretches of large ones. 0: half the cores, at
-        /// most 4. With rows_per_second there is one.
+        /// most 4.
         copy_workers: u32 = "0",
-        /// Rows that copying and verifying read in a second at most; 0 for no limit.
+        /// Rows that copying and verifying read in a second at most, all tables together; 0 for no
+        /// limit. A reload takes effect in the middle of a table.
         rows_per_second: u32 = "0",
         /// Copying starts only when no other program has written the file for so long, in
         /// milliseconds; it waits for that ten times as long, and gives up then.

@@ -118,6 +118,9 @@ pub struct TableDone {
     /// Values stored in another form and changed as the configuration says, by column.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub coerced: Vec<Coerced>,
+    /// Constraints, defaults, indexes … of the file that PostgreSQL's table goes without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// Seconds taken.
     pub seconds: f64,
     /// An earlier copy stands: nothing has changed since.

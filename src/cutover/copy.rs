@@ -71,7 +71,7 @@ impl Switch {
             epoch,
             divergences: Some(self.store.clone()),
             decided: Arc::clone(&self.decided),
-            rows_per_second: self.mirror.rows_per_second(),
+            limit: self.mirror.limit(),
             workers: self.limits().workers,
         };
         observe::close_old_reigns(&control, &self.journal, epoch).await?;

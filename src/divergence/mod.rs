@@ -11,6 +11,7 @@ pub mod changed;
 mod file;
 mod foreign;
 mod group;
+mod missing;
 mod parts;
 mod quarantined;
 mod replay;
@@ -21,6 +22,7 @@ mod unnamed;
 
 pub use file::Line;
 pub use group::{Accept, Group, GroupState, Sample, Severity, class_severity};
+pub use missing::Missing;
 pub use parts::Part;
 pub use quarantined::{SCHEMA_CHANGE, Undecided};
 pub use rules::Rule;

@@ -15,6 +15,7 @@ mod failures;
 mod guard;
 mod history;
 mod lane_b;
+mod limit;
 mod noted;
 mod pins;
 mod poison;
@@ -47,6 +48,7 @@ use crate::telemetry::live::Lane;
 
 pub use failures::Failure;
 pub(crate) use history::{Standing, standing};
+pub use limit::Limit;
 pub use pins::{Pin, Pins};
 pub use reads::{ReadSample, Reads};
 
@@ -124,8 +126,8 @@ pub struct Settings {
     pub float_ulps: u32,
     /// When a statement is much slower on the shadow.
     pub pace: PaceRule,
-    /// Rows that copying and verifying read in a second at most; 0 for no limit.
-    pub rows_per_second: u32,
+    /// Rows that copying and verifying read in a second at most.
+    pub limit: Limit,
 }
 
 impl Default for Settings {
@@ -145,7 +147,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(5),
             float_ulps: 0,
             pace: PaceRule::default(),
-            rows_per_second: 0,
+            limit: Limit::default(),
         }
     }
 }
@@ -316,9 +318,9 @@ impl Mirror {
         &self.shared.connector
     }
 
-    /// Rows that copying and verifying read in a second at most; 0 for no limit.
-    pub fn rows_per_second(&self) -> u32 {
-        self.shared.settings.rows_per_second
+    /// Rows that copying and verifying read in a second at most.
+    pub fn limit(&self) -> Limit {
+        self.shared.settings.limit.clone()
     }
 
     /// Where sampled reads go.

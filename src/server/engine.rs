@@ -7,11 +7,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::Reload;
+use crate::backfill::schema::{Finding, Missing};
 use crate::backfill::{Report, Rows, Told};
 use crate::control::{
     BoxFuture, Coerced, Command, Engine, Gate, GateKind, Options, Outcome, Progress, SessionInfo,
     SettingInfo, StatementList, Status, TableDone, TableInfo, Totals, Translation, VerifiedInfo,
 };
+use crate::count::counted;
 use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
 use crate::cutover::phase::Phase;
@@ -208,16 +210,24 @@ impl Pair {
                     .collect();
                 let written = summary.tables.iter().map(|t| (t.table.clone(), t.written));
                 self.copied.lock().extend(written);
-                progress.tables(summary.tables.iter().map(done).collect());
+                progress
+                    .tables(summary.tables.iter().map(|t| done(t, &summary.findings)).collect());
                 let rows: u64 = summary.tables.iter().map(|t| t.written).sum();
                 let coerced: u64 = summary.tables.iter().flat_map(|t| t.coerced.values()).sum();
                 let left_out: u64 = summary.tables.iter().map(|t| t.left_out + t.nulled).sum();
                 let mut text = format!(
-                    "{} tables, {rows} rows, {left_out} in quarantine",
-                    summary.tables.len()
+                    "{}, {}, {left_out} in quarantine",
+                    counted(summary.tables.len() as u64, "table"),
+                    counted(rows, "row")
                 );
                 if coerced > 0 {
                     text.push_str(&format!(", {coerced} coerced"));
+                }
+                let missing = summary.findings.iter().filter(|f| f.missing != Missing::Nothing);
+                let missing = missing.count();
+                if missing > 0 {
+                    let objects = counted(missing as u64, "object");
+                    text.push_str(&format!(", {objects} of the file missing on PostgreSQL"));
                 }
                 text.push_str(&format!(", {:.1} s", summary.seconds));
                 if summary.complete && refused.is_empty() && left_out > 0 {
@@ -561,8 +571,11 @@ fn coerced((column, values): (&String, &u64)) -> Coerced {
 }
 
 /// How a table of a copy went, for whoever asked for it.
-fn done(report: &Report) -> TableDone {
+fn done(report: &Report, findings: &[Finding]) -> TableDone {
+    let missing =
+        findings.iter().filter(|f| f.missing != Missing::Nothing && f.table == report.table);
     TableDone {
+        missing: missing.map(|f| f.object.clone()).collect(),
         table: report.table.clone(),
         rows: report.written,
         bytes: report.bytes,

@@ -28,7 +28,7 @@ use crate::cutover::switch::{Limits, Parts, Switch};
 use crate::divergence::{Accept, KeepValues, Rule, Store};
 use crate::error::{Culprit, Error, Result, state};
 use crate::journal::Journal;
-use crate::mirror::{Mirror, Settings, WhenFull, WritesSkip};
+use crate::mirror::{Limit, Mirror, Settings, WhenFull, WritesSkip};
 use crate::session::{Shared, Upstreams};
 use crate::telemetry::Live;
 
@@ -235,10 +235,12 @@ fn takes(
     move |config| {
         let (switch, store) = (Arc::clone(&switch), Arc::clone(&store));
         let (rules, limits, ratio) = (rules(config), limits(config), read_ratio(config));
+        let per_second = *config.mirror.rows_per_second;
         Ok(Box::new(move || {
             store.set_rules(rules);
             switch.set_limits(limits);
             switch.mirror().reads().sample(ratio);
+            switch.mirror().limit().set(per_second);
         }))
     }
 }
@@ -292,7 +294,7 @@ fn settings(config: &Config) -> Settings {
             floor: Duration::from_millis(u64::from(*config.compare.slow_floor_ms)),
             window: config.compare.slow_window.get(),
         },
-        rows_per_second: *config.mirror.rows_per_second,
+        limit: Limit::new(*config.mirror.rows_per_second),
         timeout: Duration::from_millis(u64::from(config.compare.timeout_ms.get())),
         ..Settings::default()
     }

@@ -14,6 +14,7 @@ use crate::backend::postgres::control::Control;
 use crate::backend::sqlite::{Connection, Sqlite, blocking};
 use crate::error::{Error, Result, state};
 use crate::journal;
+use crate::mirror::Limit;
 use crate::schema::Catalog;
 
 /// Keys of a large table that are compared before that is noted.
@@ -43,8 +44,8 @@ pub struct AtCut {
     pub postgres: Control,
     /// Leads to PostgreSQL, for the connection a repair writes on.
     pub connector: Connector,
-    /// Rows of a table that are read in a second at most; 0 for no limit.
-    pub rows_per_second: u32,
+    /// Rows that are read in a second at most.
+    pub limit: Limit,
     /// Keys of a large table that are compared before that is noted.
     pub stretch: i64,
     /// Whatever keeps journal and applier where they are.
@@ -119,18 +120,9 @@ impl Cut for Still {
                 None
             };
             let connector = self.connector.clone();
-            let rows_per_second = 0;
+            let limit = Limit::default();
             let stretch = self.stretch;
-            Ok(AtCut {
-                position,
-                catalog,
-                sqlite,
-                postgres,
-                connector,
-                rows_per_second,
-                stretch,
-                guard,
-            })
+            Ok(AtCut { position, catalog, sqlite, postgres, connector, limit, stretch, guard })
         })
     }
 }

@@ -44,16 +44,7 @@ async fn attempt(mirror: &Mirror, hold: bool) -> Result<Option<AtCut>> {
     let guard: Option<Box<dyn std::any::Any + Send + Sync>> =
         if hold { Some(Box::new((pin, kept))) } else { Some(Box::new(kept)) };
     let connector = mirror.connector().clone();
-    let rows_per_second = mirror.rows_per_second();
+    let limit = mirror.limit();
     let stretch = super::cut::STRETCH;
-    Ok(Some(AtCut {
-        position,
-        catalog,
-        sqlite,
-        postgres,
-        connector,
-        rows_per_second,
-        stretch,
-        guard,
-    }))
+    Ok(Some(AtCut { position, catalog, sqlite, postgres, connector, limit, stretch, guard }))
 }

@@ -136,11 +136,11 @@ impl Pair<'_> {
     ) -> Result<u64> {
         let mut source = self.source()?;
         let mut marks = Marks::new(&self.projection);
-        let (mut rows, pace) = (0, Pace::new(self.at.rows_per_second));
+        let (mut rows, mut pace) = (0, Pace::new(&self.at.limit));
         while blocking(|| self.step(&mut source, &mut marks, &mut rows, &mut each))? {
-            match pace.ahead(rows) {
-                Some(ahead) => tokio::time::sleep(ahead).await,
-                None => tokio::task::yield_now().await,
+            tokio::task::yield_now().await;
+            while let Some(ahead) = pace.ahead(rows) {
+                tokio::time::sleep(ahead).await;
             }
         }
         Ok(rows)
@@ -160,7 +160,7 @@ impl Pair<'_> {
         }
         let mut source = self.source()?;
         let mut marks = Marks::new(&self.projection);
-        let (mut rows, pace) = (0, Pace::new(self.at.rows_per_second));
+        let (mut rows, mut pace) = (0, Pace::new(&self.at.limit));
         loop {
             let more = blocking(|| -> Result<bool> {
                 for _ in 0..STEP_ROWS {
@@ -175,9 +175,9 @@ impl Pair<'_> {
             if !more {
                 return Ok(rows);
             }
-            match pace.ahead(rows) {
-                Some(ahead) => tokio::time::sleep(ahead).await,
-                None => tokio::task::yield_now().await,
+            tokio::task::yield_now().await;
+            while let Some(ahead) = pace.ahead(rows) {
+                tokio::time::sleep(ahead).await;
             }
         }
     }

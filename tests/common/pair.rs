@@ -126,7 +126,7 @@ impl Pair {
             epoch: 1,
             divergences: Some(Arc::clone(&self.store)),
             decided: Arc::new(self.decided.clone()),
-            rows_per_second: 0,
+            limit: crossfade::mirror::Limit::default(),
             workers: self.workers,
         };
         backfill::run(&context, tables, &|_| {}).await

@@ -4,11 +4,13 @@ use super::Rule;
 use crate::assess::facts::{Facts, Table};
 use crate::assess::report::{Finding, Severity};
 use crate::backend::sqlite::adopt::FindingKind;
+use crate::count::counted;
+use crate::schema::IndexKey;
 use crate::sql::stored::{self, ConstraintKind};
 
 pub(super) const RULES: &[Rule] = &[
     NULL_KEY, ORPHANS, NO_PARENT, KEY_TYPES, SEQUENCE, EXHAUSTED, ORDER, MATCH, NO_KEY, BY_CLASS,
-    CHECK, NOT_NULL, UNPROVEN,
+    CHECK, NOT_NULL, UNPROVEN, LONG_KEY,
 ];
 
 const NULL_KEY: Rule = Rule {
@@ -27,13 +29,13 @@ const NO_PARENT: Rule = Rule {
     id: "CF0303",
     title: "a foreign key that leads nowhere",
     severity: Severity::Decision,
-    does: "Leaves the foreign key off.",
+    does: "Leaves the foreign key off. Holds gate divergences until that is accepted.",
 };
 const KEY_TYPES: Rule = Rule {
     id: "CF0304",
     title: "a foreign key between different types",
     severity: Severity::Decision,
-    does: "Leaves the foreign key off; with the parent's type as override it is made.",
+    does: "Leaves the foreign key off, which holds gate divergences until it is accepted; with the parent's type as override it is made.",
 };
 const SEQUENCE: Rule = Rule {
     id: "CF0305",
@@ -69,7 +71,7 @@ const BY_CLASS: Rule = Rule {
     id: "CF0310",
     title: "values that differ only by storage class",
     severity: Severity::Decision,
-    does: "Leaves the unique constraint off PostgreSQL; SQLite keeps its own.",
+    does: "Leaves the unique constraint off PostgreSQL, which holds gate divergences until it is accepted; SQLite keeps its own.",
 };
 const CHECK: Rule = Rule {
     id: "CF0311",
@@ -81,13 +83,20 @@ const NOT_NULL: Rule = Rule {
     id: "CF0312",
     title: "NULL in a NOT NULL column",
     severity: Severity::Decision,
-    does: "Leaves NOT NULL off.",
+    does: "Leaves NOT NULL off, which holds gate divergences until it is accepted.",
 };
 const UNPROVEN: Rule = Rule {
     id: "CF0315",
     title: "a constraint that was not checked to the end",
     severity: Severity::Info,
     does: "Makes the constraint; backfill says so if rows break it.",
+};
+
+const LONG_KEY: Rule = Rule {
+    id: "CF0316",
+    title: "a key over long values",
+    severity: Severity::Decision,
+    does: "Makes the key or index; PostgreSQL refuses it while one of its values has more than 2704 bytes once compressed. A key that is refused holds gate divergences until it is accepted.",
 };
 
 /// What taking over found about constraints.
@@ -131,11 +140,37 @@ pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
         let message = if descending { "DESC in the primary key" } else { "WITHOUT ROWID" };
         found.push(ORDER.found(message).of(table));
     }
+    long_keys(table, found);
     for key in foreign_keys(table.stored) {
         let Some(name) = key.match_name.as_deref() else { continue };
         let message = format!("MATCH {} to {:?}", name.to_ascii_uppercase(), key.table);
         let mut finding = MATCH.found(message).of(table);
         finding.column = key.columns.first().cloned();
+        found.push(finding);
+    }
+}
+
+/// Keys and indexes that PostgreSQL may find too long.
+fn long_keys(table: &Table<'_>, found: &mut Vec<Finding>) {
+    let Some(evidence) = table.evidence else { return };
+    let relation = table.relation;
+    let uniques = relation.uniques.iter().map(|u| (&u.name, u.columns.clone()));
+    let indexes = relation.indexes.iter().map(|index| {
+        let column = |key: &IndexKey| match key {
+            IndexKey::Column(position, _) => Some(*position),
+            IndexKey::Expression(..) => None,
+        };
+        (&index.name, index.keys.iter().filter_map(column).collect())
+    });
+    for (name, columns) in uniques.chain(indexes) {
+        let seen = |column: &usize| {
+            let seen = evidence.columns.get(*column)?;
+            (seen.long_keys.rows > 0).then_some((*column, &seen.long_keys))
+        };
+        let Some((column, seen)) = columns.iter().find_map(seen) else { continue };
+        let message = format!("{} of more than 2600 bytes", counted(seen.rows, "value"));
+        let mut finding = LONG_KEY.found(message).of(table).object(name).seen(seen);
+        finding.column = Some(relation.columns[column].sqlite_name.clone());
         found.push(finding);
     }
 }

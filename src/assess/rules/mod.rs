@@ -51,7 +51,7 @@ pub(super) fn apply(facts: &Facts, options: &Options) -> Vec<Finding> {
         values::table(&table, &mut found);
         keys::table(&table, &mut found);
         names::table(&table, &mut found);
-        objects::table(&table, &mut found);
+        objects::table(facts, &table, &mut found);
     }
     types::adopted(facts, &mut found);
     keys::adopted(facts, &mut found);

@@ -3,6 +3,7 @@
 use super::Rule;
 use crate::assess::facts::{Facts, Table, relation_of};
 use crate::assess::report::{Finding, Severity};
+use crate::backfill::schema::{self, Missing};
 use crate::sql::stored::{self, ConstraintKind, Object};
 
 pub(super) const RULES: &[Rule] = &[
@@ -22,6 +23,7 @@ pub(super) const RULES: &[Rule] = &[
     UNREADABLE,
     FOREIGN_COLLATION,
     BROKEN,
+    BROAD,
     VIEW_MADE,
     TRIGGER_MADE,
 ];
@@ -43,7 +45,7 @@ const INDEX: Rule = Rule {
     id: "CF0501",
     title: "an index that only SQLite can have",
     severity: Severity::Rewrite,
-    does: "Leaves it off PostgreSQL.",
+    does: "Leaves it off PostgreSQL; a unique one holds gate divergences until it is made there by hand or accepted.",
 };
 const VIEW: Rule = Rule {
     id: "CF0502",
@@ -55,13 +57,13 @@ const TRIGGER: Rule = Rule {
     id: "CF0503",
     title: "a trigger in SQLite's dialect",
     severity: Severity::Rewrite,
-    does: "SQLite runs it and what it writes is mirrored; the copy fires none. PostgreSQL needs one before promote.",
+    does: "SQLite runs it and what it writes is mirrored; the copy fires none. Holds gate divergences until one is made there by hand or accepted.",
 };
 const DEFAULT: Rule = Rule {
     id: "CF0504",
     title: "a default that only SQLite can compute",
     severity: Severity::Rewrite,
-    does: "SQLite computes it and the value is mirrored; PostgreSQL needs one before promote.",
+    does: "SQLite computes it and the value is mirrored. Holds gate divergences until PostgreSQL has one or that is accepted.",
 };
 const STORED: Rule = Rule {
     id: "CF0505",
@@ -73,7 +75,7 @@ const COLLATION: Rule = Rule {
     id: "CF0506",
     title: "a collation of SQLite's",
     severity: Severity::Info,
-    does: "Compares as PostgreSQL does; unique constraints become indexes on lower(x COLLATE \"C\") or rtrim(x, ' ').",
+    does: "Compares as PostgreSQL does; unique constraints become indexes on lower(x COLLATE \"C\") or rtrim(x, ' '), a primary key gets one beside it.",
 };
 const DANGLING: Rule = Rule {
     id: "CF0507",
@@ -85,7 +87,7 @@ const CHECK: Rule = Rule {
     id: "CF0508",
     title: "a check in SQLite's dialect",
     severity: Severity::Rewrite,
-    does: "SQLite enforces it; PostgreSQL needs one before promote.",
+    does: "SQLite enforces it. Holds gate divergences until PostgreSQL has one or that is accepted.",
 };
 const CONFLICT: Rule = Rule {
     id: "CF0509",
@@ -115,7 +117,7 @@ const GENERATED: Rule = Rule {
     id: "CF0513",
     title: "a generated column that only SQLite can compute",
     severity: Severity::Rewrite,
-    does: "SQLite computes it, and PostgreSQL's table has no such column; it needs one before promote.",
+    does: "SQLite computes it, and PostgreSQL's table has no such column. Holds gate divergences until it has one or that is accepted.",
 };
 const FOREIGN_COLLATION: Rule = Rule {
     id: "CF0514",
@@ -149,7 +151,7 @@ const COLUMNS_MAX: usize = 1600;
 const COLUMNS_SAFE: usize = 400;
 
 /// The rules about the parts of a table.
-pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
+pub(super) fn table(facts: &Facts, table: &Table<'_>, found: &mut Vec<Finding>) {
     let relation = table.relation;
     if relation.columns.len() > COLUMNS_SAFE {
         let message = format!(
@@ -158,23 +160,39 @@ pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
         );
         found.push(BROAD.found(message).of(table));
     }
-    for index in relation.indexes.iter().filter(|i| i.sqlite) {
-        let unique = if index.unique { "unique: " } else { "" };
-        let message = format!("{unique}its expression or condition has no counterpart");
-        found.push(INDEX.found(message).of(table).object(&index.name));
+    let lost = |object: &str| {
+        let mut all = facts.plan.findings.iter();
+        let ours = |f: &&schema::Finding| f.table == relation.name && f.object == object;
+        let missing = all.find(ours).filter(|f| f.missing != Missing::Nothing)?;
+        missing.message.rsplit(": ").next()
+    };
+    for index in &relation.indexes {
+        if let Some(why) = lost(&format!("index {:?}", index.name)) {
+            let unique = if index.unique { "unique: " } else { "" };
+            found.push(INDEX.found(format!("{unique}{why}")).of(table).object(&index.name));
+        }
     }
-    for check in relation.checks.iter().filter(|c| c.sqlite) {
-        let message = format!("CHECK ({})", check.expression);
-        found.push(CHECK.found(message).of(table).object(&check.name));
+    for unique in &relation.uniques {
+        if let Some(why) = lost(&format!("unique {:?}", unique.name)) {
+            found.push(INDEX.found(format!("unique: {why}")).of(table).object(&unique.name));
+        }
+    }
+    for check in &relation.checks {
+        if let Some(why) = lost(&format!("check {:?}", check.name)) {
+            let message = format!("CHECK ({}): {why}", check.expression);
+            found.push(CHECK.found(message).of(table).object(&check.name));
+        }
     }
     for (stored, column) in table.stored.columns.iter().zip(&relation.columns) {
-        if let Some(default) = &column.sqlite_default {
-            let message = format!("DEFAULT {default}");
+        if let (Some(default), Some(why)) =
+            (&column.sqlite_default, lost(&format!("default of column {:?}", column.name)))
+        {
+            let message = format!("DEFAULT {default}: {why}");
             found.push(DEFAULT.found(message).of(table).column(&stored.name));
         }
         if let Some(generated) = &column.generated {
-            if generated.sqlite {
-                let message = format!("AS ({})", generated.expression);
+            if let Some(why) = lost(&format!("column {:?}", column.name)) {
+                let message = format!("AS ({}): {why}", generated.expression);
                 found.push(GENERATED.found(message).of(table).column(&stored.name));
             } else if !generated.stored {
                 found.push(STORED.found("VIRTUAL").of(table).column(&stored.name));

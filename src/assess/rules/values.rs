@@ -5,10 +5,12 @@ use crate::assess::evidence::ColumnEvidence;
 use crate::assess::facts::Table;
 use crate::assess::report::{Class, Finding, Severity};
 use crate::assess::shape::{Shape, Topic};
+use crate::count::counted;
 use crate::schema::{Codec, Column};
 use crate::value::oid;
 
-pub(super) const RULES: &[Rule] = &[SPELLINGS, COUNTED, NUL, UTF8, NOT_JSON, EMPTY, LARGE, MORE];
+pub(super) const RULES: &[Rule] =
+    &[SPELLINGS, COUNTED, NUL, UTF8, NOT_JSON, EMPTY, LARGE, MORE, FORMS, REWRITTEN, FINER];
 
 const SPELLINGS: Rule = Rule {
     id: "CF0201",
@@ -59,6 +61,25 @@ const MORE: Rule = Rule {
     does: "Keeps it text.",
 };
 
+const FORMS: Rule = Rule {
+    id: "CF0209",
+    title: "dates in several forms in a column of text",
+    severity: Severity::Info,
+    does: "Keeps it text, byte for byte.",
+};
+const REWRITTEN: Rule = Rule {
+    id: "CF0210",
+    title: "values that PostgreSQL writes in another form",
+    severity: Severity::Info,
+    does: "Copies the value; PostgreSQL gives it back in its own form. Verify compares values, so this is no difference.",
+};
+const FINER: Rule = Rule {
+    id: "CF0211",
+    title: "times finer than a microsecond",
+    severity: Severity::Decision,
+    does: "Rounds them to microseconds wherever they are read: in answers, in the copy, in verify. The file keeps its digits.",
+};
+
 /// Forms of dates and times that can be told from each other.
 const MOMENTS: [Shape; 9] = [
     Shape::IsoDate,
@@ -99,6 +120,16 @@ pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
             moments(table, &at, column, seen, found);
         }
         offers(table, &at, column, seen, found);
+        forms(&at, seen, found);
+        if seen.rewritten.rows > 0 {
+            let message = counted(seen.rewritten.rows, "value");
+            found.push(at(&REWRITTEN, message).seen(&seen.rewritten));
+        }
+        if seen.finer.rows > 0 {
+            let over = column_override(&table.relation.name, &column.name, "text");
+            let message = counted(seen.finer.rows, "value");
+            found.push(at(&FINER, message).seen(&seen.finer).over(over));
+        }
     }
 }
 
@@ -152,6 +183,31 @@ fn moments(
         finding.classes = forms;
         found.push(finding);
     }
+}
+
+/// Dates that stand in a column of text in more than one form.
+fn forms(at: &dyn Fn(&Rule, String) -> Finding, seen: &ColumnEvidence, found: &mut Vec<Finding>) {
+    let dates: u64 = seen.dates.values().map(|seen| seen.rows).sum();
+    let empty = seen.seen(Shape::EmptyText).map_or(0, |seen| seen.rows);
+    // A date among other texts is no form of a date.
+    if seen.dates.len() < 2 || dates * 10 < (seen.values - empty) * 9 {
+        return;
+    }
+    let forms: Vec<Class> = seen
+        .dates
+        .iter()
+        .map(|(form, seen)| Class {
+            class: form,
+            rows: seen.rows,
+            examples: seen.examples.clone(),
+            fits: true,
+        })
+        .collect();
+    let told: Vec<String> = forms.iter().map(|c| format!("{} {}", c.rows, c.class)).collect();
+    let mut finding = at(&FORMS, told.join(", "));
+    finding.rows = Some(dates);
+    finding.classes = forms;
+    found.push(finding);
 }
 
 /// Text that could be of a stricter type.

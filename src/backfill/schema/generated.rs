@@ -1,28 +1,30 @@
-//! Generated columns: which PostgreSQL can compute, and how their expressions are written there.
+//! The names in the expressions of generated columns.
 //!
-//! Owns the reading of names in expressions. It must never take a string for a name. Start at
-//! [`lacking`].
+//! Owns their reading. It must never take a string for a name. Start at [`references`].
 
 use crate::schema::Relation;
 
-/// Generated columns that PostgreSQL cannot compute: SQLite's own, and those over them. One that
-/// is part of the key is not among them: without it rows could not be found.
-pub fn lacking(relation: &Relation) -> Vec<usize> {
-    let is_key = |index: &usize| relation.key().is_some_and(|key| key.contains(index));
-    (0..relation.columns.len())
-        .filter(|index| !is_key(index) && is_lacking(relation, *index, 0))
-        .collect()
+/// Generated columns that an expression names.
+pub(super) fn references(relation: &Relation, expression: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (token, is_name) in tokens(expression) {
+        let named = position(relation, token).filter(|_| is_name);
+        if let Some(index) = named.filter(|i| relation.columns[*i].generated.is_some())
+            && !found.contains(&index)
+        {
+            found.push(index);
+        }
+    }
+    found
 }
 
-fn is_lacking(relation: &Relation, index: usize, depth: usize) -> bool {
-    let Some(generated) = &relation.columns[index].generated else { return false };
-    generated.sqlite
-        || tokens(&generated.expression).into_iter().any(|(token, is_name)| {
-            let name = name_of(token);
-            let other = relation.columns.iter().position(|c| is_name && c.name == name);
-            // A cycle cannot be declared; the depth is for damaged catalogs.
-            other.is_some_and(|other| depth < 16 && is_lacking(relation, other, depth + 1))
-        })
+fn position(relation: &Relation, token: &str) -> Option<usize> {
+    let name = name_of(token);
+    let exact = relation.columns.iter().position(|c| c.name == name);
+    exact.or_else(|| {
+        let spelled = token.trim_matches('"');
+        relation.columns.iter().position(|c| c.sqlite_name.eq_ignore_ascii_case(spelled))
+    })
 }
 
 /// The name that a token stands for.
@@ -33,26 +35,15 @@ fn name_of(token: &str) -> String {
     }
 }
 
-/// PostgreSQL lets a generated column name no other generated column: its expression is
-/// written in its place.
-pub(super) fn inlined(relation: &Relation, expression: &str, depth: usize) -> String {
+/// An expression with the generated columns that it names written in place: `columns` are their
+/// texts.
+pub(super) fn inlined(relation: &Relation, expression: &str, columns: &[String]) -> String {
     let mut out = String::with_capacity(expression.len());
     for (token, is_name) in tokens(expression) {
         let name = name_of(token);
-        let other = relation
-            .columns
-            .iter()
-            .find(|c| is_name && c.name == name)
-            .and_then(|c| c.generated.as_ref());
-        match other {
-            // A cycle cannot be declared; the depth is for damaged catalogs.
-            Some(generated) if depth < 16 => {
-                out.push('(');
-                out.push_str(&inlined(relation, &generated.expression, depth + 1));
-                out.push(')');
-            }
-            _ => out.push_str(token),
-        }
+        let mut all = relation.columns.iter().zip(columns);
+        let generated = all.find(|(c, _)| is_name && c.name == name && c.generated.is_some());
+        out.push_str(generated.map_or(token, |(_, text)| text));
     }
     out
 }

@@ -50,6 +50,7 @@ pub(crate) use domain::{VALUE, named as named_domain, value_relation};
 use std::collections::HashMap;
 
 pub use self::immutable::immutable;
+pub use self::lite::{Stored, stored};
 pub(crate) use self::routine::assigning;
 pub use self::routine::{NEW, OLD, RowVariables, generated, in_lite_trigger, in_trigger};
 

@@ -1,14 +1,17 @@
 //! SQLite's stored views and triggers as PostgreSQL has them.
 //!
-//! Owns the translation of what the file itself runs into texts that do the same on PostgreSQL.
-//! It must never make one of which that is not known: that is 0A000, with the reason, and the
-//! object is told as one that needs a person. Start at [`view`] and [`triggers`].
+//! Owns the translation of what the file itself runs, and of what its tables are declared with,
+//! into texts that do the same on PostgreSQL. It must never make one of which that is not known:
+//! that is 0A000, with the reason, and the object is told as one that needs a person. Start at
+//! [`view`], [`triggers`] and [`Names`].
 
 mod circle;
+mod expression;
 mod raise;
 mod trigger;
 mod view;
 
+pub use expression::Names;
 pub use trigger::{Made, triggers};
 pub use view::view;
 

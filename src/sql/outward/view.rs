@@ -53,7 +53,7 @@ pub fn view(sql: &str, relation: &Relation, catalog: &Catalog) -> Result<Outward
 
 /// A value that PostgreSQL computes as the type it is served with; None where they could differ.
 /// Where only the value tells, another one is an error when it is read.
-fn shown(from: Type, to: Type, sql: &str) -> Option<String> {
+pub(super) fn shown(from: Type, to: Type, sql: &str) -> Option<String> {
     let from_oid = match from.oid {
         oid::NUMERIC if from.typmod < -1 => oid::FLOAT8,
         oid::JSONB if from.typmod < -1 => return None,

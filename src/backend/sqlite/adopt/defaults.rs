@@ -1,22 +1,35 @@
 //! Defaults of a table of the file, in PostgreSQL's dialect where it says the same.
 
 use super::{Affinity, FindingKind, Findings, declared_affinity};
+use crate::backend::sqlite::Connection;
+use crate::backend::sqlite::ddl::plain::bare_context;
 use crate::schema::{Column, Relation};
-use crate::sql::stored;
+use crate::sql::ir::{Expr, ExprKind};
+use crate::sql::{analyze, stored};
 use crate::value::{Cell, Datum, Style, oid, storage, text};
 
 /// Gives every column its default; what only SQLite can evaluate stays with SQLite.
 pub(super) fn defaults(
+    connection: &Connection,
     table: &stored::Table,
     relation: &mut Relation,
     findings: &mut Findings<'_>,
 ) {
+    let own = relation.clone();
     for (stored, column) in table.columns.iter().zip(&mut relation.columns) {
         let Some(default) = &stored.default else { continue };
         if *default == stored::Default::Null || column.default.is_some() {
             continue;
         }
-        match converted(default, stored, column) {
+        let value = match default {
+            stored::Default::Expression(text) => constant(connection, text, &own),
+            _ => None,
+        };
+        let made = match value {
+            Some(cell) => of_cell(cell, stored, column),
+            None => converted(default, stored, column),
+        };
+        match made {
             Some(text) => column.default = Some(text),
             None => {
                 column.sqlite_default = Some(sqlite_text(default));
@@ -51,6 +64,35 @@ fn converted(
             };
         }
     };
+    of_cell(cell, stored, column)
+}
+
+/// What an expression gives that gives the same each time: SQLite itself is asked. None for any
+/// other, and for one that could give much.
+fn constant(connection: &Connection, text: &str, relation: &Relation) -> Option<Cell> {
+    let found = analyze::stored(text, relation, &bare_context(), false).ok()?;
+    let large = ["zeroblob", "printf", "format", "char", "concat"];
+    let mut steady = !found.volatile && found.frozen.is_empty();
+    visit(&found.expr, &mut |expr| match &expr.kind {
+        ExprKind::Column(..) => steady = false,
+        ExprKind::Call(call) => steady &= !large.contains(&call.name.as_str()),
+        _ => {}
+    });
+    if !steady {
+        return None;
+    }
+    let row = connection.query_row(&format!("SELECT ({text})"), &[]).ok().flatten();
+    let cell = row?.into_iter().next()?;
+    (!cell.is_null()).then_some(cell)
+}
+
+fn visit(expr: &Expr, each: &mut dyn FnMut(&Expr)) {
+    each(expr);
+    expr.children(&mut |child| visit(child, each));
+}
+
+/// A stored value as a default.
+fn of_cell(cell: Cell, stored: &stored::Column, column: &Column) -> Option<String> {
     let cell = with_affinity(cell, declared_affinity(stored));
     if !super::scan::fits(column.ty, column.codec, cell.as_ref()) {
         return None;

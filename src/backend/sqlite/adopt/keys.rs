@@ -65,6 +65,15 @@ fn key_defs(table: &stored::Table) -> Vec<KeyDef<'_>> {
     found
 }
 
+/// The columns of each key of a CREATE TABLE text that compares bytes.
+pub(crate) fn declared_keys(table: &stored::Table) -> Vec<Vec<String>> {
+    let columns = |def: KeyDef<'_>| -> Option<Vec<String>> {
+        let plain = |key: &Key| key.collation.as_deref().is_none_or(|c| c == "BINARY");
+        def.keys.iter().map(|key| key.column.clone().filter(|_| plain(key))).collect()
+    };
+    key_defs(table).into_iter().filter_map(columns).collect()
+}
+
 /// Position of a column by its name in the file.
 pub(super) fn position(relation: &Relation, name: &str) -> Option<usize> {
     relation.columns.iter().position(|c| c.sqlite_name.eq_ignore_ascii_case(name))
@@ -97,7 +106,7 @@ pub(super) fn keys(
     for text in source.indexes {
         match stored::read(text) {
             Ok(Object::Index(definition)) => {
-                index(side, source, relation, &definition, namer, findings);
+                index(connection, side, source, relation, &definition, namer, findings)?;
             }
             _ => findings.add(None, FindingKind::Index, "an index's definition cannot be read"),
         }
@@ -145,6 +154,12 @@ fn key(
             None => super::unproven(findings, "its primary key"),
         }
     }
+    if primary && !unique_as_served(connection, relation, &columns)? {
+        let message = "the primary key is left off: it is unique only by storage class";
+        findings.add(names.first().copied(), FindingKind::NotUnique, message);
+        columns.iter().for_each(|c| relation.columns[*c].not_null = true);
+        return Ok(());
+    }
     if primary {
         columns.iter().for_each(|c| relation.columns[*c].not_null = true);
         relation.primary_key = Some(columns.clone());
@@ -174,6 +189,14 @@ fn key(
         let column = def.keys.first().and_then(|k| k.column.as_deref());
         findings.add(column, FindingKind::NotUnique, message);
         return Ok(());
+    }
+    if collated {
+        // A primary key compares bytes: what the file takes for equal needs an index of its own.
+        let keys = def.keys.iter().filter_map(|k| collated_key(relation, k)).collect();
+        let joined: Vec<&str> =
+            columns.iter().map(|c| relation.columns[*c].name.as_str()).collect();
+        let name = namer.object(&relation.name, Some(&joined.join("_")), "key");
+        push_index(relation, name, side.new_oid(), keys, true, None, false);
     }
     let deferral = Deferral::Never;
     relation.uniques.push(Unique { name, oid, columns, primary, constraint: true, deferral });
@@ -210,7 +233,7 @@ fn null_rows(columns: &[&str]) -> String {
 }
 
 /// A key under NOCASE or RTRIM as the expression with the same equality in PostgreSQL.
-fn collated_key(relation: &Relation, key: &Key) -> Option<IndexKey> {
+pub(crate) fn collated_key(relation: &Relation, key: &Key) -> Option<IndexKey> {
     let position = position(relation, key.column.as_deref()?)?;
     let column = quote_ident(&relation.columns[position].name);
     Some(match collation(relation, key) {
@@ -224,20 +247,21 @@ fn collated_key(relation: &Relation, key: &Key) -> Option<IndexKey> {
 }
 
 fn index(
+    connection: &Connection,
     side: &Side,
     source: &Source<'_>,
     relation: &mut Relation,
     definition: &stored::Index,
     namer: &mut Namer,
     findings: &mut Findings<'_>,
-) {
+) -> Result<()> {
     let former_unique =
         source.former.and_then(|f| f.uniques.iter().find(|u| u.name == definition.name));
     let former_index =
         source.former.and_then(|f| f.indexes.iter().find(|i| i.name == definition.name));
     if let Some(former) = former_index {
         relation.indexes.push(former.clone());
-        return;
+        return Ok(());
     }
     let name = namer.exactly(&super::pg_name(&definition.name, source.sql));
     let oid = former_unique.map_or_else(|| side.new_oid(), |f| f.oid);
@@ -252,6 +276,12 @@ fn index(
     if let (Some(columns), true, None) =
         (plain_columns, definition.unique, definition.filter.as_ref())
     {
+        if !unique_as_served(connection, relation, &columns)? {
+            let message = format!("{name:?} is unique only by storage class, not as served");
+            let column = definition.keys.first().and_then(|k| k.column.as_deref());
+            findings.add(column, FindingKind::NotUnique, message);
+            return Ok(());
+        }
         let constraint = former_unique.is_some_and(|f| f.constraint);
         let primary = former_unique.is_some_and(|f| f.primary);
         if primary {
@@ -260,7 +290,7 @@ fn index(
         let deferral = Deferral::Never;
         relation.uniques.push(Unique { name, oid, columns, primary, constraint, deferral });
         relation.uniques.sort_by_key(|u| !u.primary);
-        return;
+        return Ok(());
     }
     let mut only_sqlite = false;
     let mut keys = Vec::new();
@@ -286,6 +316,7 @@ fn index(
         findings.add(None, FindingKind::Index, message);
     }
     push_index(relation, name, oid, keys, definition.unique, predicate, only_sqlite);
+    Ok(())
 }
 
 #[allow(clippy::fn_params_excessive_bools)]

@@ -18,7 +18,9 @@ mod views;
 mod walk;
 
 pub use habits::Habit;
-pub(crate) use keys::{constraint_name, definition as index_definition};
+pub(crate) use keys::{
+    collated_key, constraint_name, declared_keys, definition as index_definition,
+};
 pub(crate) use names::{Namer, object_name, pg_name};
 pub use planning::{Bounds, Planning};
 pub(crate) use scan::fits;
@@ -224,7 +226,7 @@ pub(crate) fn table(
     relation.columns = columns(connection, source, &mut findings)?;
     keys::keys(connection, side, source, &mut relation, &mut namer, &mut findings)?;
     generated(&mut relation, &mut findings);
-    defaults::defaults(stored, &mut relation, &mut findings);
+    defaults::defaults(connection, stored, &mut relation, &mut findings);
     identity(side, &mut relation, catalog, &mut namer);
     keys::checks(connection, side, source, &mut relation, &mut namer, &mut findings);
     Ok(relation)

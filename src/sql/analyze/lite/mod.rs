@@ -16,6 +16,7 @@ mod kind;
 mod names;
 mod operator;
 mod rules;
+mod stored;
 
 use super::literal::constant;
 use super::{Analyzer, errors};
@@ -26,6 +27,7 @@ use crate::value::{Cell, Type, oid};
 
 use kind::Kind;
 pub(super) use rules::rules;
+pub use stored::{Stored, stored};
 
 const BOOL: Type = Type::new(oid::BOOL);
 

@@ -6,6 +6,7 @@
 mod dml;
 mod expr;
 mod from;
+mod inline;
 mod lite;
 mod literal;
 mod query;
@@ -15,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use crate::error::{Error, Result};
 use crate::sql::Analysis;
 use crate::sql::analyze::{NEW, OLD};
-use crate::sql::ir::Statement;
+use crate::sql::ir::{Expr, Statement};
 use crate::sql::plan::Frozen;
 use crate::sql::print::quoted;
 use crate::value::Type;
@@ -40,6 +41,26 @@ pub fn print_in_trigger(analysis: &Analysis, columns: Vec<String>) -> Result<Str
         printer.rels.insert(rel, (name.to_owned(), columns.clone()));
     }
     statement(analysis, printer)
+}
+
+/// Prints an expression of SQLite's dialect over one row, as constraints, defaults and indexes have
+/// it: without a query in it. `columns` are the texts of the row's columns; an empty one cannot be
+/// had.
+///
+/// # Errors
+/// 0A000 when it has no such form.
+pub fn print_stored(expr: &Expr, frozen: &[Frozen], columns: Vec<String>) -> Result<String> {
+    let mut printer = Printer {
+        params: &[],
+        frozen,
+        live: true,
+        lite: true,
+        rels: HashMap::from([(0, (String::new(), columns))]),
+        ctes: HashMap::new(),
+        excluded: Vec::new(),
+        taken: HashSet::new(),
+    };
+    inline::inline(&printer.expr(expr)?)
 }
 
 fn print_as(analysis: &Analysis, live: bool) -> Result<String> {
@@ -110,7 +131,13 @@ impl Printer<'_> {
         let column = columns
             .get(index as usize)
             .ok_or_else(|| Error::internal("column index out of range"))?;
-        Ok(format!("{alias}.{column}"))
+        match (alias.is_empty(), column.is_empty()) {
+            (false, _) => Ok(format!("{alias}.{column}")),
+            (true, false) => Ok(column.clone()),
+            (true, true) => {
+                Err(Error::unsupported("a generated column that PostgreSQL cannot compute"))
+            }
+        }
     }
 }
 

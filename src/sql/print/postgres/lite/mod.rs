@@ -137,6 +137,14 @@ impl Printer<'_> {
                 self.text_function(&call.name, list)
             }
             (name, list) if name.starts_with("json") => self.json_function(name, list),
+            ("randomblob", [x]) => match x.kind {
+                ExprKind::Const(Cell::Integer(n)) if (1..=64).contains(&n) => Ok(random_bytes(n)),
+                _ => {
+                    let function = find(SCALAR, "randomblob", 1)
+                        .ok_or_else(|| Error::internal("a function that is not listed"))?;
+                    self.template(function, args)
+                }
+            },
             (name, list) => {
                 let function = find(SCALAR, name, list.len())
                     .filter(|f| !f.postgres.is_empty())
@@ -415,6 +423,13 @@ impl Printer<'_> {
             S::SetConfig(_) => return Err(cannot("set_config()")),
         })
     }
+}
+
+/// So many bytes, as random as those of a uuid.
+fn random_bytes(count: i64) -> String {
+    let parts =
+        vec!["md5(gen_random_uuid()::text)"; usize::try_from((count + 15) / 16).unwrap_or(1)];
+    format!("substring(decode({}, 'hex') from 1 for {count})", parts.join(" || "))
 }
 
 /// `body` over `v.x`.
