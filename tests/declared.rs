@@ -11,6 +11,7 @@ const FILE: &str = "
       half INTEGER AS (qty / 2), rest INTEGER AS (qty % 3), size INTEGER AS (abs(qty)),
       low TEXT AS (lower(name)), head TEXT AS (substr(name, 1, 3)), loud TEXT AS (upper(name) || '..'),
       louder TEXT AS (loud || '!'), kind TEXT AS (CASE WHEN qty > 5 THEN 'many' ELSE 'few' END),
+      slug TEXT AS (lower(replace(trim(name), 'B', '-'))), stocked INTEGER AS (qty > 0),
       cents INTEGER AS (CAST(price * 100 AS INTEGER)), shown TEXT AS (ifnull(name, '?') || ' x' || qty));
     INSERT INTO line(id, qty, price, cost, name) VALUES
       (1, 7, 1.25, 9.5, 'Ärger'), (2, -3, 0.1, 0.07, 'bOb'), (3, NULL, NULL, NULL, NULL), (4, 2, 1e10, 5, '');
@@ -70,7 +71,8 @@ async fn declarations_do_the_same_on_postgresql() {
     let rows = "INSERT INTO line(id, qty, price, cost, name) VALUES
         (11, 9, 2.5, 1, 'Zoë'), (12, -8, 0.3, 2, 'LOW'), (13, 1, -1.5, 3, NULL)";
     pair.psql(rows);
-    let shown = "SELECT id, total, half, rest, size, low, head, loud, louder, kind, cents, shown \
+    let shown = "SELECT id, total, half, rest, size, low, head, loud, louder, kind, cents, shown, slug, \
+                 stocked \
                  FROM line WHERE id > 10 ORDER BY id";
     let theirs = pair.psql(shown);
     pair.psql("DELETE FROM line WHERE id > 10");
@@ -87,7 +89,7 @@ async fn declarations_do_the_same_on_postgresql() {
             rusqlite::types::ValueRef::Text(t) => String::from_utf8_lossy(t).into_owned(),
             rusqlite::types::ValueRef::Blob(_) => "blob".to_owned(),
         };
-        ours.push((0..12).map(cell).collect::<Vec<_>>().join("|"));
+        ours.push((0..14).map(cell).collect::<Vec<_>>().join("|"));
     }
     assert_eq!(theirs, ours.join("\n"));
 }
@@ -153,6 +155,68 @@ async fn defaults_checks_and_unique_indexes_hold_alike() {
         assert_eq!(taken(&pair, &sql), (allowed, allowed), "{sql}");
     }
     assert_eq!(pair.psql("SELECT count(*) FROM pg_indexes WHERE tablename = 'sought'"), "6");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_postgresql_refuses_does_not_take_its_table() {
+    // PostgreSQL compares constants before it knows by which collation.
+    let pair = Pair::of_sql(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, odd TEXT AS (CASE WHEN 'a' < 'b' THEN n || '' END),
+           twice INTEGER AS (n * 2), CHECK (n > 0));
+         CREATE INDEX t_odd ON t(odd);
+         INSERT INTO t(id, n) VALUES (1, 5), (2, NULL);",
+    )
+    .await;
+    let summary = pair.backfill().await;
+    let mut missing: Vec<&str> = summary
+        .findings
+        .iter()
+        .filter(|f| f.missing != Missing::Nothing)
+        .map(|f| f.object.as_str())
+        .collect();
+    missing.sort_unstable();
+    assert_eq!(missing, ["column \"odd\"", "column \"twice\"", "index \"t_odd\""]);
+    assert!(summary.complete && summary.tables.iter().all(|t| t.error.is_none()), "{summary:#?}");
+    clean(&pair).await;
+    // A copy again finds the table as it was made.
+    assert!(pair.backfill().await.complete);
+    clean(&pair).await;
+    assert_eq!(pair.psql("SELECT count(*) FROM t"), "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn triggers_pass_generated_columns_and_defaults() {
+    let pair = Pair::of_sql(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, twice INTEGER AS (n * 2), day TEXT AS (strftime('%d', n, 'unixepoch')));
+         CREATE TABLE log(id INTEGER PRIMARY KEY, what TEXT, at TEXT DEFAULT (datetime('now')));
+         CREATE TRIGGER final BEFORE DELETE ON t BEGIN SELECT RAISE(ABORT, 'rows are final'); END;
+         CREATE TRIGGER positive BEFORE INSERT ON t WHEN NEW.n < 0 BEGIN SELECT RAISE(ABORT, 'negative'); END;
+         CREATE TRIGGER made AFTER INSERT ON t BEGIN INSERT INTO log(what) VALUES ('made ' || NEW.twice); END;
+         CREATE TRIGGER lost AFTER INSERT ON t BEGIN INSERT INTO log(what) VALUES (NEW.day); END;
+         CREATE TRIGGER early BEFORE INSERT ON t WHEN NEW.twice > 99 BEGIN SELECT RAISE(ABORT, 'large'); END;
+         CREATE VIEW days AS SELECT id, day FROM t;
+         INSERT INTO t(id, n) VALUES (1, 5);",
+    )
+    .await;
+    let summary = pair.backfill().await;
+    let mut missing: Vec<&str> = summary
+        .findings
+        .iter()
+        .filter(|f| f.missing != Missing::Nothing)
+        .map(|f| f.object.as_str())
+        .collect();
+    missing.sort_unstable();
+    let wanted = ["column \"day\"", "trigger \"early\"", "trigger \"lost\"", "view"];
+    assert_eq!(missing, wanted, "{summary:#?}");
+    let refused =
+        |sql: &str| Pg::shared().cluster.psql(&pair.database, sql).unwrap_err().to_string();
+    assert!(refused("INSERT INTO t(id, n) VALUES (2, -1)").contains("negative"));
+    assert!(refused("DELETE FROM t").contains("rows are final"));
+    pair.psql("INSERT INTO t(id, n) VALUES (2, 4)");
+    assert_eq!(
+        pair.psql("SELECT what, at IS NOT NULL FROM log ORDER BY id DESC LIMIT 1"),
+        "made 8|t"
+    );
 }
 
 /// What PostgreSQL cannot have.

@@ -7,6 +7,7 @@ use super::schema::{Finding, Missing, Plan, Step, Translated};
 use super::{Env, cut::Snapshot, told};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::control::Control;
+use crate::backend::postgres::copied::Copied;
 use crate::backend::sqlite::blocking;
 use crate::error::{Error, Result};
 use crate::name;
@@ -166,12 +167,19 @@ async fn outward(env: &Env<'_>, plan: &Plan, findings: &mut Vec<Finding>) -> Res
     };
     let mut left: Vec<&Translated> = Vec::new();
     for step in &plan.outward {
-        let theirs = step.outward.tables.iter().any(|name| {
-            let table =
-                env.cut.catalog.relation(name).is_some_and(|r| r.kind == RelationKind::Table);
-            table && !env.made(name)
-        });
-        match theirs {
+        let of = |wanted: fn(&Copied) -> bool| {
+            step.outward.tables.iter().any(|name| {
+                let table =
+                    env.cut.catalog.relation(name).is_some_and(|r| r.kind == RelationKind::Table);
+                table && env.copied.get(name).is_none_or(wanted)
+            })
+        };
+        if of(|copied| copied.refused.is_some()) {
+            let message = "not made: a table that it needs is not on PostgreSQL";
+            findings.push(finding(step, message.to_owned()));
+            continue;
+        }
+        match of(|copied| !copied.made) {
             true => findings.push(finding(
                 step,
                 "not made: its tables are the application's own, whose migrations bring it"

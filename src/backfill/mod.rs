@@ -33,6 +33,7 @@ use crate::backend::postgres::quarantine;
 use crate::backend::postgres::{outward, picture, schemas, triggers};
 use crate::backend::sqlite::{Connection, Sqlite, blocking, is_internal};
 use crate::config;
+use crate::count::counted;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
@@ -109,12 +110,15 @@ impl Report {
         let megabytes = self.bytes as f64 / f64::from(1 << 20);
         let coerced = match self.coerced.is_empty() {
             true => String::new(),
-            false => format!(" {} values coerced,", self.coerced.values().sum::<u64>()),
+            false => {
+                format!(" {} coerced,", counted(self.coerced.values().sum::<u64>(), "value"))
+            }
         };
         format!(
-            "{} rows, {} left out, {} values in quarantine,{coerced} {megabytes:.1} MB, \
-             {rate:.0} rows/s",
-            self.written, self.left_out, self.nulled
+            "{}, {} left out, {} in quarantine,{coerced} {megabytes:.1} MB, {rate:.0} rows/s",
+            counted(self.written, "row"),
+            self.left_out,
+            counted(self.nulled, "value")
         )
     }
 
@@ -544,7 +548,7 @@ async fn refuse(
         class: "table",
         bytes: None,
         reason: match rows {
-            Some(rows) => format!("{rows} rows: {}", finding.message),
+            Some(rows) => format!("{}: {}", counted(rows, "row"), finding.message),
             None => format!("rows that SQLite cannot count: {}", finding.message),
         },
     };

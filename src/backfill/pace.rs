@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::count::counted;
 use crate::mirror::Limit;
 
 /// The longest nap: the limit may change meanwhile.
@@ -69,7 +70,7 @@ impl Pace {
 fn told(elapsed: Duration, rows: u64, bytes: u64, about: Option<u64>) -> String {
     let rate = rows as f64 / elapsed.as_secs_f64().max(0.001);
     let megabytes = bytes as f64 / f64::from(1 << 20);
-    let mut text = format!("{rows} rows, {megabytes:.1} MB, {rate:.0} rows/s");
+    let mut text = format!("{}, {megabytes:.1} MB, {rate:.0} rows/s", counted(rows, "row"));
     if let Some(about) = about.filter(|about| *about >= rows && rate >= 1.0) {
         let left = ((about - rows) as f64 / rate).ceil() as u64;
         text.push_str(&format!(

@@ -6,7 +6,6 @@
 
 mod decided;
 mod declared;
-mod generated;
 mod stored;
 mod translated;
 
@@ -22,7 +21,7 @@ use crate::schema::{
     Action, Catalog, Column, ForeignKey, Identity, Index, IndexKey, Relation, RelationKind,
     Sequence, Unique,
 };
-use crate::sql::outward::Outward;
+use crate::sql::outward::{self, Outward};
 use crate::value::composite::{CompositeType, composite_of_array};
 use crate::value::enums::EnumType;
 use crate::value::oid;
@@ -105,6 +104,17 @@ pub struct TablePlan {
     pub split: Option<Split>,
     /// Generated columns that it has not.
     pub lacking: Vec<usize>,
+    /// The same without any generated column, for a server that refuses one of them.
+    pub bare: Option<Bare>,
+}
+
+/// A table without its generated columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bare {
+    /// CREATE TABLE.
+    pub create: String,
+    /// The columns that are left out.
+    pub lacking: Vec<usize>,
 }
 
 /// Everything, in the order in which it is run.
@@ -174,11 +184,16 @@ pub fn plan(catalog: &Catalog, options: &Options) -> Plan {
     for relation in by_dependency(catalog) {
         table(catalog, relation, options, &mut plan);
     }
-    for relation in catalog.relations.values().filter(|r| r.kind == RelationKind::View) {
-        view(catalog, relation, options, &mut plan);
+    let seen = outward::without_lacking(catalog);
+    let views = catalog.relations.values().filter(|r| r.kind == RelationKind::View);
+    let mut views: Vec<&Arc<Relation>> = views.collect();
+    // As they were made: one may read another.
+    views.sort_by_key(|view| view.oid);
+    for relation in views {
+        view(&seen, relation, options, &mut plan);
     }
     routines(catalog, &mut plan);
-    stored::triggers(catalog, options, &mut plan);
+    stored::triggers(&seen, options, &mut plan);
     plan
 }
 
@@ -230,9 +245,10 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         owned: Vec::new(),
         split: decided::split(relation, options, &mut findings),
         lacking: texts.lacking(),
+        bare: None,
     };
     let lacking = made.lacking.clone();
-    let mut lines = Vec::new();
+    let (mut lines, mut plain) = (Vec::new(), Vec::new());
     for (index, column) in relation.columns.iter().enumerate() {
         let generated = texts.generated(index);
         if let Some(Err(error)) = generated {
@@ -245,7 +261,11 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         let sequence = column.sequence.as_ref().and_then(|s| catalog.sequences.get(s));
         let sequence_of = sequence.map(AsRef::as_ref);
         let generated = generated.and_then(Result::ok);
-        lines.push(self::column(column, generated, sequence_of, options));
+        let line = self::column(column, generated, sequence_of, options);
+        if generated.is_none() || relation.key().is_some_and(|key| key.contains(&index)) {
+            plain.push(line.clone());
+        }
+        lines.push(line);
         if column.identity.is_some() || column.generated.is_some() {
             if column.identity == Some(Identity::Always) {
                 let object = format!("column {:?}", column.name);
@@ -259,9 +279,16 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         }
         default(relation, column, &texts, &mut made, &mut findings);
     }
-    made.create = format!("CREATE TABLE {} (\n  {}\n)", table_name(relation), lines.join(",\n  "));
-    if let Some(split) = &made.split {
-        made.create.push_str(&split.clause(relation));
+    let clause = made.split.as_ref().map_or_else(String::new, |split| split.clause(relation));
+    let create = |lines: &[String]| {
+        format!("CREATE TABLE {} (\n  {}\n){clause}", table_name(relation), lines.join(",\n  "))
+    };
+    made.create = create(&lines);
+    if plain.len() < lines.len() {
+        let is_key = |index: &usize| relation.key().is_some_and(|key| key.contains(index));
+        let all = 0..relation.columns.len();
+        let generated = all.filter(|i| relation.columns[*i].generated.is_some() && !is_key(i));
+        made.bare = Some(Bare { create: create(&plain), lacking: generated.collect() });
     }
     for one in &relation.uniques {
         if one.columns.iter().any(|c| lacking.contains(c)) {

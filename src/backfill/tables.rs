@@ -101,7 +101,30 @@ impl Tables<'_> {
         });
     }
 
+    /// Makes a table; where PostgreSQL refuses a generated column, without them.
     async fn make(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
+        let refused = match (self.attempt_table(relation, plan).await, &plan.bare) {
+            (Err(error), Some(_)) if !self.control.is_closed() => error,
+            (made, _) => return made,
+        };
+        let Some(bare) = &plan.bare else { return Err(refused) };
+        let (create, lacking) = (bare.create.clone(), bare.lacking.clone());
+        let without = TablePlan { create, lacking, bare: None, ..plan.clone() };
+        if self.attempt_table(relation, &without).await.is_err() {
+            return Err(refused);
+        }
+        for index in without.lacking.iter().filter(|i| !plan.lacking.contains(i)) {
+            let object = format!("column {:?}", relation.columns[*index].name);
+            let message = format!("PostgreSQL refuses it: {}", refused.message());
+            self.finding(&relation.name, &object, &message);
+            if let Some(last) = self.findings.last_mut() {
+                last.missing = Missing::Weaker;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt_table(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
         self.control.batch("BEGIN").await?;
         let made = self.make_in_transaction(relation, plan).await;
         match made {

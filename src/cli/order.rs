@@ -13,6 +13,7 @@ use super::client::{Client, Failure, Result};
 use super::verbs::client;
 use super::{OrderArgs, exit, interrupt, out, render};
 use crate::control::{Options, Status, Task, TaskState};
+use crate::count::counted;
 
 /// How often rows are told where there is no bar.
 const EVERY: Duration = Duration::from_secs(30);
@@ -145,7 +146,8 @@ fn conclude(task: &Task, next: &[String]) {
     }
     if let Some(values) = task.quarantined {
         out::talk(format_args!(
-            "{values} values are not on PostgreSQL but in crossfade.quarantine: crossfade divergences\n"
+            "not on PostgreSQL but in crossfade.quarantine: {}; see crossfade divergences\n",
+            counted(values, "value")
         ));
     }
     if let Some(error) = &task.error {

@@ -2,6 +2,7 @@
 
 use super::paint::Paint;
 use crate::control::{Gate, GateKind, Status, Task};
+use crate::count::counted;
 use crate::divergence::{Group, GroupState};
 
 /// Columns padded to their widest cell.
@@ -68,7 +69,9 @@ pub(super) fn status(s: &Status, colours: bool) -> String {
     let lag = match (&s.shadow, s.lag_commits) {
         (None, _) => "none to follow".to_owned(),
         (Some(_), None) => "unknown".to_owned(),
-        (Some(_), Some(commits)) => format!("{commits} commits ({} ms)", or_unknown(s.lag_ms)),
+        (Some(_), Some(commits)) => {
+            format!("{} ({} ms)", counted(commits, "commit"), or_unknown(s.lag_ms))
+        }
     };
     let reason = s.reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default();
     let health = match s.health.as_str() {

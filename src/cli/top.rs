@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::client::{Client, Failure, Result};
 use super::paint::Paint;
 use super::{TopArgs, exit, out};
+use crate::count::counted;
 
 /// Points of the lag's line kept.
 const POINTS: usize = 60;
@@ -320,7 +321,10 @@ fn mirror(view: &View, tick: &Value, lines: &mut Vec<Line>) {
     let open = status["diverged_open"].as_u64().unwrap_or(0);
     let look = if open > 0 { Look::Bad } else { Look::Plain };
     let verified = word(&status["verified"]["state"]);
-    lines.push(Line(format!("open       {open} divergences   verified {verified}"), look));
+    lines.push(Line(
+        format!("open       {}   verified {verified}", counted(open, "divergence")),
+        look,
+    ));
 }
 
 fn gates(tick: &Value, lines: &mut Vec<Line>) {

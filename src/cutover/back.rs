@@ -16,6 +16,7 @@ use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
 use crate::config;
+use crate::count::counted;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::mirror::State::Running;
@@ -311,7 +312,7 @@ impl Switch {
         let back = matches!(self.gate.route(), Some(Route::Sqlite(_)));
         if back {
             let waited = self.gate.take_longest_wait();
-            report("route sessions to SQLite", format!("{} sessions", self.clients.count()));
+            report("route sessions to SQLite", counted(self.clients.count(), "session"));
             self.release_way_back(report).await;
             // What the last probe found was before all this.
             self.forget_probe();
@@ -419,7 +420,7 @@ impl Switch {
         super::sequences::bring_back(&self.sequences, &writer, &sequences)?;
         facts::store(&self.journal, writer, &to, Phase::Switching)?;
         failpoint!("cutover.returned");
-        report("set sequences", format!("{} sequences", sequences.len()));
+        report("set sequences", counted(sequences.len(), "sequence"));
         report("decide", format!("epoch {epoch} belongs to SQLite"));
         Ok(())
     }

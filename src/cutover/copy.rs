@@ -11,6 +11,7 @@ use super::switch::{SECOND, Switch, failed};
 use crate::backend::postgres::control::Lock;
 use crate::backfill::told::step;
 use crate::backfill::{self, Context, Summary, Tell};
+use crate::count::counted;
 use crate::error::Result;
 
 /// How long catching up is waited for before the task ends and leaves the rest to the mirror.
@@ -118,7 +119,7 @@ impl Switch {
             }
             if seen > told {
                 told = seen;
-                let text = format!("{seen} commits by other programs so far");
+                let text = format!("{} by other programs so far", counted(seen, "commit"));
                 step(tell, "waiting until nobody else writes the file", text);
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -131,7 +132,7 @@ impl Switch {
             let lag = self.sqlite.position().0.saturating_sub(self.mirror.applied().0);
             if self.mirror.state() == crate::mirror::State::Running && lag <= SMALL_LAG {
                 self.set_phase(Phase::Mirroring).await?;
-                step(tell, "mirroring", format!("{lag} commits behind"));
+                step(tell, "mirroring", format!("{} behind", counted(lag, "commit")));
                 return Ok(());
             }
             if let crate::mirror::State::CopyAnew(why) = self.mirror.state() {

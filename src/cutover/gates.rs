@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::phase::Phase;
 use super::switch::Switch;
+use crate::count::counted;
 use crate::divergence::{Severity, VerifyState};
 use crate::mirror::State;
 use crate::schema::{Catalog, RelationKind};
@@ -128,7 +129,10 @@ fn verified(switch: &Switch, catalog: &Catalog, limits: &GateLimits) -> GateStat
     let undecided = switch.store.undecided().len();
     let mut reason = "run crossfade verify";
     if undecided > 0 {
-        actual.push_str(&format!("; {undecided} sets of columns in quarantine without a decision"));
+        actual.push_str(&format!(
+            "; {} of columns in quarantine without a decision",
+            counted(undecided, "set")
+        ));
         reason = "repair what PostgreSQL cannot hold, or accept it: see crossfade divergences";
     }
     let ok = state == VerifyState::Fresh && undecided == 0;
@@ -144,7 +148,7 @@ fn lag(switch: &Switch, live: &Live, limits: &GateLimits) -> GateStatus {
     };
     let ms = live.lag_ms().unwrap_or(u64::MAX);
     let ok = commits == 0 || ms < limits.lag_ms;
-    let actual = format!("{commits} commits, {ms} ms");
+    let actual = format!("{}, {ms} ms", counted(commits, "commit"));
     gate("lag", Kind::Required, ok, actual, limit, "the shadow is behind")
 }
 
@@ -179,7 +183,7 @@ fn coverage(switch: &Switch, limits: &GateLimits) -> GateStatus {
 fn translatable(switch: &Switch, live: &Live) -> GateStatus {
     let refused = switch.mirror.shapes().without_form();
     let ambiguous = live.ambiguous.load(Ordering::Acquire);
-    let mut actual = format!("{refused} statement shapes");
+    let mut actual = counted(refused, "statement shape");
     if ambiguous > 0 {
         actual.push_str(&format!(
             "; {ambiguous} read as PostgreSQL's dialect mean something else in SQLite's (name one \
@@ -199,7 +203,7 @@ fn keys(switch: &Switch, catalog: &Catalog) -> GateStatus {
         .map(|r| r.name.as_str())
         .collect();
     let open = keyless.iter().filter(|t| verified.get(**t).is_none_or(|v| v.differing > 0)).count();
-    let actual = format!("{} tables without key, {open} not verified", keyless.len());
+    let actual = format!("{} without key, {open} not verified", counted(keyless.len(), "table"));
     let reason = format!("not verified as multisets: {}", keyless.join(", "));
     gate("keys", Kind::Override, open == 0, actual, "all verified as multisets", reason)
 }
@@ -224,7 +228,7 @@ fn way_back(switch: &Switch) -> GateStatus {
 
 fn foreign_writer(switch: &Switch) -> GateStatus {
     let since = switch.note_foreign_writes();
-    let actual = format!("{since} foreign commits since the last verify");
+    let actual = format!("{} since the last verify", counted(since, "foreign commit"));
     let reason = "somebody else writes the SQLite file, or may have while the proxy was stopped; \
                   run crossfade verify";
     gate("foreign_writer", Kind::Required, since == 0, actual, "0", reason)
@@ -238,11 +242,14 @@ fn rehearsal(switch: &Switch, limits: &GateLimits) -> GateStatus {
     let recent = days.is_some_and(|d| d <= i64::from(limits.rehearsal_days));
     let short = pause.is_some_and(|ms| ms <= limits.pause_budget_ms);
     let actual = match (days, pause) {
-        (Some(days), Some(ms)) => format!("{days} days ago, {ms} ms"),
+        (Some(days), Some(ms)) => format!("{} ago, {ms} ms", counted(days, "day")),
         _ => "never".to_owned(),
     };
-    let limit =
-        format!("within {} days, at most {} ms", limits.rehearsal_days, limits.pause_budget_ms);
+    let limit = format!(
+        "within {}, at most {} ms",
+        counted(limits.rehearsal_days, "day"),
+        limits.pause_budget_ms
+    );
     let reason = match pause {
         None => "run crossfade promote --rehearse",
         Some(_) if !recent => "the last rehearsal is too old",

@@ -18,6 +18,7 @@ use crate::backend::postgres::handover::literal;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
 use crate::backend::postgres::schemas;
+use crate::count::counted;
 use crate::error::{Error, Result, state};
 use crate::journal::{self, Journal};
 use crate::mirror::way_back::WayBack;
@@ -422,7 +423,7 @@ pub(super) async fn take_down(control: &Control) -> Result<String> {
     }
     Ok(match held {
         0 => "the record of the switch stays".to_owned(),
-        n => format!("the record of the switch and {n} values in quarantine stay"),
+        n => format!("the record of the switch and {} in quarantine stay", counted(n, "value")),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::backend::postgres::control::{Control, Holder};
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::triggers::Quiet;
 use crate::backend::sqlite::Writer;
+use crate::count::counted;
 use crate::error::{Error, Result};
 use crate::failpoint;
 use crate::mirror::way_back::WayBack;
@@ -105,7 +106,7 @@ impl Switch {
         self.recover_in_turn().await?;
         let there = matches!(self.gate.route(), Some(Route::Postgres(_)));
         if there {
-            report(steps::ROUTE, format!("{} sessions", self.clients.count()));
+            report(steps::ROUTE, counted(self.clients.count(), "session"));
             return Ok(Ended::Done(self.gate.take_longest_wait()));
         }
         self.release_way_back(report).await;
@@ -171,7 +172,7 @@ impl Switch {
         let count = tokio::time::timeout(self.limits().final_check, carry)
             .await
             .unwrap_or_else(|_| Err(failed("the sequences were not set in time")))?;
-        report(steps::SEQUENCES, format!("{count} sequences"));
+        report(steps::SEQUENCES, counted(count, "sequence"));
         Ok(())
     }
 
@@ -198,7 +199,12 @@ impl Switch {
             (keys, passes) = (keys + pass.keys, passes + 1);
             if self.cost(&costs) <= self.limits().final_check / 2 {
                 let whole = costs.whole.len();
-                let text = format!("{keys} keys, {whole} whole tables, {passes} passes");
+                let text = format!(
+                    "{}, {}, {}",
+                    counted(keys, "key"),
+                    counted(whole, "whole table"),
+                    counted(passes, "pass")
+                );
                 report(steps::SINCE, text);
                 return Ok(costs);
             }
@@ -266,7 +272,7 @@ impl Switch {
         loop {
             let lag = self.lag();
             if lag <= SMALL_LAG {
-                report(steps::SLOW, format!("{lag} commits behind"));
+                report(steps::SLOW, format!("{} behind", counted(lag, "commit")));
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -405,11 +411,11 @@ impl Switch {
             Err(failed("what has changed could not be verified within precheck_ms"))
         })?;
         let found = pass.summary();
-        would(steps::SINCE, format!("{keys} keys in {tables} tables; looked at {found}"));
+        would(steps::SINCE, format!("{}; looked at {found}", changed(keys, tables)));
         if let Some(first) = &pass.first {
             return Err(differs(first, pass.differing));
         }
-        would(steps::SLOW, format!("{} commits behind", self.lag()));
+        would(steps::SLOW, format!("{} behind", counted(self.lag(), "commit")));
         let waited: Vec<String> = self.clients.waited().iter().map(Waited::shown).collect();
         let waited =
             if waited.is_empty() { "nobody to wait for".to_owned() } else { waited.join("; ") };
@@ -418,14 +424,14 @@ impl Switch {
         would(steps::FENCE, format!("position {} now", at.position));
         would(steps::CATCH_UP, format!("position {} is applied", self.mirror.applied()));
         let (keys, tables) = self.changed_now();
-        would(steps::CHECK, format!("{keys} keys in {tables} tables now"));
+        would(steps::CHECK, format!("{} now", changed(keys, tables)));
         let there = super::sequences::read(&self.sqlite, &control).await?.len();
         let all = self.sqlite.catalog().sequences.len();
         would(steps::SEQUENCES, format!("{there} of {all} are on PostgreSQL"));
         let epoch = sqlite.epoch + 1;
         would(steps::DECIDE, format!("epoch {epoch} would belong to PostgreSQL"));
         would(steps::RECORD, format!("epoch {epoch}"));
-        would(steps::ROUTE, format!("{} sessions", self.clients.count()));
+        would(steps::ROUTE, counted(self.clients.count(), "session"));
         Ok(())
     }
 
@@ -440,11 +446,16 @@ impl Switch {
     }
 }
 
+/// So many keys in so many tables.
+fn changed(keys: u64, tables: usize) -> String {
+    format!("{} in {}", counted(keys, "key"), counted(tables, "table"))
+}
+
 /// Both sides are not equal: the switch is undone.
 fn differs(first: &str, rows: u64) -> Error {
     let more = match rows {
         0 | 1 => String::new(),
-        n => format!(" (and {} more rows)", n - 1),
+        n => format!(" (and {})", counted(n - 1, "more row")),
     };
     failed(format!("PostgreSQL differs from SQLite: {first}{more}"))
         .hint("See crossfade divergences; crossfade repair writes SQLite's rows.")

@@ -8,6 +8,7 @@ use super::group::{Group, GroupState, Sample};
 use super::store::Store;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::quarantine::{self, Held};
+use crate::count::counted;
 use crate::error::Result;
 
 /// The class of a value that PostgreSQL cannot hold.
@@ -109,9 +110,9 @@ fn sample(held: &Held, position: u64) -> Sample {
     let message = match held.columns.is_empty() {
         true => "PostgreSQL could not make the table: none of its rows are there".to_owned(),
         false => format!(
-            "PostgreSQL cannot hold these values of {} rows (or the rows as a whole); they are in \
+            "PostgreSQL cannot hold these values of {} (or the rows as a whole); they are in \
              crossfade.quarantine",
-            held.rows
+            counted(held.rows, "row")
         ),
     };
     Sample {

@@ -237,7 +237,8 @@ async fn refused(app: &App, options: &Options) -> Option<(String, Response)> {
     }
     let names = failing.iter().map(|g| g.name.as_str()).collect::<Vec<_>>().join(", ");
     let message = format!("promote refused: {names} not met");
-    let hint = "GET /api/v1/gates says why; some gates can be overridden by name.";
+    let hint =
+        "crossfade gates (GET /api/v1/gates) says why; some gates can be overridden by name.";
     let body =
         json!({"error": {"code": "refused", "message": message, "hint": hint}, "gates": failing});
     Some((names, (StatusCode::CONFLICT, answer(&body)).into_response()))

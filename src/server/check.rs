@@ -20,6 +20,7 @@ use crate::backend::sqlite::inspect;
 use crate::cli::{self, RunArgs, exit, table};
 use crate::clock::Clock;
 use crate::config::{AuthMethod, Config, Endpoint, Source, WayBack};
+use crate::count::counted;
 use crate::error::{Culprit, Error, Result, state};
 use crate::wire::Identity;
 use crate::wire::auth::Users;
@@ -101,7 +102,7 @@ pub fn check(args: &RunArgs) -> ExitCode {
         Ok(config) => {
             let entries = config.entries();
             let set = entries.iter().filter(|e| e.source != Source::Default).count();
-            let detail = format!("{set} keys set, {} by default", entries.len() - set);
+            let detail = format!("{} set, {} by default", counted(set, "key"), entries.len() - set);
             findings.add("config", "read", State::Ok, detail);
             for warning in &config.warnings {
                 findings.add("config", "warning", State::Warning, warning.clone());
@@ -217,7 +218,8 @@ fn sqlite(config: &Config, findings: &mut Findings) {
         }
         return;
     };
-    let text = format!("{}: {} tables, {} bytes", path.display(), look.tables, look.size);
+    let text =
+        format!("{}: {}, {} bytes", path.display(), counted(look.tables, "table"), look.size);
     findings.add("sqlite", "open", State::Ok, text);
     if look.writable {
         findings.add("sqlite", "writable", State::Ok, "file and folder".into());

@@ -217,7 +217,7 @@ impl Pair {
                 let left_out: u64 = summary.tables.iter().map(|t| t.left_out + t.nulled).sum();
                 let mut text = format!(
                     "{}, {}, {left_out} in quarantine",
-                    counted(summary.tables.len() as u64, "table"),
+                    counted(summary.tables.len(), "table"),
                     counted(rows, "row")
                 );
                 if coerced > 0 {
@@ -226,7 +226,7 @@ impl Pair {
                 let missing = summary.findings.iter().filter(|f| f.missing != Missing::Nothing);
                 let missing = missing.count();
                 if missing > 0 {
-                    let objects = counted(missing as u64, "object");
+                    let objects = counted(missing, "object");
                     text.push_str(&format!(", {objects} of the file missing on PostgreSQL"));
                 }
                 text.push_str(&format!(", {:.1} s", summary.seconds));
@@ -260,7 +260,7 @@ impl Pair {
         if mirror.look_at_schema(SCHEMA_WAIT).await {
             let drifted = self.store.of_class("schema_drift").into_iter();
             let open = drifted.filter(|g| g.state == GroupState::Open).count();
-            progress.step("look at PostgreSQL's schema", format!("{open} differences"));
+            progress.step("look at PostgreSQL's schema", counted(open, "difference"));
         }
         match verified {
             Ok(reports) => {
@@ -278,13 +278,17 @@ impl Pair {
                         progress.step("probe the way back", text);
                     }
                     let held: u64 = reports.iter().map(|r| r.accepted).sum();
-                    let mut text = format!("{} tables, {rows} rows: clean", reports.len());
+                    let mut text = format!(
+                        "{}, {}: clean",
+                        counted(reports.len(), "table"),
+                        counted(rows, "row")
+                    );
                     if held > 0 {
                         text.push_str(&format!(", but for {held} in quarantine"));
                     }
                     let coerced: u64 = reports.iter().map(|r| r.coerced).sum();
                     if coerced > 0 {
-                        text.push_str(&format!(", {coerced} values as they are coerced"));
+                        text.push_str(&format!(", {} as coerced", counted(coerced, "value")));
                     }
                     Outcome::Done(text)
                 } else {

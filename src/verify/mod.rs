@@ -29,6 +29,7 @@ use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine::Known;
 use crate::backfill::told::step;
 use crate::backfill::{Tell, count};
+use crate::count::counted;
 use crate::divergence::changed::Taken;
 use crate::divergence::{GroupState, Sample, Store, TableVerified};
 use crate::error::{Error, Result, state};
@@ -103,7 +104,7 @@ pub async fn run(
                 Report { table: name.clone(), error, ..Report::default() }
             }
         };
-        let detail = format!("{} rows, {} differ", report.rows, report.differing);
+        let detail = format!("{}, {} differ", counted(report.rows, "row"), report.differing);
         step(progress, format!("verified {name}"), detail);
         if let Some(taken) = course.taken.remove(&name) {
             record(store, &report, &taken);

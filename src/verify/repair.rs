@@ -17,6 +17,7 @@ use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine;
 use crate::backfill::Tell;
 use crate::backfill::told::step;
+use crate::count::counted;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::telemetry::names;
@@ -98,7 +99,7 @@ pub async fn repair(
         let repaired = table(cuts, &name, what.dry_run, progress).await?;
         let written = repaired.inserted + repaired.updated + repaired.deleted;
         let done_or_not = if what.dry_run { "would repair" } else { "repaired" };
-        step(progress, format!("{done_or_not} {name}"), format!("{written} rows"));
+        step(progress, format!("{done_or_not} {name}"), counted(written, "row"));
         if !what.dry_run {
             record(store, &repaired.after, &taken);
             if let Some(id) = what.divergence.as_deref().filter(|_| repaired.after.is_clean()) {

@@ -10,6 +10,7 @@ use super::cut::{AtCut, Cut};
 use super::diff::Difference;
 use super::keys::{chunks, keys};
 use super::{Kind, Report, one, sample, take};
+use crate::count::counted;
 use crate::divergence::Store;
 use crate::divergence::changed::{Part, Scope, Taken};
 use crate::error::Result;
@@ -40,13 +41,13 @@ impl Pass {
     pub fn summary(&self) -> String {
         let whole = match self.whole.len() {
             0 => String::new(),
-            n => format!(", {n} whole tables"),
+            n => format!(", {}", counted(n, "whole table")),
         };
         let left = match self.left_out.is_empty() {
             true => String::new(),
             false => format!(", not looked at: {}", self.left_out.join(", ")),
         };
-        format!("{} keys{whole}{left}: {} differ", self.keys, self.differing)
+        format!("{}{whole}{left}: {} differ", counted(self.keys, "key"), self.differing)
     }
 }
 

@@ -170,7 +170,7 @@ async function inside(page) {
   await holder.end();
   await page.locator("td .meter").waitFor({ state: "detached", timeout: 30000 });
   await go(page, "events");
-  await page.locator("td", { hasText: "verify tables archive: done, 1 tables, 3 rows: clean" }).first().waitFor();
+  await page.locator("td", { hasText: "verify tables archive: done, 1 table, 3 rows: clean" }).first().waitFor();
 }
 
 (async () => {

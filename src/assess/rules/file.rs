@@ -3,6 +3,7 @@
 use super::Rule;
 use crate::assess::facts::Facts;
 use crate::assess::report::{Finding, Severity};
+use crate::count::counted;
 
 pub(super) const RULES: &[Rule] = &[ENCODING, HEADER, JOURNAL, SAMPLED, READ_ONLY, SERVED, LOST];
 
@@ -70,7 +71,7 @@ pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
     }
     for table in facts.tables() {
         let Some(looked) = table.evidence.map(|e| e.looked).filter(|l| l.partial) else { continue };
-        let message = format!("{} of about {} rows", looked.rows, looked.about);
+        let message = format!("{} of about {}", looked.rows, counted(looked.about, "row"));
         found.push(SAMPLED.found(message).of(&table));
     }
     overrides(facts, found);

@@ -8,6 +8,7 @@ use crate::assess::shape::Shape;
 use crate::backend::sqlite::adopt::{self, Affinity, FindingKind, habits};
 use crate::backend::sqlite::system::format_type;
 use crate::config::Override;
+use crate::count::counted;
 use crate::schema::{Codec, Column};
 use crate::sql::stored;
 use crate::value::{Type, oid};
@@ -215,16 +216,23 @@ impl One<'_> {
     /// What the numbers are like.
     fn numbers(&self, seen: &ColumnEvidence, found: &mut Vec<Finding>) {
         if seen.unread.rows > 0 {
-            let message = format!("{} values do not read as {}", seen.unread.rows, self.chosen());
+            let message = {
+                let values = counted(seen.unread.rows, "value");
+                format!("not read as {}: {values}", self.chosen())
+            };
             found.push(self.found(&UNFIT, message).seen(&seen.unread));
         }
         if let Some(infinite) = seen.seen(Shape::Infinity) {
-            found.push(self.found(&INFINITE, format!("{} values", infinite.rows)).seen(&infinite));
+            found.push(self.found(&INFINITE, counted(infinite.rows, "value")).seen(&infinite));
         }
         let decimal = adopt::affinity(self.declared()) == Affinity::Numeric;
         if decimal && seen.long_decimals.rows > 0 {
             let rows = seen.long_decimals.rows;
-            let message = format!("{rows} values of {} have more than 15 digits", self.declared());
+            let message = format!(
+                "{} of {} with more than 15 digits",
+                counted(rows, "value"),
+                self.declared()
+            );
             found.push(self.found(&DECIMAL, message).seen(&seen.long_decimals));
         }
         let moments = matches!(seen.integers, Some((low, high)) if low >= 0 && high > 0)

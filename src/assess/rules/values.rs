@@ -104,17 +104,17 @@ pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
         {
             if let Some(rows) = seen.seen(shape) {
                 let over = narrow(table, column, seen);
-                found.push(at(rule, format!("{} values", rows.rows)).seen(&rows).over(over));
+                found.push(at(rule, counted(rows.rows, "value")).seen(&rows).over(over));
             }
         }
         let is_text = Topic::of(seen.declared.0) == Topic::Text || stored.type_name.is_empty();
         let bytes = seen.declared.0.oid == oid::BYTEA;
         if let Some(rows) = seen.seen(Shape::EmptyText).filter(|_| !is_text && !bytes) {
             let over = narrow(table, column, seen);
-            found.push(at(&EMPTY, format!("{} values", rows.rows)).seen(&rows).over(over));
+            found.push(at(&EMPTY, counted(rows.rows, "value")).seen(&rows).over(over));
         }
         if seen.large.rows > 0 {
-            found.push(at(&LARGE, format!("{} values", seen.large.rows)).seen(&seen.large));
+            found.push(at(&LARGE, counted(seen.large.rows, "value")).seen(&seen.large));
         }
         if crate::backend::sqlite::adopt::guessed(stored, table.habit, column).is_none() {
             moments(table, &at, column, seen, found);
@@ -157,7 +157,7 @@ fn moments(
         _ => None,
     };
     if let Some(unit) = unit {
-        let message = format!("{} values are {unit} since 1970", seen.values);
+        let message = format!("{unit} since 1970: {}", counted(seen.values, "value"));
         found.push(at(&COUNTED, message).over(over("bigint")));
         return;
     }

@@ -4,16 +4,11 @@
 //! `sql::outward` writes them anew, or says why not. It must never hand on a text of SQLite's.
 //! Start at [`Translated::of`].
 
-use super::generated::{inlined, references};
 use super::stored::Stored;
 use crate::backend::sqlite::adopt;
 use crate::error::{Error, Result};
 use crate::schema::{Catalog, Column, Index, IndexKey, Relation};
-use crate::sql::outward::Names;
-use crate::sql::print::quoted;
-
-/// Generated columns that are looked into, one inside the other.
-const DEPTH_MAX: usize = 16;
+use crate::sql::outward::{self, Names};
 
 /// The texts of one table.
 pub(super) struct Translated<'a> {
@@ -25,10 +20,7 @@ pub(super) struct Translated<'a> {
 impl<'a> Translated<'a> {
     /// Of a table.
     pub(super) fn of(catalog: &'a Catalog, relation: &'a Relation) -> Self {
-        let mut known = vec![None; relation.columns.len()];
-        for index in 0..relation.columns.len() {
-            computed(catalog, relation, index, &mut known, 0);
-        }
+        let known = outward::generated(relation, catalog);
         let mut names = Names::plain(relation, catalog);
         let is_key = |index: &usize| relation.key().is_some_and(|key| key.contains(index));
         for (index, text) in known.iter().enumerate() {
@@ -100,46 +92,4 @@ impl<'a> Translated<'a> {
         let predicate = filter.map(|f| self.names.condition(f, true)).transpose()?;
         Ok(Index { keys, predicate, sqlite: false, ..index.clone() })
     }
-}
-
-/// PostgreSQL lets a generated column name no other generated column: its expression is written
-/// in its place.
-fn computed(
-    catalog: &Catalog,
-    relation: &Relation,
-    index: usize,
-    known: &mut Vec<Option<Result<String>>>,
-    depth: usize,
-) -> Option<Result<String>> {
-    let column = &relation.columns[index];
-    let generated = column.generated.as_ref()?;
-    if let Some(done) = &known[index] {
-        return Some(done.clone());
-    }
-    // A cycle cannot be declared; the depth is for damaged catalogs.
-    if depth >= DEPTH_MAX {
-        return Some(Err(Error::unsupported("generated columns that deep")));
-    }
-    let mut columns: Vec<String> = relation.columns.iter().map(|c| quoted(&c.name)).collect();
-    let mut missing = None;
-    for other in references(relation, &generated.expression) {
-        match computed(catalog, relation, other, known, depth + 1) {
-            None => {}
-            Some(Ok(text)) => columns[other] = format!("({text})"),
-            Some(Err(error)) => {
-                columns[other].clear();
-                missing = Some(error);
-            }
-        }
-    }
-    let made = match (missing, generated.sqlite) {
-        (Some(error), _) => Err(error),
-        (None, false) => Ok(inlined(relation, &generated.expression, &columns)),
-        (None, true) => {
-            let names = Names { relation, catalog, columns };
-            names.generated(&generated.expression, column)
-        }
-    };
-    known[index] = Some(made.clone());
-    Some(made)
 }

@@ -46,6 +46,7 @@ pub struct AssessArgs {
 }
 
 use crate::assess::{Finding, Severity, size};
+use crate::count::counted;
 
 /// Severities, the gravest first, with their headings.
 const SECTIONS: [(Severity, &str); 4] = [
@@ -101,14 +102,15 @@ fn looked(report: &crate::assess::Report) -> String {
         "every row looked at".to_owned()
     } else {
         format!(
-            "{} rows looked at, at most {} of a table",
-            report.looked.rows, report.looked.rows_limit
+            "{} looked at, at most {} of a table",
+            counted(report.looked.rows, "row"),
+            report.looked.rows_limit
         )
     };
     format!(
-        "{} tables, {about}{} rows, {}{library}; {extent} in {}",
-        report.tables.len(),
-        report.estimate.rows,
+        "{}, {about}{}, {}{library}; {extent} in {}",
+        counted(report.tables.len(), "table"),
+        counted(report.estimate.rows, "row"),
         size(report.file.bytes),
         seconds(report.looked.seconds)
     )

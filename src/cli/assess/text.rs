@@ -7,6 +7,7 @@ use super::{SECTIONS, by_rule, looked, place, seconds, size};
 use crate::assess::{Finding, Report, Severity};
 use crate::cli::paint::Paint;
 use crate::cli::table;
+use crate::count::counted;
 
 /// Findings of one rule that are printed.
 const LINES: usize = 12;
@@ -61,7 +62,10 @@ pub fn text(report: &Report, colours: bool) -> String {
     overrides(report, &paint, &mut line);
     needs(report, &paint, &mut line);
     line(String::new());
-    line(format!("backfill would run {} statements: crossfade assess --ddl", report.ddl.len()));
+    line(format!(
+        "backfill would run {}: crossfade assess --ddl",
+        counted(report.ddl.len(), "statement")
+    ));
     out
 }
 

@@ -7,11 +7,14 @@
 
 mod circle;
 mod expression;
+mod generated;
 mod raise;
 mod trigger;
 mod view;
 
 pub use expression::Names;
+pub use generated::generated;
+pub(crate) use generated::without_lacking;
 pub use trigger::{Made, triggers};
 pub use view::view;
 

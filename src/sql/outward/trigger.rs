@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::circle::{self, Circle, Node, Write};
 use super::raise::{self, What};
-use super::{MARK, Outward};
+use super::{MARK, Names, Outward};
 use crate::error::{Error, Result};
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::analyze::{RowVariables, in_lite_trigger};
@@ -121,7 +121,8 @@ impl<'a> Body<'a> {
         if trigger.name.len() + SUFFIX.len() > NAME_MAX {
             return Err(Error::unsupported("a trigger with so long a name"));
         }
-        if before && relation.columns.iter().any(|c| c.generated.is_some()) {
+        let computed = relation.columns.iter().filter(|c| c.generated.is_some());
+        if before && computed.into_iter().any(|c| mentions(trigger, &c.sqlite_name)) {
             return Err(Error::unsupported(
                 "a BEFORE trigger of a table with generated columns, which PostgreSQL has not \
                  computed yet",
@@ -245,7 +246,7 @@ impl<'a> Body<'a> {
         if let (Statement::Insert(written), ir::Statement::Insert(insert)) =
             (statement, &mut analysis.statement)
         {
-            plain_defaults(insert, &written.columns)?;
+            plain_defaults(insert, &written.columns, self.catalog)?;
         }
         self.allowed(&analysis, keyed)?;
         self.tables.extend(analysis.reads.iter().cloned());
@@ -335,7 +336,7 @@ impl<'a> Body<'a> {
 
 /// Takes what the analysis fills in out of an INSERT: PostgreSQL's table has the same defaults, and
 /// sequences of other numbers.
-fn plain_defaults(insert: &mut ir::Insert, written: &[String]) -> Result<()> {
+fn plain_defaults(insert: &mut ir::Insert, written: &[String], catalog: &Catalog) -> Result<()> {
     let table = Arc::clone(&insert.table.0);
     let null = |n: usize| match &insert.source {
         ir::InsertSource::Values(rows) => rows.iter().all(|row| {
@@ -356,7 +357,10 @@ fn plain_defaults(insert: &mut ir::Insert, written: &[String]) -> Result<()> {
     };
     let kept: Vec<bool> =
         insert.columns.iter().enumerate().map(|(n, index)| named(*index, n)).collect();
-    let lost = |c: &crate::schema::Column| c.default.is_none() && c.sqlite_default.is_some();
+    let lost = |c: &crate::schema::Column| match (&c.default, &c.sqlite_default) {
+        (None, Some(text)) => Names::plain(&table, catalog).default(text, c).is_err(),
+        _ => false,
+    };
     let given = |position: usize| {
         let mut pairs = insert.columns.iter().zip(&kept);
         pairs.any(|(index, kept)| *kept && *index as usize == position)

@@ -6,6 +6,7 @@ use crate::backend::sqlite::Connection;
 use crate::backend::sqlite::catalog::{Side, quoted};
 use crate::backend::sqlite::ddl::plain;
 use crate::backend::sqlite::system::quote_ident;
+use crate::count::counted;
 use crate::error::Result;
 use crate::schema::{
     Catalog, Check, Deferral, ForeignKey, Index, IndexExtras, IndexKey, Relation, Unique,
@@ -146,8 +147,10 @@ fn key(
         match source.count(connection, &sql, &[])? {
             Some(0) => {}
             Some(nulls) => {
-                let message =
-                    format!("the primary key is served as UNIQUE: {nulls} rows have NULL");
+                let message = format!(
+                    "the primary key is served as UNIQUE: NULL in {}",
+                    counted(nulls, "row")
+                );
                 findings.about_rows(None, FindingKind::NullKey, message, rows);
                 primary = false;
             }
@@ -460,7 +463,7 @@ pub(super) fn checks(
         }
         let broken = broken.unwrap_or_default();
         if broken > 0 {
-            let message = format!("{broken} rows break check {name:?}");
+            let message = format!("check {name:?} does not hold for {}", counted(broken, "row"));
             let rows = format!("NOT ({expression})");
             findings.about_rows(column, FindingKind::Broken, message, rows);
         }
@@ -655,15 +658,17 @@ fn orphans(
         let first = relation.columns[key.columns[0]].sqlite_name.clone();
         let arguments = [Cell::Text(relation.sqlite_name.clone()), Cell::Text(first)];
         // A foreign key whose parent is gone makes the check itself fail: reported above.
-        let counted = source.count(connection, &sql, &arguments).unwrap_or(Some(0));
-        if counted.is_none() {
+        let children = source.count(connection, &sql, &arguments).unwrap_or(Some(0));
+        if children.is_none() {
             super::unproven(findings, &format!("foreign key {:?}", key.name));
         }
-        let count = counted.unwrap_or_default();
+        let count = children.unwrap_or_default();
         if count > 0 {
             let more = if count == ORPHANS_MAX { " or more" } else { "" };
-            let message =
-                format!("{count}{more} rows have no parent in {parent:?} by {}", own.join(", "));
+            let message = {
+                let rows = counted(count, "row");
+                format!("no parent in {parent:?} by {}: {rows}{more}", own.join(", "))
+            };
             let rows = orphan_rows(relation, &relation.columns[key.columns[0]].sqlite_name);
             let column = relation.columns[key.columns[0]].sqlite_name.clone();
             findings.about_rows(Some(&column), FindingKind::Orphans, message, rows);

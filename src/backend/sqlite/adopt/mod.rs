@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use super::Connection;
 use super::catalog::Side;
+use crate::count::counted;
 use crate::error::Result;
 use crate::schema::{
     Catalog, Codec, Column, Generated, Identity, Relation, RelationKind, Sequence,
@@ -307,7 +308,7 @@ fn columns(
         let emptied = codec == Codec::CoercedEmpty;
         let not_null = stored_column.not_null.is_some() && result.nulls == 0 && !emptied;
         if stored_column.not_null.is_some() && result.nulls > 0 {
-            let message = format!("NOT NULL is left off: {} rows have NULL", result.nulls);
+            let message = format!("NOT NULL is left off: NULL in {}", counted(result.nulls, "row"));
             let rows = format!("{} IS NULL", super::catalog::quoted(&stored_column.name));
             let column = Some(stored_column.name.as_str());
             findings.about_rows(column, FindingKind::NotNull, message, rows);
@@ -384,6 +385,7 @@ fn generated(relation: &mut Relation, findings: &mut Findings<'_>) {
         match crate::backend::sqlite::ddl::plain::generated_from_sqlite(
             &generated.expression,
             &snapshot,
+            column.ty,
         ) {
             Some(_) => generated.sqlite = false,
             None => {

@@ -36,8 +36,18 @@ pub(crate) fn from_sqlite(text: &str, relation: &Relation) -> Option<String> {
 /// PostgreSQL's text for a generated column of the file. Integer arithmetic counts as the
 /// same although SQLite goes on in REAL where PostgreSQL refuses: the data shows that no
 /// stored value has.
-pub(crate) fn generated_from_sqlite(text: &str, relation: &Relation) -> Option<String> {
+pub(crate) fn generated_from_sqlite(
+    text: &str,
+    relation: &Relation,
+    column: Type,
+) -> Option<String> {
     let expr = analyze::expression(text, relation, &bare_context()).ok()?;
+    // A truth is a number in SQLite's columns.
+    let number = matches!(kind(column), Kind::Numeric | Kind::Other(oid::FLOAT8 | oid::FLOAT4));
+    let fits = kind(expr.ty) == kind(column) || (kind(expr.ty) == Kind::Integer && number);
+    if !fits {
+        return None;
+    }
     value(&expr, relation, Integers::Any).map(|_| text.trim().to_owned())
 }
 

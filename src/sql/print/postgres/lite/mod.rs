@@ -137,6 +137,13 @@ impl Printer<'_> {
                 self.text_function(&call.name, list)
             }
             (name, list) if name.starts_with("json") => self.json_function(name, list),
+            // PostgreSQL folds a comparison of constants before it knows their collation.
+            ("replace", [x, from, to]) if constant_text(from).is_some() => {
+                let (x, to, empty) =
+                    (self.expr(x)?, self.expr(to)?, constant_text(from) == Some(""));
+                let from = self.expr(from)?;
+                Ok(if empty { x } else { format!("replace({x}, {from}, {to})") })
+            }
             ("randomblob", [x]) => match x.kind {
                 ExprKind::Const(Cell::Integer(n)) if (1..=64).contains(&n) => Ok(random_bytes(n)),
                 _ => {
