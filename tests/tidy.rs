@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Modules from the ground up. A module may use only those in earlier rows, and those to its
 /// left in its own row.
 const LAYERS: &[&[&str]] = &[
-    &["name", "error", "value", "schema", "sql", "config"],
+    &["name", "count", "error", "value", "schema", "sql", "config"],
     &["failpoint", "clock", "telemetry"],
     &["wire", "backend", "journal"],
     &["compare", "divergence", "mirror", "backfill", "assess", "verify", "cutover", "session"],
