@@ -41,6 +41,8 @@ mod odd_files;
 mod orm_files;
 mod other_schemas;
 mod outward;
+mod own_orms;
+mod own_schema;
 mod plain_role;
 mod poison;
 mod pooled;

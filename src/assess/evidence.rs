@@ -3,14 +3,17 @@
 //! Owns one bounded pass over each table. It must never keep a value of a row, only keys
 //! and figures. Start at [`of_table`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::shape::{self, Shape, Topic};
+use crate::backend::postgres::project::{self, Target};
 use crate::backend::sqlite::Connection;
 use crate::backend::sqlite::adopt::{self, Bounds, Habit, Looked, Walk};
 use crate::error::Result;
 use crate::schema::{Codec, Relation};
 use crate::sql::stored;
+use crate::value::datetime::MICROS_PER_DAY;
 use crate::value::{CellRef, Datum, Type, oid, storage};
 
 /// Keys of examples for each kind of value.
@@ -64,6 +67,27 @@ pub(super) struct ColumnEvidence {
     pub(super) long_keys: Seen,
     /// Forms of dates in a column of text.
     pub(super) dates: BTreeMap<&'static str, Seen>,
+    /// What the chosen type reads, and PostgreSQL's does not hold; and the first reason.
+    pub(super) unheld: Seen,
+    pub(super) unheld_why: String,
+    /// Moments of which the chosen type keeps the day only.
+    pub(super) cut: Seen,
+    /// What the type that a person gave does not hold, where another was chosen.
+    pub(super) beyond: Seen,
+    /// What the column that is on PostgreSQL already does not hold; and the first reason.
+    pub(super) beyond_there: Seen,
+    pub(super) beyond_there_why: String,
+    /// NULLs, where that column takes none.
+    pub(super) nulls: Seen,
+}
+
+/// What else is asked of a column.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    /// The type that a person gave, where it was not chosen.
+    pub(super) given: Option<Type>,
+    /// The column that is on PostgreSQL already.
+    pub(super) there: Option<Target>,
 }
 
 impl ColumnEvidence {
@@ -82,6 +106,13 @@ impl ColumnEvidence {
             finer: Seen::default(),
             long_keys: Seen::default(),
             dates: BTreeMap::new(),
+            unheld: Seen::default(),
+            unheld_why: String::new(),
+            cut: Seen::default(),
+            beyond: Seen::default(),
+            beyond_there: Seen::default(),
+            beyond_there_why: String::new(),
+            nulls: Seen::default(),
         }
     }
 
@@ -122,6 +153,7 @@ pub(super) fn of_table(
     relation: &Relation,
     table: &stored::Table,
     habit: Option<Habit>,
+    asked: &[Asked],
     bounds: &Bounds,
 ) -> Result<TableEvidence> {
     let mut evidence = TableEvidence::default();
@@ -146,7 +178,11 @@ pub(super) fn of_table(
         while walk.step()? {
             for (i, (column, topic, chosen)) in found.iter_mut().enumerate() {
                 let cell = walk.cell(i);
-                column.look(*topic, *chosen, cell, || key_of(&walk, columns.len(), &key));
+                let key = || key_of(&walk, columns.len(), &key);
+                column.look(*topic, *chosen, cell, key);
+                if let Some(asked) = asked.get(number * COLUMNS + i) {
+                    column.ask(asked, *chosen, cell, key);
+                }
             }
         }
         let looked = walk.looked()?;
@@ -212,10 +248,7 @@ impl ColumnEvidence {
         self.shapes.entry((shape, fits)).or_default().add(&key);
         let trusted = (ty, codec) == self.declared && fits;
         if !trusted {
-            match storage::decode(codec, ty, cell) {
-                Err(_) => self.unread.add(&key),
-                Ok(datum) => self.compare((ty, codec), cell, &datum, &key),
-            }
+            self.look_by_type(ty, codec, cell, &key);
         }
         if let CellRef::Text(t) | CellRef::Blob(t) = cell
             && t.len() > KEY_BYTES
@@ -231,6 +264,57 @@ impl ColumnEvidence {
             CellRef::Text(t) | CellRef::Blob(t) if t.len() >= LARGE => self.large.add(&key),
             CellRef::Text(t) if topic == Topic::Text => self.look_at_text(t, &key),
             _ => {}
+        }
+    }
+
+    /// Whether the chosen type reads a value, and PostgreSQL's type holds it.
+    fn look_by_type(
+        &mut self,
+        ty: Type,
+        codec: Codec,
+        cell: CellRef<'_>,
+        key: impl Fn() -> String,
+    ) {
+        let Ok(datum) = storage::decode(codec, ty, cell) else {
+            return self.unread.add(key);
+        };
+        self.compare((ty, codec), cell, &datum, &key);
+        if is_cut(ty, codec, cell) {
+            return self.cut.add(key);
+        }
+        if let Err(why) = held(ty, codec, cell) {
+            if self.unheld.rows == 0 {
+                self.unheld_why = why.into_owned();
+            }
+            self.unheld.add(key);
+        }
+    }
+
+    /// What a person's own type and PostgreSQL's column say of a value.
+    fn ask(
+        &mut self,
+        asked: &Asked,
+        (ty, codec): (Type, Codec),
+        cell: CellRef<'_>,
+        key: impl Fn() -> String,
+    ) {
+        if let Some(given) = asked.given
+            && cell != CellRef::Null
+            && (ty.oid != given.oid || held(given, codec, cell).is_err())
+        {
+            self.beyond.add(&key);
+        }
+        let Some(there) = &asked.there else { return };
+        let Err(why) = there.takes(cell) else { return };
+        if cell == CellRef::Null {
+            return self.nulls.add(key);
+        }
+        // What cannot be read at all is told of already.
+        if storage::decode(codec, ty, cell).is_ok() {
+            if self.beyond_there.rows == 0 {
+                self.beyond_there_why = why.into_owned();
+            }
+            self.beyond_there.add(key);
         }
     }
 
@@ -274,6 +358,26 @@ impl ColumnEvidence {
             self.uuids += u64::from(crate::value::text::parse_uuid(text).is_ok());
         }
     }
+}
+
+/// Whether PostgreSQL's type holds a value as it is: with all its digits and characters.
+fn held(ty: Type, codec: Codec, cell: CellRef<'_>) -> std::result::Result<(), Cow<'static, str>> {
+    // With its size the type would round before it is asked.
+    let bare = match codec {
+        Codec::NumericScaled => ty,
+        _ if ty.oid == oid::NUMERIC => Type::new(oid::NUMERIC),
+        _ => ty,
+    };
+    storage::decode(codec, bare, cell).map_or(Ok(()), |datum| project::fits(&datum, ty))
+}
+
+/// Whether a date is read from a moment that has a time of day.
+fn is_cut(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
+    if ty.oid != oid::DATE || !matches!(cell, CellRef::Text(_)) {
+        return false;
+    }
+    let moment = storage::decode(codec, Type::new(oid::TIMESTAMP), cell);
+    matches!(moment, Ok(Datum::Timestamp(micros)) if micros % MICROS_PER_DAY != 0)
 }
 
 /// More than 15 significant digits: SQLite holds a double, not what was written.

@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Tell;
-use super::evidence::{self, TableEvidence};
+use super::breaking;
+use super::evidence::{self, Asked, Seen, TableEvidence};
 use super::needs::Server;
+use crate::backend::postgres::project::{Projection, Target};
 use crate::backend::sqlite::adopt::{Bounds, Finding, FindingKind, Habit, Planning, habits};
 use crate::backend::sqlite::catalog::{Prepared, quoted, rows};
 use crate::backend::sqlite::inspect::Look;
 use crate::backend::sqlite::{Connection, is_internal};
+use crate::backfill::differs::Difference;
 use crate::backfill::schema::{self, Plan};
 use crate::error::Result;
-use crate::schema::{Catalog, Relation, RelationKind};
+use crate::schema::{Catalog, Column, Relation, RelationKind};
 use crate::sql::stored::{self, Object};
 use crate::value::Cell;
 
@@ -62,6 +64,8 @@ pub(super) struct Facts {
     pub(super) issued: Vec<Issued>,
     pub(super) planning: Planning,
     pub(super) server: Option<Server>,
+    /// How each table that is on PostgreSQL already differs, with rows that break it.
+    pub(super) differences: Vec<(Arc<Relation>, Vec<(Difference, Option<Seen>)>)>,
 }
 
 /// Figures of the file's header.
@@ -85,14 +89,13 @@ impl Facts {
         planning: &Planning,
         bounds: Bounds,
         server: Option<Server>,
-        tell: &Tell<'_>,
     ) -> Result<Self> {
         let entries = entries(connection)?;
         let tables = entries.iter().filter(|e| e.kind == "table");
         let habit = habits::of_file(tables.map(|e| (e.name.as_str(), e.sql.as_str())));
         let catalog = prepared.catalog;
         let mut evidence = BTreeMap::new();
-        let tables: Vec<(&Entry, &stored::Table, &Relation)> = entries
+        let tables: Vec<(&Entry, &stored::Table, &Arc<Relation>)> = entries
             .iter()
             .filter_map(|e| match &e.object {
                 Some(Object::Table(table)) => Some((e, table, relation_of(&catalog, &e.name)?)),
@@ -100,24 +103,31 @@ impl Facts {
             })
             .collect();
         for (done, (entry, table, relation)) in tables.iter().enumerate() {
-            tell(&entry.name, done, tables.len());
             let share = bounds.share(tables.len() - done);
             let habit = habits::of_table(&entry.sql, habit);
-            match evidence::of_table(connection, relation, table, habit, &share) {
+            let asked = asked(relation, planning, server.as_ref());
+            match evidence::of_table(connection, relation, table, habit, &asked, &share) {
                 Ok(found) => drop(evidence.insert(entry.name.clone(), found)),
                 Err(error) => tracing::debug!(table = entry.name, %error, "not looked at"),
             }
         }
-        tell("looking for examples", tables.len(), tables.len());
         let adopted = prepared
             .findings
             .into_iter()
             .map(|finding| {
-                let examples = examples(connection, &catalog, &finding, bounds);
+                let examples = examples_of(connection, &catalog, &finding, bounds);
                 (finding, examples)
             })
             .collect();
         let issued = issued(connection, &catalog)?;
+        let mut differences = Vec::new();
+        for there in server.iter().flat_map(|server| &server.tables) {
+            let relation = catalog.relation(&there.name);
+            if let Some(relation) = relation.filter(|r| r.kind == RelationKind::Table) {
+                let found = breaking::of_table(connection, &catalog, relation, there, bounds);
+                differences.push((Arc::clone(relation), found));
+            }
+        }
         let named = entries.iter().map(|e| (e.kind.as_str(), e.name.as_str(), e.sql.as_str()));
         let stored = schema::Stored::of(named);
         let collate_c = server.as_ref().is_some_and(|s| !s.compares_bytes());
@@ -149,6 +159,7 @@ impl Facts {
             catalog,
             planning: planning.clone(),
             server,
+            differences,
         })
     }
 
@@ -190,10 +201,34 @@ pub(super) struct Table<'a> {
     pub(super) habit: Option<Habit>,
 }
 
+/// What is asked of each column beside its own evidence.
+fn asked(relation: &Arc<Relation>, planning: &Planning, server: Option<&Server>) -> Vec<Asked> {
+    let given = |column: &Column| {
+        let tables = [relation.name.as_str(), relation.sqlite_name.as_str()];
+        let over = planning.column(tables, [&column.name, &column.sqlite_name])?;
+        (over.ty != column.ty).then_some(over.ty)
+    };
+    let there = server.and_then(|server| server.table(&relation.name)).map(|there| {
+        let actual: Vec<_> = there.columns.iter().map(|c| c.actual.clone()).collect();
+        let all = Projection::over(relation, &actual).columns.into_iter();
+        all.filter(|target| there.column(&target.name).is_some()).collect::<Vec<Target>>()
+    });
+    let there = there.unwrap_or_default();
+    relation
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| Asked {
+            given: given(column),
+            there: there.iter().find(|t| t.index == index && !t.generated).cloned(),
+        })
+        .collect()
+}
+
 /// The relation of an object of the file.
-pub(super) fn relation_of<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Relation> {
-    let mut all = catalog.relations.values().map(AsRef::as_ref);
-    all.find(|r: &&Relation| {
+pub(super) fn relation_of<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Arc<Relation>> {
+    let mut all = catalog.relations.values();
+    all.find(|r: &&Arc<Relation>| {
         r.sqlite_name.eq_ignore_ascii_case(name)
             && (r.kind == RelationKind::Table || r.view_sql.is_none())
     })
@@ -245,17 +280,31 @@ fn header(connection: &Connection) -> Result<Header> {
     })
 }
 
+/// A table by its name in the catalog.
+pub(super) fn relation_of_name<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Relation> {
+    catalog.relation(name).map(AsRef::as_ref).filter(|r: &&Relation| r.kind == RelationKind::Table)
+}
+
 /// Keys of rows that a finding is about.
-fn examples(
+fn examples_of(
     connection: &Connection,
     catalog: &Catalog,
     finding: &Finding,
     bounds: Bounds,
 ) -> Vec<String> {
-    let (Some(condition), Some(relation)) = (&finding.rows, relation_of(catalog, &finding.table))
-    else {
-        return Vec::new();
-    };
+    match (&finding.rows, relation_of(catalog, &finding.table)) {
+        (Some(condition), Some(relation)) => examples(connection, relation, condition, bounds),
+        _ => Vec::new(),
+    }
+}
+
+/// Keys of the first few rows that a condition selects.
+pub(super) fn examples(
+    connection: &Connection,
+    relation: &Relation,
+    condition: &str,
+    bounds: Bounds,
+) -> Vec<String> {
     let key: Vec<String> = relation
         .key()
         .unwrap_or_default()
@@ -268,7 +317,7 @@ fn examples(
         (true, None) => return Vec::new(),
     };
     let sql = format!(
-        "SELECT {columns} FROM \"public\".{} WHERE {condition} LIMIT {EXAMPLES}",
+        "SELECT {columns} FROM \"public\".{} AS c WHERE {condition} LIMIT {EXAMPLES}",
         quoted(&relation.sqlite_name)
     );
     connection.set_deadline(bounds.until);

@@ -5,15 +5,18 @@
 //! backfill's own. It must never write to the file, nor hold a lock on it for long, nor look
 //! at more than its bounds allow without saying so. Start at [`run`].
 
+mod breaking;
 mod estimate;
 mod evidence;
 mod facts;
 mod needs;
+mod progress;
 mod report;
 pub mod rules;
 mod shape;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::sqlite::adopt::{Bounds, Planning};
@@ -21,14 +24,16 @@ use crate::backend::sqlite::catalog;
 use crate::backend::sqlite::inspect;
 use crate::error::{Error, Result, state};
 
+pub use crate::backend::postgres::existing::Existing;
 pub use estimate::size;
-pub use needs::{Existing, Need, Server, ServerColumn};
+pub use needs::{Need, Server};
 pub use report::{
     Class, ColumnPlan, Ddl, Estimate, FileFacts, Finding, Grade, LookedAt, Report, Severity,
     TableFacts,
 };
 
 use facts::Facts;
+use progress::Progress;
 
 /// What a run works with.
 #[derive(Clone, Debug)]
@@ -59,8 +64,8 @@ pub const ROWS: u64 = 500_000;
 /// Time for everything unless told otherwise.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// Called with what is done now, steps done, steps in all.
-pub type Tell<'a> = dyn Fn(&str, usize, usize) + 'a;
+/// Called with what is done now, rows done, rows in all (0: not known).
+pub type Tell = dyn Fn(&str, u64, u64) + Send + Sync;
 
 /// Looks at a file, and at PostgreSQL as far as it is known.
 ///
@@ -70,7 +75,7 @@ pub fn run(
     path: &Path,
     options: &Options,
     server: Option<Server>,
-    tell: &Tell<'_>,
+    tell: &Arc<Tell>,
 ) -> Result<Report> {
     let began = Instant::now();
     let look = inspect::look(path)?.ok_or_else(|| {
@@ -84,9 +89,16 @@ pub fn run(
     let gentle = look.journal_mode != "wal";
     let bounds = Bounds { rows: options.rows, until: half, gentle };
     let planning = Planning { bounds, ..options.planning.clone() };
+    let tables = Arc::new(progress::tables(&connection, &bounds)?);
+    let passing = |doing| {
+        let progress = Progress::new(tell, doing, &tables);
+        connection.set_ticker(Some(Arc::new(move |table, rows| progress.at(table, rows))));
+    };
+    passing("choosing types for");
     let prepared = catalog::plan(&connection, &planning)?;
     let bounds = Bounds { until: end, ..bounds };
-    let facts = Facts::gather(&connection, path, look, prepared, &planning, bounds, server, tell)?;
+    passing("looking at");
+    let facts = Facts::gather(&connection, path, look, prepared, &planning, bounds, server)?;
     drop(connection);
     Ok(report::build(&facts, options, began.elapsed()))
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::estimate;
 use super::facts::Facts;
+use crate::backend::postgres::existing::Existing;
 
 /// A PostgreSQL server as it was found.
 #[derive(Clone, Debug, Default)]
@@ -33,33 +34,16 @@ pub struct Server {
     pub may_replicate: bool,
     /// May switch triggers off for a transaction.
     pub may_be_replica: bool,
-    /// Tables of schema `public` that are there.
+    /// Tables, and what else has a name that one could have, of schema `public`.
     pub tables: Vec<Existing>,
 }
 
-/// A table that is on PostgreSQL already.
-#[derive(Clone, Debug, Default)]
-pub struct Existing {
-    /// Name.
-    pub name: String,
-    /// Whether it has rows.
-    pub rows: bool,
-    /// Columns.
-    pub columns: Vec<ServerColumn>,
-}
-
-/// A column that is on PostgreSQL already.
-#[derive(Clone, Debug, Default)]
-pub struct ServerColumn {
-    /// Name.
-    pub name: String,
-    /// Type as PostgreSQL writes it.
-    pub type_name: String,
-    /// NOT NULL without a default.
-    pub required: bool,
-}
-
 impl Server {
+    /// The table of a name of ours.
+    pub(super) fn table(&self, name: &str) -> Option<&Existing> {
+        self.tables.iter().find(|t| t.name == name)
+    }
+
     /// Whether text is compared byte by byte, as SQLite does.
     pub(super) fn compares_bytes(&self) -> bool {
         matches!(self.collate.as_str(), "C" | "POSIX" | "C.UTF-8")

@@ -140,6 +140,7 @@ async fn attempt(
             rows: report.written,
             complete: true,
             refused: None,
+            shape: Some(copied::shape(&projection.relation)),
         };
         copied::save(control, &projection.relation.name, &copied).await?;
         control.batch("COMMIT").await

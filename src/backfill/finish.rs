@@ -337,7 +337,11 @@ fn owner<'a>(catalog: &'a Catalog, sequence: &Sequence) -> Option<(&'a Relation,
 pub(super) async fn sequences(env: &Env<'_>, values: &[Value]) -> Result<Vec<Finding>> {
     let control = env.control;
     let mut findings = Vec::new();
+    let refused = |table: &String| env.copied.get(table).is_some_and(|c| c.refused.is_some());
     for value in values {
+        if value.owned_by.as_ref().is_some_and(|(table, _)| refused(table)) {
+            continue;
+        }
         let mut add = |message: String| {
             findings.push(Finding {
                 table: value.owned_by.as_ref().map_or_else(String::new, |(t, _)| t.clone()),

@@ -10,8 +10,10 @@
 
 mod copy;
 mod cut;
+pub mod differs;
 mod finish;
 mod gentle;
+mod orphans;
 pub(crate) mod pace;
 mod parallel;
 pub mod schema;
@@ -307,6 +309,9 @@ async fn finish(
     let done: Vec<String> =
         reports.iter().filter(|r| r.error.is_none()).map(|r| r.table.clone()).collect();
     findings.extend(finish::steps(&env, plan, &done).await?);
+    for name in &done {
+        findings.extend(orphans::look(&env, name).await?);
+    }
     findings.extend(finish::sequences(&env, &values).await?);
     failpoint!("backfill.keys_built");
     let kept = kept(env.cut, &copied::load(control).await?);
@@ -338,12 +343,17 @@ async fn finish(
     Ok(Summary { tables: reports, findings, head, complete, seconds })
 }
 
-/// What PostgreSQL goes without needs a decision, as long as its tables are of our making.
+/// What PostgreSQL goes without needs a decision.
 fn note_missing(env: &Env<'_>, store: &Store, findings: &[Finding], done: &[String]) {
     let is_table =
         |name: &str| env.cut.catalog.relation(name).is_some_and(|r| r.kind == RelationKind::Table);
-    let ours =
-        |f: &&Finding| f.missing == Missing::Weaker && (!is_table(&f.table) || env.made(&f.table));
+    // What the application's own migrations leave off is their business, but for what tells rows
+    // apart.
+    let tells_apart = |object: &str| object.starts_with("unique") || object.starts_with("primary");
+    let ours = |f: &&Finding| {
+        let made = !is_table(&f.table) || env.made(&f.table);
+        f.missing == Missing::Weaker && (made || tells_apart(&f.object))
+    };
     let weaker = findings.iter().filter(ours).map(|f| crate::divergence::Missing {
         table: f.table.clone(),
         object: f.object.clone(),
@@ -408,7 +418,8 @@ fn kept(cut: &Snapshot, copied: &BTreeMap<String, Copied>) -> Vec<String> {
     for (name, copied) in copied {
         let Some(relation) = cut.catalog.relation(name) else { continue };
         let of_lineage = copied.lineage.as_deref() == Some(&cut.lineage.0[..]);
-        if !copied.complete || !of_lineage || copied.position > cut.head.position {
+        let other = copied.shape.as_ref().is_some_and(|shape| *shape != copied::shape(relation));
+        if other || !copied.complete || !of_lineage || copied.position > cut.head.position {
             continue;
         }
         let changed =
@@ -498,14 +509,21 @@ async fn prepare(
     }
     let sqlite = &cut.connection;
     let copied_before = std::mem::take(copied);
-    let mut tables = Tables { control, sqlite, copied: copied_before, findings: Vec::new() };
+    let mut tables = Tables {
+        control,
+        sqlite,
+        catalog: &cut.catalog,
+        copied: copied_before,
+        findings: Vec::new(),
+        full: Vec::new(),
+    };
     for table in &plan.tables {
         let is_wanted = wanted.is_empty() || wanted.contains(&table.name);
         let Some(relation) = cut.catalog.relation(&table.name).filter(|_| is_wanted) else {
             continue;
         };
         if let Err(error) = tables.ready(relation, table).await {
-            if control.is_closed() || error.sqlstate() == state::OBJECT_NOT_IN_PREREQUISITE_STATE {
+            if control.is_closed() {
                 return Err(error);
             }
             let message = format!(
@@ -517,12 +535,30 @@ async fn prepare(
             tables.findings.push(Finding { table, object, message, blocking: true, missing });
         }
     }
+    let full = std::mem::take(&mut tables.full);
     *copied = tables.copied;
     findings.append(&mut tables.findings);
+    if !full.is_empty() {
+        return Err(have_rows(&full));
+    }
     for finding in findings.iter().filter(|f| f.blocking && f.object.is_empty()) {
         reports.push(refuse(control, cut, finding, copied).await?);
     }
     Ok(())
+}
+
+/// Rows that are not ours are never touched: they must go first.
+fn have_rows(tables: &[String]) -> Error {
+    let named = tables.join(", ");
+    let message = match tables.len() {
+        1 => format!("table {named} on PostgreSQL has rows already"),
+        n => format!("{n} tables on PostgreSQL have rows already: {named}"),
+    };
+    Error::shadow(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message).hint(format!(
+        "Rows that Crossfade did not write are never touched. Where migrations wrote them and the \
+         SQLite file has its own, empty the tables: TRUNCATE {named}. Else give Crossfade another \
+         database."
+    ))
 }
 
 /// Marks every row of a table that PostgreSQL cannot have.

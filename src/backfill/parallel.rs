@@ -223,6 +223,7 @@ fn mark(env: &Env<'_>, whole: &Report) -> Copied {
         rows: whole.written,
         complete: true,
         refused: None,
+        shape: env.cut.catalog.relation(&whole.table).map(|r| copied::shape(r)),
     }
 }
 

@@ -247,6 +247,7 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         lacking: texts.lacking(),
         bare: None,
     };
+    decided::not_followed(relation, options, &mut findings);
     let lacking = made.lacking.clone();
     let (mut lines, mut plain) = (Vec::new(), Vec::new());
     for (index, column) in relation.columns.iter().enumerate() {

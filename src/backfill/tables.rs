@@ -4,17 +4,21 @@
 //! Owns that decision. It must never touch rows it did not write. Start at [`Tables::ready`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio_postgres::types::Type as PgType;
 
+use super::differs::{self, Difference, Kind};
 use super::schema::{Finding, Missing, Split, Step, TablePlan};
-use crate::backend::postgres::apply::{plain_columns, quoted, table_name};
+use crate::backend::postgres::apply::{pg_type, quoted, table_name};
 use crate::backend::postgres::columns::{There, columns};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
+use crate::backend::postgres::existing::{Existing, existing};
+use crate::backend::postgres::project::Projection;
 use crate::backend::sqlite::{Connection, blocking};
-use crate::error::{Error, Result, state};
-use crate::schema::Relation;
+use crate::error::Result;
+use crate::schema::{Catalog, Relation};
 use crate::value::{Datum, storage};
 
 /// The tables on PostgreSQL while they are made ready.
@@ -22,20 +26,20 @@ pub(super) struct Tables<'a> {
     pub(super) control: &'a Control,
     /// The cut.
     pub(super) sqlite: &'a Connection,
+    pub(super) catalog: &'a Catalog,
     pub(super) copied: BTreeMap<String, Copied>,
     pub(super) findings: Vec<Finding>,
-}
-
-fn refused(message: String) -> Error {
-    Error::shadow(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+    /// Tables with rows that are not ours.
+    pub(super) full: Vec<String>,
 }
 
 impl Tables<'_> {
-    /// Makes a table, or accepts the one that is there.
+    /// Makes a table, or accepts the one that is there. One that cannot take the rows is a finding
+    /// that blocks it.
     ///
     /// # Errors
-    /// 55000 when a table that is there cannot take the rows; what PostgreSQL said.
-    pub(super) async fn ready(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
+    /// What PostgreSQL said to making it.
+    pub(super) async fn ready(&mut self, relation: &Arc<Relation>, plan: &TablePlan) -> Result<()> {
         let there = columns(self.control, relation).await?;
         // A table that was refused may have been made by hand since; one of ours holds nothing.
         let known = self.copied.get(&relation.name);
@@ -54,18 +58,16 @@ impl Tables<'_> {
             }
             Some(known) if known.made && known.refused.is_some() => self.save(relation, true).await,
             Some(known) if known.made => Ok(()),
-            Some(_) => self.accept(relation, &there).await,
-            None => {
-                self.accept(relation, &there).await?;
-                let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", table_name(relation));
-                let rows = self.control.rows(&sql).await?;
-                if rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
-                    let message =
-                        format!("table {:?} on PostgreSQL has rows already", relation.name);
-                    return Err(refused(message).hint(
-                        "Empty it, or give Crossfade another database: rows it did not write \
-                         are never touched.",
-                    ));
+            known => {
+                let name = table_name(relation);
+                let found = existing(self.control.client(), &name, &relation.name).await;
+                let found = found.map_err(|e| self.control.error(&e))?.unwrap_or_default();
+                if known.is_none() && found.rows && found.kind == "table" {
+                    self.full.push(table_name(relation));
+                    return Ok(());
+                }
+                if !self.accept(relation, &found).await? || known.is_some() {
+                    return Ok(());
                 }
                 self.note(relation, "the application's own table is used as it is");
                 self.save(relation, false).await
@@ -170,61 +172,64 @@ impl Tables<'_> {
         self.control.batch("RELEASE crossfade_step").await
     }
 
-    /// Checks that a table of the application can take our rows.
-    async fn accept(&mut self, relation: &Relation, there: &[There]) -> Result<()> {
-        for column in &relation.columns {
-            let Some(found) = there.iter().find(|t| t.actual.name == column.name) else {
-                if column.generated.is_some() {
-                    let object = format!("column {:?}", column.name);
-                    self.finding(&relation.name, &object, "PostgreSQL's table has it not");
-                    continue;
-                }
-                return Err(refused(format!(
-                    "table {:?} on PostgreSQL has no column {:?}",
-                    relation.name, column.name
-                )));
-            };
-            if found.generated != column.generated.is_some() {
-                return Err(refused(format!(
-                    "column {:?} of table {:?} is generated on one side only",
-                    column.name, relation.name
-                )));
-            }
-            if found.always {
-                let sql = format!(
-                    "ALTER TABLE {} ALTER COLUMN {} SET GENERATED BY DEFAULT",
-                    table_name(relation),
-                    quoted(&column.name)
-                );
-                self.control.batch(&sql).await?;
-                let object = format!("column {:?}", column.name);
-                let message = "GENERATED ALWAYS is BY DEFAULT while rows are mirrored";
-                self.finding(&relation.name, &object, message);
+    /// Tells how a table of the application differs; whether it can take our rows.
+    async fn accept(&mut self, relation: &Arc<Relation>, there: &Existing) -> Result<bool> {
+        let differences = differs::differences(self.catalog, relation, there);
+        for difference in &differences {
+            if difference.kind.is_in_the_way() {
+                let message = in_the_way(relation, difference);
+                self.block(relation, message);
+                return Ok(false);
             }
         }
-        for extra in there {
-            let name = &extra.actual.name;
-            if relation.columns.iter().any(|c| c.name == *name) {
+        for column in there.columns.iter().filter(|c| c.always) {
+            let name = &column.actual.name;
+            if relation.column(name).is_none() {
                 continue;
             }
-            if extra.actual.not_null && !extra.filled {
-                return Err(refused(format!(
-                    "column {name:?} of table {:?} on PostgreSQL has no counterpart and takes \
-                     no NULL",
-                    relation.name
-                )));
-            }
-            let message = "the column is on PostgreSQL only; it keeps its default";
+            let table = table_name(relation);
+            let sql = format!(
+                "ALTER TABLE {table} ALTER COLUMN {} SET GENERATED BY DEFAULT",
+                quoted(name)
+            );
+            self.control.batch(&sql).await?;
+            let message = "GENERATED ALWAYS is BY DEFAULT while rows are mirrored";
             self.finding(&relation.name, &format!("column {name:?}"), message);
         }
-        self.assignable(relation).await
+        if let Some(message) = self.refusal(relation, there).await? {
+            self.block(relation, message);
+            return Ok(false);
+        }
+        for difference in differences.iter().filter(|d| is_told(d.kind)) {
+            let object = match (&difference.column, &difference.object) {
+                (Some(column), _) => format!("column {column:?}"),
+                (None, Some(object)) => format!("{} {object:?}", word(difference.kind)),
+                (None, None) => String::new(),
+            };
+            self.finding(&relation.name, &object, &difference.message);
+            if let Some(last) =
+                self.findings.last_mut().filter(|_| difference.kind == Kind::NoUnique)
+            {
+                last.missing = Missing::Weaker;
+            }
+        }
+        Ok(true)
     }
 
-    /// Whether values of our types can be assigned to the table's columns.
-    async fn assignable(&self, relation: &Relation) -> Result<()> {
-        let (names, types) = plain_columns(relation);
+    fn block(&mut self, relation: &Relation, message: String) {
+        let (table, object) = (relation.name.clone(), String::new());
+        let missing = Missing::default();
+        self.findings.push(Finding { table, object, message, blocking: true, missing });
+    }
+
+    /// What PostgreSQL says against rows as they will be written.
+    async fn refusal(&self, relation: &Arc<Relation>, there: &Existing) -> Result<Option<String>> {
+        let actual: Vec<_> = there.columns.iter().map(|c| c.actual.clone()).collect();
+        let projection = Projection::over(relation, &actual);
+        let written = projection.written();
+        let columns = || written.iter().map(|i| &projection.columns[*i]);
+        let names: Vec<String> = columns().map(|c| quoted(&c.name)).collect();
         let numbers: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
-        let names: Vec<String> = names.iter().map(|n| quoted(n)).collect();
         let sql = format!(
             "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
             table_name(relation),
@@ -232,17 +237,15 @@ impl Tables<'_> {
             numbers.join(", ")
         );
         let types: Vec<PgType> =
-            types.iter().map(|t| PgType::from_oid(t.oid).unwrap_or(PgType::UNKNOWN)).collect();
+            columns().map(|c| pg_type(c.ty).unwrap_or(PgType::UNKNOWN)).collect();
         match self.control.client().prepare_typed(&sql, &types).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
             Err(error) => {
                 let error = self.control.error(&error);
                 if self.control.is_closed() {
                     return Err(error);
                 }
-                let message =
-                    format!("table {:?} on PostgreSQL cannot take the rows", relation.name);
-                Err(refused(message).detail(error.message().to_owned()))
+                Ok(Some(format!("PostgreSQL's table cannot take the rows: {}", error.message())))
             }
         }
     }
@@ -255,6 +258,35 @@ impl Tables<'_> {
 pub fn partitions(sqlite: &Connection, relation: &Relation, split: &Split) -> Result<Vec<String>> {
     let ends = ends(sqlite, relation, split)?;
     Ok(split.partitions(relation, ends.as_ref().map(|(a, b)| (a, b))))
+}
+
+/// Why a table cannot take the rows, and what to do.
+fn in_the_way(relation: &Relation, difference: &Difference) -> String {
+    let column = difference.column.as_deref().unwrap_or_default();
+    match difference.kind {
+        Kind::NoTable | Kind::Rights => difference.message.clone(),
+        _ => format!(
+            "column {column:?} is in the way of {:?} on PostgreSQL: {}",
+            relation.bare(),
+            difference.message
+        ),
+    }
+}
+
+/// What a copy tells of; the rest is what assess lists.
+fn is_told(kind: Kind) -> bool {
+    !matches!(kind, Kind::NoIndex | Kind::Order | Kind::Sorted | Kind::NoKey | Kind::Trigger)
+}
+
+/// What an object of a difference is called.
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::NoUnique | Kind::MoreUnique | Kind::NoKey => "unique",
+        Kind::NoForeignKey | Kind::MoreForeignKey => "foreign key",
+        Kind::NoCheck | Kind::MoreCheck => "check",
+        Kind::Trigger => "trigger",
+        _ => "index",
+    }
 }
 
 /// The least and the greatest value that a table is partitioned by.

@@ -78,6 +78,12 @@ impl Switch {
         observe::close_old_reigns(&control, &self.journal, epoch).await?;
         self.set_phase(Phase::Copying).await?;
         let summary = backfill::run(&context, tables, tell).await?;
+        let (left_out, copied): (Vec<_>, Vec<_>) =
+            summary.tables.iter().partition(|report| report.error.is_some());
+        let name = |report: &&backfill::Report| report.table.clone();
+        let left_out: Vec<String> = left_out.iter().map(name).collect();
+        let copied: Vec<String> = copied.iter().map(name).collect();
+        facts::note_copy(&self.journal, &left_out, &copied).await?;
         if !summary.complete {
             return Ok(summary);
         }

@@ -2,6 +2,8 @@
 //!
 //! Written only in a writer's transaction and synced to disk before anything depends on it.
 
+use std::collections::BTreeSet;
+
 use super::phase::Phase;
 use super::state::{Point, SqliteRole, SqliteState, System};
 use crate::backend::sqlite::{Connection, Writer, blocking};
@@ -16,6 +18,7 @@ const HASH: &str = "role_hash";
 const SYSTEM: &str = "role_system";
 const TIMELINE: &str = "role_timeline";
 const PHASE: &str = "phase";
+const UNCOPIED: &str = "uncopied";
 
 /// Reads SQLite's part; a file that never met a switch is primary of epoch 1 in phase direct.
 ///
@@ -80,6 +83,40 @@ pub fn store(journal: &Journal, writer: Writer, to: &SqliteState, phase: Phase) 
 pub async fn store_phase(journal: &Journal, phase: Phase) -> Result<()> {
     let writer = journal.sqlite().writer(None).await?;
     set_state(&writer, PHASE, Cell::Text(phase.as_str().to_owned()))?;
+    let committed = writer.commit()?;
+    journal.sqlite().wait_committed(committed).await
+}
+
+/// Tables of which PostgreSQL holds no copy; None where it holds none at all.
+///
+/// # Errors
+/// SQLite's own.
+pub fn uncopied(conn: &Connection) -> Result<Option<BTreeSet<String>>> {
+    let (_, phase) = load(conn)?;
+    if matches!(phase, Phase::Direct | Phase::Copying) {
+        return Ok(None);
+    }
+    Ok(Some(match get_state(conn, UNCOPIED)? {
+        Some(Cell::Text(list)) => list.lines().map(str::to_owned).collect(),
+        _ => BTreeSet::new(),
+    }))
+}
+
+/// Notes which tables a copy left out, and which it did not.
+///
+/// # Errors
+/// SQLite's own.
+pub async fn note_copy(journal: &Journal, left_out: &[String], copied: &[String]) -> Result<()> {
+    let writer = journal.sqlite().writer(None).await?;
+    let mut list: BTreeSet<String> = match get_state(&writer, UNCOPIED)? {
+        Some(Cell::Text(list)) => list.lines().map(str::to_owned).collect(),
+        _ => BTreeSet::new(),
+    };
+    list.retain(|name| !copied.contains(name));
+    // A name with a line break in it would be two.
+    list.extend(left_out.iter().filter(|n| !n.contains('\n')).cloned());
+    let text: Vec<String> = list.into_iter().collect();
+    set_state(&writer, UNCOPIED, Cell::Text(text.join("\n")))?;
     let committed = writer.commit()?;
     journal.sqlite().wait_committed(committed).await
 }

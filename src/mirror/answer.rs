@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio_postgres::types::{ToSql, Type as PgType};
 
 use super::Shared;
+use super::other_types;
 use super::reads::{ReadSample, parameters, rows_of, unchanged};
 use crate::backend::Position;
 use crate::backend::postgres::apply::{Prepared, pg_type};
@@ -260,6 +261,13 @@ impl At<'_> {
         }
         if self.is_known().await? {
             return Ok(Found::Skipped("unsupported"));
+        }
+        if let Some(error) = error {
+            let catalog = self.shared.sqlite.catalog();
+            let tables = self.query.reads.iter().map(String::as_str);
+            if other_types::explain(self.control, &catalog, error, tables).await? {
+                return Ok(Found::Skipped(other_types::REASON));
+            }
         }
         if error.is_some() && self.query.unordered_limit {
             return Ok(Found::Verdict("ambiguous"));

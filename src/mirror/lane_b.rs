@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use super::Settings;
 use super::batch::Batch;
 use super::effect::{self, Expected, Judged, NotRun, Step, Trial, expected};
+use super::other_types;
 use super::shadow::{Change, Side};
 use crate::backend::postgres::apply::pg_type;
 use crate::divergence::Sample;
@@ -451,6 +452,10 @@ async fn report(
         notes.iter().for_each(|note| tell(batch, note, label));
         return Ok(());
     }
+    if of_other_types(batch, notes, &verdict, catalog).await? {
+        notes.iter().for_each(|note| skip(batch, note, other_types::REASON));
+        return Ok(());
+    }
     let own = fires_own(batch, notes, catalog).await?;
     if own || batch.shadow.holds_named(&batch.control(), notes).await? {
         notes.iter().for_each(|note| skip(batch, note, "unsupported"));
@@ -468,6 +473,10 @@ async fn report(
         }
     };
     for (note, judged) in found {
+        if of_other_types(batch, &[note], &judged, catalog).await? {
+            skip(batch, note, other_types::REASON);
+            continue;
+        }
         let label = word(&[note], &judged);
         let evidence = (label == "diverged").then(|| evidence(record, note, judged)).flatten();
         let Some(evidence) = evidence else {
@@ -479,6 +488,18 @@ async fn report(
         batch.shared.store.record(evidence);
     }
     Ok(())
+}
+
+/// Whether other types of PostgreSQL's columns explain that a statement failed.
+async fn of_other_types(
+    batch: &Batch,
+    notes: &[&Note],
+    verdict: &Judged,
+    catalog: &Catalog,
+) -> Result<bool> {
+    let Judged::Failed(error, _) = verdict else { return Ok(false) };
+    let tables = notes.iter().filter_map(|note| note.table.as_deref());
+    other_types::explain(&batch.control(), catalog, error, tables).await
 }
 
 /// Each statement by itself, from the state that the images before it leave. None when the images

@@ -17,6 +17,7 @@ mod history;
 mod lane_b;
 mod limit;
 mod noted;
+mod other_types;
 mod pins;
 mod poison;
 mod readers;

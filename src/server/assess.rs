@@ -6,12 +6,14 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
 
 use super::check;
-use crate::assess::{self, Existing, Options, Report, Server, ServerColumn};
+use crate::assess::{self, Options, Report, Server};
+use crate::backend::postgres::existing::existing;
 use crate::backend::sqlite::adopt::Planning;
 use crate::cli::{self, AssessArgs, RunArgs, exit, out};
 use crate::config::{Config, Endpoint};
@@ -60,9 +62,8 @@ fn run(args: &AssessArgs) -> Result<Report> {
         statements,
     };
     let server = config.control_endpoint.as_ref().map(|e| server(&config, e)).transpose()?;
-    let report = assess::run(&path, &options, server, &|what, done, all| {
-        out::bar(what, done as u64, all as u64);
-    });
+    let tell: Arc<assess::Tell> = Arc::new(out::bar);
+    let report = assess::run(&path, &options, server, &tell);
     out::no_bar();
     report
 }
@@ -149,15 +150,16 @@ async fn ask(client: &Client) -> std::result::Result<Server, tokio_postgres::Err
     let tables = client
         .query(
             "SELECT c.oid::regclass::text, c.relname::text FROM pg_class c \
-             WHERE c.relnamespace = to_regnamespace('public') AND c.relkind IN ('r', 'p') \
+             WHERE c.relnamespace = to_regnamespace('public') \
+             AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
              ORDER BY 2",
             &[],
         )
         .await?;
-    let mut existing = Vec::new();
+    let mut there = Vec::new();
     for table in &tables {
         let (quoted, name): (String, String) = (table.get(0), table.get(1));
-        existing.push(one(client, &quoted, name).await?);
+        there.extend(existing(client, &quoted, &name).await?);
     }
     Ok(Server {
         version: row.get(0),
@@ -171,31 +173,6 @@ async fn ask(client: &Client) -> std::result::Result<Server, tokio_postgres::Err
         collate: more.get(0),
         connections: more.get(1),
         may_be_replica: replica,
-        tables: existing,
+        tables: there,
     })
-}
-
-/// A table that is there. `quoted` is its name as PostgreSQL itself writes it.
-async fn one(
-    client: &Client,
-    quoted: &str,
-    name: String,
-) -> std::result::Result<Existing, tokio_postgres::Error> {
-    let columns = client
-        .query(
-            "SELECT attname::text, format_type(atttypid, atttypmod), \
-             attnotnull AND NOT atthasdef AND attidentity = '' FROM pg_attribute \
-             WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped \
-             ORDER BY attnum",
-            &[&quoted],
-        )
-        .await?;
-    let sql = format!("SELECT EXISTS (SELECT 1 FROM {quoted})");
-    // Without the right to read it nobody can say: the copy will.
-    let rows = client.query_one(&sql, &[]).await.map(|r| r.get(0)).unwrap_or(false);
-    let columns = columns
-        .iter()
-        .map(|c| ServerColumn { name: c.get(0), type_name: c.get(1), required: c.get(2) })
-        .collect();
-    Ok(Existing { name, rows, columns })
 }

@@ -278,11 +278,17 @@ impl Pair {
                         progress.step("probe the way back", text);
                     }
                     let held: u64 = reports.iter().map(|r| r.accepted).sum();
-                    let mut text = format!(
-                        "{}, {}: clean",
-                        counted(reports.len(), "table"),
-                        counted(rows, "row")
-                    );
+                    let absent: Vec<&str> = reports
+                        .iter()
+                        .filter(|r| r.left_out.is_some())
+                        .map(|r| r.table.as_str())
+                        .collect();
+                    let compared = reports.len() - absent.len();
+                    let mut text =
+                        format!("{}, {}: clean", counted(compared, "table"), counted(rows, "row"));
+                    if !absent.is_empty() {
+                        text.push_str(&format!(", not on PostgreSQL: {}", absent.join(", ")));
+                    }
                     if held > 0 {
                         text.push_str(&format!(", but for {held} in quarantine"));
                     }

@@ -8,11 +8,12 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::meter::Meter;
-use crate::backend::sqlite::adopt::Planning;
+use crate::backend::sqlite::adopt::{Copies, Planning};
 use crate::backend::sqlite::catalog::{Side, prepare_with};
 use crate::backend::sqlite::{self, Install, Sqlite, errors, functions, inspect, system};
 use crate::clock::Clock;
 use crate::config::{Config, Durability, TempStore};
+use crate::cutover::facts;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::journal::Journal;
@@ -56,7 +57,7 @@ pub(super) async fn open(
     let journal = Journal::open(&sqlite, clock.clone()).await?;
     let planning = Planning {
         tables: config.tables.clone(),
-        attached: journal.lineage().is_some(),
+        copied: copied(&sqlite, &journal)?,
         ..Planning::default()
     };
     let side = catalog(&sqlite, &state, &planning).await?;
@@ -68,6 +69,15 @@ pub(super) async fn open(
     shared.stopping = stop.clone();
     shared.observer = Arc::new(Meter::new(Arc::clone(&shared.shapes)));
     Ok((shared, journal))
+}
+
+/// What PostgreSQL holds copies of.
+fn copied(sqlite: &Sqlite, journal: &Journal) -> Result<Copies> {
+    if journal.lineage().is_none() {
+        return Ok(Copies::None);
+    }
+    let uncopied = tokio::task::block_in_place(|| facts::uncopied(&sqlite.dedicated()?))?;
+    Ok(uncopied.map_or(Copies::None, Copies::AllBut))
 }
 
 /// Loads the catalog of the file, taking over tables that are not recorded yet.

@@ -113,6 +113,7 @@ pub const SKIP_REASONS: &[&str] = &[
     "no_key",
     "copy",
     "system",
+    "other_types",
 ];
 
 /// Divergence classes.

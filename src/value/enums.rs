@@ -20,6 +20,9 @@ use crate::name;
 /// OIDs of enum types and their arrays; PostgreSQL's own are far below.
 const OIDS: std::ops::Range<u32> = 0x4000_0000..0x5000_0000;
 
+/// Stands for an enum type that only PostgreSQL has. No type that is made here gets it.
+pub const FOREIGN: u32 = 0x4fff_fffe;
+
 /// Names kept for messages; one process serves one file.
 const NAMES_MAX: usize = 100_000;
 
@@ -249,7 +252,7 @@ impl Enums {
         let span = (OIDS.end - OIDS.start) / 2;
         (0..span)
             .map(|step| OIDS.start + (hash.wrapping_add(step) % span) * 2)
-            .find(|found| !self.by_oid.contains_key(found))
+            .find(|found| *found != FOREIGN && !self.by_oid.contains_key(found))
             .unwrap_or(OIDS.start)
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::backend::Position;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
+use crate::backend::postgres::copied;
 use crate::backend::sqlite::{Connection, Sqlite, blocking};
 use crate::error::{Error, Result, state};
 use crate::journal;
@@ -61,13 +62,23 @@ pub async fn postgres_snapshot(connector: &Connector) -> Result<(Control, Positi
     control.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let rows =
         control.rows("SELECT position FROM crossfade.state WHERE lineage IS NOT NULL").await?;
-    let row = rows.first().ok_or_else(|| {
-        Error::shadow(
+    let Some(row) = rows.first() else {
+        let error = Error::shadow(
             state::OBJECT_NOT_IN_PREREQUISITE_STATE,
             "PostgreSQL holds no copy whose position is known",
-        )
-        .hint("Run backfill first.")
-    })?;
+        );
+        let waiting = copied::load(&control).await?.into_iter();
+        let waiting: Vec<String> = waiting
+            .filter(|(_, mark)| !mark.complete && mark.refused.is_none())
+            .map(|(name, _)| name)
+            .collect();
+        return Err(match waiting.is_empty() {
+            true => error.hint("Run backfill first."),
+            false => error
+                .detail(format!("Not copied to the end: {}.", waiting.join(", ")))
+                .hint("Run backfill again: it goes on, and says what is in the way."),
+        });
+    };
     let position = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
     Ok((control, Position(position)))
 }

@@ -60,7 +60,8 @@ pub struct Difference {
     pub primary: Vec<Option<String>>,
     /// The shadow's values of `columns`.
     pub shadow: Vec<Option<String>>,
-    /// The row as PostgreSQL should hold it; None for an extra one.
+    /// The row as PostgreSQL should hold it; None for an extra one, unless the primary has a row of
+    /// its key.
     pub(super) wanted: Option<Projected>,
     /// Its entries for the quarantine.
     pub(super) entries: Vec<Entry>,
@@ -241,9 +242,9 @@ async fn rows(pair: &Pair<'_>, wanted: &HashMap<u64, i64>, found: &mut Found) ->
         }
         // A key that PostgreSQL has more often: one of its rows may well be equal to ours.
         let more = *count < 0 && ours.is_some() && pair.projection.key.is_some();
-        let spare = if more { theirs.clone() } else { None };
+        let spare = more.then(|| (ours.as_ref().map(|o| o.projected.clone()), theirs.clone()));
         let found_here = difference(pair, ours, theirs, *count)
-            .or_else(|| spare.and_then(|row| difference(pair, None, Some(row), *count)));
+            .or_else(|| spare.and_then(|(wanted, row)| once_too_often(pair, wanted, row)));
         if let Some(first) = found_here {
             let copies = match pair.projection.key {
                 Some(_) => 1,
@@ -258,6 +259,16 @@ async fn rows(pair: &Pair<'_>, wanted: &HashMap<u64, i64>, found: &mut Found) ->
     }
     found.differences.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(())
+}
+
+/// A row of PostgreSQL whose key it has more than once: all of them go, and the primary's comes.
+fn once_too_often(
+    pair: &Pair<'_>,
+    wanted: Option<Projected>,
+    theirs: Option<Row>,
+) -> Option<Difference> {
+    let found = difference(pair, None, theirs, -1)?;
+    Some(Difference { wanted, ..found })
 }
 
 fn difference(
@@ -373,7 +384,7 @@ fn size(values: &Row) -> usize {
 pub(super) fn one(
     pair: &Pair<'_>,
     ours: Option<(Projected, Vec<Entry>, String, Standing)>,
-    theirs: Option<Row>,
+    mut theirs: Vec<Row>,
 ) -> Option<Difference> {
     let ours = ours.map(|(projected, entries, name, standing)| Ours {
         projected,
@@ -382,7 +393,10 @@ pub(super) fn one(
         standing,
         cells: Vec::new(),
     });
-    difference(pair, ours, theirs, 0)
+    if theirs.len() > 1 {
+        return once_too_often(pair, ours.map(|o| o.projected), theirs.pop());
+    }
+    difference(pair, ours, theirs.pop(), 0)
 }
 
 #[cfg(test)]

@@ -102,9 +102,10 @@ pub async fn chunks(
             let row = row_of(&row, &pair.types)?;
             let Some(Datum::Int(number)) = row.get(*key) else { continue };
             let ours = ours.remove(number);
-            found.extend(diff::one(&pair, ours, Some(row)));
+            found.extend(diff::one(&pair, ours, vec![row]));
         }
-        found.extend(ours.into_values().filter_map(|ours| diff::one(&pair, Some(ours), None)));
+        found
+            .extend(ours.into_values().filter_map(|ours| diff::one(&pair, Some(ours), Vec::new())));
     }
     Ok(found)
 }
@@ -162,13 +163,14 @@ async fn lookup(
     pair: &Pair<'_>,
     prepared: &tokio_postgres::Statement,
     key: Option<Vec<Datum>>,
-) -> Result<Option<Row>> {
-    let Some(key) = key else { return Ok(None) };
+) -> Result<Vec<Row>> {
+    let Some(key) = key else { return Ok(Vec::new()) };
     let control = &pair.at.postgres;
     let types = key_columns(pair).iter().map(|i| pair.types[*i]);
     let params =
         key.iter().zip(types).map(|(d, t)| Binary::of(d, t)).collect::<Result<Vec<_>>>()?;
     let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
-    let row = control.client().query_opt(prepared, &params).await.map_err(|e| control.error(&e))?;
-    row.map(|row| row_of(&row, &pair.types)).transpose()
+    // More than one where PostgreSQL lacks the key.
+    let rows = control.client().query(prepared, &params).await.map_err(|e| control.error(&e))?;
+    rows.iter().take(2).map(|row| row_of(row, &pair.types)).collect()
 }

@@ -65,6 +65,8 @@ pub struct Report {
     pub differences: Vec<Difference>,
     /// Why it could not be compared.
     pub error: Option<String>,
+    /// Why PostgreSQL has it not, where that is decided.
+    pub left_out: Option<String>,
 }
 
 impl Report {
@@ -111,7 +113,26 @@ pub async fn run(
         }
         reports.push(report);
     }
+    if tables.is_empty() {
+        unserved(&course.at, store, &mut reports).await?;
+    }
     Ok(reports)
+}
+
+/// Names the tables of the file that are not served, hence neither copied nor compared.
+async fn unserved(at: &AtCut, store: &Store, reports: &mut Vec<Report>) -> Result<()> {
+    let open: Vec<_> = store.groups().into_iter().filter(|g| g.state == GroupState::Open).collect();
+    for (table, mark) in copied::load(&at.postgres).await? {
+        let known = at.catalog.relation(&table).is_some();
+        let Some(reason) = mark.refused.filter(|_| !known) else { continue };
+        let undecided = open.iter().any(|group| group.table.as_deref() == Some(table.as_str()));
+        let (error, left_out) = match undecided {
+            true => (Some(reason), None),
+            false => (None, Some(reason)),
+        };
+        reports.push(Report { table, error, left_out, ..Report::default() });
+    }
+    Ok(())
 }
 
 /// A cut; what is in quarantine at it needs a decision, unless there is one.

@@ -9,7 +9,7 @@ use tokio_postgres::types::{ToSql, Type as PgType};
 use super::cut::{AtCut, Cut};
 use super::diff::{Difference, Kind};
 use super::{Report, named, one, record};
-use crate::backend::postgres::apply::{quoted, table_name};
+use crate::backend::postgres::apply::{pg_type, quoted, table_name};
 use crate::backend::postgres::binary::Binary;
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
@@ -21,7 +21,7 @@ use crate::count::counted;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::telemetry::names;
-use crate::value::{Datum, Type, oid};
+use crate::value::{Datum, Type};
 
 /// Rounds over one table; each repairs a bounded number of rows.
 const ROUNDS_MAX: usize = 1000;
@@ -209,6 +209,8 @@ async fn begin(at: &AtCut, control: &Control) -> Result<bool> {
 }
 
 /// Deletes, then writes. With `anew` rows with other values are deleted and inserted.
+///
+/// No unique index of PostgreSQL is relied on: it may lack the key, or hold it more than once.
 async fn rows(
     at: &AtCut,
     control: &Control,
@@ -217,17 +219,28 @@ async fn rows(
     anew: bool,
 ) -> Result<()> {
     let texts = Texts::new(projection);
+    let keyed = projection.key.is_some();
     let gone = |d: &&Difference| {
         d.kind == Kind::Extra
             || (d.kind == Kind::Value && (anew || d.wanted.as_ref().is_some_and(|w| w.left_out)))
     };
     for difference in differences.iter().filter(gone) {
         let Some(row) = &difference.there else { continue };
-        run(control, &texts.delete, &texts.identity, projection, row).await?;
+        run(control, &texts.delete, &[&texts.identity], projection, row).await?;
     }
+    let written = projection.written();
     for difference in differences {
         let Some(wanted) = difference.wanted.as_ref().filter(|w| !w.left_out) else { continue };
-        run(control, &texts.insert, &projection.written(), projection, &wanted.values).await?;
+        let row = &wanted.values;
+        if keyed && difference.kind != Kind::Missing && !gone(&difference) {
+            // Of rows with one key one stays.
+            run(control, &texts.thin, &[&texts.identity, &texts.identity], projection, row).await?;
+            let both: [&[usize]; 2] = [&written, &texts.identity];
+            if run(control, &texts.update, &both, projection, row).await? > 0 {
+                continue;
+            }
+        }
+        run(control, &texts.insert, &[&written], projection, row).await?;
     }
     let named = differences.iter().filter(|d| !d.name.is_empty());
     let keys: Vec<String> = named.map(|d| d.name.clone()).collect();
@@ -236,30 +249,35 @@ async fn rows(
     quarantine::store(control, at.position, &entries).await
 }
 
+/// Runs a statement whose parameters are the values of these columns, one list after the other.
 async fn run(
     control: &Control,
     sql: &str,
-    columns: &[usize],
+    columns: &[&[usize]],
     projection: &Projection,
     row: &[Datum],
-) -> Result<()> {
-    let types: Vec<Type> = columns.iter().map(|i| projection.columns[*i].ty).collect();
-    let params = columns
-        .iter()
+) -> Result<u64> {
+    let columns = || columns.iter().flat_map(|list| list.iter().copied());
+    let types: Vec<Type> = columns().map(|i| projection.columns[i].ty).collect();
+    let params = columns()
         .zip(&types)
-        .map(|(i, ty)| Binary::of(&row[*i], *ty))
+        .map(|(i, ty)| Binary::of(&row[i], *ty))
         .collect::<Result<Vec<_>>>()?;
     let pg_types: Vec<PgType> =
-        types.iter().map(|t| PgType::from_oid(t.oid).unwrap_or(PgType::UNKNOWN)).collect();
+        types.iter().map(|t| pg_type(*t).unwrap_or(PgType::UNKNOWN)).collect();
     let client = control.client();
     let statement = client.prepare_typed(sql, &pg_types).await.map_err(|e| control.error(&e))?;
     let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
-    client.execute(&statement, &params).await.map(drop).map_err(|e| control.error(&e))
+    client.execute(&statement, &params).await.map_err(|e| control.error(&e))
 }
 
 /// The statements of one table.
 struct Texts {
     insert: String,
+    /// Only with a key: the row's values, then its key.
+    update: String,
+    /// Only with a key: all rows of a key but one; the key twice.
+    thin: String,
     delete: String,
     /// Columns that find a row.
     identity: Vec<usize>,
@@ -272,43 +290,39 @@ impl Texts {
         let name = |i: &usize| quoted(&projection.columns[*i].name);
         let names: Vec<String> = written.iter().map(name).collect();
         let numbers: Vec<String> = (1..=written.len()).map(|n| format!("${n}")).collect();
-        let mut insert = format!(
+        let insert = format!(
             "INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
             names.join(", "),
             numbers.join(", ")
         );
         let identity = projection.key.clone().unwrap_or_else(|| written.clone());
-        let terms: Vec<String> = identity
-            .iter()
-            .enumerate()
-            .map(|(n, i)| {
-                let (column, n) = (name(i), n + 1);
-                match projection.columns[*i].ty.oid {
-                    // A key is never NULL, and only `=` finds its index.
-                    _ if projection.key.is_some() => format!("{column} = ${n}"),
-                    // json has no equality of its own.
-                    oid::JSON => format!("{column}::text IS NOT DISTINCT FROM ${n}::text"),
-                    _ => format!("{column} IS NOT DISTINCT FROM ${n}"),
-                }
-            })
-            .collect();
-        let found = terms.join(" AND ");
-        let delete = match &projection.key {
-            Some(key) => {
-                let arbiter = projection.arbiter.as_ref().unwrap_or(key);
-                let keys: Vec<String> = arbiter.iter().map(name).collect();
-                let sets: Vec<String> =
-                    names.iter().map(|n| format!("{n} = EXCLUDED.{n}")).collect();
-                insert.push_str(&format!(
-                    " ON CONFLICT ({}) DO UPDATE SET {}",
-                    keys.join(", "),
-                    sets.join(", ")
-                ));
-                format!("DELETE FROM {table} WHERE {found}")
-            }
-            // Of equal rows exactly one.
-            None => format!("DELETE FROM {table} WHERE {}", projection.one_of(&table, &found)),
+        let from = |first: usize| {
+            let terms: Vec<String> = identity
+                .iter()
+                .enumerate()
+                .map(|(n, i)| {
+                    let (column, n) = (name(i), first + n);
+                    match projection.columns[*i].by_text() {
+                        // A key is never NULL, and only `=` finds its index.
+                        _ if projection.key.is_some() => format!("{column} = ${n}"),
+                        true => format!("{column}::text IS NOT DISTINCT FROM ${n}::text"),
+                        false => format!("{column} IS NOT DISTINCT FROM ${n}"),
+                    }
+                })
+                .collect();
+            terms.join(" AND ")
         };
-        Self { insert, delete, identity }
+        let sets: Vec<String> =
+            names.iter().enumerate().map(|(n, name)| format!("{name} = ${}", n + 1)).collect();
+        let update =
+            format!("UPDATE {table} SET {} WHERE {}", sets.join(", "), from(written.len() + 1));
+        let one = projection.one_of(&table, &from(identity.len() + 1));
+        let thin = format!("DELETE FROM {table} WHERE {} AND NOT ({one})", from(1));
+        let delete = match projection.key {
+            Some(_) => format!("DELETE FROM {table} WHERE {}", from(1)),
+            // Of equal rows exactly one.
+            None => format!("DELETE FROM {table} WHERE {}", projection.one_of(&table, &from(1))),
+        };
+        Self { insert, update, thin, delete, identity }
     }
 }

@@ -10,7 +10,7 @@ use futures_util::future::try_join;
 use super::cut::AtCut;
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::binary::{Received, row_of};
-use crate::backend::postgres::project::{Projected, Projection, Quick};
+use crate::backend::postgres::project::{Projected, Projection, Quick, Target};
 use crate::backend::postgres::quarantine::{Known, ROW};
 use crate::backend::sqlite::blocking;
 use crate::backfill::Tell;
@@ -311,7 +311,7 @@ impl Pair<'_> {
 
     /// Reads every column of the table.
     pub(super) fn select(&self) -> String {
-        let names: Vec<String> = self.projection.columns.iter().map(|c| quoted(&c.name)).collect();
+        let names: Vec<String> = self.projection.columns.iter().map(Target::selected).collect();
         format!("SELECT {} FROM {}", names.join(", "), table_name(&self.projection.relation))
     }
 

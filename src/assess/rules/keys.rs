@@ -10,7 +10,7 @@ use crate::sql::stored::{self, ConstraintKind};
 
 pub(super) const RULES: &[Rule] = &[
     NULL_KEY, ORPHANS, NO_PARENT, KEY_TYPES, SEQUENCE, EXHAUSTED, ORDER, MATCH, NO_KEY, BY_CLASS,
-    CHECK, NOT_NULL, UNPROVEN, LONG_KEY,
+    CHECK, NOT_NULL, UNPROVEN, LONG_KEY, CASELESS, SPELLED,
 ];
 
 const NULL_KEY: Rule = Rule {
@@ -91,6 +91,18 @@ const UNPROVEN: Rule = Rule {
     severity: Severity::Info,
     does: "Makes the constraint; backfill says so if rows break it.",
 };
+const CASELESS: Rule = Rule {
+    id: "CF0318",
+    title: "a foreign key to a key that ignores letter case",
+    severity: Severity::Decision,
+    does: "Leaves the foreign key off: PostgreSQL keeps such a key as an index over an expression, to which none can lead. With citext as override of both columns it is made.",
+};
+const SPELLED: Rule = Rule {
+    id: "CF0317",
+    title: "rows that spell their parent's key otherwise",
+    severity: Severity::Decision,
+    does: "Copies them, and makes the foreign key NOT VALID: PostgreSQL compares byte by byte.",
+};
 
 const LONG_KEY: Rule = Rule {
     id: "CF0316",
@@ -111,6 +123,8 @@ pub(super) fn adopted(facts: &Facts, found: &mut Vec<Finding>) {
             FindingKind::Broken => &CHECK,
             FindingKind::NotNull => &NOT_NULL,
             FindingKind::Unproven => &UNPROVEN,
+            FindingKind::Caseless => &CASELESS,
+            FindingKind::Spelled => &SPELLED,
             _ => continue,
         };
         let mut made = rule.found(&finding.message).table(&finding.table);

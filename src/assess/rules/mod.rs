@@ -4,10 +4,12 @@
 //! looks at the file itself. Ids are stable: a rule that goes leaves its number unused.
 //! Start at [`apply`].
 
+mod existing;
 mod file;
 mod keys;
 mod names;
 mod objects;
+mod overrides;
 mod postgres;
 mod statements;
 mod types;

@@ -1,38 +1,42 @@
-//! CF07xx: the PostgreSQL server, and what is on it already.
+//! CF07xx: the PostgreSQL server; what is on it already is `existing`'s.
 
-use super::{Rule, column_override};
+use super::{Rule, existing};
 use crate::assess::facts::Facts;
-use crate::assess::needs::{self, Existing};
+use crate::assess::needs;
 use crate::assess::report::{Finding, Severity};
-use crate::backend::sqlite::system::format_type;
-use crate::schema::{Relation, RelationKind};
 
-pub(super) const RULES: &[Rule] = &[OTHER_TYPE, ROWS, MISSING, REQUIRED, LACKS, LIMITS, ACCEPTED];
+pub(super) const RULES: &[Rule] = &[
+    existing::OTHER_TYPE,
+    existing::ROWS,
+    existing::MISSING,
+    existing::REQUIRED,
+    LACKS,
+    LIMITS,
+    existing::ACCEPTED,
+    existing::OTHER_SIZE,
+    existing::BEYOND,
+    existing::UNKNOWN_TYPE,
+    existing::NOT_NULL,
+    existing::NO_KEY,
+    existing::NO_UNIQUE,
+    existing::NO_INDEX,
+    existing::NO_FOREIGN_KEY,
+    existing::NO_CHECK,
+    existing::MORE_UNIQUE,
+    existing::MORE_FOREIGN_KEY,
+    existing::MORE_CHECK,
+    existing::NO_DEFAULT,
+    existing::NO_NUMBERS,
+    existing::TRIGGER,
+    existing::NO_TABLE,
+    existing::ORDER,
+    existing::SORTED,
+    existing::RIGHTS,
+    existing::NOT_A_TABLE,
+    existing::GENERATED,
+    existing::MORE_COLUMN,
+];
 
-const OTHER_TYPE: Rule = Rule {
-    id: "CF0701",
-    title: "a column of another type on PostgreSQL",
-    severity: Severity::Decision,
-    does: "Serves its own type until promote, and writes values over in text form; with PostgreSQL's type as override both are the same.",
-};
-const ROWS: Rule = Rule {
-    id: "CF0702",
-    title: "a table that has rows on PostgreSQL",
-    severity: Severity::Blocking,
-    does: "Refuses the copy: rows it did not write are never touched.",
-};
-const MISSING: Rule = Rule {
-    id: "CF0703",
-    title: "a column that PostgreSQL's table lacks",
-    severity: Severity::Blocking,
-    does: "Refuses the copy.",
-};
-const REQUIRED: Rule = Rule {
-    id: "CF0704",
-    title: "a column of PostgreSQL's that nothing fills",
-    severity: Severity::Blocking,
-    does: "Refuses the copy.",
-};
 const LACKS: Rule = Rule {
     id: "CF0705",
     title: "something that PostgreSQL must have",
@@ -45,13 +49,6 @@ const LIMITS: Rule = Rule {
     severity: Severity::Decision,
     does: "Works without it, less well.",
 };
-const ACCEPTED: Rule = Rule {
-    id: "CF0707",
-    title: "a table that is on PostgreSQL already",
-    severity: Severity::Info,
-    does: "Uses it as it is.",
-};
-
 /// The rules.
 pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
     let Some(server) = &facts.server else { return };
@@ -66,39 +63,5 @@ pub(super) fn whole(facts: &Facts, found: &mut Vec<Finding>) {
         );
         found.push(rule.found(message).object(need.name));
     }
-    for existing in &server.tables {
-        let relation = facts.catalog.relation(&existing.name);
-        if let Some(relation) = relation.filter(|r| r.kind == RelationKind::Table) {
-            accepted(relation, existing, found);
-        }
-    }
-}
-
-fn accepted(relation: &Relation, existing: &Existing, found: &mut Vec<Finding>) {
-    let name = &relation.sqlite_name;
-    found.push(ACCEPTED.found("made by the application's own migrations").table(name));
-    if existing.rows {
-        found.push(ROWS.found("empty it, or take another database").table(name));
-    }
-    for column in &relation.columns {
-        let Some(there) = existing.columns.iter().find(|c| c.name == column.name) else {
-            let message = "add it there, or drop it here";
-            found.push(MISSING.found(message).table(name).column(&column.sqlite_name));
-            continue;
-        };
-        let ty = column.declared();
-        let ours = format_type(ty.oid, ty.typmod);
-        if ours != there.type_name {
-            let message = format!("{} there, {ours} here", there.type_name);
-            let over = column_override(&relation.name, &column.name, &there.type_name);
-            let finding = OTHER_TYPE.found(message).table(name).column(&column.sqlite_name);
-            found.push(finding.over(over));
-        }
-    }
-    for extra in &existing.columns {
-        let ours = relation.columns.iter().any(|c| c.name == extra.name);
-        if !ours && extra.required {
-            found.push(REQUIRED.found("it takes no NULL").table(name).column(&extra.name));
-        }
-    }
+    existing::whole(facts, server, found);
 }

@@ -1,6 +1,6 @@
 //! CF01xx: what type each column gets, and where data and declaration disagree.
 
-use super::{Rule, column_override};
+use super::{Rule, column_override, overrides};
 use crate::assess::evidence::{ColumnEvidence, Seen};
 use crate::assess::facts::{Facts, Table};
 use crate::assess::report::{Class, Finding, Severity};
@@ -14,8 +14,25 @@ use crate::sql::stored;
 use crate::value::{Type, oid};
 
 pub(super) const RULES: &[Rule] = &[
-    MIXED, WIDER, LONGER, ACCIDENT, TINY, INFINITE, UNTYPED, JSON_CHECK, UNKNOWN, DECIMAL, HABIT,
-    GUESS, COUNTS, UNFIT, COERCED, WAITS,
+    MIXED,
+    WIDER,
+    LONGER,
+    ACCIDENT,
+    TINY,
+    INFINITE,
+    UNTYPED,
+    JSON_CHECK,
+    UNKNOWN,
+    DECIMAL,
+    HABIT,
+    GUESS,
+    COUNTS,
+    UNFIT,
+    COERCED,
+    WAITS,
+    overrides::UNHELD,
+    overrides::IGNORED,
+    overrides::CUT,
 ];
 
 const MIXED: Rule = Rule {
@@ -129,6 +146,7 @@ pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
         one.disagreement(seen, found);
         one.numbers(seen, found);
         one.small_ones(seen, found);
+        overrides::column(table, column, seen, found);
     }
 }
 
@@ -307,6 +325,7 @@ impl One<'_> {
 
 /// What taking over said about types.
 pub(super) fn adopted(facts: &Facts, found: &mut Vec<Finding>) {
+    overrides::adopted(facts, found);
     for (finding, _) in &facts.adopted {
         let column = finding.column.as_deref().unwrap_or_default();
         if finding.kind == FindingKind::Override {

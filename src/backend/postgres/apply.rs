@@ -110,11 +110,6 @@ pub fn table_name(relation: &Relation) -> String {
     name::quoted(&relation.name)
 }
 
-/// Columns that are stored on PostgreSQL by value: all but generated ones.
-fn plain(relation: &Relation) -> impl Iterator<Item = usize> + '_ {
-    (0..relation.columns.len()).filter(|i| relation.columns[*i].generated.is_none())
-}
-
 /// The statements of one table, built once.
 pub struct Shape {
     insert: (Arc<str>, Arc<[Type]>),
@@ -126,11 +121,6 @@ pub struct Shape {
     many: Option<(Arc<str>, Arc<[Type]>)>,
     written: Vec<usize>,
     identity: Vec<usize>,
-}
-
-/// Names and types of the plain columns.
-pub fn plain_columns(relation: &Relation) -> (Vec<String>, Vec<Type>) {
-    plain(relation).map(|i| (relation.columns[i].name.clone(), relation.columns[i].ty)).unzip()
 }
 
 impl Shape {
@@ -175,14 +165,16 @@ impl Shape {
             names.iter().enumerate().map(|(n, name)| format!("{name} = ${}", n + 1)).collect();
         let update = format!("UPDATE {table} SET {} WHERE {}", sets.join(", "), one(&from_update));
         let delete = format!("DELETE FROM {table} WHERE {}", one(&condition));
-        let select = format!("SELECT {} FROM {table} WHERE {condition}", names.join(", "));
+        let selected: Vec<String> =
+            plain.iter().map(|i| projection.columns[*i].selected()).collect();
+        let selected = selected.join(", ");
+        let select = format!("SELECT {selected} FROM {table} WHERE {condition}");
         let many = key.as_deref().and_then(|key| {
             let [only] = key else { return None };
             let ty = projection.columns[*only].ty;
             let plain = matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8 | oid::TEXT | oid::UUID);
             let array = array_of(ty.oid).filter(|_| plain && projection.written().contains(only));
-            let sql =
-                format!("SELECT {} FROM {table} WHERE {} = ANY($1)", names.join(", "), name(*only));
+            let sql = format!("SELECT {selected} FROM {table} WHERE {} = ANY($1)", name(*only));
             array.map(|array| (sql.into(), [Type::new(array)].into()))
         });
         let update_types: Vec<Type> = types(&plain).into_iter().chain(types(&identity)).collect();
@@ -257,7 +249,7 @@ fn numbered(count: usize) -> String {
     (1..=count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Finds a row by key, or by all its values. json has no equality of its own: by its text.
+/// Finds a row by key, or by all its values, or their text where those have no equality.
 fn condition(projection: &Projection, columns: &[usize], keyed: bool, first: usize) -> String {
     let terms: Vec<String> = columns
         .iter()
@@ -266,12 +258,12 @@ fn condition(projection: &Projection, columns: &[usize], keyed: bool, first: usi
             let column = &projection.columns[*i];
             let name = quoted(&column.name);
             let parameter = first + n;
-            match (keyed, column.ty.oid) {
+            match (keyed, column.by_text()) {
                 (true, _) => format!("{name} = ${parameter}"),
-                (false, oid::JSON) => {
+                (false, true) => {
                     format!("{name}::text IS NOT DISTINCT FROM ${parameter}::text")
                 }
-                (false, _) => format!("{name} IS NOT DISTINCT FROM ${parameter}"),
+                (false, false) => format!("{name} IS NOT DISTINCT FROM ${parameter}"),
             }
         })
         .collect();

@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 use super::control::Control;
 use crate::backend::Position;
 use crate::error::Result;
+use crate::schema::{Column, Relation};
+use crate::value::canonical;
 
 const TABLE: &str = "\
 CREATE TABLE IF NOT EXISTS crossfade.backfill (
   table_name text PRIMARY KEY, made boolean NOT NULL,
   lineage bytea, position bigint NOT NULL DEFAULT 0, rows bigint NOT NULL DEFAULT 0,
   complete boolean NOT NULL DEFAULT false, refused text
-)";
+);
+ALTER TABLE crossfade.backfill ADD COLUMN IF NOT EXISTS shape text;";
 
 /// What is known of one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +34,15 @@ pub struct Copied {
     pub complete: bool,
     /// Why the table cannot be on PostgreSQL; its changes are not applied.
     pub refused: Option<String>,
+    /// What the columns were when it was copied: see [`shape`]. None where that is not known.
+    pub shape: Option<String>,
+}
+
+/// Types of a table's columns and how they are stored, as one word: a copy is of these.
+pub fn shape(relation: &Relation) -> String {
+    let one = |c: &Column| format!("{}:{}:{}:{}", c.name, c.ty.oid, c.ty.typmod, c.codec.word());
+    let all: Vec<String> = relation.columns.iter().map(one).collect();
+    format!("{:032x}", canonical::digest(all.join(",").as_bytes()))
 }
 
 /// Makes the table where it is absent; schema `crossfade` must be there.
@@ -50,8 +62,9 @@ pub async fn load(control: &Control) -> Result<BTreeMap<String, Copied>> {
     if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
         return Ok(BTreeMap::new());
     }
-    let sql = "SELECT table_name, made, lineage, position, rows, complete, refused \
-               FROM crossfade.backfill";
+    // The applier may meet a table that an older version made, without the last column.
+    let sql = "SELECT table_name, made, lineage, position, rows, complete, refused, \
+               to_jsonb(b) ->> 'shape' FROM crossfade.backfill b";
     let rows = control.rows(sql).await?;
     Ok(rows
         .iter()
@@ -64,6 +77,7 @@ pub async fn load(control: &Control) -> Result<BTreeMap<String, Copied>> {
                 rows: number(4),
                 complete: row.get(5),
                 refused: row.get(6),
+                shape: row.get(7),
             };
             (row.get(0), copied)
         })
@@ -80,10 +94,11 @@ pub async fn save(control: &Control, table: &str, copied: &Copied) -> Result<()>
         .client()
         .execute(
             "INSERT INTO crossfade.backfill AS b \
-             (table_name, made, lineage, position, rows, complete, refused) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (table_name) DO UPDATE SET \
+             (table_name, made, lineage, position, rows, complete, refused, shape) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (table_name) DO UPDATE SET \
              made = excluded.made, lineage = excluded.lineage, position = excluded.position, \
-             rows = excluded.rows, complete = excluded.complete, refused = excluded.refused",
+             rows = excluded.rows, complete = excluded.complete, refused = excluded.refused, \
+             shape = excluded.shape",
             &[
                 &table,
                 &copied.made,
@@ -92,6 +107,7 @@ pub async fn save(control: &Control, table: &str, copied: &Copied) -> Result<()>
                 &number(copied.rows),
                 &copied.complete,
                 &copied.refused,
+                &copied.shape,
             ],
         )
         .await

@@ -13,6 +13,7 @@ pub mod copied;
 pub mod copy;
 pub mod decode;
 pub mod exchange;
+pub mod existing;
 pub mod handover;
 pub mod outward;
 pub mod picture;

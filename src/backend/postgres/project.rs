@@ -5,19 +5,22 @@
 //! and repair all come through here, so they never disagree. It must never change a value
 //! without saying so. Start at [`Projection::project`].
 
+mod convert;
 mod quick;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::error::Result;
 use crate::schema::{Codec, Relation};
-use crate::value::enums::{Enums, enum_of_array};
+use crate::value::enums::{self, array_of_enum, enum_of_array};
 use crate::value::extension::{extended_of_array, is_extended};
 use crate::value::{
-    CellRef, Datum, Style, Type, canonical, coerce, is_enum, json, oid, storage, text,
+    CellRef, Datum, Type, canonical, coerce, element_of, is_composite, is_enum, is_range, json,
+    oid, storage,
 };
 
+use convert::convert;
+pub use convert::{back, is_apart, is_same};
 pub use quick::Quick;
 
 /// One column on PostgreSQL.
@@ -35,6 +38,8 @@ pub struct Target {
     pub generated: bool,
     codec: Codec,
     stored: Type,
+    /// Labels of PostgreSQL's enum type, when it is one.
+    labels: Option<Arc<[String]>>,
 }
 
 /// A column as PostgreSQL has it.
@@ -46,11 +51,23 @@ pub struct Actual {
     pub ty: Type,
     /// NOT NULL.
     pub not_null: bool,
-    /// The OID PostgreSQL gave the enum type or the extension's, of the column or of its
-    /// elements.
-    pub enumerated: Option<u32>,
+    /// The enum type, or the extension's, of the column or of its elements.
+    pub apart: Option<Apart>,
     /// The table is partitioned by it: every unique index has it.
     pub partitions: bool,
+}
+
+/// A type whose OID PostgreSQL chose when the type was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Apart {
+    /// Its OID there.
+    pub oid: u32,
+    /// The column is an array of it.
+    pub array: bool,
+    /// Ours for it: citext, hstore; None for an enum type.
+    pub extension: Option<u32>,
+    /// An enum type's labels.
+    pub labels: Arc<[String]>,
 }
 
 /// How the rows of one table become PostgreSQL's.
@@ -123,6 +140,7 @@ impl Projection {
                     generated: column.generated.is_some(),
                     codec: column.codec,
                     stored: column.ty,
+                    labels: there.and_then(Actual::labels),
                 }
             })
             .collect();
@@ -147,6 +165,11 @@ impl Projection {
                 "(tableoid, ctid) IN (SELECT tableoid, ctid FROM {table} WHERE {condition} LIMIT 1)"
             ),
         }
+    }
+
+    /// Whether a column is of another kind on PostgreSQL than here.
+    pub fn is_apart(&self) -> bool {
+        self.columns.iter().any(|c| family(c.ty.oid) != family(c.stored.oid))
     }
 
     /// Indexes of the columns that are written: all but generated ones.
@@ -195,17 +218,36 @@ impl Projection {
 impl Actual {
     /// The type that values for this column are written as. Enum types, and those of extensions,
     /// have OIDs of their own on each side: ours stands for both, and over an array the modifier carries the element
-    /// type's OID there, which the binary form names.
+    /// type's OID there, which the binary form names. A type that is not known from here is read
+    /// as text, and never written.
     fn of(&self, ours: Type) -> Type {
-        match self.enumerated {
-            Some(element)
-                if enum_of_array(ours.oid).or_else(|| extended_of_array(ours.oid)).is_some() =>
-            {
-                Type::with_typmod(ours.oid, i32::try_from(element).unwrap_or(-1))
-            }
-            Some(_) if is_enum(ours.oid) || is_extended(ours.oid) => ours,
-            _ => self.ty,
+        let Some(apart) = &self.apart else {
+            return if is_writable(self.ty.oid) { self.ty } else { Type::new(oid::UNKNOWN) };
+        };
+        let over = |array: u32| Type::with_typmod(array, i32::try_from(apart.oid).unwrap_or(-1));
+        let is_ours = |element: u32| match apart.extension {
+            Some(extension) => element == extension,
+            None => is_enum(element),
+        };
+        if !apart.array {
+            return match apart.extension {
+                _ if is_ours(ours.oid) => ours,
+                Some(extension) => Type::new(extension),
+                None => Type::new(enums::FOREIGN),
+            };
         }
+        let element = enum_of_array(ours.oid).or_else(|| extended_of_array(ours.oid));
+        match (element.filter(|e| is_ours(*e)), apart.extension) {
+            (Some(_), _) => over(ours.oid),
+            (None, Some(oid::HSTORE)) => over(oid::HSTORE_ARRAY),
+            (None, Some(_)) => over(oid::CITEXT_ARRAY),
+            (None, None) => over(array_of_enum(enums::FOREIGN).unwrap_or(oid::UNKNOWN)),
+        }
+    }
+
+    fn labels(&self) -> Option<Arc<[String]>> {
+        let apart = self.apart.as_ref().filter(|apart| apart.extension.is_none())?;
+        Some(Arc::clone(&apart.labels))
     }
 }
 
@@ -219,10 +261,96 @@ impl Target {
                 false => Ok(datum),
             };
         }
+        if self.ty.oid == oid::UNKNOWN {
+            return Err(Cow::Borrowed("PostgreSQL's column is of a type that is not known here"));
+        }
         let datum = convert(datum, self.stored, self.ty).map_err(said)?;
+        if datum.is_null() && self.not_null && !self.generated {
+            return Err(Cow::Borrowed("NULL in a column that is NOT NULL"));
+        }
+        if let Some(labels) = &self.labels {
+            is_label(&datum, labels)?;
+        }
         fits(&datum, self.ty)?;
         Ok(datum)
     }
+
+    /// Whether values can be written at all.
+    pub fn is_known(&self) -> bool {
+        self.ty.oid != oid::UNKNOWN
+    }
+
+    /// Whether what a cell stores fits PostgreSQL's column.
+    ///
+    /// # Errors
+    /// The reason, without the value.
+    pub fn takes(&self, cell: CellRef<'_>) -> std::result::Result<(), Cow<'static, str>> {
+        self.value(cell).map(drop)
+    }
+
+    /// The column in a SELECT list.
+    pub fn selected(&self) -> String {
+        let name = super::apply::quoted(&self.name);
+        if self.is_known() { name } else { format!("{name}::text") }
+    }
+
+    /// Whether PostgreSQL has no equality for its type, or none that is known: compared by its
+    /// text.
+    pub fn by_text(&self) -> bool {
+        matches!(self.ty.oid, oid::JSON | oid::UNKNOWN)
+    }
+}
+
+/// Whether an enum's value, or every one of an array, is among the labels.
+fn is_label(datum: &Datum, labels: &[String]) -> std::result::Result<(), Cow<'static, str>> {
+    match datum {
+        Datum::Text(t) if !labels.contains(t) => {
+            Err(Cow::Borrowed("not a label of PostgreSQL's enum type"))
+        }
+        Datum::Array(_, elements) => elements.iter().try_for_each(|e| is_label(e, labels)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether values of a type have a binary form here.
+fn is_writable(type_oid: u32) -> bool {
+    let plain = matches!(
+        type_oid,
+        oid::BOOL
+            | oid::INT2
+            | oid::INT4
+            | oid::INT8
+            | oid::OID
+            | oid::FLOAT4
+            | oid::FLOAT8
+            | oid::NUMERIC
+            | oid::TEXT
+            | oid::VARCHAR
+            | oid::BPCHAR
+            | oid::NAME
+            | oid::CHAR
+            | oid::BYTEA
+            | oid::DATE
+            | oid::TIME
+            | oid::TIMETZ
+            | oid::TIMESTAMP
+            | oid::TIMESTAMPTZ
+            | oid::INTERVAL
+            | oid::UUID
+            | oid::JSON
+            | oid::JSONB
+            | oid::INET
+            | oid::CIDR
+            | oid::MACADDR
+            | oid::BIT
+            | oid::VARBIT
+            | oid::TSVECTOR
+    );
+    plain
+        || is_range(type_oid)
+        || (is_enum(type_oid) && !is_composite(type_oid))
+        || is_extended(type_oid)
+        || element_of(type_oid).is_some_and(is_writable)
 }
 
 /// Types whose values share one form of [`Datum`].
@@ -232,17 +360,6 @@ fn family(type_oid: u32) -> u32 {
         oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME | oid::CITEXT => oid::TEXT,
         other => other,
     }
-}
-
-/// A value of one type as a value of another, through its text form.
-fn convert(datum: Datum, from: Type, to: Type) -> Result<Datum> {
-    if family(from.oid) == family(to.oid) {
-        return Ok(datum);
-    }
-    let style = Style { enums: Arc::new(Enums::trusting()), ..Style::default() };
-    let mut out = Vec::new();
-    text::format(&datum, from, &style, &mut out);
-    text::parse(Type::new(to.oid), &String::from_utf8_lossy(&out), &style)
 }
 
 /// Whether PostgreSQL's column gives back exactly this value.
@@ -368,7 +485,7 @@ mod tests {
             name: "at".into(),
             ty: Type::new(oid::DATE),
             not_null: false,
-            enumerated: None,
+            apart: None,
             partitions: false,
         }];
         let projection = Projection::over(&table(vec![column], None), &actual);

@@ -48,12 +48,17 @@ pub struct Connection {
     triggers: Arc<Installed>,
 }
 
+/// Told of a table and its rows so far.
+pub type Ticker = dyn Fn(&str, u64) + Send + Sync;
+
 /// Deadline and interrupts.
 struct Control {
     interrupt: InterruptHandle,
     /// Rises when the connection changes hands; an interrupter of an older lease does
     /// nothing. Held while interrupting, so that the hand-over waits for it.
     lease: Mutex<u64>,
+    /// Who is told how many rows of a table a long look has come to.
+    ticker: Mutex<Option<Arc<Ticker>>>,
     /// Nanoseconds after `base`; 0 is none.
     deadline: AtomicU64,
     timed_out: AtomicBool,
@@ -94,6 +99,7 @@ impl Connection {
         let control = Arc::new(Control {
             interrupt,
             lease: Mutex::new(0),
+            ticker: Mutex::default(),
             deadline: AtomicU64::new(0),
             timed_out: AtomicBool::new(false),
             base: Instant::now(),
@@ -222,6 +228,19 @@ impl Connection {
         let nanos = deadline.map_or(0, |d| nanos(d.saturating_duration_since(control.base)).max(1));
         control.timed_out.store(false, Ordering::Relaxed);
         control.deadline.store(nanos, Ordering::Relaxed);
+    }
+
+    /// Who is told from now on how far a long look at a table is.
+    pub fn set_ticker(&self, ticker: Option<Arc<Ticker>>) {
+        *self.control.ticker.lock() = ticker;
+    }
+
+    /// Tells of a table's rows so far.
+    pub(crate) fn tick(&self, table: &str, rows: u64) {
+        let ticker = self.control.ticker.lock().clone();
+        if let Some(ticker) = ticker {
+            ticker(table, rows);
+        }
     }
 
     /// Runs a closure with rusqlite's connection: to register functions, for backups.

@@ -47,7 +47,7 @@ mod triggers;
 pub mod violation;
 mod writer;
 
-pub use connection::{Connection, Interrupter, owned};
+pub use connection::{Connection, Interrupter, Ticker, owned};
 pub use found::Found;
 pub use own::{is_internal, is_like_ours, is_ours, taken};
 pub use pool::Reader;

@@ -6,9 +6,10 @@
 use super::{Findings, Options, Step};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::sqlite::adopt::object_name;
+use crate::backend::sqlite::system::format_type;
 use crate::config::{Every, Table};
 use crate::name;
-use crate::schema::Relation;
+use crate::schema::{Column, Relation};
 use crate::value::datetime::{civil_from_days, days_from_civil, format_date};
 use crate::value::{Datum, oid};
 
@@ -70,6 +71,24 @@ pub(super) fn split(
         findings.add("partition_by", "foreign keys that lead to it cannot be made");
     }
     Some(Split { column, every })
+}
+
+/// Tells of columns that have another type than a person gave them: SQLite numbers rows by it, the
+/// values do not fit, or PostgreSQL held a copy when it was given.
+pub(super) fn not_followed(relation: &Relation, options: &Options, findings: &mut Findings<'_>) {
+    let Some(table) = decided(relation, options) else { return };
+    for (given, over) in &table.columns {
+        let named = |c: &&Column| crate::config::is_named(given, [&c.name, &c.sqlite_name]);
+        let Some(column) = relation.columns.iter().find(named) else { continue };
+        if column.ty != over.ty {
+            let message = format!(
+                "its override {} is not followed: it is served as {}",
+                format_type(over.ty.oid, over.ty.typmod),
+                format_type(column.ty.oid, column.ty.typmod)
+            );
+            findings.add(&format!("column {:?}", column.name), &message);
+        }
+    }
 }
 
 /// Indexes that only PostgreSQL has.

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::backend::postgres::decode::{Old, Table, Tuple, Value};
+use crate::backend::postgres::project::{back, is_apart, is_same};
 use crate::backend::sqlite::{Connection, owned};
 use crate::divergence::changed::{Key, Part};
 use crate::error::{Error, Result};
 use crate::name;
 use crate::schema::{Catalog, Column, Relation, RelationKind};
 use crate::value::enums::Enums;
-use crate::value::{Cell, Datum, Style, canonical, storage, text};
+use crate::value::{Cell, CellRef, Datum, Style, canonical, storage};
 
 /// Why a change cannot be followed.
 #[derive(Debug)]
@@ -49,8 +50,10 @@ pub(super) enum Target {
 /// A table of the stream beside SQLite's.
 pub(super) struct Shape {
     relation: Arc<Relation>,
-    /// For each column of the stream: SQLite's column; None for one that SQLite computes.
+    /// For each column of the stream: SQLite's column; None for one that SQLite computes, or has not.
     columns: Vec<Option<usize>>,
+    /// PostgreSQL's type of each column of the stream.
+    types: Vec<u32>,
     /// The stream's columns that tell a row from others.
     identity: Vec<usize>,
     /// Several rows may be equal in them.
@@ -76,18 +79,24 @@ impl Target {
         if known.get(&key).is_some_and(|known| *known != table.signature()) {
             return Err(resync("was changed on PostgreSQL (DDL)"));
         }
-        Shape::new(table, relation).map(Box::new).map(Self::Table)
+        Shape::new(table, relation, known.contains_key(&key)).map(Box::new).map(Self::Table)
     }
 }
 
 impl Shape {
-    fn new(table: &Table, relation: &Arc<Relation>) -> Step<Self> {
+    /// `known` says that the stream's table is as it was when the way back was prepared.
+    fn new(table: &Table, relation: &Arc<Relation>, known: bool) -> Step<Self> {
         let resync = |why: &str| Trouble::Resync(format!("table {} {why}", table.name));
         let mut columns = Vec::with_capacity(table.columns.len());
         for column in &table.columns {
-            let index = relation
-                .column(&column.name)
-                .ok_or_else(|| resync("has a column on PostgreSQL that SQLite has not"))?;
+            let Some(index) = relation.column(&column.name) else {
+                // A column of PostgreSQL's own from before the switch is nobody's business here.
+                if known {
+                    columns.push(None);
+                    continue;
+                }
+                return Err(resync("has a column on PostgreSQL that SQLite has not"));
+            };
             let ours = &relation.columns[index];
             columns.push(ours.generated.is_none().then_some(index));
         }
@@ -111,6 +120,7 @@ impl Shape {
         Ok(Self {
             relation: Arc::clone(relation),
             columns,
+            types: table.columns.iter().map(|c| c.type_oid).collect(),
             identity,
             several,
             // PostgreSQL has judged its labels already.
@@ -140,9 +150,10 @@ impl Shape {
             Value::Text(bytes) => bytes,
             Value::Binary(_) => return Err(self.resync("came in a form that was not asked for")),
         };
+        let theirs = self.types.get(at).copied().unwrap_or(column.ty.oid);
         let read = std::str::from_utf8(bytes)
             .map_err(|_| Error::internal("a value is not valid UTF-8"))
-            .and_then(|text| text::parse(column.ty, text, &self.style))
+            .and_then(|text| back(text, theirs, column.ty, &self.style))
             .and_then(|datum| storage::encode(column.codec, column.ty, &datum));
         // Without the value: it may be somebody's secret.
         read.map(Some).map_err(|error| {
@@ -199,10 +210,16 @@ impl Shape {
         self.run(conn, &sql, &cells).map(drop)
     }
 
-    /// A changed row.
+    /// A changed row. What the application stored in a form of its own stays while its value does.
     pub(super) fn update(&self, conn: &Connection, old: Option<&Old>, new: &Tuple) -> Step<()> {
-        let row = self.row(new)?;
-        let identity = self.identity(old.map_or(new, |old| &old.tuple))?;
+        let mut row = self.row(new)?;
+        let tuple = old.map_or(new, |old| &old.tuple);
+        let identity = self.identity(tuple)?;
+        let kept = self.kept(conn, &identity, new)?;
+        row.retain(|(at, _)| !kept.contains(at));
+        if row.is_empty() {
+            return Ok(());
+        }
         let sets: Vec<String> = row
             .iter()
             .enumerate()
@@ -210,14 +227,48 @@ impl Shape {
             .collect();
         let head = format!("UPDATE {} SET {}", self.table(), sets.join(", "));
         let values: Vec<Cell> = row.into_iter().map(|(_, cell)| cell).collect();
-        self.change_one(conn, &head, values, identity)
+        self.change_one(conn, &head, values, identity, tuple)
     }
 
     /// A deleted row.
     pub(super) fn delete(&self, conn: &Connection, old: &Old) -> Step<()> {
         let identity = self.identity(&old.tuple)?;
         let head = format!("DELETE FROM {}", self.table());
-        self.change_one(conn, &head, Vec::new(), identity)
+        self.change_one(conn, &head, Vec::new(), identity, &old.tuple)
+    }
+
+    /// Whether PostgreSQL's column is of another kind than ours.
+    fn is_apart(&self, at: usize) -> bool {
+        let ours = self.column(at).map(|column| column.ty);
+        ours.is_some_and(|ours| self.types.get(at).is_some_and(|ty| is_apart(*ty, ours)))
+    }
+
+    /// Whether a stored cell means what PostgreSQL sent for a column of another kind.
+    fn means(&self, at: usize, cell: CellRef<'_>, sent: Option<&Value>) -> bool {
+        let (Some(column), Some(theirs)) = (self.column(at), self.types.get(at)) else {
+            return false;
+        };
+        match sent {
+            Some(Value::Null) => cell == CellRef::Null,
+            Some(Value::Text(bytes)) => std::str::from_utf8(bytes)
+                .is_ok_and(|shown| is_same(cell, column.codec, column.ty, shown, *theirs)),
+            _ => false,
+        }
+    }
+
+    /// The columns of another kind whose stored value is still the one sent.
+    fn kept(&self, conn: &Connection, identity: &[Cell], new: &Tuple) -> Step<Vec<usize>> {
+        let apart: Vec<usize> = (0..self.columns.len()).filter(|at| self.is_apart(*at)).collect();
+        if apart.is_empty() || self.several {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = apart.iter().map(|at| self.quoted(*at)).collect();
+        let condition = self.condition(1);
+        let sql = format!("SELECT {} FROM {} WHERE {condition}", names.join(", "), self.table());
+        let Some(cells) = conn.query_row(&sql, identity)? else { return Ok(Vec::new()) };
+        let same = apart.iter().zip(&cells);
+        let same = same.filter(|(at, cell)| self.means(**at, cell.as_ref(), new.0.get(**at)));
+        Ok(same.map(|(at, _)| *at).collect())
     }
 
     /// TRUNCATE
@@ -242,6 +293,7 @@ impl Shape {
         head: &str,
         mut params: Vec<Cell>,
         identity: Vec<Cell>,
+        tuple: &Tuple,
     ) -> Step<()> {
         let first = params.len();
         let sql = format!("{head} WHERE {}", self.condition(first + 1));
@@ -249,7 +301,7 @@ impl Shape {
         let mut changed = self.run(conn, &sql, &params)?;
         // A foreign program may have stored the same value in another form.
         if changed == 0
-            && let Some(stored) = self.look_for(conn, &identity)?
+            && let Some(stored) = self.look_for(conn, &identity, tuple)?
         {
             params.truncate(first);
             params.extend(stored);
@@ -292,13 +344,21 @@ impl Shape {
     }
 
     /// Looks through the table for a row whose identity has these values in whatever form;
-    /// the cells as they are stored. Only where a column's codec allows several forms.
-    fn look_for(&self, conn: &Connection, identity: &[Cell]) -> Step<Option<Vec<Cell>>> {
+    /// the cells as they are stored. Only where a column's codec allows several forms, or
+    /// PostgreSQL's column is of another kind.
+    fn look_for(
+        &self,
+        conn: &Connection,
+        identity: &[Cell],
+        tuple: &Tuple,
+    ) -> Step<Option<Vec<Cell>>> {
         let columns: Vec<&Column> =
             self.identity.iter().filter_map(|at| self.column(*at)).collect();
-        if columns.len() != identity.len()
-            || columns.iter().all(|c| c.codec.preserves_equality(c.ty) && c.collation.is_none())
-        {
+        let one_form = |at: &usize| {
+            let plain = |c: &Column| c.codec.preserves_equality(c.ty) && c.collation.is_none();
+            !self.is_apart(*at) && self.column(*at).is_some_and(plain)
+        };
+        if columns.len() != identity.len() || self.identity.iter().all(one_form) {
             return Ok(None);
         }
         let wanted: Vec<Datum> = columns
@@ -311,6 +371,10 @@ impl Shape {
         let mut statement = conn.prepare(&sql)?;
         while statement.step()? {
             let same = columns.iter().zip(&wanted).enumerate().all(|(i, (c, wanted))| {
+                let at = self.identity[i];
+                if self.is_apart(at) {
+                    return self.means(at, statement.column(i), tuple.0.get(at));
+                }
                 storage::decode(c.codec, c.ty, statement.column(i))
                     .is_ok_and(|found| canonical::equal(&found, wanted, c.ty))
             });

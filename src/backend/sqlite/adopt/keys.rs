@@ -1,4 +1,4 @@
-//! Keys, indexes, foreign keys and checks of a table of the file.
+//! Keys, indexes and checks of a table of the file.
 
 use super::names::Namer;
 use super::{FindingKind, Findings, Source};
@@ -8,11 +8,9 @@ use crate::backend::sqlite::ddl::plain;
 use crate::backend::sqlite::system::quote_ident;
 use crate::count::counted;
 use crate::error::Result;
-use crate::schema::{
-    Catalog, Check, Deferral, ForeignKey, Index, IndexExtras, IndexKey, Relation, Unique,
-};
+use crate::schema::{Check, Deferral, Index, IndexExtras, IndexKey, Relation, Unique};
 use crate::sql::stored::{self, ConstraintKind, Key, Object};
-use crate::value::{Cell, oid};
+use crate::value::oid;
 
 /// A key of the CREATE TABLE text, in one form for column and table constraints.
 struct KeyDef<'a> {
@@ -73,6 +71,17 @@ pub(crate) fn declared_keys(table: &stored::Table) -> Vec<Vec<String>> {
         def.keys.iter().map(|key| key.column.clone().filter(|_| plain(key))).collect()
     };
     key_defs(table).into_iter().filter_map(columns).collect()
+}
+
+/// The column by which SQLite numbers a table's rows.
+pub(super) fn rowid_alias(table: &stored::Table) -> Option<&str> {
+    let defs = key_defs(table);
+    let def = defs.iter().find(|def| def.primary)?;
+    let [key] = def.keys.as_slice() else { return None };
+    let name = key.column.as_deref()?;
+    let column = table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))?;
+    let integer = column.declared.as_deref()?.trim().eq_ignore_ascii_case("INTEGER");
+    (integer && !def.descending_column && !table.without_rowid).then_some(&column.name)
 }
 
 /// Position of a column by its name in the file.
@@ -513,180 +522,4 @@ fn implied(expression: &str, relation: &Relation) -> bool {
             _ => false,
         }
     })
-}
-
-/// Takes over the foreign keys whose parents exist.
-pub(super) fn foreign_keys(
-    connection: &Connection,
-    side: &Side,
-    source: &Source<'_>,
-    relation: &mut Relation,
-    catalog: &Catalog,
-    findings: &mut Findings<'_>,
-) -> Result<()> {
-    let mut defs: Vec<(Option<&str>, &stored::ForeignKey)> = Vec::new();
-    for column in &source.table.columns {
-        defs.extend(column.references.iter().map(|k| (k.name.as_deref(), k)));
-    }
-    for constraint in &source.table.constraints {
-        if let ConstraintKind::ForeignKey(key) = &constraint.kind {
-            defs.push((constraint.name.as_deref().or(key.name.as_deref()), key));
-        }
-    }
-    for (name, key) in defs {
-        let columns: Option<Vec<usize>> =
-            key.columns.iter().map(|c| position(relation, c)).collect();
-        let parent = if key.table.eq_ignore_ascii_case(&relation.sqlite_name) {
-            Some(&*relation)
-        } else {
-            let mut relations = catalog.relations.values();
-            relations.find(|r| r.sqlite_name.eq_ignore_ascii_case(&key.table)).map(|r| &**r)
-        };
-        let (Some(columns), Some(parent)) = (columns, parent) else {
-            let message = format!("a foreign key's parent {:?} does not exist", key.table);
-            findings.add(key.columns.first().map(String::as_str), FindingKind::ForeignKey, message);
-            continue;
-        };
-        let Some(referenced) = referenced(parent, key) else {
-            let message = format!("a foreign key names no key of {:?}", key.table);
-            findings.add(key.columns.first().map(String::as_str), FindingKind::ForeignKey, message);
-            continue;
-        };
-        if !same_types(relation, &columns, parent, &referenced) {
-            let message = format!("a foreign key to {:?} joins different types", key.table);
-            findings.add(key.columns.first().map(String::as_str), FindingKind::KeyTypes, message);
-            continue;
-        }
-        let table = parent.name.clone();
-        let former = source
-            .former
-            .and_then(|f| f.foreign_keys.iter().find(|k| k.columns == columns && k.table == table));
-        let names: Vec<&str> = columns.iter().map(|c| relation.columns[*c].name.as_str()).collect();
-        let name = match (former, name) {
-            (Some(former), _) => former.name.clone(),
-            (None, Some(name)) => name.to_owned(),
-            (None, None) => constraint_name(relation, &names.join("_"), "fkey"),
-        };
-        relation.foreign_keys.push(ForeignKey {
-            name,
-            oid: former.map_or_else(|| side.new_oid(), |f| f.oid),
-            columns,
-            table,
-            referenced,
-            on_delete: key.on_delete,
-            on_update: key.on_update,
-            deferrable: key.deferrable,
-            deferred: key.deferred,
-            not_valid: false,
-        });
-    }
-    orphans(connection, source, relation, findings)
-}
-
-/// Whether PostgreSQL could compare child and parent.
-fn same_types(
-    relation: &Relation,
-    columns: &[usize],
-    parent: &Relation,
-    referenced: &[String],
-) -> bool {
-    let family = |type_oid: u32| match type_oid {
-        oid::INT2 | oid::INT4 | oid::INT8 | oid::NUMERIC => 1,
-        oid::TEXT | oid::VARCHAR => 2,
-        other => other,
-    };
-    columns.iter().zip(referenced).all(|(child, parent_column)| {
-        let parent_type = parent.column(parent_column).map(|c| parent.columns[c].ty.oid);
-        parent_type.is_some_and(|p| family(p) == family(relation.columns[*child].ty.oid))
-    })
-}
-
-/// A constraint name that is free within its table (PostgreSQL asks for no more of foreign
-/// keys and checks).
-pub(crate) fn constraint_name(relation: &Relation, column: &str, label: &str) -> String {
-    let taken = |name: &str| {
-        relation.foreign_keys.iter().any(|k| k.name == name)
-            || relation.checks.iter().any(|c| c.name == name)
-            || relation.uniques.iter().any(|u| u.name == name)
-    };
-    let column = (!column.is_empty()).then_some(column);
-    let mut pass = 0;
-    loop {
-        let suffix = if pass == 0 { label.to_owned() } else { format!("{label}{pass}") };
-        let name = super::names::object_name(relation.bare(), column, &suffix);
-        if !taken(&name) {
-            return name;
-        }
-        pass += 1;
-    }
-}
-
-/// PostgreSQL's names of the referenced columns, when they are a key of the parent.
-fn referenced(parent: &Relation, key: &stored::ForeignKey) -> Option<Vec<String>> {
-    let columns: Vec<usize> = if key.referenced.is_empty() {
-        parent.primary_key.clone()?
-    } else {
-        key.referenced.iter().map(|c| position(parent, c)).collect::<Option<_>>()?
-    };
-    let is_key = parent
-        .uniques
-        .iter()
-        .any(|u| u.columns.len() == columns.len() && u.columns.iter().all(|c| columns.contains(c)));
-    let fits = is_key && columns.len() == key.columns.len();
-    fits.then(|| columns.iter().map(|c| parent.columns[*c].name.clone()).collect())
-}
-
-/// Rows whose parents are missing, at most this many are counted.
-const ORPHANS_MAX: i64 = 1000;
-
-fn orphans(
-    connection: &Connection,
-    source: &Source<'_>,
-    relation: &mut Relation,
-    findings: &mut Findings<'_>,
-) -> Result<()> {
-    let keys = std::mem::take(&mut relation.foreign_keys);
-    for mut key in keys {
-        let parent = key.table.clone();
-        let own: Vec<String> =
-            key.columns.iter().map(|c| quoted(&relation.columns[*c].sqlite_name)).collect();
-        let sql = format!(
-            "SELECT count(*) FROM (SELECT 1 FROM pragma_foreign_key_check(?1) AS f \
-             JOIN pragma_foreign_key_list(?1) AS l ON l.id = f.fkid AND l.seq = 0 \
-             WHERE l.\"from\" = ?2 COLLATE NOCASE LIMIT {ORPHANS_MAX})"
-        );
-        let first = relation.columns[key.columns[0]].sqlite_name.clone();
-        let arguments = [Cell::Text(relation.sqlite_name.clone()), Cell::Text(first)];
-        // A foreign key whose parent is gone makes the check itself fail: reported above.
-        let children = source.count(connection, &sql, &arguments).unwrap_or(Some(0));
-        if children.is_none() {
-            super::unproven(findings, &format!("foreign key {:?}", key.name));
-        }
-        let count = children.unwrap_or_default();
-        if count > 0 {
-            let more = if count == ORPHANS_MAX { " or more" } else { "" };
-            let message = {
-                let rows = counted(count, "row");
-                format!("no parent in {parent:?} by {}: {rows}{more}", own.join(", "))
-            };
-            let rows = orphan_rows(relation, &relation.columns[key.columns[0]].sqlite_name);
-            let column = relation.columns[key.columns[0]].sqlite_name.clone();
-            findings.about_rows(Some(&column), FindingKind::Orphans, message, rows);
-            key.not_valid = true;
-        }
-        relation.foreign_keys.push(key);
-    }
-    Ok(())
-}
-
-/// The condition that selects the rows without a parent by the key of a column.
-fn orphan_rows(relation: &Relation, first: &str) -> String {
-    let literal = crate::backend::sqlite::catalog::literal;
-    let table = literal(&relation.sqlite_name);
-    format!(
-        "rowid IN (SELECT f.rowid FROM pragma_foreign_key_check({table}) AS f \
-         JOIN pragma_foreign_key_list({table}) AS l ON l.id = f.fkid AND l.seq = 0 \
-         WHERE l.\"from\" = {} COLLATE NOCASE)",
-        literal(first)
-    )
 }

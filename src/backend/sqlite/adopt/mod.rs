@@ -6,6 +6,7 @@
 //! It must never change a row, a table or a declaration. Start at [`table`].
 
 mod defaults;
+mod foreign;
 pub mod habits;
 mod keys;
 mod names;
@@ -17,12 +18,11 @@ mod types;
 mod views;
 mod walk;
 
+pub(crate) use foreign::constraint_name;
 pub use habits::Habit;
-pub(crate) use keys::{
-    collated_key, constraint_name, declared_keys, definition as index_definition,
-};
+pub(crate) use keys::{collated_key, declared_keys, definition as index_definition};
 pub(crate) use names::{Namer, object_name, pg_name};
-pub use planning::{Bounds, Planning};
+pub use planning::{Bounds, Copies, Planning};
 pub(crate) use scan::fits;
 pub(crate) use types::declared_affinity;
 pub use types::{Affinity, affinity};
@@ -34,12 +34,14 @@ use std::sync::Arc;
 
 use super::Connection;
 use super::catalog::Side;
+use super::system::format_type;
 use crate::count::counted;
 use crate::error::Result;
 use crate::schema::{
     Catalog, Codec, Column, Generated, Identity, Relation, RelationKind, Sequence,
 };
 use crate::sql::stored;
+use crate::value::text::integer_range;
 use crate::value::{Type, oid};
 
 /// What a table of an existing file has that PostgreSQL's side cannot take as it is.
@@ -84,8 +86,10 @@ pub enum FindingKind {
     Orphans,
     /// A constraint was not looked at in the time there was.
     Unproven,
-    /// An override of the configuration cannot be followed.
+    /// An override of the configuration is followed later.
     Override,
+    /// An override of the configuration cannot be followed.
+    NotFollowed,
     /// The constraint's ON CONFLICT clause has no counterpart.
     Conflict,
     /// The index is SQLite's own; PostgreSQL needs one written by hand.
@@ -100,6 +104,10 @@ pub enum FindingKind {
     ForeignKey,
     /// The foreign key joins columns that PostgreSQL does not compare.
     KeyTypes,
+    /// The foreign key leads to a key that is compared by a collation of SQLite's.
+    Caseless,
+    /// Rows have a parent by a collation of SQLite's alone.
+    Spelled,
     /// The object is not served at all.
     Skipped,
 }
@@ -243,7 +251,7 @@ pub(crate) fn foreign_keys(
     found: &mut Vec<Finding>,
 ) -> Result<()> {
     let mut findings = Findings::new(&source.table.name, found);
-    keys::foreign_keys(connection, side, source, relation, catalog, &mut findings)
+    foreign::foreign_keys(connection, side, source, relation, catalog, &mut findings)
 }
 
 fn columns(
@@ -359,7 +367,18 @@ fn overridden(
     let other = known.is_some_and(|k| {
         found.is_some_and(|f| k.ty != f.ty) || codec.is_some_and(|codec| codec != k.codec)
     });
-    if other && source.planning.attached {
+    let numbers_rows =
+        keys::rowid_alias(source.table).is_some_and(|n| n.eq_ignore_ascii_case(&column.name));
+    if let Some(found) = found.filter(|f| numbers_rows && !is_integer(f.ty)) {
+        let message = format!(
+            "its override cannot be followed: SQLite numbers the rows by it, so it is smallint, \
+             integer or bigint, not {}",
+            format_type(found.ty.oid, found.ty.typmod)
+        );
+        findings.add(Some(&column.name), FindingKind::NotFollowed, message);
+        return None;
+    }
+    if other && source.former.is_some_and(|f| source.planning.is_copied(&f.name)) {
         let message = "its override waits: PostgreSQL holds a copy by the type it had before";
         findings.add(Some(&column.name), FindingKind::Override, message);
         return None;
@@ -405,6 +424,18 @@ fn identity(side: &Side, relation: &mut Relation, catalog: &mut Catalog, namer: 
     let Some(position) = relation.rowid_alias else { return };
     let table = relation.name.clone();
     let column = &mut relation.columns[position];
+    let ty = if is_integer(column.ty) { Type::new(column.ty.oid) } else { Type::new(oid::INT8) };
+    let (_, max) = integer_range(ty.oid);
+    if let Some(known) = column.sequence.as_ref().and_then(|name| catalog.sequences.get(name)) {
+        // The column may be of another type than when the sequence was made.
+        if known.ty != ty {
+            let sequence = Sequence { ty, max, ..(**known).clone() };
+            catalog.sequences.insert(sequence.name.clone(), Arc::new(sequence));
+        }
+    }
+    if let (Some(name), None) = (&column.sequence, &column.default) {
+        column.default = Some(nextval(name));
+    }
     if column.sequence.is_some() || column.default.is_some() {
         return;
     }
@@ -416,15 +447,19 @@ fn identity(side: &Side, relation: &mut Relation, catalog: &mut Catalog, namer: 
     let sequence = Sequence {
         oid: side.new_oid(),
         name: name.clone(),
-        ty: Type::new(oid::INT8),
+        ty,
         start: 1,
         increment: 1,
         min: 1,
-        max: i64::MAX,
+        max,
         cycle: false,
         owned_by: Some((table, column.name.clone())),
     };
     catalog.sequences.insert(name, Arc::new(sequence));
+}
+
+fn is_integer(ty: Type) -> bool {
+    matches!(ty.oid, oid::INT2 | oid::INT4 | oid::INT8)
 }
 
 /// The default of a serial or identity column.

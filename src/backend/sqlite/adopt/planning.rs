@@ -3,7 +3,7 @@
 //! Owns [`Planning`] and [`Bounds`]. Serving, backfill and assess plan with the same rules;
 //! they differ only in these. Start at [`Planning`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::config::{self, Override};
@@ -51,11 +51,35 @@ pub struct Planning {
     pub tables: BTreeMap<String, config::Table>,
     /// How much is looked at.
     pub bounds: Bounds,
-    /// PostgreSQL holds copies made by the recorded types: they are not changed.
-    pub attached: bool,
+    /// What PostgreSQL holds copies of, made by the recorded types: those are not changed.
+    pub copied: Copies,
+}
+
+/// Tables that PostgreSQL holds copies of.
+#[derive(Clone, Debug, Default)]
+pub enum Copies {
+    /// None: nothing was ever copied, or the copy has not come to its end.
+    #[default]
+    None,
+    /// All but these, by their names in the catalog.
+    AllBut(BTreeSet<String>),
+}
+
+impl Copies {
+    fn have(&self, table: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::AllBut(list) => !list.contains(table),
+        }
+    }
 }
 
 impl Planning {
+    /// Whether PostgreSQL holds a copy of a recorded table.
+    pub(crate) fn is_copied(&self, table: &str) -> bool {
+        self.copied.have(table)
+    }
+
     /// The override of a column, by either name of table and column.
     pub(crate) fn column(&self, tables: [&str; 2], columns: [&str; 2]) -> Option<&Override> {
         let table = config::Table::of(&self.tables, tables)?;

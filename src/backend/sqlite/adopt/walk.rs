@@ -42,6 +42,7 @@ struct Stretch {
 pub(crate) struct Walk<'c> {
     connection: &'c Connection,
     table: String,
+    name: String,
     rowid: Option<&'static str>,
     statement: Statement,
     bounds: Bounds,
@@ -81,6 +82,7 @@ impl<'c> Walk<'c> {
         Ok(Self {
             connection,
             table: quoted(table),
+            name: table.to_owned(),
             rowid,
             statement,
             bounds: *bounds,
@@ -97,9 +99,12 @@ impl<'c> Walk<'c> {
 
     /// The next row; false at the end of what is looked at.
     pub(crate) fn step(&mut self) -> Result<bool> {
-        if self.looked.rows.is_multiple_of(CLOCK_ROWS) && self.bounds.is_over() {
-            self.looked.partial = true;
-            return Ok(false);
+        if self.looked.rows.is_multiple_of(CLOCK_ROWS) {
+            self.connection.tick(&self.name, self.looked.rows);
+            if self.bounds.is_over() {
+                self.looked.partial = true;
+                return Ok(false);
+            }
         }
         let more = if self.rowid.is_some() { self.step_by_rowid()? } else { self.step_plain()? };
         if more {
