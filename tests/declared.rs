@@ -16,6 +16,16 @@ const FILE: &str = "
     INSERT INTO line(id, qty, price, cost, name) VALUES
       (1, 7, 1.25, 9.5, 'Ärger'), (2, -3, 0.1, 0.07, 'bOb'), (3, NULL, NULL, NULL, NULL), (4, 2, 1e10, 5, '');
 
+    CREATE TABLE dated(id INTEGER PRIMARY KEY, stamp TEXT, at DATETIME, epoch INTEGER, day TEXT AS (date(stamp)),
+      minute TEXT AS (strftime('%Y-%m-%d %H:%M', stamp)), clock TEXT AS (time(stamp)), year TEXT AS (strftime('%Y', at)),
+      moment TEXT AS (datetime(epoch, 'unixepoch')), month TEXT AS (date(at, 'start of month', '+1 month')));
+    CREATE INDEX dated_day ON dated(date(at), strftime('%j', stamp));
+    INSERT INTO dated(id, stamp, at, epoch) VALUES (1, '2024-02-29 23:59:59.75', '2024-02-29 10:00:00', 1700000000),
+      (2, '2024-02-29T23:30+01:30', '2023-12-31 23:59:59', 0), (3, '2024-01-01 00:10:00-00:30', NULL, -1),
+      (4, '10:11', '0999-01-02 00:00:00', NULL), (5, 'no date', NULL, 1e9), (6, '2024-02-31', NULL, NULL), (7, NULL, NULL, NULL),
+      (8, '2460000.5', NULL, NULL), (9, '2024-05-06Z', NULL, NULL), (10, ' 2024-05-06 07:08:09', NULL, NULL),
+      (11, '10:11:12.5 -02:30', NULL, NULL), (12, '2024-05-06T', NULL, NULL), (13, '2024-05-06 07:08:09Z ', NULL, NULL);
+
     CREATE TABLE made(id INTEGER PRIMARY KEY, sum INTEGER DEFAULT (1+1), at TEXT DEFAULT (datetime('now')),
       stamp TEXT DEFAULT CURRENT_TIMESTAMP, day TEXT DEFAULT (date('now')), hour TEXT DEFAULT CURRENT_TIME,
       year TEXT DEFAULT (strftime('%Y', 'now')), epoch INTEGER DEFAULT (strftime('%s', 'now')),
@@ -187,7 +197,7 @@ async fn a_column_that_postgresql_refuses_does_not_take_its_table() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn triggers_pass_generated_columns_and_defaults() {
     let pair = Pair::of_sql(
-        "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, twice INTEGER AS (n * 2), day TEXT AS (strftime('%d', n, 'unixepoch')));
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, twice INTEGER AS (n * 2), day TEXT AS (strftime('%f', n, 'unixepoch')));
          CREATE TABLE log(id INTEGER PRIMARY KEY, what TEXT, at TEXT DEFAULT (datetime('now')));
          CREATE TRIGGER final BEFORE DELETE ON t BEGIN SELECT RAISE(ABORT, 'rows are final'); END;
          CREATE TRIGGER positive BEFORE INSERT ON t WHEN NEW.n < 0 BEGIN SELECT RAISE(ABORT, 'negative'); END;

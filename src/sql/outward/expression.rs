@@ -35,8 +35,7 @@ const CHANGING: &[&str] = &[
     "to_jsonb",
 ];
 /// Types whose reading from text depends on settings.
-const READ_BY_SETTINGS: &[&str] =
-    &["interval", "date", "time", "timestamp", "timestamptz", "json", "jsonb"];
+const READ_BY_SETTINGS: &[&str] = &["interval", "date", "time", "timestamptz", "json", "jsonb"];
 
 /// How a table's columns are named in its expressions.
 pub struct Names<'a> {
@@ -61,8 +60,14 @@ impl<'a> Names<'a> {
         Ok(found)
     }
 
-    fn printed(&self, found: &Stored) -> Result<String> {
-        postgres::print_stored(&found.expr, &found.frozen, self.columns.clone())
+    /// As PostgreSQL's text; `kept`: one that it takes for immutable.
+    fn printed(&self, found: &Stored, kept: bool) -> Result<String> {
+        let columns = self.columns.clone();
+        let sql = postgres::print_stored(&found.expr, &found.frozen, columns, kept)?;
+        if kept {
+            immutable(&sql)?;
+        }
+        Ok(sql)
     }
 
     /// A condition: of a check, or of the rows of an index when it is `kept`.
@@ -72,11 +77,7 @@ impl<'a> Names<'a> {
     pub fn condition(&self, text: &str, kept: bool) -> Result<String> {
         let found = self.analysed(text, true)?;
         steady(&found)?;
-        let sql = self.printed(&found)?;
-        if kept {
-            immutable(&sql)?;
-        }
-        Ok(sql)
+        self.printed(&found, kept)
     }
 
     /// A key of an index.
@@ -86,9 +87,7 @@ impl<'a> Names<'a> {
     pub fn key(&self, text: &str) -> Result<String> {
         let found = self.analysed(text, false)?;
         steady(&found)?;
-        let sql = self.printed(&found)?;
-        immutable(&sql)?;
-        Ok(sql)
+        self.printed(&found, true)
     }
 
     /// What a generated column is computed by.
@@ -98,10 +97,8 @@ impl<'a> Names<'a> {
     pub fn generated(&self, text: &str, column: &Column) -> Result<String> {
         let found = self.analysed(text, false)?;
         steady(&found)?;
-        let sql = shown(found.expr.ty, column.ty, &self.printed(&found)?)
-            .ok_or_else(|| of_another_type(column))?;
-        immutable(&sql)?;
-        Ok(sql)
+        shown(found.expr.ty, column.ty, &self.printed(&found, true)?)
+            .ok_or_else(|| of_another_type(column))
     }
 
     /// A column's default.
@@ -113,7 +110,7 @@ impl<'a> Names<'a> {
         if names_a_column(&found.expr) {
             return Err(Error::unsupported("a default that looks at its row"));
         }
-        let sql = self.printed(&found)?;
+        let sql = self.printed(&found, false)?;
         let of_moment = moment(&found.expr, &sql, column);
         of_moment
             .or_else(|| shown(found.expr.ty, column.ty, &sql))
@@ -291,7 +288,11 @@ mod tests {
         }
         assert_eq!(names.key("lower(s)").unwrap(), "lower((\"s\") COLLATE \"C\")");
         assert!(names.condition("n IS NOT 1", true).unwrap().contains("IS DISTINCT FROM"));
-        assert!(names.key("date(at)").unwrap_err().message().contains("immutable"));
+        for text in ["date(at)", "strftime('%Y-%m', s)", "datetime(n, 'unixepoch')", "time(s)"] {
+            let sql = names.key(text).unwrap_or_else(|e| panic!("{text}: {}", e.message()));
+            assert!(!sql.contains("to_char"), "{text}: {sql}");
+        }
+        assert!(names.key("strftime('%f', at)").unwrap_err().message().contains("immutable"));
         let of = |text: &str, column: usize| names.generated(text, &relation.columns[column]);
         for (text, column) in [("n * 2", 1), ("n / 2", 1), ("r * n", 2), ("upper(s) || '..'", 3)] {
             assert!(of(text, column).is_ok(), "{text}");

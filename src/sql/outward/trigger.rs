@@ -121,8 +121,8 @@ impl<'a> Body<'a> {
         if trigger.name.len() + SUFFIX.len() > NAME_MAX {
             return Err(Error::unsupported("a trigger with so long a name"));
         }
-        let computed = relation.columns.iter().filter(|c| c.generated.is_some());
-        if before && computed.into_iter().any(|c| mentions(trigger, &c.sqlite_name)) {
+        let mut computed = relation.columns.iter().filter(|c| c.generated.is_some());
+        if before && computed.any(|c| mentions(trigger, &c.sqlite_name)) {
             return Err(Error::unsupported(
                 "a BEFORE trigger of a table with generated columns, which PostgreSQL has not \
                  computed yet",

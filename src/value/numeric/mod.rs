@@ -155,6 +155,17 @@ impl Numeric {
         Self::from_float_text(value, &format!("{value:e}"))
     }
 
+    /// The same, but an integer beyond 53 and within 64 bits digit by digit: what is kept in a REAL
+    /// because it did not fit an INTEGER.
+    pub fn from_whole_f64(value: f64) -> Self {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        const WIDEST: f64 = 18_446_744_073_709_551_616.0;
+        match value.fract() == 0.0 && (EXACT..=WIDEST).contains(&value.abs()) {
+            true => Self::from_float_text(value, &format!("{value:.0}")),
+            false => Self::from_f64(value),
+        }
+    }
+
     /// The shortest decimal that reads back as the same float4.
     pub fn from_f32(value: f32) -> Self {
         Self::from_float_text(f64::from(value), &format!("{value:e}"))

@@ -107,6 +107,14 @@ fn conversions() {
     assert_eq!(n("9223372036854775807.5").to_i64().unwrap_err().message(), "bigint out of range");
     assert_eq!(n("40000").to_integer(oid::INT2).unwrap_err().message(), "smallint out of range");
     assert_eq!(Numeric::from_f64(0.1).to_string(), "0.1");
+    for (real, text) in [
+        (9_223_372_036_854_775_808.0, "9223372036854775808"),
+        (-18_446_744_073_709_551_616.0, "-18446744073709551616"),
+        (1e23, "100000000000000000000000"),
+        (0.5, "0.5"),
+    ] {
+        assert_eq!(Numeric::from_whole_f64(real).to_string(), text);
+    }
     assert_eq!(Numeric::from_f64(1e300).to_string().len(), 301);
     assert_eq!(Numeric::cast_f64(0.1 + 0.2).to_string(), "0.3");
     assert_eq!(Numeric::cast_f32(1.1).to_string(), "1.1");

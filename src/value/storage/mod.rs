@@ -65,7 +65,7 @@ pub fn decode(codec: Codec, ty: Type, cell: CellRef<'_>) -> Result<Datum> {
 fn numeric(ty: Type, cell: CellRef<'_>) -> Option<Datum> {
     let value = match cell {
         CellRef::Integer(i) => Numeric::from(i),
-        CellRef::Real(r) => Numeric::from_f64(r),
+        CellRef::Real(r) => of_real(ty, r),
         CellRef::Text(t) => Numeric::parse(std::str::from_utf8(t).ok()?).ok()?,
         _ => return None,
     };
@@ -73,6 +73,14 @@ fn numeric(ty: Type, cell: CellRef<'_>) -> Option<Datum> {
         Some((_, scale)) => value.round(scale),
         None => value,
     }))
+}
+
+/// The decimal that a stored REAL means: of a column of integers all of its digits.
+fn of_real(ty: Type, real: f64) -> Numeric {
+    match ty.precision_scale() {
+        Some((_, scale)) if scale != 0 => Numeric::from_f64(real),
+        _ => Numeric::from_whole_f64(real),
+    }
 }
 
 /// The value of a logical cell.
@@ -248,7 +256,7 @@ fn encode_numeric(codec: Codec, ty: Type, value: &Numeric) -> Result<Cell> {
                 return Ok(Cell::Integer(whole));
             }
             let real = value.to_f64()?;
-            if Numeric::from_f64(real) != value {
+            if of_real(ty, real) != value {
                 return Err(Error::client(
                     state::NUMERIC_VALUE_OUT_OF_RANGE,
                     "numeric value has more digits than its column can hold exactly",

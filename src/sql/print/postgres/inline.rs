@@ -17,15 +17,19 @@ enum Piece {
     Group(Vec<Piece>),
 }
 
-/// The text with every such query put in place.
+/// The text with every such query put in place; `steady` writes dates and times of fields that
+/// PostgreSQL takes for immutable, as it does not take to_char().
 ///
 /// # Errors
 /// 0A000 when another query stays in it, or it becomes too long.
-pub(super) fn inline(sql: &str) -> Result<String> {
+pub(super) fn inline(sql: &str, steady: bool) -> Result<String> {
     let mut words = words(sql).into_iter();
     let mut pieces = group(&mut words);
     let mut length = 0;
     settle(&mut pieces, &mut length)?;
+    if steady {
+        fields(&mut pieces);
+    }
     let mut out = String::new();
     write(&pieces, &mut out);
     if has_query(&pieces) {
@@ -192,6 +196,66 @@ fn put(body: &[Piece], values: &[(String, Vec<Piece>)], out: &mut Vec<Piece>) ->
     Some(())
 }
 
+/// Fields of a pattern of to_char(): its letters, what extract() calls it, digits.
+const FIELDS: [(&str, &str, u8); 7] = [
+    ("YYYY", "year", 4),
+    ("HH24", "hour", 2),
+    ("DDD", "doy", 3),
+    ("MM", "month", 2),
+    ("DD", "day", 2),
+    ("MI", "minute", 2),
+    ("SS", "second", 2),
+];
+
+/// Writes to_char() of plain fields by extract().
+fn fields(pieces: &mut Vec<Piece>) {
+    let mut at = 0;
+    while at < pieces.len() {
+        if let Some(Piece::Group(inner)) = pieces.get_mut(at) {
+            fields(inner);
+        }
+        let called = at > 0 && is(pieces.get(at - 1), "to_char");
+        let made = match pieces.get(at) {
+            Some(Piece::Group(inner)) if called => extracted(inner),
+            _ => None,
+        };
+        if let Some(made) = made {
+            pieces.splice(at - 1..=at, [made]);
+            continue;
+        }
+        at += 1;
+    }
+}
+
+fn extracted(arguments: &[Piece]) -> Option<Piece> {
+    let comma = arguments.iter().rposition(|p| is(Some(p), ","))?;
+    let moment = trimmed(arguments.get(..comma)?);
+    let [Piece::Text(pattern)] = trimmed(arguments.get(comma + 1..)?) else { return None };
+    let mut rest = pattern.strip_prefix('\'')?.strip_suffix('\'')?;
+    let text = |text: &str| Piece::Text(text.to_owned());
+    let mut parts: Vec<Piece> = Vec::new();
+    while !rest.is_empty() {
+        if !parts.is_empty() {
+            parts.push(text(" || "));
+        }
+        if let Some((letters, name, digits)) = FIELDS.iter().find(|f| rest.starts_with(f.0)) {
+            let mut inner = vec![text(name), text(" from ")];
+            inner.push(Piece::Group(moment.to_vec()));
+            let number = vec![text("extract"), Piece::Group(inner)];
+            let whole = vec![text("floor"), Piece::Group(number)];
+            let mut padded = whole;
+            padded.push(text(&format!("::int4::text, {digits}, '0'")));
+            parts.extend([text("lpad"), Piece::Group(padded)]);
+            rest = &rest[letters.len()..];
+        } else {
+            let mark = rest.chars().next().filter(|c| matches!(c, '-' | ':' | ' '))?;
+            parts.push(text(&format!("'{mark}'")));
+            rest = &rest[mark.len_utf8()..];
+        }
+    }
+    Some(Piece::Group(parts))
+}
+
 fn has_query(pieces: &[Piece]) -> bool {
     pieces.iter().any(|piece| match piece {
         Piece::Text(text) => text == "SELECT",
@@ -231,13 +295,18 @@ mod tests {
             ),
             ("it('''s', E'a\\\\')", "it('''s', E'a\\\\')"),
         ] {
-            assert_eq!(inline(sql).unwrap(), wanted, "{sql}");
+            assert_eq!(inline(sql, false).unwrap(), wanted, "{sql}");
         }
-        assert!(inline("(SELECT max(a) FROM t)").is_err());
+        assert_eq!(
+            inline("a || to_char(f(b, c), 'YYYY-MM') || to_char(d, 'IYYY')", true).unwrap(),
+            "a || (lpad(floor(extract(year from (f(b, c))))::int4::text, 4, '0') || '-' || \
+             lpad(floor(extract(month from (f(b, c))))::int4::text, 2, '0')) || to_char(d, 'IYYY')"
+        );
+        assert!(inline("(SELECT max(a) FROM t)", false).is_err());
         let mut nested = "a".to_owned();
         for _ in 0..20 {
             nested = format!("(SELECT v.x || v.x FROM (SELECT {nested} AS x) AS v)");
         }
-        assert!(inline(&nested).is_err());
+        assert!(inline(&nested, false).is_err());
     }
 }

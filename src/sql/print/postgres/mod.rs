@@ -45,11 +45,16 @@ pub fn print_in_trigger(analysis: &Analysis, columns: Vec<String>) -> Result<Str
 
 /// Prints an expression of SQLite's dialect over one row, as constraints, defaults and indexes have
 /// it: without a query in it. `columns` are the texts of the row's columns; an empty one cannot be
-/// had.
+/// had. `steady`: as PostgreSQL takes it for immutable, where that is possible.
 ///
 /// # Errors
 /// 0A000 when it has no such form.
-pub fn print_stored(expr: &Expr, frozen: &[Frozen], columns: Vec<String>) -> Result<String> {
+pub fn print_stored(
+    expr: &Expr,
+    frozen: &[Frozen],
+    columns: Vec<String>,
+    steady: bool,
+) -> Result<String> {
     let mut printer = Printer {
         params: &[],
         frozen,
@@ -60,7 +65,7 @@ pub fn print_stored(expr: &Expr, frozen: &[Frozen], columns: Vec<String>) -> Res
         excluded: Vec::new(),
         taken: HashSet::new(),
     };
-    inline::inline(&printer.expr(expr)?)
+    inline::inline(&printer.expr(expr)?, steady)
 }
 
 fn print_as(analysis: &Analysis, live: bool) -> Result<String> {

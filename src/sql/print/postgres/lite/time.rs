@@ -16,21 +16,30 @@ fn julian(moment: &str) -> String {
     format!("(({} / 86400.0) + 2440587.5)::float8", epoch(moment))
 }
 
-/// A moment from a text in one of SQLite's forms, over `v.x`; NULL when it is none.
+/// A moment from a text in one of SQLite's forms, over `v.x`; NULL when it is none. No text is read
+/// as a type whose reading depends on settings: PostgreSQL takes this for immutable.
 const FROM_TEXT: &str = "CASE \
-    WHEN v.x ~ '^\\s*\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])([ T]+([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?)?\\s*(Z|z|[+-]\\d\\d:\\d\\d)?\\s*$' \
-    THEN make_timestamp(substr(btrim(v.x), 1, 4)::int4, substr(btrim(v.x), 6, 2)::int4, 1, 0, 0, 0) \
-    + (substr(btrim(v.x), 9, 2)::int4 - 1) * interval '1 day' \
-    + coalesce(substring(v.x from '[ T](\\d\\d:\\d\\d(?::\\d\\d(?:\\.\\d+)?)?)'), '00:00')::interval \
-    - coalesce(substring(v.x from '([+-]\\d\\d:\\d\\d)\\s*$'), '00:00')::interval \
-    WHEN v.x ~ '^\\s*([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?\\s*$' \
-    THEN timestamp '2000-01-01' + btrim(v.x)::interval \
+    WHEN v.x ~ '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])([ T]+([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?\\s*(Z|z|[+-]\\d\\d:\\d\\d)?\\s*|[ T]*)$' \
+    THEN make_timestamp(substr(v.x, 1, 4)::int4, substr(v.x, 6, 2)::int4, 1, \
+    coalesce(substring(v.x from '[ T](\\d\\d):')::int4, 0), \
+    coalesce(substring(v.x from '[ T]\\d\\d:(\\d\\d)')::int4, 0), \
+    coalesce(substring(v.x from '[ T]\\d\\d:\\d\\d:(\\d\\d(?:\\.\\d+)?)')::float8, 0)) \
+    + (substr(v.x, 9, 2)::int4 - 1) * interval '1 day' - $zone \
+    WHEN v.x ~ '^([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?\\s*(Z|z|[+-]\\d\\d:\\d\\d)?\\s*$' \
+    THEN make_timestamp(2000, 1, 1, substr(v.x, 1, 2)::int4, substr(v.x, 4, 2)::int4, \
+    coalesce(substring(v.x from '^\\d\\d:\\d\\d:(\\d\\d(?:\\.\\d+)?)')::float8, 0)) - $zone \
     WHEN v.x ~ '^\\s*\\d+(\\.\\d*)?\\s*$' \
     THEN (SELECT $julian FROM (SELECT v.x::float8 AS x) AS v) END";
 
-/// [`FROM_TEXT`] with the part for numbers put in.
+/// How far a text's zone is ahead of UTC, over `v.x`.
+const ZONE: &str = "coalesce(substring(v.x from ':\\d\\d(?:\\.\\d+)?\\s*([+-]\\d\\d):\\d\\d\\s*$')::int4, 0) \
+    * interval '1 hour' \
+    - coalesce(substring(v.x from ':\\d\\d(?:\\.\\d+)?\\s*([+-])\\d\\d:\\d\\d\\s*$') \
+    || substring(v.x from '(\\d\\d)\\s*$'), '0')::int4 * interval '1 minute'";
+
+/// [`FROM_TEXT`] with the parts for zones and numbers put in.
 fn from_text() -> String {
-    FROM_TEXT.replace("$julian", JULIAN)
+    FROM_TEXT.replace("$julian", JULIAN).replace("$zone", ZONE)
 }
 
 /// A moment from a Julian day over `v.x`: NULL beyond the year 9999 and below zero; an error
