@@ -403,3 +403,30 @@ fn the_printed_ddl_makes_the_schema_of_the_copy() {
     }
     assert!(theirs.contains("event_p202403") && theirs.contains("\"a view\""), "{theirs}");
 }
+
+#[test]
+fn foreign_keys_that_sqlite_does_not_enforce_are_not_imposed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let sql = "PRAGMA foreign_keys = OFF; CREATE TABLE p(id INTEGER PRIMARY KEY);
+        CREATE TABLE c(id INTEGER PRIMARY KEY, p INTEGER REFERENCES p(id), gone INTEGER REFERENCES nowhere(id));
+        INSERT INTO c VALUES (1, 7, 8);";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+    let toml = folder.path().join("proxy.toml");
+    std::fs::write(&toml, "[sqlite]\nforeign_keys = false\n").unwrap();
+    let (file_text, toml_text) = (file.to_str().unwrap(), toml.to_str().unwrap());
+    let (_, stdout, _) = crossfade(&["assess", file_text, "--config", toml_text, "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let ids: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().map(|f| f["id"].as_str().unwrap()).collect();
+    assert!(ids.contains(&"CF0319") && !ids.contains(&"CF0302"), "{ids:?}");
+    assert!(!ids.contains(&"CF0303"), "{ids:?}");
+    let journey = Journey::start(&file, Pg::shared(), &[("CROSSFADE_CONFIG", toml_text)]);
+    let copy = journey.copy();
+    assert!(copy.to_string().contains("as [sqlite] foreign_keys says"), "{copy}");
+    journey.await_status("phase", "mirroring");
+    let count = "SELECT count(*) FROM pg_constraint WHERE contype = 'f'";
+    assert_eq!(Pg::shared().cluster.psql(&journey.database, count).unwrap(), "0");
+    let open = journey.get("/api/v1/divergences");
+    assert_eq!(open["divergences"].as_array().map(Vec::len), Some(0), "{open}");
+}

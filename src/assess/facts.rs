@@ -133,7 +133,12 @@ impl Facts {
         let collate_c = server.as_ref().is_some_and(|s| !s.compares_bytes());
         let plan = schema::plan(
             &catalog,
-            &schema::Options { collate_c, tables: planning.tables.clone(), stored },
+            &schema::Options {
+                collate_c,
+                tables: planning.tables.clone(),
+                stored,
+                foreign_keys_off: planning.foreign_keys_off,
+            },
         );
         let mut partitions = BTreeMap::new();
         for table in &plan.tables {

@@ -66,6 +66,8 @@ pub struct Context {
     pub divergences: Option<Arc<Store>>,
     /// `[tables.NAME]`.
     pub decided: Arc<BTreeMap<String, config::Table>>,
+    /// SQLite does not hold rows to foreign keys.
+    pub foreign_keys_off: bool,
     /// Rows that are read in a second at most.
     pub limit: Limit,
     /// How much is copied at once.
@@ -224,6 +226,7 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     let tables = &tables.iter().map(key).collect::<Result<Vec<String>>>()?;
     forget(context).await?;
     let mut options = options(control, &context.decided).await?;
+    options.foreign_keys_off = context.foreign_keys_off;
     options.stored = blocking(|| stored(&cut))?;
     let mut plan = schema::plan(&cut.catalog, &options);
     plan.findings.extend(blocking(|| unserved(&cut))?);
@@ -445,7 +448,7 @@ async fn options(
     Ok(schema::Options {
         collate_c: !bytewise,
         tables: decided.clone(),
-        stored: schema::Stored::default(),
+        ..schema::Options::default()
     })
 }
 

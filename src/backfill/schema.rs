@@ -156,8 +156,10 @@ pub struct Options {
     pub collate_c: bool,
     /// `[tables.NAME]`.
     pub tables: BTreeMap<String, config::Table>,
-    /// The file's own views and triggers.
+    /// The file's own texts.
     pub stored: Stored,
+    /// SQLite does not hold rows to foreign keys: nor does PostgreSQL then.
+    pub foreign_keys_off: bool,
 }
 
 /// The DDL for every table, view and sequence of a catalog.
@@ -300,6 +302,13 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         plan.keys.push(unique(relation, one, made.split.as_ref(), &mut findings));
     }
     for key in &relation.foreign_keys {
+        if options.foreign_keys_off {
+            let object = format!("foreign key {:?}", key.name);
+            let message =
+                "not made: SQLite does not hold rows to it, as [sqlite] foreign_keys says";
+            findings.add(&object, message);
+            continue;
+        }
         let mut step = foreign_key(catalog, relation, key);
         if made.split.is_some() {
             // PostgreSQL before 18 takes no foreign key of a partitioned table unproven.

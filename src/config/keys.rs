@@ -139,7 +139,8 @@ sections! {
         readers: u32 = "0",
         /// When a commit is acknowledged: after its own sync, after a shared one, or before.
         durability: Durability = "group",
-        /// Whether foreign keys are enforced, as the file's application expects it.
+        /// Whether foreign keys are enforced, as the file's application expects it. If not, a copy
+        /// makes none on PostgreSQL either.
         foreign_keys: bool = "true",
         /// Page cache of each connection.
         cache_bytes: Bytes = "16MB",

@@ -72,6 +72,7 @@ impl Switch {
             epoch,
             divergences: Some(self.store.clone()),
             decided: Arc::clone(&self.decided),
+            foreign_keys_off: self.foreign_keys_off,
             limit: self.mirror.limit(),
             workers: self.limits().workers,
         };

@@ -133,6 +133,7 @@ pub struct Switch {
     limits: RwLock<Limits>,
     /// `[tables.NAME]`.
     pub(super) decided: Arc<BTreeMap<String, Table>>,
+    pub(super) foreign_keys_off: bool,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) epoch: watch::Sender<u64>,
     /// Why nobody is served, or mirroring cannot go on.
@@ -173,6 +174,8 @@ pub struct Parts {
     pub limits: Limits,
     /// `[tables.NAME]`.
     pub decided: Arc<BTreeMap<String, Table>>,
+    /// SQLite does not hold rows to foreign keys.
+    pub foreign_keys_off: bool,
     /// The sessions.
     pub clients: Arc<dyn Clients>,
     /// What sessions on PostgreSQL must know.
@@ -195,6 +198,7 @@ impl Switch {
             app_role: parts.app_role,
             limits: RwLock::new(parts.limits),
             decided: parts.decided,
+            foreign_keys_off: parts.foreign_keys_off,
             phase: watch::Sender::new(Phase::Direct),
             epoch: watch::Sender::new(1),
             trouble: Mutex::default(),

@@ -56,7 +56,11 @@ fn run(args: &AssessArgs) -> Result<Report> {
     };
     let statements = args.statements.as_deref().map(statements).transpose()?.unwrap_or_default();
     let options = Options {
-        planning: Planning { tables: config.tables.clone(), ..Planning::default() },
+        planning: Planning {
+            tables: config.tables.clone(),
+            foreign_keys_off: !*config.sqlite.foreign_keys,
+            ..Planning::default()
+        },
         rows: args.rows.max(1),
         limit: (args.time_limit > 0).then(|| Duration::from_secs(args.time_limit)),
         statements,

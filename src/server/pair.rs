@@ -108,6 +108,7 @@ pub(super) async fn build(
         app_role,
         limits: limits(config),
         decided: Arc::new(config.tables.clone()),
+        foreign_keys_off: !*config.sqlite.foreign_keys,
         clients: clients.clone(),
         watch,
     });

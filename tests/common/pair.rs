@@ -126,6 +126,7 @@ impl Pair {
             epoch: 1,
             divergences: Some(Arc::clone(&self.store)),
             decided: Arc::new(self.decided.clone()),
+            foreign_keys_off: false,
             limit: crossfade::mirror::Limit::default(),
             workers: self.workers,
         };

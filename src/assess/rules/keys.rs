@@ -10,7 +10,7 @@ use crate::sql::stored::{self, ConstraintKind};
 
 pub(super) const RULES: &[Rule] = &[
     NULL_KEY, ORPHANS, NO_PARENT, KEY_TYPES, SEQUENCE, EXHAUSTED, ORDER, MATCH, NO_KEY, BY_CLASS,
-    CHECK, NOT_NULL, UNPROVEN, LONG_KEY, CASELESS, SPELLED,
+    CHECK, NOT_NULL, UNPROVEN, LONG_KEY, CASELESS, SPELLED, FREE,
 ];
 
 const NULL_KEY: Rule = Rule {
@@ -111,9 +111,21 @@ const LONG_KEY: Rule = Rule {
     does: "Makes the key or index; PostgreSQL refuses it while one of its values has more than 2704 bytes once compressed. A key that is refused holds gate divergences until it is accepted.",
 };
 
+const FREE: Rule = Rule {
+    id: "CF0319",
+    title: "foreign keys that SQLite does not enforce",
+    severity: Severity::Info,
+    does: "Makes none on PostgreSQL, as [sqlite] foreign_keys = false says.",
+};
+
 /// What taking over found about constraints.
 pub(super) fn adopted(facts: &Facts, found: &mut Vec<Finding>) {
+    let off = facts.planning.foreign_keys_off;
     for (finding, examples) in &facts.adopted {
+        use FindingKind as K;
+        if off && matches!(finding.kind, K::Orphans | K::ForeignKey | K::KeyTypes) {
+            continue;
+        }
         let rule = match finding.kind {
             FindingKind::NullKey => &NULL_KEY,
             FindingKind::Orphans => &ORPHANS,
@@ -139,7 +151,7 @@ pub(super) fn adopted(facts: &Facts, found: &mut Vec<Finding>) {
 }
 
 /// The rules about a table's keys.
-pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
+pub(super) fn table(facts: &Facts, table: &Table<'_>, found: &mut Vec<Finding>) {
     let declared = table.stored.constraints.iter().any(|c| is_primary(&c.kind))
         || table.stored.columns.iter().any(|c| c.primary_key.is_some());
     if table.relation.key().is_none() {
@@ -155,6 +167,11 @@ pub(super) fn table(table: &Table<'_>, found: &mut Vec<Finding>) {
         found.push(ORDER.found(message).of(table));
     }
     long_keys(table, found);
+    let keys = foreign_keys(table.stored).count();
+    if facts.planning.foreign_keys_off && keys > 0 {
+        let over = "[sqlite]\nforeign_keys = true".to_owned();
+        found.push(FREE.found(counted(keys, "foreign key")).of(table).over(over));
+    }
     for key in foreign_keys(table.stored) {
         let Some(name) = key.match_name.as_deref() else { continue };
         let message = format!("MATCH {} to {:?}", name.to_ascii_uppercase(), key.table);

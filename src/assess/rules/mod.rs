@@ -51,7 +51,7 @@ pub(super) fn apply(facts: &Facts, options: &Options) -> Vec<Finding> {
     for table in facts.tables() {
         types::table(&table, &mut found);
         values::table(&table, &mut found);
-        keys::table(&table, &mut found);
+        keys::table(facts, &table, &mut found);
         names::table(&table, &mut found);
         objects::table(facts, &table, &mut found);
     }

@@ -16,7 +16,9 @@ pub(super) fn missing(relation: &Relation, options: &Options, found: &mut Vec<Fi
     let mut declared = declared_keys(&table);
     declared.extend(options.stored.unique_indexes(relation));
     keys(relation, declared, &mut findings);
-    foreign_keys(relation, &table, &mut findings);
+    if !options.foreign_keys_off {
+        foreign_keys(relation, &table, &mut findings);
+    }
 }
 
 fn position(relation: &Relation, name: &str) -> Option<usize> {

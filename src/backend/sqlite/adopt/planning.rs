@@ -51,6 +51,8 @@ pub struct Planning {
     pub tables: BTreeMap<String, config::Table>,
     /// How much is looked at.
     pub bounds: Bounds,
+    /// SQLite does not hold rows to foreign keys, as the configuration says.
+    pub foreign_keys_off: bool,
     /// What PostgreSQL holds copies of, made by the recorded types: those are not changed.
     pub copied: Copies,
 }
