@@ -411,6 +411,13 @@ fn differences_of_the_schemas_are_listed() {
     assert_eq!(twice["rows"], 2, "{twice}");
     let orphans = one(&report, "CF0718", "child", "child_other_fkey");
     assert_eq!((orphans["rows"].as_u64(), &orphans["examples"][0]), (Some(1), &"id=2".into()));
+    // Of tables that are there only what rows are told apart by is made.
+    let ddl = report["ddl"].as_array().unwrap().iter().map(|d| d["sql"].as_str().unwrap());
+    let ddl: Vec<&str> = ddl.filter(|sql| !sql.contains("crossfade")).collect();
+    assert_eq!(
+        ddl,
+        ["ALTER TABLE \"public\".\"child\" ADD CONSTRAINT \"child_pkey\" PRIMARY KEY (\"id\")"]
+    );
     // The copy follows what is promised, and tells it.
     let journey = own.start();
     let (_, task, stderr) = journey.order(&["backfill"]);
@@ -527,4 +534,126 @@ fn parents_by_a_collation() {
     assert!(one(&report, "CF0318", "d", "mail")["message"].as_str().unwrap().contains("\"q\""));
     assert!(found(&report, "CF0303", "d", "mail").is_empty());
     one(&report, "CF0303", "d", "b");
+}
+
+/// Keys that differ on SQLite and are one on PostgreSQL: no row is written over another.
+#[test]
+fn a_coarser_key_writes_no_row_over_another() {
+    let own = Own::new(
+        "CREATE TABLE t(k TEXT PRIMARY KEY, v TEXT); INSERT INTO t VALUES ('a', 'one'), ('b', 'two');",
+        "CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE t(k citext PRIMARY KEY, v text)",
+    );
+    let journey = own.start();
+    journey.mirror();
+    journey.proxy.sql("INSERT INTO t VALUES ('A', 'other')");
+    journey.proxy.sql("INSERT INTO t VALUES ('c', 'three')");
+    journey.level();
+    let all = "SELECT string_agg(k || v, ' ' ORDER BY k) FROM t";
+    assert_eq!(own.shadow(all), "aone btwo cthree");
+    let held =
+        "SELECT count(*) FROM crossfade.quarantine WHERE column_name = '' AND row_key LIKE '%A%'";
+    assert_eq!(own.shadow(held), "1");
+    journey.done(&["verify"]);
+    // When the other one goes, it comes.
+    journey.proxy.sql("DELETE FROM t WHERE k = 'a'");
+    journey.proxy.sql("UPDATE t SET v = 'now' WHERE k = 'A'");
+    journey.level();
+    assert_eq!(own.shadow(all), "Anow btwo cthree");
+    journey.done(&["verify"]);
+}
+
+/// A table that is not served at all is named by verify, until that is accepted.
+#[test]
+fn verify_names_a_table_that_was_not_copied() {
+    let columns: Vec<String> = (0..1700).map(|n| format!("c{n}")).collect();
+    let wide =
+        format!("CREATE TABLE wide({}); INSERT INTO wide(c1) VALUES (1);", columns.join(", "));
+    let own = Own::new(
+        &format!("{wide} CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);"),
+        "SELECT 1",
+    );
+    let journey = own.start();
+    let (code, task, _) = journey.order(&["backfill"]);
+    assert_eq!(code, 1, "{task}");
+    journey.await_status("phase", "mirroring");
+    let (code, task, stderr) = journey.order(&["verify"]);
+    assert_eq!(code, 1, "{task}");
+    assert!(format!("{stderr}{task}").contains("not compared: wide"), "{stderr}{task}");
+    let all = journey.get("/api/v1/divergences");
+    for one in all["divergences"].as_array().unwrap() {
+        let id = one["id"].as_str().unwrap();
+        let (code, out, err) =
+            journey.proxy.cli(&["divergences", "accept", id, "--reason", "stays in the file"]);
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    let task = journey.done(&["verify"]);
+    assert!(task["result"].as_str().unwrap().contains("not on PostgreSQL: wide"), "{task}");
+}
+
+/// A primary key of the migrations' own over other columns; and one that cannot be made.
+#[test]
+fn keys_beside_those_that_are_there() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b');
+         CREATE TABLE p(id INTEGER PRIMARY KEY, at TEXT NOT NULL); INSERT INTO p VALUES (1, '2021-01-01');",
+        "CREATE TABLE t(tenant int NOT NULL DEFAULT 1, id bigint, v text, PRIMARY KEY (tenant, id));
+         CREATE TABLE p(id bigint NOT NULL, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+         CREATE TABLE p1 PARTITION OF p DEFAULT",
+    );
+    let journey = own.start();
+    let (_, task, stderr) = journey.order(&["backfill"]);
+    assert_eq!(task["state"], "done", "{stderr}{task}");
+    journey.await_status("phase", "mirroring");
+    journey.proxy.sql("INSERT INTO t VALUES (3, 'c')");
+    journey.proxy.sql("UPDATE t SET id = 4 WHERE id = 2");
+    journey.proxy.sql("INSERT INTO p VALUES (2, '2022-01-01')");
+    journey.proxy.sql("UPDATE p SET at = '2023-01-01' WHERE id = 1");
+    journey.level();
+    assert_eq!(own.shadow("SELECT string_agg(id || v, ' ' ORDER BY id) FROM t"), "1a 3c 4b");
+    assert_eq!(
+        own.shadow("SELECT string_agg(id || '@' || at, ' ' ORDER BY id) FROM p"),
+        "1@2023-01-01 2@2022-01-01"
+    );
+    own.shadow("UPDATE t SET v = 'x'; DELETE FROM p WHERE id = 2");
+    assert_eq!(journey.order(&["verify"]).0, 1);
+    journey.done(&["repair"]);
+    journey.done(&["verify"]);
+    assert_eq!(journey.status("health"), "ok");
+}
+
+/// A control role that may write the tables and is no superuser: foreign keys act on the rows.
+#[test]
+fn a_plain_role_and_rights_that_lack() {
+    let role = format!("plain{}", std::process::id());
+    let own = Own::new(
+        "PRAGMA foreign_keys = OFF;
+         CREATE TABLE a(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE b(id INTEGER PRIMARY KEY, a INTEGER REFERENCES a(id));
+         CREATE TABLE locked(id INTEGER PRIMARY KEY);
+         INSERT INTO a VALUES (1, 'x'); INSERT INTO b VALUES (1, 1); INSERT INTO locked VALUES (1);",
+        &format!(
+            "CREATE ROLE {role} LOGIN; CREATE TABLE locked(id bigint PRIMARY KEY);
+             SET ROLE {role}; RESET ROLE;
+             CREATE TABLE a(id bigint PRIMARY KEY, v text); CREATE TABLE b(id bigint PRIMARY KEY, a bigint REFERENCES a(id));
+             ALTER TABLE a OWNER TO {role}; ALTER TABLE b OWNER TO {role};
+             GRANT CREATE ON SCHEMA public TO {role}; GRANT SELECT ON locked TO {role};"
+        ),
+    );
+    let base = own.shadow("SELECT current_database()");
+    own.shadow(&format!("GRANT CREATE ON DATABASE \"{base}\" TO {role}"));
+    let url = own.url.replacen("postgres@", &format!("{role}@"), 1);
+    assert_ne!(url, own.url);
+    let file = own.file();
+    let (_, out, err) =
+        crossfade(&["assess", file.to_str().unwrap(), "--json", "--postgres", &url]);
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    assert!(one(&report, "CF0726", "locked", "")["message"].as_str().unwrap().contains("INSERT"));
+    let proxy = crate::common::Proxy::on_file(&file, &["--postgres", &url]);
+    let journey = Journey { proxy, url, database: own.database.clone() };
+    let (_, task, stderr) = journey.order(&["backfill"]);
+    assert!(
+        task["error"]["message"].as_str().unwrap_or_default().contains("not copied: locked"),
+        "{stderr}{task}"
+    );
+    assert_eq!(own.shadow("SELECT (SELECT v FROM a) || (SELECT a FROM b)"), "x1");
+    assert_eq!(own.shadow("SELECT count(*) FROM locked"), "0");
 }

@@ -13,6 +13,7 @@ use super::needs::{self, Need};
 use super::{Options, rules};
 use crate::backend::sqlite::adopt::Habit;
 use crate::backend::sqlite::system::format_type;
+use crate::backfill::differs::Kind;
 use crate::backfill::schema::{Step, Translated};
 use crate::schema::RelationKind;
 
@@ -334,7 +335,19 @@ fn columns(facts: &Facts) -> Vec<ColumnPlan> {
 fn ddl(facts: &Facts) -> Vec<Ddl> {
     let plan = &facts.plan;
     let mut list = Vec::new();
+    // Of a table that is there already only what rows are told apart by is made.
+    let there = |table: &str| {
+        facts.differences.iter().any(|(r, _)| r.name == table && r.kind == RelationKind::Table)
+    };
+    let lacks_key = |table: &str| {
+        let of = facts.differences.iter().filter(|(r, _)| r.name == table);
+        of.flat_map(|(_, all)| all).any(|(d, _)| d.kind == Kind::NoKey)
+    };
+    let key: Vec<&str> = plan.keys.iter().filter(|s| s.needed).map(|s| s.sql.as_str()).collect();
     let mut add = |table: &str, object: &str, after_rows: bool, sql: &str| {
+        if there(table) && !(key.contains(&sql) && lacks_key(table)) {
+            return;
+        }
         let (table, object, sql) = (table.to_owned(), object.to_owned(), sql.to_owned());
         list.push(Ddl { table, object, after_rows, sql });
     };

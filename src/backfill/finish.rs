@@ -8,6 +8,7 @@ use super::{Env, cut::Snapshot, told};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::Copied;
+use crate::backend::sqlite::adopt::object_name;
 use crate::backend::sqlite::blocking;
 use crate::error::{Error, Result};
 use crate::name;
@@ -23,11 +24,14 @@ pub(super) async fn steps(env: &Env<'_>, plan: &Plan, tables: &[String]) -> Resu
     let ours = |step: &&Step| tables.contains(&step.table);
     for step in plan.keys.iter().filter(ours) {
         // The application's own table must have the key as well: the applier needs it.
-        if !env.made(&step.table) && (!step.needed || has_key(env, step).await?) {
-            continue;
+        if env.made(&step.table) {
+            tell(env, step);
+            one(env.control, step, &mut findings).await?;
+        } else if step.needed && !has_key(env, step).await? {
+            let step = beside_theirs(env, step).await?;
+            tell(env, &step);
+            one(env.control, &step, &mut findings).await?;
         }
-        tell(env, step);
-        one(env.control, step, &mut findings).await?;
     }
     let rest = plan.indexes.iter().chain(&plan.checks).chain(&plan.foreign_keys);
     for step in rest.filter(ours).filter(|s| env.made(&s.table)) {
@@ -89,6 +93,28 @@ async fn has_key(env: &Env<'_>, step: &Step) -> Result<bool> {
         .await
         .map_err(|e| env.control.error(&e))?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// The step that makes the key in a table of the application: a unique index where it has a
+/// primary key of its own.
+async fn beside_theirs(env: &Env<'_>, step: &Step) -> Result<Step> {
+    let Some(relation) = env.cut.catalog.relation(&step.table) else { return Ok(step.clone()) };
+    let table = table_name(relation);
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_index WHERE indrelid = to_regclass($1) \
+               AND indisprimary)";
+    let rows = env.control.client().query(sql, &[&table]).await;
+    let rows = rows.map_err(|e| env.control.error(&e))?;
+    if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
+        return Ok(step.clone());
+    }
+    let columns = relation.key().unwrap_or_default();
+    let columns: Vec<String> = columns.iter().map(|c| quoted(&relation.columns[*c].name)).collect();
+    let name = object_name(relation.bare(), None, "crossfade_key");
+    Ok(Step {
+        object: format!("unique index {name:?}"),
+        sql: format!("CREATE UNIQUE INDEX {} ON {table} ({})", quoted(&name), columns.join(", ")),
+        ..step.clone()
+    })
 }
 
 async fn one(control: &Control, step: &Step, findings: &mut Vec<Finding>) -> Result<()> {

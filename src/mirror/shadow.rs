@@ -144,10 +144,11 @@ impl Change<'_> {
         self.table.shape.statement(op, values(old.or(new)), values(new))
     }
 
-    /// Whether the new row's key can be looked up.
+    /// Whether the new row's key can be looked up, and is no other row's.
     pub(super) fn new_key_fits(&self) -> bool {
         let (Some(key), Some(new)) = (&self.table.projection.key, &self.new) else { return false };
-        !new.row.misfits.iter().any(|m| key.contains(&m.column))
+        self.table.projection.key_is_exact()
+            && !new.row.misfits.iter().any(|m| key.contains(&m.column))
     }
 
     /// The row's identity changes: its key, or anything where there is none.

@@ -134,7 +134,7 @@ fn select(pair: &Pair<'_>) -> String {
     let terms: Vec<String> = key_columns(pair)
         .iter()
         .enumerate()
-        .map(|(n, i)| format!("{} = ${}", quoted(&pair.projection.columns[*i].name), n + 1))
+        .map(|(n, i)| pair.projection.columns[*i].key_term(n + 1))
         .collect();
     format!("{} WHERE {}", pair.select(), terms.join(" AND "))
 }

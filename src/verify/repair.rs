@@ -304,7 +304,7 @@ impl Texts {
                     let (column, n) = (name(i), first + n);
                     match projection.columns[*i].by_text() {
                         // A key is never NULL, and only `=` finds its index.
-                        _ if projection.key.is_some() => format!("{column} = ${n}"),
+                        _ if projection.key.is_some() => projection.columns[*i].key_term(n),
                         true => format!("{column}::text IS NOT DISTINCT FROM ${n}::text"),
                         false => format!("{column} IS NOT DISTINCT FROM ${n}"),
                     }

@@ -149,7 +149,12 @@ impl Shape {
             names.join(", "),
             numbered(plain.len())
         );
-        if let Some(arbiter) = &projection.arbiter {
+        let arbiter = projection.arbiter.as_ref().filter(|_| projection.key_is_exact());
+        if projection.key.is_some() && arbiter.is_none() {
+            // A row that is there already may be another one of ours: it is not written over.
+            insert.push_str(" RETURNING true");
+        }
+        if let Some(arbiter) = arbiter {
             let keys: Vec<String> = arbiter.iter().map(|i| name(*i)).collect();
             let sets: Vec<String> = names.iter().map(|n| format!("{n} = EXCLUDED.{n}")).collect();
             // A row that went into a partition has no xmax to ask for.
@@ -259,7 +264,7 @@ fn condition(projection: &Projection, columns: &[usize], keyed: bool, first: usi
             let name = quoted(&column.name);
             let parameter = first + n;
             match (keyed, column.by_text()) {
-                (true, _) => format!("{name} = ${parameter}"),
+                (true, _) => column.key_term(parameter),
                 (false, true) => {
                     format!("{name}::text IS NOT DISTINCT FROM ${parameter}::text")
                 }

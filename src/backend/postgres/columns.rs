@@ -48,7 +48,11 @@ SELECT a.attname::text, t.oid, b.typmod, a.attnotnull,
   a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false),
   t.typtype = 'e' OR t.typname IN ('citext', 'hstore'),
   x.oid, x.typname::text, x.typtype = 'e',
-  ARRAY(SELECT enumlabel::text FROM pg_enum l WHERE l.enumtypid = x.oid ORDER BY enumsortorder)
+  ARRAY(SELECT enumlabel::text FROM pg_enum l WHERE l.enumtypid = x.oid ORDER BY enumsortorder),
+  ARRAY(SELECT concat(i.indexrelid, ' ', i.indnkeyatts) FROM pg_index i
+    WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indisvalid AND i.indimmediate
+      AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
 FROM pg_attribute a
 JOIN base b ON b.attnum = a.attnum
 JOIN pg_type t ON t.oid = b.type_oid AND t.typtype <> 'd'
@@ -85,6 +89,12 @@ pub async fn columns_of(client: &Client, table: &str) -> std::result::Result<Vec
     Ok(rows.iter().map(there).collect())
 }
 
+/// A unique index and how many columns it has.
+fn unique(text: &str) -> Option<(u32, usize)> {
+    let (index, columns) = text.split_once(' ')?;
+    Some((index.parse().ok()?, columns.parse().ok()?))
+}
+
 fn there(row: &tokio_postgres::Row) -> There {
     let apart = row.get::<_, Option<u32>>(11).map(|found| Apart {
         oid: found,
@@ -103,6 +113,7 @@ fn there(row: &tokio_postgres::Row) -> There {
             not_null: row.get(3),
             apart,
             partitions: row.get(7),
+            uniques: row.get::<_, Vec<String>>(15).iter().filter_map(|i| unique(i)).collect(),
         },
         type_name: row.get(8),
         generated: row.get(4),

@@ -55,6 +55,8 @@ pub struct Actual {
     pub apart: Option<Apart>,
     /// The table is partitioned by it: every unique index has it.
     pub partitions: bool,
+    /// Unique indexes over it, and over how many columns each one is.
+    pub uniques: Vec<(u32, usize)>,
 }
 
 /// A type whose OID PostgreSQL chose when the type was made.
@@ -80,7 +82,7 @@ pub struct Projection {
     /// The key, as indexes into `columns`; None when rows cannot be told apart.
     pub key: Option<Vec<usize>>,
     /// The columns of PostgreSQL's unique index over the key: the key, and what the table is
-    /// partitioned by.
+    /// partitioned by. None where PostgreSQL has no such index.
     pub arbiter: Option<Vec<usize>>,
     /// Where a row lies says `tableoid` as well as `ctid`, and only for rows that are read.
     pub partitioned: bool,
@@ -146,6 +148,14 @@ impl Projection {
             .collect();
         let at = |index: &usize| columns.iter().position(|c| c.index == *index);
         let key: Option<Vec<usize>> = key.and_then(|key| key.iter().map(at).collect());
+        let unique = |key: &Vec<usize>| {
+            let of = |i: &usize| there(&columns[*i].name).map_or(&[][..], |a| &a.uniques);
+            let first = key.first().map_or(&[][..], of);
+            let over_all = |index: &(u32, usize)| {
+                index.1 == key.len() && key.iter().all(|i| of(i).contains(index))
+            };
+            actual.is_empty() || first.iter().any(over_all)
+        };
         let arbiter = key.clone().map(|mut key| {
             for actual in actual.iter().filter(|a| a.partitions) {
                 let at = columns.iter().position(|c| c.name == actual.name);
@@ -153,6 +163,7 @@ impl Projection {
             }
             key
         });
+        let arbiter = arbiter.filter(unique);
         let partitioned = actual.iter().any(|a| a.partitions);
         Self { relation: Arc::clone(relation), columns, key, arbiter, partitioned }
     }
@@ -170,6 +181,16 @@ impl Projection {
     /// Whether a column is of another kind on PostgreSQL than here.
     pub fn is_apart(&self) -> bool {
         self.columns.iter().any(|c| family(c.ty.oid) != family(c.stored.oid))
+    }
+
+    /// Whether keys that differ here differ on PostgreSQL: not where its column is citext, or of
+    /// another kind.
+    pub fn key_is_exact(&self) -> bool {
+        let exact = |i: &usize| {
+            let column = &self.columns[*i];
+            family(column.ty.oid) == family(column.stored.oid) && !column.is_folded()
+        };
+        self.key.iter().flatten().all(exact)
     }
 
     /// Indexes of the columns that are written: all but generated ones.
@@ -288,6 +309,20 @@ impl Target {
         self.value(cell).map(drop)
     }
 
+    /// Letter case counts here and not on PostgreSQL.
+    fn is_folded(&self) -> bool {
+        self.ty.oid == oid::CITEXT && self.stored.oid != oid::CITEXT
+    }
+
+    /// Finds rows by the column as part of a key: `=`, which finds its index.
+    pub fn key_term(&self, parameter: usize) -> String {
+        let name = super::apply::quoted(&self.name);
+        match self.is_folded() {
+            false => format!("{name} = ${parameter}"),
+            true => format!("{name} = ${parameter} AND {name}::text = ${parameter}::text"),
+        }
+    }
+
     /// The column in a SELECT list.
     pub fn selected(&self) -> String {
         let name = super::apply::quoted(&self.name);
@@ -345,6 +380,14 @@ fn is_writable(type_oid: u32) -> bool {
             | oid::BIT
             | oid::VARBIT
             | oid::TSVECTOR
+            | oid::XID
+            | oid::CID
+            | oid::REGCLASS
+            | oid::REGTYPE
+            | oid::REGPROC
+            | oid::REGNAMESPACE
+            | oid::INT2VECTOR
+            | oid::OIDVECTOR
     );
     plain
         || is_range(type_oid)
@@ -487,6 +530,7 @@ mod tests {
             not_null: false,
             apart: None,
             partitions: false,
+            uniques: Vec::new(),
         }];
         let projection = Projection::over(&table(vec![column], None), &actual);
         let of = |t: &'static [u8]| projection.project(move |_| CellRef::Text(t));
