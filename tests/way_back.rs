@@ -211,7 +211,6 @@ fn what_cannot_be_followed_closes_the_way_back(pg: &Pg) {
     assert_eq!(in_file(&followed.file, "SELECT count(*) FROM t"), "1");
 }
 
-/// DDL just before a rollback is seen behind the fence, before anything is decided.
 /// PostgreSQL's key may hold apart what SQLite's does not: no row is put over another.
 fn a_key_that_is_one_on_sqlite_closes_the_way_back(pg: &Pg) {
     let folder = tempfile::tempdir().unwrap();
@@ -220,7 +219,16 @@ fn a_key_that_is_one_on_sqlite_closes_the_way_back(pg: &Pg) {
                   INSERT INTO nr VALUES ('a', 'one'), ('bob', 'x');";
     rusqlite::Connection::open(&file).unwrap().execute_batch(tables).unwrap();
     let journey = Journey::start(&file, pg, &[]);
+    // The application's own table, without the index that would hold what SQLite's collation does.
+    let own = "CREATE TABLE nr (k text PRIMARY KEY, v text)";
+    pg.cluster.psql(&journey.database, own).unwrap();
     journey.mirror();
+    let all = journey.get("/api/v1/divergences");
+    for one in all["divergences"].as_array().unwrap() {
+        let id = one["id"].as_str().unwrap();
+        let known = ["divergences", "accept", id, "--reason", "known"];
+        assert_eq!(journey.proxy.cli(&known).0, 0);
+    }
     journey.promote();
     journey.await_way_back();
     let followed = Followed { journey, file, _folder: folder };
@@ -230,6 +238,7 @@ fn a_key_that_is_one_on_sqlite_closes_the_way_back(pg: &Pg) {
     assert!(rows.contains("a|one") && rows.contains("bob|x"), "{rows}");
 }
 
+/// DDL just before a rollback is seen behind the fence, before anything is decided.
 fn a_rollback_right_after_ddl_is_undone(pg: &Pg) {
     let followed =
         Followed::start(pg, "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)");
