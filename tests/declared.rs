@@ -11,7 +11,7 @@ const FILE: &str = "
       half INTEGER AS (qty / 2), rest INTEGER AS (qty % 3), size INTEGER AS (abs(qty)),
       low TEXT AS (lower(name)), head TEXT AS (substr(name, 1, 3)), loud TEXT AS (upper(name) || '..'),
       louder TEXT AS (loud || '!'), kind TEXT AS (CASE WHEN qty > 5 THEN 'many' ELSE 'few' END),
-      slug TEXT AS (lower(replace(trim(name), 'B', '-'))), stocked INTEGER AS (qty > 0),
+      slug TEXT AS (lower(replace(trim(name), 'B', '-'))), likes INTEGER AS (name LIKE 'Z%'), stocked INTEGER AS (qty > 0),
       cents INTEGER AS (CAST(price * 100 AS INTEGER)), shown TEXT AS (ifnull(name, '?') || ' x' || qty));
     INSERT INTO line(id, qty, price, cost, name) VALUES
       (1, 7, 1.25, 9.5, 'Ärger'), (2, -3, 0.1, 0.07, 'bOb'), (3, NULL, NULL, NULL, NULL), (4, 2, 1e10, 5, '');
@@ -82,7 +82,7 @@ async fn declarations_do_the_same_on_postgresql() {
         (11, 9, 2.5, 1, 'Zoë'), (12, -8, 0.3, 2, 'LOW'), (13, 1, -1.5, 3, NULL)";
     pair.psql(rows);
     let shown = "SELECT id, total, half, rest, size, low, head, loud, louder, kind, cents, shown, slug, \
-                 stocked \
+                 stocked, likes \
                  FROM line WHERE id > 10 ORDER BY id";
     let theirs = pair.psql(shown);
     pair.psql("DELETE FROM line WHERE id > 10");
@@ -99,7 +99,7 @@ async fn declarations_do_the_same_on_postgresql() {
             rusqlite::types::ValueRef::Text(t) => String::from_utf8_lossy(t).into_owned(),
             rusqlite::types::ValueRef::Blob(_) => "blob".to_owned(),
         };
-        ours.push((0..14).map(cell).collect::<Vec<_>>().join("|"));
+        ours.push((0..15).map(cell).collect::<Vec<_>>().join("|"));
     }
     assert_eq!(theirs, ours.join("\n"));
 }
@@ -132,7 +132,8 @@ async fn defaults_checks_and_unique_indexes_hold_alike() {
                  dice BETWEEN 0 AND 9 AND token ~ '^[0-9a-f]{40}$' FROM made WHERE id = 2";
     assert_eq!(pair.psql(shape), "t");
     pair.psql("INSERT INTO made(id) SELECT generate_series(10, 60)");
-    let random = "SELECT count(DISTINCT token) > 50 AND count(DISTINCT dice) > 2 FROM made";
+    let random = "SELECT count(DISTINCT token) > 50 AND count(DISTINCT dice) > 4 FROM made \
+                  WHERE id > 1";
     assert_eq!(pair.psql(random), "t");
     let values = |column: &str, value: &str| {
         format!("INSERT INTO held(id, a, {column}) VALUES (50, 1, {value})")
@@ -185,13 +186,13 @@ async fn a_column_that_postgresql_refuses_does_not_take_its_table() {
         .map(|f| f.object.as_str())
         .collect();
     missing.sort_unstable();
-    assert_eq!(missing, ["column \"odd\"", "column \"twice\"", "index \"t_odd\""]);
+    assert_eq!(missing, ["column \"odd\"", "index \"t_odd\""]);
     assert!(summary.complete && summary.tables.iter().all(|t| t.error.is_none()), "{summary:#?}");
     clean(&pair).await;
     // A copy again finds the table as it was made.
     assert!(pair.backfill().await.complete);
     clean(&pair).await;
-    assert_eq!(pair.psql("SELECT count(*) FROM t"), "2");
+    assert_eq!(pair.psql("SELECT string_agg(twice::text, ',') FROM t"), "10");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

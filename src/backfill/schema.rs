@@ -104,17 +104,28 @@ pub struct TablePlan {
     pub split: Option<Split>,
     /// Generated columns that it has not.
     pub lacking: Vec<usize>,
-    /// The same without any generated column, for a server that refuses one of them.
-    pub bare: Option<Bare>,
+    /// Its parts, for a server that refuses a generated column.
+    pub parts: Option<Parts>,
 }
 
-/// A table without its generated columns.
+/// The parts of a CREATE TABLE.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bare {
-    /// CREATE TABLE.
-    pub create: String,
-    /// The columns that are left out.
-    pub lacking: Vec<usize>,
+pub struct Parts {
+    /// Each column's line.
+    pub lines: Vec<(usize, String)>,
+    /// Generated columns that can be left out.
+    pub generated: Vec<usize>,
+    table: String,
+    clause: String,
+}
+
+impl Parts {
+    /// CREATE TABLE without some columns.
+    pub fn create(&self, without: &[usize]) -> String {
+        let kept = self.lines.iter().filter(|(index, _)| !without.contains(index));
+        let lines: Vec<&str> = kept.map(|(_, line)| line.as_str()).collect();
+        format!("CREATE TABLE {} (\n  {}\n){}", self.table, lines.join(",\n  "), self.clause)
+    }
 }
 
 /// Everything, in the order in which it is run.
@@ -247,11 +258,11 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         owned: Vec::new(),
         split: decided::split(relation, options, &mut findings),
         lacking: texts.lacking(),
-        bare: None,
+        parts: None,
     };
     decided::not_followed(relation, options, &mut findings);
     let lacking = made.lacking.clone();
-    let (mut lines, mut plain) = (Vec::new(), Vec::new());
+    let mut lines = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
         let generated = texts.generated(index);
         if let Some(Err(error)) = generated {
@@ -264,11 +275,7 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         let sequence = column.sequence.as_ref().and_then(|s| catalog.sequences.get(s));
         let sequence_of = sequence.map(AsRef::as_ref);
         let generated = generated.and_then(Result::ok);
-        let line = self::column(column, generated, sequence_of, options);
-        if generated.is_none() || relation.key().is_some_and(|key| key.contains(&index)) {
-            plain.push(line.clone());
-        }
-        lines.push(line);
+        lines.push((index, self::column(column, generated, sequence_of, options)));
         if column.identity.is_some() || column.generated.is_some() {
             if column.identity == Some(Identity::Always) {
                 let object = format!("column {:?}", column.name);
@@ -282,17 +289,17 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         }
         default(relation, column, &texts, &mut made, &mut findings);
     }
-    let clause = made.split.as_ref().map_or_else(String::new, |split| split.clause(relation));
-    let create = |lines: &[String]| {
-        format!("CREATE TABLE {} (\n  {}\n){clause}", table_name(relation), lines.join(",\n  "))
+    let is_key = |index: &usize| relation.key().is_some_and(|key| key.contains(index));
+    let generated = lines.iter().map(|(index, _)| *index);
+    let generated = generated.filter(|i| relation.columns[*i].generated.is_some() && !is_key(i));
+    let parts = Parts {
+        generated: generated.collect(),
+        lines,
+        table: table_name(relation),
+        clause: made.split.as_ref().map_or_else(String::new, |split| split.clause(relation)),
     };
-    made.create = create(&lines);
-    if plain.len() < lines.len() {
-        let is_key = |index: &usize| relation.key().is_some_and(|key| key.contains(index));
-        let all = 0..relation.columns.len();
-        let generated = all.filter(|i| relation.columns[*i].generated.is_some() && !is_key(i));
-        made.bare = Some(Bare { create: create(&plain), lacking: generated.collect() });
-    }
+    made.create = parts.create(&[]);
+    made.parts = Some(parts).filter(|parts| !parts.generated.is_empty());
     for one in &relation.uniques {
         if one.columns.iter().any(|c| lacking.contains(c)) {
             let object = format!("unique {:?}", one.name);

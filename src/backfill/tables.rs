@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio_postgres::types::Type as PgType;
 
 use super::differs::{self, Difference, Kind};
-use super::schema::{Finding, Missing, Split, Step, TablePlan};
+use super::schema::{Finding, Missing, Parts, Split, Step, TablePlan};
 use crate::backend::postgres::apply::{pg_type, quoted, table_name};
 use crate::backend::postgres::columns::{There, columns};
 use crate::backend::postgres::control::Control;
@@ -103,27 +103,58 @@ impl Tables<'_> {
         });
     }
 
-    /// Makes a table; where PostgreSQL refuses a generated column, without them.
+    /// Makes a table; where PostgreSQL refuses generated columns, without those.
     async fn make(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
-        let refused = match (self.attempt_table(relation, plan).await, &plan.bare) {
+        let refused = match (self.attempt_table(relation, plan).await, &plan.parts) {
             (Err(error), Some(_)) if !self.control.is_closed() => error,
             (made, _) => return made,
         };
-        let Some(bare) = &plan.bare else { return Err(refused) };
-        let (create, lacking) = (bare.create.clone(), bare.lacking.clone());
-        let without = TablePlan { create, lacking, bare: None, ..plan.clone() };
-        if self.attempt_table(relation, &without).await.is_err() {
+        let Some(parts) = &plan.parts else { return Err(refused) };
+        let wrong = self.refused_columns(plan, parts).await?;
+        let without: Vec<usize> = wrong.iter().map(|(index, _)| *index).collect();
+        let mut lacking = plan.lacking.clone();
+        lacking.extend(&without);
+        let create = parts.create(&without);
+        let without = TablePlan { create, lacking, parts: None, ..plan.clone() };
+        if wrong.is_empty() || self.attempt_table(relation, &without).await.is_err() {
             return Err(refused);
         }
-        for index in without.lacking.iter().filter(|i| !plan.lacking.contains(i)) {
-            let object = format!("column {:?}", relation.columns[*index].name);
-            let message = format!("PostgreSQL refuses it: {}", refused.message());
-            self.finding(&relation.name, &object, &message);
+        for (index, why) in wrong {
+            let object = format!("column {:?}", relation.columns[index].name);
+            self.finding(&relation.name, &object, &format!("PostgreSQL refuses it: {why}"));
             if let Some(last) = self.findings.last_mut() {
                 last.missing = Missing::Weaker;
             }
         }
         Ok(())
+    }
+
+    /// The generated columns that PostgreSQL refuses, each tried alone; nothing of it stays.
+    async fn refused_columns(
+        &self,
+        plan: &TablePlan,
+        parts: &Parts,
+    ) -> Result<Vec<(usize, String)>> {
+        let mut wrong = Vec::new();
+        for index in &parts.generated {
+            let others: Vec<usize> =
+                parts.generated.iter().copied().filter(|other| other != index).collect();
+            self.control.batch("BEGIN").await?;
+            let mut made = Ok(());
+            for sql in plan.sequences.iter().chain([&parts.create(&others)]) {
+                if made.is_ok() {
+                    made = self.control.batch(sql).await;
+                }
+            }
+            if self.control.is_closed() {
+                return made.map(|()| wrong);
+            }
+            self.control.batch("ROLLBACK").await?;
+            if let Err(error) = made {
+                wrong.push((*index, error.message().to_owned()));
+            }
+        }
+        Ok(wrong)
     }
 
     async fn attempt_table(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {

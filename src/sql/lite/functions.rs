@@ -107,7 +107,7 @@ pub(crate) const SCALAR: &[Function] = &[
         0,
         "",
         b'i',
-        "(floor(random() * 18446744073709551615::numeric)::numeric - 9223372036854775808)::int8",
+        "((floor(random() * 4294967296)::int8 << 32) | floor(random() * 4294967296)::int8)",
     ),
     f(
         "randomblob",

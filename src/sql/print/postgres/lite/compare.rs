@@ -128,14 +128,14 @@ impl Printer<'_> {
         pattern: &Expr,
         escape: Option<&Expr>,
     ) -> Result<String> {
-        let value = self.expr(x)?;
         if op == "GLOB" {
+            let value = self.expr(x)?;
             let pattern = constant_text(pattern)
                 .ok_or_else(|| cannot("GLOB with a pattern that is no constant"))?;
             let regex = quote(&glob_regex(pattern)?);
             return Ok(format!("(({value}) COLLATE \"C\" ~ {regex})"));
         }
-        let pattern = self.expr(pattern)?;
+        let (value, pattern) = (self.folded(x)?, self.folded(pattern)?);
         let escape = match escape {
             None => "''".to_owned(),
             Some(escape) => match constant_text(escape) {
@@ -143,8 +143,7 @@ impl Printer<'_> {
                 _ => return Err(cannot("this ESCAPE")),
             },
         };
-        let folded = |sql: &str| format!("lower(({sql}) COLLATE \"C\")");
-        Ok(format!("({} LIKE {} ESCAPE {escape})", folded(&value), folded(&pattern)))
+        Ok(format!("({value} LIKE {pattern} ESCAPE {escape})"))
     }
 }
 

@@ -180,6 +180,15 @@ impl Printer<'_> {
         Ok(out)
     }
 
+    /// A text with small ASCII letters. PostgreSQL folds a call over a constant before it knows its
+    /// collation, which is an error where it is stored.
+    fn folded(&mut self, expr: &Expr) -> Result<String> {
+        Ok(match constant_text(expr) {
+            Some(text) => format!("{}::text", quote(&text.to_ascii_lowercase())),
+            None => format!("lower(({}) COLLATE \"C\")", self.expr(expr)?),
+        })
+    }
+
     fn conversion(&mut self, name: &str, arg: &Expr, ty: Type) -> Result<String> {
         let from = held(arg.ty);
         let x = |p: &mut Self| p.expr(arg);
@@ -243,7 +252,7 @@ impl Printer<'_> {
             }
             ("blob", Held::Text) => format!("convert_to({}, 'UTF8')", x(self)?),
             ("blob", Held::Blob) => x(self)?,
-            ("nocase", _) => format!("lower(({}) COLLATE \"C\")", x(self)?),
+            ("nocase", _) => self.folded(arg)?,
             ("binary", _) => format!("({})", x(self)?),
             ("text_of", _) => self.text_of(arg)?,
             ("uuid_hex", _) => format!("replace(({})::text, '-', '')", x(self)?),
