@@ -29,9 +29,7 @@ use crate::divergence::Sample;
 use crate::error::{Error, Result, state};
 use crate::journal;
 use crate::sql::plan::{Action, Plan, QueryPlan};
-use crate::sql::types::category;
-use crate::value::enums::enum_of_array;
-use crate::value::extension::is_extended;
+use crate::value::composite::{element_numbered_apart, is_numbered_apart};
 use crate::value::{Cell, Type, oid};
 
 /// A connection that compares, with its prepared statements.
@@ -523,7 +521,7 @@ fn failed(error: Error) -> Result<Answer> {
 
 /// Whether a type has another OID on each side.
 pub(super) fn has_own_oid(ty: Type) -> bool {
-    category(ty.oid) == b'E' || enum_of_array(ty.oid).is_some() || is_extended(ty.oid)
+    is_numbered_apart(ty.oid) || element_numbered_apart(ty.oid).is_some()
 }
 
 /// What differs in the columns' number or types.

@@ -20,6 +20,9 @@ pub struct Function {
     /// Names of the arguments; empty where none was written.
     #[serde(default)]
     pub argument_names: Vec<String>,
+    /// OID of the result's type; 0 for a trigger function.
+    #[serde(default)]
+    pub result: u32,
     /// Type of the result as PostgreSQL names it: `trigger`, `integer` …
     pub returns: String,
     /// Language: `plpgsql` or `sql`.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::execute::Request;
-use super::portal::{self, Cursor};
+use super::portal::{self, Cursor, Progress};
 use super::query::Call;
 use super::reply::{self, Tag};
 use super::{OUTPUT_BYTES, Session, Step};
@@ -65,6 +65,9 @@ impl Session {
         is_move: bool,
         request: &Request,
     ) -> Step<Tag> {
+        if self.portals.has_portal(name) {
+            return self.fetch_portal(name, direction, is_move, request).await;
+        }
         let cursor = self.portals.cursor_mut(name)?;
         let rows = walk(cursor, direction)?;
         let binary = [Format::Binary];
@@ -93,6 +96,53 @@ impl Session {
         }
         Ok(reply::counted("FETCH", rows.count()))
     }
+
+    /// FETCH or MOVE of a portal of the protocol, which goes forward only.
+    async fn fetch_portal(
+        &mut self,
+        name: &str,
+        direction: FetchDirection,
+        is_move: bool,
+        request: &Request,
+    ) -> Step<Tag> {
+        let FetchDirection::Relative(wanted @ 1..) = direction else {
+            return Err(forward_only().into());
+        };
+        let (mut portal, mut spool, first) = self.portal_rows(name).await?;
+        let Some(plan) = portal.call.as_ref().map(|call| Arc::clone(&call.plan)) else {
+            return Err(Error::internal("a portal with rows has no plan").into());
+        };
+        let last = spool.len().min(first.saturating_add(wanted.unsigned_abs()));
+        if !is_move {
+            if request.describe {
+                reply::describe_columns(self.io.out(), &plan.columns, &request.formats);
+            }
+            let codecs = match &plan.action {
+                Action::Query(query) => query.codecs.as_slice(),
+                _ => &[],
+            };
+            let style = self.settings.derived().style.clone();
+            for row in first..last {
+                let (out, formats) = (self.io.out(), &request.formats[..]);
+                spool.row(row, |cells| {
+                    reply::data_row(out, &plan.columns, codecs, formats, &style, |i| cells[i])
+                })?;
+                if self.io.out().len() >= OUTPUT_BYTES {
+                    self.flush().await?;
+                }
+            }
+        }
+        portal.progress = Progress::Aside(spool, last);
+        self.portals.put(name, portal);
+        Ok(reply::counted(if is_move { "MOVE" } else { "FETCH" }, last - first))
+    }
+}
+
+/// 55000
+fn forward_only() -> Error {
+    let message = "cursor can only scan forward";
+    Error::client(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .hint("Declare it with SCROLL option to enable backward scan.")
 }
 
 /// Rows to send: first and last (1-based), in which order.
@@ -129,11 +179,7 @@ fn walk(cursor: &mut Cursor, direction: FetchDirection) -> Result<Rows> {
         // Fetching the current row anew counts as going back, too.
         || (rows.count() == 1 && rows.first == cursor.position);
     if backward && cursor.forward_only {
-        return Err(Error::client(
-            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "cursor can only scan forward",
-        )
-        .hint("Declare it with SCROLL option to enable backward scan."));
+        return Err(forward_only());
     }
     cursor.position = position;
     Ok(rows)

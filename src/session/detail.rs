@@ -130,9 +130,8 @@ impl Search<'_> {
         let own = object.table.as_deref() == Some(self.relation.name.as_str());
         Ok(match error.sqlstate() {
             state::UNIQUE_VIOLATION if own => {
-                let columns = object.constraint.as_deref().and_then(|c| self.unique_columns(c));
-                match columns {
-                    Some(columns) => self.duplicate(&columns)?.map(|d| error.clone().detail(d)),
+                match object.constraint.as_deref().and_then(|c| self.unique_columns(c)) {
+                    Some(_) => self.first_duplicate(error)?,
                     None => None,
                 }
             }
@@ -162,9 +161,30 @@ impl Search<'_> {
         self.relation.uniques.iter().find(|u| u.name == constraint).map(|u| u.columns.clone())
     }
 
-    fn duplicate(&self, columns: &[usize]) -> Result<Option<String>> {
+    /// The key that PostgreSQL finds taken first: of the first row, by the first constraint. SQLite
+    /// looks at them in another order.
+    fn first_duplicate(&self, error: &Error) -> Result<Option<Error>> {
+        let (primary, others): (Vec<_>, Vec<_>) =
+            self.relation.uniques.iter().partition(|u| u.primary);
+        let mut first: Option<(usize, &str, String)> = None;
+        for unique in primary.into_iter().chain(others) {
+            if let Some((row, detail)) = self.duplicate(&unique.columns)?
+                && first.as_ref().is_none_or(|(known, ..)| row < *known)
+            {
+                first = Some((row, &unique.name, detail));
+            }
+        }
+        Ok(first.map(|(_, name, detail)| {
+            let message = format!("duplicate key value violates unique constraint \"{name}\"");
+            let mut object = error.fields().object.clone();
+            object.constraint = Some(name.to_owned());
+            Error::client(state::UNIQUE_VIOLATION, message).object(object).detail(detail)
+        }))
+    }
+
+    fn duplicate(&self, columns: &[usize]) -> Result<Option<(usize, String)>> {
         let mut seen = HashSet::new();
-        for row in &self.rows {
+        for (place, row) in self.rows.iter().enumerate() {
             let key = self.key(&row.new, columns);
             if key.contains(&Cell::Null) || key == self.key(&row.old, columns) {
                 continue;
@@ -172,7 +192,7 @@ impl Search<'_> {
             let fresh = seen.insert(format!("{key:?}"));
             if !fresh || self.exists(&self.relation.sqlite_name, self.relation, columns, &key)? {
                 let shown = self.shown(self.relation, columns, &key)?;
-                return Ok(Some(format!("Key {shown} already exists.")));
+                return Ok(Some((place, format!("Key {shown} already exists."))));
             }
         }
         Ok(None)

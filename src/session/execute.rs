@@ -129,6 +129,8 @@ impl Session {
             clock: Some(Watch(self.shared.clock.clone())),
             requests: Some(Arc::clone(&self.requests)),
             signals: Some(self.signals.clone()),
+            alarm: Some(self.alarm.clone()),
+            deadline: self.deadline,
         })
     }
 

@@ -217,6 +217,10 @@ impl Session {
     }
 
     async fn execute_portal(&mut self, name: &str, max_rows: u64) -> Step<()> {
+        let prepared = Arc::clone(&self.portals.get(name)?.prepared);
+        if prepared.plan.is_some() {
+            self.check_block(&prepared)?;
+        }
         let mut portal = self.portals.take(name)?;
         self.card.asks(portal.prepared.text());
         let Some(plan) = portal.prepared.plan.clone() else {
@@ -270,7 +274,6 @@ impl Session {
         plan: Arc<crate::sql::plan::Plan>,
         max_rows: u64,
     ) -> Step<Progress> {
-        self.check_block(&portal.prepared)?;
         if !portal.prepared.statement().is_some_and(is_control) {
             self.enter().await?;
         }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::task::block_in_place;
 
 use super::advisory::Key;
+use super::cancel::Cancel;
 use super::settings::Settings;
 use super::{Session, Shared, Step, commands, frozen};
-use crate::backend::sqlite::functions::session::{Scope, Signals};
+use crate::backend::sqlite::functions::session::{Alarm, Scope, Signals};
 use crate::error::{Error, Result, state};
 use crate::sql::plan::{Computed, FrozenArgument, QueryKind};
 use crate::value::{Cell, Type, oid};
@@ -68,6 +69,12 @@ pub(super) fn signals(shared: &Arc<Shared>) -> Signals {
     Signals(Arc::new(move |pid, ends| {
         registry.signal(pid, if ends { Signal::Terminate } else { Signal::Cancel })
     }))
+}
+
+/// How a function that waits hears that its statement has to end.
+pub(super) fn alarm(cancel: &Arc<Cancel>) -> Alarm {
+    let cancel = Arc::clone(cancel);
+    Alarm(Arc::new(move || cancel.error()))
 }
 
 impl Session {
@@ -210,7 +217,10 @@ impl Session {
                 }
                 Ok(bool_cell(found))
             }
-            _ => Err(Error::unsupported(format_args!("function {name}")).into()),
+            _ => match self.catalog().functions.get(name).cloned() {
+                Some(function) => self.call_function(&function, &arguments.values).await,
+                None => Err(Error::unsupported(format_args!("function {name}")).into()),
+            },
         }
     }
 

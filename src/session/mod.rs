@@ -80,7 +80,7 @@ use parking_lot::Mutex;
 
 use crate::backend::sqlite::Connection as SqliteConnection;
 use crate::backend::sqlite::ddl::Temporary;
-use crate::backend::sqlite::functions::session::{Requests, Signals};
+use crate::backend::sqlite::functions::session::{Alarm, Requests, Signals};
 use crate::backend::sqlite::sequences::SessionValues;
 use crate::backend::sqlite::system::Snapshot;
 use crate::cutover::gate::{Firm, Pass};
@@ -156,6 +156,10 @@ struct Session {
     /// What set_config() of the running statement's rows asks for.
     requests: Arc<Requests>,
     signals: Signals,
+    /// Functions of clients that call each other at this moment.
+    calls: u32,
+    /// Tells the functions of a statement that it has to end.
+    alarm: Alarm,
     /// Functions of the temporary schema.
     functions: script::temporary::Temporaries,
     /// Own connection, while there are temporary tables.
@@ -229,7 +233,9 @@ pub async fn serve(io: Connection, startup: Startup, shared: Arc<Shared>) {
         transaction: Transaction::default(),
         statements: Statements::default(),
         portals: Portals::default(),
+        alarm: functions::alarm(&cancel),
         cancel,
+        calls: 0,
         held: Held::default(),
         sequences: SessionValues::default(),
         counted: Counted::default(),

@@ -192,6 +192,11 @@ impl Portals {
         self.cursors.contains_key(name) || self.portals.contains_key(name)
     }
 
+    /// Whether a portal has this name, so that FETCH and MOVE know it as a cursor too.
+    pub(super) fn has_portal(&self, name: &str) -> bool {
+        !name.is_empty() && self.portals.contains_key(name)
+    }
+
     /// All cursors.
     pub(super) fn cursors(&self) -> impl Iterator<Item = (&str, &Cursor)> {
         self.cursors.iter().map(|(name, cursor)| (name.as_str(), cursor))
@@ -288,5 +293,32 @@ impl Session {
             portal.progress = Progress::Aside(Box::new(spool), 0);
         }
         Ok(())
+    }
+
+    /// Takes a portal out with all its rows set aside, and says which row comes next.
+    pub(super) async fn portal_rows(&mut self, name: &str) -> Step<(Portal, Box<Spool>, u64)> {
+        self.set_aside_live()?;
+        let mut portal = self.portals.take(name)?;
+        let progress = std::mem::replace(&mut portal.progress, Progress::Broken);
+        let call = portal.call.as_ref().filter(|call| !call.plan.columns.is_empty());
+        match (progress, call) {
+            (Progress::Aside(spool, next), _) => Ok((portal, spool, next)),
+            (Progress::Done(_), Some(_)) => Ok((portal, Box::default(), 0)),
+            (Progress::Ready, Some(call)) => {
+                let mut spool = Box::<Spool>::default();
+                if let Err(stop) = self.query_into(call, &mut spool).await {
+                    portal.progress = Progress::Ready;
+                    self.portals.put(name, portal);
+                    return Err(stop);
+                }
+                Ok((portal, spool, 0))
+            }
+            (progress, _) => {
+                portal.progress = progress;
+                self.portals.put(name, portal);
+                let message = format!("portal \"{name}\" cannot be run");
+                Err(Error::client(state::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into())
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use num_traits::{ToPrimitive, Zero};
 
 pub mod decimal;
 
-use super::extension::is_extended;
+use super::composite::{is_made, is_numbered_apart};
 use super::hstore::Hstore;
 use super::numeric::{Numeric, pow10};
 use super::range::{self, Range};
@@ -134,7 +134,7 @@ fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
         kind if super::is_range(kind) => ranges(kind, reader)?,
         row if super::is_composite(row) => record(reader, MOST_ROWS)?,
         other => match element_of(other) {
-            Some(element) if super::is_composite(element) => {
+            Some(element) if super::is_composite(element) && !is_made(element) => {
                 return Err(Error::unsupported("an array of rows in binary format"));
             }
             Some(element) => array(Type::with_typmod(element, ty.typmod), reader)?,
@@ -212,8 +212,8 @@ fn array(element: Type, reader: &mut Reader<'_>) -> Result<Datum> {
     if !(0..=1).contains(&flags) {
         return Err(invalid("invalid array flags"));
     }
-    // An enum type, or one of an extension, has another OID on PostgreSQL.
-    if sent != element.oid && !super::is_enum(element.oid) && !is_extended(element.oid) {
+    // A type that clients made, or one of an extension, has another OID on PostgreSQL.
+    if sent != element.oid && !is_numbered_apart(element.oid) {
         return Err(Error::client(state::DATATYPE_MISMATCH, "wrong element type"));
     }
     let mut counts = Vec::new();
@@ -571,9 +571,9 @@ fn collect<'a>(elements: &'a [Datum], out: &mut Vec<&'a Datum>) {
 fn push_array(element: u32, elements: &[Datum], ty: Type, out: &mut Vec<u8>) -> Result<()> {
     let inner = Type::with_typmod(element, ty.typmod);
     let vector = matches!(ty.oid, oid::INT2VECTOR | oid::OIDVECTOR);
-    // What the shadow calls an enum type: see the projection of its columns.
+    // What the shadow calls such a type: see the projection of its columns.
     let named = match u32::try_from(ty.typmod) {
-        Ok(there) if (super::is_enum(element) || is_extended(element)) && there > 0 => there,
+        Ok(there) if is_numbered_apart(element) && there > 0 => there,
         _ => element,
     };
     let (mut counts, mut level) = (Vec::new(), elements);

@@ -73,6 +73,7 @@ impl Codec {
             Self::Identity => {
                 !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL | oid::CITEXT)
                     && !super::range::shows_scale(ty.oid)
+                    && !super::is_composite(ty.oid)
             }
             Self::NumericNative
             | Self::NumericScaled
@@ -104,6 +105,7 @@ impl Codec {
                         | oid::HSTORE
                 ) && !super::is_enum(ty.oid)
                     && !super::is_range(ty.oid)
+                    && !super::is_composite(ty.oid)
             }
             Self::NumericNative
             | Self::NumericScaled

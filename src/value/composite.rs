@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::enums::{enum_of_array, is_enum};
+use super::extension::{extended_of_array, is_extended};
 use super::json::lexer::{Lexer, Token};
 use super::{Cell, Codec, Datum, Style, Type, array, oid, storage, text};
 use crate::error::{Culprit, Error, Result, state};
@@ -29,6 +31,18 @@ pub fn is_made(type_oid: u32) -> bool {
 /// The composite type under an array of one.
 pub fn composite_of_array(type_oid: u32) -> Option<u32> {
     (OIDS.contains(&type_oid) && !type_oid.is_multiple_of(2)).then(|| type_oid - 1)
+}
+
+/// Whether each server numbers the type by itself: clients made it, or an extension did.
+pub fn is_numbered_apart(type_oid: u32) -> bool {
+    is_enum(type_oid) || is_extended(type_oid) || is_made(type_oid)
+}
+
+/// The element type of an array whose elements each server numbers by itself.
+pub fn element_numbered_apart(type_oid: u32) -> Option<u32> {
+    enum_of_array(type_oid)
+        .or_else(|| extended_of_array(type_oid))
+        .or_else(|| composite_of_array(type_oid))
 }
 
 /// The array type over a composite type.

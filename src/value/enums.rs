@@ -95,6 +95,12 @@ impl Enums {
         Self { trusting: true, ..Self::default() }
     }
 
+    /// The same types, for values that PostgreSQL has judged already.
+    #[must_use]
+    pub fn judged(&self) -> Self {
+        Self { trusting: true, ..self.clone() }
+    }
+
     /// A type by name.
     pub fn named(&self, name: &str) -> Option<&Arc<EnumType>> {
         self.by_name.get(name)
@@ -283,7 +289,7 @@ impl Enums {
         match datum {
             Datum::Record(fields) => self.check_row(type_oid, fields),
             Datum::Text(label) if is_enum(type_oid) => self.check(type_oid, label),
-            Datum::Array(element, items) if is_enum(*element) => {
+            Datum::Array(element, items) if is_enum(*element) || composite::is_made(*element) => {
                 items.iter().try_for_each(|item| self.check_value(*element, item))
             }
             _ => Ok(()),

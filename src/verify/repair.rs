@@ -9,7 +9,7 @@ use tokio_postgres::types::{ToSql, Type as PgType};
 use super::cut::{AtCut, Cut};
 use super::diff::{Difference, Kind};
 use super::{Report, named, one, record};
-use crate::backend::postgres::apply::{pg_type, quoted, table_name};
+use crate::backend::postgres::apply::{holds, pg_type, quoted, table_name};
 use crate::backend::postgres::binary::Binary;
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
@@ -301,12 +301,10 @@ impl Texts {
                 .iter()
                 .enumerate()
                 .map(|(n, i)| {
-                    let (column, n) = (name(i), first + n);
-                    match projection.columns[*i].by_text() {
-                        // A key is never NULL, and only `=` finds its index.
-                        _ if projection.key.is_some() => projection.columns[*i].key_term(n),
-                        true => format!("{column}::text IS NOT DISTINCT FROM ${n}::text"),
-                        false => format!("{column} IS NOT DISTINCT FROM ${n}"),
+                    // A key is never NULL, and only `=` finds its index.
+                    match &projection.key {
+                        Some(_) => projection.columns[*i].key_term(first + n),
+                        None => holds(&projection.columns[*i], first + n),
                     }
                 })
                 .collect();

@@ -320,8 +320,10 @@ pub fn notice(out: &mut BytesMut, severity: Severity, error: &Error) {
 /// Where the error comes from. Drivers prepare a statement anew when they meet the name of
 /// PostgreSQL's function that finds a result changed; to them the SQLSTATE does not tell.
 fn routine(error: &Error) -> &'static str {
+    let raised = error.fields().context.as_deref().is_some_and(|c| c.ends_with(" at RAISE"));
     match error.message() {
         "cached plan must not change result type" => "RevalidateCachedQuery",
+        _ if raised => "exec_stmt_raise",
         _ => "crossfade",
     }
 }

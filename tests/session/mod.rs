@@ -1,12 +1,14 @@
 //! Sessions through the real binary, most of them as scripts that PostgreSQL answers, too.
 
 mod clients;
+mod composites;
 mod copy;
 mod ddl;
 mod dump;
 mod errors;
 mod extensions;
 mod fired;
+mod functions;
 mod inline;
 mod large;
 mod live;

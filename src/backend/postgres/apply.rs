@@ -12,14 +12,14 @@ use tokio_postgres::types::Type as PgType;
 
 use super::binary::Binary;
 use super::control::Control;
-use super::project::Projection;
+use super::project::{Projection, Target};
 use crate::backend::sqlite::events::Op;
 use crate::error::{Error, Result};
 use crate::name;
 use crate::schema::Relation;
-use crate::value::enums::enum_of_array;
-use crate::value::extension::{extended_of_array, is_extended};
-use crate::value::{Datum, Type, array_of, element_of, is_enum, oid};
+use crate::value::composite::{element_numbered_apart, is_made, is_numbered_apart};
+use crate::value::enums::printed_name;
+use crate::value::{Datum, Type, array_of, element_of, oid};
 
 /// Prepared statements kept; beyond that all are dropped and made anew.
 const STATEMENTS_MAX: usize = 2000;
@@ -79,11 +79,11 @@ impl Prepared {
     }
 }
 
-/// The type a parameter is prepared with. PostgreSQL finds an enum type, or one of an extension, by
-/// itself: its OID is not ours. An array of one is known only with the column it is for.
+/// The type a parameter is prepared with. PostgreSQL finds a type that clients or an extension
+/// made by itself: its OID is not ours. An array of one is known only with the column it is for.
 pub fn pg_type(ty: Type) -> Option<PgType> {
-    match enum_of_array(ty.oid).or_else(|| extended_of_array(ty.oid)) {
-        None if is_enum(ty.oid) || is_extended(ty.oid) => Some(PgType::UNKNOWN),
+    match element_numbered_apart(ty.oid) {
+        None if is_numbered_apart(ty.oid) => Some(PgType::UNKNOWN),
         Some(_) => (ty.typmod > 0).then_some(PgType::UNKNOWN),
         None => PgType::from_oid(ty.oid),
     }
@@ -254,6 +254,19 @@ fn numbered(count: usize) -> String {
     (1..=count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
 }
 
+/// A column holds a parameter's value, or its text where the type has no equality; NULL for NULL.
+pub fn holds(column: &Target, parameter: usize) -> String {
+    let name = quoted(&column.name);
+    if column.by_text() {
+        return format!("{name}::text IS NOT DISTINCT FROM ${parameter}::text");
+    }
+    match printed_name(column.ty.oid).filter(|_| is_made(column.ty.oid)) {
+        // Beside a row a parameter would be a row of no type.
+        Some(of) => format!("{name} IS NOT DISTINCT FROM ${parameter}::{of}"),
+        None => format!("{name} IS NOT DISTINCT FROM ${parameter}"),
+    }
+}
+
 /// Finds a row by key, or by all its values, or their text where those have no equality.
 fn condition(projection: &Projection, columns: &[usize], keyed: bool, first: usize) -> String {
     let terms: Vec<String> = columns
@@ -261,14 +274,10 @@ fn condition(projection: &Projection, columns: &[usize], keyed: bool, first: usi
         .enumerate()
         .map(|(n, i)| {
             let column = &projection.columns[*i];
-            let name = quoted(&column.name);
             let parameter = first + n;
-            match (keyed, column.by_text()) {
-                (true, _) => column.key_term(parameter),
-                (false, true) => {
-                    format!("{name}::text IS NOT DISTINCT FROM ${parameter}::text")
-                }
-                (false, false) => format!("{name} IS NOT DISTINCT FROM ${parameter}"),
+            match keyed {
+                true => column.key_term(parameter),
+                false => holds(column, parameter),
             }
         })
         .collect();

@@ -46,20 +46,21 @@ SELECT a.attname::text, t.oid, b.typmod, a.attnotnull,
     WHERE p.partrelid = a.attrelid AND a.attnum = ANY (p.partattrs::int2[])),
   format_type(a.atttypid, a.atttypmod),
   a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false),
-  t.typtype = 'e' OR t.typname IN ('citext', 'hstore'),
-  x.oid, x.typname::text, x.typtype = 'e',
+  t.typtype IN ('e', 'c') OR t.typname IN ('citext', 'hstore'),
+  x.oid, x.typname::text, x.typtype IN ('e', 'c'),
   ARRAY(SELECT enumlabel::text FROM pg_enum l WHERE l.enumtypid = x.oid ORDER BY enumsortorder),
   ARRAY(SELECT concat(i.indexrelid, ' ', i.indnkeyatts) FROM pg_index i
     WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indisvalid AND i.indimmediate
       AND i.indpred IS NULL AND i.indexprs IS NULL
-      AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
+      AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
+  x.typtype = 'c'
 FROM pg_attribute a
 JOIN base b ON b.attnum = a.attnum
 JOIN pg_type t ON t.oid = b.type_oid AND t.typtype <> 'd'
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
 LEFT JOIN pg_type x ON x.oid IN (t.oid, e.oid)
-  AND (x.typtype = 'e' OR x.typname IN ('citext', 'hstore'))
+  AND (x.typtype IN ('e', 'c') OR x.typname IN ('citext', 'hstore'))
 WHERE a.attrelid = to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum";
 
@@ -104,6 +105,7 @@ fn there(row: &tokio_postgres::Row) -> There {
             "hstore" => Some(oid::HSTORE),
             _ => Some(oid::CITEXT),
         },
+        composite: row.get(16),
         labels: Arc::from(row.get::<_, Vec<String>>(14)),
     });
     There {

@@ -12,8 +12,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::schema::{Codec, Relation};
-use crate::value::enums::{self, array_of_enum, enum_of_array};
-use crate::value::extension::{extended_of_array, is_extended};
+use crate::value::composite::{element_numbered_apart, is_made};
+use crate::value::enums::{self, array_of_enum};
+use crate::value::extension::is_extended;
 use crate::value::{
     CellRef, Datum, Type, canonical, coerce, element_of, is_composite, is_enum, is_range, json,
     oid, storage,
@@ -51,7 +52,7 @@ pub struct Actual {
     pub ty: Type,
     /// NOT NULL.
     pub not_null: bool,
-    /// The enum type, or the extension's, of the column or of its elements.
+    /// The enum or composite type, or the extension's, of the column or of its elements.
     pub apart: Option<Apart>,
     /// The table is partitioned by it: every unique index has it.
     pub partitions: bool,
@@ -66,8 +67,10 @@ pub struct Apart {
     pub oid: u32,
     /// The column is an array of it.
     pub array: bool,
-    /// Ours for it: citext, hstore; None for an enum type.
+    /// Ours for it: citext, hstore; None for an enum or composite type.
     pub extension: Option<u32>,
+    /// A composite type.
+    pub composite: bool,
     /// An enum type's labels.
     pub labels: Arc<[String]>,
 }
@@ -237,10 +240,10 @@ impl Projection {
 }
 
 impl Actual {
-    /// The type that values for this column are written as. Enum types, and those of extensions,
-    /// have OIDs of their own on each side: ours stands for both, and over an array the modifier carries the element
-    /// type's OID there, which the binary form names. A type that is not known from here is read
-    /// as text, and never written.
+    /// The type that values for this column are written as. Types that clients or extensions made
+    /// have OIDs of their own on each side: ours stands for both, and over an array the modifier
+    /// carries the element type's OID there, which the binary form names. A type that is not known
+    /// from here is read as text, and never written.
     fn of(&self, ours: Type) -> Type {
         let Some(apart) = &self.apart else {
             return if is_writable(self.ty.oid) { self.ty } else { Type::new(oid::UNKNOWN) };
@@ -248,26 +251,29 @@ impl Actual {
         let over = |array: u32| Type::with_typmod(array, i32::try_from(apart.oid).unwrap_or(-1));
         let is_ours = |element: u32| match apart.extension {
             Some(extension) => element == extension,
+            None if apart.composite => is_made(element),
             None => is_enum(element),
         };
         if !apart.array {
             return match apart.extension {
                 _ if is_ours(ours.oid) => ours,
                 Some(extension) => Type::new(extension),
+                None if apart.composite => Type::new(oid::UNKNOWN),
                 None => Type::new(enums::FOREIGN),
             };
         }
-        let element = enum_of_array(ours.oid).or_else(|| extended_of_array(ours.oid));
+        let element = element_numbered_apart(ours.oid);
         match (element.filter(|e| is_ours(*e)), apart.extension) {
             (Some(_), _) => over(ours.oid),
             (None, Some(oid::HSTORE)) => over(oid::HSTORE_ARRAY),
             (None, Some(_)) => over(oid::CITEXT_ARRAY),
+            (None, None) if apart.composite => Type::new(oid::UNKNOWN),
             (None, None) => over(array_of_enum(enums::FOREIGN).unwrap_or(oid::UNKNOWN)),
         }
     }
 
     fn labels(&self) -> Option<Arc<[String]>> {
-        let apart = self.apart.as_ref().filter(|apart| apart.extension.is_none())?;
+        let apart = self.apart.as_ref().filter(|a| a.extension.is_none() && !a.composite)?;
         Some(Arc::clone(&apart.labels))
     }
 }
@@ -443,6 +449,9 @@ pub fn fits(datum: &Datum, ty: Type) -> std::result::Result<(), Cow<'static, str
         Datum::Array(element, elements) => {
             let element = Type::with_typmod(*element, ty.typmod);
             elements.iter().try_for_each(|e| fits(e, element))
+        }
+        Datum::Record(fields) => {
+            fields.iter().try_for_each(|(of, value)| fits(value, Type::new(*of)))
         }
         _ => Ok(()),
     }

@@ -14,7 +14,6 @@ use crate::divergence::changed::{Key, Part};
 use crate::error::{Error, Result};
 use crate::name;
 use crate::schema::{Catalog, Column, Relation, RelationKind};
-use crate::value::enums::Enums;
 use crate::value::{Cell, CellRef, Datum, Style, canonical, storage};
 
 /// Why a change cannot be followed.
@@ -79,13 +78,15 @@ impl Target {
         if known.get(&key).is_some_and(|known| *known != table.signature()) {
             return Err(resync("was changed on PostgreSQL (DDL)"));
         }
-        Shape::new(table, relation, known.contains_key(&key)).map(Box::new).map(Self::Table)
+        Shape::new(table, relation, catalog, known.contains_key(&key))
+            .map(Box::new)
+            .map(Self::Table)
     }
 }
 
 impl Shape {
     /// `known` says that the stream's table is as it was when the way back was prepared.
-    fn new(table: &Table, relation: &Arc<Relation>, known: bool) -> Step<Self> {
+    fn new(table: &Table, relation: &Arc<Relation>, catalog: &Catalog, known: bool) -> Step<Self> {
         let resync = |why: &str| Trouble::Resync(format!("table {} {why}", table.name));
         let mut columns = Vec::with_capacity(table.columns.len());
         for column in &table.columns {
@@ -124,7 +125,7 @@ impl Shape {
             identity,
             several,
             // PostgreSQL has judged its labels already.
-            style: Style { enums: Arc::new(Enums::trusting()), ..Style::default() },
+            style: Style { enums: Arc::new(catalog.enums.judged()), ..Style::default() },
         })
     }
 

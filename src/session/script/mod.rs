@@ -1,10 +1,12 @@
-//! DO: a body of PL/pgSQL, run statement by statement in the client's transaction.
+//! Bodies of PL/pgSQL, of DO and of functions, run statement by statement in the client's
+//! transaction.
 //!
 //! Owns the flow of control: branches, loops, blocks with their EXCEPTION. Each statement is
 //! planned when it is reached, as the one before it may have changed the schema, and travels to
 //! PostgreSQL as if the client had sent it alone. It must never go on after an error that no
 //! handler has taken. Start at [`Session::inline`].
 
+mod call;
 mod run;
 pub(super) mod temporary;
 mod variables;
@@ -20,6 +22,7 @@ use crate::error::{Error, SqlState, state};
 use crate::sql::ast::{Expr, Line, Order, Range, Script, TypeName};
 use crate::sql::pg::plpgsql;
 use crate::wire::Severity;
+use call::roomy;
 use variables::Variables;
 
 /// How a list of statements ended.
@@ -38,6 +41,14 @@ enum Flow {
 /// What a running body knows.
 #[derive(Default)]
 struct Running {
+    /// What runs, as the context of its errors says.
+    context: String,
+    /// Type of what a function returns; None for DO and void.
+    result: Option<TypeName>,
+    /// What RETURN gave.
+    returned: Option<Option<String>>,
+    /// Of a function that says that it changes nothing.
+    steady: bool,
     variables: Variables,
     /// Rows that the last statement returned or changed.
     count: u64,
@@ -55,7 +66,8 @@ impl Session {
     /// DO
     pub(in crate::session) async fn inline(&mut self, body: &str) -> Step<Tag> {
         let script = plpgsql::script(body).map_err(Error::without_position)?;
-        let mut running = Running::default();
+        let context = "PL/pgSQL function inline_code_block".to_owned();
+        let mut running = Running { context, ..Running::default() };
         running.variables.enter();
         running.variables.declare("found", named("bool"), Some("f".to_owned()));
         self.script(&script, &mut running).await?;
@@ -122,17 +134,17 @@ impl Session {
     }
 
     fn lines<'a>(&'a mut self, lines: &'a [Line], running: &'a mut Running) -> Flowing<'a> {
-        Box::pin(async move {
+        Box::pin(roomy(Box::pin(async move {
             for line in lines {
                 self.tick().await?;
                 let flow = self.order(&line.what, running).await;
-                let flow = flow.map_err(|stop| placed(stop, line))?;
+                let flow = flow.map_err(|stop| placed(stop, line, &running.context))?;
                 if flow != Flow::Next {
                     return Ok(flow);
                 }
             }
             Ok(Flow::Next)
-        })
+        })))
     }
 
     /// Between two lines and in every round of a loop: a body may run for long without a
@@ -188,7 +200,10 @@ impl Session {
                     return Ok(Flow::Continue);
                 }
             }
-            Order::Return => return Ok(Flow::Return),
+            Order::Return(value) => {
+                self.give(value.as_ref(), running).await?;
+                return Ok(Flow::Return);
+            }
             Order::Raise(level, raise) => self.raise(level, raise, running).await?,
             Order::Again => {
                 let error = running.handled.last().cloned().ok_or_else(|| {
@@ -298,15 +313,13 @@ impl Session {
         match severity {
             None => Err(error.into()),
             Some(severity) => {
-                let line = format!("{CONTEXT} line {} at RAISE", raise.line);
+                let line = format!("{} line {} at RAISE", running.context, raise.line);
                 self.notice(severity, &error.context(line));
                 Ok(())
             }
         }
     }
 }
-
-const CONTEXT: &str = "PL/pgSQL function inline_code_block";
 
 /// What GET DIAGNOSTICS tells.
 fn diagnostic(item: &str, running: &Running) -> Step<String> {
@@ -358,12 +371,16 @@ fn number(value: Option<String>) -> Step<i64> {
 }
 
 /// An error with the place of the statement that made it.
-fn placed(stop: Stop, line: &Line) -> Stop {
+fn placed(stop: Stop, line: &Line, running: &str) -> Stop {
     let Stop::Error(error) = stop else { return stop };
     let error = error.without_position();
     let inner = error.fields().context.clone();
-    if inner.as_ref().is_some_and(|inner| inner.contains(CONTEXT)) {
+    if inner.as_ref().is_some_and(|inner| inner.contains(running)) {
         return error.into();
+    }
+    if running.starts_with("SQL") {
+        let place = format!("{running} statement {}", line.number);
+        return error.context(inner.map_or(place.clone(), |i| format!("{i}\n{place}"))).into();
     }
     let what = match &line.what {
         Order::Set(..) => "assignment",
@@ -373,9 +390,10 @@ fn placed(stop: Stop, line: &Line) -> Stop {
         Order::ForRange(..) => "FOR with integer loop variable",
         Order::Raise(..) | Order::Again => "RAISE",
         Order::Perform(_) => "PERFORM",
+        Order::Return(_) => "RETURN",
         Order::Run(crate::sql::ast::Source::Dynamic(..), _) => "EXECUTE",
         _ => "SQL statement",
     };
-    let place = format!("{CONTEXT} line {} at {what}", line.number);
+    let place = format!("{running} line {} at {what}", line.number);
     error.context(inner.map_or(place.clone(), |inner| format!("{inner}\n{place}"))).into()
 }

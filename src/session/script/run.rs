@@ -9,7 +9,7 @@ use super::super::execute::Request;
 use super::super::query::Call;
 use super::super::spool::Spool;
 use super::super::{Session, Step, Stop};
-use super::variables::{Typed, bound, constant};
+use super::variables::{Sight, Typed, bound, constant};
 use super::{Flow, Running, looped, named};
 use crate::error::{Error, SqlState, state};
 use crate::sql::ast::{
@@ -28,6 +28,11 @@ struct Rows {
 }
 
 impl Session {
+    /// What names of variables could also mean.
+    fn sight(&self) -> Sight {
+        Sight { catalog: self.catalog(), temporary: Arc::clone(self.temporary()) }
+    }
+
     /// An expression's value, as a type's text.
     pub(super) async fn value(
         &mut self,
@@ -35,7 +40,7 @@ impl Session {
         ty: Option<&TypeName>,
         running: &Running,
     ) -> Step<Option<String>> {
-        let mut expr = running.variables.put(expr, &self.catalog())?;
+        let mut expr = running.variables.put(expr, &self.sight())?;
         if let Some(ty) = ty {
             expr = Expr { kind: ExprKind::Cast(Box::new(expr), ty.clone()), pos: 0 };
         }
@@ -120,7 +125,7 @@ impl Session {
     ) -> Step<Vec<(Statement, String)>> {
         match source {
             Source::Static(statement, text) => {
-                let statement = running.variables.put_in(statement, &self.catalog())?;
+                let statement = running.variables.put_in(statement, &self.sight())?;
                 Ok(vec![(statement, text.clone())])
             }
             Source::Dynamic(text, values) => {
@@ -131,7 +136,7 @@ impl Session {
                 })?;
                 let mut typed = Vec::with_capacity(values.len());
                 for value in values {
-                    let value = running.variables.put(value, &self.catalog())?;
+                    let value = running.variables.put(value, &self.sight())?;
                     typed.push(self.typed(&value).await?);
                 }
                 let parsed = crate::sql::parse(&text).map_err(Error::without_position)?;
@@ -154,6 +159,11 @@ impl Session {
     ) -> Step<()> {
         check(&statement)?;
         let plan = self.plan_statement(statement, text, &[])?;
+        if running.steady && changes(&plan) {
+            let what = text.split_whitespace().next().unwrap_or_default().to_uppercase();
+            let message = format!("{what} is not allowed in a non-volatile function");
+            return Err(Error::client(state::FEATURE_NOT_SUPPORTED, message).into());
+        }
         match &plan.action {
             Action::Query(query) => {
                 if into.targets.is_empty() && !plan.columns.is_empty() && !dynamic {
@@ -251,7 +261,7 @@ impl Session {
 
     /// PERFORM
     pub(super) async fn perform(&mut self, query: &Select, running: &mut Running) -> Step<()> {
-        let query = running.variables.put_in_query(query, &self.catalog())?;
+        let query = running.variables.put_in_query(query, &self.sight())?;
         let rows = self.rows(Statement::Select(Box::new(query)), "").await?;
         running.count = rows.spool.len();
         running.variables.found(running.count > 0);
@@ -283,6 +293,14 @@ impl Session {
         }
         running.variables.found(row > 0);
         Ok(Flow::Next)
+    }
+}
+
+/// Whether a statement changes more than variables.
+fn changes(plan: &Plan) -> bool {
+    match &plan.action {
+        Action::Query(query) => query.kind != QueryKind::Read,
+        _ => true,
     }
 }
 

@@ -93,7 +93,8 @@ impl Session {
         let Some((select, name, alias)) = called(&entry.parsed.statement) else { return Ok(None) };
         let Some(function) = self.functions.0.get(name).cloned() else { return Ok(None) };
         let (select, alias) = (select.clone(), alias.to_owned());
-        let mut running = Running::default();
+        let context = format!("PL/pgSQL function pg_temp.{name}()");
+        let mut running = Running { context, ..Running::default() };
         running.variables.enter();
         running.variables.declare("found", named("bool"), Some("f".to_owned()));
         running.variables.enter();

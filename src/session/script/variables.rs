@@ -4,11 +4,13 @@
 //! [`Variables::put`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::backend::sqlite::ddl::Temporary;
 use crate::error::{Error, Result, SqlState, state};
 use crate::schema::Catalog;
 use crate::sql::ast::{Expr, ExprKind, Literal, Select, Statement, TypeName};
-use crate::sql::trigger::{looks, rewrite};
+use crate::sql::trigger::{Names, rewrite};
 
 /// A value as text and its type.
 pub(super) type Typed = (TypeName, Option<String>);
@@ -17,6 +19,22 @@ enum Slot {
     Value(Typed),
     /// Fields by name; None before the first row.
     Record(Option<Vec<(String, Typed)>>),
+}
+
+/// The tables whose columns a name may mean.
+pub(super) struct Sight {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) temporary: Arc<Temporary>,
+}
+
+impl Sight {
+    /// Whether a table of this name, without its schema, has a column of that name.
+    fn has(&self, table: &str, column: &str) -> bool {
+        let own = self.temporary.values().chain(self.catalog.relations.values());
+        let system = self.catalog.system.values().chain(self.catalog.information.values());
+        let mut all = own.chain(system);
+        all.any(|r| r.bare() == table && r.column(column).is_some())
+    }
 }
 
 /// All variables in scope, the innermost block last.
@@ -138,43 +156,52 @@ impl Variables {
     }
 
     /// An expression with values in the places of variables.
-    pub(super) fn put(&self, expr: &Expr, catalog: &Catalog) -> Result<Expr> {
+    pub(super) fn put(&self, expr: &Expr, sight: &Sight) -> Result<Expr> {
         let mut expr = expr.clone();
-        let queries = looks(&expr).1;
-        self.replacing(queries.then_some(catalog), |f| rewrite::expression(&mut expr, f))?;
+        let names = Names::of_expression(&expr);
+        self.replacing(&names, sight, |f| rewrite::expression(&mut expr, f))?;
         Ok(expr)
     }
 
     /// A statement with values in the places of variables.
-    pub(super) fn put_in(&self, statement: &Statement, catalog: &Catalog) -> Result<Statement> {
+    pub(super) fn put_in(&self, statement: &Statement, sight: &Sight) -> Result<Statement> {
         let mut statement = statement.clone();
-        self.replacing(Some(catalog), |f| rewrite::statement(&mut statement, f))?;
+        let names = Names::of(&statement);
+        self.replacing(&names, sight, |f| rewrite::statement(&mut statement, f))?;
         Ok(statement)
     }
 
     /// A query with values in the places of variables.
-    pub(super) fn put_in_query(&self, query: &Select, catalog: &Catalog) -> Result<Select> {
-        let mut query = query.clone();
-        self.replacing(Some(catalog), |f| rewrite::select(&mut query, f))?;
-        Ok(query)
+    pub(super) fn put_in_query(&self, query: &Select, sight: &Sight) -> Result<Select> {
+        match self.put_in(&Statement::Select(Box::new(query.clone())), sight)? {
+            Statement::Select(query) => Ok(*query),
+            _ => Err(Error::internal("a query is no query any more")),
+        }
     }
 
-    /// `beside` is the catalog where names may also be those of columns.
+    /// `beside` are the names that the statement itself brings.
     fn replacing(
         &self,
-        beside: Option<&Catalog>,
+        beside: &Names,
+        sight: &Sight,
         run: impl FnOnce(&mut rewrite::Replace<'_>),
     ) -> Result<()> {
         let mut wrong = None;
         run(&mut |expr| {
+            if let ExprKind::Param(number) = expr.kind {
+                // An argument of a function, by its number.
+                return match self.find(&format!("${number}"))? {
+                    Slot::Value(value) => Some(constant(value)),
+                    Slot::Record(_) => None,
+                };
+            }
             let ExprKind::Column(parts) = &expr.kind else { return None };
             let value = match parts.as_slice() {
                 [name] => match self.find(name)? {
                     Slot::Value(value) => {
-                        let column = |catalog: &Catalog| {
-                            catalog.relations.values().any(|r| r.column(name).is_some())
-                        };
-                        if beside.is_some_and(column) {
+                        let column = beside.columns.contains(name)
+                            || beside.tables.iter().any(|table| sight.has(table, name));
+                        if column {
                             let what = "a variable with the name of a column in PL/pgSQL";
                             wrong.get_or_insert(Error::unsupported(what));
                         }

@@ -44,6 +44,17 @@ impl Resolved {
 impl Analyzer<'_> {
     /// f(…) in an expression.
     pub(super) fn call(&mut self, call: &ast::Call, pos: u32) -> Result<Expr> {
+        // Whatever stands in its arguments is not alone any more.
+        let alone = std::mem::take(&mut self.alone);
+        let done = self.call_of(call, alone, pos);
+        self.alone = alone;
+        done
+    }
+
+    fn call_of(&mut self, call: &ast::Call, alone: bool, pos: u32) -> Result<Expr> {
+        if let Some(function) = self.own_function(&call.name) {
+            return self.own_call(call, &function, alone, pos);
+        }
         let name = call.name.name.as_str();
         if self.is_aggregate(name) && call.over.is_none() {
             return self.aggregate(call, pos);
@@ -106,10 +117,15 @@ impl Analyzer<'_> {
     fn arguments(&mut self, call: &ast::Call) -> Result<Vec<Expr>> {
         let mut args = Vec::with_capacity(call.args.len());
         for (_, arg) in &call.args {
-            args.push(match self.record(arg)? {
+            let arg = match self.record(arg)? {
                 Some(row) => row,
                 None => self.expr(arg)?,
-            });
+            };
+            if arg.ty.oid == oid::VOID && matches!(arg.kind, ExprKind::Param(_)) {
+                // What stands for a result in JDBC's {? = call f()}.
+                continue;
+            }
+            args.push(if types::makes_json(&call.name.name) { self.unfolded(arg)? } else { arg });
         }
         Ok(args)
     }

@@ -33,12 +33,12 @@ impl Analyzer<'_> {
             return self.array(items, inner.pos, Some((target, item)));
         }
         if let ast::ExprKind::Row(items) = &inner.kind
-            && let Some(row) = self.typed_row(items, target, pos)?
+            && let Some(row) = self.typed_row(items, target, Context::Explicit, pos)?
         {
             return Ok(row);
         }
         let expr = self.expr(inner)?;
-        if let Some(row) = self.row_as(&expr, target, pos)? {
+        if let Some(row) = self.row_as(&expr, target, Context::Explicit, pos)? {
             return Ok(row);
         }
         self.explicit(expr, target, pos)

@@ -18,6 +18,17 @@ pub(super) fn undefined_column(name: &str, pos: u32) -> Error {
     client(state::UNDEFINED_COLUMN, pos, format!("column \"{name}\" does not exist"))
 }
 
+const WHOLE_ROW: &str = "a whole-row reference to";
+
+/// A table's name where only a column would do.
+pub(super) fn whole_row(name: &str, pos: u32) -> Error {
+    Error::unsupported(format_args!("{WHOLE_ROW} \"{name}\"")).at(pos)
+}
+
+pub(super) fn is_whole_row(error: &Error) -> bool {
+    error.sqlstate() == state::FEATURE_NOT_SUPPORTED && error.message().starts_with(WHOLE_ROW)
+}
+
 pub(super) fn undefined_qualified_column(table: &str, name: &str, pos: u32) -> Error {
     client(state::UNDEFINED_COLUMN, pos, format!("column {table}.{name} does not exist"))
 }

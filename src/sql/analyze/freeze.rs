@@ -293,7 +293,7 @@ fn spelled(name: &str) -> String {
 }
 
 /// Arguments the session can take: constants and client parameters.
-fn frozen_arguments(args: &[Expr]) -> Option<Vec<FrozenArgument>> {
+pub(super) fn frozen_arguments(args: &[Expr]) -> Option<Vec<FrozenArgument>> {
     args.iter().map(frozen_argument).collect()
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::from::relation_item;
 use super::scope::Place;
+use super::target::is_unconditional;
 use super::walk::location;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
@@ -191,6 +192,8 @@ impl Analyzer<'_> {
         let named = if default_values { None } else { named };
         let short = insert.column_positions.get(width).copied().unwrap_or(0);
         let given = self.given_columns(relation, named, width, short, extra)?;
+        // One row's values are computed once, before it is written.
+        let alone = rows.len() == 1 && insert.with.is_none();
         // Values first, in the order written: parameter types follow that order.
         let mut values: Vec<Vec<Option<Expr>>> = Vec::with_capacity(rows.len());
         for row in rows {
@@ -206,8 +209,10 @@ impl Analyzer<'_> {
                         None
                     }
                     _ => {
-                        let expr = self.at_place(Place::Values, |a| a.expr(value))?;
-                        Some(self.assign(expr, column)?)
+                        self.alone = alone && is_unconditional(value);
+                        let expr = self.at_place(Place::Values, |a| a.value_for(value, column.ty));
+                        self.alone = false;
+                        Some(self.assign(expr?, column)?)
                     }
                 });
             }
@@ -358,6 +363,9 @@ impl Analyzer<'_> {
             return self.lite_assign(expr, column);
         }
         let (from, pos) = (expr.ty.oid, location(&expr));
+        if let Some(row) = self.row_as(&expr, column.ty, Context::Assignment, pos)? {
+            return Ok(row);
+        }
         match self.coerce_to(expr, column.ty, Context::Assignment)? {
             Some(done) => Ok(done),
             None => {

@@ -26,6 +26,7 @@ mod locale;
 mod names;
 mod operator;
 mod order;
+mod own;
 mod params;
 mod routine;
 mod row;
@@ -230,6 +231,8 @@ struct Analyzer<'a> {
     depth: u32,
     /// By SQLite's rules.
     lite: bool,
+    /// What is analysed now is all that the statement does, once: a function may have effects.
+    alone: bool,
 }
 
 impl<'a> Analyzer<'a> {
@@ -255,6 +258,7 @@ impl<'a> Analyzer<'a> {
             locale: false,
             depth: 0,
             lite: false,
+            alone: false,
         }
     }
 

@@ -184,7 +184,11 @@ impl Analyzer<'_> {
     /// What a name means: a column, or else the row of a table of that name.
     pub(super) fn column_or_row(&mut self, parts: &[String], pos: u32) -> Result<Resolved> {
         let missing = match self.column(parts, pos) {
-            Err(error) if error.sqlstate() == state::UNDEFINED_COLUMN => error,
+            Err(error)
+                if error.sqlstate() == state::UNDEFINED_COLUMN || errors::is_whole_row(&error) =>
+            {
+                error
+            }
             found => return found,
         };
         let written = ast::Expr { kind: ast::ExprKind::Column(parts.to_vec()), pos };
@@ -249,6 +253,7 @@ impl Analyzer<'_> {
         &mut self,
         items: &[ast::Expr],
         target: Type,
+        context: Context,
         pos: u32,
     ) -> Result<Option<Expr>> {
         if !is_composite(target.oid) || target.oid == oid::RECORD {
@@ -259,16 +264,21 @@ impl Analyzer<'_> {
             return Err(wrong_width(items.len(), wanted.len(), target.oid, pos));
         }
         let mut done = Vec::with_capacity(items.len());
-        for ((name, ty), item) in wanted.into_iter().zip(items) {
+        for (at, ((name, ty), item)) in wanted.into_iter().zip(items).enumerate() {
             let inner = match &item.kind {
-                ast::ExprKind::Row(inner) => self.typed_row(inner, ty, item.pos)?,
+                ast::ExprKind::Row(inner) => self.typed_row(inner, ty, context, item.pos)?,
                 _ => None,
             };
             let value = match inner {
                 Some(row) => row,
                 None => {
                     let value = self.expr(item)?;
-                    self.explicit(value, ty, pos)?
+                    let from = value.ty.oid;
+                    let value = self.coerce_to(value, ty, context)?;
+                    value.ok_or_else(|| {
+                        let pos = if context == Context::Explicit { pos } else { item.pos };
+                        no_field_cast(target.oid, (from, ty.oid), at, pos)
+                    })?
                 }
             };
             done.push((name, value));
@@ -277,7 +287,13 @@ impl Analyzer<'_> {
     }
 
     /// A row given the type of another: field by field. None when it is no row as written.
-    pub(super) fn row_as(&mut self, row: &Expr, target: Type, pos: u32) -> Result<Option<Expr>> {
+    pub(super) fn row_as(
+        &mut self,
+        row: &Expr,
+        target: Type,
+        context: Context,
+        pos: u32,
+    ) -> Result<Option<Expr>> {
         let ExprKind::Record(fields, exists) = &row.kind else { return Ok(None) };
         if !is_composite(target.oid) || target.oid == oid::RECORD || row.ty.oid == target.oid {
             return Ok(None);
@@ -287,20 +303,56 @@ impl Analyzer<'_> {
             return Err(wrong_width(fields.len(), wanted.len(), target.oid, pos));
         }
         let mut done = Vec::with_capacity(wanted.len());
-        for ((name, ty), (_, value)) in wanted.into_iter().zip(fields) {
+        for (at, ((name, ty), (_, value))) in wanted.into_iter().zip(fields).enumerate() {
             let from = value.ty.oid;
-            match self.coerce_to(value.clone(), ty, Context::Explicit)? {
+            match self.coerce_to(value.clone(), ty, context)? {
                 Some(value) => done.push((name, value)),
-                None => return Err(errors::cannot_cast(from, ty.oid, pos)),
+                None => return Err(no_field_cast(target.oid, (from, ty.oid), at, pos)),
             }
         }
         let kind = ExprKind::Record(done, exists.clone());
         Ok(Some(Expr { kind, ty: target, pos }))
     }
 
+    /// A value for a column: a row as written takes the column's type field by field.
+    pub(super) fn value_for(&mut self, value: &ast::Expr, ty: Type) -> Result<Expr> {
+        if let ast::ExprKind::Row(items) = &value.kind
+            && let Some(row) = self.typed_row(items, ty, Context::Assignment, value.pos)?
+        {
+            return Ok(row);
+        }
+        self.expr(value)
+    }
+
+    /// A value of a composite type as its fields, for what wants to know their names.
+    pub(super) fn unfolded(&mut self, value: Expr) -> Result<Expr> {
+        let named = is_composite(value.ty.oid) && value.ty.oid != oid::RECORD;
+        match value.kind {
+            ExprKind::Record(fields, exists) => {
+                let mut done = Vec::with_capacity(fields.len());
+                for (name, field) in fields {
+                    done.push((name, self.unfolded(field)?));
+                }
+                Ok(Expr { kind: ExprKind::Record(done, exists), ..value })
+            }
+            _ if named => {
+                let mut fields = Vec::new();
+                for (name, _) in self.fields_of(value.ty).unwrap_or_default() {
+                    let field = self.row_field(value.clone(), &name, value.pos)?;
+                    fields.push((name, self.unfolded(field)?));
+                }
+                let pos = value.pos;
+                let ty = self.record_type(fields.iter().map(|(n, e)| (n.clone(), e.ty)).collect());
+                Ok(Expr { kind: ExprKind::Record(fields, Some(Box::new(value))), ty, pos })
+            }
+            _ => Ok(value),
+        }
+    }
+
     /// row IS [NOT] NULL, of a row as a value.
-    pub(super) fn value_is_null(&self, row: Expr, not: bool, pos: u32) -> Result<Expr> {
-        let ExprKind::Record(fields, _) = row.kind else {
+    pub(super) fn value_is_null(&mut self, row: Expr, not: bool, pos: u32) -> Result<Expr> {
+        // The fields of a row that is NULL are NULL.
+        let ExprKind::Record(fields, _) = self.unfolded(row)?.kind else {
             return Err(Error::unsupported("IS NULL of this row").at(pos));
         };
         let parts = fields.into_iter().map(|(_, field)| {
@@ -335,5 +387,16 @@ fn wrong_width(given: usize, wanted: usize, target: u32, pos: u32) -> Error {
         true => "Input has too few columns.",
         false => "Input has too many columns.",
     };
+    errors::cannot_cast(oid::RECORD, target, pos).detail(detail)
+}
+
+/// A field of a row as written that its type's field cannot take.
+fn no_field_cast(target: u32, (from, to): (u32, u32), at: usize, pos: u32) -> Error {
+    let detail = format!(
+        "Cannot cast type {} to {} in column {}.",
+        types::sql_name(from),
+        types::sql_name(to),
+        at + 1
+    );
     errors::cannot_cast(oid::RECORD, target, pos).detail(detail)
 }

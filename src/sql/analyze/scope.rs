@@ -253,10 +253,7 @@ impl Analyzer<'_> {
                     [only] if item.scalar => {
                         Ok(Resolved { expr: at(only.expr.clone(), pos), origin: (0, 0) })
                     }
-                    _ => {
-                        Err(Error::unsupported(format!("a whole-row reference to \"{name}\""))
-                            .at(pos))
-                    }
+                    _ => Err(errors::whole_row(name, pos)),
                 };
             }
         }

@@ -83,9 +83,16 @@ impl Analyzer<'_> {
             let named = |t: &ast::Target| t.alias.clone().map(|name| (name, t.expr.clone()));
             self.level().aliases = simple.targets.iter().filter_map(named).collect();
         }
-        let mut from = self.make_from(&simple.from)?;
+        let alone = self.levels.len() == 1 && runs_once(outer, simple);
+        self.alone = alone && matches!(simple.from.as_slice(), [ast::TableRef::Function { .. }]);
+        let from = self.make_from(&simple.from);
+        self.alone = false;
+        let mut from = from?;
         self.level().per_row = !from.is_empty();
-        let mut entries = self.at_place(Place::Target, |a| a.targets(&simple.targets))?;
+        self.alone = alone && from.is_empty();
+        let entries = self.at_place(Place::Target, |a| a.targets(&simple.targets));
+        self.alone = false;
+        let mut entries = entries?;
         let filter = self.clause(simple.filter.as_ref(), Place::Where, "WHERE")?;
         let mut having = self.clause(simple.having.as_ref(), Place::Having, "HAVING")?;
         let mut order_by =
@@ -229,4 +236,17 @@ impl Analyzer<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a SELECT does nothing but give what its list or its FROM says.
+pub(super) fn runs_once(outer: &ast::Select, simple: &ast::SimpleSelect) -> bool {
+    outer.with.is_none()
+        && outer.order_by.is_empty()
+        && outer.limit.is_none()
+        && outer.offset.is_none()
+        && outer.locking.is_empty()
+        && simple.distinct.is_none()
+        && simple.filter.is_none()
+        && simple.group_by.is_empty()
+        && simple.having.is_none()
 }

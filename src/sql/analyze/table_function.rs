@@ -48,6 +48,10 @@ impl Analyzer<'_> {
             let value = self.expr(expr)?;
             return self.scalar_item(value, &name, alias, ordinality, pos);
         };
+        if self.own_function(&call.name).is_some() {
+            let value = self.call(call, pos)?;
+            return self.scalar_item(value, &name, alias, ordinality, pos);
+        }
         let mut args = Vec::with_capacity(call.args.len());
         for (_, arg) in &call.args {
             args.push(self.expr(arg)?);

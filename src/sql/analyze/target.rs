@@ -68,7 +68,11 @@ impl Analyzer<'_> {
                     entries.push(Entry { expr: found.expr, name, origin: found.origin });
                 }
                 _ => {
-                    let expr = self.expr(&target.expr)?;
+                    let alone = self.alone;
+                    self.alone &= is_unconditional(&target.expr);
+                    let expr = self.expr(&target.expr);
+                    self.alone = alone;
+                    let expr = expr?;
                     let name = target.alias.clone().unwrap_or_else(|| column_name(&target.expr));
                     // A cast that changes nothing leaves a plain column.
                     let origin = self.origin(&expr);
@@ -140,5 +144,18 @@ impl Analyzer<'_> {
             }
             _ => Err(errors::too_many_dots(parts, pos)),
         }
+    }
+}
+
+/// Whether all parts of an expression are computed, whatever their values.
+pub(super) fn is_unconditional(expr: &ast::Expr) -> bool {
+    match &expr.kind {
+        A::Cast(inner, _) => is_unconditional(inner),
+        A::Op { left, right, .. } => {
+            left.as_deref().is_none_or(is_unconditional) && is_unconditional(right)
+        }
+        // What is in its arguments is not alone any more.
+        A::Call(_) | A::Literal(_) | A::Param(_) | A::Column(_) => true,
+        _ => false,
     }
 }

@@ -14,7 +14,7 @@ use crate::sql::ast::{self, ExprKind as A};
 use crate::sql::ir::{ArrayPart, Expr, ExprKind, Query, Table, Update};
 use crate::sql::types::coerce::Context;
 use crate::sql::types::sql_name;
-use crate::value::{Type, oid};
+use crate::value::{Type, is_composite, oid};
 
 /// Single assignments, and those of a whole row from a subquery.
 pub(super) type Assigned = (Vec<(u32, Expr)>, Vec<(Vec<u32>, Query)>);
@@ -93,7 +93,10 @@ impl Analyzer<'_> {
             match (columns.as_slice(), &assignment.value.kind) {
                 // A generated column is computed anyway.
                 ([column], A::Default) if relation.columns[*column].generated.is_some() => {}
-                ([column], kind) if !matches!(kind, A::Row(_)) => {
+                ([column], kind)
+                    if !matches!(kind, A::Row(_))
+                        || is_composite(relation.columns[*column].ty.oid) =>
+                {
                     let value = self.assigned(&assignment.value, relation, *column)?;
                     single.push((number(*column), value));
                 }
@@ -216,7 +219,7 @@ impl Analyzer<'_> {
             return self.column_default(relation, index, &mut HashMap::new());
         }
         check_generated(column)?;
-        let expr = self.at_place(Place::UpdateSource, |a| a.expr(value))?;
+        let expr = self.at_place(Place::UpdateSource, |a| a.value_for(value, column.ty))?;
         self.assign(expr, column)
     }
 

@@ -52,6 +52,8 @@ pub enum Ddl {
     CreateEnum { name: Name, labels: Vec<String> },
     /// CREATE TYPE name AS (field type, …)
     CreateComposite { name: Name, fields: Vec<(String, TypeName)> },
+    /// ALTER TYPE … ADD, DROP, ALTER and RENAME ATTRIBUTE
+    AlterComposite { name: Name, changes: Vec<AttributeChange> },
     /// CREATE DOMAIN name AS type constraint …
     CreateDomain { name: Name, ty: TypeName, constraints: Vec<Constraint> },
     /// ALTER TYPE … ADD VALUE, RENAME VALUE
@@ -85,6 +87,19 @@ pub enum EnumChange {
     Add { label: String, neighbour: Option<String>, after: bool, if_not_exists: bool },
     /// RENAME VALUE from TO to
     Rename { from: String, to: String },
+}
+
+/// A change of a composite type's fields.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttributeChange {
+    /// ADD ATTRIBUTE
+    Add(String, TypeName),
+    /// DROP ATTRIBUTE, and whether IF EXISTS
+    Drop(String, bool),
+    /// ALTER ATTRIBUTE … TYPE
+    Retype(String, TypeName),
+    /// RENAME ATTRIBUTE from TO to
+    Rename(String, String),
 }
 
 /// What a DDL statement names.

@@ -10,8 +10,8 @@ mod routine;
 mod script;
 
 pub use ddl::{
-    AlterAction, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable, Ddl, EnumChange,
-    Like, ObjectKind, RenameWhat, SequenceOptions,
+    AlterAction, AttributeChange, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable,
+    Ddl, EnumChange, Like, ObjectKind, RenameWhat, SequenceOptions,
 };
 pub use routine::{Block, CreateFunction, CreateTrigger, Raise, Returned, Step};
 pub use script::{Into, Line, Order, Range, Script, Source};

@@ -59,8 +59,8 @@ pub enum Order {
     Exit(Option<Expr>),
     /// CONTINUE [WHEN]
     Continue(Option<Expr>),
-    /// RETURN
-    Return,
+    /// RETURN, with its value
+    Return(Option<Expr>),
     /// RAISE with its level.
     Raise(&'static str, Box<Raise>),
     /// RAISE alone: the error that is being handled.

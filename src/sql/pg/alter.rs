@@ -10,6 +10,9 @@ type Boxed = Option<Box<protobuf::Node>>;
 
 impl Lower<'_> {
     pub(super) fn alter_table(&mut self, alter: protobuf::AlterTableStmt) -> Lowered<Ddl> {
+        if alter.objtype == ObjectType::ObjectType as i32 {
+            return self.alter_composite(alter);
+        }
         self.owner = alter.relation.as_ref().map(|relation| relation.relname.clone());
         let mut actions = Vec::with_capacity(alter.cmds.len());
         for node in alter.cmds {
@@ -170,7 +173,6 @@ fn other_object(objtype: i32) -> (&'static str, &'static str) {
         ObjectType::ObjectSequence => ("ALTER SEQUENCE", "this form of ALTER SEQUENCE"),
         ObjectType::ObjectMatview => ("ALTER MATERIALIZED VIEW", "ALTER MATERIALIZED VIEW"),
         ObjectType::ObjectForeignTable => ("ALTER FOREIGN TABLE", "ALTER FOREIGN TABLE"),
-        ObjectType::ObjectType => ("ALTER TYPE", "ALTER TYPE"),
         _ => ("ALTER TABLE", "this form of ALTER"),
     }
 }

@@ -8,7 +8,9 @@ use super::expr::{collation, plain_column};
 use super::select::nulls_first;
 use super::types::option_text;
 use super::{Lower, Lowered, Stop, deparse, missing, qualified, string, strings, text_of};
-use crate::sql::ast::{CreateIndex, Ddl, Expr, ExprKind, Name, ObjectKind, OrderItem, RenameWhat};
+use crate::sql::ast::{
+    AttributeChange, CreateIndex, Ddl, Expr, ExprKind, Name, ObjectKind, OrderItem, RenameWhat,
+};
 
 type Node = protobuf::Node;
 
@@ -206,7 +208,7 @@ impl Lower<'_> {
         let subname = std::mem::take(&mut rename.subname);
         let ty = ObjectType::try_from(rename.rename_type).unwrap_or(ObjectType::Undefined);
         let (kind, what) = match ty {
-            ObjectType::ObjectColumn => {
+            ObjectType::ObjectColumn | ObjectType::ObjectAttribute => {
                 (object_kind(rename.relation_type), RenameWhat::Column(subname.clone()))
             }
             ObjectType::ObjectTabconstraint => {
@@ -223,6 +225,11 @@ impl Lower<'_> {
                 _ => return Err(missing()),
             },
         };
+        if ty == ObjectType::ObjectAttribute {
+            let RenameWhat::Column(from) = what else { return Err(missing()) };
+            let changes = vec![AttributeChange::Rename(from, rename.newname)];
+            return Ok(Ddl::AlterComposite { name, changes });
+        }
         Ok(Ddl::Rename { kind, name, what, to: rename.newname, if_exists: rename.missing_ok })
     }
 }

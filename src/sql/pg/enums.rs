@@ -1,10 +1,10 @@
 //! Enum and composite types and domains: CREATE TYPE … AS ENUM and AS (…), ALTER TYPE ADD
 //! VALUE and RENAME VALUE, CREATE DOMAIN.
 
-use pg_query::protobuf::{self, node::Node as N};
+use pg_query::protobuf::{self, AlterTableType, node::Node as N};
 
 use super::{Lower, Lowered, Stop, missing, qualified, strings, text_of};
-use crate::sql::ast::{Ddl, EnumChange, Name};
+use crate::sql::ast::{AttributeChange, Ddl, EnumChange, Name};
 
 impl Lower<'_> {
     /// CREATE TYPE … AS (field type, …)
@@ -21,6 +21,33 @@ impl Lower<'_> {
             fields.push((column.colname, self.some_type(column.type_name)?));
         }
         Ok(Ddl::CreateComposite { name, fields })
+    }
+
+    /// ALTER TYPE … ATTRIBUTE
+    pub(super) fn alter_composite(&mut self, alter: protobuf::AlterTableStmt) -> Lowered<Ddl> {
+        let mut changes = Vec::with_capacity(alter.cmds.len());
+        for node in alter.cmds {
+            let Some(N::AlterTableCmd(command)) = node.node else { return Err(missing()) };
+            let mut command = *command;
+            let definition = match command.def.take().and_then(|node| node.node) {
+                Some(N::ColumnDef(column)) => Some(*column),
+                _ => None,
+            };
+            changes.push(match (AlterTableType::try_from(command.subtype), definition) {
+                (Ok(AlterTableType::AtAddColumn), Some(column)) => {
+                    AttributeChange::Add(column.colname, self.some_type(column.type_name)?)
+                }
+                (Ok(AlterTableType::AtDropColumn), _) => {
+                    AttributeChange::Drop(command.name, command.missing_ok)
+                }
+                (Ok(AlterTableType::AtAlterColumnType), Some(column)) => {
+                    AttributeChange::Retype(command.name, self.some_type(column.type_name)?)
+                }
+                (Ok(AlterTableType::AtChangeOwner), _) => return Ok(Ddl::NoEffect("ALTER TYPE")),
+                _ => return Err(Stop::Unsupported("this ALTER TYPE")),
+            });
+        }
+        Ok(Ddl::AlterComposite { name: self.relation(alter.relation)?, changes })
     }
 
     /// CREATE DOMAIN

@@ -9,6 +9,7 @@
 mod action;
 mod fire;
 mod fold;
+mod names;
 mod own;
 mod queue;
 pub(crate) mod rewrite;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::schema::{Action, Catalog, Fired, Relation};
 use crate::sql::Context;
 pub(crate) use fire::looks;
+pub(crate) use names::Names;
 pub use own::distances;
 pub(crate) use own::{check_before, effect, names_tables};
 pub use queue::name as queue_name;

@@ -352,6 +352,25 @@ pub fn preferred(type_oid: u32) -> bool {
     tables().ty(type_oid).is_some_and(|t| t.preferred)
 }
 
+/// Whether a function turns any value into JSON, whole rows too.
+pub fn makes_json(name: &str) -> bool {
+    matches!(
+        name,
+        "row_to_json"
+            | "to_json"
+            | "to_jsonb"
+            | "json_agg"
+            | "jsonb_agg"
+            | "json_build_array"
+            | "jsonb_build_array"
+            | "json_build_object"
+            | "jsonb_build_object"
+            | "json_object_agg"
+            | "jsonb_object_agg"
+            | "array_to_json"
+    )
+}
+
 /// Element type of an array type.
 pub fn element(type_oid: u32) -> Option<u32> {
     let built_in = tables().ty(base(type_oid)).map(|t| t.element).filter(|e| *e != 0);

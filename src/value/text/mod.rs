@@ -113,6 +113,7 @@ pub(super) fn is_plain(type_oid: u32) -> bool {
             | oid::CSTRING
             | oid::REFCURSOR
             | oid::ACLITEM
+            | oid::VOID
     )
 }
 

@@ -11,6 +11,7 @@ use crate::sql::Context;
 use crate::sql::analyze;
 use crate::sql::ast::{ColumnDef, Constraint, ConstraintKind, Name, SequenceOptions, TypeName};
 use crate::sql::ir::{Expr, ExprKind};
+use crate::value::composite::is_made;
 use crate::value::{Cell, Datum, Style, Type, coerce, is_enum, is_range, oid, storage, text};
 
 /// Names every PostgreSQL table has already.
@@ -116,6 +117,9 @@ pub(super) fn column_type(name: &TypeName, column: &str, context: &Context<'_>) 
             Ok(ty)
         }
         label if is_enum(label) || is_range(label) => Ok(ty),
+        made if is_made(made) => super::composite::storable(made, context.catalog)
+            .map(|()| ty)
+            .map_err(|e| e.at(name.pos)),
         oid::RECORD | oid::VOID | oid::UNKNOWN | oid::ANY | oid::ANYARRAY | oid::ANYELEMENT => {
             let message = format!("column \"{column}\" has pseudo-type {}", name.name);
             Err(Error::client(state::INVALID_TABLE_DEFINITION, message))
@@ -313,8 +317,11 @@ impl Editor<'_> {
     fn check_assignable(&self, expr: &Expr, column: &Column) -> Result<()> {
         let (from, to) = (expr.ty.oid, column.ty.oid);
         let text_like = |o: u32| matches!(o, oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME);
-        let fits =
-            from == to || crate::sql::types::tables().cast(from, to).is_some() || text_like(to);
+        let row = from == oid::RECORD && is_made(to);
+        let fits = row
+            || from == to
+            || crate::sql::types::tables().cast(from, to).is_some()
+            || text_like(to);
         if fits {
             return Ok(());
         }

@@ -69,7 +69,9 @@ impl Editor<'_> {
         for constraint in &constraints {
             self.add_constraint(constraint, &mut relation, &mut namer)?;
         }
-        choose_rowid_alias(&mut relation);
+        if is_numbered(&relation) {
+            choose_rowid_alias(&mut relation);
+        }
         self.settle_generated(&mut relation)?;
         for sequence in sequences {
             keep_sequence(self, sequence)?;
@@ -283,6 +285,15 @@ fn check_width(relation: &Relation) -> Result<()> {
         return Err(Error::client(state::TOO_MANY_COLUMNS, message));
     }
     Ok(())
+}
+
+/// Whether keys come from a sequence, so that rows come in their order. Where the application
+/// gives keys of its own, a rowid beside them keeps rows in the order in which they came: reads
+/// without ORDER BY then begin as PostgreSQL's do.
+fn is_numbered(relation: &Relation) -> bool {
+    let Some([only]) = relation.primary_key.as_deref() else { return false };
+    let column = &relation.columns[*only];
+    column.sequence.is_some() || column.identity.is_some() || column.default.is_some()
 }
 
 /// A primary key over one integer column becomes SQLite's rowid: one tree instead of two.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::rebuild::schema_of;
+use super::routine::signature;
 use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::{forget_type, literal, quoted, save_type};
 use crate::backend::sqlite::system::{qualified_ident, quote_ident, spelled};
@@ -15,6 +16,7 @@ use crate::name::{bare, beside};
 use crate::schema::{Catalog, Relation};
 use crate::sql::ast::{EnumChange, Name};
 use crate::sql::types::tables;
+use crate::value::composite::element_numbered_apart;
 use crate::value::enums::{EnumType, Enums, Label, enum_of_array, publish_name};
 
 /// Longest label, in bytes.
@@ -247,6 +249,7 @@ impl Editor<'_> {
                     ));
                 }
             }
+            details.extend(self.functions_of(ty.oid, &ty.name));
             let mut after = Catalog::clone(&self.catalog);
             Arc::make_mut(&mut after.enums).remove(ty.oid);
             for view in self.broken_views(&after) {
@@ -335,8 +338,18 @@ impl Editor<'_> {
             .collect()
     }
 
+    /// What DROP TYPE says of functions that take or return values of the type.
+    pub(super) fn functions_of(&self, ty: u32, name: &str) -> Vec<String> {
+        let all = self.catalog.functions.values();
+        let own = all.filter(|f| {
+            uses(f.result, ty) || f.arguments.iter().any(|argument| uses(*argument, ty))
+        });
+        own.map(|f| format!("function {} depends on type {}", signature(f), self.told(name)))
+            .collect()
+    }
+
     /// Every expression and query the catalog keeps as text.
-    fn texts(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         self.catalog.relations.values().flat_map(|relation| {
             let columns = relation.columns.iter().flat_map(|c| {
                 let generated = c.generated.as_ref().map(|g| g.expression.as_str());
@@ -367,8 +380,8 @@ pub fn settle(catalog: &mut Arc<Catalog>) {
     catalog.enums = Arc::new(enums);
 }
 
-fn uses(column: u32, ty: u32) -> bool {
-    column == ty || enum_of_array(column) == Some(ty)
+pub(super) fn uses(column: u32, ty: u32) -> bool {
+    column == ty || element_numbered_apart(column) == Some(ty)
 }
 
 pub(super) fn printed(name: &str) -> String {

@@ -193,6 +193,7 @@ impl<'a> Editor<'a> {
             }
             Ddl::CreateEnum { name, labels } => self.create_enum(name, labels),
             Ddl::CreateComposite { name, fields } => self.create_composite(name, fields),
+            Ddl::AlterComposite { name, changes } => self.alter_composite(name, changes),
             Ddl::CreateDomain { name, ty, constraints } => {
                 self.create_domain(name, ty, constraints)
             }

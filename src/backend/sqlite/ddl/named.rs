@@ -54,7 +54,9 @@ impl Editor<'_> {
             | Ddl::CreateComposite { name, .. }
             | Ddl::CreateDomain { name, .. } => *name = self.new_name(name, false)?,
             Ddl::CreateFunction(create) => create.name = self.new_name(&create.name, false)?,
-            Ddl::AlterEnum { name, .. } => *name = self.known_type(name),
+            Ddl::AlterEnum { name, .. } | Ddl::AlterComposite { name, .. } => {
+                *name = self.known_type(name);
+            }
             Ddl::Drop { kind, names, .. } => {
                 for name in names {
                     *name = self.known_as(*kind, name);

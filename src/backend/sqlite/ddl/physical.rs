@@ -193,6 +193,11 @@ pub(super) fn table_of(
     if relation.rowid_alias.is_none()
         && let Some(key) = relation.uniques.iter().find(|u| u.primary)
     {
+        if let [only] = key.columns.as_slice()
+            && let Some(stored) = table.columns.get_mut(*only)
+        {
+            keep_apart(stored);
+        }
         let keys = key.columns.iter().map(|c| key_of(&relation.columns[*c])).collect();
         let kind = ConstraintKind::PrimaryKey { keys, autoincrement: false, conflict: None };
         table.constraints.push(Constraint { name: Some(key.name.clone()), kind });
@@ -204,6 +209,13 @@ pub(super) fn table_of(
         table.constraints.extend(foreign_key_of(key, relation, parents));
     }
     Ok(table)
+}
+
+/// Declares a key so that it is not the rowid by another name: SQLite makes no other difference.
+pub(super) fn keep_apart(stored: &mut stored::Column) {
+    if stored.declared.as_deref() == Some("INTEGER") {
+        stored.declared = Some("INT".to_owned());
+    }
 }
 
 /// A plain key over a column.

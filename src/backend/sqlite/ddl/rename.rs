@@ -27,7 +27,10 @@ impl Editor<'_> {
             ObjectKind::Sequence => "SEQUENCE",
             ObjectKind::Table => "TABLE",
             ObjectKind::Type if *what == RenameWhat::Object => {
-                return self.rename_enum(name, to);
+                return match self.catalog.enums.composite_named(&name.name).cloned() {
+                    Some(ty) => self.rename_composite(&ty, to),
+                    None => self.rename_enum(name, to),
+                };
             }
             ObjectKind::Schema => return self.rename_schema(&name.name, to),
             _ => return Err(Error::unsupported("this RENAME")),

@@ -80,6 +80,9 @@ impl Editor<'_> {
         if relation.rowid_alias == Some(position) && !keeps_rowid {
             return Err(Error::unsupported("this ALTER TYPE of an integer primary key"));
         }
+        if relation.rowid_alias.is_none() && relation.primary_key.as_deref() == Some(&[position]) {
+            physical::keep_apart(&mut definition);
+        }
         *stored = definition;
         self.convert(&relation, &current, &changed, using.map(|(expr, _)| expr))?;
         let sources = vec![(current.sqlite_name.clone(), quoted(CONVERTED))];

@@ -12,7 +12,8 @@ use crate::error::{Error, Result, SqlState, state};
 use crate::name::is_key;
 use crate::schema::{Function, Relation, RelationKind, Trigger};
 use crate::sql::ast::{CreateFunction, CreateTrigger, Name};
-use crate::sql::{pg::plpgsql, trigger};
+use crate::sql::{analyze, lexer, pg::plpgsql, trigger, types};
+use crate::value::oid;
 
 impl Editor<'_> {
     pub(super) fn create_function(&mut self, create: &CreateFunction) -> Result<()> {
@@ -36,9 +37,7 @@ impl Editor<'_> {
                             TG_ARGV instead.";
                 return Err(Error::client(state::INVALID_FUNCTION_DEFINITION, message).hint(hint));
             }
-            "plpgsql" | "sql" => {
-                return Err(Error::unsupported("a function other than a trigger function"));
-            }
+            "plpgsql" | "sql" => return self.create_called(create),
             other => {
                 let message = format!("language \"{other}\" does not exist");
                 return Err(Error::client(state::UNDEFINED_OBJECT, message));
@@ -48,14 +47,17 @@ impl Editor<'_> {
         let name = &create.name.name;
         let former = self.catalog.functions.get(name).cloned();
         if former.is_some() && !create.replace {
-            let message = format!("function \"{name}\" already exists with same argument types");
-            return Err(Error::client(state::DUPLICATE_FUNCTION, message));
+            return Err(exists_already(name));
+        }
+        if former.as_ref().is_some_and(|f| f.result != 0) {
+            return Err(several());
         }
         let function = Function {
             oid: former.map_or_else(|| self.side.new_oid(), |f| f.oid),
             name: name.clone(),
             arguments: Vec::new(),
             argument_names: Vec::new(),
+            result: 0,
             returns: "trigger".to_owned(),
             language: create.language.clone(),
             body: create.body.clone(),
@@ -78,6 +80,84 @@ impl Editor<'_> {
         users.iter().try_for_each(|relation| trigger::check(relation, &self.catalog))
     }
 
+    /// A function that statements call.
+    fn create_called(&mut self, create: &CreateFunction) -> Result<()> {
+        let name = &create.name.name;
+        if !types::tables().procs(name).is_empty() {
+            return Err(Error::unsupported("a function named as one of PostgreSQL's own"));
+        }
+        let wrong = |message: String| Error::client(state::INVALID_FUNCTION_DEFINITION, message);
+        let returns = create.returns.as_ref();
+        let returns =
+            returns.ok_or_else(|| wrong("function result type must be specified".to_owned()))?;
+        let result = analyze::type_name(returns, &self.context())?;
+        if matches!(result.oid, oid::RECORD | oid::ANYELEMENT | oid::ANYARRAY | oid::ANY)
+            || types::category(result.oid) == b'P' && result.oid != oid::VOID
+        {
+            return Err(Error::unsupported(format!("a function that returns {}", returns.name)));
+        }
+        let (mut arguments, mut argument_names) = (Vec::new(), Vec::<String>::new());
+        for (argument, ty) in &create.arguments {
+            let ty = analyze::type_name(ty, &self.context())?;
+            if types::category(ty.oid) == b'P' {
+                return Err(Error::unsupported("a function of a pseudo-type"));
+            }
+            let argument = argument.clone().unwrap_or_default();
+            if !argument.is_empty() && argument_names.contains(&argument) {
+                return Err(wrong(format!("parameter name \"{argument}\" used more than once")));
+            }
+            arguments.push(ty.oid);
+            argument_names.push(argument);
+        }
+        let shown = types::sql_name(result.oid);
+        match create.language.as_str() {
+            "sql" => {
+                let returns = (result.oid != oid::VOID).then_some(shown.as_str());
+                plpgsql::statements(&create.body, returns)
+                    .map_err(|e| e.context(format!("SQL function \"{name}\"")))?;
+            }
+            _ => {
+                plpgsql::script(&create.body).map_err(Error::without_position)?;
+                if argument_names.iter().any(|n| !n.is_empty()) && names_numbers(&create.body) {
+                    let what = "numbers of arguments beside their names in PL/pgSQL";
+                    return Err(Error::unsupported(what));
+                }
+            }
+        }
+        let former = self.catalog.functions.get(name).cloned();
+        if let Some(former) = &former {
+            if former.arguments != arguments || former.result == 0 {
+                return Err(several());
+            }
+            if !create.replace {
+                return Err(exists_already(name));
+            }
+            if former.result != result.oid {
+                let hint = format!("Use DROP FUNCTION {} first.", signature(former));
+                let message = "cannot change return type of existing function".to_owned();
+                return Err(wrong(message).hint(hint));
+            }
+        }
+        let function = Function {
+            oid: former.map_or_else(|| self.side.new_oid(), |f| f.oid),
+            name: name.clone(),
+            arguments,
+            argument_names,
+            result: result.oid,
+            returns: shown,
+            language: create.language.clone(),
+            body: create.body.clone(),
+            volatility: create.volatility,
+            strict: create.strict,
+            definition: create.text.clone(),
+        };
+        save_function(self.writer, &function)?;
+        self.changed = true;
+        self.postgres.push(function.definition.clone());
+        self.catalog.functions.insert(name.clone(), Arc::new(function));
+        Ok(())
+    }
+
     pub(super) fn create_trigger(&mut self, create: &CreateTrigger) -> Result<()> {
         self.tag = "CREATE TRIGGER".to_owned();
         let found = self.existing(&create.table)?;
@@ -95,9 +175,15 @@ impl Editor<'_> {
             return Err(Error::unsupported(what));
         }
         let function = &create.function.name;
-        if !self.catalog.functions.contains_key(function) {
-            let message = format!("function {function}() does not exist");
-            return Err(Error::client(state::UNDEFINED_FUNCTION, message));
+        let found_function = self.catalog.functions.get(function);
+        let found_function =
+            found_function.filter(|f| f.arguments.is_empty()).ok_or_else(|| {
+                let message = format!("function {function}() does not exist");
+                Error::client(state::UNDEFINED_FUNCTION, message)
+            })?;
+        if found_function.result != 0 {
+            let message = format!("function {function} must return type trigger");
+            return Err(Error::client(SqlState::from_code("42P17"), message));
         }
         for column in &create.columns {
             if found.column(column).is_none() {
@@ -206,7 +292,7 @@ impl Editor<'_> {
             .filter(|r| r.triggers.iter().any(|t| t.function == function.name))
             .cloned()
             .collect();
-        let what = format!("function {}()", function.name);
+        let what = format!("function {}", signature(&function));
         let mut fires: Vec<(String, String)> = Vec::new();
         for relation in &users {
             let own = relation.triggers.iter().filter(|t| t.function == function.name);
@@ -235,8 +321,12 @@ impl Editor<'_> {
         self.changed = true;
         self.catalog.functions.remove(&function.name);
         let cascade = if cascade { " CASCADE" } else { "" };
-        self.postgres
-            .push(format!("DROP FUNCTION public.{}(){cascade}", quote_ident(&function.name)));
+        let types: Vec<String> = function.arguments.iter().map(|ty| types::sql_name(*ty)).collect();
+        let types = types.join(", ");
+        self.postgres.push(format!(
+            "DROP FUNCTION public.{}({types}){cascade}",
+            quote_ident(&function.name)
+        ));
         Ok(())
     }
 
@@ -262,6 +352,26 @@ impl Editor<'_> {
         let text = self.alter_text(&relation, &format!("{word} TRIGGER {which}"));
         self.keep_triggers(relation, text)
     }
+}
+
+/// A function's name and the types of its arguments, as messages tell them.
+pub(crate) fn signature(function: &Function) -> String {
+    let types: Vec<String> = function.arguments.iter().map(|ty| types::sql_name(*ty)).collect();
+    format!("{}({})", function.name, types.join(","))
+}
+
+/// Whether a body names an argument by its number.
+fn names_numbers(body: &str) -> bool {
+    lexer::tokens(body).any(|token| token.kind == lexer::Kind::Param)
+}
+
+fn exists_already(name: &str) -> Error {
+    let message = format!("function \"{name}\" already exists with same argument types");
+    Error::client(state::DUPLICATE_FUNCTION, message)
+}
+
+fn several() -> Error {
+    Error::unsupported("several functions of one name")
 }
 
 /// CREATE TRIGGER for PostgreSQL, and what pg_get_triggerdef shows.

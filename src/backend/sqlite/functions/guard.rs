@@ -1,10 +1,12 @@
 //! Guards that stand around a value on its way into a table: CHECK constraints that the
 //! stored schema cannot carry, and rows that one INSERT would touch twice.
 
-use super::args::{boolean, owned};
+use std::time::{Duration, Instant};
+
+use super::args::{boolean, owned, text};
 use super::{Def, lenient, session, strict, volatile};
 use crate::backend::sqlite::errors::not_null_violation;
-use crate::error::{Error, Object, SqlState, state};
+use crate::error::{Error, Object, Result, SqlState, state};
 use crate::value::Cell;
 
 /// Whether PostgreSQL's lower() or upper() changes more than letters of ASCII.
@@ -125,6 +127,11 @@ pub(super) const FUNCTIONS: &[Def] = &[
             None => Err(Error::unsupported("a signal to another session here")),
         }
     }),
+    // pg_sleep() of each row.
+    volatile("pg_nap", 1, |a| match a.any_null() {
+        true => Ok(Cell::Null),
+        false => nap(a.real(0)?),
+    }),
     // set_config() of each row.
     volatile("pg_set_config", 3, |a| {
         if a.is_null(0) || a.is_null(2) {
@@ -151,3 +158,32 @@ pub(super) const FUNCTIONS: &[Def] = &[
         Ok(owned(a.cell(0)))
     }),
 ];
+
+/// Between two looks at whether a nap has to end.
+const NOD: Duration = Duration::from_millis(10);
+
+/// Waits on the thread that steps the statement; as PostgreSQL's, it holds what the statement
+/// holds.
+fn nap(seconds: f64) -> Result<Cell> {
+    let session = session::current();
+    let Some(alarm) = session.alarm.as_ref() else {
+        return Err(Error::unsupported("pg_sleep() here"));
+    };
+    let end = Duration::try_from_secs_f64(seconds.max(0.0))
+        .ok()
+        .and_then(|nap| Instant::now().checked_add(nap));
+    loop {
+        if let Some(error) = (alarm.0)() {
+            return Err(error);
+        }
+        let now = Instant::now();
+        if session.deadline.is_some_and(|at| now >= at) {
+            let message = "canceling statement due to statement timeout";
+            return Err(Error::client(state::QUERY_CANCELED, message));
+        }
+        match end.map(|end| end.saturating_duration_since(now)) {
+            Some(Duration::ZERO) => return text(""),
+            left => std::thread::sleep(left.map_or(NOD, |left| left.min(NOD))),
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -39,6 +40,10 @@ pub struct Session {
     pub requests: Option<Arc<Requests>>,
     /// Reaches other sessions.
     pub signals: Option<Signals>,
+    /// What ends a nap.
+    pub alarm: Option<Alarm>,
+    /// When the statement's time is over.
+    pub deadline: Option<Instant>,
 }
 
 /// An object's name as a message tells it: with its schema where the running session's search
@@ -127,6 +132,16 @@ pub struct Watch(pub Clock);
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Watch")
+    }
+}
+
+/// Why a statement that naps has to end at once, if it has.
+#[derive(Clone)]
+pub struct Alarm(pub Arc<dyn Fn() -> Option<Error> + Send + Sync>);
+
+impl std::fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Alarm")
     }
 }
 

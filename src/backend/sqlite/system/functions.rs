@@ -417,9 +417,8 @@ fn proc_row(wanted: Option<i64>) -> Option<(Arc<super::rows::Table>, super::rows
 }
 
 fn function_arguments(core: &Core, wanted: Option<i64>) -> Cell {
-    // Only trigger functions are made by clients: they have none.
-    if routines::function(core, wanted).is_some() {
-        return text("");
+    if let Some(function) = routines::function(core, wanted) {
+        return text(routines::arguments(function));
     }
     let Some((table, row)) = proc_row(wanted) else { return Cell::Null };
     let types: Vec<u32> = match table.get(&row, "proargtypes") {
@@ -458,6 +457,10 @@ fn table_is_visible(core: &Core, wanted: Option<i64>) -> Cell {
         // A temporary table hides one of the same name.
         let temporary = relation.kind == RelationKind::Temporary;
         return truth(temporary || shown::visible(core, &relation.name));
+    }
+    let made = u32::try_from(wanted).ok().and_then(|oid| core.catalog.enums.composite(oid));
+    if let Some(ty) = made {
+        return truth(ty.temporary || shown::visible(core, &ty.name));
     }
     match class_name(core, wanted) {
         Some(name) => truth(split_name(&name).is_some_and(|parts| parts.len() == 1)),

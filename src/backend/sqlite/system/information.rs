@@ -13,8 +13,9 @@ use super::types::{facts, format_type};
 use super::{Snapshot, domains};
 use crate::name;
 use crate::schema::{Column, Deferral, Identity, Relation, RelationKind, Sequence, system};
+use crate::value::composite::is_numbered_apart;
 use crate::value::extension::is_extended;
-use crate::value::{Cell, Type, is_enum, oid};
+use crate::value::{Cell, Type, oid};
 
 const YES: &str = "YES";
 const NO: &str = "NO";
@@ -156,7 +157,7 @@ pub(super) fn sizes(ty: Type) -> Sizes {
 pub(super) fn data_type(ty: Type) -> String {
     match facts(ty.oid) {
         Some(f) if f.is_array && f.element != 0 => "ARRAY".to_owned(),
-        Some(_) if is_enum(ty.oid) || is_extended(ty.oid) => "USER-DEFINED".to_owned(),
+        Some(_) if is_numbered_apart(ty.oid) => "USER-DEFINED".to_owned(),
         _ => format_type(ty.oid, -1),
     }
 }

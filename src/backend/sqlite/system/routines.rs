@@ -11,6 +11,7 @@ use crate::value::Cell;
 mod known {
     pub(super) const TRIGGER: i64 = 2279;
     pub(super) const PLPGSQL: i64 = 13563;
+    pub(super) const SQL: i64 = 14;
     pub(super) const PUBLIC: i64 = 2200;
 }
 
@@ -47,6 +48,8 @@ pub(super) fn pg_proc(core: &Core) -> Vec<Row> {
         "prorettype",
         "proargtypes",
         "prosrc",
+        "pronargs",
+        "proargnames",
     ];
     let maker = Maker::new(&shape, &columns);
     rows.extend(core.catalog.functions.values().map(|f| {
@@ -55,18 +58,55 @@ pub(super) fn pg_proc(core: &Core) -> Vec<Row> {
             text(f.name.as_str()),
             int(known::PUBLIC),
             int(fixed::OWNER),
-            int(known::PLPGSQL),
+            int(if f.language == "sql" { known::SQL } else { known::PLPGSQL }),
             Cell::Real(100.0),
             text("f"),
             text(f.volatility.to_string()),
             text("u"),
             flag(f.strict),
-            int(known::TRIGGER),
+            int(if f.result == 0 { known::TRIGGER } else { i64::from(f.result) }),
             list(f.arguments.iter().map(|a| i64::from(*a))),
             text(f.body.as_str()),
+            int(i64::try_from(f.arguments.len()).unwrap_or_default()),
+            names(f),
         ])
     }));
     rows
+}
+
+/// The arguments, as pg_get_function_arguments tells them.
+pub(super) fn arguments(f: &Function) -> String {
+    let one = |(position, ty): (usize, &u32)| {
+        let ty = super::format_type(*ty, -1);
+        match f.argument_names.get(position).filter(|name| !name.is_empty()) {
+            Some(name) => format!("{} {ty}", super::quote_ident(name)),
+            None => ty,
+        }
+    };
+    let all: Vec<String> = f.arguments.iter().enumerate().map(one).collect();
+    all.join(", ")
+}
+
+/// What pg_get_functiondef has between the language and the body.
+fn options(f: &Function) -> String {
+    let volatility = match f.volatility {
+        'i' => " IMMUTABLE",
+        's' => " STABLE",
+        _ => "",
+    };
+    let strict = if f.strict { " STRICT" } else { "" };
+    match volatility.is_empty() && strict.is_empty() {
+        true => String::new(),
+        false => format!("{volatility}{strict}\n"),
+    }
+}
+
+/// proargnames: NULL where no argument has a name.
+fn names(function: &Function) -> Cell {
+    match function.argument_names.iter().all(String::is_empty) {
+        true => Cell::Null,
+        false => text(serde_json::to_string(&function.argument_names).unwrap_or_default()),
+    }
 }
 
 pub(super) fn pg_trigger(core: &Core) -> Vec<Row> {
@@ -139,10 +179,12 @@ pub(super) fn trigger_definition(core: &Core, wanted: Option<i64>, pretty: bool)
 pub(super) fn function_definition(core: &Core, wanted: Option<i64>) -> Cell {
     function(core, wanted).map_or(Cell::Null, |f| {
         text(format!(
-            "CREATE OR REPLACE FUNCTION public.{}()\n RETURNS {}\n LANGUAGE {}\nAS $function${}$function$\n",
+            "CREATE OR REPLACE FUNCTION public.{}({})\n RETURNS {}\n LANGUAGE {}\n{}AS $function${}$function$\n",
             super::quote_ident(&f.name),
+            arguments(f),
             f.returns,
             f.language,
+            options(f),
             f.body
         ))
     })

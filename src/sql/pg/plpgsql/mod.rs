@@ -13,7 +13,7 @@ use crate::sql::ast::{
     Block, Expr, ExprKind, Literal, Returned, Select, Statement, Step, TypeName,
 };
 use crate::sql::lexer::{self, Kind, Token};
-pub(crate) use script::script;
+pub(crate) use script::{RESULT, script, statements};
 
 /// Nesting of IF beyond which a body is refused.
 const DEPTH_MAX: u32 = 64;

@@ -1,12 +1,15 @@
-//! The body of DO.
+//! The bodies of DO and of functions that are called.
 //!
-//! Owns its text: any statement may stand in it, as the session runs them one by one. Cursors,
+//! Owns their text: any statement may stand in it, as the session runs them one by one. Cursors,
 //! labels and arrays of loops are 0A000 by name. Start at [`script`].
 
 use super::conditions::code_of;
 use super::{DEPTH_MAX, Reader, expression, placeless, query};
 use crate::error::{Error, Result, state};
-use crate::sql::ast::{Expr, ExprKind, Into, Line, Literal, Order, Range, Script, Source};
+use crate::sql::ast::{
+    Expr, ExprKind, Into, Line, Literal, Order, Range, Script, SelectBody, Source, Statement,
+    Target,
+};
 use crate::sql::lexer::{self, Kind};
 
 /// The body of DO.
@@ -23,8 +26,64 @@ pub(crate) fn script(body: &str) -> Result<Script> {
     }
 }
 
+/// The variable that takes what a function in SQL returns: no client's has this name.
+pub(crate) const RESULT: &str = "$result";
+
+/// The body of a function in SQL: its statements, and the value that the last one gives.
+/// `returns` is the type's name, None for void.
+///
+/// # Errors
+/// 42P13 when the last statement gives no value; else what the parser says.
+pub(crate) fn statements(body: &str, returns: Option<&str>) -> Result<Script> {
+    let parsed = super::super::parse(body).map_err(placeless)?;
+    let mut script = Script::default();
+    let last = parsed.len();
+    for (number, one) in (1..).zip(parsed) {
+        let gives = gives_value(&one.statement);
+        let is_result = number == last && returns.is_some();
+        let what = match one.statement {
+            Statement::Select(select) if !is_result => Order::Perform(select),
+            statement => {
+                let targets = if is_result && gives { vec![RESULT.to_owned()] } else { Vec::new() };
+                let into = Into { targets, strict: false };
+                Order::Run(Source::Static(Box::new(statement), one.text), into)
+            }
+        };
+        script.steps.push(Line { number, what });
+    }
+    let Some(returns) = returns else { return Ok(script) };
+    let given = match script.steps.last().map(|line| &line.what) {
+        Some(Order::Run(_, into)) => !into.targets.is_empty(),
+        _ => false,
+    };
+    if !given {
+        let message = format!("return type mismatch in function declared to return {returns}");
+        let detail = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.";
+        return Err(Error::client(state::INVALID_FUNCTION_DEFINITION, message).detail(detail));
+    }
+    let kind = ExprKind::Column(vec![RESULT.to_owned()]);
+    let what = Order::Return(Some(Expr { kind, pos: 0 }));
+    script.steps.push(Line { number: last, what });
+    Ok(script)
+}
+
+/// Whether a statement gives rows of one column, as far as it can be seen.
+fn gives_value(statement: &Statement) -> bool {
+    let one = |targets: &[Target]| matches!(targets, [_]);
+    match statement {
+        Statement::Select(select) => match &select.body {
+            SelectBody::Simple(simple) => one(&simple.targets),
+            _ => true,
+        },
+        Statement::Insert(insert) => one(&insert.returning),
+        Statement::Update(update) => one(&update.returning),
+        Statement::Delete(delete) => one(&delete.returning),
+        _ => false,
+    }
+}
+
 /// The one statement of a text.
-fn statement(text: &str) -> Result<crate::sql::ast::Statement> {
+fn statement(text: &str) -> Result<Statement> {
     let mut parsed = super::super::parse(text).map_err(placeless)?;
     match (parsed.len(), parsed.pop()) {
         (1, Some(parsed)) => Ok(parsed.statement),
@@ -139,8 +198,14 @@ impl Reader<'_> {
             "continue" => Order::Continue(self.leave()?),
             "return" => {
                 self.at += 1;
-                self.end_of_statement()?;
-                Order::Return
+                if self.take_kind(Kind::Semicolon) {
+                    return Ok(Some(Order::Return(None)));
+                }
+                if let Some(word @ ("next" | "query")) = self.word().as_deref() {
+                    let what = format!("RETURN {} in PL/pgSQL", word.to_uppercase());
+                    return Err(Error::unsupported(what));
+                }
+                Order::Return(Some(expression(self.until_semicolon()?)?))
             }
             "raise" => return self.raised(),
             "perform" => {

@@ -9,8 +9,9 @@ use crate::sql::ir::{
 };
 use crate::sql::print::quoted;
 use crate::sql::types::ordered_set;
+use crate::value::composite::is_made;
 use crate::value::extension::Extension;
-use crate::value::oid;
+use crate::value::{Type, oid};
 
 /// The operator a comparison is written with.
 fn symbol(op: Comparison) -> &'static str {
@@ -128,7 +129,7 @@ impl Printer<'_> {
             ExprKind::ArrayPart(ArrayPart::Set | ArrayPart::SetSlice { .. }, _) => {
                 return Err(Error::unsupported("assignment to an array element"));
             }
-            ExprKind::Record(fields, exists) => self.record(fields, exists.as_deref())?,
+            ExprKind::Record(fields, exists) => self.record(fields, exists.as_deref(), expr.ty)?,
             // A session's own domains are unknown there; what passed here has passed.
             ExprKind::Domain(d) if d.temporary => self.expr(&d.value)?,
             ExprKind::Domain(d) => {
@@ -176,8 +177,18 @@ impl Printer<'_> {
         Ok(sql + " END)")
     }
 
-    /// A row keeps its fields' names as the row of a subquery.
-    fn record(&mut self, fields: &[(String, Expr)], exists: Option<&Expr>) -> Result<String> {
+    /// A row of a type of its own, or one that keeps its fields' names as the row of a subquery.
+    fn record(
+        &mut self,
+        fields: &[(String, Expr)],
+        exists: Option<&Expr>,
+        ty: Type,
+    ) -> Result<String> {
+        if is_made(ty.oid) && exists.is_none() {
+            let values: Vec<String> =
+                fields.iter().map(|(_, e)| self.expr(e)).collect::<Result<_>>()?;
+            return Ok(format!("ROW({})::{}", values.join(", "), type_text(ty)?));
+        }
         let mut list = Vec::with_capacity(fields.len());
         for (name, expr) in fields {
             list.push(format!("{} AS {}", self.expr(expr)?, quoted(name)));

@@ -7,6 +7,7 @@ use super::names::Printer;
 use super::registry::{Kind, lookup, signature};
 use crate::error::{Error, Result};
 use crate::sql::ir::{Call, Expr, ExprKind, Op};
+use crate::sql::types;
 use crate::value::{Type, element_of, is_composite, oid};
 
 impl Printer {
@@ -36,11 +37,12 @@ impl Printer {
 
     /// A call's arguments; rows only for functions that make JSON of them.
     pub(super) fn arguments(&mut self, call: &Call) -> Result<Vec<Value>> {
-        let json = is_json_maker(&call.name);
+        let json = types::makes_json(&call.name);
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             self.takes_row = json && matches!(arg.kind, ExprKind::Record(..));
-            if json && !self.takes_row && is_composite(arg.ty.oid) {
+            let rows = types::element(arg.ty.oid).is_some_and(is_composite);
+            if json && (rows || !self.takes_row && is_composite(arg.ty.oid)) {
                 return Err(Error::unsupported("JSON of this row"));
             }
             args.push(self.value(arg)?);
@@ -66,24 +68,6 @@ impl Printer {
             .ok_or_else(|| unsupported_function(&call.name, &types))?;
         Ok(Value::logical(expand(template, &args, ty)?, ty))
     }
-}
-
-/// Whether a function turns any value into JSON, whole rows too.
-fn is_json_maker(name: &str) -> bool {
-    matches!(
-        name,
-        "row_to_json"
-            | "to_json"
-            | "to_jsonb"
-            | "json_agg"
-            | "jsonb_agg"
-            | "json_build_array"
-            | "jsonb_build_array"
-            | "json_build_object"
-            | "jsonb_build_object"
-            | "json_object_agg"
-            | "jsonb_object_agg"
-    )
 }
 
 /// The type that decides on the signature: the expression's, after relabelling.

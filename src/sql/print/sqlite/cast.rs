@@ -25,7 +25,7 @@ pub(super) fn convert(sql: &str, from: Type, to: Type, explicit: bool) -> Result
 }
 
 fn base(sql: &str, from: u32, to: u32) -> Result<String> {
-    if is_enum(from) && is_string(to) {
+    if (is_enum(from) || from == oid::VOID) && is_string(to) {
         return Ok(sql.to_owned());
     }
     if is_composite(from) && is_string(to) {

@@ -5,9 +5,9 @@ use super::codec::{literal, logical};
 use super::names::Printer;
 use crate::error::{Error, Result};
 use crate::schema::Codec;
-use crate::sql::fault;
 use crate::sql::ir::{ArrayPart, CallKind, CastKind, Expr, ExprKind};
-use crate::value::{Type, oid};
+use crate::sql::{fault, types};
+use crate::value::{Type, is_composite, oid};
 
 impl Printer {
     /// An expression in whatever form comes without conversion.
@@ -164,8 +164,15 @@ impl Printer {
         let json = std::mem::take(&mut self.takes_row);
         let mut items = Vec::with_capacity(fields.len());
         for (name, expr) in fields {
+            self.takes_row = json && matches!(expr.kind, ExprKind::Record(..));
+            let within = self.takes_row;
+            if json && types::element(expr.ty.oid).is_some_and(is_composite) {
+                return Err(Error::unsupported("JSON of rows in an array"));
+            }
             let value = self.value(expr)?;
-            items.push(if json {
+            items.push(if within {
+                format!("'{}', {}, {}", name.replace('\'', "''"), value.sql, oid::JSON)
+            } else if json {
                 let name = name.replace('\'', "''");
                 let cell = super::call::json_ready(&value)?;
                 format!("'{name}', {cell}, {}", value.ty.oid)

@@ -42,8 +42,9 @@ impl Printer {
         match item {
             From::Table { rel, table, alias } => {
                 let name = table_name(&table.0);
+                let whole = if std::mem::take(&mut self.whole) { " NOT INDEXED" } else { "" };
                 let alias = self.bind_table(*rel, &table.0, alias);
-                Ok(format!("{name} AS {alias}"))
+                Ok(format!("{name} AS {alias}{whole}"))
             }
             From::Cte { rel, cte, alias, columns } if self.steps.contains_key(cte) => {
                 Ok(self.step_rows(*rel, *cte, alias, columns))

@@ -114,6 +114,7 @@ pub fn print_step(statement: &Statement, inputs: &Inputs, checks: Vec<Enforced>)
 pub fn print(statement: &Statement, inputs: &Inputs, checks: Vec<Enforced>) -> Result<Printed> {
     let mut printer = Printer::new(inputs);
     printer.checks = checks;
+    printer.outermost = true;
     let (text, outputs) = match statement {
         Statement::Select(query) => printer.top_query(query)?,
         Statement::Insert(insert) => printer.insert(insert)?,

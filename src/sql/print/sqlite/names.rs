@@ -62,6 +62,10 @@ pub(super) struct Printer {
     pub(super) steps: HashMap<u32, usize>,
     /// The argument about to be printed may be a row.
     pub(super) takes_row: bool,
+    /// The next SELECT that is printed is the statement itself.
+    pub(super) outermost: bool,
+    /// The next table is read whole, in its own order.
+    pub(super) whole: bool,
     /// RETURNING gives logical cells.
     pub(super) plain_returning: bool,
     /// The text goes into a trigger.
@@ -84,6 +88,8 @@ impl Printer {
             target: None,
             may_draw: false,
             takes_row: false,
+            outermost: false,
+            whole: false,
             targets_draw: false,
             steps: inputs.steps.iter().enumerate().map(|(n, cte)| (*cte, first + n)).collect(),
             plain_returning: false,

@@ -4,7 +4,7 @@ use super::Value;
 use super::codec::{Class, comparable, logical, suits};
 use super::names::{Printer, as_columns, output_name};
 use crate::error::{Error, Result};
-use crate::schema::Codec;
+use crate::schema::{Codec, RelationKind};
 use crate::sql::ir::{Body, CallKind, CastKind, Expr, ExprKind, From, Output, Query, Select, Sort};
 use crate::value::{Cell, Type, oid};
 
@@ -104,6 +104,7 @@ impl Printer {
         select: &Select,
         plain: bool,
     ) -> Result<(String, Vec<Value>)> {
+        let outermost = std::mem::take(&mut self.outermost) && query.ctes.is_empty();
         if let Some(rewritten) = series_in_targets(select) {
             return self.select(query, &rewritten, plain);
         }
@@ -125,6 +126,7 @@ impl Printer {
             }
             None => {}
         }
+        self.whole = outermost && reads_whole(query, select);
         let core = self.core(select, &query.columns, plain)?;
         self.finish(query, &core.sql(false, ""), core.targets)
     }
@@ -462,4 +464,20 @@ fn series_in_targets(select: &Select) -> Option<Select> {
     });
     target.kind = ExprKind::Column(rel, 0);
     Some(select)
+}
+
+/// Whether a SELECT asks for nothing but the rows of one table. They come in the table's order, as
+/// from PostgreSQL, not in that of an index that has all the columns.
+fn reads_whole(query: &Query, select: &Select) -> bool {
+    let table = |item: &From| match item {
+        From::Table { table, .. } => {
+            matches!(table.0.kind, RelationKind::Table | RelationKind::Temporary)
+        }
+        _ => false,
+    };
+    matches!(select.from.as_slice(), [one] if table(one))
+        && query.order_by.is_empty()
+        && select.filter.is_none()
+        && select.having.is_none()
+        && !select.grouped
 }
