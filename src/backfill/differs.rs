@@ -143,7 +143,7 @@ fn columns(relation: &Arc<Relation>, there: &Existing, found: &mut Found) {
         let Some(theirs) = there.column(name) else {
             match column.generated.is_some() {
                 true => {
-                    found.column(Kind::NoDefault, name, "PostgreSQL's table does not compute it")
+                    found.column(Kind::NoDefault, name, "PostgreSQL's table does not compute it");
                 }
                 false => found.column(Kind::MissingColumn, name, "PostgreSQL's table has it not"),
             }
@@ -178,7 +178,7 @@ fn columns(relation: &Arc<Relation>, there: &Existing, found: &mut Found) {
         match extra.actual.not_null && !extra.filled && !extra.generated {
             true => found.column(Kind::Unfilled, name, "it takes no NULL, and nothing fills it"),
             false => {
-                found.column(Kind::MoreColumn, name, "on PostgreSQL only; it keeps its default")
+                found.column(Kind::MoreColumn, name, "on PostgreSQL only; it keeps its default");
             }
         }
     }
