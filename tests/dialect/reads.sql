@@ -26,6 +26,9 @@ SELECT user_id, group_concat(id, '+' ORDER BY id) FROM orders GROUP BY user_id O
 SELECT max(1, 2, 3), min('b', 'a'), max(1, NULL), min(1.5, 2)
 SELECT max(age, 20) FROM users ORDER BY id
 SELECT printf('%d-%s', 5, 'x'), printf('%05d', 42), printf('%.2f', 3.14159), printf('%5s|%-5s|', 'ab', 'cd')
+SELECT printf('%.2f', 2.675), printf('%.2f', -1.005), printf('%.1f', 0.25), printf('%.0f', 2.5), printf('%.0f', 3.5), printf('%.2f', 0.125)
+SELECT printf('%f', 1234567890.123456), printf('%.3f', 1e15), printf('%.2f', 0.285), printf('%.3f', 2.0005), printf('%.1f', 1e20), printf('%.2f', 5), printf('%8.1f|', 0.05)
+SELECT printf('%.4f', 1.0/3), printf('%.0f', 0.5), printf('%.0f', -0.5), printf('%.0f', 1.5), printf('%.10f', 0.1)
 SELECT printf('%d%%', age) FROM users WHERE age IS NOT NULL ORDER BY id
 SELECT format('%s is %d', name, age), ifnull(1, 0) FROM users WHERE id < 3 ORDER BY id
 SELECT printf('%,d', 1234567), printf('%x', 255), printf('%X', 255), printf('%s', NULL)

@@ -14,6 +14,24 @@ struct Directive {
     precision: Option<usize>,
 }
 
+/// Digits that a double surely has.
+const DIGITS_MAX: usize = 15;
+
+/// A real with so many digits behind the point, as SQLite rounds it: its exact value, a tie away
+/// from zero. to_char() looks at the exact value but takes ties to the even digit; what is a tie
+/// has few binary digits, and its shortest decimal form is exact.
+fn rounded(value: &str, digits: usize) -> String {
+    let point = if digits == 0 { String::new() } else { format!(".{}", "0".repeat(digits)) };
+    let whole = DIGITS_MAX - digits;
+    let shape = format!("FM{}0{point}", "9".repeat(whole));
+    format!(
+        "(SELECT CASE WHEN v.x * {scale} = floor(v.x * {scale}) OR abs(v.x) >= 1e{whole} \
+         THEN round(v.x::text::numeric, {digits})::text ELSE to_char(v.x, '{shape}') END \
+         FROM (SELECT ({value})::float8 AS x) AS v)",
+        scale = 1_u64 << (digits + 1),
+    )
+}
+
 impl Printer<'_> {
     pub(super) fn printf(&mut self, format: &Expr, args: &[Expr]) -> Result<String> {
         let format = constant_text(format)
@@ -87,7 +105,10 @@ impl Printer<'_> {
                 let digits = how.precision.unwrap_or(6);
                 let zero =
                     if digits == 0 { "0".to_owned() } else { format!("0.{}", "0".repeat(digits)) };
-                format!("coalesce(round(({value})::float8::numeric, {digits})::text, '{zero}')")
+                if digits > DIGITS_MAX {
+                    return Err(cannot(format_args!("printf() with {digits} digits here")));
+                }
+                format!("coalesce({}, '{zero}')", rounded(&value, digits))
             }
             's' => {
                 let value = self.as_text(arg)?;
