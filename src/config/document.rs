@@ -114,8 +114,10 @@ Forms a column can be stored in: `plain` (as Crossfade itself would), `number`, 
 `bytes` (uuid); `json-text` (jsonb); `mixed-text`, `mixed-bytes`. Without `stored as` the form is
 found from the data. A value that does not fit the type is never changed unless `coerce` names the column: reading it is XX001, and
 on PostgreSQL it is NULL and kept in `crossfade.quarantine`, unless `refuse` names the column. An
-override takes effect when the proxy starts, as long as no PostgreSQL holds a copy; a name when the
-file is served for the first time. `crossfade assess` says which overrides there are to write.
+override takes effect when the proxy starts, as long as PostgreSQL holds no copy of the table (a copy that
+failed or left the table out is none); a name when the file is served for the first time. An INTEGER
+PRIMARY KEY, by which SQLite numbers the rows, can be `smallint`, `integer` or `bigint` only. One that
+cannot be followed is named by assess and by the copy. `crossfade assess` says which overrides there are to write.
 
 A column that is coerced reads the same everywhere: from the proxy while SQLite is primary, on
 PostgreSQL, and to verify. Blanks around text go. Then whole numbers may be text in any notation
