@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::common::{Journey, Pg, Raw};
+use crate::common::{Journey, Pg, Raw, eventually};
 
 /// Half a second: these tests wait for the limit.
 const SHORT: (&str, &str) = ("CROSSFADE_CUTOVER_DRAIN_MS", "500");
@@ -248,13 +248,14 @@ fn who_stayed_during_an_undone_switch_goes_on() {
         assert_eq!(lock.query("SELECT pg_try_advisory_lock(1)")[1], "D t");
         snapshot.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
         assert!(snapshot.query("SELECT count(*) FROM t").contains(&"D 1".to_owned()));
-        // What comes last is falsified there, which is found behind the fence.
-        behind(
-            "CREATE FUNCTION forge() RETURNS trigger LANGUAGE plpgsql AS \
+        // What comes last is falsified there, which is found behind the fence. The promote changes
+        // the table's entries at the same time, which PostgreSQL does not queue up.
+        let forge = "CREATE FUNCTION forge() RETURNS trigger LANGUAGE plpgsql AS \
              $$ BEGIN NEW.body := 'forged'; RETURN NEW; END $$; \
              CREATE TRIGGER forge BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION forge(); \
-             ALTER TABLE t ENABLE ALWAYS TRIGGER forge",
-        );
+             ALTER TABLE t ENABLE ALWAYS TRIGGER forge";
+        let forged = || Pg::shared().cluster.psql(&journey.database, forge).is_ok();
+        eventually("PostgreSQL takes the trigger", forged);
         assert_eq!(writer.query("COMMIT"), ["C COMMIT", "Z I"]);
         let (code, task, _) = promote.join().unwrap();
         assert_eq!(code, 5, "{task}");
