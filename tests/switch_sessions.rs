@@ -235,7 +235,10 @@ fn who_stayed_during_an_undone_switch_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let journey = start(&folder, &[("CROSSFADE_CUTOVER_DRAIN_MS", "20000")]);
     journey.proxy.sql("INSERT INTO t VALUES (1, 'before')");
-    let behind = |sql: &str| Pg::shared().cluster.psql(&journey.database, sql).unwrap();
+    // The switch changes the table's entries at the same time, which PostgreSQL does not queue up.
+    let behind = |sql: &str| {
+        eventually(sql, || Pg::shared().cluster.psql(&journey.database, sql).is_ok());
+    };
     let mut writer = Raw::proxy(&journey.proxy);
     writer.query("BEGIN");
     writer.query("INSERT INTO t VALUES (2, 'open')");
@@ -248,14 +251,13 @@ fn who_stayed_during_an_undone_switch_goes_on() {
         assert_eq!(lock.query("SELECT pg_try_advisory_lock(1)")[1], "D t");
         snapshot.query("BEGIN ISOLATION LEVEL REPEATABLE READ");
         assert!(snapshot.query("SELECT count(*) FROM t").contains(&"D 1".to_owned()));
-        // What comes last is falsified there, which is found behind the fence. The promote changes
-        // the table's entries at the same time, which PostgreSQL does not queue up.
-        let forge = "CREATE FUNCTION forge() RETURNS trigger LANGUAGE plpgsql AS \
+        // What comes last is falsified there, which is found behind the fence.
+        behind(
+            "CREATE FUNCTION forge() RETURNS trigger LANGUAGE plpgsql AS \
              $$ BEGIN NEW.body := 'forged'; RETURN NEW; END $$; \
              CREATE TRIGGER forge BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION forge(); \
-             ALTER TABLE t ENABLE ALWAYS TRIGGER forge";
-        let forged = || Pg::shared().cluster.psql(&journey.database, forge).is_ok();
-        eventually("PostgreSQL takes the trigger", forged);
+             ALTER TABLE t ENABLE ALWAYS TRIGGER forge",
+        );
         assert_eq!(writer.query("COMMIT"), ["C COMMIT", "Z I"]);
         let (code, task, _) = promote.join().unwrap();
         assert_eq!(code, 5, "{task}");
