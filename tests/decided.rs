@@ -166,7 +166,7 @@ fn copying_waits_until_nobody_else_writes_the_file() {
     let file = folder.path().join("app.db");
     let setup = "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER)";
     rusqlite::Connection::open(&file).unwrap().execute_batch(setup).unwrap();
-    let envs = [("CROSSFADE_MIRROR_QUIET_MS", "300")];
+    let envs = [("CROSSFADE_MIRROR_QUIET_MS", "1000")];
     let journey = Journey::start(&file, Pg::shared(), &envs);
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
