@@ -9,6 +9,7 @@ use super::execute::Request;
 use super::portal::{self, Cursor, Progress};
 use super::query::Call;
 use super::reply::{self, Tag};
+use super::spool::Spool;
 use super::{OUTPUT_BYTES, Session, Step};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{FetchDirection, Select, Statement};
@@ -77,7 +78,23 @@ impl Session {
         if is_move {
             return Ok(reply::counted("MOVE", rows.count()));
         }
-        if request.describe {
+        let mut spool = std::mem::take(&mut cursor.spool);
+        let places = rows.iter().map(|row| row - 1);
+        let sent = self.send_fetched(&mut spool, &plan, (formats, request.describe), places).await;
+        self.portals.cursor_mut(name)?.spool = spool;
+        sent?;
+        Ok(reply::counted("FETCH", rows.count()))
+    }
+
+    /// Sends rows that are set aside, by their places.
+    async fn send_fetched(
+        &mut self,
+        spool: &mut Spool,
+        plan: &Plan,
+        (formats, describe): (&[Format], bool),
+        places: impl Iterator<Item = u64>,
+    ) -> Step<()> {
+        if describe {
             reply::describe_columns(self.io.out(), &plan.columns, formats);
         }
         let codecs = match &plan.action {
@@ -85,16 +102,16 @@ impl Session {
             _ => &[],
         };
         let derived = Arc::clone(self.settings.derived());
-        for row in rows.iter() {
+        for place in places {
             let out = self.io.out();
-            self.portals.cursor_mut(name)?.spool.row(row - 1, |cells| {
+            spool.row(place, |cells| {
                 reply::data_row(out, &plan.columns, codecs, formats, &derived.style, |i| cells[i])
             })?;
             if self.io.out().len() >= OUTPUT_BYTES {
                 self.flush().await?;
             }
         }
-        Ok(reply::counted("FETCH", rows.count()))
+        Ok(())
     }
 
     /// FETCH or MOVE of a portal of the protocol, which goes forward only.
@@ -114,23 +131,8 @@ impl Session {
         };
         let last = spool.len().min(first.saturating_add(wanted.unsigned_abs()));
         if !is_move {
-            if request.describe {
-                reply::describe_columns(self.io.out(), &plan.columns, &request.formats);
-            }
-            let codecs = match &plan.action {
-                Action::Query(query) => query.codecs.as_slice(),
-                _ => &[],
-            };
-            let style = self.settings.derived().style.clone();
-            for row in first..last {
-                let (out, formats) = (self.io.out(), &request.formats[..]);
-                spool.row(row, |cells| {
-                    reply::data_row(out, &plan.columns, codecs, formats, &style, |i| cells[i])
-                })?;
-                if self.io.out().len() >= OUTPUT_BYTES {
-                    self.flush().await?;
-                }
-            }
+            let how = (&request.formats[..], request.describe);
+            self.send_fetched(&mut spool, &plan, how, first..last).await?;
         }
         portal.progress = Progress::Aside(spool, last);
         self.portals.put(name, portal);

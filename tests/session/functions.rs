@@ -62,6 +62,11 @@ fn functions_of_clients_are_called() {
         Q select proname, pg_get_function_arguments(oid), pg_get_function_result(oid), provolatile, proisstrict from pg_proc where pronamespace = 'public'::regnamespace order by 1
         Q create or replace function add1(i int) returns int language plpgsql as $$ begin return i + 2; end $$
         Q select add1(1)
+        Q create view counted as select fact(3) as n
+        Q select * from counted
+        Q drop function fact(int)
+        Q drop view counted
+        Q drop function fact(int)
         Q drop function note(text)
         Q select note('x')
         Q drop function add1

@@ -61,18 +61,7 @@ impl Editor<'_> {
         let Some(ty) = self.catalog.enums.composite_named(&name.name).cloned() else {
             return Ok(false);
         };
-        let mut details = Vec::new();
-        for relation in self.users_of(ty.oid) {
-            for column in relation.columns.iter().filter(|c| uses(c.ty.oid, ty.oid)) {
-                details.push(format!(
-                    "column {} of table {} depends on type {}",
-                    column.name,
-                    self.told(&relation.name),
-                    self.told(&ty.name)
-                ));
-            }
-        }
-        details.extend(self.functions_of(ty.oid, &ty.name));
+        let mut details = self.dependents_of(ty.oid, &ty.name);
         for other in self.catalog.enums.composites() {
             for field in &other.fields {
                 if field.ty == ty.oid || composite_of_array(field.ty) == Some(ty.oid) {

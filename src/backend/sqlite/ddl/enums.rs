@@ -237,19 +237,7 @@ impl Editor<'_> {
                 self.missing(&name.name, "type", if_exists, state::UNDEFINED_OBJECT)?;
                 continue;
             };
-            let users = self.users_of(ty.oid);
-            let mut details = Vec::new();
-            for relation in &users {
-                for column in relation.columns.iter().filter(|c| uses(c.ty.oid, ty.oid)) {
-                    details.push(format!(
-                        "column {} of table {} depends on type {}",
-                        column.name,
-                        self.told(&relation.name),
-                        self.told(&ty.name)
-                    ));
-                }
-            }
-            details.extend(self.functions_of(ty.oid, &ty.name));
+            let mut details = self.dependents_of(ty.oid, &ty.name);
             let mut after = Catalog::clone(&self.catalog);
             Arc::make_mut(&mut after.enums).remove(ty.oid);
             for view in self.broken_views(&after) {
@@ -338,14 +326,27 @@ impl Editor<'_> {
             .collect()
     }
 
-    /// What DROP TYPE says of functions that take or return values of the type.
-    pub(super) fn functions_of(&self, ty: u32, name: &str) -> Vec<String> {
+    /// What DROP TYPE says of columns of the type, and of functions that take or return its values.
+    pub(super) fn dependents_of(&self, ty: u32, name: &str) -> Vec<String> {
+        let mut details = Vec::new();
+        for relation in self.users_of(ty) {
+            for column in relation.columns.iter().filter(|c| uses(c.ty.oid, ty)) {
+                details.push(format!(
+                    "column {} of table {} depends on type {}",
+                    column.name,
+                    self.told(&relation.name),
+                    self.told(name)
+                ));
+            }
+        }
         let all = self.catalog.functions.values();
         let own = all.filter(|f| {
             uses(f.result, ty) || f.arguments.iter().any(|argument| uses(*argument, ty))
         });
-        own.map(|f| format!("function {} depends on type {}", signature(f), self.told(name)))
-            .collect()
+        let said =
+            own.map(|f| format!("function {} depends on type {}", signature(f), self.told(name)));
+        details.extend(said);
+        details
     }
 
     /// Every expression and query the catalog keeps as text.

@@ -52,23 +52,8 @@ impl Editor<'_> {
         if former.as_ref().is_some_and(|f| f.result != 0) {
             return Err(several());
         }
-        let function = Function {
-            oid: former.map_or_else(|| self.side.new_oid(), |f| f.oid),
-            name: name.clone(),
-            arguments: Vec::new(),
-            argument_names: Vec::new(),
-            result: 0,
-            returns: "trigger".to_owned(),
-            language: create.language.clone(),
-            body: create.body.clone(),
-            volatility: create.volatility,
-            strict: create.strict,
-            definition: create.text.clone(),
-        };
-        save_function(self.writer, &function)?;
-        self.changed = true;
-        self.postgres.push(function.definition.clone());
-        self.catalog.functions.insert(name.clone(), Arc::new(function));
+        let returns = (0, "trigger".to_owned());
+        self.keep_function(create, former.as_deref(), (Vec::new(), Vec::new()), returns)?;
         // What fires it already must still be possible.
         let users: Vec<Arc<Relation>> = self
             .catalog
@@ -138,13 +123,27 @@ impl Editor<'_> {
                 return Err(wrong(message).hint(hint));
             }
         }
+        let given = (arguments, argument_names);
+        self.keep_function(create, former.as_deref(), given, (result.oid, shown))
+    }
+
+    /// Stores a function, in place of a former one of its name; arguments as types and names, the
+    /// result as type and name.
+    fn keep_function(
+        &mut self,
+        create: &CreateFunction,
+        former: Option<&Function>,
+        (arguments, argument_names): (Vec<u32>, Vec<String>),
+        (result, returns): (u32, String),
+    ) -> Result<()> {
+        let name = &create.name.name;
         let function = Function {
             oid: former.map_or_else(|| self.side.new_oid(), |f| f.oid),
             name: name.clone(),
             arguments,
             argument_names,
-            result: result.oid,
-            returns: shown,
+            result,
+            returns,
             language: create.language.clone(),
             body: create.body.clone(),
             volatility: create.volatility,
@@ -293,18 +292,26 @@ impl Editor<'_> {
             .cloned()
             .collect();
         let what = format!("function {}", signature(&function));
+        let mut after = crate::schema::Catalog::clone(&self.catalog);
+        after.functions.remove(&function.name);
+        let views = self.broken_views(&after);
+        if !views.is_empty() && cascade {
+            return Err(Error::unsupported(
+                "DROP FUNCTION … CASCADE of a function that a view calls",
+            ));
+        }
         let mut fires: Vec<(String, String)> = Vec::new();
         for relation in &users {
             let own = relation.triggers.iter().filter(|t| t.function == function.name);
             fires.extend(own.map(|t| (t.name.clone(), relation.name.clone())));
         }
-        if !cascade && !fires.is_empty() {
-            let details: Vec<String> = fires
-                .iter()
-                .map(|(trigger, table)| {
-                    format!("trigger {trigger} on table {table} depends on {what}")
-                })
-                .collect();
+        if !cascade && !(fires.is_empty() && views.is_empty()) {
+            let on_tables = fires.iter().map(|(trigger, table)| {
+                format!("trigger {trigger} on table {table} depends on {what}")
+            });
+            let in_views =
+                views.iter().map(|v| format!("view {} depends on {what}", self.told(&v.name)));
+            let details: Vec<String> = on_tables.chain(in_views).collect();
             return Err(dependents(&what, &details));
         }
         let lines: Vec<String> = fires
