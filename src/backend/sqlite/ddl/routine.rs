@@ -305,7 +305,8 @@ impl Editor<'_> {
             let own = relation.triggers.iter().filter(|t| t.function == function.name);
             fires.extend(own.map(|t| (t.name.clone(), relation.name.clone())));
         }
-        if !cascade && !(fires.is_empty() && views.is_empty()) {
+        let in_use = !fires.is_empty() || !views.is_empty();
+        if in_use && !cascade {
             let on_tables = fires.iter().map(|(trigger, table)| {
                 format!("trigger {trigger} on table {table} depends on {what}")
             });
