@@ -167,6 +167,8 @@ fn row_triggers_with_two_roles() {
     journey.mirror();
     journey.await_gate("way_back");
     journey.promote();
+    // A moment after the promote it says that it is starting.
+    journey.await_way_back();
     let way_back = journey.status("way_back");
     assert!(way_back.contains("by row triggers"), "{way_back}");
     journey.proxy.sql("INSERT INTO t(body) VALUES ('a'), ('b'); INSERT INTO log VALUES ('x')");

@@ -172,7 +172,7 @@ fn many_writers_of_the_same_rows() {
            ON UPDATE CASCADE, n integer);
          CREATE TABLE bag (a integer, b text)",
     );
-    for round in 0..3 {
+    for _ in 0..3 {
         let urls = [followed.journey.proxy.url(), followed.journey.url.clone()];
         let writers: Vec<_> = (0..6)
             .map(|writer| {
@@ -192,14 +192,16 @@ fn many_writers_of_the_same_rows() {
         for mut writer in writers {
             writer.wait().unwrap();
         }
-        for sql in [
+        // One of the three may be empty: deleting every row of `t` empties `child`.
+        let written: usize = [
             "SELECT id, u, n, body FROM t ORDER BY id",
             "SELECT id, t, n FROM child ORDER BY id",
             "SELECT coalesce(a, -1), b, count(*) FROM bag GROUP BY a, b ORDER BY 1, 2",
-        ] {
-            let rows = followed.alike(sql);
-            assert!(round == 0 || !rows.is_empty(), "nothing was written: {sql}");
-        }
+        ]
+        .iter()
+        .map(|sql| followed.alike(sql).len())
+        .sum();
+        assert_ne!(written, 0, "nothing was written");
     }
     followed.back();
 }

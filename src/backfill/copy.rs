@@ -222,8 +222,7 @@ impl Run<'_, '_> {
                 let filled = blocking(|| self.fill(source, &mut copy, &mut pending))?;
                 copy.send().await?;
                 self.tell(copy.sent());
-                self.hold_back().await;
-                self.give_way(&way).await;
+                self.rest(&way).await;
                 if filled || pending.is_full() {
                     break filled;
                 }
@@ -311,18 +310,17 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Keeps to the limit, in naps: the order may be given up meanwhile.
-    async fn hold_back(&mut self) {
+    /// Lets clients first, where there are any, and keeps to the limit, in naps: the order may be
+    /// given up meanwhile. Both are served by the same pause.
+    async fn rest(&mut self, way: &Way) {
+        let pause = way.give(self.env.sqlite.asked(), self.report.read);
+        let began = Instant::now();
         while let Some(ahead) = self.pace.ahead(self.report.read) {
             tokio::time::sleep(ahead).await;
             self.tell(0);
         }
-    }
-
-    /// Lets clients first, where there are any.
-    async fn give_way(&self, way: &Way) {
-        if let Some(pause) = way.give(self.env.sqlite.asked(), self.report.read) {
-            tokio::time::sleep(pause).await;
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause.saturating_sub(began.elapsed())).await;
         }
     }
 
@@ -336,8 +334,7 @@ impl Run<'_, '_> {
             quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries)
                 .await?;
             self.tell(0);
-            self.hold_back().await;
-            self.give_way(&way).await;
+            self.rest(&way).await;
             if done {
                 return Ok(());
             }

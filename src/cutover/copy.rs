@@ -95,10 +95,10 @@ impl Switch {
         *self.trouble.lock() = None;
         self.set_phase(Phase::CatchingUp).await?;
         // Nothing is compared until the shadow follows: that would only take longer.
-        self.mirror.hurry(true);
+        self.mirror.carry_only(true);
         self.mirror.start();
         let followed = self.follow(tell).await;
-        self.mirror.hurry(false);
+        self.mirror.carry_only(false);
         followed?;
         Ok(summary)
     }

@@ -8,6 +8,7 @@ use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
+use super::catching_up::CatchingUp;
 use super::drift::Drift;
 use super::history::{self, Standing};
 use super::noted::Noter;
@@ -156,6 +157,7 @@ async fn carry(
     batch.begin_quiet(&shared.sqlite.catalog()).await?;
     let mut trim = Trim::default();
     let mut drift = Drift::default();
+    let mut catching_up = CatchingUp::default();
     let mut durable = shared.sqlite.durable_changes();
     loop {
         if stop.is_cancelled() {
@@ -167,7 +169,7 @@ async fn carry(
         let floor = shared.pins.floor();
         let durable_to = shared.sqlite.durable();
         let lag = durable_to.0.saturating_sub(at.0);
-        let stops = lag <= LAG_HELD_MAX && !shared.hurry.load(Ordering::Relaxed);
+        let stops = lag <= LAG_HELD_MAX && shared.compares();
         let stop_at = stops.then(|| shared.stops.next(at)).flatten();
         let until = [floor, stop_at].into_iter().flatten().fold(durable_to, Ord::min);
         drift.step(shared, &control, &batch.counters, batch.pictured).await?;
@@ -183,6 +185,7 @@ async fn carry(
             }
             continue;
         }
+        let began = Instant::now();
         let mut records = read(shared, at.next(), until).await?;
         end_at_new_label(&mut records);
         let Some(last) = records.last() else { continue };
@@ -202,6 +205,12 @@ async fn carry(
             trim.flushed(shared, at).await?;
         } else {
             trim.step(shared, &control, at).await?;
+        }
+        let hurries = pressed || shared.hurry.load(Ordering::Relaxed);
+        let lag = shared.sqlite.durable().0.saturating_sub(at.0);
+        let pause = catching_up.pause(began.elapsed(), lag, shared.sqlite.asked());
+        if let Some(pause) = pause.filter(|_| !hurries) {
+            tokio::time::sleep(pause).await;
         }
     }
 }

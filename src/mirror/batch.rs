@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -295,7 +294,7 @@ impl Batch {
         let lag = self.shared.sqlite.position().0.saturating_sub(applied.0);
         let max = self.shared.settings.lane_b_lag_max;
         self.behind = lag > if self.behind { max / LAG_SMALL } else { max };
-        self.behind || self.shared.hurry.load(Ordering::Relaxed)
+        self.behind || !self.shared.compares()
     }
 
     fn catalog(&self, position: Position) -> Result<Arc<Catalog>> {

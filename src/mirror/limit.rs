@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+/// Time that is made up for.
+const CREDIT: Duration = Duration::from_millis(20);
+
 /// The limit.
 #[derive(Clone, Debug, Default)]
 pub struct Limit(Arc<Shared>);
@@ -55,8 +58,10 @@ impl Limit {
         if per_second == 0 {
             return None;
         }
-        // Idle time is no credit: who comes after a rest would take it all at once.
-        let from = line.paid.map_or(now, |paid| paid.max(now));
+        // Idle time is hardly any credit: who comes after a rest would take it all at once. What
+        // sleeps take too long is.
+        let credit = now.checked_sub(CREDIT).unwrap_or(now);
+        let from = line.paid.map_or(now, |paid| paid.max(credit));
         let paid = from + Duration::from_secs_f64(rows as f64 / f64::from(per_second));
         line.paid = Some(paid);
         paid.checked_duration_since(now).filter(|ahead| !ahead.is_zero())
@@ -78,7 +83,7 @@ mod tests {
         assert_eq!(limit.ahead_at(start + second / 2, 0), Some(second / 2));
         // A rest is no credit.
         assert_eq!(limit.ahead_at(start + second * 100, 0), None);
-        assert_eq!(limit.ahead_at(start + second * 100, 2000), Some(second * 2));
+        assert_eq!(limit.ahead_at(start + second * 100, 2000), Some(second * 2 - CREDIT));
         // What is owed under the old limit is forgotten.
         other.set(100);
         assert_eq!(limit.ahead_at(start + second * 100, 0), None);

@@ -8,6 +8,7 @@
 mod answer;
 mod applier;
 mod batch;
+mod catching_up;
 mod counters;
 mod drift;
 mod effect;
@@ -169,12 +170,19 @@ pub(crate) struct Shared {
     failures: failures::Failures,
     looks: drift::Looks,
     /// A switch waits for the end of the journal: nothing is compared meanwhile.
-    pub(crate) hurry: AtomicBool,
+    hurry: AtomicBool,
+    /// Nothing is compared: what was copied is caught up with.
+    carries_only: AtomicBool,
     /// Held by whoever needs the lineage to go on (a switch), or ends it (the guard).
     pub(crate) history: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shared {
+    /// Whether anything is compared now.
+    fn compares(&self) -> bool {
+        !self.hurry.load(Ordering::Relaxed) && !self.carries_only.load(Ordering::Relaxed)
+    }
+
     /// Counts a verdict, in all and for the statement's shape.
     fn verdict(&self, lane: Lane, fingerprint: u64, verdict: &'static str) {
         self.live.verdict(lane, verdict);
@@ -230,6 +238,7 @@ impl Mirror {
             failures: failures::Failures::default(),
             looks: drift::Looks::default(),
             hurry: AtomicBool::new(false),
+            carries_only: AtomicBool::new(false),
             history: Arc::default(),
         });
         let (send, receive) = mpsc::channel(reads::QUEUE_MAX);
@@ -288,9 +297,14 @@ impl Mirror {
         matches!(tokio::time::timeout(limit, reached).await, Ok(Ok(_)))
     }
 
-    /// Leaves comparing out while a switch waits for the lag to be small.
+    /// Leaves comparing out, and no time to clients, while a switch waits for the lag to be small.
     pub fn hurry(&self, on: bool) {
         self.shared.hurry.store(on, Ordering::Relaxed);
+    }
+
+    /// Leaves comparing out while what was copied is caught up with.
+    pub fn carry_only(&self, on: bool) {
+        self.shared.carries_only.store(on, Ordering::Relaxed);
     }
 
     /// While this is held a full journal does not end mirroring: a switch is under way.

@@ -193,6 +193,12 @@ impl Durable {
         std::fs::metadata(&self.wal.path).map_or(0, |m| m.len())
     }
 
+    /// Gives back the end of the WAL file, from `bytes` on. In the writer's turn, and behind the last
+    /// frame: what is cut must be of a WAL that was begun anew.
+    pub(super) fn shorten_wal(&self, bytes: u64) -> io::Result<()> {
+        File::options().write(true).open(&self.wal.path)?.set_len(bytes)
+    }
+
     fn publish(&self, point: Point) {
         self.synced.send_if_modified(|now| {
             // Two syncs may overlap; the watermark only rises.

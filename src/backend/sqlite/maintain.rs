@@ -8,8 +8,9 @@
 //! processor must not let the WAL grow. Only a snapshot that stays open can (a copy's, a verify's, a
 //! long report's): much of the WAL is then left to be copied, nobody waits for it, and writers go on
 //! and look again every [`WAL_STEP`]. When the snapshot has gone the thread copies first, so that no
-//! writer does. It must never hold the writer's turn for long. Start at [`run`] and
-//! [`Core::keep_wal_small`].
+//! writer does. A WAL that has grown large meanwhile is begun anew in its file, which is given back
+//! step by step: to free gigabytes takes seconds. It must never hold the writer's turn for long. Start
+//! at [`run`] and [`Core::keep_wal_small`].
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -34,6 +35,14 @@ const WAL_CUT: u64 = 32 << 20;
 pub(super) const WAL_FULL: u64 = 64 << 20;
 /// Growth after which it is tried again when a snapshot stood in the way.
 const WAL_STEP: u64 = 16 << 20;
+/// WAL size from which its file is given back in steps, and such a step.
+const WAL_LARGE: u64 = 4 * WAL_FULL;
+const WAL_SHORTER: u64 = 16 << 20;
+/// The header of a WAL file, and of each frame in it.
+const WAL_HEADER: u64 = 32;
+const FRAME_HEADER: u64 = 24;
+/// How often the WAL is copied at once before it is cut: the last time little is left.
+const COPIES: u32 = 4;
 /// How old a look at what is left to be copied may be.
 const LEFT_AGE: Duration = Duration::from_secs(5);
 /// How long readers may keep a writer that cuts the WAL.
@@ -70,6 +79,9 @@ fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
     if bytes >= WAL_PASSIVE {
         core.copy_wal_back()?;
     }
+    if bytes >= WAL_CUT {
+        core.copy_wal_nearly()?;
+    }
     let due = core.wal_due.load(Ordering::Relaxed);
     // After a snapshot stood in the way: at the next step, or looked for without waiting.
     let ready = core.wal_can_be_cut();
@@ -81,11 +93,21 @@ fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
         None => return Ok(()),
     };
     core.look_for_foreign_writer()?;
-    if cut || look {
+    if core.wal_shrinks.load(Ordering::Relaxed) {
+        core.shrink_wal(bytes)?;
+    } else if cut || look {
         core.cut_wal(if cut { PATIENCE } else { Duration::ZERO })?;
     }
     drop(turn);
     Ok(())
+}
+
+/// Bytes in the WAL: the file may be longer.
+#[derive(Clone, Copy)]
+struct InWal {
+    all: u64,
+    /// Not copied back yet.
+    left: u64,
 }
 
 impl Core {
@@ -102,20 +124,73 @@ impl Core {
         blocking(|| self.cut_wal(PATIENCE))
     }
 
-    /// Copies the WAL back as far as readers allow, and notes how much is left.
-    fn copy_wal_back(&self) -> Result<()> {
+    /// Copies the WAL back as far as readers allow, and notes how much is left. None while another
+    /// program does.
+    fn copy_wal_back(&self) -> Result<Option<InWal>> {
         let keeper = self.keeper.lock();
         let page = keeper.query_integer("PRAGMA page_size", &[])?.unwrap_or_default();
-        let page = u64::try_from(page).unwrap_or_default();
+        let frame = u64::try_from(page).unwrap_or_default() + FRAME_HEADER;
         let mut statement = keeper.prepare("PRAGMA wal_checkpoint(PASSIVE)")?;
         if !statement.step()? {
+            return Ok(None);
+        }
+        let (CellRef::Integer(frames), CellRef::Integer(copied)) =
+            (statement.column(1), statement.column(2))
+        else {
+            return Ok(None);
+        };
+        // Minus one each where nothing is known.
+        let (Ok(frames), Ok(copied)) = (u64::try_from(frames), u64::try_from(copied)) else {
+            return Ok(None);
+        };
+        let left = frames.saturating_sub(copied).saturating_mul(frame);
+        *self.wal_left.lock() = Some((Instant::now(), left));
+        Ok(Some(InWal { all: frames.saturating_mul(frame).saturating_add(WAL_HEADER), left }))
+    }
+
+    /// Copies again what was written meanwhile: what is left is copied in a writer's turn.
+    fn copy_wal_nearly(&self) -> Result<()> {
+        let mut before = u64::MAX;
+        for _ in 0..COPIES {
+            let Some(InWal { left, .. }) = self.copy_wal_back()? else { break };
+            if left < WAL_PASSIVE || left >= before {
+                break;
+            }
+            before = left;
+        }
+        Ok(())
+    }
+
+    /// Gives back some of the file of a WAL that was begun anew. In the writer's turn.
+    fn shrink_wal(&self, file: u64) -> Result<()> {
+        let much = self.copy_wal_back()?.is_some_and(|wal| wal.all >= WAL_CUT);
+        if much && self.wal_can_be_cut() {
+            return self.cut_wal(Duration::ZERO);
+        }
+        let slot = self.writer.lock();
+        let Some(conn) = &*slot else { return Ok(()) };
+        // With SQLite's own lock no other program writes frames either; while one does, not now.
+        if conn.execute("BEGIN IMMEDIATE", &[]).is_err() {
             return Ok(());
         }
-        if let (CellRef::Integer(frames), CellRef::Integer(copied)) =
-            (statement.column(1), statement.column(2))
-        {
-            let left = u64::try_from(frames.saturating_sub(copied)).unwrap_or_default();
-            *self.wal_left.lock() = Some((Instant::now(), left.saturating_mul(page)));
+        let shorter = self.shorten_wal(file);
+        conn.execute("ROLLBACK", &[])?;
+        shorter
+    }
+
+    /// Cuts a step off the end of the WAL's file, if the WAL does not reach there. While nobody can
+    /// write to it.
+    fn shorten_wal(&self, file: u64) -> Result<()> {
+        let Some(used) = self.copy_wal_back()? else { return Ok(()) };
+        let bytes = file.saturating_sub(WAL_SHORTER).max(used.all);
+        if bytes < file {
+            self.durable.shorten_wal(bytes).map_err(|e| {
+                Error::internal("could not shorten the WAL file").detail(format!("{e}."))
+            })?;
+        }
+        if bytes < WAL_CUT {
+            self.wal_shrinks.store(false, Ordering::Relaxed);
+            self.wal_due.store(WAL_FULL, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -129,26 +204,40 @@ impl Core {
 
     /// Completes the copy of the WAL and cuts it, so that the next write starts it anew. In the
     /// writer's turn, on the writer's own connection: the same by another connection would look
-    /// like a foreign write.
-    pub(super) fn cut_wal(&self, patience: Duration) -> Result<()> {
+    /// like a foreign write. The file of a large one stays, and is made shorter from then on.
+    fn cut_wal(&self, patience: Duration) -> Result<()> {
+        let bytes = self.durable.wal_bytes();
+        let large = bytes >= WAL_LARGE || self.wal_shrinks.load(Ordering::Relaxed);
+        let how = if large { "RESTART" } else { "TRUNCATE" };
+        if self.checkpoint(how, patience)? {
+            self.wal_shrinks.store(large, Ordering::Relaxed);
+            let due = if large { bytes + WAL_STEP } else { WAL_FULL };
+            self.wal_due.store(due, Ordering::Relaxed);
+        } else if !patience.is_zero() {
+            self.wal_due.store(bytes.max(WAL_FULL) + WAL_STEP, Ordering::Relaxed);
+            tracing::warn!(bytes, "a snapshot that stays open keeps the WAL from being cut");
+        }
+        Ok(())
+    }
+
+    /// Cuts the WAL to nothing, whatever its size. In the writer's turn.
+    pub(super) fn empty_wal(&self, patience: Duration) -> Result<()> {
+        self.checkpoint("TRUNCATE", patience).map(|_| ())
+    }
+
+    /// Whether a checkpoint was complete before patience ended.
+    fn checkpoint(&self, how: &str, patience: Duration) -> Result<bool> {
         let slot = self.writer.lock();
-        let Some(conn) = &*slot else { return Ok(()) };
+        let Some(conn) = &*slot else { return Ok(true) };
         let until = Instant::now() + patience;
         loop {
-            let mut statement = conn.prepare("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            let mut statement = conn.prepare(&format!("PRAGMA wal_checkpoint({how})"))?;
             if is_done(&mut statement)? {
-                self.wal_due.store(WAL_FULL, Ordering::Relaxed);
-                return Ok(());
+                return Ok(true);
             }
             drop(statement);
             if Instant::now() >= until {
-                let bytes = self.durable.wal_bytes();
-                if patience.is_zero() {
-                    return Ok(());
-                }
-                self.wal_due.store(bytes.max(WAL_FULL) + WAL_STEP, Ordering::Relaxed);
-                tracing::warn!(bytes, "a snapshot that stays open keeps the WAL from being cut");
-                return Ok(());
+                return Ok(false);
             }
             std::thread::sleep(LOOK);
         }

@@ -171,6 +171,8 @@ pub(super) struct Core {
     wal_due: AtomicU64,
     /// Bytes of the WAL that were left to be copied back, and when.
     wal_left: Mutex<Option<(Instant, u64)>>,
+    /// The WAL's file is longer than what is in it, and made shorter.
+    wal_shrinks: AtomicBool,
     retired_writers: AtomicU64,
     stop: AtomicBool,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -234,6 +236,7 @@ impl Sqlite {
             foreign_at: Mutex::default(),
             wal_due: AtomicU64::new(maintain::WAL_FULL),
             wal_left: Mutex::new(None),
+            wal_shrinks: AtomicBool::new(false),
             retired_writers: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             threads: Mutex::default(),
@@ -260,7 +263,7 @@ impl Sqlite {
         let turn = self.turn(None).await?;
         self.0.look_for_foreign_writer()?;
         self.0.left.store(true, Ordering::Release);
-        let cut = blocking(|| self.0.cut_wal(LEAVE_PATIENCE));
+        let cut = blocking(|| self.0.empty_wal(LEAVE_PATIENCE));
         drop(turn);
         cut?;
         Ok(Found::of(&self.0.path).filter(|found| found.wal_bytes == Some(0)))

@@ -120,6 +120,37 @@ async fn a_snapshot_that_stays_lets_writers_go_on_and_the_wal_is_cut_after_it() 
     assert_eq!(db.check_foreign().await.unwrap(), 0);
 }
 
+/// A WAL of hundreds of megabytes gets back to its size in steps, while another program writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_wal_is_begun_anew_and_its_file_made_shorter() {
+    let db = fixture(Durability::Normal, 4);
+    setup(&db, "CREATE TABLE t (id INTEGER PRIMARY KEY, a); CREATE TABLE other (n)").await;
+    let reader = db.reader(None).await.unwrap();
+    reader.execute("BEGIN", &[]).unwrap();
+    reader.query_integer("SELECT count(*) FROM t", &[]).unwrap();
+    assert!(write_much(&db, 800).await > 300 << 20);
+    reader.execute("COMMIT", &[]).unwrap();
+    drop(reader);
+    let other = rusqlite::Connection::open(db.db.path()).unwrap();
+    other.busy_timeout(Duration::from_secs(10)).unwrap();
+    let until = Instant::now() + Duration::from_secs(120);
+    let (mut sizes, mut written) = (Vec::new(), 0);
+    while db.figures().wal_bytes >= 64 << 20 && Instant::now() < until {
+        write_much(&db, 1).await;
+        written += other.execute("INSERT INTO other VALUES (randomblob(3000))", []).unwrap();
+        sizes.push(db.figures().wal_bytes >> 20);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    sizes.dedup();
+    assert!(db.figures().wal_bytes < 64 << 20, "{sizes:?}");
+    // Never much at once.
+    assert!(sizes.windows(2).all(|pair| pair[1] + 17 >= pair[0]), "{sizes:?}");
+    let kept: i64 = other.query_row("SELECT count(*) FROM other", [], |row| row.get(0)).unwrap();
+    assert_eq!(usize::try_from(kept), Ok(written));
+    let whole: String = other.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(whole, "ok");
+}
+
 #[tokio::test]
 async fn readers_see_the_latest_commit_and_snapshots_stand_still() {
     let db = fixture(Durability::Group, 2);
