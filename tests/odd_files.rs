@@ -141,3 +141,84 @@ fn files_that_are_none() {
         &(0..8192_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>(),
     );
 }
+
+/// Declarations with the literals of their rows: each row is found by what is shown of it, and no
+/// other one, whatever an application wrote there.
+const SPELLINGS: &[(&str, &[&str])] = &[
+    ("UUID", &["'550e8400-e29b-41d4-a716-446655440000'", "'550e8400-e29b-41d4-a716-446655440001'"]),
+    ("UUID", &["'550E8400-E29B-41D4-A716-446655440000'"]),
+    ("UUID", &["'550e8400e29b41d4a716446655440000'"]),
+    ("UUID", &["x'550e8400e29b41d4a716446655440000'", "x'550e8400e29b41d4a716446655440001'"]),
+    ("UUID", &["'550e8400-e29b-41d4-a716-446655440000'", "x'550e8400e29b41d4a716446655440001'"]),
+    ("GUID", &["'550e8400-e29b-41d4-a716-446655440000'", "'550E8400-E29B-41D4-A716-446655440001'"]),
+    ("UNIQUEIDENTIFIER", &["'{550e8400-e29b-41d4-a716-446655440000}'"]),
+    ("CHAR(36)", &["'550E8400-E29B-41D4-A716-446655440000'"]),
+    ("DATE", &["'2024-01-05'", "'2024-01-06T00:00:00'"]),
+    ("TIMESTAMP", &["'2024-01-05T01:02:03'", "'2024-01-05 01:02'"]),
+    ("DATETIME", &["1704412923", "1704412924"]),
+    ("DATETIME", &["1704412923000", "1704412923001"]),
+    ("BOOLEAN", &["'true'", "0"]),
+    ("BOOLEAN", &["1", "'f'"]),
+    ("DECIMAL(10,2)", &["'1.50'", "2", "1.25"]),
+    ("DECIMAL(10,2)", &["1.555", "2", "1.5"]),
+    ("NUMERIC(10)", &["1.5", "2", "1.25"]),
+    ("NUMERIC", &["1.2", "1.5", "2", "0.1", "9007199254740993", "1e300", "-0.5"]),
+    ("MONEY", &["1.5", "1.25"]),
+    ("INTEGER", &["1.5", "2", "1"]),
+    ("TIME", &["'10:00'", "'10:00:00.5'"]),
+    ("INTERVAL", &["'1 day'", "'25 hours'"]),
+    ("BLOB", &["x'00ff'", "'abc'"]),
+    ("CHAR(5)", &["'ab'", "'abc  '"]),
+    ("BIGINT", &["'12'", "9223372036854775807"]),
+    ("FLOAT", &["1", "0.1", "1e300"]),
+    ("REAL", &["1e-320", "-0.5"]),
+];
+
+#[test]
+fn a_row_is_found_by_what_is_shown_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let db = rusqlite::Connection::open(&file).unwrap();
+    for (n, (declared, values)) in SPELLINGS.iter().enumerate() {
+        db.execute_batch(&format!(
+            "CREATE TABLE t{n} (id INTEGER PRIMARY KEY, c {declared}); CREATE INDEX by{n} ON t{n} (c);"
+        ))
+        .unwrap();
+        for value in *values {
+            db.execute_batch(&format!("INSERT INTO t{n} (c) VALUES ({value})")).unwrap();
+        }
+    }
+    drop(db);
+    let journey = journey(&file);
+    journey.done(&["backfill"]);
+    for (n, (declared, values)) in SPELLINGS.iter().enumerate() {
+        let shown = journey.proxy.sql(&format!("SELECT c FROM t{n} ORDER BY id"));
+        for (at, text) in shown.lines().enumerate() {
+            let (id, of) = (at + 1, format!("{declared} {}, shown as {text}", values[at]));
+            for found in [
+                format!("SELECT id FROM t{n} WHERE c = '{text}'"),
+                format!("SELECT id FROM t{n} WHERE c IN ('{text}')"),
+                format!("SELECT id FROM t{n} WHERE c BETWEEN '{text}' AND '{text}'"),
+                format!("SELECT a.id FROM t{n} a JOIN t{n} b ON a.c = b.c WHERE b.id = {id}"),
+            ] {
+                assert_eq!(journey.proxy.sql(&found), id.to_string(), "{of}: {found}");
+            }
+            for comparison in ["<", "<=", ">", ">=", "<>"] {
+                let sql = format!("SELECT id FROM t{n} WHERE c {comparison} '{text}' ORDER BY id");
+                assert_eq!(journey.proxy.sql(&sql), shadow(&journey, &sql), "{of}: {sql}");
+            }
+        }
+    }
+    // Between what is stored.
+    let numeric = SPELLINGS.iter().position(|(declared, _)| *declared == "NUMERIC").unwrap();
+    for constant in ["1.4", "1.5000000000000000001", "0.09999999999999999999", "-1", "1e301"] {
+        for comparison in ["=", "<", "<=", ">", ">=", "<>"] {
+            let sql =
+                format!("SELECT id FROM t{numeric} WHERE c {comparison} {constant} ORDER BY id");
+            assert_eq!(journey.proxy.sql(&sql), shadow(&journey, &sql), "{sql}");
+        }
+    }
+    journey.proxy.sql(&format!("DELETE FROM t{numeric} WHERE c <> 0.1"));
+    assert_eq!(journey.proxy.sql(&format!("SELECT c FROM t{numeric}")), "0.1");
+    journey.done(&["verify"]);
+}

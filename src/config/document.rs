@@ -111,7 +111,7 @@ refuse = [\"price\"]
 Forms a column can be stored in: `plain` (as Crossfade itself would), `number`, `scaled-integer`,
 `decimal-text`, `any-decimal` (numeric); `words` (boolean); `iso-text`, `unix-seconds`,
 `unix-milliseconds` (dates and moments); `microseconds`, `moment-from-1970` (interval); `hex`,
-`bytes` (uuid); `json-text` (jsonb); `mixed-text`, `mixed-bytes`. Without `stored as` the form is
+`bytes`, `any-uuid` (uuid); `json-text` (jsonb); `mixed-text`, `mixed-bytes`. Without `stored as` the form is
 found from the data. A value that does not fit the type is never changed unless `coerce` names the column: reading it is XX001, and
 on PostgreSQL it is NULL and kept in `crossfade.quarantine`, unless `refuse` names the column. An
 override takes effect when the proxy starts, as long as PostgreSQL holds no copy of the table (a copy that

@@ -228,7 +228,7 @@ mod tests {
         assert!(read("int) + (1").is_err());
         assert_eq!(
             read("uuid stored as unix-seconds"),
-            Err("uuid is stored as plain or bytes or hex".to_owned())
+            Err("uuid is stored as plain or bytes or hex or any-uuid".to_owned())
         );
     }
 

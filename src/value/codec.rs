@@ -35,6 +35,8 @@ pub enum Codec {
     UuidHex,
     /// uuid as a 16-byte BLOB.
     UuidBlob,
+    /// uuid in any spelling, as TEXT or as a BLOB.
+    UuidLoose,
     /// bytea column in which a foreign program also stored TEXT or numbers: the bytes of the
     /// text.
     BytesLoose,
@@ -126,7 +128,11 @@ impl Codec {
             Self::NumericNative => "NUMERIC",
             Self::Coerced | Self::CoercedEmpty => Self::for_new(ty).sqlite_declaration(ty),
             Self::NumericScaled | Self::IntervalMicros | Self::UnixMillis => "INTEGER",
-            Self::NumericText | Self::NumericAny | Self::UuidHex | Self::Caseless => "TEXT",
+            Self::NumericText
+            | Self::NumericAny
+            | Self::UuidHex
+            | Self::UuidLoose
+            | Self::Caseless => "TEXT",
             Self::UuidBlob | Self::BytesLoose => "BLOB",
             Self::UnixSeconds => "NUMERIC",
             Self::BoolLoose
@@ -183,7 +189,7 @@ impl Codec {
             }
             oid::TIME => &[Self::Identity, Self::DateTimeLoose],
             oid::INTERVAL => &[Self::Identity, Self::IntervalEpoch, Self::IntervalMicros],
-            oid::UUID => &[Self::Identity, Self::UuidBlob, Self::UuidHex],
+            oid::UUID => &[Self::Identity, Self::UuidBlob, Self::UuidHex, Self::UuidLoose],
             oid::CITEXT => &[Self::Caseless],
             oid::JSON => &[Self::Identity, Self::TextLoose],
             oid::JSONB => &[Self::Identity, Self::JsonLoose],
@@ -204,7 +210,7 @@ impl Codec {
     }
 }
 
-const WORDS: [(Codec, &str); 19] = [
+const WORDS: [(Codec, &str); 20] = [
     (Codec::Identity, "plain"),
     (Codec::NumericNative, "number"),
     (Codec::NumericScaled, "scaled-integer"),
@@ -218,6 +224,7 @@ const WORDS: [(Codec, &str); 19] = [
     (Codec::IntervalEpoch, "moment-from-1970"),
     (Codec::UuidHex, "hex"),
     (Codec::UuidBlob, "bytes"),
+    (Codec::UuidLoose, "any-uuid"),
     (Codec::BytesLoose, "mixed-bytes"),
     (Codec::TextLoose, "mixed-text"),
     (Codec::JsonLoose, "json-text"),

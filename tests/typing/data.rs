@@ -142,7 +142,7 @@ pub const COLUMNS: &[Column] = &[
         UUID - 1,
         "uuid",
         "uuid",
-        [Codec::Identity, Codec::UuidHex, Codec::UuidBlob],
+        [Codec::UuidLoose, Codec::UuidHex, Codec::UuidBlob],
         &["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "A0EEBC999C0B4EF8BB6D6BB9BD380A12"]
     ),
     column!(

@@ -36,7 +36,7 @@ pub(super) const WAL_FULL: u64 = 64 << 20;
 /// Growth after which it is tried again when a snapshot stood in the way.
 const WAL_STEP: u64 = 16 << 20;
 /// WAL size from which its file is given back in steps, and such a step.
-const WAL_LARGE: u64 = 4 * WAL_FULL;
+const WAL_LARGE: u64 = WAL_FULL + WAL_STEP;
 const WAL_SHORTER: u64 = 16 << 20;
 /// The header of a WAL file, and of each frame in it.
 const WAL_HEADER: u64 = 32;

@@ -201,7 +201,6 @@ impl Sqlite {
         let writer = connect(&path, &options, Purpose::Writer, &install, &map, &lock)?;
         own::free(&writer)?;
         // Size the WAL is cut back to when it starts anew.
-        writer.batch("PRAGMA journal_size_limit = 67108864")?;
         let data_version = data_version(&writer)?;
         let pool = {
             let (path, options, install) = (path.clone(), options.clone(), install.clone());
@@ -568,7 +567,6 @@ impl Core {
             &self.map,
             &self.lock,
         )?;
-        conn.batch("PRAGMA journal_size_limit = 67108864")?;
         self.forget_virtual_tables();
         self.data_version.store(data_version(&conn)?, Ordering::Relaxed);
         Ok(conn)

@@ -50,7 +50,7 @@ pub fn decode(codec: Codec, ty: Type, cell: CellRef<'_>) -> Result<Datum> {
         Codec::UnixMillis => loose::unix(ty, cell, 1000),
         Codec::IntervalMicros => loose::interval(cell),
         Codec::IntervalEpoch => loose::interval_epoch(cell),
-        Codec::UuidHex | Codec::UuidBlob => loose::uuid(cell),
+        Codec::UuidHex | Codec::UuidBlob | Codec::UuidLoose => loose::uuid(cell),
         Codec::JsonLoose => loose::jsonb(cell)?,
         Codec::BytesLoose => loose::bytes(cell)?,
         Codec::TextLoose => loose::text(ty, cell)?,
@@ -230,7 +230,9 @@ pub fn encode(codec: Codec, ty: Type, datum: &Datum) -> Result<Cell> {
             into_text(hex)
         }
         (Codec::UuidBlob, Datum::Uuid(bytes)) => Ok(Cell::Blob(bytes.to_vec())),
-        (Codec::BytesLoose, Datum::Bytea(_)) | (Codec::TextLoose, _) => logical(datum),
+        (Codec::UuidLoose, Datum::Uuid(_))
+        | (Codec::BytesLoose, Datum::Bytea(_))
+        | (Codec::TextLoose, _) => logical(datum),
         // Of numbers, the form that a column of any affinity keeps.
         (Codec::Coerced | Codec::CoercedEmpty, Datum::Numeric(value)) => {
             encode_numeric(Codec::NumericNative, ty, value)

@@ -73,6 +73,12 @@ fn loose_forms() {
         ),
         (Codec::UuidBlob, oid::UUID, Cell::Blob(vec![7; 16]), Datum::Uuid([7; 16])),
         (
+            Codec::UuidLoose,
+            oid::UUID,
+            Cell::Text("{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}".into()),
+            parse(oid::UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        ),
+        (
             Codec::IntervalEpoch,
             oid::INTERVAL,
             Cell::Text("1970-01-02 01:00:00.500000".into()),

@@ -203,6 +203,7 @@ fn reads(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
     match (codec, cell) {
         (_, CellRef::Null) => true,
         (Codec::UuidHex, CellRef::Text(t)) => hex_digits(t),
+        (Codec::UuidBlob, _) => fits(ty, codec, cell),
         (Codec::DateTimeLoose, CellRef::Text(t)) => iso_moment(ty, t).is_some(),
         (Codec::Identity, CellRef::Text(_)) | (Codec::NumericNative, _) => fits(ty, codec, cell),
         (Codec::UnixSeconds, CellRef::Integer(i)) => {
@@ -233,6 +234,9 @@ pub(crate) fn fits(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
         (Codec::DateTimeLoose, _, CellRef::Text(t)) => moment(ty, t),
         (Codec::DateTimeLoose, ..) => false,
         (Codec::UuidHex, _, CellRef::Text(t)) => uuid_digits(t),
+        // A constant becomes bytes, and equals no text.
+        (Codec::UuidBlob, _, CellRef::Blob(b)) => b.len() == 16,
+        (Codec::UuidBlob, ..) => false,
         (Codec::UnixSeconds, _, CellRef::Integer(i)) => {
             i == 0 || (UNIX_FROM..UNIX_SECONDS_BELOW).contains(&i)
         }

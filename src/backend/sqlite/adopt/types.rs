@@ -237,6 +237,8 @@ fn named(name: &str, args: &[i64], affinity: Affinity) -> Vec<(Type, Codec)> {
                 found.push(with(oid::UUID, Codec::UuidHex));
             }
             found.push(with(oid::UUID, Codec::UuidBlob));
+            // Capitals, braces, several spellings: none is equal to another byte by byte.
+            found.push(with(oid::UUID, Codec::UuidLoose));
             found
         }
         // JSON has numeric affinity: SQLite makes a number of a document that is one.

@@ -230,7 +230,7 @@ fn column(row: &[Cell]) -> Result<Column> {
 }
 
 fn codec_by_name(name: &str) -> Option<Codec> {
-    const ALL: [Codec; 19] = [
+    const ALL: [Codec; 20] = [
         Codec::Identity,
         Codec::NumericNative,
         Codec::NumericScaled,
@@ -244,6 +244,7 @@ fn codec_by_name(name: &str) -> Option<Codec> {
         Codec::IntervalEpoch,
         Codec::UuidHex,
         Codec::UuidBlob,
+        Codec::UuidLoose,
         Codec::BytesLoose,
         Codec::TextLoose,
         Codec::JsonLoose,

@@ -23,7 +23,7 @@ codecs! {
     "numeric_text" NumericText, "numeric_any" NumericAny, "bool_loose" BoolLoose,
     "datetime_loose" DateTimeLoose, "unix_seconds" UnixSeconds, "unix_millis" UnixMillis,
     "interval_micros" IntervalMicros, "interval_epoch" IntervalEpoch, "uuid_hex" UuidHex,
-    "uuid_blob" UuidBlob, "bytes_loose" BytesLoose, "text_loose" TextLoose,
+    "uuid_blob" UuidBlob, "uuid_loose" UuidLoose, "bytes_loose" BytesLoose, "text_loose" TextLoose,
     "json_loose" JsonLoose, "coerced" Coerced, "coerced_empty" CoercedEmpty,
     "caseless" Caseless,
 }
@@ -80,7 +80,6 @@ fn compare(a: &Args<'_>, codec: Codec) -> Result<Cell> {
 }
 
 fn numeric(codec: Codec, ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> {
-    let scale = ty.precision_scale().map_or(0, |p| p.1);
     let nothing =
         || if codec == Codec::NumericText { Cell::Text(String::new()) } else { beyond(true) };
     let Some(_) = value.scale() else {
@@ -91,6 +90,10 @@ fn numeric(codec: Codec, ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> 
             beyond(value.is_nan() || value.sign() == Numeric::from(1_i64))
         });
     };
+    if codec == Codec::NumericNative && ty.precision_scale().is_none() && !is_wide(value) {
+        return native(ty, value, mode);
+    }
+    let scale = ty.precision_scale().map_or(0, |p| p.1);
     let rounded = value.trunc(scale);
     let step = Numeric::from(1_i64).div_scale(scale)?;
     let rounded = match mode {
@@ -108,6 +111,34 @@ fn numeric(codec: Codec, ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> 
         }
         Err(e) => Err(e),
     }
+}
+
+/// Whether doubles have no fractions at a value's size, and 64 bits hold it: there the cells are whole
+/// numbers, and INTEGERs lie between two REALs.
+fn is_wide(value: &Numeric) -> bool {
+    const EXACT: i64 = 1 << 53;
+    value.trunc(0).to_scaled(0).is_some_and(|whole| whole.unsigned_abs() >= EXACT.unsigned_abs())
+}
+
+/// A number as a cell of a column without a scale, where each REAL is a value of its own.
+fn native(ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> {
+    if let Some(whole) = value.to_scaled(0) {
+        return Ok(Cell::Integer(whole));
+    }
+    let positive = value.sign() == Numeric::from(1_i64);
+    let Ok(near) = value.to_f64() else { return Ok(beyond(mode == Mode::Exact || positive)) };
+    let Datum::Numeric(held) =
+        storage::decode(Codec::NumericNative, ty, Cell::Real(near).as_ref())?
+    else {
+        return Ok(beyond(true));
+    };
+    Ok(match mode {
+        _ if held == *value => Cell::Real(near),
+        Mode::Exact => beyond(true),
+        Mode::Down if held > *value => Cell::Real(near.next_down()),
+        Mode::Up if held < *value => Cell::Real(near.next_up()),
+        Mode::Down | Mode::Up => Cell::Real(near),
+    })
 }
 
 trait Step {
@@ -147,4 +178,93 @@ fn unix(codec: Codec, ty: Type, t: i64, mode: Mode, make: fn(i64) -> Datum) -> R
     };
     storage::encode(codec, ty, &make(t))
         .map_err(|e| if ty.oid == oid::DATE { Error::unsupported("this comparison") } else { e })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::CellRef;
+
+    /// Stored numbers compare with constants as the values do, whatever stands between two cells.
+    #[test]
+    fn numbers_without_a_scale_compare_by_value() {
+        let ty = Type::new(oid::NUMERIC);
+        let cells = [
+            Cell::Real(0.1),
+            Cell::Real(1.2),
+            Cell::Real(1.5),
+            Cell::Integer(2),
+            Cell::Real(-1.5),
+            Cell::Real(-2.0),
+            Cell::Integer((1 << 53) + 1),
+            Cell::Integer(i64::MAX),
+            Cell::Real(9_007_199_254_740_992.0),
+            Cell::Real(1e19),
+            Cell::Real(-1e25),
+            Cell::Real(1e-300),
+        ];
+        let constants = [
+            "0",
+            "0.1",
+            "0.10000000000000000555",
+            "0.0999999999999999999",
+            "1.2",
+            "1.4",
+            "1.5",
+            "1.50",
+            "2",
+            "2.0001",
+            "-1.5",
+            "-1.4999999999999999999",
+            "-2",
+            "9007199254740993",
+            "9007199254740992.5",
+            "9223372036854775807",
+            "9223372036854775806.9",
+            "1e19",
+            "10000000000000000001",
+            "-1e25",
+            "-9999999999999999999999999",
+            "1e-300",
+            "1e-320",
+            "1e400",
+            "-1e400",
+        ];
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        let bound = |cell: &Cell| match cell {
+            Cell::Integer(i) => rusqlite::types::Value::from(*i),
+            Cell::Real(r) => rusqlite::types::Value::from(*r),
+            other => panic!("{other:?}"),
+        };
+        let holds = |cell: &Cell, operator: &str, other: &Cell| -> bool {
+            let sql = format!("SELECT ?1 {operator} ?2");
+            db.query_row(&sql, [bound(cell), bound(other)], |row| row.get(0)).unwrap()
+        };
+        for cell in &cells {
+            let Datum::Numeric(held) =
+                storage::decode(Codec::NumericNative, ty, CellRef::from(cell.as_ref())).unwrap()
+            else {
+                panic!("{cell:?}");
+            };
+            for text in constants {
+                let constant = Numeric::parse(text).unwrap();
+                let as_cell = |mode| numeric(Codec::NumericNative, ty, &constant, mode).unwrap();
+                let said = [
+                    holds(cell, "=", &as_cell(Mode::Exact)),
+                    holds(cell, "<=", &as_cell(Mode::Down)),
+                    holds(cell, ">", &as_cell(Mode::Down)),
+                    holds(cell, "<", &as_cell(Mode::Up)),
+                    holds(cell, ">=", &as_cell(Mode::Up)),
+                ];
+                let meant = [
+                    held == constant,
+                    held <= constant,
+                    held > constant,
+                    held < constant,
+                    held >= constant,
+                ];
+                assert_eq!(said, meant, "{cell:?} {text}");
+            }
+        }
+    }
 }

@@ -44,6 +44,7 @@ pub(super) fn codec_name(codec: Codec) -> &'static str {
         Codec::IntervalEpoch => "interval_epoch",
         Codec::UuidHex => "uuid_hex",
         Codec::UuidBlob => "uuid_blob",
+        Codec::UuidLoose => "uuid_loose",
         Codec::BytesLoose => "bytes_loose",
         Codec::TextLoose => "text_loose",
         Codec::JsonLoose => "json_loose",
