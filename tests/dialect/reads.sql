@@ -259,3 +259,9 @@ SELECT count(*) FROM sqlite_master WHERE name = 'users'
 !UPDATE OR REPLACE kv SET k = 'x'
 !CREATE TRIGGER g AFTER INSERT ON kv BEGIN SELECT 1; END
 !CREATE VIRTUAL TABLE f USING fts5(a)
+SELECT round(2.675, 2), round(8.345, 2), round(0.285, 2), round(5.015, 2), round(-2.675, 2), round(0.0005, 3), round(1e16, 2), round(0.5, 0), round(-2.5, -1), ifnull(1, 0)
+SELECT round(score * 1.005, 3), round(score, 6), ifnull(1, 0) FROM users ORDER BY id
+SELECT printf('[%5s]', 'é'), printf('[%-5s]', 'éa'), printf('%x', -5), printf('%X', 255)
+SELECT printf('%x|%4s', age, name) FROM users ORDER BY id
+SELECT date(1000000000000, 'unixepoch'), date('9999-12-31', '+1 day'), date('9999-12-31', '+1 day', '-1 day'), datetime('2024-01-31 24:00:00'), datetime('2024-01-30 24:30:00'), time('24:00')
+SELECT date('2024-02-29', 'start of month'), date('2024-02-29', '+1 month'), date('2024-02-31', '+1 day'), date('2024-02-29', '+1 year')

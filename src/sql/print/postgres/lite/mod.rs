@@ -7,6 +7,7 @@
 mod compare;
 mod json;
 mod printf;
+mod round;
 mod text;
 mod time;
 
@@ -80,6 +81,13 @@ fn constant_text(expr: &Expr) -> Option<&str> {
     }
 }
 
+fn constant_whole(expr: &Expr) -> Option<i64> {
+    match &expr.kind {
+        ExprKind::Const(Cell::Integer(n)) => Some(*n),
+        _ => None,
+    }
+}
+
 /// A string literal.
 fn quote(text: &str) -> String {
     let doubled = text.replace('\'', "''");
@@ -130,6 +138,7 @@ impl Printer<'_> {
             ("date" | "time" | "datetime" | "julianday" | "unixepoch" | "strftime", list) => {
                 self.time_function(&call.name, list)
             }
+            ("round", [x, digits]) => self.round(x, digits),
             ("typeof", [x]) => self.type_of(x),
             ("substr" | "substring", [x, rest @ ..]) => self.substr(x, rest),
             ("format" | "printf", [format, rest @ ..]) => self.printf(format, rest),

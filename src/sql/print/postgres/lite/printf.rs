@@ -1,6 +1,6 @@
 //! printf() and format() with a constant format: the directives applications use.
 
-use super::{Held, Printer, cannot, constant_text, held, quote};
+use super::{Held, Printer, cannot, constant_text, held, over, quote};
 use crate::error::Result;
 use crate::sql::ir::Expr;
 
@@ -15,12 +15,12 @@ struct Directive {
 }
 
 /// Digits that a double surely has.
-const DIGITS_MAX: usize = 15;
+pub(super) const DIGITS_MAX: usize = 15;
 
 /// A real with so many digits behind the point, as SQLite rounds it: its exact value, a tie away
 /// from zero. to_char() looks at the exact value but takes ties to the even digit; what is a tie
 /// has few binary digits, and its shortest decimal form is exact.
-fn rounded(value: &str, digits: usize) -> String {
+pub(super) fn rounded(value: &str, digits: usize) -> String {
     let point = if digits == 0 { String::new() } else { format!(".{}", "0".repeat(digits)) };
     let whole = DIGITS_MAX - digits;
     let shape = format!("FM{}0{point}", "9".repeat(whole));
@@ -114,35 +114,39 @@ impl Printer<'_> {
                 let value = self.as_text(arg)?;
                 let value = format!("coalesce({value}, '')");
                 match how.precision {
-                    Some(n) => format!("substr({value}, 1, {n})"),
+                    // Its bytes are counted: of others than ASCII one could be cut in two.
+                    Some(n) => over(
+                        &value,
+                        &format!(
+                            "CASE WHEN octet_length(v.x) = length(v.x) THEN substr(v.x, 1, {n}) \
+                             ELSE (v.x || ' cannot be translated')::int4::text END"
+                        ),
+                    ),
                     None => value,
                 }
             }
-            'x' if kind == Held::Int => format!("to_hex({})", self.expr(arg)?),
-            'X' if kind == Held::Int => format!("upper(to_hex({}))", self.expr(arg)?),
+            'x' if kind == Held::Int => format!("to_hex(coalesce({}, 0)::int8)", self.expr(arg)?),
+            'X' if kind == Held::Int => {
+                format!("upper(to_hex(coalesce({}, 0)::int8))", self.expr(arg)?)
+            }
             _ => return Err(cannot(format_args!("printf() with %{letter} here"))),
         };
         if how.width == 0 {
             return Ok(text);
         }
         let width = how.width;
-        Ok(match (how.left, how.zero && letter != 's') {
-            (true, _) => {
-                format!(
-                    "(SELECT rpad(v.x, greatest({width}, length(v.x))) FROM (SELECT {text} AS x) AS v)"
-                )
-            }
+        // The width counts bytes.
+        let blanks = format!("repeat(' ', greatest({width} - octet_length(v.x), 0))");
+        let body = match (how.left, how.zero && letter != 's') {
+            (true, _) => format!("v.x || {blanks}"),
             (false, true) => format!(
-                "(SELECT (CASE WHEN v.x LIKE '-%' THEN '-' || lpad(substr(v.x, 2), \
+                "(CASE WHEN v.x LIKE '-%' THEN '-' || lpad(substr(v.x, 2), \
                  greatest({width} - 1, length(v.x) - 1), '0') \
-                 ELSE lpad(v.x, greatest({width}, length(v.x)), '0') END) FROM (SELECT {text} AS x) AS v)"
+                 ELSE lpad(v.x, greatest({width}, length(v.x)), '0') END)"
             ),
-            (false, false) => {
-                format!(
-                    "(SELECT lpad(v.x, greatest({width}, length(v.x))) FROM (SELECT {text} AS x) AS v)"
-                )
-            }
-        })
+            (false, false) => format!("{blanks} || v.x"),
+        };
+        Ok(over(&text, &body))
     }
 }
 

@@ -19,13 +19,13 @@ fn julian(moment: &str) -> String {
 /// A moment from a text in one of SQLite's forms, over `v.x`; NULL when it is none. No text is read
 /// as a type whose reading depends on settings: PostgreSQL takes this for immutable.
 const FROM_TEXT: &str = "CASE \
-    WHEN v.x ~ '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])([ T]+([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?\\s*(Z|z|[+-]\\d\\d:\\d\\d)?\\s*|[ T]*)$' \
-    THEN make_timestamp(substr(v.x, 1, 4)::int4, substr(v.x, 6, 2)::int4, 1, \
+    WHEN v.x ~ '^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])([ T]+(([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?|24:00(:00(\\.0+)?)?)\\s*(Z|z|[+-]\\d\\d:\\d\\d)?\\s*|[ T]*)$' \
+    THEN make_timestamp(substr(v.x, 1, 4)::int4, substr(v.x, 6, 2)::int4, $day, \
     coalesce(substring(v.x from '[ T](\\d\\d):')::int4, 0), \
     coalesce(substring(v.x from '[ T]\\d\\d:(\\d\\d)')::int4, 0), \
     coalesce(substring(v.x from '[ T]\\d\\d:\\d\\d:(\\d\\d(?:\\.\\d+)?)')::float8, 0)) \
-    + (substr(v.x, 9, 2)::int4 - 1) * interval '1 day' - $zone \
-    WHEN v.x ~ '^([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?\\s*(Z|z|[+-]\\d\\d:\\d\\d)?\\s*$' \
+    $days- $zone \
+    WHEN v.x ~ '^(([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d(\\.\\d+)?)?|24:00(:00(\\.0+)?)?)\\s*(Z|z|[+-]\\d\\d:\\d\\d)?\\s*$' \
     THEN make_timestamp(2000, 1, 1, substr(v.x, 1, 2)::int4, substr(v.x, 4, 2)::int4, \
     coalesce(substring(v.x from '^\\d\\d:\\d\\d:(\\d\\d(?:\\.\\d+)?)')::float8, 0)) - $zone \
     WHEN v.x ~ '^\\s*\\d+(\\.\\d*)?\\s*$' \
@@ -37,10 +37,20 @@ const ZONE: &str = "coalesce(substring(v.x from ':\\d\\d(?:\\.\\d+)?\\s*([+-]\\d
     - coalesce(substring(v.x from ':\\d\\d(?:\\.\\d+)?\\s*([+-])\\d\\d:\\d\\d\\s*$') \
     || substring(v.x from '(\\d\\d)\\s*$'), '0')::int4 * interval '1 minute'";
 
-/// [`FROM_TEXT`] with the parts for zones and numbers put in.
-fn from_text() -> String {
-    FROM_TEXT.replace("$julian", JULIAN).replace("$zone", ZONE)
+/// [`FROM_TEXT`] with its parts put in. A day that its month does not have runs over into the next
+/// one; an error where the month alone counts.
+fn from_text(month_counts: bool) -> String {
+    const DAY: &str = "substr(v.x, 9, 2)::int4";
+    let days = format!("+ ({DAY} - 1) * interval '1 day' ");
+    let (day, days) = if month_counts { (DAY, "") } else { ("1", days.as_str()) };
+    let text = FROM_TEXT.replace("$julian", JULIAN).replace("$zone", ZONE);
+    text.replace("$days", days).replace("$day", day)
 }
+
+/// What is left of a moment over `v.x`: NULL from the year 10000 on; an error before the year 1.
+const IN_RANGE: &str = "CASE WHEN v.x >= timestamp '10000-01-01' THEN NULL \
+    WHEN v.x < timestamp '0001-01-01' \
+    THEN make_timestamp((extract(year from v.x) * 0)::int4, 1, 1, 0, 0, 0) ELSE v.x END";
 
 /// A moment from a Julian day over `v.x`: NULL beyond the year 9999 and below zero; an error
 /// before the year 1, which PostgreSQL writes another way.
@@ -61,7 +71,12 @@ impl Printer<'_> {
         let [base, modifiers @ ..] = args else {
             return Err(Error::internal("a date function without a moment"));
         };
-        let moment = self.moment(base, modifiers)?;
+        let mut moment = self.moment(base, modifiers)?;
+        // A text or a number by itself is in range, or no moment.
+        let typed = matches!(&base.kind, ExprKind::Call(c) if c.lite && c.name == "text_of");
+        if !modifiers.is_empty() || typed {
+            moment = over(&moment, IN_RANGE);
+        }
         let body = match (name, format) {
             ("date", _) => "to_char(v.x, 'YYYY-MM-DD')".to_owned(),
             ("time", _) => "to_char(v.x, 'HH24:MI:SS')".to_owned(),
@@ -95,7 +110,7 @@ impl Printer<'_> {
             }
             (_, Held::Text) if !seconds => {
                 let text = self.expr(base)?;
-                over(&text, &from_text())
+                over(&text, &from_text(modifiers.first().is_some_and(counts_months)))
             }
             _ => return Err(cannot("a moment of this kind")),
         };
@@ -118,7 +133,7 @@ impl Printer<'_> {
             oid::TIME => format!("(timestamp '2000-01-01' + {value})"),
             _ => {
                 let text = self.text_of(inner)?;
-                over(&text, &from_text())
+                over(&text, &from_text(false))
             }
         })
     }
@@ -153,6 +168,14 @@ impl Printer<'_> {
             },
         })
     }
+}
+
+/// Whether a modifier goes by the month that is written, before a day beyond it runs over.
+fn counts_months(modifier: &Expr) -> bool {
+    constant_text(modifier).is_some_and(|text| {
+        let word = text.trim().to_ascii_lowercase();
+        ["month", "months", "year", "years"].iter().any(|unit| word.ends_with(unit))
+    })
 }
 
 /// A moment moved by `+3 days`, `-1 month`, `+02:30`.
