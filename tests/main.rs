@@ -43,6 +43,7 @@ mod orm_files;
 mod other_schemas;
 mod outward;
 mod own_orms;
+mod own_rows;
 mod own_schema;
 mod plain_role;
 mod poison;

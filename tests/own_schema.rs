@@ -8,14 +8,14 @@ use serde_json::Value;
 use crate::common::{Journey, Pg, crossfade};
 
 /// A file and a database with a schema of its own.
-struct Own {
-    folder: tempfile::TempDir,
-    database: String,
-    url: String,
+pub(crate) struct Own {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) database: String,
+    pub(crate) url: String,
 }
 
 impl Own {
-    fn new(file: &str, schema: &str) -> Self {
+    pub(crate) fn new(file: &str, schema: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let made = rusqlite::Connection::open(folder.path().join("app.db")).unwrap();
         made.execute_batch(file).unwrap();
@@ -25,17 +25,17 @@ impl Own {
         Self { folder, database, url }
     }
 
-    fn file(&self) -> std::path::PathBuf {
+    pub(crate) fn file(&self) -> std::path::PathBuf {
         self.folder.path().join("app.db")
     }
 
-    fn start(&self) -> Journey {
+    pub(crate) fn start(&self) -> Journey {
         let proxy = crate::common::Proxy::on_file(&self.file(), &["--postgres", &self.url]);
         Journey { proxy, url: self.url.clone(), database: self.database.clone() }
     }
 
     /// With a configuration file.
-    fn start_with(&self, config: &str) -> Journey {
+    pub(crate) fn start_with(&self, config: &str) -> Journey {
         let path = self.folder.path().join("proxy.toml");
         std::fs::write(&path, config).unwrap();
         let proxy = crate::common::Proxy::on_file(
@@ -45,16 +45,16 @@ impl Own {
         Journey { proxy, url: self.url.clone(), database: self.database.clone() }
     }
 
-    fn shadow(&self, sql: &str) -> String {
+    pub(crate) fn shadow(&self, sql: &str) -> String {
         Pg::shared().cluster.psql(&self.database, sql).unwrap()
     }
 
-    fn stored(&self, sql: &str) -> String {
+    pub(crate) fn stored(&self, sql: &str) -> String {
         let file = rusqlite::Connection::open(self.file()).unwrap();
         file.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    fn assess(&self) -> Value {
+    pub(crate) fn assess(&self) -> Value {
         let file = self.file();
         let all = ["assess", file.to_str().unwrap(), "--json", "--postgres", &self.url];
         let (_, out, err) = crossfade(&all);
@@ -63,7 +63,7 @@ impl Own {
 }
 
 /// The findings of a rule about a table and a column or object of it.
-fn found<'a>(report: &'a Value, id: &str, table: &str, part: &str) -> Vec<&'a Value> {
+pub(crate) fn found<'a>(report: &'a Value, id: &str, table: &str, part: &str) -> Vec<&'a Value> {
     let says = |f: &&Value| {
         let is = |name: &str| f[name].as_str() == Some(part);
         f["id"] == id && f["table"] == table && (part.is_empty() || is("column") || is("object"))
@@ -71,7 +71,7 @@ fn found<'a>(report: &'a Value, id: &str, table: &str, part: &str) -> Vec<&'a Va
     report["findings"].as_array().unwrap().iter().filter(says).collect()
 }
 
-fn one<'a>(report: &'a Value, id: &str, table: &str, part: &str) -> &'a Value {
+pub(crate) fn one<'a>(report: &'a Value, id: &str, table: &str, part: &str) -> &'a Value {
     let all = found(report, id, table, part);
     let list = |f: &Value| format!("{} {} {} {}\n", f["id"], f["table"], f["column"], f["object"]);
     let told: String = report["findings"].as_array().unwrap().iter().map(list).collect();

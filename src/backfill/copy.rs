@@ -11,7 +11,7 @@ use metrics::counter;
 use super::pace::{Pace, Way};
 use super::source::Source;
 use super::told::{Tally, step};
-use super::{Env, Report};
+use super::{Env, Report, empty};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::copy::{self, CopyIn};
@@ -64,9 +64,38 @@ pub(super) async fn stretch(
     report: &mut Report,
 ) -> Result<()> {
     let began = Instant::now();
+    claim(env, projection).await?;
     tried(env, projection, report, Some(range)).await?;
     report.seconds = began.elapsed().as_secs_f64();
     Ok(())
+}
+
+/// The first stretch of a table makes it ours.
+async fn claim(env: &Env<'_>, projection: &Projection) -> Result<()> {
+    let (control, relation) = (env.control, &projection.relation);
+    if copied::load(control).await?.get(&relation.name).is_some_and(Copied::is_ours) {
+        return Ok(());
+    }
+    control.batch("BEGIN").await?;
+    let claimed = async {
+        let table = table_name(relation);
+        control.batch(&format!("LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")).await?;
+        // Another worker may have been first.
+        let before = copied::load(control).await?.remove(&relation.name);
+        if before.is_some_and(|mark| mark.is_ours()) {
+            return control.batch("COMMIT").await;
+        }
+        let relid = empty::claim(env, relation).await?;
+        let made = env.made(&relation.name);
+        let mark = Copied { made, relid, ..Copied::default() };
+        copied::save(control, &relation.name, &mark).await?;
+        control.batch("COMMIT").await
+    };
+    let claimed = claimed.await;
+    if claimed.is_err() && !control.is_closed() {
+        control.batch("ROLLBACK").await?;
+    }
+    claimed
 }
 
 /// The fast way; the careful one when PostgreSQL refuses a row.
@@ -103,6 +132,11 @@ async fn attempt(
     let copied = async {
         env.quiet().await?;
         let connection = &env.cut.connection;
+        let relid = match range {
+            None => empty::claim(env, &projection.relation).await?,
+            Some(_) => None,
+        };
+        let before = empty::within(env, &projection.relation).await?;
         let mut source = match range {
             None => {
                 quarantine::clear(control, &projection.relation.name).await?;
@@ -132,9 +166,12 @@ async fn attempt(
         if range.is_some() {
             return control.batch("COMMIT").await;
         }
+        empty::nobody_lost(env, &projection.relation, &before).await?;
         let made = env.made(&projection.relation.name);
         let copied = Copied {
             made,
+            relid,
+            stands: true,
             lineage: Some(env.cut.lineage.0.to_vec()),
             position: env.cut.head.position,
             rows: report.written,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::backend::postgres::existing::{Existing, Key};
 use crate::backend::postgres::project::Projection;
-use crate::schema::{Catalog, Column, IndexKey, Relation};
+use crate::schema::{Catalog, Column, IndexKey, Relation, RelationKind};
 use crate::value::oid;
 
 /// What a difference is about.
@@ -18,6 +18,10 @@ pub enum Kind {
     NoTable,
     /// The control role may not write it.
     Rights,
+    /// Row security hides rows from the control role.
+    RowSecurity,
+    /// Other tables inherit from it.
+    Children,
     /// A column that PostgreSQL lacks.
     MissingColumn,
     /// A column of PostgreSQL's own that takes no NULL and has no default.
@@ -52,6 +56,8 @@ pub enum Kind {
     MoreCheck,
     /// A trigger on PostgreSQL only.
     Trigger,
+    /// A table of PostgreSQL's own refers to it.
+    Referred,
     /// Columns in another order.
     Order,
     /// Text that is sorted otherwise.
@@ -63,7 +69,13 @@ impl Kind {
     pub fn is_in_the_way(self) -> bool {
         matches!(
             self,
-            Self::NoTable | Self::Rights | Self::MissingColumn | Self::Unfilled | Self::Generated
+            Self::NoTable
+                | Self::Rights
+                | Self::RowSecurity
+                | Self::Children
+                | Self::MissingColumn
+                | Self::Unfilled
+                | Self::Generated
         )
     }
 }
@@ -122,6 +134,10 @@ pub fn differences(
         let message = format!("the control role lacks {}", there.lacking.join(", "));
         found.add(Kind::Rights, message);
     }
+    if let Some(message) = not_alone(there) {
+        let kind = if there.row_security { Kind::RowSecurity } else { Kind::Children };
+        found.add(kind, message);
+    }
     columns(relation, there, &mut found);
     keys(relation, there, &mut found);
     foreign_keys(catalog, relation, there, &mut found);
@@ -129,12 +145,37 @@ pub fn differences(
     for trigger in &there.triggers {
         found.object(Kind::Trigger, trigger, "on PostgreSQL only");
     }
+    let mapped = |key: &str| catalog.relation(key).is_some_and(|r| r.kind == RelationKind::Table);
+    for referrer in there.referrers.iter().filter(|r| !mapped(&r.table)) {
+        let message =
+            format!("{} refers to it by {}", referrer.shown, referrer.columns[0].join(", "));
+        found.object(Kind::Referred, &referrer.name, message);
+    }
     if !there.sorted.is_empty() {
         let message = format!("PostgreSQL does not sort {} by bytes", there.sorted.join(", "));
         found.add(Kind::Sorted, message);
     }
     found.0.sort_by_key(|difference| !difference.kind.is_in_the_way());
     found.0
+}
+
+/// Why the rows of a table could not be told from others, and what to do: even where Crossfade has
+/// made the table.
+pub fn not_alone(there: &Existing) -> Option<String> {
+    if there.row_security {
+        return Some(
+            "row security hides rows from the control role: ALTER ROLE … BYPASSRLS, or ALTER TABLE \
+             … NO FORCE ROW LEVEL SECURITY where the role owns the table"
+                .to_owned(),
+        );
+    }
+    (!there.children.is_empty()).then(|| {
+        format!(
+            "{} inherit from it, whose rows it would show as its own: ALTER TABLE … NO INHERIT, or \
+             drop them",
+            there.children.join(", ")
+        )
+    })
 }
 
 fn columns(relation: &Arc<Relation>, there: &Existing, found: &mut Found) {

@@ -15,11 +15,17 @@ use crate::name;
 use crate::schema::{Catalog, Codec, Relation, RelationKind, Sequence};
 use crate::value::{Cell, oid};
 
-/// Runs every step for the tables that were copied; what could not be made.
+/// Runs every step for the tables that were copied, and what others that are `whole` may have lost;
+/// what could not be made.
 ///
 /// # Errors
 /// Only when the connection is lost.
-pub(super) async fn steps(env: &Env<'_>, plan: &Plan, tables: &[String]) -> Result<Vec<Finding>> {
+pub(super) async fn steps(
+    env: &Env<'_>,
+    plan: &Plan,
+    tables: &[String],
+    whole: &[String],
+) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let ours = |step: &&Step| tables.contains(&step.table);
     for step in plan.keys.iter().filter(ours) {
@@ -33,8 +39,11 @@ pub(super) async fn steps(env: &Env<'_>, plan: &Plan, tables: &[String]) -> Resu
             one(env.control, &step, &mut findings).await?;
         }
     }
-    let rest = plan.indexes.iter().chain(&plan.checks).chain(&plan.foreign_keys);
-    for step in rest.filter(ours).filter(|s| env.made(&s.table)) {
+    // A table that stayed as it was may have lost its foreign keys to one that was emptied.
+    let keeps = |step: &&Step| ours(step) || whole.contains(&step.table);
+    let rest = plan.indexes.iter().chain(&plan.checks).filter(ours);
+    let rest = rest.chain(plan.foreign_keys.iter().filter(keeps));
+    for step in rest.filter(|s| env.made(&s.table)) {
         tell(env, step);
         one(env.control, step, &mut findings).await?;
     }

@@ -11,6 +11,7 @@
 mod copy;
 mod cut;
 pub mod differs;
+mod empty;
 mod finish;
 mod gentle;
 mod orphans;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::Position;
-use crate::backend::postgres::apply::quoted;
+use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
@@ -49,8 +50,8 @@ use cut::Snapshot;
 pub use parallel::Workers;
 pub(crate) use parallel::split;
 use schema::{Finding, Missing, Plan, TablePlan};
-use tables::Tables;
 pub use tables::partitions;
+use tables::{Standing, Tables};
 use told::step;
 pub use told::{Rows, Tell, Told};
 
@@ -161,6 +162,8 @@ struct Env<'a> {
     limit: &'a Limit,
     /// Whose clients are let first.
     sqlite: &'a Sqlite,
+    /// Tables that their own copy empties.
+    within: empty::Within,
 }
 
 impl Env<'_> {
@@ -224,46 +227,61 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         })
     };
     let tables = &tables.iter().map(key).collect::<Result<Vec<String>>>()?;
-    forget(context).await?;
     let mut options = options(control, &context.decided).await?;
     options.foreign_keys_off = context.foreign_keys_off;
     options.stored = blocking(|| stored(&cut))?;
     let mut plan = schema::plan(&cut.catalog, &options);
     plan.findings.extend(blocking(|| unserved(&cut))?);
+    let mut copied = copied::load(control).await?;
+    let is_wanted = |t: &&TablePlan| tables.is_empty() || tables.contains(&t.name);
+    let wanted: Vec<&TablePlan> = plan.tables.iter().filter(is_wanted).collect();
+    let standing = tables::look(control, &cut.catalog, &wanted, &copied).await?;
+    refuse_rows(&cut, &standing)?;
+    // From here on something is written.
+    forget(context).await?;
     // They come back when the rows are in.
     outward::drop_all(control).await?;
-    let mut copied = copied::load(control).await?;
     let mut findings = plan.findings.clone();
     let mut reports = Vec::new();
-    prepare(control, &cut, &plan, tables, &mut copied, &mut findings, &mut reports).await?;
+    prepare(control, &cut, &plan, &standing, &mut copied, &mut findings, &mut reports).await?;
     // A table that was made anew holds nothing.
-    let kept = kept(&cut, &copied);
+    let mut kept = kept(&cut, &copied);
     let replica = may_be_replica(control).await?;
     let (decided, limit) = (&context.decided, &context.limit);
     let sqlite = context.journal.sqlite();
-    let env = Env { control, cut: &cut, copied, progress, replica, decided, limit, sqlite };
+    let within = empty::Within::new();
+    let mut env =
+        Env { control, cut: &cut, copied, progress, replica, decided, limit, sqlite, within };
     // Where foreign keys act while rows come, parents come first and a table's rows together.
-    let snapshots = match replica || !parallel::has_foreign_keys(control).await? {
+    let snapshots = match replica || !parallel::has_foreign_keys(&env).await? {
         true => snapshots,
         false => Vec::new(),
     };
-    let wanted: Vec<&TablePlan> = plan
-        .tables
-        .iter()
-        .filter(|t| tables.is_empty() || tables.contains(&t.name))
-        .filter(|t| env.copied.get(&t.name).is_some_and(|c| c.refused.is_none()))
-        .collect();
-    let anew: Vec<&str> = wanted
-        .iter()
-        .map(|t| t.name.as_str())
-        .filter(|n| !kept.contains(&(*n).to_owned()))
-        .collect();
+    let takes = |t: &&TablePlan| env.copied.get(&t.name).is_some_and(|c| c.refused.is_none());
+    let mut wanted: Vec<&str> = wanted.into_iter().filter(takes).map(|t| &*t.name).collect();
     env.silence().await?;
-    empty(&env, &plan, &anew).await?;
+    let anew = |kept: &[String], wanted: &[&str]| -> Vec<String> {
+        let names = wanted.iter().map(|name| (*name).to_owned());
+        names.filter(|name| !kept.contains(name)).collect()
+    };
+    let emptied = empty::tables(&env, &plan, &anew(&kept, &wanted)).await?;
+    for table in &emptied.more {
+        step(progress, format!("copying {table}"), "anew: its rows refer to tables that are");
+    }
+    kept.retain(|name| !emptied.more.contains(name));
+    let in_order = plan.tables.iter().map(|t| &*t.name);
+    let stays = |name: &&str| wanted.contains(name) || emptied.more.iter().any(|m| m == name);
+    wanted = in_order.filter(stays).filter(|n| !emptied.refused.contains_key(*n)).collect();
+    env.within = emptied.within;
+    for (table, why) in emptied.refused {
+        let report = Report { error: Some(why), ..Report::new(&table) };
+        step(progress, format!("copied {table}"), report.line());
+        reports.push(report);
+    }
+    let anew = anew(&kept, &wanted);
     let asked = sqlite.asked();
-    let is_kept = |table: &&&TablePlan| snapshots.is_empty() || kept.contains(&table.name);
-    for table in wanted.iter().filter(is_kept) {
-        reports.push(one(&env, &table.name, kept.contains(&table.name)).await?);
+    for name in wanted.iter().filter(|n| snapshots.is_empty() || !anew.iter().any(|a| a == *n)) {
+        reports.push(one(&env, name, !anew.iter().any(|a| a == name)).await?);
     }
     if !snapshots.is_empty() {
         reports.extend(parallel::tables(&env, &anew, context.workers, snapshots).await?);
@@ -311,7 +329,8 @@ async fn finish(
     let values = finish::values(env.cut)?;
     let done: Vec<String> =
         reports.iter().filter(|r| r.error.is_none()).map(|r| r.table.clone()).collect();
-    findings.extend(finish::steps(&env, plan, &done).await?);
+    let whole = kept(env.cut, &copied::load(control).await?);
+    findings.extend(finish::steps(&env, plan, &done, &whole).await?);
     for name in &done {
         findings.extend(orphans::look(&env, name).await?);
     }
@@ -422,7 +441,12 @@ fn kept(cut: &Snapshot, copied: &BTreeMap<String, Copied>) -> Vec<String> {
         let Some(relation) = cut.catalog.relation(name) else { continue };
         let of_lineage = copied.lineage.as_deref() == Some(&cut.lineage.0[..]);
         let other = copied.shape.as_ref().is_some_and(|shape| *shape != copied::shape(relation));
-        if other || !copied.complete || !of_lineage || copied.position > cut.head.position {
+        if other
+            || !copied.complete
+            || !copied.is_ours()
+            || !of_lineage
+            || copied.position > cut.head.position
+        {
             continue;
         }
         let changed =
@@ -468,7 +492,7 @@ async fn prepare(
     control: &Control,
     cut: &Snapshot,
     plan: &Plan,
-    wanted: &[String],
+    standing: &BTreeMap<String, Standing>,
     copied: &mut BTreeMap<String, Copied>,
     findings: &mut Vec<Finding>,
     reports: &mut Vec<Report>,
@@ -518,14 +542,11 @@ async fn prepare(
         catalog: &cut.catalog,
         copied: copied_before,
         findings: Vec::new(),
-        full: Vec::new(),
     };
     for table in &plan.tables {
-        let is_wanted = wanted.is_empty() || wanted.contains(&table.name);
-        let Some(relation) = cut.catalog.relation(&table.name).filter(|_| is_wanted) else {
-            continue;
-        };
-        if let Err(error) = tables.ready(relation, table).await {
+        let found = cut.catalog.relation(&table.name).zip(standing.get(&table.name));
+        let Some((relation, standing)) = found else { continue };
+        if let Err(error) = tables.ready(relation, table, standing).await {
             if control.is_closed() {
                 return Err(error);
             }
@@ -538,16 +559,20 @@ async fn prepare(
             tables.findings.push(Finding { table, object, message, blocking: true, missing });
         }
     }
-    let full = std::mem::take(&mut tables.full);
     *copied = tables.copied;
     findings.append(&mut tables.findings);
-    if !full.is_empty() {
-        return Err(have_rows(&full));
-    }
     for finding in findings.iter().filter(|f| f.blocking && f.object.is_empty()) {
         reports.push(refuse(control, cut, finding, copied).await?);
     }
     Ok(())
+}
+
+/// Ends the run, before anything is written, where tables hold rows that are not ours.
+fn refuse_rows(cut: &Snapshot, standing: &BTreeMap<String, Standing>) -> Result<()> {
+    let full = standing.iter().filter(|(_, standing)| matches!(standing, Standing::Full));
+    let names = full.filter_map(|(name, _)| cut.catalog.relation(name));
+    let names: Vec<String> = names.map(|relation| table_name(relation)).collect();
+    if names.is_empty() { Ok(()) } else { Err(have_rows(&names)) }
 }
 
 /// Rows that are not ours are never touched: they must go first.
@@ -592,7 +617,15 @@ async fn refuse(
         },
     };
     quarantine::store(control, cut.head.position, &[entry]).await?;
-    let mark = Copied { refused: Some(finding.message.clone()), ..Copied::default() };
+    // Whose table it is does not change by that.
+    let before = copied.get(&finding.table).filter(|c| c.is_ours()).cloned().unwrap_or_default();
+    let mark = Copied {
+        refused: Some(finding.message.clone()),
+        made: before.made,
+        relid: before.relid,
+        stands: before.stands,
+        ..Copied::default()
+    };
     copied::save(control, &finding.table, &mark).await?;
     copied.insert(finding.table.clone(), mark);
     Ok(report)
@@ -648,37 +681,4 @@ fn unserved(cut: &Snapshot) -> Result<Vec<Finding>> {
         found.push(Finding { table: name, object, message, blocking, missing });
     }
     Ok(found)
-}
-
-/// Empties the tables that are copied anew. Our own foreign keys go first: they come back
-/// when the rows are in.
-async fn empty(env: &Env<'_>, plan: &Plan, tables: &[&str]) -> Result<()> {
-    if tables.is_empty() {
-        return Ok(());
-    }
-    let control = env.control;
-    let mut sql = "BEGIN; ".to_owned();
-    for step in plan.foreign_keys.iter().filter(|s| env.made(&s.table)) {
-        if let Some((table, rest)) = step.sql.split_once(" ADD CONSTRAINT ")
-            && let Some((name, _)) = rest.split_once(" FOREIGN KEY (")
-        {
-            let table = table.replacen("ALTER TABLE", "ALTER TABLE IF EXISTS", 1);
-            sql.push_str(&format!("{table} DROP CONSTRAINT IF EXISTS {name}; "));
-        }
-    }
-    let names: Vec<String> = tables.iter().map(|t| name::quoted(t)).collect();
-    sql.push_str(&format!("TRUNCATE {}; ", names.join(", ")));
-    let list: Vec<String> = tables.iter().map(|t| format!("'{}'", t.replace('\'', "''"))).collect();
-    sql.push_str(&format!(
-        "UPDATE crossfade.backfill SET complete = false WHERE table_name IN ({}); COMMIT",
-        list.join(", ")
-    ));
-    if let Err(error) = control.batch(&sql).await {
-        if !control.is_closed() {
-            control.batch("ROLLBACK").await?;
-        }
-        return Err(error);
-    }
-    failpoint!("backfill.emptied");
-    Ok(())
 }

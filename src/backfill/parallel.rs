@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::cut::Snapshot;
 use super::told::{Told, step};
-use super::{Env, Report, copy, gentle};
+use super::{Env, Report, copy, empty, gentle};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
@@ -25,6 +25,7 @@ use crate::backend::sqlite::{Sqlite, blocking};
 use crate::config;
 use crate::error::{Error, Result};
 use crate::mirror::Limit;
+use crate::name;
 use crate::schema::{Codec, Relation};
 
 /// Stretches of one table at most.
@@ -70,21 +71,24 @@ struct Common {
     limit: Limit,
     sqlite: Sqlite,
     jobs: Mutex<VecDeque<Job>>,
+    within: empty::Within,
 }
 
 /// Whether the application's tables have foreign keys there: those that we have made get theirs
 /// after the copy.
-pub(super) async fn has_foreign_keys(control: &Control) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_constraint c JOIN crossfade.backfill t \
-               ON c.conrelid = to_regclass(format('public.%I', t.table_name)) \
-               WHERE c.contype = 'f' AND NOT t.made)";
-    Ok(control.rows(sql).await?.first().is_some_and(|row| row.get(0)))
+pub(super) async fn has_foreign_keys(env: &Env<'_>) -> Result<bool> {
+    let theirs = env.copied.iter().filter(|(_, copied)| !copied.made);
+    let theirs: Vec<String> = theirs.map(|(table, _)| name::quoted(table)).collect();
+    let sql = "SELECT EXISTS (SELECT FROM pg_constraint c JOIN unnest($1::text[]) t \
+               ON c.conrelid = to_regclass(t) WHERE c.contype = 'f')";
+    let row = env.control.client().query_one(sql, &[&theirs]).await;
+    Ok(row.map_err(|e| env.control.error(&e))?.get(0))
 }
 
 /// Copies the tables; one report for each, in their order.
 pub(super) async fn tables(
     env: &Env<'_>,
-    names: &[&str],
+    names: &[String],
     workers: Workers,
     snapshots: Vec<Snapshot>,
 ) -> Result<Vec<Report>> {
@@ -96,13 +100,12 @@ pub(super) async fn tables(
             quarantine::clear(env.control, name).await?;
         }
         let parts: Vec<Job> = match stretches {
-            None => vec![Job { table: (*name).to_owned(), stretch: None }],
-            Some(list) => list
-                .into_iter()
-                .map(|s| Job { table: (*name).to_owned(), stretch: Some(s) })
-                .collect(),
+            None => vec![Job { table: name.clone(), stretch: None }],
+            Some(list) => {
+                list.into_iter().map(|s| Job { table: name.clone(), stretch: Some(s) }).collect()
+            }
         };
-        open.insert((*name).to_owned(), (parts.len(), Report::new(name)));
+        open.insert(name.clone(), (parts.len(), Report::new(name)));
         jobs.extend(parts);
     }
     let common = Arc::new(Common {
@@ -112,6 +115,7 @@ pub(super) async fn tables(
         limit: env.limit.clone(),
         sqlite: env.sqlite.clone(),
         jobs: Mutex::new(jobs),
+        within: env.within.clone(),
     });
     let (sender, mut told) = mpsc::channel(TOLD_MAX);
     let mut set = JoinSet::new();
@@ -131,7 +135,8 @@ pub(super) async fn tables(
                 add(whole, report);
                 if *left == 0 {
                     if job.stretch.is_some() && whole.error.is_none() {
-                        copied::save(env.control, &job.table, &mark(env, whole)).await?;
+                        let mark = mark(env, whole).await?;
+                        copied::save(env.control, &job.table, &mark).await?;
                     }
                     step(env.progress, format!("copied {}", job.table), whole.line());
                 }
@@ -141,7 +146,7 @@ pub(super) async fn tables(
     while let Some(ended) = set.join_next().await {
         ended.map_err(|_| Error::internal("a worker of the copy has panicked"))?;
     }
-    Ok(names.iter().filter_map(|name| open.remove(*name)).map(|(_, report)| report).collect())
+    Ok(names.iter().filter_map(|name| open.remove(name)).map(|(_, report)| report).collect())
 }
 
 async fn worker(
@@ -165,6 +170,7 @@ async fn worker(
         decided: &common.decided,
         limit: &common.limit,
         sqlite: &common.sqlite,
+        within: common.within.clone(),
     };
     loop {
         let Some(job) = common.jobs.lock().pop_front() else { return };
@@ -215,23 +221,28 @@ fn add(whole: &mut Report, part: Report) {
     whole.error = whole.error.take().or(part.error);
 }
 
-fn mark(env: &Env<'_>, whole: &Report) -> Copied {
-    Copied {
-        made: env.made(&whole.table),
+async fn mark(env: &Env<'_>, whole: &Report) -> Result<Copied> {
+    // Its first stretch has made it ours.
+    let claimed = copied::load(env.control).await?.remove(&whole.table).unwrap_or_default();
+    Ok(Copied {
         lineage: Some(env.cut.lineage.0.to_vec()),
         position: env.cut.head.position,
         rows: whole.written,
         complete: true,
         refused: None,
         shape: env.cut.catalog.relation(&whole.table).map(|r| copied::shape(r)),
-    }
+        ..claimed
+    })
 }
 
 /// The stretches of a table whose key is its rowid, when it is large; None: it is copied whole.
 fn stretches(env: &Env<'_>, name: &str, stretch: i64) -> Option<Vec<(i64, i64)>> {
     let relation = env.cut.catalog.relation(name)?;
     let alias = relation.rowid_alias?;
-    if relation.key() != Some(&[alias][..]) || relation.columns[alias].codec != Codec::Identity {
+    if env.within.contains_key(name)
+        || relation.key() != Some(&[alias][..])
+        || relation.columns[alias].codec != Codec::Identity
+    {
         return None;
     }
     let (first, last) = ends(env, relation, alias)?;

@@ -1,7 +1,8 @@
 //! Tables on PostgreSQL before the rows: made by us, or accepted as the application made
 //! them.
 //!
-//! Owns that decision. It must never touch rows it did not write. Start at [`Tables::ready`].
+//! Owns that decision. It must never touch a table that is not ours: see `copied`. Start at [`look`],
+//! which changes nothing; [`Tables::ready`] does what was found.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio_postgres::types::Type as PgType;
 use super::differs::{self, Difference, Kind};
 use super::schema::{Finding, Missing, Parts, Split, Step, TablePlan};
 use crate::backend::postgres::apply::{pg_type, quoted, table_name};
-use crate::backend::postgres::columns::{There, columns};
+use crate::backend::postgres::columns::There;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::existing::{Existing, existing};
@@ -21,6 +22,76 @@ use crate::error::Result;
 use crate::schema::{Catalog, Relation};
 use crate::value::{Datum, storage};
 
+/// What a table is on PostgreSQL before anything is done to it.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// It is not there.
+    Absent,
+    /// Ours, from before a change of the primary's schema or of the configuration.
+    Outgrown,
+    /// Ours, and as it would be made.
+    Ours,
+    /// The application's; empty, or filled by us.
+    Theirs(Box<Existing>),
+    /// It cannot take the rows, or its rows could not be told from others: why.
+    Blocked(String),
+    /// It has rows that are not ours.
+    Full,
+}
+
+/// Looks at every wanted table, and changes nothing.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub(super) async fn look(
+    control: &Control,
+    catalog: &Catalog,
+    plans: &[&TablePlan],
+    copied: &BTreeMap<String, Copied>,
+) -> Result<BTreeMap<String, Standing>> {
+    let mut found = BTreeMap::new();
+    for plan in plans {
+        let Some(relation) = catalog.relation(&plan.name) else { continue };
+        let known = copied.get(&plan.name).filter(|known| known.is_ours());
+        found.insert(plan.name.clone(), standing(control, catalog, relation, plan, known).await?);
+    }
+    Ok(found)
+}
+
+async fn standing(
+    control: &Control,
+    catalog: &Catalog,
+    relation: &Arc<Relation>,
+    plan: &TablePlan,
+    known: Option<&Copied>,
+) -> Result<Standing> {
+    let name = table_name(relation);
+    let there = existing(control.client(), &name, &relation.name).await;
+    let Some(there) = there.map_err(|e| control.error(&e))? else { return Ok(Standing::Absent) };
+    if known.is_some_and(|known| known.made) {
+        return Ok(match differs::not_alone(&there) {
+            Some(why) => Standing::Blocked(why),
+            None if same_columns(relation, plan, &there.columns)
+                && there.partitioned == plan.split.is_some() =>
+            {
+                Standing::Ours
+            }
+            None => Standing::Outgrown,
+        });
+    }
+    let differences = differs::differences(catalog, relation, &there);
+    if let Some(difference) = differences.iter().find(|d| d.kind.is_in_the_way()) {
+        return Ok(Standing::Blocked(in_the_way(relation, difference)));
+    }
+    if let Some(message) = refusal(control, relation, &there).await? {
+        return Ok(Standing::Blocked(message));
+    }
+    Ok(match there.rows && known.is_none() {
+        true => Standing::Full,
+        false => Standing::Theirs(Box::new(there)),
+    })
+}
+
 /// The tables on PostgreSQL while they are made ready.
 pub(super) struct Tables<'a> {
     pub(super) control: &'a Control,
@@ -29,8 +100,6 @@ pub(super) struct Tables<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) copied: BTreeMap<String, Copied>,
     pub(super) findings: Vec<Finding>,
-    /// Tables with rows that are not ours.
-    pub(super) full: Vec<String>,
 }
 
 impl Tables<'_> {
@@ -39,51 +108,43 @@ impl Tables<'_> {
     ///
     /// # Errors
     /// What PostgreSQL said to making it.
-    pub(super) async fn ready(&mut self, relation: &Arc<Relation>, plan: &TablePlan) -> Result<()> {
-        let there = columns(self.control, relation).await?;
-        // A table that was refused may have been made by hand since; one of ours holds nothing.
-        let known = self.copied.get(&relation.name);
-        let known = known.filter(|c| c.refused.is_none() || c.made).cloned();
-        match known {
-            _ if there.is_empty() => self.make(relation, plan).await,
-            Some(known)
-                if known.made
-                    && (!same_columns(relation, plan, &there)
-                        || self.is_partitioned(relation).await? != plan.split.is_some()) =>
-            {
-                // Ours, from before a change of the primary's schema or of the configuration.
+    pub(super) async fn ready(
+        &mut self,
+        relation: &Arc<Relation>,
+        plan: &TablePlan,
+        standing: &Standing,
+    ) -> Result<()> {
+        let mark = self.copied.get(&relation.name).filter(|c| c.is_ours()).cloned();
+        match standing {
+            Standing::Absent => self.make(relation, plan).await,
+            Standing::Outgrown => {
                 let drop = format!("DROP TABLE {}", table_name(relation));
                 self.control.batch(&drop).await?;
                 self.make(relation, plan).await
             }
-            Some(known) if known.made && known.refused.is_some() => self.save(relation, true).await,
-            Some(known) if known.made => Ok(()),
-            known => {
-                let name = table_name(relation);
-                let found = existing(self.control.client(), &name, &relation.name).await;
-                let found = found.map_err(|e| self.control.error(&e))?.unwrap_or_default();
-                if known.is_none() && found.rows && found.kind == "table" {
-                    self.full.push(table_name(relation));
-                    return Ok(());
+            Standing::Ours | Standing::Theirs(_) => {
+                if let Standing::Theirs(there) = standing {
+                    self.accept(relation, there, mark.is_none()).await?;
                 }
-                if !self.accept(relation, &found).await? || known.is_some() {
-                    return Ok(());
-                }
-                self.note(relation, "the application's own table is used as it is");
-                self.save(relation, false).await
+                // What stood in the way of an earlier copy is out of it; the mark of a table that
+                // is not ours yet comes with its first rows.
+                let mark = Copied { refused: None, ..mark.unwrap_or_default() };
+                self.copied.insert(relation.name.clone(), mark);
+                Ok(())
             }
+            Standing::Blocked(message) => {
+                self.block(relation, message.clone());
+                Ok(())
+            }
+            // The run has ended before.
+            Standing::Full => Ok(()),
         }
     }
 
-    async fn is_partitioned(&self, relation: &Relation) -> Result<bool> {
-        let sql = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass($1)";
-        let rows = self.control.client().query(sql, &[&table_name(relation)]).await;
-        let rows = rows.map_err(|e| self.control.error(&e))?;
-        Ok(rows.first().is_some_and(|row| row.get(0)))
-    }
-
-    async fn save(&mut self, relation: &Relation, made: bool) -> Result<()> {
-        let copied = Copied { made, ..Copied::default() };
+    /// In the transaction that makes it: it is ours.
+    async fn made(&mut self, relation: &Relation) -> Result<()> {
+        let relid = copied::oid(self.control, relation).await?;
+        let copied = Copied { made: true, relid, stands: true, ..Copied::default() };
         copied::save(self.control, &relation.name, &copied).await?;
         self.copied.insert(relation.name.clone(), copied);
         Ok(())
@@ -183,7 +244,7 @@ impl Tables<'_> {
         for step in plan.defaults.iter().chain(&plan.owned) {
             self.attempt(step).await?;
         }
-        self.save(relation, true).await
+        self.made(relation).await
     }
 
     /// Runs a statement that may fail without harm to the transaction.
@@ -203,16 +264,13 @@ impl Tables<'_> {
         self.control.batch("RELEASE crossfade_step").await
     }
 
-    /// Tells how a table of the application differs; whether it can take our rows.
-    async fn accept(&mut self, relation: &Arc<Relation>, there: &Existing) -> Result<bool> {
-        let differences = differs::differences(self.catalog, relation, there);
-        for difference in &differences {
-            if difference.kind.is_in_the_way() {
-                let message = in_the_way(relation, difference);
-                self.block(relation, message);
-                return Ok(false);
-            }
-        }
+    /// Takes a table of the application as it is, and the first time tells how it differs.
+    async fn accept(
+        &mut self,
+        relation: &Arc<Relation>,
+        there: &Existing,
+        first: bool,
+    ) -> Result<()> {
         for column in there.columns.iter().filter(|c| c.always) {
             let name = &column.actual.name;
             if relation.column(name).is_none() {
@@ -227,10 +285,7 @@ impl Tables<'_> {
             let message = "GENERATED ALWAYS is BY DEFAULT while rows are mirrored";
             self.finding(&relation.name, &format!("column {name:?}"), message);
         }
-        if let Some(message) = self.refusal(relation, there).await? {
-            self.block(relation, message);
-            return Ok(false);
-        }
+        let differences = differs::differences(self.catalog, relation, there);
         for difference in differences.iter().filter(|d| is_told(d.kind)) {
             let object = match (&difference.column, &difference.object) {
                 (Some(column), _) => format!("column {column:?}"),
@@ -244,7 +299,10 @@ impl Tables<'_> {
                 last.missing = Missing::Weaker;
             }
         }
-        Ok(true)
+        if first {
+            self.note(relation, "the application's own table is used as it is");
+        }
+        Ok(())
     }
 
     fn block(&mut self, relation: &Relation, message: String) {
@@ -252,32 +310,35 @@ impl Tables<'_> {
         let missing = Missing::default();
         self.findings.push(Finding { table, object, message, blocking: true, missing });
     }
+}
 
-    /// What PostgreSQL says against rows as they will be written.
-    async fn refusal(&self, relation: &Arc<Relation>, there: &Existing) -> Result<Option<String>> {
-        let actual: Vec<_> = there.columns.iter().map(|c| c.actual.clone()).collect();
-        let projection = Projection::over(relation, &actual);
-        let written = projection.written();
-        let columns = || written.iter().map(|i| &projection.columns[*i]);
-        let names: Vec<String> = columns().map(|c| quoted(&c.name)).collect();
-        let numbers: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
-        let sql = format!(
-            "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
-            table_name(relation),
-            names.join(", "),
-            numbers.join(", ")
-        );
-        let types: Vec<PgType> =
-            columns().map(|c| pg_type(c.ty).unwrap_or(PgType::UNKNOWN)).collect();
-        match self.control.client().prepare_typed(&sql, &types).await {
-            Ok(_) => Ok(None),
-            Err(error) => {
-                let error = self.control.error(&error);
-                if self.control.is_closed() {
-                    return Err(error);
-                }
-                Ok(Some(format!("PostgreSQL's table cannot take the rows: {}", error.message())))
+/// What PostgreSQL says against rows as they will be written.
+async fn refusal(
+    control: &Control,
+    relation: &Arc<Relation>,
+    there: &Existing,
+) -> Result<Option<String>> {
+    let actual: Vec<_> = there.columns.iter().map(|c| c.actual.clone()).collect();
+    let projection = Projection::over(relation, &actual);
+    let written = projection.written();
+    let columns = || written.iter().map(|i| &projection.columns[*i]);
+    let names: Vec<String> = columns().map(|c| quoted(&c.name)).collect();
+    let numbers: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
+    let sql = format!(
+        "INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})",
+        table_name(relation),
+        names.join(", "),
+        numbers.join(", ")
+    );
+    let types: Vec<PgType> = columns().map(|c| pg_type(c.ty).unwrap_or(PgType::UNKNOWN)).collect();
+    match control.client().prepare_typed(&sql, &types).await {
+        Ok(_) => Ok(None),
+        Err(error) => {
+            let error = control.error(&error);
+            if control.is_closed() {
+                return Err(error);
             }
+            Ok(Some(format!("PostgreSQL's table cannot take the rows: {}", error.message())))
         }
     }
 }
@@ -295,7 +356,9 @@ pub fn partitions(sqlite: &Connection, relation: &Relation, split: &Split) -> Re
 fn in_the_way(relation: &Relation, difference: &Difference) -> String {
     let column = difference.column.as_deref().unwrap_or_default();
     match difference.kind {
-        Kind::NoTable | Kind::Rights => difference.message.clone(),
+        Kind::NoTable | Kind::Rights | Kind::RowSecurity | Kind::Children => {
+            difference.message.clone()
+        }
         _ => format!(
             "column {column:?} is in the way of {:?} on PostgreSQL: {}",
             relation.bare(),
@@ -313,7 +376,7 @@ fn is_told(kind: Kind) -> bool {
 fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::NoUnique | Kind::MoreUnique | Kind::NoKey => "unique",
-        Kind::NoForeignKey | Kind::MoreForeignKey => "foreign key",
+        Kind::NoForeignKey | Kind::MoreForeignKey | Kind::Referred => "foreign key",
         Kind::NoCheck | Kind::MoreCheck => "check",
         Kind::Trigger => "trigger",
         _ => "index",

@@ -78,7 +78,18 @@ impl Switch {
         };
         observe::close_old_reigns(&control, &self.journal, epoch).await?;
         self.set_phase(Phase::Copying).await?;
-        let summary = backfill::run(&context, tables, tell).await?;
+        let summary = match backfill::run(&context, tables, tell).await {
+            Ok(summary) => summary,
+            Err(error) => {
+                // Refused before anything was written: the copy that was there stands.
+                let stored = control.stored().await.ok().flatten();
+                let stands = stored.is_some_and(|stored| stored.lineage.is_some());
+                if stands && matches!(phase, Phase::CatchingUp | Phase::Mirroring) {
+                    self.set_phase(phase).await?;
+                }
+                return Err(error);
+            }
+        };
         let (left_out, copied): (Vec<_>, Vec<_>) =
             summary.tables.iter().partition(|report| report.error.is_some());
         let name = |report: &&backfill::Report| report.table.clone();

@@ -91,8 +91,12 @@ impl Batch {
     async fn stop_table(&mut self, relation: &Relation, reason: &str) -> Result<()> {
         let control = self.control();
         let before = copied::load(&control).await?.remove(&relation.name).unwrap_or_default();
-        let mark =
-            Copied { made: before.made, refused: Some(reason.to_owned()), ..Copied::default() };
+        let mark = Copied {
+            made: before.made,
+            relid: before.relid,
+            refused: Some(reason.to_owned()),
+            ..Copied::default()
+        };
         copied::save(&control, &relation.name, &mark).await?;
         let entry = Entry {
             table: relation.name.clone(),

@@ -8,7 +8,7 @@ use super::batch::{Batch, relation_of};
 use super::{drift, poison};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::triggers::{self, Quiet};
-use crate::backend::postgres::{outward, picture, schemas};
+use crate::backend::postgres::{copied, outward, picture, schemas};
 use crate::error::{Error, Result};
 use crate::journal::Event;
 use crate::name;
@@ -138,6 +138,7 @@ impl Batch {
         self.guarded.clear();
         self.counters.forget();
         self.shadow.schema_changed(&control, catalog, after).await?;
+        copied::follow(&control, catalog, after).await?;
         match &before {
             Some(before) => picture::follow(&control, before).await,
             None => Ok(()),

@@ -13,6 +13,7 @@ use tokio_postgres::Client;
 
 use super::check;
 use crate::assess::{self, Options, Report, Server};
+use crate::backend::postgres::copied;
 use crate::backend::postgres::existing::existing;
 use crate::backend::sqlite::adopt::Planning;
 use crate::cli::{self, AssessArgs, RunArgs, exit, out};
@@ -160,10 +161,14 @@ async fn ask(client: &Client) -> std::result::Result<Server, tokio_postgres::Err
             &[],
         )
         .await?;
+    let ours = copied::ours(client).await?;
     let mut there = Vec::new();
     for table in &tables {
         let (quoted, name): (String, String) = (table.get(0), table.get(1));
-        there.extend(existing(client, &quoted, &name).await?);
+        if let Some(mut table) = existing(client, &quoted, &name).await? {
+            table.ours = ours.contains(&table.oid);
+            there.push(table);
+        }
     }
     Ok(Server {
         version: row.get(0),

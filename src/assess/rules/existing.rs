@@ -177,6 +177,25 @@ pub(super) const MORE_COLUMN: Rule = Rule {
     does: "Leaves it to its default.",
 };
 
+pub(super) const ROW_SECURITY: Rule = Rule {
+    id: "CF0730",
+    title: "a table whose rows are hidden by row security",
+    severity: Severity::Blocking,
+    does: "Leaves the table out, in quarantine, and copies the others; promote waits.",
+};
+pub(super) const CHILDREN: Rule = Rule {
+    id: "CF0731",
+    title: "a table that others inherit from",
+    severity: Severity::Blocking,
+    does: "Leaves the table out, in quarantine, and copies the others; promote waits.",
+};
+pub(super) const REFERRED: Rule = Rule {
+    id: "CF0732",
+    title: "a table that one of PostgreSQL's own refers to",
+    severity: Severity::Decision,
+    does: "Never empties nor truncates it while rows of the other refer to rows that SQLite has not any more: a later copy of it is refused then. What is deleted on SQLite is deleted there, too.",
+};
+
 /// The rules.
 pub(super) fn whole(facts: &Facts, server: &Server, found: &mut Vec<Finding>) {
     for (relation, differences) in &facts.differences {
@@ -185,7 +204,7 @@ pub(super) fn whole(facts: &Facts, server: &Server, found: &mut Vec<Finding>) {
         if there.kind == "table" {
             found.push(ACCEPTED.found("made by the application's own migrations").table(name));
         }
-        if there.rows {
+        if there.rows && !there.ours {
             found.push(ROWS.found("empty it, or take another database").table(name));
         }
         for (difference, seen) in differences {
@@ -215,6 +234,8 @@ fn rule(kind: Kind) -> &'static Rule {
     match kind {
         Kind::NoTable => &NOT_A_TABLE,
         Kind::Rights => &RIGHTS,
+        Kind::RowSecurity => &ROW_SECURITY,
+        Kind::Children => &CHILDREN,
         Kind::MissingColumn => &MISSING,
         Kind::Unfilled => &REQUIRED,
         Kind::MoreColumn => &MORE_COLUMN,
@@ -232,6 +253,7 @@ fn rule(kind: Kind) -> &'static Rule {
         Kind::MoreForeignKey => &MORE_FOREIGN_KEY,
         Kind::MoreCheck => &MORE_CHECK,
         Kind::Trigger => &TRIGGER,
+        Kind::Referred => &REFERRED,
         Kind::Order => &ORDER,
         Kind::Sorted => &SORTED,
     }

@@ -35,6 +35,9 @@ pub(super) const RULES: &[Rule] = &[
     existing::NOT_A_TABLE,
     existing::GENERATED,
     existing::MORE_COLUMN,
+    existing::ROW_SECURITY,
+    existing::CHILDREN,
+    existing::REFERRED,
 ];
 
 const LACKS: Rule = Rule {

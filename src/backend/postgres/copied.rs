@@ -1,14 +1,20 @@
-//! `crossfade.backfill`: which tables hold a copy, of which history and cut.
+//! `crossfade.backfill`: which tables are ours, and hold a copy of which history and cut.
 //!
-//! Owns the table. Its row for a table is written in the transaction that copies the rows,
-//! so it is never wrong after a crash. Start at [`load`].
+//! A table is *ours* when Crossfade made it, or found it empty and copied into it, and it is that
+//! very table still (its OID says so, not its name): only then its rows may be emptied and the
+//! table dropped. Owns the table of marks. A mark is written in the transaction that makes the
+//! table or copies its first rows, so it is never wrong after a crash. Start at [`load`].
 
 use std::collections::BTreeMap;
 
+use tokio_postgres::{Client, Error as PgError};
+
+use super::apply::table_name;
 use super::control::Control;
+use super::schemas;
 use crate::backend::Position;
 use crate::error::Result;
-use crate::schema::{Column, Relation};
+use crate::schema::{Catalog, Column, Relation, RelationKind};
 use crate::value::canonical;
 
 const TABLE: &str = "\
@@ -17,13 +23,18 @@ CREATE TABLE IF NOT EXISTS crossfade.backfill (
   lineage bytea, position bigint NOT NULL DEFAULT 0, rows bigint NOT NULL DEFAULT 0,
   complete boolean NOT NULL DEFAULT false, refused text
 );
-ALTER TABLE crossfade.backfill ADD COLUMN IF NOT EXISTS shape text;";
+ALTER TABLE crossfade.backfill ADD COLUMN IF NOT EXISTS shape text;
+ALTER TABLE crossfade.backfill ADD COLUMN IF NOT EXISTS relid oid;";
 
 /// What is known of one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     /// Crossfade made the table; otherwise the application did.
     pub made: bool,
+    /// The table's OID; None where nothing of it is ours.
+    pub relid: Option<u32>,
+    /// The table of this OID has the name still. Read only.
+    pub stands: bool,
     /// Lineage of the copy.
     pub lineage: Option<Vec<u8>>,
     /// Cut of the copy.
@@ -36,6 +47,23 @@ pub struct Copied {
     pub refused: Option<String>,
     /// What the columns were when it was copied: see [`shape`]. None where that is not known.
     pub shape: Option<String>,
+}
+
+impl Copied {
+    /// Whether Crossfade may empty the table: it wrote every row that it ever had to keep.
+    pub fn is_ours(&self) -> bool {
+        self.relid.is_some() && self.stands
+    }
+}
+
+/// The OID of a table now; None when there is none.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn oid(control: &Control, relation: &Relation) -> Result<Option<u32>> {
+    let sql = "SELECT to_regclass($1)::oid";
+    let row = control.client().query_one(sql, &[&table_name(relation)]).await;
+    Ok(row.map_err(|e| control.error(&e))?.get(0))
 }
 
 /// Types of a table's columns and how they are stored, as one word: a copy is of these.
@@ -63,9 +91,14 @@ pub async fn load(control: &Control) -> Result<BTreeMap<String, Copied>> {
         return Ok(BTreeMap::new());
     }
     // The applier may meet a table that an older version made, without the last column.
-    let sql = "SELECT table_name, made, lineage, position, rows, complete, refused, \
-               to_jsonb(b) ->> 'shape' FROM crossfade.backfill b";
-    let rows = control.rows(sql).await?;
+    let sql = format!(
+        "SELECT table_name, made, lineage, position, rows, complete, refused, \
+         to_jsonb(b) ->> 'shape', c.relid, EXISTS (SELECT FROM pg_catalog.pg_class t \
+         WHERE t.oid = c.relid AND {} = b.table_name) FROM crossfade.backfill b \
+         CROSS JOIN LATERAL (SELECT (to_jsonb(b) ->> 'relid')::oid AS relid) c",
+        schemas::key_of("t.relnamespace", "t.relname")
+    );
+    let rows = control.rows(&sql).await?;
     Ok(rows
         .iter()
         .map(|row| {
@@ -78,10 +111,26 @@ pub async fn load(control: &Control) -> Result<BTreeMap<String, Copied>> {
                 complete: row.get(5),
                 refused: row.get(6),
                 shape: row.get(7),
+                relid: row.get(8),
+                stands: row.get(9),
             };
             (row.get(0), copied)
         })
         .collect())
+}
+
+/// OIDs of the tables that are ours, for whoever has no [`Control`].
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn ours(client: &Client) -> std::result::Result<Vec<u32>, PgError> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attname = 'relid' \
+               AND attrelid = to_regclass('crossfade.backfill'))";
+    if !client.query_one(sql, &[]).await?.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT relid FROM crossfade.backfill WHERE relid IS NOT NULL";
+    Ok(client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Writes what is known of a table, in the connection's transaction.
@@ -94,11 +143,11 @@ pub async fn save(control: &Control, table: &str, copied: &Copied) -> Result<()>
         .client()
         .execute(
             "INSERT INTO crossfade.backfill AS b \
-             (table_name, made, lineage, position, rows, complete, refused, shape) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (table_name) DO UPDATE SET \
+             (table_name, made, lineage, position, rows, complete, refused, shape, relid) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (table_name) DO UPDATE SET \
              made = excluded.made, lineage = excluded.lineage, position = excluded.position, \
              rows = excluded.rows, complete = excluded.complete, refused = excluded.refused, \
-             shape = excluded.shape",
+             shape = excluded.shape, relid = excluded.relid",
             &[
                 &table,
                 &copied.made,
@@ -108,9 +157,51 @@ pub async fn save(control: &Control, table: &str, copied: &Copied) -> Result<()>
                 &copied.complete,
                 &copied.refused,
                 &copied.shape,
+                &copied.relid,
             ],
         )
         .await
         .map(drop)
         .map_err(|e| control.error(&e))
+}
+
+/// The schema changed: marks follow renamed tables, leave with dropped ones, and a table that the
+/// change has made is ours. In the connection's transaction.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn follow(control: &Control, before: &Catalog, after: &Catalog) -> Result<()> {
+    let tables = |catalog: &Catalog| -> BTreeMap<u32, String> {
+        let tables = catalog.relations.values().filter(|r| r.kind == RelationKind::Table);
+        tables.map(|r| (r.oid, r.name.clone())).collect()
+    };
+    let (before, now) = (tables(before), tables(after));
+    if before == now {
+        return Ok(());
+    }
+    // An older version may have made it, without the last columns.
+    ensure(control).await?;
+    let mut marks = load(control).await?;
+    let gone: Vec<&String> =
+        before.iter().filter(|(oid, name)| now.get(oid) != Some(*name)).map(|(_, n)| n).collect();
+    let sql = "DELETE FROM crossfade.backfill WHERE table_name = ANY ($1)";
+    control.client().execute(sql, &[&gone]).await.map_err(|e| control.error(&e))?;
+    for (oid, name) in now.iter().filter(|(oid, name)| before.get(oid) != Some(*name)) {
+        let mark = match before.get(oid) {
+            Some(old) => marks.remove(old),
+            None => match after.relation(name) {
+                // What PostgreSQL refused to make has the mark that says so.
+                Some(_) if marks.contains_key(name) && !gone.contains(&name) => None,
+                Some(relation) => {
+                    let relid = self::oid(control, relation).await?;
+                    relid.map(|oid| Copied { made: true, relid: Some(oid), ..Copied::default() })
+                }
+                None => None,
+            },
+        };
+        if let Some(mark) = mark {
+            save(control, name, &mark).await?;
+        }
+    }
+    Ok(())
 }

@@ -17,14 +17,26 @@ pub struct Existing {
     pub name: String,
     /// `table`; else what it is: `view` …
     pub kind: String,
-    /// Whether it has rows.
+    /// Its OID.
+    pub oid: u32,
+    /// Crossfade made it, or filled it when it was empty.
+    pub ours: bool,
+    /// PARTITION BY
+    pub partitioned: bool,
+    /// Whether it has rows, as far as the control role may see.
     pub rows: bool,
+    /// Row security hides rows from the control role, or keeps it from writing.
+    pub row_security: bool,
+    /// Tables that inherit from it.
+    pub children: Vec<String>,
     /// Columns.
     pub columns: Vec<There>,
     /// Indexes.
     pub indexes: Vec<Key>,
     /// Foreign keys.
     pub foreign_keys: Vec<Foreign>,
+    /// Foreign keys of other tables that lead to it.
+    pub referrers: Vec<Referrer>,
     /// Checks: name and definition.
     pub checks: Vec<(String, String)>,
     /// Triggers of its own.
@@ -63,6 +75,23 @@ pub struct Foreign {
     pub referenced: Vec<String>,
 }
 
+/// A foreign key that leads to a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Referrer {
+    /// OID of the table that is referred to.
+    pub to: u32,
+    /// OID of the table that refers.
+    pub oid: u32,
+    /// Its key, as in the primary's catalog.
+    pub table: String,
+    /// Its name as PostgreSQL writes it.
+    pub shown: String,
+    /// Name of the foreign key.
+    pub name: String,
+    /// The columns that refer, then those that are referred to.
+    pub columns: [Vec<String>; 2],
+}
+
 impl Existing {
     /// A column by name.
     pub fn column(&self, name: &str) -> Option<&There> {
@@ -82,7 +111,11 @@ SELECT CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 
         ELSE coalesce(l.collcollate::text, '') END NOT IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') \
     ORDER BY a.attnum), \
   ARRAY(SELECT t.tgname::text FROM pg_trigger t \
-    WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgfoid NOT IN $own ORDER BY 1) \
+    WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgfoid NOT IN $own ORDER BY 1), \
+  c.oid, row_security_active(c.oid), \
+  ARRAY(SELECT h.inhrelid::regclass::text FROM pg_inherits h \
+    WHERE h.inhparent = c.oid AND c.relkind <> 'p' ORDER BY 1), \
+  c.relkind = 'p' \
 FROM pg_class c WHERE c.oid = to_regclass($1::text)";
 
 const INDEXES: &str = "\
@@ -104,6 +137,34 @@ SELECT k.conname::text, k.contype::text, pg_get_constraintdef(k.oid), \
 FROM pg_constraint k LEFT JOIN pg_class p ON p.oid = k.confrelid \
 WHERE k.conrelid = to_regclass($1::text) AND k.contype IN ('c', 'f') ORDER BY 1";
 
+const REFERRERS: &str = "\
+SELECT k.confrelid, k.conrelid, $key, k.conrelid::regclass::text, k.conname::text, \
+  ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(attnum, n) \
+    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY n), \
+  ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(attnum, n) \
+    JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum ORDER BY n) \
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid \
+WHERE k.confrelid = ANY ($1::oid[]) AND k.contype = 'f' AND k.conparentid = 0 \
+  AND k.conrelid <> k.confrelid ORDER BY 4, 5";
+
+/// Foreign keys of other tables that lead to these.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn referrers(client: &Client, tables: &[u32]) -> Asked<Vec<Referrer>> {
+    let sql = REFERRERS.replace("$key", &schemas::key_of("c.relnamespace", "c.relname"));
+    let rows = client.query(&sql, &[&tables]).await?;
+    let referrer = |row: &tokio_postgres::Row| Referrer {
+        to: row.get(0),
+        oid: row.get(1),
+        table: row.get(2),
+        shown: row.get(3),
+        name: row.get(4),
+        columns: [row.get(5), row.get(6)],
+    };
+    Ok(rows.iter().map(referrer).collect())
+}
+
 /// A table by its name, quoted where it has to be; None when there is none.
 ///
 /// # Errors
@@ -117,13 +178,18 @@ pub async fn existing(client: &Client, table: &str, key: &str) -> Asked<Option<E
         lacking: row.get(1),
         sorted: row.get(2),
         triggers: row.get(3),
+        oid: row.get(4),
+        row_security: row.get(5),
+        children: row.get(6),
+        partitioned: row.get(7),
         columns: columns_of(client, table).await?,
         ..Existing::default()
     };
-    if !found.lacking.iter().any(|right| right == "SELECT") {
+    if !found.row_security && !found.lacking.iter().any(|right| right == "SELECT") {
         let sql = format!("SELECT EXISTS (SELECT 1 FROM {table})");
         found.rows = client.query_one(&sql, &[]).await?.get(0);
     }
+    found.referrers = referrers(client, &[found.oid]).await?;
     for row in client.query(INDEXES, &[&table]).await? {
         found.indexes.push(Key {
             name: row.get(0),
