@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, Fired, Function, Trigger};
+use super::{Codec, Fired, Function, Trigger, function_key};
 use crate::name;
 use crate::value::enums::Enums;
 use crate::value::range::shows_scale;
@@ -26,7 +26,7 @@ pub struct Catalog {
     pub system: BTreeMap<String, Arc<Relation>>,
     /// Virtual tables of schema `information_schema`, by name.
     pub information: BTreeMap<String, Arc<Relation>>,
-    /// Functions that clients have created, by name.
+    /// Functions that clients have created, by [`Function::key`].
     pub functions: BTreeMap<String, Arc<Function>>,
     /// What SQLite runs for the triggers of all relations.
     pub fired: Fired,
@@ -378,6 +378,18 @@ impl Catalog {
     /// A user relation (table, view), by its key.
     pub fn relation(&self, name: &str) -> Option<&Arc<Relation>> {
         self.relations.get(name)
+    }
+
+    /// The function without arguments that triggers name.
+    pub fn trigger_function(&self, name: &str) -> Option<&Arc<Function>> {
+        self.functions.get(&function_key(name, &[]))
+    }
+
+    /// Functions and procedures of a name, which differ by the types of their arguments.
+    pub fn functions_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Arc<Function>> {
+        let all = self.functions.range(name.to_owned()..);
+        let near = all.take_while(move |(key, _)| key.starts_with(name));
+        near.map(|(_, function)| function).filter(move |function| function.name == name)
     }
 
     /// The key of a table by the name that people are shown: `t`, `s.t`.

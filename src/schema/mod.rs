@@ -15,4 +15,4 @@ pub use catalog::{
     Action, Catalog, Check, Column, Deferral, Described, ForeignKey, Generated, Identity, Index,
     IndexExtras, IndexKey, OnCommit, Relation, RelationKind, Sequence, Unique,
 };
-pub use routine::{Fired, Function, Trigger};
+pub use routine::{Fired, Function, Parameter, Trigger, function_key};

@@ -7,23 +7,35 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// A function that a client has created.
+/// A function or procedure that a client has created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
     /// OID.
     pub oid: u32,
     /// Name.
     pub name: String,
-    /// OIDs of the argument types.
+    /// OIDs of the types of the arguments that a call gives.
     #[serde(default)]
     pub arguments: Vec<u32>,
-    /// Names of the arguments; empty where none was written.
+    /// Names of these arguments; empty where none was written.
     #[serde(default)]
     pub argument_names: Vec<String>,
+    /// Defaults of the last of these arguments, PostgreSQL's dialect.
+    #[serde(default)]
+    pub defaults: Vec<String>,
+    /// All parameters in the order written, where some are OUT, INOUT or of TABLE.
+    #[serde(default)]
+    pub parameters: Vec<Parameter>,
     /// OID of the result's type; 0 for a trigger function.
     #[serde(default)]
     pub result: u32,
-    /// Type of the result as PostgreSQL names it: `trigger`, `integer` …
+    /// SETOF or TABLE
+    #[serde(default)]
+    pub set: bool,
+    /// CREATE PROCEDURE
+    #[serde(default)]
+    pub procedure: bool,
+    /// Type of the result as PostgreSQL names it: `trigger`, `integer`, `SETOF text` …
     pub returns: String,
     /// Language: `plpgsql` or `sql`.
     pub language: String,
@@ -36,6 +48,42 @@ pub struct Function {
     pub strict: bool,
     /// CREATE OR REPLACE FUNCTION as PostgreSQL takes it.
     pub definition: String,
+}
+
+/// A parameter as it was declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// Name; empty where none was written.
+    pub name: String,
+    /// OID of the type.
+    pub ty: u32,
+    /// As pg_proc.proargmodes has it: `i`, `o`, `b` or `t`.
+    pub mode: char,
+}
+
+impl Parameter {
+    /// Whether the result has it.
+    pub fn is_output(&self) -> bool {
+        matches!(self.mode, 'o' | 'b' | 't')
+    }
+}
+
+impl Function {
+    /// What no other function has: the name with the types of the arguments.
+    pub fn key(&self) -> String {
+        function_key(&self.name, &self.arguments)
+    }
+
+    /// What OUT, INOUT and TABLE give.
+    pub fn outputs(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters.iter().filter(|p| p.is_output())
+    }
+}
+
+/// The key of a function of this name and these types of arguments.
+pub fn function_key(name: &str, arguments: &[u32]) -> String {
+    let types: Vec<String> = arguments.iter().map(u32::to_string).collect();
+    format!("{name}({})", types.join(","))
 }
 
 /// A row trigger on a table.

@@ -217,6 +217,8 @@ fn source(source: &sql::plan::FrozenSource) -> String {
         S::CurrentValue(name) => format!("currval('{name}')"),
         S::LastValue => "lastval()".to_owned(),
         S::Session(name, _) => format!("{name}(…)"),
+        S::Function(oid, _) => format!("function {oid}(…)"),
+        S::Field { of, position } => format!("column {} of value {}", position + 1, of + 1),
         S::SetConfig(_) => "set_config(…)".to_owned(),
     }
 }

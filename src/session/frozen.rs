@@ -35,6 +35,18 @@ impl Session {
                     let arguments = self.compute_arguments(arguments, params, &earlier).await?;
                     self.session_function(name, &arguments, params, types).await?
                 }
+                FrozenSource::Function(oid, arguments) => {
+                    let earlier: Vec<(Cell, Type)> =
+                        cells.iter().cloned().zip(frozen.iter().map(|f| f.ty)).collect();
+                    let arguments = self.compute_arguments(arguments, params, &earlier).await?;
+                    self.client_function(*oid, &arguments, params, types).await?
+                }
+                FrozenSource::Field { of, position } => {
+                    let row = usize::try_from(*of).ok().and_then(|i| cells.get(i));
+                    let row = row.ok_or_else(|| Error::internal("no such value"))?;
+                    let style = self.labelled(&self.settings.derived().style);
+                    super::script::field(row, *position, value.ty, &style)?
+                }
                 FrozenSource::SetConfig(arguments) if arguments.iter().any(is_computed) => {
                     let earlier: Vec<(Cell, Type)> =
                         cells.iter().cloned().zip(frozen.iter().map(|f| f.ty)).collect();
@@ -67,6 +79,9 @@ impl Session {
             }
             FrozenSource::SetConfig(arguments) => {
                 self.session_function("set_config", arguments, params, types).await?
+            }
+            FrozenSource::Function(..) | FrozenSource::Field { .. } => {
+                return Err(Error::internal("a function that is run elsewhere").into());
             }
         })
     }

@@ -217,11 +217,25 @@ impl Session {
                 }
                 Ok(bool_cell(found))
             }
-            _ => match self.catalog().functions.get(name).cloned() {
-                Some(function) => self.call_function(&function, &arguments.values).await,
-                None => Err(Error::unsupported(format_args!("function {name}")).into()),
-            },
+            _ => Err(Error::unsupported(format_args!("function {name}")).into()),
         }
+    }
+
+    /// Runs a function or procedure that a client has created.
+    pub(super) async fn client_function(
+        &mut self,
+        oid: u32,
+        arguments: &[FrozenArgument],
+        params: &[Cell],
+        types: &[Type],
+    ) -> Step<Cell> {
+        let found = self.catalog().functions.values().find(|f| f.oid == oid).cloned();
+        let function = found.ok_or_else(|| {
+            let message = format!("cache lookup failed for function {oid}");
+            Error::client(state::INTERNAL_ERROR, message)
+        })?;
+        let values = self.arguments(&function.name, arguments, params, types)?.values;
+        self.call_function(&function, &values).await
     }
 
     /// A function whose value does not change within a statement, without waiting.

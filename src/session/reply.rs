@@ -6,6 +6,7 @@ use bytes::BytesMut;
 
 use crate::error::Result;
 use crate::schema::Codec;
+use crate::sql::CALL;
 use crate::sql::ir::Output;
 use crate::value::{CellRef, Format, Style, Type, oid, wire as codec};
 use crate::wire::write;
@@ -69,6 +70,9 @@ pub(super) fn text_row(out: &mut BytesMut, values: &[Option<&str>]) {
 }
 
 /// The tag of a query: its word(s) and the number of rows.
-pub(super) fn counted(word: &str, rows: u64) -> Tag {
+pub(super) fn counted(word: &'static str, rows: u64) -> Tag {
+    if word == CALL {
+        return Cow::Borrowed(word);
+    }
     Cow::Owned(format!("{word} {rows}"))
 }

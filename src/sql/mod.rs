@@ -25,8 +25,9 @@ pub mod trigger;
 pub mod types;
 
 pub use analyze::Analysis;
+pub(crate) use analyze::result_columns;
 pub use context::Context;
 pub use pg::parse;
 pub use planner::{
-    Change, Mode, Rows, live, parse_in, plan, plan_in, plan_shape, rows_of, rules, undecided,
+    CALL, Change, Mode, Rows, live, parse_in, plan, plan_in, plan_shape, rows_of, rules, undecided,
 };

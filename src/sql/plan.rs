@@ -202,6 +202,16 @@ pub enum FrozenSource {
     /// pg_sleep(…), pg_cancel_backend(pid), the pg_advisory_lock family …: by function name
     /// with its arguments (constants as text, or client parameters of any type).
     Session(String, Vec<FrozenArgument>),
+    /// A function or procedure of a client, by its OID, run with these arguments: its value, or
+    /// a row or rows as JSON of texts.
+    Function(u32, Vec<FrozenArgument>),
+    /// A field of the row that the frozen value `of` is; of rows an array of it.
+    Field {
+        /// Index of the frozen value.
+        of: u32,
+        /// Column, from 0.
+        position: usize,
+    },
     /// set_config(name, value, is_local): arguments are parameter numbers or constants.
     SetConfig(Vec<FrozenArgument>),
 }

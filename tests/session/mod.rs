@@ -13,6 +13,7 @@ mod inline;
 mod large;
 mod live;
 mod pgbench;
+mod routines;
 mod rows;
 mod schemas;
 mod settings;

@@ -6,15 +6,18 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use super::super::{Session, Step};
+use super::gather::{self, Gathered};
 use super::{Running, named};
-use crate::backend::sqlite::ddl::routine::signature;
+use crate::backend::sqlite::ddl::callable::signature;
 use crate::error::{Error, SqlState, state};
 use crate::schema::Function;
 use crate::sql::ast::Expr;
-use crate::sql::pg::plpgsql;
-use crate::sql::types::sql_name_with_typmod;
+use crate::sql::pg::plpgsql::{self, Gives};
+use crate::sql::result_columns;
+use crate::sql::types::{sql_name, sql_name_with_typmod};
 use crate::value::{Cell, Format, Type, oid, wire};
 
 /// Functions that may call each other at a time.
@@ -50,46 +53,83 @@ impl Session {
         function: &Function,
         arguments: &[Option<String>],
     ) -> Step<Cell> {
-        let is_void = function.result == oid::VOID;
-        let returns = (!is_void).then_some(function.returns.as_str());
+        let catalog = self.catalog();
+        let temporary = Arc::clone(self.temporary());
+        let context = crate::sql::Context {
+            catalog: &catalog,
+            temporary: &temporary,
+            search_path: &self.settings.derived().search_path,
+            param_types: &[],
+        };
+        let columns = result_columns(function, &context);
         let in_sql = function.language == "sql";
+        let is_void = function.result == oid::VOID;
+        let gives = match &columns {
+            _ if is_void => Gives::Nothing,
+            _ if function.set => Gives::Rows,
+            None => Gives::Row(1),
+            Some(columns) => Gives::Row(columns.len()),
+        };
         let script = match in_sql {
-            true => plpgsql::statements(&function.body, returns)?,
+            true => plpgsql::statements(&function.body, &gives, &sql_name(function.result))?,
             false => plpgsql::script(&function.body).map_err(Error::without_position)?,
         };
-        let result = returns.map(plpgsql::type_name).transpose()?;
+        let is_row = columns.is_some();
+        let single = vec![(function.name.clone(), Type::new(function.result))];
+        let columns = columns.unwrap_or(single);
+        let named_outs = function.outputs().count() > 0;
+        let result = match gives {
+            Gives::Row(1) if !in_sql && !named_outs => Some(plpgsql::type_name(&function.returns)?),
+            _ => None,
+        };
         let context = match in_sql {
             true => format!("SQL function \"{}\"", function.name),
             false => format!("PL/pgSQL function {}", signature(function)),
         };
         let steady = function.volatility != 'v';
-        let mut running = Running { context, result, steady, ..Running::default() };
+        let gathered = (gives == Gives::Rows).then(|| Gathered::of(&columns, in_sql));
+        let mut running = Running { context, result, steady, gathered, ..Running::default() };
         running.variables.enter();
-        match (in_sql, running.result.clone()) {
-            (true, Some(ty)) => running.variables.declare(plpgsql::RESULT, ty, None),
-            (true, None) => {}
-            (false, _) => {
-                running.variables.declare("found", named("bool"), Some("f".to_owned()));
+        if !in_sql {
+            running.variables.declare("found", named("bool"), Some("f".to_owned()));
+        }
+        if let (true, Gives::Row(_)) = (in_sql, gives) {
+            for (position, (_, ty)) in columns.iter().enumerate() {
+                let ty = plpgsql::type_name(&sql_name_with_typmod(*ty))?;
+                running.variables.declare(&plpgsql::result_name(position), ty, None);
             }
         }
-        for (position, (ty, value)) in function.arguments.iter().zip(arguments).enumerate() {
-            let ty = plpgsql::type_name(&sql_name_with_typmod(Type::new(*ty)))?;
-            let name = function.argument_names.get(position).filter(|name| !name.is_empty());
-            if let Some(name) = name {
-                running.variables.declare(name, ty.clone(), value.clone());
-            }
-            running.variables.declare(&format!("${}", position + 1), ty, value.clone());
-        }
+        declare_parameters(function, arguments, in_sql, &mut running)?;
         self.script(&script, &mut running).await?;
-        let value = match (running.result, running.returned) {
-            (None, _) if in_sql => return Ok(Cell::Null),
-            (None, _) => return Ok(Cell::Text(String::new())),
-            (Some(_), Some(value)) => value,
-            (Some(_), None) => {
-                let message = "control reached end of function without RETURN";
-                let error = Error::client(SqlState::from_code("2F005"), message);
-                return Err(error.context(running.context).into());
+        if let Some(gathered) = running.gathered.take() {
+            return gathered.done();
+        }
+        if is_void {
+            return Ok(if in_sql { Cell::Null } else { Cell::Text(String::new()) });
+        }
+        if in_sql || named_outs {
+            let names: Vec<String> = match in_sql {
+                true => (0..columns.len()).map(plpgsql::result_name).collect(),
+                false => {
+                    function.outputs().enumerate().map(|(i, p)| out_name(i, &p.name)).collect()
+                }
+            };
+            let values = names.iter().map(|name| running.variables.value_of(name));
+            let values = values.collect::<Result<Vec<_>, Error>>()?;
+            // A query that finds nothing gives NULL, not a row of NULLs.
+            let nothing = in_sql && running.count == 0;
+            if is_row {
+                return Ok(match nothing {
+                    true => Cell::Null,
+                    false => gather::row(&values),
+                });
             }
+            running.returned = values.into_iter().next();
+        }
+        let Some(value) = running.returned else {
+            let message = "control reached end of function without RETURN";
+            let error = Error::client(SqlState::from_code("2F005"), message);
+            return Err(error.context(running.context).into());
         };
         let Some(text) = value else { return Ok(Cell::Null) };
         let style = self.labelled(&self.settings.derived().style);
@@ -115,6 +155,52 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The variable of an OUT parameter.
+fn out_name(position: usize, name: &str) -> String {
+    if name.is_empty() { format!("$out{position}") } else { name.to_owned() }
+}
+
+/// The arguments as variables, by name and by number, and those that are OUT.
+fn declare_parameters(
+    function: &Function,
+    arguments: &[Option<String>],
+    in_sql: bool,
+    running: &mut Running,
+) -> Step<()> {
+    let mut given = arguments.iter();
+    let mut names = function.argument_names.iter();
+    if in_sql || function.parameters.is_empty() {
+        for (number, (ty, value)) in (1..).zip(function.arguments.iter().zip(given)) {
+            let ty = plpgsql::type_name(&sql_name_with_typmod(Type::new(*ty)))?;
+            if let Some(name) = names.next().filter(|name| !name.is_empty()) {
+                running.variables.declare(name, ty.clone(), value.clone());
+            }
+            running.variables.declare(&format!("${number}"), ty, value.clone());
+        }
+        return Ok(());
+    }
+    let mut outputs = 0;
+    for (number, parameter) in (1..).zip(&function.parameters) {
+        let ty = plpgsql::type_name(&sql_name_with_typmod(Type::new(parameter.ty)))?;
+        let value = match parameter.mode {
+            'o' | 't' => None,
+            _ => given.next().cloned().flatten(),
+        };
+        if parameter.is_output() {
+            running.variables.declare(
+                &out_name(outputs, &parameter.name),
+                ty.clone(),
+                value.clone(),
+            );
+            outputs += 1;
+        } else if !parameter.name.is_empty() {
+            running.variables.declare(&parameter.name, ty.clone(), value.clone());
+        }
+        running.variables.declare(&format!("${number}"), ty, value);
+    }
+    Ok(())
 }
 
 /// Polls where the stack has room, on a new piece of it when need be: a function that calls

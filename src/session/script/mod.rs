@@ -7,6 +7,7 @@
 //! handler has taken. Start at [`Session::inline`].
 
 mod call;
+mod gather;
 mod run;
 pub(super) mod temporary;
 mod variables;
@@ -23,6 +24,8 @@ use crate::sql::ast::{Expr, Line, Order, Range, Script, TypeName};
 use crate::sql::pg::plpgsql;
 use crate::wire::Severity;
 use call::roomy;
+use gather::Gathered;
+pub(super) use gather::field;
 use variables::Variables;
 
 /// How a list of statements ended.
@@ -43,10 +46,12 @@ enum Flow {
 struct Running {
     /// What runs, as the context of its errors says.
     context: String,
-    /// Type of what a function returns; None for DO and void.
+    /// Type of what a function returns; None for DO, void, rows and OUT parameters.
     result: Option<TypeName>,
     /// What RETURN gave.
     returned: Option<Option<String>>,
+    /// Where RETURN NEXT and RETURN QUERY put rows.
+    gathered: Option<Gathered>,
     /// Of a function that says that it changes nothing.
     steady: bool,
     variables: Variables,
@@ -204,6 +209,8 @@ impl Session {
                 self.give(value.as_ref(), running).await?;
                 return Ok(Flow::Return);
             }
+            Order::ReturnNext(value) => self.gather_value(value.as_ref(), running).await?,
+            Order::ReturnQuery(source) => self.gather_rows(source, running).await?,
             Order::Raise(level, raise) => self.raise(level, raise, running).await?,
             Order::Again => {
                 let error = running.handled.last().cloned().ok_or_else(|| {
@@ -391,6 +398,8 @@ fn placed(stop: Stop, line: &Line, running: &str) -> Stop {
         Order::Raise(..) | Order::Again => "RAISE",
         Order::Perform(_) => "PERFORM",
         Order::Return(_) => "RETURN",
+        Order::ReturnNext(_) => "RETURN NEXT",
+        Order::ReturnQuery(_) => "RETURN QUERY",
         Order::Run(crate::sql::ast::Source::Dynamic(..), _) => "EXECUTE",
         _ => "SQL statement",
     };

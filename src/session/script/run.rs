@@ -19,12 +19,20 @@ use crate::sql::ast::{
 use crate::sql::pg::plpgsql;
 use crate::sql::plan::{Action, Plan, QueryKind};
 use crate::sql::types::sql_name_with_typmod;
+use crate::value::Type;
 
 /// Rows of a query, with the types and names of their columns.
-struct Rows {
+pub(super) struct Rows {
     plan: Arc<Plan>,
     spool: Spool,
     changed: u64,
+}
+
+impl Rows {
+    /// Types of the columns.
+    pub(super) fn types(&self) -> Vec<Type> {
+        self.plan.columns.iter().map(|c| c.ty).collect()
+    }
 }
 
 impl Session {
@@ -74,7 +82,7 @@ impl Session {
     }
 
     /// A row, field by field; None after the last.
-    fn fields(&self, rows: &mut Rows, row: u64) -> Step<Option<Vec<(String, Typed)>>> {
+    pub(super) fn fields(&self, rows: &mut Rows, row: u64) -> Step<Option<Vec<(String, Typed)>>> {
         let Action::Query(query) = &rows.plan.action else {
             return Err(Error::unsupported("this query in PL/pgSQL").into());
         };
@@ -160,9 +168,7 @@ impl Session {
         check(&statement)?;
         let plan = self.plan_statement(statement, text, &[])?;
         if running.steady && changes(&plan) {
-            let what = text.split_whitespace().next().unwrap_or_default().to_uppercase();
-            let message = format!("{what} is not allowed in a non-volatile function");
-            return Err(Error::client(state::FEATURE_NOT_SUPPORTED, message).into());
+            return Err(not_volatile(text).into());
         }
         match &plan.action {
             Action::Query(query) => {
@@ -247,16 +253,38 @@ impl Session {
         for (position, target) in targets.iter().enumerate() {
             let ty = running.variables.type_of(target)?;
             let value = match fields.get(position) {
-                Some((_, (own, value))) if *own == ty => value.clone(),
-                Some((_, typed)) => {
-                    let inner = Box::new(constant(typed));
-                    self.typed(&Expr { kind: ExprKind::Cast(inner, ty), pos: 0 }).await?.1
-                }
+                Some((_, typed)) => self.converted(typed.clone(), ty).await?,
                 None => None,
             };
             running.variables.set(target, value)?;
         }
         Ok(())
+    }
+
+    /// A value as another type's text.
+    pub(super) async fn converted(&mut self, typed: Typed, ty: TypeName) -> Step<Option<String>> {
+        if typed.0 == ty {
+            return Ok(typed.1);
+        }
+        let inner = Box::new(constant(&typed));
+        Ok(self.typed(&Expr { kind: ExprKind::Cast(inner, ty), pos: 0 }).await?.1)
+    }
+
+    /// The rows of RETURN QUERY.
+    pub(super) async fn source_rows(&mut self, source: &Source, running: &Running) -> Step<Rows> {
+        let mut statements = self.statements(source, running).await?;
+        let (Some((statement, text)), true) = (statements.pop(), statements.is_empty()) else {
+            return Err(Error::unsupported("this RETURN QUERY in PL/pgSQL").into());
+        };
+        check(&statement)?;
+        let plan = self.plan_statement(statement, &text, &[])?;
+        if running.steady && changes(&plan) {
+            return Err(not_volatile(&text).into());
+        }
+        if plan.columns.is_empty() {
+            return Err(Error::unsupported("this RETURN QUERY in PL/pgSQL").into());
+        }
+        self.planned_rows(plan).await
     }
 
     /// PERFORM
@@ -304,6 +332,12 @@ fn changes(plan: &Plan) -> bool {
     }
 }
 
+fn not_volatile(text: &str) -> Error {
+    let what = text.split_whitespace().next().unwrap_or_default().to_uppercase();
+    let message = format!("{what} is not allowed in a non-volatile function");
+    Error::client(state::FEATURE_NOT_SUPPORTED, message)
+}
+
 /// Refuses what has no place in a body.
 fn check(statement: &Statement) -> Step<()> {
     let what = match statement {
@@ -320,6 +354,7 @@ fn check(statement: &Statement) -> Step<()> {
         | Statement::Close(_)
         // A body that runs itself would have no end but the stack's.
         | Statement::Do(_)
+        | Statement::Call(_)
         | Statement::Database { .. }
         | Statement::Maintenance(_) => "this statement in PL/pgSQL",
         _ => return Ok(()),

@@ -14,8 +14,8 @@ use super::{Running, named};
 use crate::error::{Error, Result, state};
 use crate::schema::Catalog;
 use crate::sql::ast::{
-    CreateFunction, Ddl, Dialect, ExprKind, Name, ObjectKind, Parsed, Script, Select, SelectBody,
-    Statement, TableRef, TypeName,
+    CreateFunction, Ddl, Dialect, ExprKind, Name, Parsed, Script, Select, SelectBody, Statement,
+    TableRef, TypeName,
 };
 use crate::sql::pg::plpgsql;
 use crate::sql::plan::Plan;
@@ -38,7 +38,7 @@ pub(in crate::session) fn concerns(change: &Ddl) -> bool {
     let own = |name: &Name| name.schema.as_deref() == Some("pg_temp");
     match change {
         Ddl::CreateFunction(create) => own(&create.name) && create.language == "plpgsql",
-        Ddl::Drop { kind: ObjectKind::Function, names, .. } => names.iter().all(own),
+        Ddl::DropRoutines { routines, .. } => routines.iter().all(|r| own(&r.name)),
         _ => false,
     }
 }
@@ -48,8 +48,8 @@ impl Session {
     pub(in crate::session) fn change_temporary(&mut self, change: &Ddl) -> Result<&'static str> {
         match change {
             Ddl::CreateFunction(create) => self.create_temporary(create),
-            Ddl::Drop { names, if_exists, .. } => {
-                for name in names {
+            Ddl::DropRoutines { routines, if_exists, .. } => {
+                for name in routines.iter().map(|r| &r.name) {
                     if self.functions.0.remove(&name.name).is_some() {
                         continue;
                     }
@@ -68,7 +68,14 @@ impl Session {
     }
 
     fn create_temporary(&mut self, create: &CreateFunction) -> Result<&'static str> {
-        if create.outs.is_empty() || !create.arguments.is_empty() || create.strict {
+        let outs: Vec<(String, TypeName)> = create
+            .parameters
+            .iter()
+            .filter(|p| p.mode == 'o')
+            .map(|p| (p.name.clone().unwrap_or_default(), p.ty.clone()))
+            .collect();
+        let others = outs.len() < create.parameters.len() || create.set || create.procedure;
+        if outs.is_empty() || others || create.strict {
             return Err(Error::unsupported("this function in the temporary schema"));
         }
         if self.functions.0.len() >= MOST && !self.functions.0.contains_key(&create.name.name) {
@@ -76,7 +83,7 @@ impl Session {
             return Err(Error::client(state::PROGRAM_LIMIT_EXCEEDED, message));
         }
         let script = plpgsql::script(&create.body).map_err(Error::without_position)?;
-        let function = Function { outs: create.outs.clone(), script };
+        let function = Function { outs, script };
         self.functions.0.insert(create.name.name.clone(), Arc::new(function));
         Ok("CREATE FUNCTION")
     }

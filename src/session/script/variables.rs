@@ -134,6 +134,25 @@ impl Variables {
         }
     }
 
+    pub(super) fn value_of(&self, name: &str) -> Result<Option<String>> {
+        match self.find(name) {
+            Some(Slot::Value((_, value))) => Ok(value.clone()),
+            Some(Slot::Record(_)) => Err(Error::unsupported("a record as a value in PL/pgSQL")),
+            None => Err(unknown(name)),
+        }
+    }
+
+    pub(super) fn record_fields(&self, name: &str) -> Result<Vec<(String, Typed)>> {
+        match self.find(name) {
+            Some(Slot::Record(Some(fields))) => Ok(fields.clone()),
+            Some(Slot::Record(None)) => {
+                let message = format!("record \"{name}\" is not assigned yet");
+                Err(Error::client(SqlState::from_code("55000"), message))
+            }
+            _ => Err(unknown(name)),
+        }
+    }
+
     pub(super) fn set(&mut self, name: &str, value: Option<String>) -> Result<()> {
         match self.find_mut(name)? {
             Slot::Value((_, slot)) => *slot = value,

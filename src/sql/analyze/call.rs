@@ -52,8 +52,9 @@ impl Analyzer<'_> {
     }
 
     fn call_of(&mut self, call: &ast::Call, alone: bool, pos: u32) -> Result<Expr> {
-        if let Some(function) = self.own_function(&call.name) {
-            return self.own_call(call, &function, alone, pos);
+        let own = self.own_functions(&call.name);
+        if !own.is_empty() {
+            return self.own_call(call, &own, alone, pos);
         }
         let name = call.name.name.as_str();
         if self.is_aggregate(name) && call.over.is_none() {

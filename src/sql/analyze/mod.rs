@@ -18,6 +18,7 @@ mod from;
 mod group;
 mod grouping;
 mod immutable;
+mod inline;
 mod insert;
 mod join;
 mod lite;
@@ -51,7 +52,9 @@ pub(crate) use domain::{VALUE, named as named_domain, value_relation};
 use std::collections::HashMap;
 
 pub use self::immutable::immutable;
+pub(crate) use self::inline::check_function;
 pub use self::lite::{Stored, stored};
+pub(crate) use self::own::result_columns;
 pub(crate) use self::routine::assigning;
 pub use self::routine::{NEW, OLD, RowVariables, generated, in_lite_trigger, in_trigger};
 
@@ -233,6 +236,12 @@ struct Analyzer<'a> {
     lite: bool,
     /// What is analysed now is all that the statement does, once: a function may have effects.
     alone: bool,
+    /// The statement writes nothing.
+    reading: bool,
+    /// Functions that are being written out, the innermost last.
+    inlining: Vec<String>,
+    /// Only whether a body can be written out is asked.
+    probing: bool,
 }
 
 impl<'a> Analyzer<'a> {
@@ -259,14 +268,19 @@ impl<'a> Analyzer<'a> {
             depth: 0,
             lite: false,
             alone: false,
+            reading: false,
+            inlining: Vec::new(),
+            probing: false,
         }
     }
 
     fn statement(&mut self, statement: &ast::Statement) -> Result<ir::Statement> {
         Ok(match statement {
             ast::Statement::Select(select) => {
+                self.reading = inline::only_reads(select);
                 ir::Statement::Select(Box::new(self.query(select, true)?))
             }
+            ast::Statement::Call(call) => ir::Statement::Select(Box::new(self.procedure(call)?)),
             ast::Statement::Insert(insert) => ir::Statement::Insert(Box::new(self.insert(insert)?)),
             ast::Statement::Update(update) => ir::Statement::Update(Box::new(self.update(update)?)),
             ast::Statement::Delete(delete) => ir::Statement::Delete(Box::new(self.delete(delete)?)),

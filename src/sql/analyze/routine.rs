@@ -155,7 +155,7 @@ pub(crate) fn assigning<'a>(
     catalog: &Catalog,
 ) -> Vec<&'a Trigger> {
     let writes = |t: &&Trigger| {
-        let function = catalog.functions.get(&t.function);
+        let function = catalog.trigger_function(&t.function);
         let block = function.and_then(|f| plpgsql::block(&f.body).ok());
         block.is_some_and(|block| assigns(&block.steps))
     };
@@ -413,7 +413,7 @@ impl<'a, 'b> Row<'a, 'b> {
         let catalog = self.analyzer.context.catalog;
         let (relation, event) = (Arc::clone(self.relation), self.event);
         for trigger in triggers {
-            let Some(function) = catalog.functions.get(&trigger.function) else { continue };
+            let Some(function) = catalog.trigger_function(&trigger.function) else { continue };
             let block = plpgsql::block(&function.body)?;
             // Without assignments there is nothing to do here.
             if assigns(&block.steps) {

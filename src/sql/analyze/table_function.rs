@@ -48,9 +48,13 @@ impl Analyzer<'_> {
             let value = self.expr(expr)?;
             return self.scalar_item(value, &name, alias, ordinality, pos);
         };
-        if self.own_function(&call.name).is_some() {
-            let value = self.call(call, pos)?;
-            return self.scalar_item(value, &name, alias, ordinality, pos);
+        let own = self.own_functions(&call.name);
+        if !own.is_empty() {
+            if !definitions.is_empty() {
+                let what = "a column definition list of a function of a client";
+                return Err(Error::unsupported(what).at(pos));
+            }
+            return self.own_item(call, &own, alias, ordinality, pos);
         }
         let mut args = Vec::with_capacity(call.args.len());
         for (_, arg) in &call.args {
@@ -162,6 +166,9 @@ impl Analyzer<'_> {
             let ast::ExprKind::Call(call) = &written.kind else {
                 return Err(Error::unsupported("this item of ROWS FROM").at(written.pos));
             };
+            if !self.own_functions(&call.name).is_empty() {
+                return Err(Error::unsupported("this item of ROWS FROM").at(written.pos));
+            }
             let mut args = Vec::with_capacity(call.args.len());
             for (_, arg) in &call.args {
                 args.push(self.expr(arg)?);
@@ -186,7 +193,7 @@ impl Analyzer<'_> {
     }
 
     /// Arrays as the columns of one item.
-    fn side_by_side(
+    pub(super) fn side_by_side(
         &mut self,
         args: Vec<Expr>,
         mut columns: Vec<Output>,

@@ -1,6 +1,9 @@
 //! Schema changes as written: tables, columns, constraints, indexes, sequences.
 
-use super::{CreateFunction, CreateTrigger, Expr, Name, OrderItem, Select, TypeName};
+use super::{
+    CreateFunction, CreateTrigger, Expr, Name, OrderItem, RoutineKind, RoutineName, Select,
+    TypeName,
+};
 
 /// Schema changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +63,8 @@ pub enum Ddl {
     AlterEnum { name: Name, change: EnumChange },
     /// DROP kind names
     Drop { kind: ObjectKind, names: Vec<Name>, if_exists: bool, cascade: bool },
+    /// DROP FUNCTION, PROCEDURE, ROUTINE, AGGREGATE
+    DropRoutines { kind: RoutineKind, routines: Vec<RoutineName>, if_exists: bool, cascade: bool },
     /// TRUNCATE
     Truncate { tables: Vec<Name>, restart_identity: bool, cascade: bool },
     /// ALTER TABLE with its actions.

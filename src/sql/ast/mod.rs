@@ -13,7 +13,10 @@ pub use ddl::{
     AlterAction, AttributeChange, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable,
     Ddl, EnumChange, Like, ObjectKind, RenameWhat, SequenceOptions,
 };
-pub use routine::{Block, CreateFunction, CreateTrigger, Raise, Returned, Step};
+pub use routine::{
+    Block, CreateFunction, CreateTrigger, Parameter, Raise, Returned, RoutineKind, RoutineName,
+    Step,
+};
 pub use script::{Into, Line, Order, Range, Script, Source};
 
 /// One statement of a query string.
@@ -101,6 +104,8 @@ pub enum Statement {
     Database { name: String, create: bool, if_exists: bool },
     /// DO: the text of its body, which is PL/pgSQL.
     Do(String),
+    /// CALL
+    Call(Box<Call>),
     /// Parsed, known, and refused: the construct's name for the 0A000 message.
     Unsupported(&'static str),
 }

@@ -2,19 +2,21 @@
 
 use super::{Expr, Name, Select, Statement, TypeName};
 
-/// CREATE FUNCTION
+/// CREATE FUNCTION, CREATE PROCEDURE
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateFunction {
     /// Name.
     pub name: Name,
     /// OR REPLACE
     pub replace: bool,
-    /// Argument names and types.
-    pub arguments: Vec<(Option<String>, TypeName)>,
-    /// OUT arguments: names and types. Only temporary functions may have them.
-    pub outs: Vec<(String, TypeName)>,
-    /// RETURNS, unless it returns nothing that has one name.
+    /// PROCEDURE
+    pub procedure: bool,
+    /// Parameters, those of RETURNS TABLE at the end.
+    pub parameters: Vec<Parameter>,
+    /// RETURNS, when written; `record` for TABLE of several columns.
     pub returns: Option<TypeName>,
+    /// SETOF or TABLE
+    pub set: bool,
     /// LANGUAGE
     pub language: String,
     /// The text between the quotes.
@@ -27,6 +29,50 @@ pub struct CreateFunction {
     pub refused: Option<&'static str>,
     /// The same statement for PostgreSQL, with OR REPLACE.
     pub text: String,
+}
+
+/// A parameter of a function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Name.
+    pub name: Option<String>,
+    /// Type.
+    pub ty: TypeName,
+    /// As pg_proc.proargmodes has it: `i`, `o`, `b` or `t`.
+    pub mode: char,
+    /// DEFAULT and its text.
+    pub default: Option<(Expr, String)>,
+}
+
+/// A function or procedure by its name and, when written, the types of its arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoutineName {
+    /// Name.
+    pub name: Name,
+    /// Types of its arguments, OUT ones left out.
+    pub arguments: Option<Vec<TypeName>>,
+}
+
+/// What DROP calls a routine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum RoutineKind {
+    Function,
+    Procedure,
+    Routine,
+    Aggregate,
+}
+
+impl RoutineKind {
+    /// Its keyword.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Function => "FUNCTION",
+            Self::Procedure => "PROCEDURE",
+            Self::Routine => "ROUTINE",
+            Self::Aggregate => "AGGREGATE",
+        }
+    }
 }
 
 /// CREATE TRIGGER

@@ -61,6 +61,10 @@ pub enum Order {
     Continue(Option<Expr>),
     /// RETURN, with its value
     Return(Option<Expr>),
+    /// RETURN NEXT: a value, or a row of the OUT variables.
+    ReturnNext(Option<Expr>),
+    /// RETURN QUERY; also the last statement of a function in SQL that returns rows.
+    ReturnQuery(Source),
     /// RAISE with its level.
     Raise(&'static str, Box<Raise>),
     /// RAISE alone: the error that is being handled.

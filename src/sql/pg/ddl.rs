@@ -10,6 +10,7 @@ use super::types::option_text;
 use super::{Lower, Lowered, Stop, deparse, missing, qualified, string, strings, text_of};
 use crate::sql::ast::{
     AttributeChange, CreateIndex, Ddl, Expr, ExprKind, Name, ObjectKind, OrderItem, RenameWhat,
+    RoutineKind,
 };
 
 type Node = protobuf::Node;
@@ -186,6 +187,16 @@ impl Lower<'_> {
     }
 
     pub(super) fn drop(&mut self, drop: protobuf::DropStmt) -> Lowered<Ddl> {
+        let routines = match ObjectType::try_from(drop.remove_type) {
+            Ok(ObjectType::ObjectFunction) => Some(RoutineKind::Function),
+            Ok(ObjectType::ObjectProcedure) => Some(RoutineKind::Procedure),
+            Ok(ObjectType::ObjectRoutine) => Some(RoutineKind::Routine),
+            Ok(ObjectType::ObjectAggregate) => Some(RoutineKind::Aggregate),
+            _ => None,
+        };
+        if let Some(kind) = routines {
+            return self.drop_routines(kind, drop);
+        }
         let kind = object_kind(drop.remove_type);
         let names = drop.objects.into_iter().map(|object| match kind {
             ObjectKind::Trigger => trigger_name(object),

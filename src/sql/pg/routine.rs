@@ -4,8 +4,10 @@ use pg_query::protobuf::{self, FunctionParameterMode, ObjectType, node::Node as 
 
 use super::ddl::object_kind;
 use super::types::option_truth;
-use super::{Lower, Lowered, Stop, deparse, missing, qualified, string, strings, text_of};
-use crate::sql::ast::{CreateFunction, CreateTrigger, Ddl};
+use super::{Lower, Lowered, deparse, missing, qualified, string, strings, text_of};
+use crate::sql::ast::{
+    CreateFunction, CreateTrigger, Ddl, ExprKind, Parameter, RoutineKind, RoutineName, Statement,
+};
 
 type Node = protobuf::Node;
 
@@ -21,16 +23,16 @@ mod trigger {
 
 impl Lower<'_> {
     pub(super) fn create_function(&mut self, f: protobuf::CreateFunctionStmt) -> Lowered<Ddl> {
-        if f.is_procedure {
-            return Err(Stop::Unsupported("CREATE PROCEDURE"));
-        }
         let text = function_text(&f)?;
+        let mut returns = f.return_type;
+        let set = returns.as_mut().is_some_and(|ty| std::mem::take(&mut ty.setof));
         let mut function = CreateFunction {
             name: qualified(f.funcname, 0)?,
             replace: f.replace,
-            arguments: Vec::with_capacity(f.parameters.len()),
-            outs: Vec::new(),
-            returns: f.return_type.map(|ty| self.type_name(ty)).transpose()?,
+            procedure: f.is_procedure,
+            parameters: Vec::with_capacity(f.parameters.len()),
+            returns: returns.map(|ty| self.type_name(ty)).transpose()?,
+            set,
             language: "sql".to_owned(),
             body: String::new(),
             volatility: 'v',
@@ -40,27 +42,62 @@ impl Lower<'_> {
         };
         for node in f.parameters {
             let Some(N::FunctionParameter(parameter)) = node.node else { return Err(missing()) };
-            let plain = matches!(
-                FunctionParameterMode::try_from(parameter.mode),
-                Ok(FunctionParameterMode::FuncParamIn | FunctionParameterMode::FuncParamDefault)
-            );
-            if !plain || parameter.defexpr.is_some() {
-                function.refused = Some("a function with OUT, VARIADIC or DEFAULT arguments");
-            }
+            let mode = match FunctionParameterMode::try_from(parameter.mode) {
+                Ok(FunctionParameterMode::FuncParamOut) => 'o',
+                Ok(FunctionParameterMode::FuncParamInout) => 'b',
+                Ok(FunctionParameterMode::FuncParamTable) => 't',
+                Ok(FunctionParameterMode::FuncParamVariadic) => {
+                    function.refused = Some("a function with VARIADIC arguments");
+                    'v'
+                }
+                _ => 'i',
+            };
             let ty = self.some_type(parameter.arg_type)?;
-            let is_out = FunctionParameterMode::try_from(parameter.mode)
-                == Ok(FunctionParameterMode::FuncParamOut);
-            if is_out {
-                function.outs.push((parameter.name, ty));
-                continue;
-            }
-            function.arguments.push((text_of(parameter.name), ty));
+            let default = match parameter.defexpr {
+                None => None,
+                node => Some(self.with_text(node)?),
+            };
+            let name = text_of(parameter.name);
+            function.parameters.push(Parameter { name, ty, mode, default });
         }
         for node in f.options {
             let Some(N::DefElem(option)) = node.node else { return Err(missing()) };
             function_option(&mut function, *option);
         }
         Ok(Ddl::CreateFunction(Box::new(function)))
+    }
+
+    /// DROP FUNCTION, PROCEDURE, ROUTINE and AGGREGATE.
+    pub(super) fn drop_routines(
+        &mut self,
+        kind: RoutineKind,
+        drop: protobuf::DropStmt,
+    ) -> Lowered<Ddl> {
+        let mut routines = Vec::with_capacity(drop.objects.len());
+        for node in drop.objects {
+            let Some(N::ObjectWithArgs(object)) = node.node else { return Err(missing()) };
+            routines.push(self.routine_name(object)?);
+        }
+        let cascade = drop.behavior == protobuf::DropBehavior::DropCascade as i32;
+        Ok(Ddl::DropRoutines { kind, routines, if_exists: drop.missing_ok, cascade })
+    }
+
+    fn routine_name(&mut self, object: protobuf::ObjectWithArgs) -> Lowered<RoutineName> {
+        let mut arguments = Vec::with_capacity(object.objargs.len());
+        for node in object.objargs {
+            let Some(N::TypeName(ty)) = node.node else { return Err(missing()) };
+            arguments.push(self.type_name(ty)?);
+        }
+        let arguments = (!object.args_unspecified).then_some(arguments);
+        Ok(RoutineName { name: qualified(object.objname, 0)?, arguments })
+    }
+
+    /// CALL
+    pub(super) fn call_procedure(&mut self, call: protobuf::CallStmt) -> Lowered<Statement> {
+        match self.call(*call.funccall.ok_or_else(missing)?)? {
+            ExprKind::Call(call) => Ok(Statement::Call(call)),
+            _ => Err(missing()),
+        }
     }
 
     pub(super) fn create_trigger(&mut self, t: protobuf::CreateTrigStmt) -> Lowered<Ddl> {

@@ -38,6 +38,7 @@ impl Lower<'_> {
             N::NotifyStmt(s) => Ok(Statement::Notify(s.conditionname, s.payload)),
             N::LockStmt(s) => self.lock(s),
             N::DoStmt(s) => utility::inline(s),
+            N::CallStmt(s) => self.call_procedure(*s),
             N::VacuumStmt(s) => Ok(utility::maintenance(&s)),
             N::ReindexStmt(_) => Ok(Statement::Maintenance("REINDEX")),
             N::ClusterStmt(_) => Ok(Statement::Maintenance("CLUSTER")),
@@ -136,7 +137,6 @@ fn owner_tag(object_type: i32) -> &'static str {
 fn refused(node: &N) -> &'static str {
     match node {
         N::MergeStmt(_) => "MERGE",
-        N::CallStmt(_) => "CALL",
         N::LoadStmt(_) => "LOAD",
         N::AlterFunctionStmt(_) => "ALTER FUNCTION",
         N::CreateEventTrigStmt(_) | N::AlterEventTrigStmt(_) => "an event trigger",

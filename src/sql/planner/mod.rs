@@ -31,6 +31,9 @@ use crate::error::{Error, Result};
 use crate::schema::{Codec, IndexKey};
 use crate::value::{Type, element_of, is_composite, oid};
 
+/// The tag of CALL.
+pub const CALL: &str = "CALL";
+
 pub use dialect::{Mode, live, parse_in, plan_in, rules, undecided};
 
 /// Plans one parsed statement.
@@ -50,6 +53,18 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
     };
     let lite = parsed.dialect == Dialect::Sqlite;
     match &parsed.statement {
+        Statement::Call(_) => {
+            let (mut query, params, columns) =
+                with_stack(&parsed.text, || query(&parsed.statement, context, lite))?;
+            // It gives no rows but where the procedure has something to give back.
+            let nothing =
+                query.frozen.iter().all(|f| !matches!(f.source, FrozenSource::Field { .. }));
+            query.tag = CALL;
+            query.postgres = None;
+            plan.params = params;
+            plan.columns = if nothing { Vec::new() } else { columns };
+            plan.action = Action::Query(Box::new(query));
+        }
         Statement::Select(_)
         | Statement::Insert(_)
         | Statement::Update(_)
@@ -230,8 +245,9 @@ fn print_arguments(mut frozen: Vec<Frozen>, params: usize) -> Result<Vec<Frozen>
     let inputs =
         print::sqlite::Inputs { params, frozen: frozen.len(), ..print::sqlite::Inputs::default() };
     for value in &mut frozen {
-        let (FrozenSource::Session(_, arguments) | FrozenSource::SetConfig(arguments)) =
-            &mut value.source
+        let (FrozenSource::Session(_, arguments)
+        | FrozenSource::Function(_, arguments)
+        | FrozenSource::SetConfig(arguments)) = &mut value.source
         else {
             continue;
         };

@@ -136,7 +136,7 @@ fn statement(
 /// Whether a trigger may keep the row as it is: then no action follows.
 fn skips(relation: &Relation, event: Event, catalog: &Catalog) -> bool {
     relation.triggers.iter().filter(|t| t.before && event.fires(t)).any(|trigger| {
-        let function = catalog.functions.get(&trigger.function);
+        let function = catalog.trigger_function(&trigger.function);
         let block = function.and_then(|f| plpgsql::block(&f.body).ok());
         block.is_none_or(|block| returns_null(&block.steps, event))
     })

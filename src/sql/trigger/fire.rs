@@ -133,7 +133,7 @@ impl<'a> Moment<'a> {
     pub(super) fn body(self, triggers: &[&Trigger]) -> Result<Fire<'a>> {
         let mut fire = Fire::new(self);
         for trigger in triggers {
-            let function = self.catalog.functions.get(&trigger.function).ok_or_else(|| {
+            let function = self.catalog.trigger_function(&trigger.function).ok_or_else(|| {
                 let message = format!("function {}() does not exist", trigger.function);
                 Error::client(state::UNDEFINED_FUNCTION, message)
             })?;

@@ -158,7 +158,7 @@ fn only_guards(relation: &Relation, catalog: &Catalog) -> bool {
     // BEFORE DELETE lets a row go that it returns as NEW: nobody writes that as a guard.
     let harmless = |event: Event| {
         relation.triggers.iter().filter(|t| event.fires(t)).all(|trigger| {
-            let function = catalog.functions.get(&trigger.function);
+            let function = catalog.trigger_function(&trigger.function);
             let block = function.and_then(|f| crate::sql::pg::plpgsql::block(&f.body).ok());
             block.is_some_and(|block| guards(&block.steps, trigger.before))
         })

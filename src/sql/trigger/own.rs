@@ -117,7 +117,7 @@ fn acts(trigger: &crate::schema::Trigger, catalog: &Catalog) -> bool {
             _ => false,
         })
     }
-    let block = catalog.functions.get(&trigger.function).map(|f| plpgsql::block(&f.body));
+    let block = catalog.trigger_function(&trigger.function).map(|f| plpgsql::block(&f.body));
     !matches!(block, Some(Ok(block)) if !writes(&block.steps))
 }
 
@@ -173,7 +173,7 @@ impl Words {
             if !seen.insert(name) {
                 continue;
             }
-            let Some(function) = catalog.functions.get(name) else { continue };
+            let Some(function) = catalog.trigger_function(name) else { continue };
             let mut next: Vec<String> = words(&function.body).into_iter().collect();
             while let Some(word) = next.pop() {
                 // The word is a table of whichever schema.

@@ -194,6 +194,16 @@ fn fit_named(proc: &'static Proc, count: usize, names: &[&str]) -> Option<Chosen
     Some(Chosen { proc, declared, order, expanded: false })
 }
 
+/// Finds the best of candidates that are given with their types, as [`function`] does.
+pub fn among<T>(inputs: &[u32], candidates: Vec<(Vec<u32>, T)>) -> Found<T> {
+    let mut candidates: Vec<Candidate<T>> =
+        candidates.into_iter().map(|(types, what)| Candidate { types, what }).collect();
+    if let Some(exact) = candidates.iter().position(|c| c.types == inputs) {
+        return Found::One(candidates.swap_remove(exact).what);
+    }
+    best(inputs, candidates)
+}
+
 /// Keeps what the arguments can be coerced to, then selects the best.
 fn best<T>(inputs: &[u32], candidates: Vec<Candidate<T>>) -> Found<T> {
     let fitting: Vec<Candidate<T>> = candidates

@@ -319,7 +319,7 @@ pub(super) fn described(connection: &Connection, catalog: &mut Catalog) -> Resul
         let details = row.first().map(text).unwrap_or_default();
         let function: Function =
             serde_json::from_str(&details).map_err(|_| damaged("a function's details"))?;
-        catalog.functions.insert(function.name.clone(), Arc::new(function));
+        catalog.functions.insert(function.key(), Arc::new(function));
     }
     let sql = "SELECT class, object, part, text FROM \"_crossfade_comments\"";
     for row in rows(connection, sql, &[])? {

@@ -245,7 +245,8 @@ pub(crate) fn save_function(connection: &Connection, function: &Function) -> Res
             "INSERT OR REPLACE INTO \"_crossfade_functions\"(oid, name, details) VALUES (?1, ?2, ?3)",
             &[
                 Cell::Integer(i64::from(function.oid)),
-                Cell::Text(function.name.clone()),
+                // Several may have one name.
+                Cell::Text(function.key()),
                 Cell::Text(json(function)?),
             ],
         )

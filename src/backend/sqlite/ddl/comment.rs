@@ -1,11 +1,12 @@
 //! COMMENT ON: kept in the side catalog, sent to PostgreSQL, shown in pg_description.
 
+use super::callable::identity;
 use super::{Editor, no_column};
 use crate::backend::sqlite::catalog::save_comment;
 use crate::backend::sqlite::system::{qualified_ident, quote_ident};
 use crate::error::{Error, Result, state};
 use crate::name::bare;
-use crate::schema::{Catalog, Described, Relation, RelationKind};
+use crate::schema::{Catalog, Described, Function, Relation, RelationKind};
 use crate::sql::ast::{Name, ObjectKind};
 
 /// OIDs of the catalogs that comments name, as in PostgreSQL.
@@ -87,13 +88,16 @@ impl Editor<'_> {
                 Ok(Some((of_class(oid), qualified("SEQUENCE"))))
             }
             ObjectKind::Function => {
-                let found = self.catalog.functions.get(&name.name);
-                let oid = found.map(|f| f.oid).ok_or_else(|| {
+                let mut all = self.catalog.functions_named(&name.name);
+                let function = all.next().ok_or_else(|| {
                     let message = format!("function {}() does not exist", name.name);
                     Error::client(state::UNDEFINED_FUNCTION, message)
                 })?;
-                let spelled = format!("{}()", qualified("FUNCTION"));
-                Ok(Some(((class::FUNCTION, oid, 0), spelled)))
+                if all.next().is_some() {
+                    return Err(Error::unsupported("a comment on one of several of a name"));
+                }
+                let spelled = format!("{} {}", word(function), identity(function));
+                Ok(Some(((class::FUNCTION, function.oid, 0), spelled)))
             }
             ObjectKind::Schema => {
                 let own = self.catalog.schemas.get(&name.name).copied();
@@ -198,7 +202,7 @@ pub(crate) fn all(catalog: &Catalog) -> Vec<(String, String)> {
 fn spelled(catalog: &Catalog, class: u32, object: u32, part: i32) -> Option<(String, String)> {
     if class == class::FUNCTION {
         let function = catalog.functions.values().find(|f| f.oid == object)?;
-        let spelled = format!("FUNCTION public.{}()", quote_ident(&function.name));
+        let spelled = format!("{} {}", word(function), identity(function));
         return Some((function.name.clone(), spelled));
     }
     if class == class::SCHEMA {
@@ -242,4 +246,8 @@ fn on(relation: &Relation, class: u32, object: u32, part: i32) -> Option<String>
     let indexes = relation.indexes.iter().map(|i| (i.oid, &i.name));
     let (_, name) = uniques.chain(indexes).find(|(oid, _)| *oid == object)?;
     Some(format!("INDEX {}", super::drop::beside_ident(relation, name)))
+}
+
+fn word(function: &Function) -> &'static str {
+    if function.procedure { "PROCEDURE" } else { "FUNCTION" }
 }

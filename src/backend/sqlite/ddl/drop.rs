@@ -33,10 +33,9 @@ impl Editor<'_> {
             ObjectKind::Extension => return self.drop_extensions(names, if_exists, cascade),
             ObjectKind::Type => "TYPE",
             ObjectKind::Domain => "DOMAIN",
-            ObjectKind::Function => "FUNCTION",
             ObjectKind::Trigger => "TRIGGER",
             ObjectKind::MaterializedView => "MATERIALIZED VIEW",
-            ObjectKind::Constraint | ObjectKind::Other => {
+            ObjectKind::Function | ObjectKind::Constraint | ObjectKind::Other => {
                 return Err(Error::unsupported("this DROP"));
             }
         };
@@ -56,7 +55,6 @@ impl Editor<'_> {
                 ObjectKind::Index => self.drop_index(name, if_exists, cascade)?,
                 ObjectKind::Sequence => self.drop_sequence(name, if_exists, cascade)?,
                 ObjectKind::Trigger => self.drop_trigger(name, if_exists)?,
-                ObjectKind::Function => self.drop_function(name, if_exists, cascade)?,
                 _ => {
                     let what = verb.to_lowercase();
                     self.missing(&name.name, &what, if_exists, state::UNDEFINED_OBJECT)?;

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
+use super::callable::signature;
 use super::rebuild::schema_of;
-use super::routine::signature;
 use super::{Editor, dependents};
 use crate::backend::sqlite::catalog::{forget_type, literal, quoted, save_type};
 use crate::backend::sqlite::system::{qualified_ident, quote_ident, spelled};

@@ -7,6 +7,7 @@
 
 mod alter;
 mod alter_constraint;
+pub(crate) mod callable;
 mod column;
 pub(crate) mod comment;
 pub(crate) mod composite;
@@ -215,6 +216,9 @@ impl<'a> Editor<'a> {
                 self.comment(*kind, name, part.as_deref(), text.as_deref())
             }
             Ddl::CreateFunction(create) => self.create_function(create),
+            Ddl::DropRoutines { kind, routines, if_exists, cascade } => {
+                self.drop_routines(*kind, routines, *if_exists, *cascade)
+            }
             Ddl::CreateTrigger(create) => self.create_trigger(create),
             Ddl::Grant(true) => self.done("GRANT"),
             Ddl::Grant(false) => self.done("REVOKE"),

@@ -78,7 +78,8 @@ impl Editor<'_> {
                 *name = if part.is_some() { self.known(name) } else { self.known_as(*kind, name) };
             }
             Ddl::CreateTrigger(create) => create.table = self.known(&create.table),
-            Ddl::CreateSchema { .. }
+            Ddl::DropRoutines { .. }
+            | Ddl::CreateSchema { .. }
             | Ddl::CreateExtension { .. }
             | Ddl::Grant(_)
             | Ddl::NoEffect(_) => {}
@@ -153,7 +154,7 @@ impl Editor<'_> {
     }
 
     /// A table, view, sequence or index that is there, or a name that nothing has.
-    fn known(&self, name: &Name) -> Name {
+    pub(super) fn known(&self, name: &Name) -> Name {
         let in_public =
             |key: String| Name { schema: Some("public".to_owned()), name: key, ..*name };
         match name.schema.as_deref() {

@@ -71,8 +71,13 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("pg_get_viewdef", STRICT, |_, s, a| Ok(view_definition(s, a))),
     ("pg_get_serial_sequence", STRICT, |_, s, a| serial_sequence(s, a)),
     ("pg_get_userbyid", STRICT, |_, s, a| Ok(user_name(s, a.int(0)))),
-    ("pg_get_function_arguments", STRICT, |_, s, a| Ok(function_arguments(s, a.int(0)))),
-    ("pg_get_function_identity_arguments", STRICT, |_, s, a| Ok(function_arguments(s, a.int(0)))),
+    ("pg_get_function_arguments", STRICT, |_, s, a| Ok(function_arguments(s, a.int(0), true))),
+    ("pg_get_function_identity_arguments", STRICT, |_, s, a| {
+        Ok(function_arguments(s, a.int(0), false))
+    }),
+    ("pg_get_function_arg_default", STRICT, |_, s, a| {
+        Ok(routines::default_of(s, a.int(0), a.int(1)))
+    }),
     ("pg_get_function_result", STRICT, |_, s, a| Ok(function_result(s, a.int(0)))),
     ("pg_table_is_visible", STRICT, |_, s, a| Ok(table_is_visible(s, a.int(0)))),
     ("pg_type_is_visible", STRICT, |_, s, a| Ok(type_is_visible(s, a.int(0)))),
@@ -166,7 +171,6 @@ const NULLS: &[&str] = &[
     "pg_get_statisticsobjdef",
     "pg_get_statisticsobjdef_columns",
     "pg_get_partition_constraintdef",
-    "pg_get_function_arg_default",
     "pg_get_function_sqlbody",
     "pg_get_replica_identity_index",
     "pg_stat_get_last_vacuum_time",
@@ -416,9 +420,9 @@ fn proc_row(wanted: Option<i64>) -> Option<(Arc<super::rows::Table>, super::rows
     Some((table, row))
 }
 
-fn function_arguments(core: &Core, wanted: Option<i64>) -> Cell {
+fn function_arguments(core: &Core, wanted: Option<i64>, defaults: bool) -> Cell {
     if let Some(function) = routines::function(core, wanted) {
-        return text(routines::arguments(function));
+        return text(routines::arguments(function, defaults));
     }
     let Some((table, row)) = proc_row(wanted) else { return Cell::Null };
     let types: Vec<u32> = match table.get(&row, "proargtypes") {
@@ -438,7 +442,10 @@ fn function_arguments(core: &Core, wanted: Option<i64>) -> Cell {
 
 fn function_result(core: &Core, wanted: Option<i64>) -> Cell {
     if let Some(function) = routines::function(core, wanted) {
-        return text(function.returns.as_str());
+        return match function.procedure {
+            true => Cell::Null,
+            false => text(function.returns.as_str()),
+        };
     }
     let Some((table, row)) = proc_row(wanted) else { return Cell::Null };
     let Cell::Integer(ty) = table.get(&row, "prorettype") else { return Cell::Null };

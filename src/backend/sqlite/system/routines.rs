@@ -50,6 +50,12 @@ pub(super) fn pg_proc(core: &Core) -> Vec<Row> {
         "prosrc",
         "pronargs",
         "proargnames",
+        "proretset",
+        "prorows",
+        "pronargdefaults",
+        "proallargtypes",
+        "proargmodes",
+        "proargdefaults",
     ];
     let maker = Maker::new(&shape, &columns);
     rows.extend(core.catalog.functions.values().map(|f| {
@@ -60,7 +66,7 @@ pub(super) fn pg_proc(core: &Core) -> Vec<Row> {
             int(fixed::OWNER),
             int(if f.language == "sql" { known::SQL } else { known::PLPGSQL }),
             Cell::Real(100.0),
-            text("f"),
+            text(if f.procedure { "p" } else { "f" }),
             text(f.volatility.to_string()),
             text("u"),
             flag(f.strict),
@@ -69,22 +75,91 @@ pub(super) fn pg_proc(core: &Core) -> Vec<Row> {
             text(f.body.as_str()),
             int(i64::try_from(f.arguments.len()).unwrap_or_default()),
             names(f),
+            flag(f.set),
+            Cell::Real(if f.set { 1000.0 } else { 0.0 }),
+            int(i64::try_from(f.defaults.len()).unwrap_or_default()),
+            all_types(f),
+            modes(f),
+            match f.defaults.is_empty() {
+                true => Cell::Null,
+                false => text(f.defaults.join(", ")),
+            },
         ])
     }));
     rows
 }
 
-/// The arguments, as pg_get_function_arguments tells them.
-pub(super) fn arguments(f: &Function) -> String {
-    let one = |(position, ty): (usize, &u32)| {
-        let ty = super::format_type(*ty, -1);
-        match f.argument_names.get(position).filter(|name| !name.is_empty()) {
-            Some(name) => format!("{} {ty}", super::quote_ident(name)),
-            None => ty,
+/// The arguments, as pg_get_function_arguments tells them; without defaults as
+/// pg_get_function_identity_arguments does.
+pub(super) fn arguments(f: &Function, defaults: bool) -> String {
+    let first_default = f.arguments.len().saturating_sub(f.defaults.len());
+    let mut inputs = 0;
+    let mut all = Vec::new();
+    for (mode, name, ty) in parameters(f) {
+        if mode == 't' {
+            continue;
         }
-    };
-    let all: Vec<String> = f.arguments.iter().enumerate().map(one).collect();
+        let word = match mode {
+            'o' => "OUT ",
+            'b' => "INOUT ",
+            _ if f.procedure => "IN ",
+            _ => "",
+        };
+        let ty = super::format_type(ty, -1);
+        let mut one = match name {
+            "" => format!("{word}{ty}"),
+            name => format!("{word}{} {ty}", super::quote_ident(name)),
+        };
+        if mode != 'o' {
+            let default = f.defaults.get(usize::wrapping_sub(inputs, first_default));
+            if let Some(default) = default.filter(|_| defaults) {
+                one.push_str(&format!(" DEFAULT {default}"));
+            }
+            inputs += 1;
+        }
+        all.push(one);
+    }
     all.join(", ")
+}
+
+/// Modes, names and types of all parameters.
+fn parameters(f: &Function) -> Vec<(char, &str, u32)> {
+    if !f.parameters.is_empty() {
+        return f.parameters.iter().map(|p| (p.mode, p.name.as_str(), p.ty)).collect();
+    }
+    let names = f.argument_names.iter().map(String::as_str).chain(std::iter::repeat(""));
+    f.arguments.iter().zip(names).map(|(ty, name)| ('i', name, *ty)).collect()
+}
+
+/// pg_get_function_arg_default: that of the parameter of a number.
+pub(super) fn default_of(core: &Core, wanted: Option<i64>, number: Option<i64>) -> Cell {
+    let (Some(f), Some(number)) = (function(core, wanted), number) else { return Cell::Null };
+    let all = parameters(f);
+    let place = usize::try_from(number - 1).ok().filter(|place| *place < all.len());
+    let Some(place) = place.filter(|place| !matches!(all[*place].0, 'o' | 't')) else {
+        return Cell::Null;
+    };
+    let inputs = all[..place].iter().filter(|p| !matches!(p.0, 'o' | 't')).count();
+    let first_default = f.arguments.len().saturating_sub(f.defaults.len());
+    let default = f.defaults.get(inputs.wrapping_sub(first_default));
+    default.map_or(Cell::Null, |d| text(d.as_str()))
+}
+
+/// proallargtypes: NULL where all parameters are plain ones.
+fn all_types(f: &Function) -> Cell {
+    match f.parameters.is_empty() {
+        true => Cell::Null,
+        false => list(f.parameters.iter().map(|p| i64::from(p.ty))),
+    }
+}
+
+/// proargmodes
+fn modes(f: &Function) -> Cell {
+    let modes: Vec<String> = f.parameters.iter().map(|p| p.mode.to_string()).collect();
+    match modes.is_empty() {
+        true => Cell::Null,
+        false => text(serde_json::to_string(&modes).unwrap_or_default()),
+    }
 }
 
 /// What pg_get_functiondef has between the language and the body.
@@ -103,9 +178,10 @@ fn options(f: &Function) -> String {
 
 /// proargnames: NULL where no argument has a name.
 fn names(function: &Function) -> Cell {
-    match function.argument_names.iter().all(String::is_empty) {
+    let names: Vec<&str> = parameters(function).into_iter().map(|(_, name, _)| name).collect();
+    match names.iter().all(|name| name.is_empty()) {
         true => Cell::Null,
-        false => text(serde_json::to_string(&function.argument_names).unwrap_or_default()),
+        false => text(serde_json::to_string(&names).unwrap_or_default()),
     }
 }
 
@@ -126,7 +202,7 @@ pub(super) fn pg_trigger(core: &Core) -> Vec<Row> {
     let mut rows = Vec::new();
     for relation in core.catalog.relations.values() {
         for trigger in &relation.triggers {
-            let function = core.catalog.functions.get(&trigger.function);
+            let function = core.catalog.trigger_function(&trigger.function);
             let numbers = trigger.columns.iter().filter_map(|c| relation.column(c));
             rows.push(maker.row([
                 int(i64::from(trigger.oid)),
@@ -178,11 +254,18 @@ pub(super) fn trigger_definition(core: &Core, wanted: Option<i64>, pretty: bool)
 /// pg_get_functiondef
 pub(super) fn function_definition(core: &Core, wanted: Option<i64>) -> Cell {
     function(core, wanted).map_or(Cell::Null, |f| {
+        let (kind, quote) = match f.procedure {
+            true => ("PROCEDURE", "$procedure$"),
+            false => ("FUNCTION", "$function$"),
+        };
+        let returns = match f.procedure {
+            true => String::new(),
+            false => format!(" RETURNS {}\n", f.returns),
+        };
         text(format!(
-            "CREATE OR REPLACE FUNCTION public.{}({})\n RETURNS {}\n LANGUAGE {}\n{}AS $function${}$function$\n",
+            "CREATE OR REPLACE {kind} public.{}({})\n{returns} LANGUAGE {}\n{}AS {quote}{}{quote}\n",
             super::quote_ident(&f.name),
-            arguments(f),
-            f.returns,
+            arguments(f, true),
             f.language,
             options(f),
             f.body

@@ -6,6 +6,7 @@
 
 mod conditions;
 mod raise;
+mod returns;
 mod script;
 
 use crate::error::{Error, Result, state};
@@ -13,7 +14,8 @@ use crate::sql::ast::{
     Block, Expr, ExprKind, Literal, Returned, Select, Statement, Step, TypeName,
 };
 use crate::sql::lexer::{self, Kind, Token};
-pub(crate) use script::{RESULT, script, statements};
+pub(crate) use returns::check_returns;
+pub(crate) use script::{Gives, result_name, script, statements};
 
 /// Nesting of IF beyond which a body is refused.
 const DEPTH_MAX: u32 = 64;

@@ -26,58 +26,75 @@ pub(crate) fn script(body: &str) -> Result<Script> {
     }
 }
 
-/// The variable that takes what a function in SQL returns: no client's has this name.
-pub(crate) const RESULT: &str = "$result";
+/// The variable that takes a column of what a function in SQL returns, counted from 0: no
+/// client's has this name.
+pub(crate) fn result_name(column: usize) -> String {
+    format!("$result{column}")
+}
 
-/// The body of a function in SQL: its statements, and the value that the last one gives.
-/// `returns` is the type's name, None for void.
+/// What a function gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gives {
+    /// void
+    Nothing,
+    /// One row of so many columns.
+    Row(usize),
+    /// Rows.
+    Rows,
+}
+
+/// The body of a function in SQL: its statements, and what the last one gives. `returns` is the
+/// type's name.
 ///
 /// # Errors
 /// 42P13 when the last statement gives no value; else what the parser says.
-pub(crate) fn statements(body: &str, returns: Option<&str>) -> Result<Script> {
+pub(crate) fn statements(body: &str, gives: &Gives, returns: &str) -> Result<Script> {
     let parsed = super::super::parse(body).map_err(placeless)?;
     let mut script = Script::default();
     let last = parsed.len();
+    let mut given = false;
     for (number, one) in (1..).zip(parsed) {
-        let gives = gives_value(&one.statement);
-        let is_result = number == last && returns.is_some();
+        let is_result = number == last && *gives != Gives::Nothing;
+        given = is_result && gives_value(&one.statement, gives);
         let what = match one.statement {
             Statement::Select(select) if !is_result => Order::Perform(select),
             statement => {
-                let targets = if is_result && gives { vec![RESULT.to_owned()] } else { Vec::new() };
-                let into = Into { targets, strict: false };
-                Order::Run(Source::Static(Box::new(statement), one.text), into)
+                let source = Source::Static(Box::new(statement), one.text);
+                let targets = match gives {
+                    Gives::Rows if given => Vec::new(),
+                    Gives::Row(columns) if given => (0..*columns).map(result_name).collect(),
+                    _ => Vec::new(),
+                };
+                match gives {
+                    Gives::Rows if given => Order::ReturnQuery(source),
+                    _ => Order::Run(source, Into { targets, strict: false }),
+                }
             }
         };
         script.steps.push(Line { number, what });
     }
-    let Some(returns) = returns else { return Ok(script) };
-    let given = match script.steps.last().map(|line| &line.what) {
-        Some(Order::Run(_, into)) => !into.targets.is_empty(),
-        _ => false,
-    };
-    if !given {
+    if *gives != Gives::Nothing && !given {
         let message = format!("return type mismatch in function declared to return {returns}");
         let detail = "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.";
         return Err(Error::client(state::INVALID_FUNCTION_DEFINITION, message).detail(detail));
     }
-    let kind = ExprKind::Column(vec![RESULT.to_owned()]);
-    let what = Order::Return(Some(Expr { kind, pos: 0 }));
-    script.steps.push(Line { number: last, what });
     Ok(script)
 }
 
-/// Whether a statement gives rows of one column, as far as it can be seen.
-fn gives_value(statement: &Statement) -> bool {
-    let one = |targets: &[Target]| matches!(targets, [_]);
+/// Whether a statement gives rows of so many columns, as far as it can be seen.
+fn gives_value(statement: &Statement, gives: &Gives) -> bool {
+    let fits = |targets: &[Target]| match gives {
+        Gives::Row(1) => matches!(targets, [_]),
+        _ => !targets.is_empty(),
+    };
     match statement {
         Statement::Select(select) => match &select.body {
-            SelectBody::Simple(simple) => one(&simple.targets),
+            SelectBody::Simple(simple) => fits(&simple.targets),
             _ => true,
         },
-        Statement::Insert(insert) => one(&insert.returning),
-        Statement::Update(update) => one(&update.returning),
-        Statement::Delete(delete) => one(&delete.returning),
+        Statement::Insert(insert) => fits(&insert.returning),
+        Statement::Update(update) => fits(&update.returning),
+        Statement::Delete(delete) => fits(&delete.returning),
         _ => false,
     }
 }
@@ -201,9 +218,15 @@ impl Reader<'_> {
                 if self.take_kind(Kind::Semicolon) {
                     return Ok(Some(Order::Return(None)));
                 }
-                if let Some(word @ ("next" | "query")) = self.word().as_deref() {
-                    let what = format!("RETURN {} in PL/pgSQL", word.to_uppercase());
-                    return Err(Error::unsupported(what));
+                if self.take_word("next") {
+                    if self.take_kind(Kind::Semicolon) {
+                        return Ok(Some(Order::ReturnNext(None)));
+                    }
+                    let value = expression(self.until_semicolon()?)?;
+                    return Ok(Some(Order::ReturnNext(Some(value))));
+                }
+                if self.take_word("query") {
+                    return self.returned_rows().map(Some);
                 }
                 Order::Return(Some(expression(self.until_semicolon()?)?))
             }
@@ -388,6 +411,19 @@ impl Reader<'_> {
                 return Ok(Order::Run(Source::Dynamic(text, values), into));
             }
         }
+    }
+
+    /// RETURN QUERY
+    fn returned_rows(&mut self) -> Result<Order> {
+        if self.word().is_some_and(|w| w == "execute") {
+            return match self.executed()? {
+                Order::Run(source, into) if into.targets.is_empty() => {
+                    Ok(Order::ReturnQuery(source))
+                }
+                _ => Err(self.syntax()),
+            };
+        }
+        Ok(Order::ReturnQuery(plain(self.until_semicolon()?)?))
     }
 
     fn diagnostics(&mut self) -> Result<Order> {

@@ -445,6 +445,7 @@ impl Printer<'_> {
                 _ => return Err(cannot(format_args!("{name}()"))),
             },
             S::Session(name, _) => return Err(cannot(format_args!("{name}()"))),
+            S::Function(..) | S::Field { .. } => return Err(cannot("a function of a client")),
             S::SetConfig(_) => return Err(cannot("set_config()")),
         })
     }
