@@ -24,6 +24,7 @@ use crate::backend::sqlite::{Connection, Reader, Statement, Writer};
 use crate::error::{Error, Result, state};
 use crate::journal;
 use crate::schema::{Catalog, Deferral};
+use crate::sql::MERGE;
 use crate::sql::plan::{Frozen, FrozenSource, Plan, QueryKind, QueryPlan};
 use crate::sql::trigger::distances;
 use crate::value::{Cell, Format};
@@ -45,6 +46,9 @@ pub(super) struct Running {
     pub(super) turn: u64,
     /// What has been learnt when it was started, of a statement that writes.
     written: Option<Written>,
+    /// Its one row is the number of rows that it has changed.
+    tallies: bool,
+    tally: Option<u64>,
 }
 
 /// How far a statement that writes has come when its triggers have fired: its first step
@@ -95,10 +99,17 @@ pub(super) enum Ended {
 impl Running {
     /// To the next row; false after the last.
     pub(super) fn step(&mut self) -> Result<bool> {
-        match self.written.as_mut().and_then(|w| w.row.take()) {
-            Some(row) => Ok(row),
-            None => self.statement.step(),
+        let row = match self.written.as_mut().and_then(|w| w.row.take()) {
+            Some(row) => row,
+            None => self.statement.step()?,
+        };
+        if row && self.tallies {
+            if let crate::value::CellRef::Integer(count) = self.statement.column(0) {
+                self.tally = u64::try_from(count).ok();
+            }
+            return Ok(false);
         }
+        Ok(row)
     }
 
     /// A column of the current row.
@@ -213,14 +224,16 @@ impl Session {
         {
             self.show_again(reader)?;
         }
-        let Running { statement, reader, watch, record, draws, began, bounded, written, .. } =
-            running;
+        let Running {
+            statement, reader, watch, record, draws, began, bounded, written, tally, ..
+        } = running;
         let mut changed = rows;
         if let (QueryKind::Write, Some(writer)) = (query.kind, self.transaction.writer()) {
             let known = written.and_then(|w| w.done);
             let last;
             (changed, last) =
                 known.unwrap_or_else(|| (writer.changes(), writer.last_insert_rowid()));
+            changed = tally.unwrap_or(changed);
             let inserts = query.tag.starts_with("INSERT") && changed > 0;
             let rowid = inserts.then_some(last);
             if let (Some(rowid), true) = (rowid, call.plan.dialect.is_sqlite()) {
@@ -364,6 +377,8 @@ impl Session {
                 bounded,
                 turn,
                 written,
+                tallies: query.tag == MERGE,
+                tally: None,
             }),
             Err(error) => {
                 self.cancel.stopped();

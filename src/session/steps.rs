@@ -31,6 +31,12 @@ pub(super) fn run(connection: &Connection, steps: &[Step], inputs: &[&Cell]) -> 
             }
             let key = array::encode((0..step.unique).map(|i| statement.column(i)))?;
             if step.unique > 0 && !seen.insert(key) {
+                if step.single {
+                    let message = "MERGE command cannot affect row a second time";
+                    let hint = "Ensure that not more than one source row matches any one target \
+                                row.";
+                    return Err(Error::client(state::CARDINALITY_VIOLATION, message).hint(hint));
+                }
                 continue;
             }
             if rows.len() > 1 {

@@ -121,6 +121,8 @@ pub struct Step {
     pub statement: Statement,
     /// Of its rows only the first with the same so many leading cells is kept; 0 keeps all.
     pub unique: usize,
+    /// A second one is an error: MERGE changes no row twice.
+    pub single: bool,
 }
 
 /// A query's body.

@@ -29,5 +29,6 @@ pub(crate) use analyze::result_columns;
 pub use context::Context;
 pub use pg::parse;
 pub use planner::{
-    CALL, Change, Mode, Rows, live, parse_in, plan, plan_in, plan_shape, rows_of, rules, undecided,
+    CALL, Change, MERGE, Mode, Rows, live, parse_in, plan, plan_in, plan_shape, rows_of, rules,
+    undecided,
 };

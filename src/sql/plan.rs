@@ -64,6 +64,8 @@ pub struct Step {
     pub rows: bool,
     /// Of its rows only the first with the same so many leading cells is kept; 0 keeps all.
     pub unique: usize,
+    /// A second one is 21000.
+    pub single: bool,
 }
 
 /// A query or DML statement, printed.

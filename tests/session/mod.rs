@@ -12,6 +12,7 @@ mod functions;
 mod inline;
 mod large;
 mod live;
+mod merge;
 mod pgbench;
 mod routines;
 mod rows;

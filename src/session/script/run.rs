@@ -113,14 +113,7 @@ impl Session {
         let dynamic = matches!(source, Source::Dynamic(..));
         for (statement, text) in self.statements(source, running).await? {
             let outcome = self.run_one(statement, &text, into, dynamic, running).await;
-            outcome.map_err(|stop| match stop {
-                Stop::Error(error)
-                    if error.fields().context.is_none() && error.message() != NO_DESTINATION =>
-                {
-                    error.context(format!("SQL statement \"{text}\"")).into()
-                }
-                other => other,
-            })?;
+            outcome.map_err(|stop| in_statement(stop, &text))?;
         }
         Ok(())
     }
@@ -271,7 +264,11 @@ impl Session {
     }
 
     /// The rows of RETURN QUERY.
-    pub(super) async fn source_rows(&mut self, source: &Source, running: &Running) -> Step<Rows> {
+    pub(super) async fn source_rows(
+        &mut self,
+        source: &Source,
+        running: &Running,
+    ) -> Step<(Rows, String)> {
         let mut statements = self.statements(source, running).await?;
         let (Some((statement, text)), true) = (statements.pop(), statements.is_empty()) else {
             return Err(Error::unsupported("this RETURN QUERY in PL/pgSQL").into());
@@ -284,7 +281,8 @@ impl Session {
         if plan.columns.is_empty() {
             return Err(Error::unsupported("this RETURN QUERY in PL/pgSQL").into());
         }
-        self.planned_rows(plan).await
+        let rows = self.planned_rows(plan).await.map_err(|stop| in_statement(stop, &text))?;
+        Ok((rows, text))
     }
 
     /// PERFORM
@@ -332,6 +330,18 @@ fn changes(plan: &Plan) -> bool {
     }
 }
 
+/// An error with the statement that made it.
+pub(super) fn in_statement(stop: Stop, text: &str) -> Stop {
+    match stop {
+        Stop::Error(error)
+            if error.fields().context.is_none() && error.message() != NO_DESTINATION =>
+        {
+            error.context(format!("SQL statement \"{text}\"")).into()
+        }
+        other => other,
+    }
+}
+
 fn not_volatile(text: &str) -> Error {
     let what = text.split_whitespace().next().unwrap_or_default().to_uppercase();
     let message = format!("{what} is not allowed in a non-volatile function");
@@ -355,6 +365,7 @@ fn check(statement: &Statement) -> Step<()> {
         // A body that runs itself would have no end but the stack's.
         | Statement::Do(_)
         | Statement::Call(_)
+        | Statement::Merge(_)
         | Statement::Database { .. }
         | Statement::Maintenance(_) => "this statement in PL/pgSQL",
         _ => return Ok(()),

@@ -64,7 +64,7 @@ impl Analyzer<'_> {
             ir::Statement::Delete(s) => s.outputs.clone_from(&columns),
             ir::Statement::Select(_) => {}
         }
-        self.steps.push(Step { cte: id, statement, unique: 0 });
+        self.steps.push(Step { cte: id, statement, unique: 0, single: false });
         self.level().ctes.push(Rc::new(CteInfo { id, name: cte.name.clone(), columns }));
         Ok(())
     }

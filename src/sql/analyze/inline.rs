@@ -26,6 +26,37 @@ use crate::value::{Cell, Type, oid};
 /// Functions that may be written out within each other.
 const DEPTH_MAX: usize = 8;
 
+/// What a statement does besides reading, as far as functions that it calls could see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Any change.
+    #[default]
+    Unknown,
+    /// Nothing.
+    Reads,
+    /// One table changes.
+    Writes,
+}
+
+impl Standing {
+    pub(super) fn of(statement: &ast::Statement) -> Self {
+        let (with, writes) = match statement {
+            ast::Statement::Select(select) => (&select.with, false),
+            ast::Statement::Declare { query, .. } => (&query.with, false),
+            ast::Statement::Insert(insert) => (&insert.with, true),
+            ast::Statement::Update(update) => (&update.with, true),
+            ast::Statement::Delete(delete) => (&delete.with, true),
+            ast::Statement::Explain(inner, _) => return Self::of(inner),
+            _ => return Self::Unknown,
+        };
+        match parts_read(with.as_ref()) {
+            false => Self::Unknown,
+            true if writes => Self::Writes,
+            true => Self::Reads,
+        }
+    }
+}
+
 /// Whether the body of a function in SQL can be analysed and gives what is declared, as far as
 /// its last statement is a SELECT.
 pub(crate) fn check_function(function: &Function, context: &Sight<'_>) -> Result<()> {
@@ -110,11 +141,10 @@ impl Analyzer<'_> {
     fn written_out(&mut self, own: &Own, outputs: &[Output], pos: u32) -> Result<Option<Query>> {
         let function = &own.function;
         let Some(select) = only_select(&function.body) else { return Ok(None) };
-        let steady = own.args.iter().all(is_steady) && self.may_nest(function);
-        if !steady || function.volatility == 'v' && !self.reading {
+        if !own.args.iter().all(is_steady) || !self.may_nest(function) {
             return Ok(None);
         }
-        if !self.probing && self.probe(function, &select)? {
+        if !self.probing && !self.probe(function, &select)? {
             return Ok(None);
         }
         let place = |error: Error| error.without_position().at(pos);
@@ -129,12 +159,12 @@ impl Analyzer<'_> {
         Ok(Some(query))
     }
 
-    /// Whether a body has values of its own for each run: then it is run, not written out.
+    /// Whether a body means the same in the statement's place: not where it has values of its
+    /// own for each run, nor where it would see what the statement changes.
     fn probe(&self, function: &Arc<Function>, select: &ast::Select) -> Result<bool> {
         let context = Sight { param_types: &[], ..self.context };
         let mut analyzer = Analyzer::new(context, true);
         analyzer.probing = true;
-        analyzer.reading = self.reading;
         analyzer.inlining.clone_from(&self.inlining);
         let own = Own { function: Arc::clone(function), args: nulls(function) };
         analyzer.body_query(&own, select).map_err(Error::without_position)?;
@@ -142,7 +172,28 @@ impl Analyzer<'_> {
             matches!(source, FrozenSource::TransactionTime | FrozenSource::StatementTime)
         };
         let frozen = analyzer.frozen.iter().any(|f| !fixed(&f.source));
-        Ok(frozen || analyzer.volatile || analyzer.locks || analyzer.draws)
+        if frozen || analyzer.volatile || analyzer.locks || analyzer.draws {
+            return Ok(false);
+        }
+        Ok(match self.standing {
+            _ if function.volatility != 'v' => true,
+            Standing::Reads => true,
+            Standing::Writes => !self.changes_any(&analyzer.reads),
+            Standing::Unknown => false,
+        })
+    }
+
+    /// Whether the statement may change one of these tables, also by foreign keys and triggers.
+    fn changes_any(&self, tables: &[String]) -> bool {
+        let Some(written) = &self.writes else { return true };
+        let catalog = self.context.catalog;
+        let Some(relation) = catalog.relation(written) else { return true };
+        let refers =
+            |r: &crate::schema::Relation| r.foreign_keys.iter().any(|key| key.table == *written);
+        relation.has_triggers
+            || !relation.triggers.is_empty()
+            || tables.iter().any(|t| t == written)
+            || catalog.relations.values().any(|r| refers(r))
     }
 
     fn body_query(&mut self, own: &Own, select: &ast::Select) -> Result<Query> {
@@ -259,13 +310,13 @@ fn only_select(body: &str) -> Option<ast::Select> {
     let parsed = crate::sql::pg::parse(body).ok()?;
     let [one] = parsed.as_slice() else { return None };
     let ast::Statement::Select(select) = &one.statement else { return None };
-    let reads = select.locking.is_empty() && only_reads(select);
+    let reads = select.locking.is_empty() && parts_read(select.with.as_ref());
     reads.then(|| ast::Select::clone(select))
 }
 
 /// Whether no part of WITH writes.
-pub(super) fn only_reads(select: &ast::Select) -> bool {
-    let ctes = select.with.iter().flat_map(|with| &with.ctes);
+pub(super) fn parts_read(with: Option<&ast::With>) -> bool {
+    let ctes = with.iter().flat_map(|with| &with.ctes);
     ctes.into_iter().all(|cte| matches!(&*cte.query, ast::Statement::Select(_)))
 }
 

@@ -24,6 +24,7 @@ mod join;
 mod lite;
 pub(super) mod literal;
 mod locale;
+mod merge;
 mod names;
 mod operator;
 mod order;
@@ -94,8 +95,10 @@ pub struct Analysis {
     pub locks: bool,
     /// Moves or asks sequences row by row.
     pub draws: bool,
-    /// Data-modifying statements in WITH, in the order written.
+    /// Data-modifying statements in WITH, in the order written; what a MERGE comes to.
     pub steps: Vec<ir::Step>,
+    /// It is a MERGE.
+    pub merging: bool,
     /// It has SQLite's meaning.
     pub lite: bool,
     /// The statement as it was written, where triggers and generated columns have changed it
@@ -130,6 +133,7 @@ pub fn analyze_as(
 ) -> Result<Analysis> {
     let mut analyzer = Analyzer::new(*context, true);
     analyzer.lite = lite;
+    analyzer.standing = inline::Standing::of(statement);
     let statement = analyzer.statement(statement)?;
     if analyzer.locale {
         locale::check(&statement)?;
@@ -153,6 +157,7 @@ pub fn analyze_as(
         locks: analyzer.locks,
         draws: analyzer.draws,
         steps: analyzer.steps,
+        merging: analyzer.merging,
         lite,
         plain: analyzer.plain,
     })
@@ -236,12 +241,14 @@ struct Analyzer<'a> {
     lite: bool,
     /// What is analysed now is all that the statement does, once: a function may have effects.
     alone: bool,
-    /// The statement writes nothing.
-    reading: bool,
+    /// What else the statement does than what is analysed.
+    standing: inline::Standing,
     /// Functions that are being written out, the innermost last.
     inlining: Vec<String>,
     /// Only whether a body can be written out is asked.
     probing: bool,
+    /// The statement is a MERGE.
+    merging: bool,
 }
 
 impl<'a> Analyzer<'a> {
@@ -268,18 +275,19 @@ impl<'a> Analyzer<'a> {
             depth: 0,
             lite: false,
             alone: false,
-            reading: false,
+            standing: inline::Standing::default(),
             inlining: Vec::new(),
             probing: false,
+            merging: false,
         }
     }
 
     fn statement(&mut self, statement: &ast::Statement) -> Result<ir::Statement> {
         Ok(match statement {
             ast::Statement::Select(select) => {
-                self.reading = inline::only_reads(select);
                 ir::Statement::Select(Box::new(self.query(select, true)?))
             }
+            ast::Statement::Merge(merge) => return self.merge(merge),
             ast::Statement::Call(call) => ir::Statement::Select(Box::new(self.procedure(call)?)),
             ast::Statement::Insert(insert) => ir::Statement::Insert(Box::new(self.insert(insert)?)),
             ast::Statement::Update(update) => ir::Statement::Update(Box::new(self.update(update)?)),

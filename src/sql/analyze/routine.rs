@@ -97,6 +97,7 @@ fn of_trigger(
         system: analyzer.system,
         locks: analyzer.locks,
         draws: analyzer.draws,
+        merging: false,
         steps: analyzer.steps,
         lite,
         plain: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Analyzer, errors, typename};
 use crate::error::{Error, Result, state};
 use crate::name;
-use crate::schema::{Relation, Sequence};
+use crate::schema::{Relation, Sequence, function_key};
 use crate::sql::types::{pseudo, tables};
 use crate::sql::{Context, ast};
 use crate::value::oid;
@@ -98,14 +98,23 @@ impl Analyzer<'_> {
                 .or_else(|| self.context.catalog.schemas.get(name).copied())
                 .ok_or_else(|| missing("schema", state::INVALID_SCHEMA_NAME)),
             oid::REGTYPE => type_literal(text, &self.context),
-            oid::REGPROC => match tables().procs(name) {
-                [] => Err(missing("function", state::UNDEFINED_FUNCTION)),
-                [one] => Ok(one.oid),
-                _ => Err(Error::client(
-                    state::AMBIGUOUS_FUNCTION,
-                    format!("more than one function named \"{text}\""),
-                )),
-            },
+            oid::REGPROC => {
+                let built_in = match schema {
+                    None | Some("pg_catalog") => tables().procs(name),
+                    Some(_) => &[],
+                };
+                let own = self.context.catalog.functions_named(name);
+                let own = own.filter(|_| matches!(schema, None | Some("public")));
+                let mut all = built_in.iter().map(|p| p.oid).chain(own.map(|f| f.oid));
+                match (all.next(), all.next()) {
+                    (None, _) => Err(missing("function", state::UNDEFINED_FUNCTION)),
+                    (Some(one), None) => Ok(one),
+                    _ => Err(Error::client(
+                        state::AMBIGUOUS_FUNCTION,
+                        format!("more than one function named \"{text}\""),
+                    )),
+                }
+            }
             pseudo::REGCONFIG => match Language::named(name) {
                 Some(language) => Ok(language.oid()),
                 None => Err(Error::unsupported(format!("text search configuration {name}"))),
@@ -145,8 +154,9 @@ fn procedure_literal(text: &str, context: &Context<'_>) -> Result<u32> {
         .filter(|t| !t.is_empty())
         .map(|ty| type_literal(ty, context))
         .collect::<Result<_>>()?;
-    let found = tables().procs(name).iter().find(|p| *p.arguments == *types);
-    found.map(|p| p.oid).ok_or_else(missing)
+    let found = tables().procs(name).iter().find(|p| *p.arguments == *types).map(|p| p.oid);
+    let own = || context.catalog.functions.get(&function_key(name, &types)).map(|f| f.oid);
+    found.or_else(own).ok_or_else(missing)
 }
 
 /// The OID of a type's name, spelled as in SQL.

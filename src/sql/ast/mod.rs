@@ -6,6 +6,7 @@
 //! `pos + Parsed::offset`. Start at [`Statement`].
 
 mod ddl;
+mod merge;
 mod routine;
 mod script;
 
@@ -13,6 +14,7 @@ pub use ddl::{
     AlterAction, AttributeChange, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable,
     Ddl, EnumChange, Like, ObjectKind, RenameWhat, SequenceOptions,
 };
+pub use merge::{Merge, MergeAction, When};
 pub use routine::{
     Block, CreateFunction, CreateTrigger, Parameter, Raise, Returned, RoutineKind, RoutineName,
     Step,
@@ -106,6 +108,8 @@ pub enum Statement {
     Do(String),
     /// CALL
     Call(Box<Call>),
+    /// MERGE
+    Merge(Box<Merge>),
     /// Parsed, known, and refused: the construct's name for the 0A000 message.
     Unsupported(&'static str),
 }

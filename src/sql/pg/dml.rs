@@ -125,7 +125,7 @@ impl Lower<'_> {
     }
 
     /// SET. The tree repeats the source of `(a, b) = …` in each of its columns.
-    fn assignments(&mut self, nodes: Vec<Node>) -> Lowered<Vec<Assignment>> {
+    pub(super) fn assignments(&mut self, nodes: Vec<Node>) -> Lowered<Vec<Assignment>> {
         let mut assignments: Vec<Assignment> = Vec::with_capacity(nodes.len());
         for node in nodes {
             let Some(N::ResTarget(target)) = node.node else { return Err(missing()) };
@@ -172,7 +172,7 @@ impl Lower<'_> {
 }
 
 /// A column of INSERT and its byte location.
-fn target_column(node: Node) -> Lowered<(String, i32)> {
+pub(super) fn target_column(node: Node) -> Lowered<(String, i32)> {
     match node.node {
         Some(N::ResTarget(target)) if target.indirection.is_empty() => {
             Ok((target.name, target.location))

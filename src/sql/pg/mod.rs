@@ -13,6 +13,7 @@ mod dml;
 mod enums;
 mod expr;
 mod function;
+mod merge;
 mod newer;
 pub mod plpgsql;
 mod qualify;

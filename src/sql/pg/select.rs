@@ -190,7 +190,7 @@ impl Lower<'_> {
         nodes.into_iter().map(|node| self.table_ref(node)).collect()
     }
 
-    fn table_ref(&mut self, node: Node) -> Lowered<TableRef> {
+    pub(super) fn table_ref(&mut self, node: Node) -> Lowered<TableRef> {
         self.nested(|lower| match node.node {
             Some(N::RangeVar(mut range)) => {
                 let name = lower.name(&mut range);

@@ -38,6 +38,10 @@ impl Lower<'_> {
             N::NotifyStmt(s) => Ok(Statement::Notify(s.conditionname, s.payload)),
             N::LockStmt(s) => self.lock(s),
             N::DoStmt(s) => utility::inline(s),
+            N::MergeStmt(s) if s.returning_clause.is_some() => {
+                Err(self.refuse_word(-1, "returning"))
+            }
+            N::MergeStmt(s) => Ok(Statement::Merge(Box::new(self.merge(*s)?))),
             N::CallStmt(s) => self.call_procedure(*s),
             N::VacuumStmt(s) => Ok(utility::maintenance(&s)),
             N::ReindexStmt(_) => Ok(Statement::Maintenance("REINDEX")),
@@ -95,9 +99,6 @@ impl Lower<'_> {
             N::AlterObjectSchemaStmt(s) => self.set_schema(*s),
             N::AlterOwnerStmt(s) => Ok(Ddl::NoEffect(owner_tag(s.object_type))),
             N::AlterDefaultPrivilegesStmt(_) => Ok(Ddl::NoEffect("ALTER DEFAULT PRIVILEGES")),
-            N::MergeStmt(s) if s.returning_clause.is_some() => {
-                Err(self.refuse_word(-1, "returning"))
-            }
             other => Err(Stop::Unsupported(refused(&other))),
         })
     }
@@ -136,7 +137,6 @@ fn owner_tag(object_type: i32) -> &'static str {
 /// Names of statements that are parsed, known and refused.
 fn refused(node: &N) -> &'static str {
     match node {
-        N::MergeStmt(_) => "MERGE",
         N::LoadStmt(_) => "LOAD",
         N::AlterFunctionStmt(_) => "ALTER FUNCTION",
         N::CreateEventTrigStmt(_) | N::AlterEventTrigStmt(_) => "an event trigger",

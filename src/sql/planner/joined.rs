@@ -14,31 +14,52 @@ use crate::value::{Type, oid};
 
 /// The join of a statement as a step before it; None when it needs none.
 pub(super) fn separate(statement: &mut Statement, next: &mut u32) -> Result<Option<Step>> {
-    let (rel, table, alias, joined, filter, returning) = match &*statement {
-        Statement::Update(s) => {
-            (s.rel, s.table.clone(), &s.alias, &s.from, &s.filter, &s.returning)
-        }
-        Statement::Delete(s) => {
-            (s.rel, s.table.clone(), &s.alias, &s.using, &s.filter, &s.returning)
-        }
-        Statement::Select(_) | Statement::Insert(_) => return Ok(None),
-    };
-    let mut others: HashSet<u32> = HashSet::new();
-    joined.iter().for_each(|item| defined(item, &mut others));
+    let others = others(statement);
     let mut shown = Vec::new();
-    for expr in returning {
+    for expr in returned(statement) {
         columns(&mut expr.clone(), &others, &mut shown);
     }
     if shown.is_empty() {
         return Ok(None);
     }
+    let number = *next;
+    *next += 1;
+    joined(statement, number)
+}
+
+/// The relations that a statement joins to the one it writes.
+fn others(statement: &Statement) -> HashSet<u32> {
+    let mut found: HashSet<u32> = HashSet::new();
+    let items = match statement {
+        Statement::Update(s) => s.from.as_slice(),
+        Statement::Delete(s) => s.using.as_slice(),
+        Statement::Select(_) | Statement::Insert(_) => &[],
+    };
+    items.iter().for_each(|item| defined(item, &mut found));
+    found
+}
+
+fn returned(statement: &Statement) -> &[Expr] {
+    match statement {
+        Statement::Update(s) => &s.returning,
+        Statement::Delete(s) => &s.returning,
+        Statement::Select(_) | Statement::Insert(_) => &[],
+    }
+}
+
+/// The join of UPDATE … FROM or DELETE … USING as a step of this number before it.
+pub(super) fn joined(statement: &mut Statement, number: u32) -> Result<Option<Step>> {
+    let others = others(statement);
+    let (rel, table, alias, joined, filter) = match &*statement {
+        Statement::Update(s) => (s.rel, s.table.clone(), &s.alias, &s.from, &s.filter),
+        Statement::Delete(s) => (s.rel, s.table.clone(), &s.alias, &s.using, &s.filter),
+        Statement::Select(_) | Statement::Insert(_) => return Ok(None),
+    };
     let key = key(statement, &table.0)?;
     let from = From::Table { rel, table, alias: alias.clone() };
     let from = std::iter::once(from).chain(joined.iter().cloned()).collect();
     let filter = filter.clone();
     let ctes = statement.ctes().to_vec();
-    let number = *next;
-    *next += 1;
     // Every column of the join that the statement uses, each once.
     let mut needed: Vec<Expr> = Vec::new();
     let own_key: Vec<Expr> = key.clone();
@@ -86,7 +107,7 @@ pub(super) fn separate(statement: &mut Statement, next: &mut u32) -> Result<Opti
     let query =
         read(Select { targets, from, filter, ..Select::default() }, outputs, ctes, recursive);
     let statement = Statement::Select(Box::new(query));
-    Ok(Some(Step { cte: number, statement, unique: own_keys }))
+    Ok(Some(Step { cte: number, statement, unique: own_keys, single: false }))
 }
 
 fn read(select: Select, columns: Vec<Output>, ctes: Vec<Cte>, recursive: bool) -> Query {
@@ -105,7 +126,7 @@ fn read(select: Select, columns: Vec<Output>, ctes: Vec<Cte>, recursive: bool) -
 
 /// The written table's key, as columns of the statement's target.
 fn key(statement: &Statement, table: &Relation) -> Result<Vec<Expr>> {
-    let refuse = || Error::unsupported("RETURNING columns of a joined table on this table");
+    let refuse = || Error::unsupported("joined rows of a table without a key or whose key changes");
     let key = table.key().ok_or_else(refuse)?;
     let (rel, assigned): (u32, Vec<u32>) = match statement {
         Statement::Update(s) => {

@@ -31,6 +31,9 @@ use crate::error::{Error, Result};
 use crate::schema::{Codec, IndexKey};
 use crate::value::{Type, element_of, is_composite, oid};
 
+/// The tag of MERGE, whose main statement counts the rows.
+pub const MERGE: &str = "MERGE";
+
 /// The tag of CALL.
 pub const CALL: &str = "CALL";
 
@@ -63,6 +66,15 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
             query.postgres = None;
             plan.params = params;
             plan.columns = if nothing { Vec::new() } else { columns };
+            plan.action = Action::Query(Box::new(query));
+        }
+        Statement::Merge(_) => {
+            let (mut query, params, _) =
+                with_stack(&parsed.text, || query(&parsed.statement, context, lite))?;
+            query.tag = MERGE;
+            query.kind = QueryKind::Write;
+            query.postgres = None;
+            plan.params = params;
             plan.action = Action::Query(Box::new(query));
         }
         Statement::Select(_)
@@ -184,7 +196,10 @@ fn printed(
         [] => print::postgres::print(&analysis).ok(),
         _ => None,
     };
-    let steps = steps::arrange(&mut analysis, context.catalog)?;
+    let steps = match analysis.merging {
+        true => steps::merged(&mut analysis)?,
+        false => steps::arrange(&mut analysis, context.catalog)?,
+    };
     let mut inputs = print::sqlite::Inputs {
         params: analysis.params.len(),
         frozen: analysis.frozen.len(),
@@ -195,7 +210,7 @@ fn printed(
         let checks = checks(&step.statement, context)?;
         let text = print::sqlite::print_step(&step.statement, &inputs, checks)?;
         let rows = !step.statement.outputs().is_empty();
-        before.push(Step { sqlite: text, rows, unique: step.unique });
+        before.push(Step { sqlite: text, rows, unique: step.unique, single: step.single });
         inputs.steps.push(step.cte);
     }
     let checks = checks(&analysis.statement, context)?;

@@ -7,11 +7,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::joined::separate;
+use super::joined::{joined, separate};
 use crate::error::{Error, Result};
 use crate::schema::{Action, Catalog, Relation};
 use crate::sql::Analysis;
-use crate::sql::ir::{Body, Cte, Expr, ExprKind, From, Query, Select, Statement, Step};
+use crate::sql::ir::{
+    Body, Cte, Expr, ExprKind, From, InsertSource, Query, Select, Statement, Step,
+};
 use crate::sql::rewrite::{self, Part};
 
 /// What a part of a statement touches.
@@ -71,6 +73,7 @@ pub(super) fn arrange(analysis: &mut Analysis, catalog: &Catalog) -> Result<Vec<
                 cte: cte.id,
                 statement: Statement::Select(Box::new(query)),
                 unique: 0,
+                single: false,
             });
         } else {
             kept.push(cte);
@@ -301,31 +304,64 @@ impl Hoister {
 
     /// Puts a query into a step, and its rows in its place.
     fn hoist(&mut self, query: &mut Query) {
-        let (cte, rel) = (self.next, self.next);
+        let cte = self.next;
         self.next += 1;
-        let columns = query.columns.clone();
-        let targets = columns
-            .iter()
-            .zip(0..)
-            .map(|(c, n)| Expr { kind: ExprKind::Column(rel, n), ty: c.ty, pos: 0 })
-            .collect();
-        let from = From::Cte { rel, cte, alias: "before".to_owned(), columns: columns.clone() };
-        let select = Select { targets, from: vec![from], ..Select::default() };
-        let rows = Query {
-            recursive: false,
-            ctes: Vec::new(),
-            body: Body::Select(Box::new(select)),
-            order_by: Vec::new(),
-            limit: None,
-            offset: None,
-            locks: false,
-            with_ties: false,
-            columns,
-        };
-        let first = std::mem::replace(query, rows);
         self.hoisted.insert(cte);
-        self.steps.push(Step { cte, statement: Statement::Select(Box::new(first)), unique: 0 });
+        self.steps.push(hoisted(query, cte));
     }
+}
+
+/// A query as a step of this number, and its rows in its place.
+fn hoisted(query: &mut Query, cte: u32) -> Step {
+    let columns = query.columns.clone();
+    let targets = columns
+        .iter()
+        .zip(0..)
+        .map(|(c, n)| Expr { kind: ExprKind::Column(cte, n), ty: c.ty, pos: 0 })
+        .collect();
+    let from = From::Cte { rel: cte, cte, alias: "before".to_owned(), columns: columns.clone() };
+    let select = Select { targets, from: vec![from], ..Select::default() };
+    let rows = Query {
+        recursive: false,
+        ctes: Vec::new(),
+        body: Body::Select(Box::new(select)),
+        order_by: Vec::new(),
+        limit: None,
+        offset: None,
+        locks: false,
+        with_ties: false,
+        columns,
+    };
+    let first = std::mem::replace(query, rows);
+    Step { cte, statement: Statement::Select(Box::new(first)), unique: 0, single: false }
+}
+
+/// The steps of a MERGE: all reads, then all writes.
+pub(super) fn merged(analysis: &mut Analysis) -> Result<Vec<Step>> {
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    let mut next = u32::MAX / 4;
+    for mut step in std::mem::take(&mut analysis.steps) {
+        let rows = match &mut step.statement {
+            Statement::Select(_) => {
+                reads.push(step);
+                continue;
+            }
+            Statement::Insert(insert) => match &mut insert.source {
+                InsertSource::Query { query, .. } => {
+                    let rows = query.columns.len();
+                    let taken = hoisted(query, step.cte);
+                    (rows > 0).then_some(taken)
+                }
+                InsertSource::Values(_) => None,
+            },
+            Statement::Update(_) | Statement::Delete(_) => joined(&mut step.statement, step.cte)?,
+        };
+        reads.push(rows.ok_or_else(|| Error::internal("a clause of MERGE without its rows"))?);
+        writes.push(Step { cte: next, ..step });
+        next += 1;
+    }
+    reads.append(&mut writes);
+    Ok(reads)
 }
 
 fn facts_of(query: &Query) -> Facts {

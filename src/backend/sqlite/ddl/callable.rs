@@ -103,7 +103,7 @@ impl Editor<'_> {
                 }
                 None if !pure_out(&parameter) && !function.defaults.is_empty() => {
                     let message = "input parameters after one with a default value must also have \
-                                   default values";
+                                   defaults";
                     return Err(wrong(message));
                 }
                 None => {}
@@ -263,7 +263,7 @@ impl Editor<'_> {
                     types.push(self.routine_type(ty)?);
                 }
                 let found = self.catalog.functions.get(&function_key(name, &types)).cloned();
-                (found.filter(|_| known), signature_of(name, &types))
+                (found.filter(|_| known), signature_of(name, &types, ", "))
             }
             None => {
                 let all: Vec<Arc<Function>> =
@@ -299,16 +299,10 @@ impl Editor<'_> {
         if right {
             return Ok(Some(function));
         }
-        let article = if kind == RoutineKind::Aggregate { "an" } else { "a" };
-        let whole = match kind {
-            RoutineKind::Aggregate => "aggregate function",
-            _ => what.as_str(),
-        };
+        let shown = signature_of(name, &function.arguments, ", ");
         let message = match kind {
-            RoutineKind::Aggregate => {
-                format!("function {} is not {article} aggregate", signature(&function))
-            }
-            _ => format!("{} is not {article} {whole}", signature(&function)),
+            RoutineKind::Aggregate => format!("function {shown} is not an aggregate"),
+            _ => format!("{shown} is not a {what}"),
         };
         Err(Error::client(state::WRONG_OBJECT_TYPE, message))
     }
@@ -406,14 +400,14 @@ fn replaceable(former: &Function, new: &Function) -> Result<()> {
     Ok(())
 }
 
-fn signature_of(name: &str, arguments: &[u32]) -> String {
+fn signature_of(name: &str, arguments: &[u32], between: &str) -> String {
     let types: Vec<String> = arguments.iter().map(|ty| types::sql_name(*ty)).collect();
-    format!("{name}({})", types.join(","))
+    format!("{name}({})", types.join(between))
 }
 
 /// A function's name and the types of its arguments, as messages tell them.
 pub(crate) fn signature(function: &Function) -> String {
-    signature_of(&function.name, &function.arguments)
+    signature_of(&function.name, &function.arguments, ",")
 }
 
 /// A function as statements for PostgreSQL name it.

@@ -84,13 +84,13 @@ const FUNCTIONS: &[(&str, bool, Function)] = &[
     ("to_regclass", STRICT, |_, s, a| Ok(oid_or_null(class_oid(s, a.text(0).unwrap_or_default())))),
     ("to_regtype", STRICT, |_, s, a| Ok(oid_or_null(type_in(s, a.text(0).unwrap_or_default())))),
     ("to_regnamespace", STRICT, |_, s, a| Ok(oid_or_null(namespace(s, a.text(0))))),
-    ("to_regproc", STRICT, |_, _, a| Ok(oid_or_null(proc_oid(a.text(0))))),
+    ("to_regproc", STRICT, |_, s, a| Ok(oid_or_null(proc_oid(s, a.text(0))))),
     ("to_regrole", STRICT, |_, s, a| Ok(oid_or_null(role_oid(s, a.text(0))))),
     ("regclassin", STRICT, |_, s, a| reg_in(a, |n| class_oid(s, n), "42P01", "relation")),
     ("regtypein", STRICT, |_, s, a| reg_in(a, |n| type_in(s, n), "42704", "type")),
     ("regnamespacein", STRICT, |_, s, a| reg_in(a, |n| namespace(s, Some(n)), "3F000", "schema")),
     ("regconfigin", STRICT, |_, _, a| configuration_in(a.text(0).unwrap_or_default())),
-    ("regprocin", STRICT, |_, _, a| reg_in(a, |n| proc_oid(Some(n)), "42883", "function")),
+    ("regprocin", STRICT, |_, s, a| reg_in(a, |n| proc_oid(s, Some(n)), "42883", "function")),
     ("regrolein", STRICT, |_, s, a| reg_in(a, |n| role_oid(s, Some(n)), "42704", "role")),
     ("regclassout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| class_name(s, o)))),
     ("regtypeout", STRICT, |_, s, a| Ok(reg_out(a.int(0), |o| type_name(s, o)))),
@@ -562,16 +562,23 @@ fn namespace_name(core: &Core, wanted: i64) -> Option<String> {
     Some(found.0.to_owned())
 }
 
-fn proc_oid(name: Option<&str>) -> Option<u32> {
+fn proc_oid(core: &Core, name: Option<&str>) -> Option<u32> {
     let parts = split_name(name?)?;
+    let (name, schema) = (parts.last()?, parts.iter().rev().nth(1).map(String::as_str));
     let table = builtin("pg_proc")?;
-    let rows = table.find("proname", &text(parts.last()?.as_str()));
-    // An overloaded name has no regproc.
-    let [row] = rows.as_slice() else { return None };
-    match row.first() {
+    let rows = match schema {
+        None | Some("pg_catalog") => table.find("proname", &text(name.as_str())),
+        Some(_) => Vec::new(),
+    };
+    let public = matches!(schema, None | Some("public"));
+    let own = core.catalog.functions_named(name).filter(|_| public).map(|f| Some(f.oid));
+    let built_in = rows.iter().map(|row| match row.first() {
         Some(Cell::Integer(oid)) => u32::try_from(*oid).ok(),
         _ => None,
-    }
+    });
+    // An overloaded name has no regproc.
+    let mut all = built_in.chain(own);
+    all.next().filter(|_| all.next().is_none()).flatten()
 }
 
 fn role_oid(snapshot: &Snapshot, name: Option<&str>) -> Option<u32> {
@@ -633,7 +640,7 @@ pub fn reg_value(snapshot: &Snapshot, type_oid: u32, name: &str) -> Option<Outco
         oid::REGCLASS => reg_in(&args, |n| class_oid(snapshot, n), "42P01", "relation"),
         oid::REGTYPE => reg_in(&args, |n| type_in(snapshot, n), "42704", "type"),
         oid::REGNAMESPACE => reg_in(&args, |n| namespace(snapshot, Some(n)), "3F000", "schema"),
-        oid::REGPROC => reg_in(&args, |n| proc_oid(Some(n)), "42883", "function"),
+        oid::REGPROC => reg_in(&args, |n| proc_oid(snapshot, Some(n)), "42883", "function"),
         oid::REGCONFIG => configuration_in(name),
         _ => return None,
     };
