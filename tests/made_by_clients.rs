@@ -14,6 +14,13 @@ const MADE: &str = "
     CREATE FUNCTION note(m_ text) RETURNS int LANGUAGE plpgsql AS $$ DECLARE n int;
       BEGIN INSERT INTO log(m) VALUES (m_) RETURNING id INTO n; UPDATE t SET bs = array[b]
         WHERE id = n; RETURN n; END $$;
+    CREATE TABLE booked(id int PRIMARY KEY, during int4range, EXCLUDE USING gist (during WITH &&));
+    INSERT INTO booked VALUES (1, '[1,5)'), (2, '[5,9)');
+    CREATE FUNCTION twice(t text, n int DEFAULT 2, OUT a text, OUT b int) LANGUAGE plpgsql AS
+      $$ BEGIN a := t || n; b := n; END $$;
+    CREATE FUNCTION ids_from(low int) RETURNS TABLE(n int) LANGUAGE sql STABLE AS
+      'SELECT id FROM t WHERE id >= low ORDER BY id';
+    COMMENT ON FUNCTION ids_from(int) IS 'ids';
     CREATE FUNCTION twice(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
 ";
 
@@ -48,6 +55,16 @@ fn types_and_functions_of_clients_make_the_whole_journey() {
         "UPDATE t SET b = ('after', 9.25, null, 4) WHERE id = 11",
         "CREATE TYPE later AS (k int); CREATE TABLE made(l later); INSERT INTO made VALUES ('(5)')",
         "CREATE FUNCTION thrice(i int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 3'",
+        "CREATE PROCEDURE noted(m_ text, k int DEFAULT 2) LANGUAGE plpgsql AS
+           $$ BEGIN FOR i IN 1..k LOOP INSERT INTO log(m) VALUES (m_ || i); END LOOP; END $$",
+        "CALL noted('by a procedure')",
+        "CREATE TABLE span(r int4range, CONSTRAINT apart EXCLUDE USING gist (r WITH &&))",
+        "INSERT INTO span SELECT int4range(n * 10, n * 10 + 5) FROM ids_from(35)",
+        "ALTER TABLE loose ADD CONSTRAINT no_n EXCLUDE USING btree (n WITH =)",
+        "MERGE INTO booked b USING (VALUES (1, '[2,4)'::int4range), (3, '[20,21)')) v(k, r) ON b.id = v.k
+           WHEN MATCHED THEN UPDATE SET during = v.r WHEN NOT MATCHED THEN INSERT VALUES (v.k, v.r)",
+        "EXPLAIN ANALYZE INSERT INTO booked VALUES (9, '[90,91)')",
+        "DROP FUNCTION twice(text, int)",
     ] {
         journey.proxy.sql(sql);
     }
@@ -58,6 +75,19 @@ fn types_and_functions_of_clients_make_the_whole_journey() {
     all(&journey, "SELECT * FROM log ORDER BY id");
     all(&journey, "SELECT * FROM made");
     all(&journey, "SELECT twice(4), thrice(4)");
+    all(&journey, "SELECT * FROM booked ORDER BY id");
+    all(&journey, "SELECT * FROM span ORDER BY r");
+    all(&journey, "SELECT n FROM ids_from(38)");
+    all(
+        &journey,
+        "SELECT proname, pg_get_function_arguments(oid), obj_description(oid, 'pg_proc')
+      FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1, 2",
+    );
+    all(
+        &journey,
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'x'
+      ORDER BY 1",
+    );
     journey.restart_with(&[]);
     journey.proxy.sql("SELECT note('after a restart')");
     journey.level();

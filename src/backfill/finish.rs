@@ -139,8 +139,9 @@ async fn one(control: &Control, step: &Step, findings: &mut Vec<Finding>) -> Res
     {
         alive(control, &error)?;
         let message = format!("PostgreSQL refuses it: {}", error.message());
-        // An index that is not unique only speeds things up.
-        let missing = match step.object.starts_with("index ") && !step.sql.contains(" UNIQUE ") {
+        // An index that keeps nothing apart only speeds things up.
+        let keeps = [" UNIQUE ", " EXCLUDE "].iter().any(|word| step.sql.contains(word));
+        let missing = match step.object.starts_with("index ") && !keeps {
             true => Missing::Object,
             false => Missing::Weaker,
         };

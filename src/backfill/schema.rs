@@ -564,7 +564,10 @@ fn index(relation: &Relation, index: &Index) -> Step {
     Step {
         table: relation.name.clone(),
         object: format!("index {:?}", index.name),
-        sql: crate::backend::sqlite::adopt::index_definition(relation, index),
+        sql: match index.is_exclusion() {
+            true => crate::backend::sqlite::ddl::postgres::index(relation, index),
+            false => crate::backend::sqlite::adopt::index_definition(relation, index),
+        },
         validate: None,
         needed: false,
     }
@@ -657,7 +660,9 @@ fn routines(catalog: &Catalog, plan: &mut Plan) {
     };
     for function in catalog.functions.values() {
         let object = format!("function {:?}", function.name);
-        plan.routines.push(step(&function.name, object, function.definition.clone()));
+        // One may call another that comes later.
+        let sql = format!("SET LOCAL check_function_bodies = off; {}", function.definition);
+        plan.routines.push(step(&function.name, object, sql));
     }
     for relation in catalog.relations.values() {
         for trigger in &relation.triggers {

@@ -274,6 +274,24 @@ pub struct IndexExtras {
     /// WITH, each as `name=value`.
     #[serde(default)]
     pub options: Vec<String>,
+    /// EXCLUDE: the operator of each key; the index is the constraint's.
+    #[serde(default)]
+    pub operators: Vec<String>,
+    /// When the exclusion constraint may be checked.
+    #[serde(default)]
+    pub deferral: Deferral,
+}
+
+impl Index {
+    /// Whether it stands for an exclusion constraint.
+    pub fn is_exclusion(&self) -> bool {
+        !self.extras.operators.is_empty()
+    }
+
+    /// Whether a trigger keeps it, as the file cannot.
+    pub fn by_trigger(&self) -> bool {
+        self.is_exclusion() || self.unique && self.absent
+    }
 }
 
 /// One key of an index.

@@ -47,6 +47,7 @@ impl Session {
             catalog: &catalog,
             temporary: &temporary,
             search_path: &derived.search_path,
+            check_bodies: self.settings.show("check_function_bodies").as_deref() != Some("off"),
             freeze: &freeze,
         };
         self.cancel.running(writer.interrupter());

@@ -73,12 +73,10 @@ impl Session {
                 self.describe_next = false;
                 outcome
             }
-            Action::Explain(query, format) => {
+            Action::Explain(query, explain) => {
                 self.enter().await?;
-                if request.describe {
-                    reply::describe_columns(self.io.out(), &plan.columns, &request.formats);
-                }
-                self.explain(query, *format, &request.params).await
+                let describe = request.describe.then_some(&*request.formats);
+                self.explain((&plan, query), explain, &request.params, describe).await
             }
             Action::Ddl(ddl) => {
                 self.enter().await?;

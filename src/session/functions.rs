@@ -274,7 +274,10 @@ impl Session {
                 self.shared.version,
                 env!("CARGO_PKG_VERSION")
             )),
-            "pg_client_encoding" | "getdatabaseencoding" => text_cell("UTF8"),
+            "pg_client_encoding" => {
+                text_cell(self.setting("client_encoding").unwrap_or_else(|| "UTF8".to_owned()))
+            }
+            "getdatabaseencoding" => text_cell("UTF8"),
             "pg_backend_pid" => Cell::Integer(i64::from(self.pid)),
             "pg_is_in_recovery" | "pg_is_wal_replay_paused" => bool_cell(false),
             "pg_my_temp_schema" => Cell::Integer(0),

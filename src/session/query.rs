@@ -570,7 +570,7 @@ impl Session {
                 errors::name_foreign_key(error, &self.catalog(), table, *tag == "DELETE")
             }
             Ok(QueryPlan { writes: Some(table), tag, .. })
-                if error.sqlstate() == state::UNIQUE_VIOLATION =>
+                if matches!(error.sqlstate().as_str(), "23505" | "23P01") =>
             {
                 let own = self.transaction.block != Block::Open && !self.many;
                 self.judge_early(error, table, *tag == "INSERT 0", own)
@@ -587,10 +587,14 @@ impl Session {
     fn judge_early(&self, error: Error, table: &str, inserts: bool, own: bool) -> Error {
         let catalog = self.catalog();
         let name = error.fields().object.constraint.as_deref();
-        let unique = catalog
-            .relation(table)
-            .and_then(|r| r.uniques.iter().find(|u| Some(u.name.as_str()) == name));
-        let final_now = match unique.map_or(Deferral::Never, |u| u.deferral) {
+        let deferral = catalog.relation(table).and_then(|relation| {
+            let mut uniques = relation.uniques.iter();
+            let unique = uniques.find(|u| Some(u.name.as_str()) == name).map(|u| u.deferral);
+            let mut indexes = relation.indexes.iter().filter(|i| i.is_exclusion());
+            let index = indexes.find(|i| Some(i.name.as_str()) == name);
+            unique.or(index.map(|i| i.extras.deferral))
+        });
+        let final_now = match deferral.unwrap_or_default() {
             Deferral::Never => true,
             Deferral::Immediate => inserts && !self.transaction.deferred,
             Deferral::Deferred => inserts && own,

@@ -51,7 +51,7 @@ pub enum Action {
     /// COPY: the table or query is resolved when it runs.
     Copy(Box<ast::Copy>),
     /// EXPLAIN of a query.
-    Explain(Box<QueryPlan>, ast::ExplainFormat),
+    Explain(Box<QueryPlan>, ast::Explain),
 }
 
 /// A statement that runs before the main one of its plan, in the same atomic step.

@@ -27,6 +27,14 @@ COMMENT ON COLUMN parent.name IS 'its name';
 CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN NEW.name := lower(NEW.name); RETURN NEW; END $$;
 CREATE TRIGGER tr BEFORE INSERT ON parent FOR EACH ROW EXECUTE FUNCTION f();
+CREATE FUNCTION kids(p int, OUT n bigint, OUT low int) LANGUAGE sql STABLE AS
+  'SELECT count(*), min(id) FROM child WHERE child.p = kids.p';
+CREATE FUNCTION kids(t text DEFAULT 'x', k int DEFAULT 1) RETURNS SETOF int LANGUAGE plpgsql STABLE AS
+  $$ BEGIN RETURN QUERY SELECT id FROM child WHERE p >= k ORDER BY id; END $$;
+CREATE PROCEDURE pass(INOUT a int) LANGUAGE plpgsql AS $$ BEGIN a := a + 1; END $$;
+CREATE TABLE span(id int PRIMARY KEY, r int4range, CONSTRAINT apart EXCLUDE USING gist (r WITH &&)
+  WHERE (id > 0));
+INSERT INTO span VALUES (1, '[1,3)'), (2, '[3,5)');
 INSERT INTO parent (name, m, t) VALUES ('Ab', 'ok', '2024-02-29 12:00:00+00'), ('b', NULL, NULL);
 INSERT INTO child (p) VALUES (1), (2);
 SELECT nextval('sq');";
@@ -46,6 +54,12 @@ const LOOKS: &[&str] = &[
     "SELECT obj_description('parent'::regclass), col_description('parent'::regclass, 2)",
     "SELECT table_name, column_name, data_type, is_nullable, column_default \
      FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position",
+    "SELECT * FROM kids(1), kids('y', 1) AS k",
+    "CALL pass(4)",
+    "SELECT proname, prokind, pg_get_function_arguments(oid), pg_get_function_result(oid) \
+     FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1, 3",
+    "SELECT * FROM span ORDER BY 1",
+    "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'x'",
     "INSERT INTO parent (name) VALUES ('NEW') RETURNING name, b, n, m, y",
 ];
 

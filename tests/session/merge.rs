@@ -72,7 +72,6 @@ fn a_merge_that_fails_says_why() {
         Q merge into t using s on t.id = s.id when matched then do nothing when matched then delete
         Q merge into t using s on t.id = s.id when not matched by source then delete
         Q merge into t using s on t.id = s.id when matched then delete returning *
-        Q merge into t using s on t.id when matched then delete
         Q select * from t order by id
         "#,
     );

@@ -6,6 +6,7 @@ mod copy;
 mod ddl;
 mod dump;
 mod errors;
+mod exclude;
 mod extensions;
 mod fired;
 mod functions;

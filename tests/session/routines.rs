@@ -61,7 +61,6 @@ fn functions_read_tables_for_each_row() {
         Q insert into house values (1, 1, 3), (2, 1, 4), (3, 2, 5), (4, null, 1)
         Q create function houses_of(c int) returns bigint language sql stable as $$ select count(*) from house where house.city = c $$
         Q create function largest(c int) returns int language sql stable as $$ select rooms from house where house.city = c order by rooms desc, id $$
-        Q create function label(c city) returns text language sql as $$ select 'x' $$
         Q select id, houses_of(id), largest(id) from city order by id
         Q select name from city where houses_of(id) > 0 order by houses_of(id) desc, name
         Q select houses_of(1), largest(9), largest(null)
@@ -84,14 +83,25 @@ fn functions_read_tables_for_each_row() {
         Q select ids from ids() where ids > 1
         Q select x from ids() x order by x desc limit 1
         Q select * from city where id in (select * from ids()) order by id
+        Q select ids()
+        Q select ids() as n order by 1 desc limit 2
+        Q select rooms_in(1)
+        Q select * from (select ids()) x where ids > 2
         Q insert into house select 10 + i, i, i from ids() i
         Q select count(*) from house
         Q create function nums(n int) returns setof bigint language sql strict immutable as $$ select g from generate_series(1, n) g $$
         Q select * from nums(3)
         Q select * from nums(null)
+        Q select pg_get_function_result(oid) from pg_proc where proname = 'in_state'
+        Q drop table city
+        Q alter table house drop constraint house_city_fkey
+        Q drop table city
         Q create function bad_type() returns setof int language sql as $$ select name from city $$
         Q create function bad_count() returns table(a int, b int) language sql as $$ select id from city $$
         Q create function bad_scalar() returns int language sql as $$ select true $$
+        Q create function bad_row() returns setof city language sql as $$ select 1, 'a'::text $$
+        Q drop table city cascade
+        Q select proname from pg_proc where pronamespace = 'public'::regnamespace and proname like '%state%'
         "#,
     );
 }
@@ -102,7 +112,7 @@ fn functions_return_rows() {
         r#"
         Q create table t(id serial primary key, a int, b text)
         Q insert into t(a, b) values (1, 'x'), (2, null), (3, 'y"{\')
-        Q create function dual(i int, out twice int, out half numeric) language plpgsql as $$ begin twice := i * 2; half := i / 2.0; end $$
+        Q create function dual(i int, out twice int, out half numeric) language plpgsql stable as $$ begin twice := i * 2; half := i / 2.0; end $$
         Q select * from dual(3)
         Q select dual(3)
         Q select (dual(3)).half, twice from dual(4)
@@ -122,6 +132,7 @@ fn functions_return_rows() {
         Q select * from counted(4)
         Q select sum(counted) from counted(3)
         Q select * from counted(0)
+        Q select counted(3)
         Q create function all_t() returns setof t language plpgsql as $$ declare r record; begin for r in select * from t order by id loop return next r; end loop; end $$
         Q select * from all_t()
         Q create function by_text(q text) returns setof t language plpgsql as $$ begin return query execute 'select * from t where b = $1' using q; end $$
@@ -230,7 +241,7 @@ fn what_a_routine_cannot_do_is_refused() {
          CREATE FUNCTION ids() RETURNS SETOF int LANGUAGE sql AS 'SELECT id FROM log'",
     );
     for sql in [
-        "SELECT noted('x')",
+        "SELECT noted('x'), 1",
         "SELECT * FROM noted('x') WHERE false",
         "SELECT * FROM noted('x'), log",
         "SELECT * FROM log, noted(log.m)",

@@ -158,17 +158,45 @@ fn plans_are_explained_in_every_format() {
     let proxy = crate::common::Proxy::direct();
     let mut raw = crate::common::Raw::proxy(&proxy);
     raw.query("create table t(a int)");
+    raw.query("create table u(b int primary key)");
+    raw.query("insert into u values (1), (2)");
     for (format, column, part) in [
-        ("json", "QUERY PLAN:114:", "\"Node Type\": \"SCAN t"),
-        ("xml", "QUERY PLAN:142:", "<Node-Type>SCAN t"),
-        ("yaml", "QUERY PLAN:25:", "Node Type: \"SCAN t"),
-        ("text", "QUERY PLAN:25:", "SCAN t"),
+        ("json", "QUERY PLAN:114:", "\"Node Type\": \"Seq Scan\""),
+        ("json", "QUERY PLAN:114:", "\"Relation Name\": \"t\""),
+        ("xml", "QUERY PLAN:142:", "<Node-Type>Seq Scan</Node-Type>"),
+        ("yaml", "QUERY PLAN:25:", "Node Type: \"Seq Scan\""),
+        ("text", "QUERY PLAN:25:", "Seq Scan on t"),
+        (
+            "text, costs off, verbose, buffers off",
+            "QUERY PLAN:25:",
+            "Index Only Scan using u_pkey on u",
+        ),
+        ("json, analyze, timing off, summary", "QUERY PLAN:114:", "\"Actual Rows\": 0"),
+        ("text, analyze, timing off, summary off", "QUERY PLAN:25:", "(actual rows=0 loops=1)"),
     ] {
-        let answers = raw.query(&format!("explain (format {format}) select * from t")).join("\n");
+        let sql = format!("explain (format {format}) select * from t left join u on b = a");
+        let answers = raw.query(&sql).join("\n");
         // Values of several lines are shown as their bytes.
         let bytes: String = part.bytes().map(|b| format!("{b:02x}")).collect();
         let shown = answers.contains(part) || answers.contains(&bytes);
         assert!(answers.contains(column) && shown, "{answers}");
+    }
+    // ANALYZE runs what it explains, once.
+    let written = raw.query("explain (analyze, format json) insert into t values (7) returning a");
+    let written = written.join("\n");
+    let part = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
+    for text in ["ModifyTable", "\"Operation\": \"Insert\"", "\"Actual Rows\": 1", "Execution Time"]
+    {
+        assert!(written.contains(&part(text)), "{text}: {written}");
+    }
+    assert!(raw.query("select count(*) from t").join("\n").contains("D 1"));
+    raw.query("explain insert into t values (8)");
+    assert!(raw.query("select count(*) from t").join("\n").contains("D 1"));
+    let failed = raw.query("explain analyze insert into u values (1)").join("\n");
+    assert!(failed.contains("23505") && !failed.contains("QUERY PLAN"), "{failed}");
+    for (options, code) in [("timing", "22023"), ("wal", "22023"), ("nope", "42601")] {
+        let refused = raw.query(&format!("explain ({options}) select 1")).join("\n");
+        assert!(refused.contains(code), "{refused}");
     }
     let refused = raw.query("explain (format csv) select 1").join("\n");
     assert!(refused.contains("22023"), "{refused}");

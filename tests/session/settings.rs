@@ -1,6 +1,6 @@
 //! SET, SHOW, RESET and their kin.
 
-use crate::common::same;
+use crate::common::{Proxy, Raw, same};
 
 #[test]
 fn settings_are_checked_shown_and_undone() {
@@ -69,4 +69,22 @@ fn settings_are_checked_shown_and_undone() {
         Q analyze
         "#,
     );
+}
+
+#[test]
+fn encodings_are_checked() {
+    same(
+        r#"
+        Q show client_encoding
+        Q set client_encoding to 'nope'
+        Q set client_encoding to 'utf-8'
+        Q select pg_client_encoding()
+        Q set client_encoding to sql_ascii
+        Q select pg_client_encoding(), 'é'
+        Q show client_encoding
+        Q reset client_encoding
+        "#,
+    );
+    let refused = Raw::proxy(&Proxy::direct()).run("Q set client_encoding to 'LATIN1'");
+    assert!(refused.contains("0A000"), "{refused}");
 }

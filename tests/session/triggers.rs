@@ -232,7 +232,7 @@ fn what_cannot_be_run_is_refused_when_it_is_created() {
     }
     refused(
         &mut raw,
-        "create function g(int) returns setof int as $$ begin return $1; end $$ language plpgsql",
+        "create function g(variadic a int[]) returns int as $$ begin return 1; end $$ language plpgsql",
     );
     raw.run("Q create function own() returns trigger as $$ begin insert into t values (1, 2); return new; end $$ language plpgsql");
     refused(&mut raw, "create trigger o before insert on t for each row execute function own()");

@@ -4,6 +4,7 @@
 //! forms the hot path reads ([`Derived`]). What PostgreSQL knows is data in [`table`].
 //! Start at [`Settings`].
 
+mod encoding;
 pub mod table;
 
 use std::collections::BTreeMap;
@@ -390,7 +391,7 @@ impl Settings {
             } else {
                 values.iter().map(|v| quoted(v)).collect::<Vec<_>>().join(", ")
             }),
-            "client_encoding" => encoding(&joined()),
+            "client_encoding" => encoding::chosen(&joined()),
             "role" | "session_authorization" => self.user_name(definition, &joined()),
             "standard_conforming_strings" => {
                 let value = definition.check(&joined())?;
@@ -479,18 +480,6 @@ fn version_number(version: &str) -> Option<String> {
     let major: u32 = parts.next()?.parse().ok()?;
     let minor: u32 = parts.next().and_then(|m| m.parse().ok()).unwrap_or(0);
     Some(format!("{}", major * 10_000 + minor))
-}
-
-fn encoding(value: &str) -> Result<String> {
-    let folded: String =
-        value.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    match folded.as_str() {
-        "utf8" | "unicode" => Ok("UTF8".into()),
-        // Bytes pass unchanged; ours are UTF-8 whatever the client calls them.
-        "sqlascii" => Ok("SQL_ASCII".into()),
-        _ => Err(Error::unsupported(format_args!("client_encoding \"{value}\""))
-            .hint("Crossfade speaks UTF8 only.")),
-    }
 }
 
 fn quoted(name: &str) -> String {

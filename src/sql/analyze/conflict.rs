@@ -39,7 +39,7 @@ impl Analyzer<'_> {
             let message =
                 "ON CONFLICT DO UPDATE requires inference specification or constraint name";
             return Err(errors::syntax(0, message).hint("For example, ON CONFLICT (column_name)."));
-        } else if relation.indexes.iter().any(|i| i.unique && i.absent)
+        } else if relation.indexes.iter().any(crate::schema::Index::by_trigger)
             || relation.looked_for().next().is_some()
         {
             return Err(Error::unsupported(BY_TRIGGER));
@@ -184,6 +184,9 @@ fn constraint_columns(relation: &Relation, name: &str) -> Result<Vec<u32>> {
     match found {
         Some(unique) => {
             Ok(unique.columns.iter().map(|c| u32::try_from(*c).unwrap_or(u32::MAX)).collect())
+        }
+        None if relation.indexes.iter().any(|i| i.is_exclusion() && i.name == name) => {
+            Err(Error::unsupported(BY_TRIGGER))
         }
         None => {
             let message =

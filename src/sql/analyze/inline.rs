@@ -233,9 +233,11 @@ impl Analyzer<'_> {
 
     /// A body's columns with the names and types that are declared.
     fn fitted(&mut self, function: &Function, query: Query, wanted: &[Output]) -> Result<Query> {
-        let shown = match function.result {
-            oid::RECORD => "record".to_owned(),
-            ty => sql_name(ty),
+        let table = self.context.catalog.relations.values().find(|r| r.oid == function.result);
+        let shown = match (function.result, table) {
+            (oid::RECORD, _) => "record".to_owned(),
+            (_, Some(table)) => table.bare().to_owned(),
+            (ty, None) => sql_name(ty),
         };
         let wrong = |detail: String| {
             let message = format!("return type mismatch in function declared to return {shown}");

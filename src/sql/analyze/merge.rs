@@ -146,7 +146,8 @@ impl Analyzer<'_> {
         let from = vec![merge.source.clone()];
         let before = (self.volatile, self.draws);
         let probe = select_of(merge, one, from.clone(), all_of(parts.clone()));
-        self.part(&ast::Statement::Select(Box::new(probe)))?;
+        let hidden = |error| hidden(error, merge);
+        self.part(&ast::Statement::Select(Box::new(probe))).map_err(hidden)?;
         if (self.volatile, self.draws) != before {
             return Err(Error::unsupported("a volatile condition in MERGE"));
         }
@@ -191,7 +192,7 @@ impl Analyzer<'_> {
             or: ast::Conflict::Abort,
             returning: Vec::new(),
         };
-        self.part(&ast::Statement::Insert(Box::new(insert)))
+        self.part(&ast::Statement::Insert(Box::new(insert))).map_err(hidden)
     }
 
     /// One of the statements that a MERGE comes to.
@@ -222,6 +223,21 @@ impl Analyzer<'_> {
         self.levels.clear();
         Ok(ir::Statement::Select(Box::new(query)))
     }
+}
+
+/// What a clause for rows that are not matched says of the target: it is there, but not for it.
+fn hidden(error: Error, merge: &Merge) -> Error {
+    let name = merge.alias.as_deref().unwrap_or(&merge.table.name);
+    if error.message() != format!("missing FROM-clause entry for table \"{name}\"") {
+        return error;
+    }
+    let message = format!("invalid reference to FROM-clause entry for table \"{name}\"");
+    let detail = format!(
+        "There is an entry for table \"{name}\", but it cannot be referenced from this part of the \
+         query."
+    );
+    let pos = error.fields().position;
+    errors::client(state::UNDEFINED_TABLE, pos, message).detail(detail)
 }
 
 /// A clause behind one that takes all pairs is never reached.

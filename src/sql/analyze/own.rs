@@ -86,7 +86,12 @@ impl Analyzer<'_> {
             return self.own_run(&own, Type::new(function.result), alone, pos);
         };
         let fields = self.own_row(&own, columns, alone, pos)?;
-        let ty = self.record_type(fields.0.iter().map(|(n, e)| (n.clone(), e.ty)).collect());
+        let ty = match function.result {
+            oid::RECORD => {
+                self.record_type(fields.0.iter().map(|(n, e)| (n.clone(), e.ty)).collect())
+            }
+            named => Type::new(named),
+        };
         Ok(Expr { kind: ExprKind::Record(fields.0, Some(Box::new(fields.1))), ty, pos })
     }
 
@@ -148,6 +153,40 @@ impl Analyzer<'_> {
             item.scalar = scalar && item.columns.len() == 1;
         }
         Ok(made)
+    }
+
+    /// `SELECT f(…)` where f returns a set: the same rows as those of `f(…)` in FROM.
+    pub(super) fn set_moved(&self, simple: &ast::SimpleSelect) -> Option<ast::SimpleSelect> {
+        let [target] = simple.targets.as_slice() else { return None };
+        let ast::ExprKind::Call(call) = &target.expr.kind else { return None };
+        let plain = simple.from.is_empty()
+            && simple.distinct.is_none()
+            && simple.group_by.is_empty()
+            && simple.having.is_none();
+        let own = if plain { self.own_functions(&call.name) } else { Vec::new() };
+        if own.is_empty() || !own.iter().all(|f| f.set) {
+            return None;
+        }
+        let name = call.name.name.clone();
+        // The row of a table has that table's type, which the item's row has not.
+        let row = |f: &Arc<Function>| result_columns(f, &self.context).is_some();
+        if own.iter().any(|f| row(f) && f.result != oid::RECORD) {
+            return None;
+        }
+        let scalar = !own.iter().any(row);
+        let columns = if scalar { vec![name.clone()] } else { Vec::new() };
+        let item = ast::TableRef::Function {
+            call: Box::new(target.expr.clone()),
+            alias: Some(ast::Alias { name: name.clone(), columns }),
+            lateral: false,
+            ordinality: false,
+            columns: Vec::new(),
+        };
+        let kind = ast::ExprKind::Column(vec![name.clone()]);
+        let expr = ast::Expr { kind, pos: target.expr.pos };
+        let alias = Some(target.alias.clone().unwrap_or(name));
+        let targets = vec![ast::Target { expr, alias }];
+        Some(ast::SimpleSelect { targets, from: vec![item], ..simple.clone() })
     }
 
     fn own_subquery(

@@ -188,7 +188,7 @@ impl Analyzer<'_> {
     /// INSERT.
     pub(super) fn insert_triggers(&mut self, insert: &mut Insert) -> Result<()> {
         let relation = Arc::clone(&insert.table.0);
-        let by_trigger = relation.indexes.iter().any(|i| i.unique && i.absent)
+        let by_trigger = relation.indexes.iter().any(crate::schema::Index::by_trigger)
             || relation.looked_for().next().is_some();
         if insert.replace && (by_trigger || !relation.triggers.is_empty()) {
             return Err(Error::unsupported("INSERT OR REPLACE into a table with triggers"));

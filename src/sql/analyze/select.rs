@@ -78,6 +78,8 @@ impl Analyzer<'_> {
         simple: &ast::SimpleSelect,
         resolve: bool,
     ) -> Result<Query> {
+        let moved = self.set_moved(simple);
+        let simple = moved.as_ref().unwrap_or(simple);
         self.level().windows = simple.windows.clone();
         if self.lite {
             let named = |t: &ast::Target| t.alias.clone().map(|name| (name, t.expr.clone()));

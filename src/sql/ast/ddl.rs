@@ -233,8 +233,25 @@ pub enum ConstraintKind {
         on_update: crate::schema::Action,
         match_full: bool,
     },
-    /// EXCLUDE: refused.
-    Exclusion,
+    /// EXCLUDE
+    Exclusion(Box<Exclusion>),
+}
+
+/// EXCLUDE USING method (key WITH operator, …) WHERE (…)
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exclusion {
+    /// Access method (`gist` when not written).
+    pub method: String,
+    /// Keys with their texts.
+    pub keys: Vec<(OrderItem, String)>,
+    /// Operator class of each key, when written.
+    pub opclasses: Vec<Option<String>>,
+    /// Operator of each key.
+    pub operators: Vec<String>,
+    /// INCLUDE
+    pub include: Vec<String>,
+    /// WHERE and its text.
+    pub filter: Option<(Expr, String)>,
 }
 
 /// CREATE INDEX

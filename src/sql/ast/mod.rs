@@ -12,7 +12,7 @@ mod script;
 
 pub use ddl::{
     AlterAction, AttributeChange, ColumnDef, Constraint, ConstraintKind, CreateIndex, CreateTable,
-    Ddl, EnumChange, Like, ObjectKind, RenameWhat, SequenceOptions,
+    Ddl, EnumChange, Exclusion, Like, ObjectKind, RenameWhat, SequenceOptions,
 };
 pub use merge::{Merge, MergeAction, When};
 pub use routine::{
@@ -688,6 +688,10 @@ pub struct Explain {
     pub analyze: bool,
     /// FORMAT
     pub format: ExplainFormat,
+    /// TIMING, when written.
+    pub timing: Option<bool>,
+    /// SUMMARY, when written.
+    pub summary: Option<bool>,
 }
 
 /// How EXPLAIN prints a plan.

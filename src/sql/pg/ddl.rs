@@ -53,7 +53,7 @@ impl Lower<'_> {
         })
     }
 
-    fn index_key(&mut self, node: Node) -> Lowered<(OrderItem, String)> {
+    pub(super) fn index_key(&mut self, node: Node) -> Lowered<(OrderItem, String)> {
         let Some(N::IndexElem(element)) = node.node else { return Err(missing()) };
         let element = *element;
         let (mut expr, mut text) = match element.expr {
@@ -246,7 +246,7 @@ impl Lower<'_> {
 }
 
 /// The operator class of an index key.
-fn opclass(node: &Node) -> Option<String> {
+pub(super) fn opclass(node: &Node) -> Option<String> {
     match &node.node {
         Some(N::IndexElem(element)) => strings(element.opclass.clone()).pop(),
         _ => None,

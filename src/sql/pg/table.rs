@@ -8,7 +8,7 @@ use crate::error::{Error, state};
 use crate::name;
 use crate::schema::Action;
 use crate::sql::ast::{
-    ColumnDef, Constraint, ConstraintKind, CreateTable, Expr, Like, SequenceOptions,
+    ColumnDef, Constraint, ConstraintKind, CreateTable, Exclusion, Expr, Like, SequenceOptions,
 };
 
 type Node = protobuf::Node;
@@ -174,10 +174,36 @@ impl Lower<'_> {
             ConstrType::ConstrUnique => {
                 ConstraintKind::Unique(strings(c.keys), text_of(c.indexname), c.nulls_not_distinct)
             }
-            ConstrType::ConstrExclusion => ConstraintKind::Exclusion,
+            ConstrType::ConstrExclusion => self.exclusion(c)?,
             ConstrType::ConstrForeign => self.foreign_key(c)?,
             _ => return Err(missing()),
         })
+    }
+
+    fn exclusion(&mut self, c: protobuf::Constraint) -> Lowered<ConstraintKind> {
+        if !c.options.is_empty() {
+            return Err(Stop::Unsupported("WITH in a constraint"));
+        }
+        let mut made = Exclusion {
+            method: if c.access_method.is_empty() { "gist".to_owned() } else { c.access_method },
+            keys: Vec::with_capacity(c.exclusions.len()),
+            opclasses: Vec::with_capacity(c.exclusions.len()),
+            operators: Vec::with_capacity(c.exclusions.len()),
+            include: strings(c.including),
+            filter: None,
+        };
+        for node in c.exclusions {
+            let Some(N::List(pair)) = node.node else { return Err(missing()) };
+            let [key, operator] = <[Node; 2]>::try_from(pair.items).map_err(|_| missing())?;
+            made.opclasses.push(super::ddl::opclass(&key));
+            made.keys.push(self.index_key(key)?);
+            let Some(N::List(name)) = operator.node else { return Err(missing()) };
+            made.operators.push(strings(name.items).pop().ok_or_else(missing)?);
+        }
+        if c.where_clause.is_some() {
+            made.filter = Some(self.with_text(c.where_clause)?);
+        }
+        Ok(ConstraintKind::Exclusion(Box::new(made)))
     }
 
     fn foreign_key(&mut self, c: protobuf::Constraint) -> Lowered<ConstraintKind> {
@@ -268,7 +294,7 @@ fn deferrable(kind: &ConstraintKind) -> bool {
         kind,
         ConstraintKind::PrimaryKey(..)
             | ConstraintKind::Unique(..)
-            | ConstraintKind::Exclusion
+            | ConstraintKind::Exclusion(_)
             | ConstraintKind::ForeignKey { .. }
     )
 }

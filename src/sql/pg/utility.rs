@@ -111,7 +111,7 @@ impl Lower<'_> {
     }
 
     pub(super) fn explain(&mut self, explain: protobuf::ExplainStmt) -> Lowered<Statement> {
-        let mut chosen = Explain::default();
+        let (mut chosen, mut wal) = (Explain::default(), false);
         for node in explain.options {
             let Some(N::DefElem(option)) = node.node else { return Err(missing()) };
             let arg = option.arg.map(|node| *node);
@@ -134,13 +134,25 @@ impl Lower<'_> {
                         }
                     };
                 }
-                "verbose" | "costs" | "settings" | "buffers" | "wal" | "timing" | "summary" => {}
+                "timing" => chosen.timing = Some(option_truth(arg)),
+                "summary" => chosen.summary = Some(option_truth(arg)),
+                "wal" => wal = option_truth(arg),
+                "verbose" | "costs" | "settings" | "buffers" => {}
                 other => {
                     let message = format!("unrecognized EXPLAIN option \"{other}\"");
                     let pos = self.pos(option.location);
                     return Err(Stop::Error(Error::client(state::SYNTAX_ERROR, message).at(pos)));
                 }
             }
+        }
+        let needs = match chosen.timing {
+            Some(true) => Some("TIMING"),
+            _ if wal => Some("WAL"),
+            _ => None,
+        };
+        if let Some(option) = needs.filter(|_| !chosen.analyze) {
+            let message = format!("EXPLAIN option {option} requires ANALYZE");
+            return Err(Stop::Error(Error::client(state::INVALID_PARAMETER_VALUE, message)));
         }
         let statement = self.nested_statement(explain.query)?;
         Ok(Statement::Explain(Box::new(statement), chosen))

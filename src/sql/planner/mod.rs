@@ -103,7 +103,7 @@ pub fn plan(parsed: &Parsed, context: &Context<'_>) -> Result<Plan> {
                     }),
                     origin: (0, 0),
                 }];
-                plan.action = Action::Explain(Box::new(query), explain.format);
+                plan.action = Action::Explain(Box::new(query), *explain);
             }
             _ => return Err(Error::unsupported("EXPLAIN of this statement")),
         },

@@ -28,7 +28,7 @@ pub(crate) use names::Names;
 pub use own::distances;
 pub(crate) use own::{check_before, effect, names_tables};
 pub use queue::name as queue_name;
-pub(crate) use unique::duplicates;
+pub(crate) use unique::{conflicts, duplicates};
 pub(crate) use walk::Event;
 
 /// The temporary triggers for all of a catalog.

@@ -1,5 +1,6 @@
 //! Unique indexes that the file cannot keep, because their keys or their condition need our
-//! functions: a row that repeats a key is refused by a temporary trigger.
+//! functions, and exclusion constraints: a row that repeats a key, or conflicts with another by
+//! the constraint's operators, is refused by a temporary trigger.
 //!
 //! Owns what such an index means. It looks through the whole table for each row that is
 //! written with another key. Start at [`texts`].
@@ -37,7 +38,7 @@ pub(super) fn check(relation: &Arc<Relation>, catalog: &Catalog) -> Result<()> {
 
 /// The indexes that the file does not have, and those that it has for a part of their keys.
 fn kept_here(relation: &Relation) -> Vec<Cow<'_, Index>> {
-    let absent = relation.indexes.iter().filter(|i| i.unique && i.absent).map(Cow::Borrowed);
+    let absent = relation.indexes.iter().filter(|i| i.by_trigger()).map(Cow::Borrowed);
     let looked_for = relation.looked_for().map(|unique| {
         Cow::Owned(Index {
             name: unique.name.clone(),
@@ -79,6 +80,25 @@ fn condition(index: &Index) -> String {
     index.predicate.as_ref().map_or_else(|| "true".to_owned(), |p| format!("({p})"))
 }
 
+/// The query that finds rows which an exclusion constraint does not allow beside each other,
+/// PostgreSQL's dialect.
+pub(crate) fn conflicts(relation: &Relation, index: &Index, table: &str) -> String {
+    let keys = keys(relation, index);
+    let list: Vec<String> =
+        keys.iter().enumerate().map(|(i, k)| format!("({k}) AS k{i}")).collect();
+    let rows = format!(
+        "(SELECT {}, row_number() OVER () AS n FROM {table} WHERE {})",
+        list.join(", "),
+        condition(index)
+    );
+    let operators = index.extras.operators.iter().enumerate();
+    let both: Vec<String> = operators.map(|(i, op)| format!("a.k{i} {op} b.k{i}")).collect();
+    format!(
+        "SELECT 1 FROM {rows} AS a, {rows} AS b WHERE a.n < b.n AND {} LIMIT 1",
+        both.join(" AND ")
+    )
+}
+
 /// Raises 23505 where another row has the key of NEW.
 fn statement(moment: Moment<'_>, index: &Index) -> Result<String> {
     let relation = moment.relation;
@@ -102,28 +122,55 @@ fn statement(moment: Moment<'_>, index: &Index) -> Result<String> {
     };
     let numbers = 0..keys.len();
     let shown: Vec<String> = numbers.clone().map(|i| format!("n.k{i}::text")).collect();
+    let operator = |i: usize| index.extras.operators.get(i).map_or("=", String::as_str);
     let equal: Vec<String> =
-        keys.iter().enumerate().map(|(i, k)| format!("({k}) = n.k{i}")).collect();
+        keys.iter().enumerate().map(|(i, k)| format!("({k}) {} n.k{i}", operator(i))).collect();
     let given: Vec<String> = numbers.clone().map(|i| format!("n.k{i} IS NOT NULL")).collect();
     let (before, changed) = match moment.event {
         Event::Update => {
-            let differ = numbers.map(|i| format!("n.k{i} IS DISTINCT FROM o.k{i}"));
+            let differ = numbers.clone().map(|i| format!("n.k{i} IS DISTINCT FROM o.k{i}"));
             let differ: Vec<String> = differ.chain(["o.kept IS NOT TRUE".to_owned()]).collect();
             (format!(", {} AS o", row("old")), format!("({})", differ.join(" OR ")))
         }
         _ => (String::new(), "true".to_owned()),
     };
     let names: Vec<String> = keys.iter().map(|k| k.trim_matches('"').to_owned()).collect();
+    let names = names.join(", ").replace('\'', "''");
+    let table = crate::name::quoted(&relation.name);
+    let (equal, given) = (equal.join(" AND "), given.join(" AND "));
+    // The row itself is among those that are looked through; whether it conflicts with itself is
+    // a matter of the operators.
+    let (detail, own) = match index.is_exclusion() {
+        false => (
+            format!("concat_ws(', ', {}) || ') already exists.'", shown.join(", ")),
+            "1".to_owned(),
+        ),
+        true => {
+            let theirs: Vec<String> = keys.iter().map(|k| format!("({k})::text")).collect();
+            let same: Vec<String> = keys
+                .iter()
+                .enumerate()
+                .map(|(i, k)| format!("({k}) IS NOT DISTINCT FROM n.k{i}"))
+                .collect();
+            let itself: Vec<String> =
+                numbers.map(|i| format!("n.k{i} {} n.k{i}", operator(i))).collect();
+            let detail = format!(
+                "concat_ws(', ', {}) || ') conflicts with existing key ({names})=(' || (SELECT \
+                 concat_ws(', ', {}) FROM {table} WHERE {equal} AND {} ORDER BY CASE WHEN {} THEN 1 \
+                 ELSE 0 END LIMIT 1) || ').'",
+                shown.join(", "),
+                theirs.join(", "),
+                condition(index),
+                same.join(" AND ")
+            );
+            (detail, format!("CASE WHEN {} THEN 1 ELSE 0 END", itself.join(" AND ")))
+        }
+    };
     let text = format!(
-        "SELECT 'Key ({})=(' || concat_ws(', ', {}) || ') already exists.' FROM {} AS n{before} \
-         WHERE CASE WHEN n.kept AND {} AND {changed} THEN (SELECT count(*) FROM {} WHERE {} AND {}) \
-         ELSE 0 END > 1",
-        names.join(", ").replace('\'', "''"),
-        shown.join(", "),
+        "SELECT 'Key ({names})=(' || {detail} FROM {} AS n{before} \
+         WHERE CASE WHEN n.kept AND {given} AND {changed} THEN (SELECT count(*) FROM {table} \
+         WHERE {equal} AND {}) ELSE 0 END > {own}",
         row("new"),
-        given.join(" AND "),
-        crate::name::quoted(&relation.name),
-        equal.join(" AND "),
         condition(index),
     );
     let parsed = crate::sql::parse(&text)?;
@@ -132,9 +179,13 @@ fn statement(moment: Moment<'_>, index: &Index) -> Result<String> {
     if !sequences.is_empty() {
         return Err(Error::unsupported("nextval() in an index"));
     }
-    let message = format!("duplicate key value violates unique constraint \"{}\"", index.name);
+    let (code, kind) = match index.is_exclusion() {
+        true => ("23P01", "conflicting key value violates exclusion"),
+        false => ("23505", "duplicate key value violates unique"),
+    };
+    let message = format!("{kind} constraint \"{}\"", index.name);
     Ok(format!(
-        "SELECT pg_raise('23505', {}, \"c1\", NULL, {}, {}, NULL) FROM ({select})",
+        "SELECT pg_raise('{code}', {}, \"c1\", NULL, {}, {}, NULL) FROM ({select})",
         text_literal(&message),
         text_literal(&relation.name),
         text_literal(&index.name),

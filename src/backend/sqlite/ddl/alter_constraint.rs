@@ -29,12 +29,16 @@ impl Editor<'_> {
                 self.put_key(&before, &mut relation)?
             }
             ConstraintKind::Check(..) => self.put_check(&relation, constraint.not_valid)?,
+            ConstraintKind::Exclusion(_) => self.put_exclusion(&relation)?,
             _ => self.put_foreign_key(&relation, constraint.not_valid)?,
         };
         let text = self.alter_text(&relation, &format!("ADD {text}"));
         self.ship(&relation, text);
         let name = relation.name.clone();
         self.store(relation)?;
+        if matches!(constraint.kind, ConstraintKind::Exclusion(_)) {
+            self.check_exclusions(&name)?;
+        }
         self.check_actions(&name)
     }
 
@@ -270,6 +274,8 @@ impl Editor<'_> {
         if let Some(position) = relation.uniques.iter().position(|u| u.constraint && u.name == name)
         {
             self.drop_key(&mut relation, position, cascade)?;
+        } else if relation.indexes.iter().any(|i| i.is_exclusion() && i.name == name) {
+            relation.indexes.retain(|i| i.name != name);
         } else if relation.foreign_keys.iter().any(|k| k.name == name) {
             if relation.schema == "pg_temp" {
                 return Err(Error::unsupported("dropping a foreign key of a temporary table"));

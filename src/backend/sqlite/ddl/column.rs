@@ -235,7 +235,7 @@ impl Editor<'_> {
                     in_plan: false,
                 });
             }
-            ConstraintKind::Exclusion => return Err(Error::unsupported("EXCLUDE")),
+            ConstraintKind::Exclusion(_) => return Err(Error::unsupported("EXCLUDE")),
             kind => new
                 .constraints
                 .push(Constraint { kind: on_column(kind, &def.name), ..constraint.clone() }),

@@ -47,7 +47,9 @@ impl Editor<'_> {
             }
             ConstraintKind::Check(_, text) => self.add_check(constraint, text, relation),
             ConstraintKind::ForeignKey { .. } => self.add_foreign_key(constraint, relation),
-            ConstraintKind::Exclusion => Err(Error::unsupported("EXCLUDE")),
+            ConstraintKind::Exclusion(written) => {
+                self.add_exclusion(constraint, written, relation, namer)
+            }
             ConstraintKind::NotNull
             | ConstraintKind::Null
             | ConstraintKind::Default(..)
@@ -67,11 +69,7 @@ impl Editor<'_> {
         relation: &mut Relation,
         namer: &mut Namer,
     ) -> Result<()> {
-        let deferral = match (constraint.deferrable, constraint.deferred) {
-            (_, true) => Deferral::Deferred,
-            (true, false) => Deferral::Immediate,
-            (false, false) => Deferral::Never,
-        };
+        let deferral = deferral(constraint);
         if index.is_some() && deferral != Deferral::Never {
             return Err(Error::unsupported("USING INDEX with a deferrable constraint"));
         }
@@ -264,11 +262,21 @@ impl Editor<'_> {
     }
 }
 
+/// When a constraint may be checked.
+pub(super) fn deferral(constraint: &Constraint) -> Deferral {
+    match (constraint.deferrable, constraint.deferred) {
+        (_, true) => Deferral::Deferred,
+        (true, false) => Deferral::Immediate,
+        (false, false) => Deferral::Never,
+    }
+}
+
 /// Whether a relation has a constraint of this name.
 pub(super) fn has_constraint(relation: &Relation, name: &str) -> bool {
     relation.uniques.iter().any(|u| u.constraint && u.name == name)
         || relation.foreign_keys.iter().any(|k| k.name == name)
         || relation.checks.iter().any(|c| c.name == name)
+        || relation.indexes.iter().any(|i| i.is_exclusion() && i.name == name)
 }
 
 fn use_index(

@@ -80,7 +80,9 @@ impl Editor<'_> {
         for text in postgres::create_table(&relation, &self.catalog) {
             self.ship(&relation, text);
         }
-        self.store(relation)
+        let name = relation.name.clone();
+        self.store(relation)?;
+        self.check_exclusions(&name)
     }
 
     /// Whether an output is a column of a domain.

@@ -122,7 +122,7 @@ impl Editor<'_> {
             }
             ConstraintKind::Unique(..) => return not_possible("unique constraints"),
             ConstraintKind::PrimaryKey(..) => return not_possible("primary key constraints"),
-            ConstraintKind::Exclusion => return not_possible("exclusion constraints"),
+            ConstraintKind::Exclusion(_) => return not_possible("exclusion constraints"),
             ConstraintKind::ForeignKey { .. } => return not_possible("foreign key constraints"),
             ConstraintKind::Identity(..) | ConstraintKind::Generated(..) => {
                 let message = "specifying GENERATED is not supported for domains";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 
+use super::callable::signature;
 use super::comment::class;
 use super::materialized::word;
 use super::rebuild::{Rebuild, schema_of};
@@ -128,7 +129,8 @@ impl Editor<'_> {
             })
             .collect();
         let kind = verb.to_lowercase();
-        if !cascade && (!views.is_empty() || !keys.is_empty()) {
+        let functions = self.functions_over(&permanent);
+        if !cascade && (!views.is_empty() || !keys.is_empty() || !functions.is_empty()) {
             let mut details: Vec<String> = Vec::new();
             for (child, constraint) in &keys {
                 let key = child.foreign_keys.iter().find(|k| k.name == *constraint);
@@ -145,6 +147,12 @@ impl Editor<'_> {
                     format!("{} {} depends on {kind} {first}", word(v), self.told(&v.name))
                 }),
             );
+            for function in &functions {
+                let table = relations.iter().find(|r| r.oid == function.result);
+                let table = table.map_or_else(String::new, |r| self.told(&r.name));
+                let own = signature(function);
+                details.push(format!("function {own} depends on type {table}"));
+            }
             let what = match dropped.as_slice() {
                 [one] => format!("{kind} {}", self.told(one)),
                 _ => "desired object(s)".to_owned(),
@@ -156,9 +164,13 @@ impl Editor<'_> {
             .map(|(r, c)| format!("constraint {c} on table {}", self.told(&r.name)))
             .collect();
         lines.extend(views.iter().map(|v| format!("{} {}", word(v), self.told(&v.name))));
+        lines.extend(functions.iter().map(|f| format!("function {}", signature(f))));
         self.cascades(&lines);
         for view in &views {
             self.drop_relation(view)?;
+        }
+        for function in &functions {
+            self.drop_routine(function, true)?;
         }
         for (child, constraint) in &keys {
             self.drop_foreign_key(&child.name, constraint)?;
@@ -245,10 +257,9 @@ impl Editor<'_> {
         };
         let name = Name { name: bare(&name.name).to_owned(), ..name.clone() };
         let mut relation = Relation::clone(&owner);
-        if let Some(unique) = relation.uniques.iter().find(|u| u.name == name.name)
-            && unique.constraint
-        {
-            let (index, table) = (&unique.name, &relation.name);
+        let exclusion = relation.indexes.iter().any(|i| i.is_exclusion() && i.name == name.name);
+        if exclusion || relation.uniques.iter().any(|u| u.constraint && u.name == name.name) {
+            let (index, table) = (&name.name, &relation.name);
             let message = format!(
                 "cannot drop index {index} because constraint {index} on table {table} requires it"
             );

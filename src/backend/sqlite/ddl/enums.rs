@@ -341,7 +341,9 @@ impl Editor<'_> {
         }
         let all = self.catalog.functions.values();
         let own = all.filter(|f| {
-            uses(f.result, ty) || f.arguments.iter().any(|argument| uses(*argument, ty))
+            uses(f.result, ty)
+                || f.arguments.iter().any(|argument| uses(*argument, ty))
+                || f.parameters.iter().any(|parameter| uses(parameter.ty, ty))
         });
         let said =
             own.map(|f| format!("function {} depends on type {}", signature(f), self.told(name)));

@@ -44,7 +44,7 @@ impl Editor<'_> {
         let mut namer = self.namer();
         let name = match &create.name {
             Some(name) => name.clone(),
-            None => implicit_name(&mut namer, &relation, &keys),
+            None => implicit_name(&mut namer, &relation, &keys, "idx"),
         };
         let texts = self.add_index(create, &mut relation, keys, name)?;
         self.ship(&relation, texts);
@@ -160,7 +160,11 @@ impl Editor<'_> {
         Ok(())
     }
 
-    fn index_keys(&self, create: &CreateIndex, relation: &Relation) -> Result<Vec<IndexKey>> {
+    pub(super) fn index_keys(
+        &self,
+        create: &CreateIndex,
+        relation: &Relation,
+    ) -> Result<Vec<IndexKey>> {
         let mut keys = Vec::new();
         for (item, text) in &create.keys {
             if let ExprKind::Column(parts) = &item.expr.kind {
@@ -258,7 +262,7 @@ fn not_immutable(message: &'static str) -> Error {
 }
 
 /// What SQLite has no use for.
-fn extras(create: &CreateIndex, relation: &Relation) -> IndexExtras {
+pub(super) fn extras(create: &CreateIndex, relation: &Relation) -> IndexExtras {
     let mut extras = IndexExtras {
         include: create.include.clone(),
         options: create.options.iter().map(|(name, value)| format!("{name}={value}")).collect(),
@@ -368,7 +372,12 @@ fn create_sql(
 }
 
 /// PostgreSQL's name for an index that was given none.
-fn implicit_name(namer: &mut Namer, relation: &Relation, keys: &[IndexKey]) -> String {
+pub(super) fn implicit_name(
+    namer: &mut Namer,
+    relation: &Relation,
+    keys: &[IndexKey],
+    suffix: &str,
+) -> String {
     let mut parts: Vec<String> = Vec::new();
     for key in keys {
         let base = match key {
@@ -386,5 +395,5 @@ fn implicit_name(namer: &mut Namer, relation: &Relation, keys: &[IndexKey]) -> S
         }
         parts.push(part);
     }
-    namer.object(&relation.name, Some(&parts.join("_")), "idx")
+    namer.object(&relation.name, Some(&parts.join("_")), suffix)
 }

@@ -16,6 +16,7 @@ mod create;
 pub(crate) mod domain;
 mod drop;
 pub mod enums;
+pub(crate) mod exclusion;
 pub(crate) mod extension;
 mod generated;
 mod index;
@@ -65,6 +66,8 @@ pub struct Environment<'a> {
     pub temporary: &'a Arc<Temporary>,
     /// Schemas searched for unqualified names.
     pub search_path: &'a [String],
+    /// check_function_bodies
+    pub check_bodies: bool,
     /// Computes a frozen value, for statements that the change itself runs (CREATE TABLE AS,
     /// defaults of new columns).
     pub freeze: &'a dyn Fn(&Frozen) -> Result<Cell>,
@@ -125,6 +128,7 @@ struct Editor<'a> {
     catalog: Catalog,
     temporary: Temporary,
     search_path: &'a [String],
+    check_bodies: bool,
     freeze: &'a dyn Fn(&Frozen) -> Result<Cell>,
     tag: String,
     notices: Vec<Error>,
@@ -143,6 +147,7 @@ impl<'a> Editor<'a> {
             catalog: Catalog::clone(environment.catalog),
             temporary: Temporary::clone(environment.temporary),
             search_path: environment.search_path,
+            check_bodies: environment.check_bodies,
             freeze: environment.freeze,
             tag: String::new(),
             notices: Vec::new(),

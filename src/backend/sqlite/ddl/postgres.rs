@@ -4,9 +4,10 @@
 //! only SQLite can express (raw defaults and checks) is left out. Start at [`create_table`].
 
 use crate::backend::sqlite::system::{
-    check_text, foreign_key_text, format_type, qualified_ident, quote_ident, unique_text,
+    check_text, exclusion_text, foreign_key_text, format_type, qualified_ident, quote_ident,
+    unique_text,
 };
-use crate::schema::{Catalog, Column, ForeignKey, Identity, Relation, Sequence, Unique};
+use crate::schema::{Catalog, Column, ForeignKey, Identity, Index, Relation, Sequence, Unique};
 use crate::value::oid;
 
 /// A relation's qualified name.
@@ -153,6 +154,19 @@ pub fn foreign_key(relation: &Relation, key: &ForeignKey, catalog: &Catalog) -> 
 pub fn indexes(relation: &Relation) -> Vec<String> {
     let uniques = relation.uniques.iter().filter(|u| !u.constraint);
     let uniques = uniques.map(|u| crate::backend::sqlite::system::index_text(relation, u));
-    let plain = relation.indexes.iter().filter(|i| !i.sqlite).map(|i| i.definition.clone());
+    let plain = relation.indexes.iter().filter(|i| !i.sqlite).map(|i| index(relation, i));
     uniques.chain(plain).collect()
+}
+
+/// CREATE INDEX, or ADD CONSTRAINT for the index of an exclusion constraint.
+pub fn index(relation: &Relation, index: &Index) -> String {
+    match index.is_exclusion() {
+        true => format!("ALTER TABLE {} ADD {}", name(relation), exclusion(relation, index)),
+        false => index.definition.clone(),
+    }
+}
+
+/// An exclusion constraint, as a table constraint.
+pub fn exclusion(relation: &Relation, index: &Index) -> String {
+    named(&index.name, &exclusion_text(relation, index))
 }

@@ -79,6 +79,10 @@ impl Editor<'_> {
         if !temporary {
             after.relations.remove(&relation.name);
             self.check_views(&after)?;
+            let table = std::sync::Arc::new(relation.clone());
+            if !self.functions_over(&[&table]).is_empty() {
+                return Err(Error::unsupported("renaming a table whose rows a function returns"));
+            }
         }
         let former = relation.name.clone();
         let in_file = relation.kind != RelationKind::View;
@@ -268,6 +272,15 @@ impl Editor<'_> {
         let unique = relation.uniques.iter().position(|u| u.constraint && u.name == constraint);
         if let Some(position) = unique {
             self.rename_unique(&mut relation, position, to)?;
+            self.ship(&relation, text);
+            return self.store(relation);
+        }
+        let exclusion =
+            relation.indexes.iter().position(|i| i.is_exclusion() && i.name == constraint);
+        if let Some(position) = exclusion {
+            self.check_free(&beside(&relation.name, to), false, false)?;
+            to.clone_into(&mut relation.indexes[position].name);
+            redefine_indexes(&mut relation);
             self.ship(&relation, text);
             return self.store(relation);
         }

@@ -250,6 +250,9 @@ impl Editor<'_> {
             if !moves || relation.materialized.is_some() {
                 return Err(Error::unsupported("SET SCHEMA of this relation"));
             }
+            if !self.functions_over(&[&relation]).is_empty() {
+                return Err(Error::unsupported("moving a table whose rows a function returns"));
+            }
             let sequences = self.catalog.sequences.values();
             let own = |s: &&Arc<Sequence>| {
                 s.owned_by.as_ref().is_some_and(|(table, _)| *table == relation.name)

@@ -81,6 +81,7 @@ impl Bench {
             let (catalog, temporary) = (Arc::clone(&self.catalog), Arc::clone(&self.temporary));
             let freeze = |frozen: &Frozen| self.freeze(writer, frozen);
             let environment = Environment {
+                check_bodies: true,
                 side: &side,
                 catalog: &catalog,
                 temporary: &temporary,

@@ -40,7 +40,7 @@ fn letter(action: Action) -> &'static str {
     }
 }
 
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 21] = [
     "oid",
     "conname",
     "connamespace",
@@ -61,6 +61,7 @@ const COLUMNS: [&str; 20] = [
     "conbin",
     "contypid",
     "conparentid",
+    "conexclop",
 ];
 
 struct Constraint<'a> {
@@ -76,6 +77,7 @@ struct Constraint<'a> {
     key: Cell,
     parent_key: Cell,
     expression: Cell,
+    operators: Cell,
 }
 
 impl Constraint<'_> {
@@ -101,6 +103,7 @@ impl Constraint<'_> {
             self.expression,
             int(0),
             int(0),
+            self.operators,
         ])
     }
 }
@@ -119,6 +122,7 @@ fn of_unique<'a>(relation: &Relation, unique: &'a Unique) -> Constraint<'a> {
         key: list(numbers(relation, &unique.columns)),
         parent_key: Cell::Null,
         expression: Cell::Null,
+        operators: Cell::Null,
     }
 }
 
@@ -144,6 +148,7 @@ fn of_foreign_key<'a>(
         key: list(numbers(relation, &key.columns)),
         parent_key: list(numbers(parent, &columns)),
         expression: Cell::Null,
+        operators: Cell::Null,
     })
 }
 
@@ -162,6 +167,29 @@ fn of_check<'a>(relation: &Relation, check: &'a Check) -> Constraint<'a> {
         key: if columns.is_empty() { Cell::Null } else { list(numbers(relation, &columns)) },
         parent_key: Cell::Null,
         expression: text(&check.expression),
+        operators: Cell::Null,
+    }
+}
+
+fn of_exclusion<'a>(relation: &Relation, index: &'a Index) -> Constraint<'a> {
+    let numbers = index.keys.iter().map(|key| match key {
+        IndexKey::Column(position, _) => i64::from(relation.columns[*position].attnum),
+        IndexKey::Expression(..) => 0,
+    });
+    Constraint {
+        oid: index.oid,
+        name: &index.name,
+        kind: "x",
+        index: index.oid,
+        deferrable: index.extras.deferral != Deferral::Never,
+        deferred: index.extras.deferral == Deferral::Deferred,
+        valid: true,
+        parent: 0,
+        actions: [" ", " ", " "],
+        key: list(numbers),
+        parent_key: Cell::Null,
+        expression: Cell::Null,
+        operators: list(crate::backend::sqlite::ddl::exclusion::operators(relation, index)),
     }
 }
 
@@ -218,6 +246,8 @@ pub(super) fn pg_constraint(core: &Core) -> Vec<Row> {
     for relation in core.user_relations() {
         let uniques = relation.uniques.iter().filter(|u| u.constraint);
         rows.extend(uniques.map(|u| of_unique(relation, u).row(core, &maker, relation)));
+        let exclusions = relation.indexes.iter().filter(|i| i.is_exclusion());
+        rows.extend(exclusions.map(|i| of_exclusion(relation, i).row(core, &maker, relation)));
         let keys = relation.foreign_keys.iter();
         rows.extend(
             keys.filter_map(|k| of_foreign_key(core, relation, k))
@@ -255,6 +285,7 @@ pub(super) fn pg_index(core: &Core) -> Vec<Row> {
             "indoption",
             "indexprs",
             "indpred",
+            "indisexclusion",
         ],
     );
     let mut rows = Vec::new();
@@ -293,6 +324,7 @@ pub(super) fn pg_index(core: &Core) -> Vec<Row> {
                 list(keys.iter().map(|k| k.3)),
                 expressions,
                 predicate,
+                flag(matches!(index, IndexRef::Plain(i) if i.is_exclusion())),
             ]));
         }
     }
@@ -318,7 +350,7 @@ fn keys(relation: &Relation, index: IndexRef<'_>) -> Vec<(i64, i64, i64, i64)> {
             .iter()
             .enumerate()
             .map(|(at, key)| {
-                let (number, collation, class, mut option) = match key {
+                let (number, collation, own, mut option) = match key {
                     IndexKey::Column(position, descending) => column(position, *descending),
                     IndexKey::Expression(_, descending) => {
                         let text = facts(oid::TEXT);
@@ -331,7 +363,14 @@ fn keys(relation: &Relation, index: IndexRef<'_>) -> Vec<(i64, i64, i64, i64)> {
                     option = option & 1 | if first { 2 } else { 0 };
                 }
                 let named = index.extras.opclasses.get(at).filter(|name| !name.is_empty());
-                let class = named.and_then(|name| class_by_name(name, index)).unwrap_or(class);
+                let default = || match key {
+                    IndexKey::Column(position, _) => {
+                        default_class(relation.columns.get(*position)?.ty.oid, index)
+                    }
+                    IndexKey::Expression(..) => None,
+                };
+                let class = named.and_then(|name| class_by_name(name, index)).or_else(default);
+                let class = class.unwrap_or(own);
                 (number, collation, class, option)
             })
             .collect(),
@@ -344,6 +383,9 @@ fn included(relation: &Relation, index: IndexRef<'_>) -> Vec<i64> {
     let columns = index.extras.include.iter().filter_map(|name| relation.column(name));
     columns.map(|at| i64::from(relation.columns[at].attnum)).collect()
 }
+
+/// The type that operator classes of ranges are for.
+const ANYRANGE: i64 = 3831;
 
 /// OID of an index's access method.
 pub(super) fn method_of(index: &Index) -> i64 {
@@ -365,6 +407,28 @@ fn class_by_name(name: &str, index: &Index) -> Option<i64> {
     let method = Cell::Integer(method_of(index));
     let row = rows.into_iter().find(|row| *classes.get(row, "opcmethod") == method)?;
     match classes.get(&row, "oid") {
+        Cell::Integer(found) => Some(*found),
+        _ => None,
+    }
+}
+
+/// OID of the default operator class of a type, for another access method than btree.
+fn default_class(ty: u32, index: &Index) -> Option<i64> {
+    if method_of(index) == 403 {
+        return None;
+    }
+    let classes = super::data::builtin("pg_opclass")?;
+    let any = match crate::value::range::subtype_of(ty) {
+        Some(_) => ANYRANGE,
+        None => i64::from(ty),
+    };
+    let method = Cell::Integer(method_of(index));
+    let rows = classes.find("opcintype", &Cell::Integer(any));
+    let fits = |row: &&Row| {
+        *classes.get(row, "opcmethod") == method
+            && *classes.get(row, "opcdefault") == Cell::Integer(1)
+    };
+    match classes.get(rows.iter().find(fits)?, "oid") {
         Cell::Integer(found) => Some(*found),
         _ => None,
     }

@@ -133,6 +133,31 @@ pub fn index_text(relation: &Relation, unique: &Unique) -> String {
     )
 }
 
+/// `EXCLUDE USING gist (a WITH =, b WITH &&) WHERE ((c))`
+pub fn exclusion_text(relation: &Relation, index: &Index) -> String {
+    let keys: Vec<String> = index
+        .keys
+        .iter()
+        .enumerate()
+        .map(|(at, _)| {
+            let key = index_def(relation, IndexRef::Plain(index), at + 1).unwrap_or_default();
+            let class = index.extras.opclasses.get(at).filter(|c| !c.is_empty());
+            let class = class.map_or_else(String::new, |c| format!(" {c}"));
+            let operator = index.extras.operators.get(at).map_or("=", String::as_str);
+            format!("{key}{class} WITH {operator}")
+        })
+        .collect();
+    let method = if index.extras.method.is_empty() { "btree" } else { &index.extras.method };
+    let filter = index.predicate.as_ref().map_or_else(String::new, |p| format!(" WHERE (({p}))"));
+    let columns: Vec<String> = index.extras.include.iter().map(|c| quote_ident(c)).collect();
+    let include = match columns.as_slice() {
+        [] => String::new(),
+        columns => format!(" INCLUDE ({})", columns.join(", ")),
+    };
+    let deferral = deferral_text(index.extras.deferral);
+    format!("EXCLUDE USING {method} ({}){include}{filter}{deferral}", keys.join(", "))
+}
+
 /// One key of an index, or the whole definition when `key` is 0.
 pub(crate) fn index_def(relation: &Relation, found: IndexRef<'_>, key: usize) -> Option<String> {
     use crate::schema::IndexKey;

@@ -14,8 +14,8 @@ use rusqlite::{Connection, Result};
 use super::constraints::parent;
 use super::data::builtin;
 use super::describe::{
-    IndexRef, check_text, foreign_key_text, index_def, indexes, qualified_ident, quote_ident,
-    spelled, unique_text,
+    IndexRef, check_text, exclusion_text, foreign_key_text, index_def, indexes, qualified_ident,
+    quote_ident, spelled, unique_text,
 };
 use super::named::{PAGE_BYTES, class_name, class_oid, is_view, split_name, view_text};
 use super::types::{builtin_name, format_type, type_in};
@@ -314,6 +314,10 @@ fn constraint_def(core: &Core, wanted: Option<i64>, pretty: bool) -> Cell {
         let mut uniques = relation.uniques.iter().filter(|u| u.constraint);
         if let Some(unique) = uniques.find(|u| i64::from(u.oid) == wanted) {
             return text(unique_text(relation, unique));
+        }
+        let mut exclusions = relation.indexes.iter().filter(|i| i.is_exclusion());
+        if let Some(index) = exclusions.find(|i| i64::from(i.oid) == wanted) {
+            return text(exclusion_text(relation, index));
         }
         if let Some(key) = relation.foreign_keys.iter().find(|k| i64::from(k.oid) == wanted) {
             let referenced: Vec<String> = match parent(core, key) {

@@ -34,8 +34,8 @@ pub(crate) use classes::collation_oid;
 pub(crate) use constraints::columns_named;
 pub(crate) use describe::{action_text, is_call};
 pub use describe::{
-    check_text, deferral_text, foreign_key_text, index_text, qualified_ident, quote_ident, spelled,
-    unique_text,
+    check_text, deferral_text, exclusion_text, foreign_key_text, index_text, qualified_ident,
+    quote_ident, spelled, unique_text,
 };
 pub use functions::{is_catalog_function, reg_value};
 pub use live::Live;

@@ -45,15 +45,16 @@ fn returned(has_value: bool, function: &Function) -> Result<()> {
             return Err(wrong("RETURN cannot have a parameter in function returning set")
                 .hint("Use RETURN NEXT or RETURN QUERY."));
         }
-        true if outs && function.procedure => return Ok(()),
-        true if function.procedure => "RETURN cannot have a parameter in a procedure",
+        true if function.procedure && !outs => {
+            let message = "RETURN cannot have a parameter in a procedure";
+            return Err(Error::client(state::SYNTAX_ERROR, message));
+        }
         true if function.result == oid::VOID => {
             "RETURN cannot have a parameter in function returning void"
         }
         true if outs => "RETURN cannot have a parameter in function with OUT parameters",
         false if !function.set && !outs && function.result != oid::VOID => {
-            let message = "missing expression at or near \";\"";
-            return Err(Error::client(state::SYNTAX_ERROR, message));
+            return Err(without_value());
         }
         _ => return Ok(()),
     };
@@ -67,9 +68,13 @@ fn next(has_value: bool, function: &Function) -> Result<()> {
         true if outs => {
             Err(wrong("RETURN NEXT cannot have a parameter in function with OUT parameters"))
         }
-        false if !outs => Err(wrong("RETURN NEXT must have a parameter")),
+        false if !outs => Err(without_value()),
         _ => Ok(()),
     }
+}
+
+fn without_value() -> Error {
+    Error::client(state::SYNTAX_ERROR, "missing expression at or near \";\"")
 }
 
 fn wrong(message: &'static str) -> Error {
