@@ -93,7 +93,7 @@ fn what_cannot_be_run_is_refused() {
         "begin commit; end",
         "<<here>> begin null; end",
         "declare c cursor for select 1; begin open c; end",
-        "begin foreach x in array '{1}'::int[] loop null; end loop; end",
+        "begin foreach x slice 1 in array '{1}'::int[] loop null; end loop; end",
         "begin call p(); end",
     ] {
         let found = raw.run(&format!("Q do $${body}$$"));

@@ -14,7 +14,7 @@ use super::{Running, named};
 use crate::backend::sqlite::ddl::callable::signature;
 use crate::error::{Error, SqlState, state};
 use crate::schema::Function;
-use crate::sql::ast::Expr;
+use crate::sql::ast::{Expr, ExprKind, Literal};
 use crate::sql::pg::plpgsql::{self, Gives};
 use crate::sql::result_columns;
 use crate::sql::types::{sql_name, sql_name_with_typmod};
@@ -79,7 +79,9 @@ impl Session {
         let columns = columns.unwrap_or(single);
         let named_outs = function.outputs().count() > 0;
         let result = match gives {
-            Gives::Row(1) if !in_sql && !named_outs => Some(plpgsql::type_name(&function.returns)?),
+            Gives::Row(_) if !in_sql && !named_outs && !is_row => {
+                Some(plpgsql::type_name(&function.returns)?)
+            }
             _ => None,
         };
         let context = match in_sql {
@@ -88,7 +90,8 @@ impl Session {
         };
         let steady = function.volatility != 'v';
         let gathered = (gives == Gives::Rows).then(|| Gathered::of(&columns, in_sql));
-        let mut running = Running { context, result, steady, gathered, ..Running::default() };
+        let row = (is_row && !in_sql && !named_outs && gathered.is_none()).then(|| columns.clone());
+        let mut running = Running { context, result, steady, gathered, row, ..Running::default() };
         running.variables.enter();
         if !in_sql {
             running.variables.declare("found", named("bool"), Some("f".to_owned()));
@@ -126,6 +129,9 @@ impl Session {
             }
             running.returned = values.into_iter().next();
         }
+        if let (Some(_), Some(row)) = (&running.row, running.returned_row.take()) {
+            return Ok(row);
+        }
         let Some(value) = running.returned else {
             let message = "control reached end of function without RETURN";
             let error = Error::client(SqlState::from_code("2F005"), message);
@@ -139,6 +145,13 @@ impl Session {
 
     /// RETURN
     pub(super) async fn give(&mut self, value: Option<&Expr>, running: &mut Running) -> Step<()> {
+        if let (Some(value), Some(columns)) = (value, running.row.clone()) {
+            running.returned_row = Some(match &value.kind {
+                ExprKind::Literal(Literal::Null) => Cell::Null,
+                _ => gather::row(&self.row_of(value, &columns, running).await?),
+            });
+            return Ok(());
+        }
         match (value, running.result.clone()) {
             (None, None) => {}
             (Some(value), Some(ty)) => {

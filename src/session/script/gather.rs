@@ -123,18 +123,8 @@ impl Session {
                 let values = columns.iter().map(|(name, _)| running.variables.value_of(name));
                 values.collect::<Result<Vec<_>>>()?
             }
-            Some(Expr { kind: ExprKind::Column(parts), .. }) if matches!(parts.as_slice(), [name] if running.variables.is_record(name)) =>
-            {
-                let fields = running.variables.record_fields(&parts[0])?;
-                let mut row = Vec::with_capacity(fields.len());
-                if fields.len() != columns.len() {
-                    return Err(counts(fields.len(), columns.len()).into());
-                }
-                for ((_, (own, value)), (_, ty)) in fields.into_iter().zip(&columns) {
-                    let wanted = plpgsql::type_name(&sql_name_with_typmod(*ty))?;
-                    row.push(self.converted((own, value), wanted).await?);
-                }
-                row
+            Some(value) if is_record(value, running) => {
+                self.row_of(value, &columns, running).await?
             }
             Some(value) => {
                 let [(_, ty)] = columns.as_slice() else {
@@ -148,6 +138,28 @@ impl Session {
             gathered.push(row)?;
         }
         Ok(())
+    }
+
+    /// The fields of a record variable as columns.
+    pub(super) async fn row_of(
+        &mut self,
+        value: &Expr,
+        columns: &[(String, Type)],
+        running: &Running,
+    ) -> Step<Vec<Option<String>>> {
+        let ExprKind::Column(parts) = &value.kind else {
+            return Err(Error::unsupported("a row as a value in PL/pgSQL").into());
+        };
+        let fields = running.variables.record_fields(parts.last().map_or("", String::as_str))?;
+        if fields.len() != columns.len() {
+            return Err(counts(fields.len(), columns.len()).into());
+        }
+        let mut row = Vec::with_capacity(fields.len());
+        for ((_, typed), (_, ty)) in fields.into_iter().zip(columns) {
+            let wanted = plpgsql::type_name(&sql_name_with_typmod(*ty))?;
+            row.push(self.converted(typed, wanted).await?);
+        }
+        Ok(row)
     }
 
     /// RETURN QUERY, and what ends a function in SQL.
@@ -193,6 +205,11 @@ impl Session {
         running.variables.found(at > 0);
         Ok(())
     }
+}
+
+fn is_record(value: &Expr, running: &Running) -> bool {
+    let ExprKind::Column(parts) = &value.kind else { return false };
+    matches!(parts.as_slice(), [name] if running.variables.is_record(name))
 }
 
 fn counts(own: usize, wanted: usize) -> Error {

@@ -20,8 +20,10 @@ use super::cancel::statement_timeout;
 use super::reply::Tag;
 use super::{Session, Step, Stop};
 use crate::error::{Error, SqlState, state};
-use crate::sql::ast::{Expr, Line, Order, Range, Script, TypeName};
+use crate::sql::ast::{Declared, Expr, Line, Order, Range, Script, TypeName};
 use crate::sql::pg::plpgsql;
+use crate::sql::types::{sql_name_with_typmod, tables};
+use crate::value::{Cell, Type};
 use crate::wire::Severity;
 use call::roomy;
 use gather::Gathered;
@@ -52,6 +54,9 @@ struct Running {
     returned: Option<Option<String>>,
     /// Where RETURN NEXT and RETURN QUERY put rows.
     gathered: Option<Gathered>,
+    /// The columns of the one row that a function returns, and the row as RETURN gave it.
+    row: Option<Vec<(String, Type)>>,
+    returned_row: Option<Cell>,
     /// Of a function that says that it changes nothing.
     steady: bool,
     variables: Variables,
@@ -59,6 +64,13 @@ struct Running {
     count: u64,
     /// The errors whose handlers run, the innermost last.
     handled: Vec<Error>,
+}
+
+/// What a declaration means in the catalog of the moment.
+enum Typing {
+    Record,
+    Value(TypeName),
+    Row(Vec<(String, TypeName)>),
 }
 
 type Flowing<'a> = Pin<Box<dyn Future<Output = Step<Flow>> + Send + 'a>>;
@@ -89,16 +101,28 @@ impl Session {
     }
 
     async fn block(&mut self, script: &Script, running: &mut Running) -> Step<Flow> {
-        for (name, ty, first) in &script.variables {
-            let Some(ty) = ty else {
-                running.variables.declare_record(name);
-                continue;
+        for (name, declared, first) in &script.variables {
+            let ty = match self.declared(declared, running)? {
+                Typing::Record => {
+                    running.variables.declare_record(name);
+                    continue;
+                }
+                Typing::Row(columns) if first.is_none() => {
+                    running.variables.declare_record(name);
+                    let empty = columns.into_iter().map(|(column, ty)| (column, (ty, None)));
+                    running.variables.set_record(name, empty.collect())?;
+                    continue;
+                }
+                Typing::Row(_) => {
+                    return Err(Error::unsupported("a row as a value in PL/pgSQL").into());
+                }
+                Typing::Value(ty) => ty,
             };
             let value = match first {
-                Some(first) => self.value(first, Some(ty), running).await?,
+                Some(first) => self.value(first, Some(&ty), running).await?,
                 None => None,
             };
-            running.variables.declare(name, ty.clone(), value);
+            running.variables.declare(name, ty, value);
         }
         if script.handlers.is_empty() {
             return self.lines(&script.steps, running).await;
@@ -136,6 +160,54 @@ impl Session {
         running.handled.pop();
         running.variables.leave();
         outcome
+    }
+
+    fn declared(&self, declared: &Declared, running: &Running) -> Step<Typing> {
+        let catalog = self.catalog();
+        let table = |parts: &[String]| {
+            let name = match parts {
+                [name] => (None, name.as_str()),
+                [schema, name] => (Some(schema.as_str()), name.as_str()),
+                _ => (None, ""),
+            };
+            let public = matches!(name.0, None | Some("public"));
+            let found = catalog.relation(name.1).filter(|_| public).cloned();
+            found.ok_or_else(|| {
+                let message = format!("relation \"{}\" does not exist", parts.join("."));
+                Error::client(state::UNDEFINED_TABLE, message)
+            })
+        };
+        Ok(match declared {
+            Declared::Record => Typing::Record,
+            Declared::Type(ty) if tables().type_oid(&ty.name).is_none() => {
+                match temporary::row_type(ty, &catalog)? {
+                    Some(columns) => Typing::Row(columns),
+                    None => Typing::Value(ty.clone()),
+                }
+            }
+            Declared::Type(ty) => Typing::Value(ty.clone()),
+            Declared::Like(parts) => match parts.as_slice() {
+                [variable] => Typing::Value(running.variables.type_of(variable)?),
+                [owner @ .., column] => {
+                    let relation = table(owner)?;
+                    let found = relation.column(column).ok_or_else(|| {
+                        let message = format!(
+                            "column \"{column}\" of relation \"{}\" does not exist",
+                            relation.bare()
+                        );
+                        Error::client(state::UNDEFINED_COLUMN, message)
+                    })?;
+                    let ty = sql_name_with_typmod(relation.columns[found].ty);
+                    Typing::Value(plpgsql::type_name(&ty)?)
+                }
+                [] => return Err(Error::internal("%TYPE of nothing").into()),
+            },
+            Declared::Row(parts) => {
+                let relation = table(parts)?;
+                let ty = TypeName { name: relation.name.clone(), ..TypeName::default() };
+                Typing::Row(temporary::row_type(&ty, &catalog)?.unwrap_or_default())
+            }
+        })
     }
 
     fn lines<'a>(&'a mut self, lines: &'a [Line], running: &'a mut Running) -> Flowing<'a> {
@@ -191,6 +263,19 @@ impl Session {
             }
             Order::ForRange(range, lines) => {
                 return self.count_through(range, lines, running).await;
+            }
+            Order::ForEach(variable, array, lines) => {
+                return self.each_element(variable, array, lines, running).await;
+            }
+            Order::Assert(condition, message) => {
+                if !self.holds(condition, running).await? {
+                    let said = match message {
+                        Some(m) => self.value(m, Some(&named("text")), running).await?,
+                        None => None,
+                    };
+                    let message = said.unwrap_or_else(|| "assertion failed".to_owned());
+                    return Err(Error::client(SqlState::from_code("P0004"), message).into());
+                }
             }
             Order::ForRows(targets, source, lines) => {
                 return self.each_row(targets, source, lines, running).await;
@@ -394,6 +479,8 @@ fn placed(stop: Stop, line: &Line, running: &str) -> Stop {
         Order::If(..) => "IF",
         Order::While(..) => "WHILE",
         Order::ForRows(..) => "FOR over SELECT rows",
+        Order::ForEach(..) => "FOREACH over array",
+        Order::Assert(..) => "ASSERT",
         Order::ForRange(..) => "FOR with integer loop variable",
         Order::Raise(..) | Order::Again => "RAISE",
         Order::Perform(_) => "PERFORM",

@@ -294,6 +294,37 @@ impl Session {
         Ok(())
     }
 
+    /// FOREACH
+    pub(super) async fn each_element(
+        &mut self,
+        variable: &str,
+        array: &Expr,
+        lines: &[Line],
+        running: &mut Running,
+    ) -> Step<Flow> {
+        let array = running.variables.put(array, &self.sight())?;
+        let (ty, value) = self.typed(&array).await?;
+        if !ty.array {
+            let message = format!("FOREACH expression must yield an array, not type {}", ty.name);
+            return Err(Error::client(state::DATATYPE_MISMATCH, message).into());
+        }
+        if value.is_none() {
+            let message = "FOREACH expression must not be null";
+            return Err(Error::client(state::NULL_VALUE_NOT_ALLOWED, message).into());
+        }
+        let call = crate::sql::ast::Call {
+            name: crate::sql::ast::Name { name: "unnest".to_owned(), ..Default::default() },
+            args: vec![(None, constant(&(ty, value)))],
+            ..crate::sql::ast::Call::default()
+        };
+        let expr = Expr { kind: ExprKind::Call(Box::new(call)), pos: 0 };
+        let simple =
+            SimpleSelect { targets: vec![Target { expr, alias: None }], ..SimpleSelect::default() };
+        let select = Select { body: SelectBody::Simple(Box::new(simple)), ..Select::default() };
+        let source = Source::Static(Box::new(Statement::Select(Box::new(select))), String::new());
+        self.each_row(&[variable.to_owned()], &source, lines, running).await
+    }
+
     /// FOR variables IN query
     pub(super) async fn each_row(
         &mut self,

@@ -15,7 +15,7 @@ use crate::schema::Function;
 use crate::sql::Context as Sight;
 use crate::sql::ast;
 use crate::sql::ir::{Body, Expr, ExprKind, From, Output, Query, Select};
-use crate::sql::plan::FrozenSource;
+use crate::sql::plan::{FrozenArgument, FrozenSource};
 use crate::sql::types::coerce::Context;
 use crate::sql::types::resolve::{Found, among};
 use crate::sql::types::{array_of, tables};
@@ -366,7 +366,7 @@ impl Analyzer<'_> {
             let error = what("beside other work of a statement");
             return Err(error.hint("Call it by itself: SELECT function(…)."));
         }
-        let Some(arguments) = frozen_arguments(&own.args) else {
+        let Some(arguments) = run_arguments(&own.args) else {
             return Err(what("for each row"));
         };
         self.system = true;
@@ -413,6 +413,32 @@ impl Analyzer<'_> {
         let (arrays, _) = self.own_row(own, columns, alone, pos)?;
         Ok(arrays.into_iter().map(|(_, array)| array).collect())
     }
+}
+
+/// Arguments as the session takes them: texts. A constant whose cell is another text than the
+/// value's (an array's JSON, an instant in UTC) is computed, so that it is given as its type's.
+fn run_arguments(args: &[Expr]) -> Option<Vec<FrozenArgument>> {
+    let alike = |ty: u32| {
+        matches!(
+            ty,
+            oid::BOOL
+                | oid::INT2
+                | oid::INT4
+                | oid::INT8
+                | oid::FLOAT8
+                | oid::NUMERIC
+                | oid::TEXT
+                | oid::VARCHAR
+                | oid::BPCHAR
+        )
+    };
+    let mut done = frozen_arguments(args)?;
+    for (argument, arg) in done.iter_mut().zip(args) {
+        if matches!(argument, FrozenArgument::Const(Some(_))) && !alike(arg.ty.oid) {
+            *argument = FrozenArgument::Computed(Box::new(arg.clone()));
+        }
+    }
+    Some(done)
 }
 
 /// A query of one row without FROM.

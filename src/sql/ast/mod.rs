@@ -19,7 +19,7 @@ pub use routine::{
     Block, CreateFunction, CreateTrigger, Parameter, Raise, Returned, RoutineKind, RoutineName,
     Step,
 };
-pub use script::{Into, Line, Order, Range, Script, Source};
+pub use script::{Declared, Into, Line, Order, Range, Script, Source};
 
 /// One statement of a query string.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,12 +5,25 @@ use super::{Expr, Raise, Select, Statement, TypeName};
 /// DECLARE … BEGIN … EXCEPTION … END
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Script {
-    /// DECLARE: names, types (None: a record), first values.
-    pub variables: Vec<(String, Option<TypeName>, Option<Expr>)>,
+    /// DECLARE: names, types, first values.
+    pub variables: Vec<(String, Declared, Option<Expr>)>,
     /// Statements.
     pub steps: Vec<Line>,
     /// EXCEPTION WHEN: SQLSTATEs (None: OTHERS) and what then runs.
     pub handlers: Vec<(Vec<Option<String>>, Vec<Line>)>,
+}
+
+/// What a variable is declared as.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Declared {
+    /// record
+    Record,
+    /// A type, or a table's row.
+    Type(TypeName),
+    /// `table.column%TYPE`, `variable%TYPE`
+    Like(Vec<String>),
+    /// `table%ROWTYPE`
+    Row(Vec<String>),
 }
 
 /// A statement and where it stands.
@@ -53,6 +66,10 @@ pub enum Order {
     While(Expr, Vec<Line>),
     /// FOR variables IN query
     ForRows(Vec<String>, Source, Vec<Line>),
+    /// FOREACH variable IN ARRAY
+    ForEach(String, Expr, Vec<Line>),
+    /// ASSERT condition, message
+    Assert(Expr, Option<Expr>),
     /// FOR variable IN [REVERSE] from .. to [BY step]
     ForRange(Box<Range>, Vec<Line>),
     /// EXIT [WHEN]

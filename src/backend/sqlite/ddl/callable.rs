@@ -214,9 +214,6 @@ impl Editor<'_> {
             return analyze::check_function(function, &self.context())
                 .map_err(|error| error.without_position().context(place));
         }
-        if columns.is_some() && function.outputs().count() == 0 && !function.set {
-            return Err(Error::unsupported("a row as a value in PL/pgSQL"));
-        }
         let script = plpgsql::script(&function.body).map_err(Error::without_position)?;
         plpgsql::check_returns(&script, function)?;
         let named = function.argument_names.iter().any(|n| !n.is_empty());

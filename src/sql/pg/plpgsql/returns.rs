@@ -24,9 +24,10 @@ fn lines(all: &[Line], function: &Function) -> Result<()> {
                 branches.iter().try_for_each(|(_, inner)| lines(inner, function))?;
                 lines(otherwise, function)?;
             }
-            Order::While(_, inner) | Order::ForRows(_, _, inner) | Order::ForRange(_, inner) => {
-                lines(inner, function)?;
-            }
+            Order::While(_, inner)
+            | Order::ForRows(_, _, inner)
+            | Order::ForEach(_, _, inner)
+            | Order::ForRange(_, inner) => lines(inner, function)?,
             Order::Return(value) => returned(value.is_some(), function)?,
             Order::ReturnNext(value) => next(value.is_some(), function)?,
             Order::ReturnQuery(_) if !function.set => {

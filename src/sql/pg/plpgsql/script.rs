@@ -4,11 +4,11 @@
 //! labels and arrays of loops are 0A000 by name. Start at [`script`].
 
 use super::conditions::code_of;
-use super::{DEPTH_MAX, Reader, expression, placeless, query};
+use super::{DEPTH_MAX, Reader, expression, literal, placeless, query};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{
-    Expr, ExprKind, Into, Line, Literal, Order, Range, Script, SelectBody, Source, Statement,
-    Target,
+    Declared, Expr, ExprKind, Into, Line, Literal, Order, Raise, Range, Script, SelectBody, Source,
+    Statement, Target,
 };
 use crate::sql::lexer::{self, Kind};
 
@@ -99,6 +99,16 @@ fn gives_value(statement: &Statement, gives: &Gives) -> bool {
     }
 }
 
+/// What CASE raises where nothing fits and it has no ELSE.
+fn not_found() -> Box<Raise> {
+    Box::new(Raise {
+        state: "20000".to_owned(),
+        message: Some(literal("case not found")),
+        hint: Some(literal("CASE statement is missing ELSE part.")),
+        ..Raise::default()
+    })
+}
+
 /// The one statement of a text.
 fn statement(text: &str) -> Result<Statement> {
     let mut parsed = super::super::parse(text).map_err(placeless)?;
@@ -139,11 +149,13 @@ impl Reader<'_> {
                 let record = self.word_at(self.at + 1).is_some_and(|w| w == "record")
                     && self.token(self.at + 2) == Some(";");
                 if record {
-                    script.variables.push((self.name()?, None, None));
+                    script.variables.push((self.name()?, Declared::Record, None));
                     self.at += 2;
+                } else if let Some(like) = self.declared_like()? {
+                    script.variables.push(like);
                 } else {
                     let (name, ty, first) = self.declaration()?;
-                    script.variables.push((name, Some(ty), first));
+                    script.variables.push((name, Declared::Type(ty), first));
                 }
             }
         }
@@ -157,6 +169,41 @@ impl Reader<'_> {
         }
         self.expect("end")?;
         Ok(script)
+    }
+
+    /// A declaration with %TYPE or %ROWTYPE; None, and nothing taken, for others.
+    fn declared_like(&mut self) -> Result<Option<(String, Declared, Option<Expr>)>> {
+        let start = self.at;
+        let name = self.name()?;
+        self.take_word("constant");
+        let mut parts = Vec::new();
+        while let Ok(part) = self.name() {
+            parts.push(part);
+            if self.token(self.at) != Some(".") {
+                break;
+            }
+            self.at += 1;
+        }
+        let word = self.word_at(self.at + 1).filter(|_| self.token(self.at) == Some("%"));
+        let declared = match word.as_deref() {
+            Some("type") => Declared::Like(parts),
+            Some("rowtype") => Declared::Row(parts),
+            _ => {
+                self.at = start;
+                return Ok(None);
+            }
+        };
+        self.at += 2;
+        let first = if self.take_assign() || self.take_word("default") {
+            Some(expression(self.until_semicolon()?)?)
+        } else {
+            self.end_of_statement()?;
+            None
+        };
+        if first.is_some() && matches!(declared, Declared::Row(_)) {
+            return Err(Error::unsupported("a row as a value in PL/pgSQL"));
+        }
+        Ok(Some((name, declared, first)))
     }
 
     fn lines(&mut self) -> Result<Vec<Line>> {
@@ -239,8 +286,31 @@ impl Reader<'_> {
             "execute" => self.executed()?,
             "get" => self.diagnostics()?,
             "select" => self.selected()?,
-            "open" | "fetch" | "move" | "close" | "foreach" | "assert" | "call" | "commit"
-            | "rollback" => {
+            "foreach" => {
+                self.at += 1;
+                let variable = self.name()?;
+                if self.word().is_some_and(|w| w == "slice") {
+                    return Err(Error::unsupported("FOREACH … SLICE in PL/pgSQL"));
+                }
+                self.expect("in")?;
+                self.expect("array")?;
+                let array = expression(self.until_word("loop")?)?;
+                Order::ForEach(variable, array, self.looped()?)
+            }
+            "assert" => {
+                self.at += 1;
+                let ends = |kind: Kind, _: &str| matches!(kind, Kind::Comma | Kind::Semicolon);
+                let condition = expression(self.until(ends)?)?;
+                let message = match self.take_kind(Kind::Comma) {
+                    true => Some(expression(self.until_semicolon()?)?),
+                    false => {
+                        self.end_of_statement()?;
+                        None
+                    }
+                };
+                Order::Assert(condition, message)
+            }
+            "open" | "fetch" | "move" | "close" | "call" | "commit" | "rollback" => {
                 return Err(Error::unsupported(format!("{} in PL/pgSQL", word.to_uppercase())));
             }
             _ => self.ordered()?,
@@ -289,6 +359,8 @@ impl Reader<'_> {
     }
 
     fn choice_by_case(&mut self) -> Result<Order> {
+        let start = self.tokens.get(self.at).map_or(0, |t| t.start);
+        let line = 1 + self.text[..start].matches('\n').count();
         self.at += 1;
         let subject = match self.word().as_deref() {
             Some("when") => None,
@@ -303,10 +375,10 @@ impl Reader<'_> {
             };
             branches.push((condition, self.lines()?));
         }
-        if !self.take_word("else") {
-            return Err(Error::unsupported("CASE without ELSE in PL/pgSQL"));
-        }
-        let otherwise = self.lines()?;
+        let otherwise = match self.take_word("else") {
+            true => self.lines()?,
+            false => vec![Line { number: line, what: Order::Raise("exception", not_found()) }],
+        };
         self.expect("end")?;
         self.expect("case")?;
         self.end_of_statement()?;
