@@ -40,6 +40,7 @@ mod journal_full;
 mod made_by_clients;
 mod odd_files;
 mod orm_files;
+mod other_keys;
 mod other_schemas;
 mod outward;
 mod own_orms;

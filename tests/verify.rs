@@ -125,7 +125,7 @@ async fn a_few_keys() {
     let at = pair.cuts().cut(false).await.unwrap();
     let keys: Vec<Vec<Cell>> = (4..100).map(|i| vec![Cell::Integer(i)]).collect();
     let found = verify::keys(&at, "item", &keys).await.unwrap();
-    let kinds: Vec<Kind> = found.iter().map(|d| d.kind).collect();
+    let kinds: Vec<Kind> = found.differences.iter().map(|d| d.kind).collect();
     assert_eq!(kinds, [Kind::Value, Kind::Value, Kind::Missing]);
     assert!(verify::keys(&at, "log", &keys).await.is_err());
 }

@@ -499,7 +499,7 @@ impl Batch {
         let was_out = change.was_out();
         let op = match (change.image.op, change.is_out()) {
             // A row that is there under its key must go.
-            (Op::Insert, true) => change.new_key_fits().then_some(Op::Delete),
+            (Op::Insert, true) => change.owns_new_key().then_some(Op::Delete),
             (Op::Update, true) | (Op::Delete, _) => (!was_out).then_some(Op::Delete),
             (Op::Update, false) if was_out => Some(Op::Insert),
             (op, false) => Some(op),
@@ -518,7 +518,7 @@ impl Batch {
                 }
                 Err(error) => {
                     let there = match change.image.op {
-                        Op::Insert => change.new_key_fits(),
+                        Op::Insert => change.owns_new_key(),
                         Op::Update => !was_out,
                         Op::Delete => false,
                     };

@@ -156,8 +156,10 @@ pub(super) async fn changes<'a>(
     for event in events {
         let Event::Row(image) = event else { continue };
         match batch.shadow.look(&control, image, catalog).await? {
-            Some(change) if !change.was_held() => changes.push(change),
-            _ => return Ok(None),
+            // A key that PostgreSQL does not hold unique tells no rows apart there.
+            Some(change) if change.was_held() || change.lacks_its_key() => return Ok(None),
+            Some(change) => changes.push(change),
+            None => return Ok(None),
         }
     }
     Ok(Some(changes))

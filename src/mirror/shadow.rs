@@ -77,6 +77,8 @@ impl Table {
 /// One side of an image.
 pub(super) struct Side {
     pub(super) row: Projected,
+    /// No other row can have its key on PostgreSQL.
+    owns_its_key: bool,
     /// The row's name in the quarantine; only where it may be needed.
     name: Option<String>,
 }
@@ -141,14 +143,25 @@ impl Change<'_> {
         }
         let (old, new) = (self.old.as_ref(), self.new.as_ref());
         // A new row that must not be there is found by the key it would have.
-        self.table.shape.statement(op, values(old.or(new)), values(new))
+        let owns = new.is_some_and(|new| new.owns_its_key);
+        self.table.shape.statement(op, values(old.or(new)), values(new), owns)
     }
 
-    /// Whether the new row's key can be looked up, and is no other row's.
+    /// Whether the table has a key here by which PostgreSQL cannot tell its rows apart.
+    pub(super) fn lacks_its_key(&self) -> bool {
+        let projection = &self.table.projection;
+        projection.key.is_none() && projection.named_by.is_some()
+    }
+
+    /// Whether the new row's key can be looked up.
     pub(super) fn new_key_fits(&self) -> bool {
         let (Some(key), Some(new)) = (&self.table.projection.key, &self.new) else { return false };
-        self.table.projection.key_is_exact()
-            && !new.row.misfits.iter().any(|m| key.contains(&m.column))
+        !new.row.misfits.iter().any(|m| key.contains(&m.column))
+    }
+
+    /// Whether what PostgreSQL has under the new row's key can only be that row.
+    pub(super) fn owns_new_key(&self) -> bool {
+        self.new_key_fits() && self.new.as_ref().is_some_and(|new| new.owns_its_key)
     }
 
     /// The row's identity changes: its key, or anything where there is none.
@@ -325,7 +338,9 @@ impl Shadow {
             (!row.is_empty()).then(|| {
                 let projected = table.projection.project(|i| table.cell(row, i));
                 let name = named.then(|| name_of(&table, row, &projected, rowid));
-                Side { row: projected, name }
+                let owns_its_key =
+                    table.projection.owns_its_key(|i| table.cell(row, i), &projected);
+                Side { row: projected, owns_its_key, name }
             })
         };
         let (old, new) = (side(&image.old, image.rowid.0), side(&image.new, image.rowid.1));

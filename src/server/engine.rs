@@ -321,8 +321,12 @@ impl Pair {
                 let (inserted, updated, deleted) =
                     (sum(|r| r.inserted), sum(|r| r.updated), sum(|r| r.deleted));
                 let would = if options.dry_run { "would write " } else { "" };
+                let held = match sum(|r| r.held) {
+                    0 => String::new(),
+                    n => format!(", {} that PostgreSQL refuses in quarantine", counted(n, "row")),
+                };
                 Outcome::Done(format!(
-                    "{would}{inserted} missing, {updated} changed, {deleted} extra rows"
+                    "{would}{inserted} missing, {updated} changed, {deleted} extra rows{held}"
                 ))
             }
             Err(error) => Outcome::Failed(error),

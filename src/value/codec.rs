@@ -90,6 +90,25 @@ impl Codec {
         }
     }
 
+    /// Whatever program stored it, a value has one cell only.
+    pub fn has_one_form(self, ty: Type) -> bool {
+        match self {
+            Self::Identity => matches!(
+                ty.oid,
+                oid::BOOL
+                    | oid::INT2
+                    | oid::INT4
+                    | oid::INT8
+                    | oid::FLOAT8
+                    | oid::TEXT
+                    | oid::VARCHAR
+                    | oid::BYTEA
+            ),
+            Self::NumericScaled | Self::IntervalMicros => true,
+            _ => false,
+        }
+    }
+
     /// Stored cells sort as the logical values do.
     pub fn preserves_order(self, ty: Type) -> bool {
         match self {

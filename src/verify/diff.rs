@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use super::scan::{Mark, Pair, Standing};
 use crate::backend::postgres::project::Projected;
 use crate::backend::postgres::quarantine::Entry;
+use crate::backfill::source::Source;
 use crate::compare::{Row, columns_that_differ, text};
 use crate::error::Result;
 use crate::value::Type;
@@ -65,6 +66,8 @@ pub struct Difference {
     pub(super) wanted: Option<Projected>,
     /// Its entries for the quarantine.
     pub(super) entries: Vec<Entry>,
+    /// Its entries where PostgreSQL refuses the row.
+    pub(super) refused: Vec<Entry>,
     /// Its name in the quarantine.
     pub(super) name: String,
     /// The row as PostgreSQL holds it; None for a missing one.
@@ -199,110 +202,168 @@ async fn keys(
 }
 
 /// A row of SQLite that may differ.
-struct Ours {
+pub(super) struct Ours {
     projected: Projected,
     entries: Vec<Entry>,
+    refused: Vec<Entry>,
     name: String,
     standing: Standing,
     cells: Vec<(usize, Option<String>)>,
 }
 
+impl Ours {
+    /// The row the source stands on.
+    pub(super) fn new(source: &Source, projected: Projected, standing: Standing) -> Self {
+        let cells = projected.misfits.iter().map(|m| (m.column, shown(source.cell(m.column))));
+        let cells = cells.collect();
+        let (name, entries) = (source.key(&projected), source.entries(&projected, None));
+        let refused = source.entries(&projected, Some("PostgreSQL refuses the row"));
+        Self { projected, entries, refused, name, standing, cells }
+    }
+
+    pub(super) fn values(&self) -> &Row {
+        &self.projected.values
+    }
+
+    /// PostgreSQL does not have the row, and that is known.
+    pub(super) fn is_out(&self) -> bool {
+        self.standing == Standing::LeftOut
+    }
+
+    fn size(&self) -> usize {
+        let held = self.entries.iter().chain(&self.refused).filter_map(|e| e.bytes.as_ref());
+        size(&self.projected.values) + held.map(Vec::len).sum::<usize>()
+    }
+}
+
 /// Fetches the rows of the keys found, and shows how they differ.
 async fn rows(pair: &Pair<'_>, wanted: &HashMap<u64, i64>, found: &mut Found) -> Result<()> {
-    let mut ours: HashMap<u64, Ours> = HashMap::new();
-    let mut theirs: HashMap<u64, Row> = HashMap::new();
+    let mut ours: HashMap<u64, Vec<Ours>> = HashMap::new();
+    let mut theirs: HashMap<u64, Vec<Row>> = HashMap::new();
     let mut bytes = 0;
+    // Of equal rows one does.
+    let one = pair.projection.key.is_none();
     pair.sqlite(|source, projected, mark, standing| {
         if wanted.contains_key(&mark.key) && bytes < BYTES_MAX {
-            bytes += size(&projected.values);
-            let cells = projected
-                .misfits
-                .iter()
-                .map(|m| (m.column, shown(source.cell(m.column))))
-                .collect();
-            let (name, entries) = (source.key(&projected), source.entries(&projected, None));
-            ours.insert(mark.key, Ours { projected, entries, name, standing, cells });
+            let row = Ours::new(source, projected, standing);
+            let known = ours.entry(mark.key).or_default();
+            if !one || known.iter().all(Ours::is_out) {
+                bytes += row.size();
+                known.push(row);
+            }
         }
     })
     .await?;
     let mut cut_short = bytes >= BYTES_MAX;
     pair.postgres(|row, mark| {
         if wanted.contains_key(&mark.key) && bytes < BYTES_MAX {
-            bytes += size(&row);
-            theirs.insert(mark.key, row);
+            let known = theirs.entry(mark.key).or_default();
+            if !one || known.is_empty() {
+                bytes += size(&row);
+                known.push(row);
+            }
         }
     })
     .await?;
     cut_short |= bytes >= BYTES_MAX;
     for (key, count) in wanted {
-        let (ours, theirs) = (ours.remove(key), theirs.remove(key));
-        if cut_short && (ours.is_none() || theirs.is_none()) {
+        let ours = ours.remove(key).unwrap_or_default();
+        let theirs = theirs.remove(key).unwrap_or_default();
+        let several = !pair.projection.key_is_exact();
+        if cut_short && (several || ours.is_empty() || theirs.is_empty()) {
             // Which side lacks the row cannot be told.
             continue;
         }
-        // A key that PostgreSQL has more often: one of its rows may well be equal to ours.
-        let more = *count < 0 && ours.is_some() && pair.projection.key.is_some();
-        let spare = more.then(|| (ours.as_ref().map(|o| o.projected.clone()), theirs.clone()));
-        let found_here = difference(pair, ours, theirs, *count)
-            .or_else(|| spare.and_then(|(wanted, row)| once_too_often(pair, wanted, row)));
-        if let Some(first) = found_here {
-            let copies = match pair.projection.key {
-                Some(_) => 1,
-                None => usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX),
-            };
-            let room = ROWS_MAX.saturating_sub(found.differences.len());
-            found.differences.extend(std::iter::repeat_n(first, copies.min(room)));
-        } else {
-            // In quarantine by an older image; the row has come to fit since.
-            found.differing = found.differing.saturating_sub(1);
+        let differing = match pair.projection.key {
+            Some(_) => of_key(pair, ours, theirs),
+            None => keyless(pair, ours.into_iter().next_back(), theirs.into_iter().next(), *count),
+        };
+        match differing.len() {
+            // The rows are equal all the same: see `of_key`.
+            0 => found.differing = found.differing.saturating_sub(1),
+            more if pair.projection.key.is_some() => found.differing += more as u64 - 1,
+            _ => {}
         }
+        let room = ROWS_MAX.saturating_sub(found.differences.len());
+        found.differences.extend(differing.into_iter().take(room));
     }
     found.differences.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(())
 }
 
-/// A row of PostgreSQL whose key it has more than once: all of them go, and the primary's comes.
-fn once_too_often(
-    pair: &Pair<'_>,
-    wanted: Option<Projected>,
-    theirs: Option<Row>,
-) -> Option<Difference> {
-    let found = difference(pair, None, theirs, -1)?;
-    Some(Difference { wanted, ..found })
-}
-
-fn difference(
+/// A row that one side has more often, as often as it has.
+fn keyless(
     pair: &Pair<'_>,
     ours: Option<Ours>,
     theirs: Option<Row>,
     count: i64,
-) -> Option<Difference> {
-    let keyless = pair.projection.key.is_none();
-    let kind = match (&ours, &theirs) {
-        _ if keyless && count > 0 => Kind::Missing,
-        _ if keyless => Kind::Extra,
-        (Some(o), None) if o.standing == Standing::LeftOut => return None,
-        (Some(_), None) => Kind::Missing,
-        (None, Some(_)) => Kind::Extra,
-        (Some(_), Some(_)) => Kind::Value,
-        (None, None) => return None,
+) -> Vec<Difference> {
+    let kind = if count > 0 { Kind::Missing } else { Kind::Extra };
+    let copies = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    std::iter::repeat_n(made(pair, kind, ours, theirs, None), copies.min(ROWS_MAX)).collect()
+}
+
+/// What differs in the rows of one key: several of SQLite's where PostgreSQL's key is not exact, of
+/// which it holds one; several of PostgreSQL's where it lacks the key.
+pub(super) fn of_key(pair: &Pair<'_>, ours: Vec<Ours>, theirs: Vec<Row>) -> Vec<Difference> {
+    let (out, mut here): (Vec<Ours>, Vec<Ours>) = ours.into_iter().partition(Ours::is_out);
+    let mut theirs = theirs.into_iter();
+    let Some(row) = theirs.next() else {
+        let missing =
+            here.into_iter().map(|ours| made(pair, Kind::Missing, Some(ours), None, None));
+        return missing.collect();
     };
-    let all: Vec<usize> = (0..pair.types.len()).collect();
-    let columns = match (&ours, &theirs, kind) {
-        (Some(o), Some(t), Kind::Value) => {
-            let mut columns = columns_that_differ(&pair.types, &o.projected.values, t);
-            if o.standing == Standing::Unnamed {
-                columns.extend(o.projected.misfits.iter().map(|m| m.column));
-                columns.sort_unstable();
-                columns.dedup();
-            }
-            if columns.is_empty() {
-                return None;
-            }
-            columns
-        }
-        _ => all,
-    };
+    if here.is_empty() {
+        // In quarantine by an older image; the row has come to fit since.
+        let same = |ours: &Ours| apart(pair, ours, &row).is_empty();
+        return match out.iter().position(same) {
+            Some(_) => Vec::new(),
+            None => one(pair, out.into_iter().next(), row).into_iter().collect(),
+        };
+    }
+    // PostgreSQL's row is the one it is equal to, if there is one.
+    let same = here.iter().position(|ours| apart(pair, ours, &row).is_empty());
+    let first = here.swap_remove(same.unwrap_or(0));
+    let wanted = first.projected.clone();
+    let mut found: Vec<Difference> = one(pair, Some(first), row.clone()).into_iter().collect();
+    if theirs.next().is_some() && found.is_empty() {
+        // More often there: all of them go, and the primary's comes.
+        let extra = made(pair, Kind::Extra, None, Some(row), None);
+        found.push(Difference { wanted: Some(wanted), ..extra });
+    }
+    found.extend(here.into_iter().map(|ours| made(pair, Kind::Missing, Some(ours), None, None)));
+    found
+}
+
+/// A row of PostgreSQL beside the one of SQLite that it stands for.
+fn one(pair: &Pair<'_>, ours: Option<Ours>, theirs: Row) -> Option<Difference> {
+    let Some(ours) = ours else { return Some(made(pair, Kind::Extra, None, Some(theirs), None)) };
+    let columns = apart(pair, &ours, &theirs);
+    if columns.is_empty() {
+        return None;
+    }
+    Some(made(pair, Kind::Value, Some(ours), Some(theirs), Some(columns)))
+}
+
+/// The columns in which two rows differ.
+fn apart(pair: &Pair<'_>, ours: &Ours, theirs: &Row) -> Vec<usize> {
+    let mut columns = columns_that_differ(&pair.types, &ours.projected.values, theirs);
+    if ours.standing == Standing::Unnamed {
+        columns.extend(ours.projected.misfits.iter().map(|m| m.column));
+        columns.sort_unstable();
+        columns.dedup();
+    }
+    columns
+}
+
+fn made(
+    pair: &Pair<'_>,
+    kind: Kind,
+    ours: Option<Ours>,
+    theirs: Option<Row>,
+    columns: Option<Vec<usize>>,
+) -> Difference {
+    let columns = columns.unwrap_or_else(|| (0..pair.types.len()).collect());
     let names = |columns: &[usize]| -> Vec<String> {
         columns.iter().map(|c| pair.projection.columns[*c].name.clone()).collect()
     };
@@ -330,22 +391,13 @@ fn difference(
     let shadow =
         columns.iter().map(|c| theirs.as_ref().and_then(|t| text_at(t, *c, &pair.types))).collect();
     let name = ours.as_ref().map_or_else(String::new, |o| o.name.clone());
-    let (wanted, entries) = match ours {
-        Some(ours) if kind != Kind::Extra => (Some(ours.projected), ours.entries),
-        _ => (None, Vec::new()),
+    let (wanted, entries, refused) = match ours {
+        Some(ours) if kind != Kind::Extra => (Some(ours.projected), ours.entries, ours.refused),
+        _ => (None, Vec::new(), Vec::new()),
     };
     let there = theirs.filter(|_| kind != Kind::Missing);
-    Some(Difference {
-        kind,
-        key,
-        columns: names(&columns),
-        primary,
-        shadow,
-        wanted,
-        entries,
-        name,
-        there,
-    })
+    let columns = names(&columns);
+    Difference { kind, key, columns, primary, shadow, wanted, entries, refused, name, there }
 }
 
 fn text_at(row: &Row, column: usize, types: &[Type]) -> Option<String> {
@@ -378,25 +430,6 @@ fn size(values: &Row) -> usize {
             _ => 32,
         })
         .sum()
-}
-
-/// Compares one row by key on both sides, for a few keys.
-pub(super) fn one(
-    pair: &Pair<'_>,
-    ours: Option<(Projected, Vec<Entry>, String, Standing)>,
-    mut theirs: Vec<Row>,
-) -> Option<Difference> {
-    let ours = ours.map(|(projected, entries, name, standing)| Ours {
-        projected,
-        entries,
-        name,
-        standing,
-        cells: Vec::new(),
-    });
-    if theirs.len() > 1 {
-        return once_too_often(pair, ours.map(|o| o.projected), theirs.pop());
-    }
-    difference(pair, ours, theirs.pop(), 0)
 }
 
 #[cfg(test)]

@@ -9,29 +9,55 @@ use futures_util::future::try_join_all;
 use tokio_postgres::types::{ToSql, Type as PgType};
 
 use super::cut::AtCut;
-use super::diff::{self, Difference};
+use super::diff::{self, Difference, Ours};
 use super::pair;
-use super::scan::{Pair, Standing};
+use super::scan::Pair;
 use crate::backend::postgres::apply::quoted;
 use crate::backend::postgres::binary::{Binary, row_of};
-use crate::backend::postgres::project::Projected;
-use crate::backend::postgres::quarantine::Entry;
 use crate::backend::sqlite::blocking;
 use crate::backfill::source::Source;
 use crate::compare::Row;
 use crate::error::{Error, Result, state};
-use crate::value::{Cell, CellRef, Datum, storage};
+use crate::value::{Cell, CellRef, Datum};
 
 /// Lookups that are under way at once on PostgreSQL.
 const PIPELINE: usize = 64;
 
+/// What was seen of some rows.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The rows that differ, as far as they are shown.
+    pub differences: Vec<Difference>,
+    /// How many differ.
+    pub differing: u64,
+    /// The whole table was compared: some rows alone proved nothing.
+    pub whole: bool,
+}
+
+impl Seen {
+    fn of(differences: Vec<Difference>) -> Self {
+        Self { differing: differences.len() as u64, differences, whole: false }
+    }
+
+    /// By keys that do not tell: PostgreSQL's row may be another one's.
+    async fn whole(pair: &Pair<'_>) -> Result<Self> {
+        let found = diff::table(pair).await?;
+        let differing = found.differing.max(u64::from(found.at_least));
+        Ok(Self { differences: found.differences, differing, whole: true })
+    }
+}
+
 /// Compares the rows with the given keys, as stored (from journalled images); those that
-/// differ. Only for tables with a key.
+/// differ. Only for tables with a key. Where a row seems to differ whose key others may share on
+/// PostgreSQL, the whole table is compared.
 ///
 /// # Errors
 /// 55000 when the table has no key or is not on PostgreSQL; what either side said.
-pub async fn keys(at: &AtCut, table: &str, keys: &[Vec<Cell>]) -> Result<Vec<Difference>> {
+pub async fn keys(at: &AtCut, table: &str, keys: &[Vec<Cell>]) -> Result<Seen> {
     let pair = keyed(at, table).await?;
+    if pair.projection.key.is_none() {
+        return Seen::whole(&pair).await;
+    }
     let mut source = blocking(|| Source::by_key(&at.sqlite, &pair.projection))?;
     let select = select(&pair);
     let prepared =
@@ -47,36 +73,41 @@ pub async fn keys(at: &AtCut, table: &str, keys: &[Vec<Cell>]) -> Result<Vec<Dif
                 Ok(source.step()?.then(|| ours_of(&pair, &source)))
             })?;
             let values = match &row {
-                Some((projected, ..)) => key_of(&pair, &projected.values),
-                None => decoded(&pair, key),
+                Some(row) => key_of(&pair, row.values()),
+                None => pair.projection.key_of(key),
             };
-            ours.push(row);
+            let owns = values.as_ref().is_none_or(|values| pair.projection.owns(key, values));
+            let sure = owns && row.as_ref().is_none_or(|row| !row.is_out());
+            ours.push((row, sure));
             lookups.push(lookup(&pair, &prepared, values));
         }
         let theirs = try_join_all(lookups).await?;
-        found.extend(ours.into_iter().zip(theirs).filter_map(|(o, t)| diff::one(&pair, o, t)));
+        for ((ours, sure), theirs) in ours.into_iter().zip(theirs) {
+            let differing = diff::of_key(&pair, ours.into_iter().collect(), theirs);
+            if !sure && !differing.is_empty() {
+                return Seen::whole(&pair).await;
+            }
+            found.extend(differing);
+        }
     }
-    Ok(found)
+    Ok(Seen::of(found))
 }
 
 /// Compares the rows whose integer key lies in the given chunks of `1 << shift` numbers each;
-/// those that differ. Memory is bounded by one chunk.
+/// those that differ. Memory is bounded by one chunk. Where PostgreSQL's key is of a type that
+/// does not count the same way, the whole table is compared.
 ///
 /// # Errors
 /// 55000 when the table has no such key or is not on PostgreSQL; what either side said.
-pub async fn chunks(
-    at: &AtCut,
-    table: &str,
-    shift: u32,
-    chunks: &[i64],
-) -> Result<Vec<Difference>> {
+pub async fn chunks(at: &AtCut, table: &str, shift: u32, chunks: &[i64]) -> Result<Seen> {
     let pair = keyed(at, table).await?;
-    let [key] = key_columns(&pair) else {
-        return Err(refused(format!("the key of table {table:?} is not one column")));
-    };
+    let [key] = key_columns(&pair) else { return Seen::whole(&pair).await };
+    if !pair.projection.counts_by_key() {
+        return Seen::whole(&pair).await;
+    }
     let mut source = blocking(|| Source::between(&at.sqlite, &pair.projection, true))?;
     let column = quoted(&pair.projection.columns[*key].name);
-    // Integers of all sizes share their indexes.
+    // Integers of all sizes share their indexes, and so does numeric.
     let sql = format!("{} WHERE {column} BETWEEN $1 AND $2", pair.select());
     let control = &at.postgres;
     let prepared = control
@@ -100,14 +131,22 @@ pub async fn chunks(
         let rows = control.client().query(&prepared, &[&first, &last]).await;
         for row in rows.map_err(|e| control.error(&e))? {
             let row = row_of(&row, &pair.types)?;
-            let Some(Datum::Int(number)) = row.get(*key) else { continue };
-            let ours = ours.remove(number);
-            found.extend(diff::one(&pair, ours, vec![row]));
+            let ours = row.get(*key).and_then(number).and_then(|number| ours.remove(&number));
+            found.extend(diff::of_key(&pair, ours.into_iter().collect(), vec![row]));
         }
-        found
-            .extend(ours.into_values().filter_map(|ours| diff::one(&pair, Some(ours), Vec::new())));
+        let missing = ours.into_values();
+        found.extend(missing.flat_map(|ours| diff::of_key(&pair, vec![ours], Vec::new())));
     }
-    Ok(found)
+    Ok(Seen::of(found))
+}
+
+/// An integer key's number; None for one with digits behind the point, which no row of SQLite has.
+fn number(key: &Datum) -> Option<i64> {
+    match key {
+        Datum::Int(number) => Some(*number),
+        Datum::Numeric(number) if number.min_scale() == Some(0) => number.to_i64().ok(),
+        _ => None,
+    }
 }
 
 fn refused(message: String) -> Error {
@@ -116,18 +155,17 @@ fn refused(message: String) -> Error {
 
 async fn keyed<'a>(at: &'a AtCut, table: &str) -> Result<Pair<'a>> {
     let pair = pair(at, table).await?.map_err(refused)?;
-    match pair.projection.key {
+    match pair.projection.named_by {
         Some(_) => Ok(pair),
         None => Err(refused(format!("table {table:?} has no key"))),
     }
 }
 
 /// The row the source stands on.
-fn ours_of(pair: &Pair<'_>, source: &Source) -> (Projected, Vec<Entry>, String, Standing) {
+fn ours_of(pair: &Pair<'_>, source: &Source) -> Ours {
     let projected = source.project();
     let standing = pair.standing(source, &projected);
-    let (name, entries) = (source.key(&projected), source.entries(&projected, None));
-    (projected, entries, name, standing)
+    Ours::new(source, projected, standing)
 }
 
 fn select(pair: &Pair<'_>) -> String {
@@ -147,16 +185,6 @@ fn key_of(pair: &Pair<'_>, values: &Row) -> Option<Vec<Datum>> {
     let key: Vec<Datum> = key_columns(pair).iter().map(|i| values[*i].clone()).collect();
     // A key that does not fit is not on the other side.
     (!key.iter().any(Datum::is_null)).then_some(key)
-}
-
-/// A key of which SQLite has no row any more.
-fn decoded(pair: &Pair<'_>, key: &[Cell]) -> Option<Vec<Datum>> {
-    let relation = &pair.projection.relation;
-    let values = key_columns(pair).iter().zip(key).map(|(i, cell)| {
-        let column = &relation.columns[pair.projection.columns[*i].index];
-        storage::decode(column.codec, column.ty, cell.as_ref()).ok().filter(|d| !d.is_null())
-    });
-    values.collect()
 }
 
 async fn lookup(

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use cut::{AtCut, BoxFuture, Cut, STRETCH, Still, postgres_snapshot, sqlite_snapshot};
 pub use diff::{Difference, Kind};
-pub use keys::{chunks, keys};
+pub use keys::{Seen, chunks, keys};
 pub use repair::{Repaired, What, repair};
 pub use since::{Pass, since};
 

@@ -3,6 +3,8 @@
 //! Owns the writing: one transaction, at the position the rows were read at, while the
 //! applier is held there. It must never write at another position. Start at [`repair`].
 
+use std::collections::{HashMap, HashSet};
+
 use metrics::counter;
 use tokio_postgres::types::{ToSql, Type as PgType};
 
@@ -14,7 +16,7 @@ use crate::backend::postgres::binary::Binary;
 use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::project::Projection;
-use crate::backend::postgres::quarantine;
+use crate::backend::postgres::quarantine::{self, Entry};
 use crate::backfill::Tell;
 use crate::backfill::told::step;
 use crate::count::counted;
@@ -48,6 +50,8 @@ pub struct Repaired {
     pub updated: u64,
     /// Rows deleted that the primary has not.
     pub deleted: u64,
+    /// Rows that PostgreSQL refused: they are in quarantine now.
+    pub held: u64,
     /// The rows, as far as they are shown; with `dry_run` what would be written.
     pub differences: Vec<Difference>,
     /// What verify found afterwards (with `dry_run`: now).
@@ -55,8 +59,10 @@ pub struct Repaired {
 }
 
 impl Repaired {
-    fn count(&mut self, differences: &[Difference]) {
-        for difference in differences {
+    fn count(&mut self, differences: &[Difference], held: &HashSet<usize>) {
+        self.held += held.len() as u64;
+        let written = differences.iter().enumerate().filter(|(n, _)| !held.contains(n));
+        for (_, difference) in written {
             match difference.kind {
                 Kind::Missing => self.inserted += 1,
                 Kind::Value => self.updated += 1,
@@ -125,7 +131,7 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result
         };
         if dry_run || seen.differences.is_empty() || seen.error.is_some() {
             if dry_run {
-                repaired.count(&seen.differences);
+                repaired.count(&seen.differences, &HashSet::new());
                 repaired.differences.clone_from(&seen.differences);
             }
             repaired.after = seen;
@@ -143,9 +149,9 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result
             return Ok(repaired);
         }
         before = found;
-        write(&at, name, &seen.differences).await?;
-        repaired.count(&seen.differences);
-        counter!(names::REPAIRS).increment(seen.differences.len() as u64);
+        let held = write(&at, name, &seen.differences).await?;
+        repaired.count(&seen.differences, &held);
+        counter!(names::REPAIRS).increment((seen.differences.len() - held.len()) as u64);
         repaired.differences.extend(seen.differences);
     }
     let at = cuts.cut(false).await?;
@@ -153,33 +159,51 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result
     Ok(repaired)
 }
 
-/// Writes the rows in one transaction at the cut's position.
-async fn write(at: &AtCut, name: &str, differences: &[Difference]) -> Result<()> {
+/// How rows are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Changed where they are.
+    There,
+    /// Rows with other values are deleted first and inserted anew: they may exchange unique values.
+    Anew,
+    /// Each behind a savepoint; what PostgreSQL refuses goes to the quarantine.
+    OneByOne,
+}
+
+/// Writes the rows in one transaction at the cut's position; those that PostgreSQL refused.
+async fn write(at: &AtCut, name: &str, differences: &[Difference]) -> Result<HashSet<usize>> {
     let relation = at.catalog.relation(name).ok_or_else(|| Error::internal("a table is gone"))?;
     let control = Control::connect(&at.connector).await?;
     let actual = actual_columns(&control, relation).await?;
     let projection = Projection::over(relation, &actual);
-    let replica = begin(at, &control).await?;
-    let first = rows(at, &control, &projection, differences, false).await;
-    let written = match first {
-        // Rows that exchange unique values must all go before one of them can come. Only
-        // where no foreign key acts on the deletion.
-        Err(error) if error.sqlstate() == state::UNIQUE_VIOLATION && replica => {
-            control.batch("ROLLBACK").await?;
-            begin(at, &control).await?;
-            rows(at, &control, &projection, differences, true).await
+    let mut way = Way::There;
+    loop {
+        let replica = begin(at, &control).await?;
+        let done = async {
+            let held = rows(at, &control, &projection, differences, way, replica).await?;
+            control.batch("COMMIT").await.map(|()| held)
+        };
+        let error = match done.await {
+            Ok(held) => return Ok(held),
+            Err(error) => error,
+        };
+        if control.is_closed() {
+            return Err(error);
         }
-        other => other,
-    };
-    match written {
-        Ok(()) => control.batch("COMMIT").await,
-        Err(error) => {
-            if !control.is_closed() {
-                control.batch("ROLLBACK").await?;
-            }
-            Err(error)
-        }
+        control.batch("ROLLBACK").await?;
+        way = match way {
+            // Rows that exchange unique values must all go before one of them can come. Only
+            // where no foreign key acts on the deletion.
+            Way::There if error.sqlstate() == state::UNIQUE_VIOLATION && replica => Way::Anew,
+            Way::There | Way::Anew if refuses_a_row(&error) => Way::OneByOne,
+            _ => return Err(error),
+        };
     }
+}
+
+/// Whether PostgreSQL refuses a row, and not everything that is sent.
+fn refuses_a_row(error: &Error) -> bool {
+    matches!(error.sqlstate().class(), "22" | "23" | "54")
 }
 
 /// Opens the transaction, proves the position and that SQLite still is primary, and keeps both
@@ -208,7 +232,7 @@ async fn begin(at: &AtCut, control: &Control) -> Result<bool> {
     Ok(replica)
 }
 
-/// Deletes, then writes. With `anew` rows with other values are deleted and inserted.
+/// Deletes, then writes; the rows that PostgreSQL refused.
 ///
 /// No unique index of PostgreSQL is relied on: it may lack the key, or hold it more than once.
 async fn rows(
@@ -216,10 +240,11 @@ async fn rows(
     control: &Control,
     projection: &Projection,
     differences: &[Difference],
-    anew: bool,
-) -> Result<()> {
+    way: Way,
+    replica: bool,
+) -> Result<HashSet<usize>> {
     let texts = Texts::new(projection);
-    let keyed = projection.key.is_some();
+    let anew = way == Way::Anew || (way == Way::OneByOne && replica);
     let gone = |d: &&Difference| {
         d.kind == Kind::Extra
             || (d.kind == Kind::Value && (anew || d.wanted.as_ref().is_some_and(|w| w.left_out)))
@@ -228,25 +253,65 @@ async fn rows(
         let Some(row) = &difference.there else { continue };
         run(control, &texts.delete, &[&texts.identity], projection, row).await?;
     }
-    let written = projection.written();
-    for difference in differences {
+    let mut held = HashMap::new();
+    for (n, difference) in differences.iter().enumerate() {
         let Some(wanted) = difference.wanted.as_ref().filter(|w| !w.left_out) else { continue };
+        let stays = difference.kind != Kind::Missing && !gone(&difference);
         let row = &wanted.values;
-        if keyed && difference.kind != Kind::Missing && !gone(&difference) {
-            // Of rows with one key one stays.
-            run(control, &texts.thin, &[&texts.identity, &texts.identity], projection, row).await?;
-            let both: [&[usize]; 2] = [&written, &texts.identity];
-            if run(control, &texts.update, &both, projection, row).await? > 0 {
-                continue;
-            }
+        if way != Way::OneByOne {
+            put(control, &texts, projection, row, stays).await?;
+            continue;
         }
-        run(control, &texts.insert, &[&written], projection, row).await?;
+        control.batch("SAVEPOINT crossfade_row").await?;
+        match put(control, &texts, projection, row, stays).await {
+            Ok(()) => control.batch("RELEASE crossfade_row").await?,
+            Err(error) if refuses_a_row(&error) => {
+                control.batch("ROLLBACK TO crossfade_row; RELEASE crossfade_row").await?;
+                if let Some(row) = difference.there.as_ref().filter(|_| stays) {
+                    run(control, &texts.delete, &[&texts.identity], projection, row).await?;
+                }
+                held.insert(n, error);
+            }
+            Err(error) => return Err(error),
+        }
     }
     let named = differences.iter().filter(|d| !d.name.is_empty());
     let keys: Vec<String> = named.map(|d| d.name.clone()).collect();
     quarantine::clear_rows(control, &projection.relation.name, &keys).await?;
-    let entries: Vec<_> = differences.iter().flat_map(|d| d.entries.iter().cloned()).collect();
-    quarantine::store(control, at.position, &entries).await
+    let entries = differences.iter().enumerate();
+    let entries = entries.flat_map(|(n, d)| entries_of(d, held.get(&n)));
+    quarantine::store(control, at.position, &entries.collect::<Vec<_>>()).await?;
+    Ok(held.into_keys().collect())
+}
+
+/// Writes one row; with `stays` in the place of the one that is there under its key.
+async fn put(
+    control: &Control,
+    texts: &Texts,
+    projection: &Projection,
+    row: &[Datum],
+    stays: bool,
+) -> Result<()> {
+    let written = projection.written();
+    if projection.key.is_some() && stays {
+        // Of rows with one key one stays.
+        run(control, &texts.thin, &[&texts.identity, &texts.identity], projection, row).await?;
+        let both: [&[usize]; 2] = [&written, &texts.identity];
+        if run(control, &texts.update, &both, projection, row).await? > 0 {
+            return Ok(());
+        }
+    }
+    run(control, &texts.insert, &[&written], projection, row).await.map(drop)
+}
+
+/// A row's entries for the quarantine; all of it where PostgreSQL refused it.
+fn entries_of(difference: &Difference, refused: Option<&Error>) -> Vec<Entry> {
+    let Some(error) = refused else { return difference.entries.clone() };
+    let mut entries = difference.refused.clone();
+    for entry in entries.iter_mut().filter(|e| e.column == quarantine::ROW) {
+        entry.reason = format!("PostgreSQL refuses the row: {}", error.message());
+    }
+    entries
 }
 
 /// Runs a statement whose parameters are the values of these columns, one list after the other.

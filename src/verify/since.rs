@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::cut::{AtCut, Cut};
 use super::diff::Difference;
-use super::keys::{chunks, keys};
+use super::keys::{Seen, chunks, keys};
 use super::{Kind, Report, one, sample, take};
 use crate::count::counted;
 use crate::divergence::Store;
@@ -94,12 +94,12 @@ async fn table(
     match &taken.scope {
         Scope::Keys(list) if relation.key().is_some() => {
             let list: Vec<_> = list.iter().map(|k| k.iter().map(Part::cell).collect()).collect();
-            report.differences = keys(at, &taken.table, &list).await?;
+            put(&mut report, keys(at, &taken.table, &list).await?, began, pass);
             pass.keys += list.len() as u64;
             pass.took += began.elapsed();
         }
         Scope::Chunks(shift, list) if has_integer_key(relation) => {
-            report.differences = chunks(at, &taken.table, *shift, list).await?;
+            put(&mut report, chunks(at, &taken.table, *shift, list).await?, began, pass);
             pass.keys += (list.len() as u64) << shift;
             pass.took += began.elapsed();
         }
@@ -118,7 +118,6 @@ async fn table(
             pass.whole.insert(taken.table.clone(), began.elapsed());
         }
     }
-    report.differing = report.differing.max(report.differences.len() as u64);
     pass.differing += report.differing;
     if report.differing == 0 {
         if !dry {
@@ -134,6 +133,14 @@ async fn table(
         pass.first.get_or_insert(shown);
     }
     Ok(())
+}
+
+/// Notes what was seen of some rows.
+fn put(report: &mut Report, seen: Seen, began: Instant, pass: &mut Pass) {
+    if seen.whole {
+        pass.whole.insert(report.table.clone(), began.elapsed());
+    }
+    (report.differences, report.differing) = (seen.differences, seen.differing);
 }
 
 /// Whether rows are told apart by one column of integers.

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::cut::{AtCut, Cut};
-use super::diff::{self, Difference, Found};
+use super::diff::{self, Found};
+use super::keys::Seen;
 use super::{CUT_AGE, Report, one, pair, take};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::sqlite::blocking;
@@ -157,7 +158,7 @@ impl Course<'_> {
     async fn again(&self, name: &str, mut report: Report) -> Result<Report> {
         let Some(taken) = self.taken.get(name) else { return one(&self.at, name, self.tell).await };
         step(self.tell, format!("comparing what changed in {name}"), "");
-        let differences: Vec<Difference> = match &taken.scope {
+        let seen: Seen = match &taken.scope {
             Scope::Keys(list) => {
                 let cells = |key: &Vec<KeyPart>| key.iter().map(KeyPart::cell).collect();
                 let list: Vec<_> = list.iter().map(cells).collect();
@@ -166,7 +167,9 @@ impl Course<'_> {
             Scope::Chunks(shift, list) => super::chunks(&self.at, name, *shift, list).await?,
             Scope::Whole => return one(&self.at, name, self.tell).await,
         };
-        for difference in differences {
+        let untold = seen.differing.saturating_sub(seen.differences.len() as u64);
+        report.differing += untold;
+        for difference in seen.differences {
             if !report.differences.iter().any(|known| known.key == difference.key) {
                 report.differing += 1;
                 report.differences.push(difference);

@@ -113,6 +113,8 @@ pub fn table_name(relation: &Relation) -> String {
 /// The statements of one table, built once.
 pub struct Shape {
     insert: (Arc<str>, Arc<[Type]>),
+    /// Never over a row that is there.
+    insert_new: (Arc<str>, Arc<[Type]>),
     update: (Arc<str>, Arc<[Type]>),
     delete: (Arc<str>, Arc<[Type]>),
     select: (Arc<str>, Arc<[Type]>),
@@ -150,9 +152,13 @@ impl Shape {
             numbered(plain.len())
         );
         let arbiter = projection.arbiter.as_ref().filter(|_| projection.key_is_exact());
-        if projection.key.is_some() && arbiter.is_none() {
+        let mut insert_new = insert.clone();
+        if projection.key.is_some() {
+            insert_new.push_str(" RETURNING true");
+        }
+        if arbiter.is_none() {
             // A row that is there already may be another one of ours: it is not written over.
-            insert.push_str(" RETURNING true");
+            insert.clone_from(&insert_new);
         }
         if let Some(arbiter) = arbiter {
             let keys: Vec<String> = arbiter.iter().map(|i| name(*i)).collect();
@@ -185,6 +191,7 @@ impl Shape {
         let update_types: Vec<Type> = types(&plain).into_iter().chain(types(&identity)).collect();
         Self {
             insert: (insert.into(), types(&plain).into()),
+            insert_new: (insert_new.into(), types(&plain).into()),
             update: (update.into(), update_types.into()),
             delete: (delete.into(), types(&identity).into()),
             select: (select.into(), types(&identity).into()),
@@ -195,14 +202,15 @@ impl Shape {
     }
 
     /// The statement that does to PostgreSQL what an image says; `old` and `new` are the rows
-    /// as PostgreSQL should hold them. An inserted row that is there already is overwritten
-    /// (and its statement's row tells: `true` for inserted).
+    /// as PostgreSQL should hold them. An inserted row that is there already is overwritten, where
+    /// it owns its key (and its statement's row tells: `true` for inserted).
     ///
     /// # Errors
     /// When a value has no binary form.
-    pub fn statement(&self, op: Op, old: &[Datum], new: &[Datum]) -> Result<Apply> {
+    pub fn statement(&self, op: Op, old: &[Datum], new: &[Datum], owns: bool) -> Result<Apply> {
         match op {
-            Op::Insert => encode(&self.insert, pick(new, &self.written)),
+            Op::Insert if owns => encode(&self.insert, pick(new, &self.written)),
+            Op::Insert => encode(&self.insert_new, pick(new, &self.written)),
             Op::Update => {
                 encode(&self.update, pick(new, &self.written).chain(pick(old, &self.identity)))
             }

@@ -53,7 +53,10 @@ SELECT a.attname::text, t.oid, b.typmod, a.attnotnull,
     WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indisvalid AND i.indimmediate
       AND i.indpred IS NULL AND i.indexprs IS NULL
       AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
-  x.typtype = 'c'
+  x.typtype = 'c',
+  EXISTS (SELECT FROM pg_collation n WHERE NOT n.collisdeterministic
+    AND (n.oid = a.attcollation OR n.oid IN (SELECT unnest(i.indcollation::oid[]) FROM pg_index i
+      WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey::int2[]))))
 FROM pg_attribute a
 JOIN base b ON b.attnum = a.attnum
 JOIN pg_type t ON t.oid = b.type_oid AND t.typtype <> 'd'
@@ -116,6 +119,7 @@ fn there(row: &tokio_postgres::Row) -> There {
             apart,
             partitions: row.get(7),
             uniques: row.get::<_, Vec<String>>(15).iter().filter_map(|i| unique(i)).collect(),
+            collated: row.get(17),
         },
         type_name: row.get(8),
         generated: row.get(4),

@@ -6,6 +6,7 @@
 //! without saying so. Start at [`Projection::project`].
 
 mod convert;
+mod identity;
 mod quick;
 
 use std::borrow::Cow;
@@ -39,6 +40,8 @@ pub struct Target {
     pub generated: bool,
     codec: Codec,
     stored: Type,
+    /// Letter case or the like does not count on PostgreSQL: its collation says so.
+    collated: bool,
     /// Labels of PostgreSQL's enum type, when it is one.
     labels: Option<Arc<[String]>>,
 }
@@ -58,6 +61,8 @@ pub struct Actual {
     pub partitions: bool,
     /// Unique indexes over it, and over how many columns each one is.
     pub uniques: Vec<(u32, usize)>,
+    /// It, or a unique index over it, has a collation that is not deterministic.
+    pub collated: bool,
 }
 
 /// A type whose OID PostgreSQL chose when the type was made.
@@ -82,8 +87,10 @@ pub struct Projection {
     pub relation: Arc<Relation>,
     /// Columns, in the relation's order.
     pub columns: Vec<Target>,
-    /// The key, as indexes into `columns`; None when rows cannot be told apart.
+    /// The key, as indexes into `columns`; None when rows cannot be told apart on PostgreSQL.
     pub key: Option<Vec<usize>>,
+    /// SQLite's key, as indexes into `columns`: it names a row whatever PostgreSQL has.
+    pub named_by: Option<Vec<usize>>,
     /// The columns of PostgreSQL's unique index over the key: the key, and what the table is
     /// partitioned by. None where PostgreSQL has no such index.
     pub arbiter: Option<Vec<usize>>,
@@ -145,6 +152,7 @@ impl Projection {
                     generated: column.generated.is_some(),
                     codec: column.codec,
                     stored: column.ty,
+                    collated: there.is_some_and(|a| a.collated),
                     labels: there.and_then(Actual::labels),
                 }
             })
@@ -168,7 +176,13 @@ impl Projection {
         });
         let arbiter = arbiter.filter(unique);
         let partitioned = actual.iter().any(|a| a.partitions);
-        Self { relation: Arc::clone(relation), columns, key, arbiter, partitioned }
+        let (relation, named_by) = (Arc::clone(relation), key.clone());
+        let mut made = Self { relation, columns, key, named_by, arbiter, partitioned };
+        if made.arbiter.is_none() && !made.key_is_exact() {
+            // PostgreSQL may hold several rows of one key: all their values tell them apart.
+            made.key = None;
+        }
+        made
     }
 
     /// Picks one of equal rows, in a table without a key.
@@ -184,16 +198,6 @@ impl Projection {
     /// Whether a column is of another kind on PostgreSQL than here.
     pub fn is_apart(&self) -> bool {
         self.columns.iter().any(|c| family(c.ty.oid) != family(c.stored.oid))
-    }
-
-    /// Whether keys that differ here differ on PostgreSQL: not where its column is citext, or of
-    /// another kind.
-    pub fn key_is_exact(&self) -> bool {
-        let exact = |i: &usize| {
-            let column = &self.columns[*i];
-            family(column.ty.oid) == family(column.stored.oid) && !column.is_folded()
-        };
-        self.key.iter().flatten().all(exact)
     }
 
     /// Indexes of the columns that are written: all but generated ones.
@@ -231,7 +235,7 @@ impl Projection {
                 }
             }
         }
-        if let Some(key) = &self.key {
+        if let Some(key) = &self.named_by {
             // Without its key the row could never be found again.
             out.left_out |= out.misfits.iter().any(|m| key.contains(&m.column));
         }
@@ -313,20 +317,6 @@ impl Target {
     /// The reason, without the value.
     pub fn takes(&self, cell: CellRef<'_>) -> std::result::Result<(), Cow<'static, str>> {
         self.value(cell).map(drop)
-    }
-
-    /// Letter case counts here and not on PostgreSQL.
-    fn is_folded(&self) -> bool {
-        self.ty.oid == oid::CITEXT && self.stored.oid != oid::CITEXT
-    }
-
-    /// Finds rows by the column as part of a key: `=`, which finds its index.
-    pub fn key_term(&self, parameter: usize) -> String {
-        let name = super::apply::quoted(&self.name);
-        match self.is_folded() {
-            false => format!("{name} = ${parameter}"),
-            true => format!("{name} = ${parameter} AND {name}::text = ${parameter}::text"),
-        }
     }
 
     /// The column in a SELECT list.
@@ -540,6 +530,7 @@ mod tests {
             apart: None,
             partitions: false,
             uniques: Vec::new(),
+            collated: false,
         }];
         let projection = Projection::over(&table(vec![column], None), &actual);
         let of = |t: &'static [u8]| projection.project(move |_| CellRef::Text(t));

@@ -40,7 +40,8 @@ pub struct Entry {
 }
 
 /// The text that names a row: a JSON object of its key's values in text form, or of the
-/// rowid where there is no key or the key itself does not fit.
+/// rowid where there is no key or the key itself does not fit. A key that is stored in another form
+/// than the usual one of its values has that beside them: other rows may have the same values.
 pub fn row_key<'a>(
     projection: &Projection,
     cell: impl Fn(usize) -> CellRef<'a>,
@@ -48,7 +49,7 @@ pub fn row_key<'a>(
     rowid: Option<i64>,
 ) -> String {
     let fitting = projection
-        .key
+        .named_by
         .as_deref()
         .filter(|key| !projected.misfits.iter().any(|m| key.contains(&m.column)));
     let mut object = serde_json::Map::new();
@@ -58,12 +59,18 @@ pub fn row_key<'a>(
                 let value = text_of(projection, *i, &projected.values[*i]);
                 object.insert(projection.columns[*i].name.clone(), value.into());
             }
+            if projection.is_spelled(&cell, projected) {
+                for i in key {
+                    let name = format!("{} as stored", projection.columns[*i].name);
+                    object.insert(name, literal(cell(*i)).into());
+                }
+            }
         }
         (None, Some(rowid)) => {
             object.insert("rowid".to_owned(), rowid.to_string().into());
         }
         (None, None) => {
-            for i in projection.key.as_deref().unwrap_or_default() {
+            for i in projection.named_by.as_deref().unwrap_or_default() {
                 let hex: String = bytes_of(cell(*i))
                     .unwrap_or_default()
                     .iter()
@@ -83,6 +90,22 @@ fn text_of(projection: &Projection, column: usize, datum: &Datum) -> Option<Stri
     let mut out = Vec::new();
     text::format(datum, projection.columns[column].ty, &Style::default(), &mut out);
     Some(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// A cell as SQLite writes it: no two are written alike.
+fn literal(cell: CellRef<'_>) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    match cell {
+        CellRef::Null => "NULL".to_owned(),
+        CellRef::Integer(i) => i.to_string(),
+        // With a point, which no integer has.
+        CellRef::Real(r) => format!("{r:?}"),
+        CellRef::Text(t) => match std::str::from_utf8(t) {
+            Ok(text) => format!("'{}'", text.replace('\'', "''")),
+            Err(_) => format!("CAST(x'{}' AS TEXT)", hex(t)),
+        },
+        CellRef::Blob(b) => format!("x'{}'", hex(b)),
+    }
 }
 
 fn bytes_of(cell: CellRef<'_>) -> Option<Vec<u8>> {

@@ -1,20 +1,23 @@
 //! One table's changes as SQLite's statements.
 //!
 //! Owns the reading of PostgreSQL's values by the columns' codecs, and the statements. A
-//! large value that PostgreSQL did not send is left as it is. It must never change a row
-//! that the change does not name, and never pass over a row that should be there.
+//! large value that PostgreSQL did not send is left as it is, and so is one that means what was
+//! sent. It must never change a row that the change does not name, and never pass over a row
+//! that should be there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::left_out::LeftOut;
+use super::stored::Parent;
 use crate::backend::postgres::decode::{Old, Table, Tuple, Value};
-use crate::backend::postgres::project::{back, is_apart, is_same};
-use crate::backend::sqlite::{Connection, owned};
+use crate::backend::postgres::project::back;
+use crate::backend::sqlite::Connection;
 use crate::divergence::changed::{Key, Part};
 use crate::error::{Error, Result};
 use crate::name;
 use crate::schema::{Catalog, Column, Relation, RelationKind};
-use crate::value::{Cell, CellRef, Datum, Style, canonical, storage};
+use crate::value::{Cell, Style, oid, storage};
 
 /// Why a change cannot be followed.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ impl From<Error> for Trouble {
     }
 }
 
-type Step<T> = Result<T, Trouble>;
+pub(super) type Step<T> = Result<T, Trouble>;
 
 /// What the stream's table is here.
 pub(super) enum Target {
@@ -48,25 +51,30 @@ pub(super) enum Target {
 
 /// A table of the stream beside SQLite's.
 pub(super) struct Shape {
-    relation: Arc<Relation>,
+    pub(super) relation: Arc<Relation>,
     /// For each column of the stream: SQLite's column; None for one that SQLite computes, or has not.
-    columns: Vec<Option<usize>>,
+    pub(super) columns: Vec<Option<usize>>,
     /// PostgreSQL's type of each column of the stream.
-    types: Vec<u32>,
+    pub(super) types: Vec<u32>,
     /// The stream's columns that tell a row from others.
-    identity: Vec<usize>,
+    pub(super) identity: Vec<usize>,
     /// Several rows may be equal in them.
-    several: bool,
-    style: Style,
+    pub(super) several: bool,
+    /// Stored keys of rows that PostgreSQL does not have.
+    pub(super) left_out: HashSet<Key>,
+    /// The tables that its rows refer to.
+    pub(super) parents: Vec<Parent>,
+    pub(super) style: Style,
 }
 
 impl Target {
     /// Finds the stream's table in the catalog. `known` is its shape when the way back was
-    /// prepared.
+    /// prepared, `left_out` the rows that PostgreSQL does not have.
     pub(super) fn find(
         table: &Table,
         catalog: &Catalog,
         known: &HashMap<String, String>,
+        left_out: &LeftOut,
     ) -> Step<Self> {
         if table.schema == "crossfade" {
             return Ok(if table.name == "way_back_marker" { Self::Marker } else { Self::Ignored });
@@ -78,9 +86,9 @@ impl Target {
         if known.get(&key).is_some_and(|known| *known != table.signature()) {
             return Err(resync("was changed on PostgreSQL (DDL)"));
         }
-        Shape::new(table, relation, catalog, known.contains_key(&key))
-            .map(Box::new)
-            .map(Self::Table)
+        let mut shape = Shape::new(table, relation, catalog, known.contains_key(&key))?;
+        shape.left_out = left_out.of_table(relation);
+        Ok(Self::Table(Box::new(shape)))
     }
 }
 
@@ -120,6 +128,8 @@ impl Shape {
         };
         Ok(Self {
             relation: Arc::clone(relation),
+            left_out: HashSet::new(),
+            parents: Parent::all(relation, catalog, &columns),
             columns,
             types: table.columns.iter().map(|c| c.type_oid).collect(),
             identity,
@@ -134,11 +144,11 @@ impl Shape {
         &self.relation.name
     }
 
-    fn resync(&self, why: &str) -> Trouble {
+    pub(super) fn resync(&self, why: &str) -> Trouble {
         Trouble::Resync(format!("table {} {why}", self.relation.name))
     }
 
-    fn column(&self, at: usize) -> Option<&Column> {
+    pub(super) fn column(&self, at: usize) -> Option<&Column> {
         self.columns.get(at).copied().flatten().map(|index| &self.relation.columns[index])
     }
 
@@ -152,8 +162,8 @@ impl Shape {
             Value::Binary(_) => return Err(self.resync("came in a form that was not asked for")),
         };
         let theirs = self.types.get(at).copied().unwrap_or(column.ty.oid);
-        let read = std::str::from_utf8(bytes)
-            .map_err(|_| Error::internal("a value is not valid UTF-8"))
+        let read = self
+            .shown(at, bytes)
             .and_then(|text| back(text, theirs, column.ty, &self.style))
             .and_then(|datum| storage::encode(column.codec, column.ty, &datum));
         // Without the value: it may be somebody's secret.
@@ -164,6 +174,15 @@ impl Shape {
                 error.sqlstate()
             ))
         })
+    }
+
+    /// What PostgreSQL shows of a value, without the blanks that fill a char(n): they are no part
+    /// of it.
+    pub(super) fn shown<'a>(&self, at: usize, bytes: &'a [u8]) -> Result<&'a str> {
+        let shown = std::str::from_utf8(bytes)
+            .map_err(|_| Error::internal("a value is not valid UTF-8"))?;
+        let filled = self.types.get(at) == Some(&oid::BPCHAR);
+        Ok(if filled { shown.trim_end_matches(' ') } else { shown })
     }
 
     /// The columns of a row that were sent: place in the stream, cell.
@@ -199,7 +218,8 @@ impl Shape {
     /// PostgreSQL may hold several rows where SQLite's key, of another collation or of fewer columns,
     /// holds one.
     pub(super) fn insert(&self, conn: &Connection, new: &Tuple) -> Step<()> {
-        let row = self.row(new)?;
+        let mut row = self.row(new)?;
+        self.as_parents(conn, &mut row, new)?;
         let names: Vec<String> = row.iter().map(|(at, _)| self.quoted(*at)).collect();
         let sql = format!(
             "INSERT INTO {} ({}) VALUES ({})",
@@ -214,13 +234,13 @@ impl Shape {
     /// A changed row. What the application stored in a form of its own stays while its value does.
     pub(super) fn update(&self, conn: &Connection, old: Option<&Old>, new: &Tuple) -> Step<()> {
         let mut row = self.row(new)?;
-        let tuple = old.map_or(new, |old| &old.tuple);
-        let identity = self.identity(tuple)?;
+        let identity = self.there(conn, old.map_or(new, |old| &old.tuple))?;
         let kept = self.kept(conn, &identity, new)?;
         row.retain(|(at, _)| !kept.contains(at));
         if row.is_empty() {
             return Ok(());
         }
+        self.as_parents(conn, &mut row, new)?;
         let sets: Vec<String> = row
             .iter()
             .enumerate()
@@ -228,48 +248,19 @@ impl Shape {
             .collect();
         let head = format!("UPDATE {} SET {}", self.table(), sets.join(", "));
         let values: Vec<Cell> = row.into_iter().map(|(_, cell)| cell).collect();
-        self.change_one(conn, &head, values, identity, tuple)
+        self.change_one(conn, &head, values, identity)
     }
 
     /// A deleted row.
     pub(super) fn delete(&self, conn: &Connection, old: &Old) -> Step<()> {
-        let identity = self.identity(&old.tuple)?;
-        let head = format!("DELETE FROM {}", self.table());
-        self.change_one(conn, &head, Vec::new(), identity, &old.tuple)
+        let identity = self.there(conn, &old.tuple)?;
+        self.change_one(conn, &format!("DELETE FROM {}", self.table()), Vec::new(), identity)
     }
 
-    /// Whether PostgreSQL's column is of another kind than ours.
-    fn is_apart(&self, at: usize) -> bool {
-        let ours = self.column(at).map(|column| column.ty);
-        ours.is_some_and(|ours| self.types.get(at).is_some_and(|ty| is_apart(*ty, ours)))
-    }
-
-    /// Whether a stored cell means what PostgreSQL sent for a column of another kind.
-    fn means(&self, at: usize, cell: CellRef<'_>, sent: Option<&Value>) -> bool {
-        let (Some(column), Some(theirs)) = (self.column(at), self.types.get(at)) else {
-            return false;
-        };
-        match sent {
-            Some(Value::Null) => cell == CellRef::Null,
-            Some(Value::Text(bytes)) => std::str::from_utf8(bytes)
-                .is_ok_and(|shown| is_same(cell, column.codec, column.ty, shown, *theirs)),
-            _ => false,
-        }
-    }
-
-    /// The columns of another kind whose stored value is still the one sent.
-    fn kept(&self, conn: &Connection, identity: &[Cell], new: &Tuple) -> Step<Vec<usize>> {
-        let apart: Vec<usize> = (0..self.columns.len()).filter(|at| self.is_apart(*at)).collect();
-        if apart.is_empty() || self.several {
-            return Ok(Vec::new());
-        }
-        let names: Vec<String> = apart.iter().map(|at| self.quoted(*at)).collect();
-        let condition = self.condition(1);
-        let sql = format!("SELECT {} FROM {} WHERE {condition}", names.join(", "), self.table());
-        let Some(cells) = conn.query_row(&sql, identity)? else { return Ok(Vec::new()) };
-        let same = apart.iter().zip(&cells);
-        let same = same.filter(|(at, cell)| self.means(**at, cell.as_ref(), new.0.get(**at)));
-        Ok(same.map(|(at, _)| *at).collect())
+    /// The identity of the row that a change names, as stored.
+    fn there(&self, conn: &Connection, tuple: &Tuple) -> Step<Vec<Cell>> {
+        let lacks = || self.resync("lacks a row that PostgreSQL changed");
+        self.locate(conn, tuple)?.ok_or_else(lacks)
     }
 
     /// TRUNCATE
@@ -277,7 +268,7 @@ impl Shape {
         self.run(conn, &format!("DELETE FROM {}", self.table()), &[]).map(drop)
     }
 
-    fn identity(&self, tuple: &Tuple) -> Step<Vec<Cell>> {
+    pub(super) fn identity(&self, tuple: &Tuple) -> Step<Vec<Cell>> {
         if self.identity.is_empty() {
             return Err(self.resync("has no replica identity on PostgreSQL"));
         }
@@ -294,21 +285,10 @@ impl Shape {
         head: &str,
         mut params: Vec<Cell>,
         identity: Vec<Cell>,
-        tuple: &Tuple,
     ) -> Step<()> {
-        let first = params.len();
-        let sql = format!("{head} WHERE {}", self.condition(first + 1));
-        params.extend(identity.iter().cloned());
-        let mut changed = self.run(conn, &sql, &params)?;
-        // A foreign program may have stored the same value in another form.
-        if changed == 0
-            && let Some(stored) = self.look_for(conn, &identity, tuple)?
-        {
-            params.truncate(first);
-            params.extend(stored);
-            changed = self.run(conn, &sql, &params)?;
-        }
-        match changed {
+        let sql = format!("{head} WHERE {}", self.condition(params.len() + 1));
+        params.extend(identity);
+        match self.run(conn, &sql, &params)? {
             1 => Ok(()),
             0 => Err(self.resync("lacks a row that PostgreSQL changed")),
             _ => Err(self.resync("has several rows where PostgreSQL has one")),
@@ -316,7 +296,7 @@ impl Shape {
     }
 
     /// Finds exactly one row by its identity; parameters from `first` on.
-    fn condition(&self, first: usize) -> String {
+    pub(super) fn condition(&self, first: usize) -> String {
         let terms: Vec<String> = self
             .identity
             .iter()
@@ -344,49 +324,6 @@ impl Shape {
         format!("rowid = (SELECT rowid FROM {} WHERE {terms} LIMIT 1)", self.table())
     }
 
-    /// Looks through the table for a row whose identity has these values in whatever form;
-    /// the cells as they are stored. Only where a column's codec allows several forms, or
-    /// PostgreSQL's column is of another kind.
-    fn look_for(
-        &self,
-        conn: &Connection,
-        identity: &[Cell],
-        tuple: &Tuple,
-    ) -> Step<Option<Vec<Cell>>> {
-        let columns: Vec<&Column> =
-            self.identity.iter().filter_map(|at| self.column(*at)).collect();
-        let one_form = |at: &usize| {
-            let plain = |c: &Column| c.codec.preserves_equality(c.ty) && c.collation.is_none();
-            !self.is_apart(*at) && self.column(*at).is_some_and(plain)
-        };
-        if columns.len() != identity.len() || self.identity.iter().all(one_form) {
-            return Ok(None);
-        }
-        let wanted: Vec<Datum> = columns
-            .iter()
-            .zip(identity)
-            .map(|(c, cell)| storage::decode(c.codec, c.ty, cell.as_ref()))
-            .collect::<Result<_>>()?;
-        let names: Vec<String> = columns.iter().map(|c| quoted(&c.sqlite_name)).collect();
-        let sql = format!("SELECT {} FROM {}", names.join(", "), self.table());
-        let mut statement = conn.prepare(&sql)?;
-        while statement.step()? {
-            let same = columns.iter().zip(&wanted).enumerate().all(|(i, (c, wanted))| {
-                let at = self.identity[i];
-                if self.is_apart(at) {
-                    return self.means(at, statement.column(i), tuple.0.get(at));
-                }
-                storage::decode(c.codec, c.ty, statement.column(i))
-                    .is_ok_and(|found| canonical::equal(&found, wanted, c.ty))
-            });
-            if same {
-                let stored = (0..columns.len()).map(|i| owned(statement.column(i)));
-                return Ok(Some(stored.collect::<Result<_>>()?));
-            }
-        }
-        Ok(None)
-    }
-
     /// Runs a change; the file's constraints cannot be met by another order or a retry.
     fn run(&self, conn: &Connection, sql: &str, params: &[Cell]) -> Step<u64> {
         conn.execute(sql, params).map_err(|error| match error.sqlstate().class() {
@@ -399,16 +336,16 @@ impl Shape {
         })
     }
 
-    fn table(&self) -> String {
+    pub(super) fn table(&self) -> String {
         format!("\"public\".{}", quoted(&self.relation.sqlite_name))
     }
 
-    fn quoted(&self, at: usize) -> String {
+    pub(super) fn quoted(&self, at: usize) -> String {
         self.column(at).map_or_else(String::new, |c| quoted(&c.sqlite_name))
     }
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

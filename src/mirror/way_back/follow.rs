@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Shape, Target, Trouble};
+use super::left_out::{self, LeftOut};
 use super::place::{self, Place};
 use super::{
     How, KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, PUBLICATION, State, View, setup, store_lsn,
@@ -93,6 +94,8 @@ struct Stream {
     replication: Replication,
     /// Shapes of the tables when the way back was prepared, by name.
     known: HashMap<String, String>,
+    /// Rows that PostgreSQL does not have.
+    left_out: LeftOut,
     targets: HashMap<u32, Target>,
     catalog: Arc<Catalog>,
     /// Everything up to here is in SQLite.
@@ -298,13 +301,17 @@ impl Follower {
                 Some((row.next()??, row.next()??))
             })
             .collect();
+        let catalog = self.sqlite.catalog();
+        let left_out = replication.rows(&left_out::query(&catalog)).await?;
+        let left_out = LeftOut::of(left_out, &catalog)?;
         replication.start(&slot, PUBLICATION, reached).await.map_err(final_or_not)?;
         self.tell(State::Following);
         let mut stream = Stream {
             replication,
             known,
+            left_out,
             targets: HashMap::new(),
-            catalog: self.sqlite.catalog(),
+            catalog,
             reached,
             stored: reached,
             safe: Lsn::default(),
@@ -483,7 +490,7 @@ impl Follower {
                     stream.catalog = catalog;
                     stream.targets.clear();
                 }
-                match Target::find(&table, &stream.catalog, &stream.known) {
+                match Target::find(&table, &stream.catalog, &stream.known, &stream.left_out) {
                     Ok(target) => {
                         stream.targets.insert(table.oid, target);
                         Ok(())

@@ -18,10 +18,12 @@
 
 mod apply;
 mod follow;
+mod left_out;
 mod place;
 mod probe;
 mod read;
 mod setup;
+mod stored;
 mod triggers;
 
 use std::collections::BTreeSet;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::apply::{Target, Trouble};
+use super::left_out::LeftOut;
 use super::{PUBLICATION, setup, triggers};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
@@ -68,12 +69,13 @@ async fn note(sqlite: &Sqlite, token: String) -> Result<()> {
 /// Reads the stream until the transaction with the token has ended; its end.
 async fn until_marked(replication: &mut Replication, sqlite: &Sqlite, token: &str) -> Result<Lsn> {
     let (mut targets, mut marked) = (HashMap::new(), false);
-    let known = HashMap::new();
+    let (known, left_out) = (HashMap::new(), LeftOut::default());
     loop {
         let Packet::Data { body, .. } = replication.next().await? else { continue };
         match Message::decode(body)? {
             Message::Relation(table) => {
-                let target = Target::find(&table, &sqlite.catalog(), &known).map_err(refused)?;
+                let target =
+                    Target::find(&table, &sqlite.catalog(), &known, &left_out).map_err(refused)?;
                 targets.insert(table.oid, target);
             }
             Message::Insert { table, new } | Message::Update { table, new, .. } => {

@@ -16,6 +16,7 @@ use tokio_postgres::Row;
 
 use super::apply::{Shape, Target, Trouble};
 use super::follow::{CONFIRM_EVERY, Ended, Follower, LOOK_EVERY, ended, followed, from_the_past};
+use super::left_out::{self, LeftOut};
 use super::place::{self, Place};
 use super::{State, setup, store_lsn, store_place, stored_place};
 use crate::backend::postgres::control::Control;
@@ -36,6 +37,8 @@ struct Reading {
     /// Reads.
     reader: Control,
     targets: HashMap<i32, Target>,
+    /// Rows that PostgreSQL does not have.
+    left_out: LeftOut,
     catalog: Arc<Catalog>,
     /// Where SQLite stands.
     place: Place,
@@ -87,11 +90,16 @@ impl Follower {
                  SET enable_seqscan = off; SET enable_nestloop = off",
             )
             .await?;
+        let catalog = self.sqlite.catalog();
+        let left_out = control.rows(&left_out::query(&catalog)).await?;
+        let text = |row: &Row| (0..row.len()).map(|i| row.get(i)).collect();
+        let left_out = LeftOut::of(left_out.iter().map(text).collect(), &catalog)?;
         let mut reading = Reading {
             control,
             reader,
             targets: HashMap::new(),
-            catalog: self.sqlite.catalog(),
+            left_out,
+            catalog,
             stored: place.clone(),
             place,
             floor: reached,
@@ -234,7 +242,7 @@ impl Follower {
         let rows = reading.reader.client().query(sql, &[&absent]).await;
         for row in rows.map_err(|e| reading.reader.error(&e))? {
             let table = table(&row)?;
-            let target = Target::find(&table, &reading.catalog, &HashMap::new())
+            let target = Target::find(&table, &reading.catalog, &HashMap::new(), &reading.left_out)
                 .map_err(|trouble| ended(trouble, &table.name))?;
             reading.targets.insert(row.get(0), target);
         }

@@ -73,6 +73,25 @@ pub(super) fn convert(datum: Datum, from: Type, to: Type) -> Result<Datum> {
     }
 }
 
+/// Whether different values of one type are different ones of another, where they pass. Text is
+/// read in many spellings.
+pub(super) fn is_one_to_one(from: u32, to: u32) -> bool {
+    match family(from) {
+        same if same == family(to) => true,
+        oid::TEXT => is_textual(to) || to == oid::BYTEA,
+        oid::BOOL
+        | oid::INT8
+        | oid::FLOAT4
+        | oid::FLOAT8
+        | oid::NUMERIC
+        | oid::UUID
+        | oid::DATE
+        | oid::TIMESTAMP
+        | oid::TIMESTAMPTZ => true,
+        other => is_enum(other) && is_textual(to),
+    }
+}
+
 /// Whether a column of PostgreSQL's holds values of another kind than ours, which pass between
 /// them by [`convert`].
 pub fn is_apart(theirs: u32, ours: Type) -> bool {
