@@ -183,7 +183,6 @@ fn unix(codec: Codec, ty: Type, t: i64, mode: Mode, make: fn(i64) -> Datum) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::CellRef;
 
     /// Stored numbers compare with constants as the values do, whatever stands between two cells.
     #[test]
@@ -242,7 +241,7 @@ mod tests {
         };
         for cell in &cells {
             let Datum::Numeric(held) =
-                storage::decode(Codec::NumericNative, ty, CellRef::from(cell.as_ref())).unwrap()
+                storage::decode(Codec::NumericNative, ty, cell.as_ref()).unwrap()
             else {
                 panic!("{cell:?}");
             };
