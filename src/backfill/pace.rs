@@ -12,10 +12,10 @@ const NAP: Duration = Duration::from_millis(250);
 
 /// The longest pause in which clients are let first.
 const WAY_MAX: Duration = Duration::from_millis(20);
-/// Of five parts of the time four are clients' while there are any.
-const WAY: u32 = 4;
+/// Of ten parts of the time nine are clients' while there are any.
+const WAY: u32 = 9;
 /// What PostgreSQL does with a row behind our back, where it shares its machine with clients' work.
-const ROW: Duration = Duration::from_micros(5);
+const ROW: Duration = Duration::from_micros(10);
 
 /// Letting clients first: as long as they ask for anything, most of the time is theirs.
 pub(crate) struct Way {

@@ -15,6 +15,7 @@ use crate::common::{Pg, Proxy};
 use crate::compat::compare::{self, Found};
 use crate::compat::text;
 
+use super::adopted;
 use super::coverage::{self, Coverage};
 use super::expr::Gen;
 use super::schema::Schema;
@@ -26,6 +27,8 @@ pub struct Limits {
     pub seed: u64,
     /// Ends after so many.
     pub finds: usize,
+    /// The tables are in a file that is there before the proxy.
+    pub adopted: bool,
 }
 
 /// Statements per schema.
@@ -126,6 +129,19 @@ struct Sides {
     server: Proxy,
     /// Number that sequences are set to after an error.
     next: u32,
+    /// How an existing file's columns are stored.
+    forms: String,
+}
+
+const SETTINGS: [&str; 2] = ["SET timezone = 'Europe/Berlin'", "SET statement_timeout = '10s'"];
+
+fn to(server: &Proxy) -> Client {
+    Client::connect(Address {
+        port: server.port,
+        user: "postgres".to_owned(),
+        database: "fuzz".to_owned(),
+        options: String::new(),
+    })
 }
 
 const TWIN: &str = "-c enable_hashagg=off -c enable_hashjoin=off -c enable_seqscan=off \
@@ -157,17 +173,39 @@ impl Sides {
         let one = Client::connect(address(database(&format!("fuzz_{next}")), ""));
         let two = Client::connect(address(database(&format!("fuzz_twin_{next}")), TWIN));
         drop(next);
-        let proxy = Client::connect(Address {
-            port: server.port,
-            user: "postgres".to_owned(),
-            database: "fuzz".to_owned(),
-            options: String::new(),
-        });
-        let mut sides = Self { pg: one, twin: two, proxy, server, next: 1000 };
-        for setting in ["SET timezone = 'Europe/Berlin'", "SET statement_timeout = '10s'"] {
+        let proxy = to(&server);
+        let mut sides =
+            Self { pg: one, twin: two, proxy, server, next: 1000, forms: String::new() };
+        for setting in SETTINGS {
             sides.all(setting);
         }
         sides
+    }
+
+    /// The same tables in a file that is there before the proxy. False where they are not the same.
+    fn adopt(
+        &mut self,
+        schema: &Schema,
+        rng: &mut StdRng,
+        report: &mut Report,
+        seed: u64,
+        environment: &[(&str, &str)],
+    ) -> bool {
+        for sql in &schema.script {
+            self.pg.simple(sql);
+            self.twin.simple(sql);
+        }
+        let folder = tempfile::tempdir().unwrap().keep();
+        let (file, config) = (folder.join("fuzz.db"), folder.join("fuzz.toml"));
+        self.forms = adopted::file(schema, &mut self.pg, rng, &file);
+        std::fs::write(&config, &self.forms).unwrap();
+        let arguments = ["--config", config.to_str().unwrap()];
+        self.server = Proxy::on_file_with(&file, &arguments, environment);
+        self.proxy = to(&self.server);
+        for setting in SETTINGS {
+            self.proxy.simple(setting);
+        }
+        self.alike(schema, report, seed)
     }
 
     fn all(&mut self, sql: &str) -> (Answer, Answer, Answer) {
@@ -195,6 +233,12 @@ impl Sides {
             self.all(end);
             whole &= end == "COMMIT" || sql.starts_with("INSERT") || sql.contains(" INDEX ");
         }
+        whole & self.alike(schema, report, seed)
+    }
+
+    /// Whether all sides hold the same tables.
+    fn alike(&mut self, schema: &Schema, report: &mut Report, seed: u64) -> bool {
+        let mut whole = true;
         for table in &schema.tables {
             let columns = "column_name, data_type, is_nullable, is_generated, \
                            character_maximum_length, numeric_precision, numeric_scale";
@@ -209,7 +253,8 @@ impl Sides {
             for sql in looks {
                 let (pg, twin, proxy) = self.all(&sql);
                 if let Verdict::Different(difference) = verdict(&sql, &pg, &twin, &proxy, true) {
-                    let script = schema.script.clone();
+                    let mut script = schema.script.clone();
+                    script.insert(0, self.forms.clone());
                     report.finds.push(Find { sql, difference, seed, script });
                     whole = false;
                 }
@@ -318,6 +363,12 @@ fn verdict(sql: &str, pg: &Answer, twin: &Answer, proxy: &Answer, strict: bool) 
         (a, "0A000") if a != "0A000" => Verdict::Refused(
             proxy.error.as_ref().map_or_else(String::new, |e| text::normalised(&e.message)),
         ),
+        // A form that holds less than the type says so.
+        ("", "22003")
+            if proxy.error.as_ref().is_some_and(|e| e.message.contains("can hold exactly")) =>
+        {
+            Verdict::Refused("more digits than the column can hold exactly".to_owned())
+        }
         (a, b) if a == b => Verdict::SameError,
         (_, "57014") => Verdict::Undetermined,
         // PostgreSQL folds constants where there is no row to evaluate them for.
@@ -403,8 +454,15 @@ pub fn fuzz_with(limits: &Limits, environment: &[(&str, &str)]) -> Report {
         let seed = limits.seed.wrapping_mul(1_000_003).wrapping_add(round);
         round += 1;
         let mut rng = StdRng::seed_from_u64(seed);
-        let schema = Schema::random(&mut rng, round);
-        let whole = sides.prepare(&schema, &mut report, seed);
+        let (schema, whole) = if limits.adopted {
+            let schema = Schema::plain(&mut rng, round);
+            let whole = sides.adopt(&schema, &mut rng, &mut report, seed, environment);
+            (schema, whole)
+        } else {
+            let schema = Schema::random(&mut rng, round);
+            let whole = sides.prepare(&schema, &mut report, seed);
+            (schema, whole)
+        };
         let catalog = coverage::catalog_of(&sides.server.file);
         for _ in 0..if whole { ROUND } else { 0 } {
             if report.total() >= limits.statements || report.finds.len() >= limits.finds {
@@ -511,6 +569,9 @@ fn find(sides: &mut Sides, schema: &Schema, case: &Case, difference: String, see
     };
     let words = text::words(&sql);
     let mut script = Vec::new();
+    if !sides.forms.is_empty() {
+        script.push(sides.forms.clone());
+    }
     for table in schema.tables.iter().filter(|t| words.contains(&t.name)) {
         script.extend(
             schema

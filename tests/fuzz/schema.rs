@@ -86,6 +86,26 @@ impl Schema {
         Self { tables, views, script }
     }
 
+    /// Tables that a plain file can declare: no generated columns, defaults, checks, numbering.
+    pub fn plain(rng: &mut StdRng, round: u64) -> Self {
+        let mut tables: Vec<Table> = Vec::new();
+        for number in 0..rng.random_range(2..4) {
+            let parent = tables.last().filter(|_| rng.random_bool(0.5)).map(|t| t.name.clone());
+            let mut table = Table::random(rng, &format!("f{round}_{number}"), parent);
+            table.columns.retain(|column| column.generated.is_none());
+            table.columns.iter_mut().for_each(|column| column.default = None);
+            table.identity = false;
+            table.constraints.clear();
+            tables.push(table);
+        }
+        let mut script: Vec<String> = tables.iter().map(Table::create).collect();
+        for table in &tables {
+            let rows = rng.random_range(2..9);
+            script.extend((1..=rows).map(|id| table.insert(rng, id)));
+        }
+        Self { tables, views: Vec::new(), script }
+    }
+
     /// Statements that take it away again.
     pub fn drop(&self) -> Vec<String> {
         let views = self.views.iter().map(|v| format!("DROP VIEW {}", v.name));

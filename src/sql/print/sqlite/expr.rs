@@ -90,8 +90,14 @@ impl Printer {
             ExprKind::NullIf(a, b) => self.null_if(a, b)?,
             ExprKind::Subquery(query) => self.scalar_subquery(query)?,
             ExprKind::Exists(query) => {
+                let skips = query.offset.is_some();
                 let (sql, _) = self.query(query, false)?;
-                format!("EXISTS ({sql})")
+                // SQLite leaves out DISTINCT in EXISTS, also where rows are skipped behind it.
+                if skips {
+                    format!("EXISTS (SELECT 1 FROM ({sql}))")
+                } else {
+                    format!("EXISTS ({sql})")
+                }
             }
             ExprKind::SubqueryCompare { row, op, query, all } => {
                 self.subquery_compare(row, *op, query, *all)?
