@@ -109,6 +109,15 @@ pub(super) fn logical(value: &Value) -> String {
     }
 }
 
+/// The logical cell of an array's element, as json_each() gives it: bytes come as text.
+pub(super) fn listed(item: &str, ty: Type) -> String {
+    if ty.oid == oid::BYTEA {
+        format!("pg_cast({item}, {}, {})", oid::TEXT, oid::BYTEA)
+    } else {
+        item.to_owned()
+    }
+}
+
 /// A logical cell turned into what a column of this codec and type stores.
 pub(super) fn encode(logical: &str, codec: Codec, ty: Type) -> String {
     if codec == Codec::Identity {

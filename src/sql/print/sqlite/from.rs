@@ -2,6 +2,7 @@
 
 use super::Value;
 use super::call::{expand, unsupported_function};
+use super::codec;
 use super::names::{
     Column, Printer, Rel, as_columns, logical_columns, output_name, output_names, table_name,
 };
@@ -228,7 +229,11 @@ impl Printer {
                 .into_iter()
                 .zip(columns)
                 .map(|(name, c)| Column {
-                    name,
+                    name: if call.name == "unnest" && zipped.is_none() {
+                        codec::listed(&name, c.ty)
+                    } else {
+                        name
+                    },
                     codec: Codec::Identity,
                     ty: c.ty,
                     collated: false,

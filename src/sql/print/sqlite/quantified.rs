@@ -1,7 +1,7 @@
 //! ANY and ALL over arrays and subqueries, scalar subqueries, ARRAY(SELECT …).
 
 use super::Value;
-use super::codec::{Class, Rounding, bare, encode_for, key, logical, same_form, suits};
+use super::codec::{Class, Rounding, bare, encode_for, key, listed, logical, same_form, suits};
 use super::compare::compare_values;
 use super::names::{Printer, as_columns, output_name};
 use crate::error::{Error, Result};
@@ -36,7 +36,8 @@ impl Printer {
         let array = self.logical(array)?;
         let rows = format!("json_each(pg_flat(coalesce({array}, '[null]'),{element}))");
         let name = self.unique("e");
-        let item = Value::logical(format!("{name}.\"value\""), Type::new(element));
+        let element = Type::new(element);
+        let item = Value::logical(listed(&format!("{name}.\"value\""), element), element);
         if matches!((op, all), (Comparison::Eq, false) | (Comparison::Ne, true)) {
             let not = if all { "NOT " } else { "" };
             let (left, right) = self.member(&value, &item);
