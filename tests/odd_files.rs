@@ -222,3 +222,63 @@ fn a_row_is_found_by_what_is_shown_of_it() {
     assert_eq!(journey.proxy.sql(&format!("SELECT c FROM t{numeric}")), "0.1");
     journey.done(&["verify"]);
 }
+
+/// Questions to columns of several forms and collations, each answered as PostgreSQL answers it.
+#[test]
+fn sets_and_groups_of_columns_of_several_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE d(id INTEGER PRIMARY KEY, c DATE);
+             INSERT INTO d VALUES (1, '2024-01-05'), (2, '2024-01-06'), (3, NULL);
+             CREATE TABLE s(id INTEGER PRIMARY KEY, c TIMESTAMP);
+             INSERT INTO s VALUES (1, '2024-01-05 00:00:00'), (2, '2024-01-06 10:00:00');
+             CREATE TABLE nc(id INTEGER PRIMARY KEY, c TEXT COLLATE NOCASE);
+             INSERT INTO nc VALUES (1, 'Abc'), (2, 'abc'), (3, 'b');
+             CREATE TABLE mx(id INTEGER PRIMARY KEY, c STRING);
+             INSERT INTO mx VALUES (1, '007'), (2, 'abc'), (3, 12);
+             CREATE TABLE f4(id INTEGER PRIMARY KEY, c FLOAT);
+             INSERT INTO f4 VALUES (1, 'x'), (2, 1.5), (3, 2);
+             CREATE TABLE n2(id INTEGER PRIMARY KEY, c DECIMAL(10,2));
+             INSERT INTO n2 VALUES (1, '1.50'), (2, '2'), (3, 'abc');
+             CREATE TABLE w(id INTEGER PRIMARY KEY, c DECIMAL(38,18));
+             INSERT INTO w VALUES (1, 0.5), (2, 1.5), (3, 2.25), (4, 1e10);
+             CREATE TABLE y(id INTEGER PRIMARY KEY, c BLOB);
+             INSERT INTO y VALUES (1, x'61'), (2, x'00ff');",
+        )
+        .unwrap();
+    let journey = journey(&file);
+    journey.done(&["backfill"]);
+    for sql in [
+        "SELECT id FROM s WHERE c IN (SELECT c FROM d) ORDER BY 1",
+        "SELECT id FROM d WHERE c IN (SELECT c FROM s) ORDER BY 1",
+        "SELECT id FROM s WHERE c NOT IN (SELECT c FROM d WHERE c IS NOT NULL) ORDER BY 1",
+        "SELECT id FROM s WHERE c = ANY (ARRAY(SELECT c FROM d)) ORDER BY 1",
+        "SELECT id FROM s WHERE c = ANY ('{2024-01-05}'::date[]) ORDER BY 1",
+        "SELECT id FROM s WHERE c <> ALL ('{2024-01-05}'::date[]) ORDER BY 1",
+        "SELECT id FROM s WHERE (c, id) IN (SELECT c, id FROM d) ORDER BY 1",
+        "SELECT id FROM s WHERE c::timestamptz IN (SELECT c FROM d) ORDER BY 1",
+        "SELECT id FROM nc WHERE c IN (SELECT c FROM mx) ORDER BY 1",
+        "SELECT id FROM nc WHERE c NOT IN (SELECT c FROM mx) ORDER BY 1",
+        "SELECT id FROM mx WHERE c IN (SELECT c FROM nc) ORDER BY 1",
+        "SELECT n.id FROM nc n WHERE n.c IN ('abc', (SELECT max(c) FROM mx)) ORDER BY 1",
+        "SELECT c, count(*) FROM nc GROUP BY ROLLUP (c) ORDER BY c",
+        "SELECT * FROM (SELECT c, count(*) FROM nc GROUP BY ROLLUP (c)) x WHERE c = 'abc'",
+        "SELECT c, rank() OVER (ORDER BY c) FROM (SELECT c FROM nc GROUP BY ROLLUP (c)) x ORDER BY 2, 1",
+        "SELECT * FROM (SELECT 'ABC' AS c UNION ALL SELECT c FROM nc) x WHERE c = 'abc'",
+        "SELECT c FROM f4 UNION SELECT c FROM n2 ORDER BY 1",
+        "SELECT c FROM n2 UNION ALL SELECT c FROM f4 ORDER BY 1",
+        "SELECT c FROM f4 INTERSECT SELECT c FROM n2 ORDER BY 1",
+        "SELECT id FROM w WHERE c < 1.123456789012345678 ORDER BY 1",
+        "SELECT id FROM w WHERE c >= 1.123456789012345678 ORDER BY 1",
+        "SELECT id FROM w WHERE c BETWEEN 0.400000000000000001 AND 1.600000000000000001 ORDER BY 1",
+        "SELECT id FROM y WHERE c = ANY ('{\"\\\\x61\"}') ORDER BY 1",
+    ] {
+        assert_eq!(journey.proxy.sql(sql), shadow(&journey, sql), "{sql}");
+    }
+    journey.proxy.sql("DELETE FROM w WHERE c < 0.300000000000000001");
+    assert_eq!(journey.proxy.sql("SELECT count(*) FROM w"), "4");
+    journey.done(&["verify"]);
+}

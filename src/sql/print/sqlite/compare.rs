@@ -125,16 +125,8 @@ fn common_time(a: u32, b: u32) -> Option<u32> {
 }
 
 /// Both operands in forms that SQLite compares rightly with each other.
-pub(super) fn align(
-    mut a: Value,
-    mut b: Value,
-    class: Class,
-    round: Rounding,
-) -> Result<(String, String)> {
-    if let Some(common) = common_time(a.ty.oid, b.ty.oid) {
-        a = to_time(a, common)?;
-        b = to_time(b, common)?;
-    }
+pub(super) fn align(a: Value, b: Value, class: Class, round: Rounding) -> Result<(String, String)> {
+    let (a, b) = of_one_time(a, b)?;
     let (sa, sb) = (suits(a.codec, a.ty, class), suits(b.codec, b.ty, class));
     if sa && sb && same_form(&a, &b) {
         return Ok((bare(&a), bare(&b)));
@@ -152,6 +144,21 @@ pub(super) fn align(
         return Ok((key(&la.sql, la.ty), key(&lb.sql, lb.ty)));
     }
     Ok((bare(&la), bare(&lb)))
+}
+
+/// Dates and timestamps of two types as values of one; others as they are.
+pub(super) fn of_one_time(a: Value, b: Value) -> Result<(Value, Value)> {
+    match common_time(a.ty.oid, b.ty.oid) {
+        Some(common) => Ok((to_time(a, common)?, to_time(b, common)?)),
+        None => Ok((a, b)),
+    }
+}
+
+/// A value by what it is equal to: its key, or the logical cell compared byte by byte.
+pub(super) fn keyed(value: &Value) -> String {
+    let plain = decoded(value);
+    let key = key(&plain.sql, plain.ty);
+    if key == plain.sql { bare(&plain) } else { key }
 }
 
 fn needs_key(ty: Type) -> bool {
@@ -221,7 +228,7 @@ impl Printer {
         }
         let same = suits(value.codec, value.ty, Class::Equality)
             && (value.codec != Codec::Identity || items.iter().all(|i| plain_like(&value, i)));
-        let left = if same { bare(&value) } else { key(&logical(&value), value.ty) };
+        let left = if same { bare(&value) } else { keyed(&value) };
         let right: Vec<String> = items
             .iter()
             .map(|i| {

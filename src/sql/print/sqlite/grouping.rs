@@ -34,10 +34,14 @@ impl Printer {
         }
         let name = self.unique("sets");
         let mut branches = Vec::with_capacity(sets.len());
-        let mut outputs = Vec::new();
+        let mut outputs: Vec<Value> = Vec::new();
         for set in sets {
-            let (sql, targets) = self.one_set(query, select, set)?;
+            let (sql, mut targets) = self.one_set(query, select, set)?;
             branches.push(sql);
+            // A column that one set leaves NULL has its collation from another.
+            for (target, other) in targets.iter_mut().zip(&outputs) {
+                target.collated |= other.collated;
+            }
             outputs = targets;
         }
         let columns: Vec<Value> = named(&outputs)

@@ -1,8 +1,8 @@
 //! ANY and ALL over arrays and subqueries, scalar subqueries, ARRAY(SELECT …).
 
 use super::Value;
-use super::codec::{Class, Rounding, bare, encode_for, key, listed, logical, same_form, suits};
-use super::compare::compare_values;
+use super::codec::{Class, Rounding, bare, encode_for, listed, logical, same_form, suits};
+use super::compare::{compare_values, keyed, of_one_time};
 use super::names::{Printer, as_columns, output_name};
 use crate::error::{Error, Result};
 use crate::schema::Codec;
@@ -40,23 +40,11 @@ impl Printer {
         let item = Value::logical(listed(&format!("{name}.\"value\""), element), element);
         if matches!((op, all), (Comparison::Eq, false) | (Comparison::Ne, true)) {
             let not = if all { "NOT " } else { "" };
-            let (left, right) = self.member(&value, &item);
+            let (left, right) = member(value, item)?;
             return Ok(format!("({left} {not}IN (SELECT {right} FROM {rows} AS {name}))"));
         }
         let result = self.quantified(op, value, item)?;
         Ok(fold(&format!("SELECT {result} AS \"r\" FROM {rows} AS {name}"), all))
-    }
-
-    /// A value and an item of a set, both fit for `IN`.
-    fn member(&mut self, value: &Value, item: &Value) -> (String, String) {
-        let fits = suits(value.codec, value.ty, Class::Equality);
-        if fits && suits(item.codec, item.ty, Class::Equality) && same_form(value, item) {
-            return (bare(value), bare(item));
-        }
-        if fits && value.codec != Codec::Identity {
-            return (bare(value), encode_for(value, &logical(item), Rounding::Exact));
-        }
-        (key(&logical(value), value.ty), key(&logical(item), item.ty))
     }
 
     fn quantified(&mut self, op: Comparison, value: Value, item: Value) -> Result<String> {
@@ -99,8 +87,11 @@ impl Printer {
                 return Err(Error::unsupported("<> ALL over rows"));
             }
             let not = if all { "NOT " } else { "" };
-            let pairs: Vec<(String, String)> =
-                values.iter().zip(&items).map(|(v, i)| self.member(v, i)).collect();
+            let pairs = values
+                .iter()
+                .zip(&items)
+                .map(|(v, i)| member(v.clone(), i.clone()))
+                .collect::<Result<Vec<_>>>()?;
             let left: Vec<String> = pairs.iter().map(|p| p.0.clone()).collect();
             let right: Vec<String> = pairs.iter().map(|p| p.1.clone()).collect();
             let left = match left.as_slice() {
@@ -144,6 +135,19 @@ impl Printer {
             output_name(0)
         ))
     }
+}
+
+/// A value and an item of a set, both fit for `IN`.
+fn member(value: Value, item: Value) -> Result<(String, String)> {
+    let (value, item) = of_one_time(value, item)?;
+    let fits = suits(value.codec, value.ty, Class::Equality);
+    if fits && suits(item.codec, item.ty, Class::Equality) && same_form(&value, &item) {
+        return Ok((bare(&value), bare(&item)));
+    }
+    if fits && value.codec != Codec::Identity {
+        return Ok((bare(&value), encode_for(&value, &logical(&item), Rounding::Exact)));
+    }
+    Ok((keyed(&value), keyed(&item)))
 }
 
 /// Folds a set of three-valued results by SQL's rules for ANY and ALL.

@@ -5,6 +5,7 @@ use super::codec::{Class, comparable, suits};
 use super::names::{Printer, output_name};
 use super::select::named;
 use crate::error::{Error, Result};
+use crate::schema::Codec;
 use crate::sql::ast::SetOp;
 use crate::sql::fault;
 use crate::sql::ir::Query;
@@ -33,7 +34,12 @@ impl Printer {
         let mark = self.checkpoint();
         let (mut a, mut oa) = self.query(left, plain)?;
         let (mut b, mut ob) = self.query(right, plain)?;
-        let alike = oa.iter().zip(&ob).all(|(x, y)| x.codec == y.codec && x.ty == y.ty);
+        // Where cells of several classes stand for a value, one side's affinity changes the other's.
+        let alike = oa.iter().zip(&ob).all(|(x, y)| {
+            x.codec == y.codec
+                && x.ty == y.ty
+                && (x.codec == Codec::Identity || x.codec.preserves_equality(x.ty))
+        });
         if !alike {
             self.restore(mark);
             (a, oa) = self.query(left, true)?;
@@ -50,8 +56,9 @@ impl Printer {
         }
         for (x, y) in oa.iter_mut().zip(&ob) {
             x.not_null &= y.not_null;
+            x.collated |= y.collated;
         }
-        let collated = oa.iter().zip(&ob).any(|(x, y)| x.collated || y.collated);
+        let collated = oa.iter().any(|x| x.collated);
         let safe = oa.iter().all(whole) && !collated;
         let names: Vec<String> = (0..oa.len()).map(output_name).collect();
         let list = if names.is_empty() { "*".to_owned() } else { names.join(", ") };
