@@ -237,6 +237,10 @@ fn sets_and_groups_of_columns_of_several_forms() {
              INSERT INTO s VALUES (1, '2024-01-05 00:00:00'), (2, '2024-01-06 10:00:00');
              CREATE TABLE nc(id INTEGER PRIMARY KEY, c TEXT COLLATE NOCASE);
              INSERT INTO nc VALUES (1, 'Abc'), (2, 'abc'), (3, 'b');
+             CREATE TABLE rt(id INTEGER PRIMARY KEY, c TEXT COLLATE RTRIM);
+             INSERT INTO rt VALUES (1, 'a'), (2, 'a '), (3, 'b');
+             CREATE VIEW seen AS SELECT id, c FROM nc WHERE id < 10;
+             CREATE VIEW trimmed AS SELECT id, c FROM rt;
              CREATE TABLE mx(id INTEGER PRIMARY KEY, c STRING);
              INSERT INTO mx VALUES (1, '007'), (2, 'abc'), (3, 12);
              CREATE TABLE f4(id INTEGER PRIMARY KEY, c FLOAT);
@@ -245,6 +249,8 @@ fn sets_and_groups_of_columns_of_several_forms() {
              INSERT INTO n2 VALUES (1, '1.50'), (2, '2'), (3, 'abc');
              CREATE TABLE w(id INTEGER PRIMARY KEY, c DECIMAL(38,18));
              INSERT INTO w VALUES (1, 0.5), (2, 1.5), (3, 2.25), (4, 1e10);
+             CREATE TABLE inf(id INTEGER PRIMARY KEY, c NUMERIC);
+             INSERT INTO inf VALUES (1, 9e999), (2, 1.5), (3, -9e999);
              CREATE TABLE y(id INTEGER PRIMARY KEY, c BLOB);
              INSERT INTO y VALUES (1, x'61'), (2, x'00ff');",
         )
@@ -268,17 +274,76 @@ fn sets_and_groups_of_columns_of_several_forms() {
         "SELECT * FROM (SELECT c, count(*) FROM nc GROUP BY ROLLUP (c)) x WHERE c = 'abc'",
         "SELECT c, rank() OVER (ORDER BY c) FROM (SELECT c FROM nc GROUP BY ROLLUP (c)) x ORDER BY 2, 1",
         "SELECT * FROM (SELECT 'ABC' AS c UNION ALL SELECT c FROM nc) x WHERE c = 'abc'",
+        "SELECT id FROM seen WHERE c = 'abc' ORDER BY 1",
+        "SELECT c, count(*) FROM seen GROUP BY c ORDER BY 1",
+        "SELECT count(DISTINCT c) FROM seen",
+        "SELECT id FROM seen WHERE c > 'a' ORDER BY 1",
+        "SELECT id FROM seen ORDER BY c",
+        "SELECT s.id, n.id FROM seen s JOIN nc n ON s.c = n.c ORDER BY 1, 2",
+        "SELECT id FROM trimmed WHERE c = 'a' ORDER BY 1",
         "SELECT c FROM f4 UNION SELECT c FROM n2 ORDER BY 1",
         "SELECT c FROM n2 UNION ALL SELECT c FROM f4 ORDER BY 1",
         "SELECT c FROM f4 INTERSECT SELECT c FROM n2 ORDER BY 1",
         "SELECT id FROM w WHERE c < 1.123456789012345678 ORDER BY 1",
         "SELECT id FROM w WHERE c >= 1.123456789012345678 ORDER BY 1",
         "SELECT id FROM w WHERE c BETWEEN 0.400000000000000001 AND 1.600000000000000001 ORDER BY 1",
+        "SELECT id FROM inf WHERE c = 'NaN' ORDER BY 1",
+        "SELECT id FROM inf WHERE c < 'NaN' ORDER BY 1",
+        "SELECT id FROM inf WHERE c = 'Infinity' OR c = '-Infinity' ORDER BY 1",
+        "SELECT id FROM inf WHERE c = 0.1000000000000000055 ORDER BY 1",
+        "SELECT id FROM inf WHERE c <> 1.50000000000000000001 ORDER BY 1",
+        "SELECT id, c FROM inf ORDER BY c",
         "SELECT id FROM y WHERE c = ANY ('{\"\\\\x61\"}') ORDER BY 1",
     ] {
         assert_eq!(journey.proxy.sql(sql), shadow(&journey, sql), "{sql}");
     }
     journey.proxy.sql("DELETE FROM w WHERE c < 0.300000000000000001");
     assert_eq!(journey.proxy.sql("SELECT count(*) FROM w"), "4");
+    journey.done(&["verify"]);
+}
+
+/// Keys of a file: what PostgreSQL refuses in them is refused, and what the file tells apart stays so.
+#[test]
+fn keys_that_a_file_keeps_in_its_own_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE tk(k TEXT PRIMARY KEY, v INT); INSERT INTO tk VALUES ('a', 1);
+             CREATE TABLE ck(a TEXT, b TEXT NOT NULL, v INT, PRIMARY KEY (a, b));
+             INSERT INTO ck VALUES ('a', 'b', 1);
+             CREATE TABLE gk(k GUID PRIMARY KEY, v INT);
+             INSERT INTO gk VALUES ('550E8400-E29B-41D4-A716-446655440000', 1);
+             CREATE TABLE gc(id INTEGER PRIMARY KEY, k GUID REFERENCES gk(k), other GUID);
+             INSERT INTO gc VALUES (1, '550E8400-E29B-41D4-A716-446655440000',
+               '550E8400-E29B-41D4-A716-446655440000');",
+        )
+        .unwrap();
+    let journey = journey(&file);
+    journey.done(&["backfill"]);
+    let state = |sql: &str| {
+        let (code, _, stderr) = journey.proxy.psql(sql);
+        assert_ne!(code, 0, "{sql}");
+        stderr
+    };
+    for sql in [
+        "INSERT INTO tk(v) VALUES (5)",
+        "INSERT INTO tk VALUES ('b', 1), (NULL, 2)",
+        "UPDATE tk SET k = NULL",
+        "INSERT INTO ck VALUES (NULL, 'x', 1)",
+    ] {
+        let said = state(sql);
+        assert!(said.contains("violates not-null constraint"), "{sql}: {said}");
+    }
+    journey.proxy.sql("UPDATE tk SET v = 2; UPDATE ck SET a = 'c'");
+    let key = "550E8400-E29B-41D4-A716-446655440000";
+    assert!(state(&format!("INSERT INTO gk VALUES ('{key}', 9)")).contains("duplicate key value"));
+    journey.proxy.sql(&format!("INSERT INTO gk VALUES ('{key}', 9) ON CONFLICT DO NOTHING"));
+    journey.proxy.sql(&format!("INSERT INTO gc(k) VALUES ('{key}')"));
+    assert_eq!(journey.proxy.sql("SELECT count(*), count(other) FROM gc JOIN gk USING (k)"), "2|1");
+    let other =
+        journey.proxy.sql("SELECT id FROM gc WHERE other = '550e8400e29b41d4a716446655440000'");
+    assert_eq!(other, "1");
     journey.done(&["verify"]);
 }

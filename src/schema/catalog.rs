@@ -85,6 +85,8 @@ pub struct Relation {
     pub rowid_alias: Option<usize>,
     /// WITHOUT ROWID table.
     pub without_rowid: bool,
+    /// The file takes NULL in its primary key, as SQLite does where NOT NULL is not said.
+    pub nulls_in_key: bool,
     /// The file has triggers on this table.
     pub has_triggers: bool,
     /// Triggers that clients have created, by name.
@@ -489,6 +491,7 @@ impl Relation {
             checks: Vec::new(),
             rowid_alias: None,
             without_rowid: false,
+            nulls_in_key: false,
             has_triggers: false,
             triggers: Vec::new(),
             view_sql: None,

@@ -9,6 +9,7 @@
 mod action;
 mod fire;
 mod fold;
+mod given;
 mod names;
 mod own;
 mod queue;
@@ -43,6 +44,7 @@ pub fn fired(catalog: &Catalog) -> Fired {
             texts.extend(action::texts(relation, catalog).0);
         }
         texts.extend(unique::texts(relation, catalog));
+        texts.extend(given::texts(relation, catalog));
         computed.extend(fire::computed(relation, catalog));
     }
     texts.extend(computed.iter().cloned());

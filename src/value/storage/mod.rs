@@ -249,8 +249,12 @@ fn encode_numeric(codec: Codec, ty: Type, value: &Numeric) -> Result<Cell> {
         None => value.clone(),
     };
     let Numeric::Finite(unscaled, _) = &value else {
-        // A word keeps its class even in a column of numeric affinity, and sorts last.
-        return Ok(Cell::Text(value.to_string()));
+        return Ok(match (codec, &value) {
+            (Codec::NumericNative, Numeric::Infinity) => Cell::Real(f64::INFINITY),
+            (Codec::NumericNative, Numeric::NegInfinity) => Cell::Real(f64::NEG_INFINITY),
+            // A word keeps its class even in a column of numeric affinity, and sorts last.
+            _ => Cell::Text(value.to_string()),
+        });
     };
     match codec {
         Codec::NumericNative => {

@@ -14,6 +14,16 @@ use crate::schema::{Catalog, ForeignKey, IndexKey, Relation};
 use crate::sql::stored::{self, ConstraintKind};
 use crate::value::{Cell, oid};
 
+/// The columns of a table that refer to others.
+pub(super) fn child_columns(table: &stored::Table) -> impl Iterator<Item = &String> {
+    let of_columns = table.columns.iter().flat_map(|c| &c.references);
+    let of_table = table.constraints.iter().filter_map(|constraint| match &constraint.kind {
+        ConstraintKind::ForeignKey(key) => Some(key),
+        _ => None,
+    });
+    of_columns.chain(of_table).flat_map(|key| &key.columns)
+}
+
 /// Takes over the foreign keys whose parents exist.
 pub(super) fn foreign_keys(
     connection: &Connection,

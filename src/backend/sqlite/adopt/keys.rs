@@ -84,6 +84,19 @@ pub(super) fn rowid_alias(table: &stored::Table) -> Option<&str> {
     (integer && !def.descending_column && !table.without_rowid).then_some(&column.name)
 }
 
+/// Whether a column is part of a key: a primary or foreign key, a unique constraint or index.
+pub(super) fn names(source: &Source<'_>, column: &str) -> bool {
+    let own = |name: &String| name.eq_ignore_ascii_case(column);
+    let of = |keys: &[Key]| keys.iter().filter_map(|k| k.column.as_ref()).any(own);
+    let unique = |text: &String| match stored::read(text) {
+        Ok(Object::Index(definition)) => definition.unique && of(&definition.keys),
+        _ => false,
+    };
+    key_defs(source.table).iter().any(|def| of(&def.keys))
+        || source.indexes.iter().any(unique)
+        || super::foreign::child_columns(source.table).any(|name| own(&name))
+}
+
 /// Position of a column by its name in the file.
 pub(super) fn position(relation: &Relation, name: &str) -> Option<usize> {
     relation.columns.iter().position(|c| c.sqlite_name.eq_ignore_ascii_case(name))
@@ -173,6 +186,10 @@ fn key(
         return Ok(());
     }
     if primary {
+        let said = |c: &usize| source.table.columns[*c].not_null.is_some();
+        relation.nulls_in_key = relation.rowid_alias.is_none()
+            && !source.table.without_rowid
+            && !columns.iter().all(said);
         columns.iter().for_each(|c| relation.columns[*c].not_null = true);
         relation.primary_key = Some(columns.clone());
     }

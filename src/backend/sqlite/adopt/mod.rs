@@ -269,6 +269,9 @@ fn columns(
         wanted.push(match (over, known) {
             (Some(over), _) => over,
             (None, Some(known)) => types::Choice::only(known.ty, known.codec),
+            (None, None) if keys::names(source, &column.name) => {
+                types::choice(column, source.habit).of_a_key()
+            }
             (None, None) => types::choice(column, source.habit),
         });
     }

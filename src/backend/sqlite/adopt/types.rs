@@ -84,6 +84,17 @@ impl Choice {
         Self::among(candidates, first)
     }
 
+    /// The same for a column of a key: what has several spellings stays the text it is, as the file's
+    /// own index and foreign keys tell spellings apart.
+    pub(crate) fn of_a_key(mut self) -> Self {
+        for candidate in &mut self.candidates {
+            if candidate.1 == Codec::UuidLoose {
+                *candidate = plain(oid::TEXT);
+            }
+        }
+        self
+    }
+
     fn among(candidates: Vec<(Type, Codec)>, empty: (Type, Codec)) -> Self {
         let certain = candidates.len();
         Self { candidates, guesses: 0, certain, evidence: 0, empty, affinity: Affinity::Blob }

@@ -159,6 +159,7 @@ fn relation(connection: &Connection, row: &[Cell]) -> Result<Recorded> {
         checks: details.checks,
         rowid_alias: details.rowid_alias,
         without_rowid: details.without_rowid,
+        nulls_in_key: details.nulls_in_key,
         has_triggers: details.has_triggers,
         triggers: details.triggers,
         view_sql: option(definition),

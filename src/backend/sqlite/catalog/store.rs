@@ -59,6 +59,7 @@ pub(super) struct Details {
     pub(super) checks: Vec<Check>,
     pub(super) rowid_alias: Option<usize>,
     pub(super) without_rowid: bool,
+    pub(super) nulls_in_key: bool,
     pub(super) has_triggers: bool,
     pub(super) triggers: Vec<Trigger>,
     /// A materialized view's query.
@@ -137,6 +138,7 @@ pub(crate) fn save_relation(connection: &Connection, relation: &Relation) -> Res
         checks: relation.checks.clone(),
         rowid_alias: relation.rowid_alias,
         without_rowid: relation.without_rowid,
+        nulls_in_key: relation.nulls_in_key,
         has_triggers: relation.has_triggers,
         triggers: relation.triggers.clone(),
         materialized: relation.materialized.clone(),

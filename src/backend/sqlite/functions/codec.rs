@@ -46,7 +46,12 @@ enum Mode {
     Up,
 }
 
-/// A cell that equals nothing stored by a number codec; above (or below) all of them.
+/// A cell that equals no number and no text.
+fn nothing() -> Cell {
+    Cell::Blob(Vec::new())
+}
+
+/// A cell above (or below) every finite number.
 fn beyond(above: bool) -> Cell {
     Cell::Real(if above { f64::INFINITY } else { f64::NEG_INFINITY })
 }
@@ -80,17 +85,16 @@ fn compare(a: &Args<'_>, codec: Codec) -> Result<Cell> {
 }
 
 fn numeric(codec: Codec, ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> {
-    let nothing =
-        || if codec == Codec::NumericText { Cell::Text(String::new()) } else { beyond(true) };
-    let Some(_) = value.scale() else {
-        // NaN and Infinity are above, -Infinity is below everything a column holds.
-        return Ok(if mode == Mode::Exact {
-            nothing()
-        } else {
-            beyond(value.is_nan() || value.sign() == Numeric::from(1_i64))
-        });
-    };
     let native = codec == Codec::NumericNative;
+    match value {
+        // A word, behind every number.
+        Numeric::NaN => return Ok(Cell::Text(value.to_string())),
+        Numeric::Infinity | Numeric::NegInfinity => {
+            let above = *value == Numeric::Infinity;
+            return Ok(if native || mode != Mode::Exact { beyond(above) } else { nothing() });
+        }
+        Numeric::Finite(..) => {}
+    }
     let scale = match ty.precision_scale() {
         _ if native && is_wide(value) => 0,
         Some((_, scale)) => scale,
@@ -132,15 +136,17 @@ fn as_number(ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> {
         return Ok(Cell::Integer(whole));
     }
     let positive = value.sign() == Numeric::from(1_i64);
-    let Ok(near) = value.to_f64() else { return Ok(beyond(mode == Mode::Exact || positive)) };
+    let Ok(near) = value.to_f64() else {
+        return Ok(if mode == Mode::Exact { nothing() } else { beyond(positive) });
+    };
     let Datum::Numeric(held) =
         storage::decode(Codec::NumericNative, ty, Cell::Real(near).as_ref())?
     else {
-        return Ok(beyond(true));
+        return Ok(nothing());
     };
     Ok(match mode {
         _ if held == *value => Cell::Real(near),
-        Mode::Exact => beyond(true),
+        Mode::Exact => nothing(),
         Mode::Down if held > *value => Cell::Real(near.next_down()),
         Mode::Up if held < *value => Cell::Real(near.next_up()),
         Mode::Down | Mode::Up => Cell::Real(near),
@@ -169,13 +175,13 @@ fn interval(span: Interval) -> Cell {
 /// A timestamp as seconds or milliseconds; the infinities lie beyond all.
 fn unix(codec: Codec, ty: Type, t: i64, mode: Mode, make: fn(i64) -> Datum) -> Result<Cell> {
     if t == i64::MAX || t == i64::MIN {
-        return Ok(beyond(t == i64::MAX));
+        return Ok(if mode == Mode::Exact { nothing() } else { beyond(t == i64::MAX) });
     }
     let t = if codec == Codec::UnixMillis {
         let down = t.div_euclid(1000) * 1000;
         match mode {
             _ if down == t => t,
-            Mode::Exact => return Ok(beyond(true)),
+            Mode::Exact => return Ok(nothing()),
             Mode::Down => down,
             Mode::Up => down + 1000,
         }
@@ -214,6 +220,9 @@ mod tests {
             Cell::Real(1e19),
             Cell::Real(-1e25),
             Cell::Real(1e-300),
+            Cell::Real(f64::INFINITY),
+            Cell::Real(f64::NEG_INFINITY),
+            Cell::Text("NaN".to_owned()),
         ];
         let constants = [
             "0",
@@ -246,7 +255,9 @@ mod tests {
         let bound = |cell: &Cell| match cell {
             Cell::Integer(i) => rusqlite::types::Value::from(*i),
             Cell::Real(r) => rusqlite::types::Value::from(*r),
-            other => panic!("{other:?}"),
+            Cell::Text(t) => rusqlite::types::Value::from(t.clone()),
+            Cell::Blob(b) => rusqlite::types::Value::from(b.clone()),
+            other @ Cell::Null => panic!("{other:?}"),
         };
         let holds = |cell: &Cell, operator: &str, other: &Cell| -> bool {
             let sql = format!("SELECT ?1 {operator} ?2");

@@ -93,6 +93,10 @@ pub(super) const FUNCTIONS: &[Def] = &[
         }
         Err(error)
     }),
+    // pg_null_key(table, column)
+    volatile("pg_null_key", 2, |a| {
+        Err(crate::backend::sqlite::errors::not_null_violation(a.text(0)?, a.text(1)?))
+    }),
     // pg_in_domain(value, condition, domain, constraint): NULL passes, as in PostgreSQL.
     lenient("pg_in_domain", 4, |a| {
         if !a.is_null(1) && !a.bool(1)? {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::schema::{Codec, Relation, RelationKind};
 use crate::sql::ir::Output;
 use crate::sql::print::quoted;
-use crate::value::Type;
+use crate::value::{Type, oid};
 
 /// How a column of a relation in scope is written and stored.
 #[derive(Clone, Debug)]
@@ -129,6 +129,12 @@ impl Printer {
         alias: &str,
     ) -> String {
         let qualifier = self.unique(alias);
+        // A view's column has the collation of what it shows.
+        let through = |c: &crate::schema::Column| {
+            table.kind == RelationKind::View
+                && matches!(c.ty.oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR)
+                && c.codec == Codec::Identity
+        };
         let columns = table
             .columns
             .iter()
@@ -136,7 +142,7 @@ impl Printer {
                 name: quoted(&c.sqlite_name),
                 codec: c.codec,
                 ty: c.ty,
-                collated: c.collation.is_some(),
+                collated: c.collation.is_some() || through(c),
                 not_null: c.not_null,
             })
             .collect();
