@@ -137,7 +137,13 @@ fn as_number(ty: Type, value: &Numeric, mode: Mode) -> Result<Cell> {
     }
     let positive = value.sign() == Numeric::from(1_i64);
     let Ok(near) = value.to_f64() else {
-        return Ok(if mode == Mode::Exact { nothing() } else { beyond(positive) });
+        // Between the largest double and an infinity.
+        return Ok(match (mode, positive) {
+            (Mode::Exact, _) => nothing(),
+            (Mode::Down, true) => Cell::Real(f64::MAX),
+            (Mode::Up, false) => Cell::Real(f64::MIN),
+            (Mode::Up, true) | (Mode::Down, false) => beyond(positive),
+        });
     };
     let Datum::Numeric(held) =
         storage::decode(Codec::NumericNative, ty, Cell::Real(near).as_ref())?
