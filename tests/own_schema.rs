@@ -83,6 +83,7 @@ pub(crate) fn one<'a>(report: &'a Value, id: &str, table: &str, part: &str) -> &
 /// shows it, and one that does not.
 const KINDS: &[(&str, &str, &str, &str, &str, &str)] = &[
     ("doc", "TEXT", "jsonb", "'{\"b\":1, \"a\":[2]}'", "{\"a\": [2], \"b\": 1}", "'{bad'"),
+    ("twice", "TEXT", "jsonb", "'{\"c\":1}'", "{\"c\": 1}", "'{\"a\":1, \"a\":2}'"),
     ("mail", "TEXT", "citext", "'A@b.c'", "A@b.c", "x'ff00'"),
     ("small", "INTEGER", "smallint", "7", "7", "100000"),
     ("wide", "INTEGER", "numeric(6,2)", "12", "12.00", "123456"),

@@ -33,13 +33,18 @@ pub enum Json {
 
 /// Checks text for type `json`; 22P02.
 pub fn validate(text: &str) -> Result<()> {
-    let mut parser = Parser { lexer: Lexer::new(text, false), depth: 0 };
+    let mut parser = Parser { lexer: Lexer::new(text, false), depth: 0, once: false };
     parser.document().map(drop)
 }
 
 /// Reads text as jsonb does: last duplicate wins, `\u0000` and lone surrogates are refused.
 pub fn parse(text: &str) -> Result<Json> {
-    Parser { lexer: Lexer::new(text, true), depth: 0 }.document()
+    Parser { lexer: Lexer::new(text, true), depth: 0, once: false }.document()
+}
+
+/// Checks that jsonb keeps every member of this text; 22P02 for an object with a key twice.
+pub fn keeps_all(text: &str) -> Result<()> {
+    Parser { lexer: Lexer::new(text, true), depth: 0, once: true }.document().map(drop)
 }
 
 /// The output jsonb gives for this input.
@@ -49,9 +54,16 @@ pub fn canonical(text: &str) -> Result<String> {
     Ok(out)
 }
 
+fn twice() -> Error {
+    let message = "an object has a key twice, of which jsonb keeps the last";
+    Error::client(state::INVALID_TEXT_REPRESENTATION, message)
+}
+
 struct Parser<'a> {
     lexer: Lexer<'a>,
     depth: usize,
+    /// A key may be in an object only once.
+    once: bool,
 }
 
 impl Parser<'_> {
@@ -133,7 +145,14 @@ impl Parser<'_> {
             }
             match self.lexer.next()? {
                 Token::Punct(',') => {}
-                Token::Punct('}') => return Ok(Json::object(members)),
+                Token::Punct('}') => {
+                    let read = members.len();
+                    let object = Json::object(members);
+                    return match &object {
+                        Json::Object(kept) if self.once && kept.len() < read => Err(twice()),
+                        _ => Ok(object),
+                    };
+                }
                 other => return Err(self.lexer.unexpected("Expected \",\" or \"}\"", &other)),
             }
             token = self.lexer.next()?;

@@ -54,6 +54,7 @@ pub(super) fn convert(datum: Datum, from: Type, to: Type) -> Result<Datum> {
         Datum::Float8(f) => number(&Numeric::from_f64(*f), &datum, from, to),
         Datum::Float4(f) => number(&Numeric::from_f32(*f), &datum, from, to),
         Datum::Text(t) => from_text(t, to),
+        Datum::Json(t) if to.oid == oid::JSONB => from_text(t, to),
         Datum::Json(t) | Datum::Jsonb(t) if is_textual(to.oid) => Ok(Datum::Text(t.clone())),
         Datum::Json(t) | Datum::Jsonb(t) if is_json(to.oid) => text::parse(to, t, &style()),
         Datum::Json(t) | Datum::Jsonb(t) => from_json(&json::parse(t)?, to),
@@ -191,6 +192,10 @@ fn from_text(value: &str, to: Type) -> Result<Datum> {
         | oid::TIME
         | oid::TIMESTAMPTZ => read(to.oid),
         oid::BYTEA => Ok(Datum::Bytea(value.as_bytes().to_vec())),
+        oid::JSONB => {
+            json::keeps_all(value)?;
+            text::parse(bare, value, &style())
+        }
         textual if is_textual(textual) => Ok(Datum::Text(value.to_owned())),
         other if element_of(other).is_some() && value.trim_start().starts_with('[') => {
             from_json(&json::parse(value)?, to)
@@ -323,6 +328,9 @@ mod tests {
             ("2021-03-04 05:00:00", oid::TIMESTAMP, oid::DATE, None),
             ("2021-03-04 05:00:00", oid::TEXT, oid::DATE, None),
             ("now", oid::TEXT, oid::TIMESTAMPTZ, None),
+            ("{\"b\":1, \"a\":{}}", oid::TEXT, oid::JSONB, Some("{\"a\": {}, \"b\": 1}")),
+            ("[{\"a\":1, \"a\":2}]", oid::TEXT, oid::JSONB, None),
+            ("{\"a\":1, \"a\":2}", oid::JSON, oid::JSONB, None),
             ("2021-03-04T05:06:07+02:00", oid::TEXT, oid::TIMESTAMP, Some("2021-03-04 03:06:07")),
             ("a\\b", oid::TEXT, oid::BYTEA, Some("\\x615c62")),
             ("\\x6162", oid::BYTEA, oid::TEXT, Some("ab")),
