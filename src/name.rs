@@ -49,6 +49,14 @@ pub fn is_reserved(name: &str) -> bool {
     name.contains([OPEN, CLOSE])
 }
 
+/// A name that cannot be taken for a key, as near to this one as there is.
+pub fn unreserved(name: &str) -> Cow<'_, str> {
+    match is_reserved(name) {
+        true => Cow::Owned(name.replace([OPEN, CLOSE], "_")),
+        false => Cow::Borrowed(name),
+    }
+}
+
 /// The key of another name in the same schema.
 pub fn beside(key: &str, name: &str) -> String {
     self::key(schema(key), name)

@@ -46,6 +46,7 @@ mod outward;
 mod own_orms;
 mod own_rows;
 mod own_schema;
+mod own_switch;
 mod plain_role;
 mod poison;
 mod pooled;

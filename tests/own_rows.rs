@@ -316,3 +316,153 @@ fn foreign_keys_of_tables_that_stay_come_back() {
     assert_eq!(family(&own), "1z 2b|1>1");
     journey.done(&["verify"]);
 }
+
+/// Foreign keys that are deferred say at COMMIT only what they have against a row.
+#[test]
+fn a_row_that_a_deferred_foreign_key_refuses() {
+    let own = Own::new(
+        "PRAGMA foreign_keys = OFF; CREATE TABLE p(id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1);
+         CREATE TABLE c(id INTEGER PRIMARY KEY, p INTEGER REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED);
+         INSERT INTO c VALUES (1, 1), (2, 99), (3, 1);",
+        "SELECT 1",
+    );
+    let url = role(
+        &own,
+        "deferred",
+        "CREATE TABLE p(id bigint PRIMARY KEY); CREATE TABLE c(id bigint PRIMARY KEY,
+           p bigint REFERENCES p(id) DEFERRABLE INITIALLY DEFERRED);
+         ALTER TABLE p OWNER TO $role; ALTER TABLE c OWNER TO $role;",
+    );
+    let own = Own { url, ..own };
+    let journey = own.start();
+    let task = journey.copy();
+    assert_eq!(task["quarantined"], 1, "{task}");
+    journey.await_status("phase", "mirroring");
+    assert_eq!(own.shadow("SELECT string_agg(id::text, ' ' ORDER BY id) FROM c"), "1 3");
+    let held = "SELECT row_key FROM crossfade.quarantine WHERE table_name = 'c'";
+    assert!(own.shadow(held).contains('2'));
+    journey.done(&["verify"]);
+}
+
+/// TRUNCATE of a table that one of PostgreSQL's own refers to.
+#[test]
+fn a_truncate_reaches_no_rows_of_others() {
+    let own = Own::new(
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY AUTOINCREMENT, n TEXT);
+         INSERT INTO parent VALUES (1, 'a'), (2, 'b');
+         CREATE TABLE other(id INTEGER PRIMARY KEY);",
+        "CREATE TABLE parent(id bigserial PRIMARY KEY, n text)",
+    );
+    let journey = own.start();
+    journey.mirror();
+    own.shadow("CREATE TABLE pgonly(id int, p bigint REFERENCES parent(id) ON DELETE CASCADE)");
+    own.shadow("INSERT INTO pgonly VALUES (1, 1)");
+    journey.proxy.sql("TRUNCATE parent RESTART IDENTITY; INSERT INTO parent(n) VALUES ('e')");
+    journey.level();
+    assert_eq!(own.shadow("SELECT string_agg(id || n, ' ') FROM parent"), "1e");
+    assert_eq!(own.shadow("SELECT id || '>' || p FROM pgonly"), "1>1");
+    assert_eq!(journey.status("health"), "ok");
+    journey.done(&["verify"]);
+}
+
+/// The same where foreign keys act: the table waits, and what is to be done is said.
+#[test]
+fn a_truncate_stops_where_rows_of_others_would_go() {
+    let own = Own::new(
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY, n TEXT); INSERT INTO parent VALUES (1, 'a');
+         CREATE TABLE other(id INTEGER PRIMARY KEY);",
+        "SELECT 1",
+    );
+    let url = role(&own, "truncates", "SELECT 1");
+    let own = Own { url, ..own };
+    let journey = own.start();
+    journey.mirror();
+    own.shadow("CREATE TABLE pgonly(id int, p bigint REFERENCES parent(id) ON DELETE CASCADE)");
+    own.shadow("GRANT SELECT, UPDATE ON pgonly TO PUBLIC");
+    journey.proxy.sql("TRUNCATE parent; INSERT INTO parent VALUES (5, 'e')");
+    journey.level();
+    assert_eq!(own.shadow("SELECT id || n FROM parent"), "5e");
+    own.shadow("INSERT INTO pgonly VALUES (1, 5)");
+    journey.proxy.sql("TRUNCATE parent; INSERT INTO other VALUES (7)");
+    journey.level();
+    assert_eq!(
+        own.shadow("SELECT (SELECT id || '>' || p FROM pgonly), (SELECT id FROM other)"),
+        "1>5|7"
+    );
+    let all = journey.get("/api/v1/divergences").to_string();
+    assert!(all.contains("parent"), "{all}");
+    own.shadow("TRUNCATE pgonly");
+    journey.done(&["backfill"]);
+    journey.await_status("phase", "mirroring");
+    assert_eq!(own.shadow("SELECT count(*) FROM parent"), "0");
+    journey.done(&["verify"]);
+}
+
+/// A table of the file whose name reads as one of another schema.
+#[test]
+fn a_name_leads_to_no_other_schema() {
+    let name = "\u{1e}other\u{1f}tab";
+    let own = Own::new(
+        &format!(
+            "CREATE TABLE \"{name}\"(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO \"{name}\" VALUES (1, 'x');"
+        ),
+        "CREATE SCHEMA other; CREATE TABLE other.tab(id bigint PRIMARY KEY, v text)",
+    );
+    let journey = own.start();
+    journey.mirror();
+    assert_eq!(own.shadow("SELECT count(*) FROM other.tab"), "0");
+    assert_eq!(own.shadow("SELECT v FROM _other_tab"), "x");
+    assert_eq!(journey.proxy.sql("SELECT v FROM _other_tab"), "x");
+}
+
+/// A default that could not be carried, and that somebody writes.
+#[test]
+fn a_default_written_by_hand_answers() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT DEFAULT (sqlite_version()), w TEXT DEFAULT (sqlite_version()));
+         INSERT INTO t(id) VALUES (1);",
+        "SELECT 1",
+    );
+    let journey = own.start();
+    journey.copy();
+    journey.await_status("phase", "mirroring");
+    own.shadow(
+        "ALTER TABLE t ALTER v SET DEFAULT 'by hand'; ALTER TABLE t ALTER w TYPE varchar(200)",
+    );
+    journey.order(&["verify"]);
+    let open = || {
+        let all = journey.get("/api/v1/divergences");
+        let all = all["divergences"].as_array().unwrap().clone();
+        let open = all.iter().filter(|d| d["state"] == "open");
+        open.map(|d| d.to_string()).collect::<Vec<_>>()
+    };
+    crate::common::eventually("the default is seen", || {
+        let open = open();
+        open.len() == 2
+            && !open.iter().any(|d| d.contains("column \\\"v\\\"") || d.contains("column v "))
+    });
+    own.shadow("ALTER TABLE t ALTER w TYPE text; ALTER TABLE t ALTER w SET DEFAULT 'too'");
+    journey.order(&["verify"]);
+    crate::common::eventually("nothing is open", || open().is_empty());
+}
+
+/// A type without a binary form takes nothing: its table is named, the others are copied.
+#[test]
+fn a_type_that_nothing_can_be_sent_to() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, c TEXT); INSERT INTO t VALUES (1, NULL), (2, 'x');
+         CREATE TABLE u(id INTEGER PRIMARY KEY); INSERT INTO u VALUES (1);",
+        "CREATE TABLE t(id bigserial PRIMARY KEY, c aclitem); CREATE TABLE u(id bigserial PRIMARY KEY);",
+    );
+    one(&own.assess(), "CF0733", "t", "c");
+    let journey = own.start();
+    let (code, task, stderr) = journey.order(&["backfill"]);
+    assert!(code == 1 && error(&task).contains("not copied: t"), "{stderr}{task}");
+    journey.await_status("phase", "mirroring");
+    assert_eq!(own.shadow("SELECT count(*) FROM u"), "1");
+    own.shadow("ALTER TABLE t ALTER c TYPE text USING c::text");
+    journey.done(&["backfill"]);
+    journey.await_status("phase", "mirroring");
+    assert_eq!(own.shadow("SELECT c FROM t WHERE id = 2"), "x");
+    journey.done(&["verify"]);
+}

@@ -131,6 +131,10 @@ async fn attempt(
     control.batch("BEGIN").await?;
     let copied = async {
         env.quiet().await?;
+        if careful {
+            // Each batch must say itself what is wrong with it.
+            checked(env).await?;
+        }
         let connection = &env.cut.connection;
         let relid = match range {
             None => empty::claim(env, &projection.relation).await?,
@@ -163,6 +167,7 @@ async fn attempt(
         } else {
             run.fast(&mut source).await?;
         }
+        checked(env).await?;
         if range.is_some() {
             return control.batch("COMMIT").await;
         }
@@ -187,6 +192,14 @@ async fn attempt(
         control.batch("ROLLBACK").await?;
     }
     result
+}
+
+/// What deferred foreign keys have against the rows is said here, not by COMMIT.
+async fn checked(env: &Env<'_>) -> Result<()> {
+    match env.replica {
+        true => Ok(()),
+        false => env.control.batch("SET CONSTRAINTS ALL IMMEDIATE").await,
+    }
 }
 
 struct Run<'a, 'e> {

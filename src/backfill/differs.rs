@@ -32,6 +32,8 @@ pub enum Kind {
     Generated,
     /// A type whose values cannot be written.
     UnknownType,
+    /// A type that takes nothing that is sent to it, not even NULL.
+    Unreceived,
     /// NOT NULL on PostgreSQL only.
     NotNull,
     /// The key that rows are told apart by is lacking.
@@ -75,6 +77,7 @@ impl Kind {
                 | Self::Children
                 | Self::MissingColumn
                 | Self::Unfilled
+                | Self::Unreceived
                 | Self::Generated
         )
     }
@@ -190,6 +193,10 @@ fn columns(relation: &Arc<Relation>, there: &Existing, found: &mut Found) {
             }
             continue;
         };
+        if !theirs.received && !theirs.generated {
+            let message = format!("type {} has no binary form to be sent in", theirs.type_name);
+            found.column(Kind::Unreceived, name, message);
+        }
         if theirs.generated != column.generated.is_some() {
             let side = if theirs.generated { "PostgreSQL" } else { "SQLite" };
             found.column(Kind::Generated, name, format!("it is generated on {side} only"));

@@ -12,10 +12,10 @@ use super::orphans;
 use super::schema::Plan;
 use crate::backend::postgres::apply::table_name;
 use crate::backend::postgres::copied;
-use crate::backend::postgres::existing::{Foreign, Referrer, referrers};
+use crate::backend::postgres::emptying;
+use crate::backend::postgres::existing::{self, Foreign, Referrer, referrers};
 use crate::error::{Error, Result, state};
 use crate::failpoint;
-use crate::name;
 use crate::schema::Relation;
 
 /// Foreign keys of other tables that lead to a table which is emptied in the transaction of its
@@ -77,24 +77,12 @@ async fn emptied(env: &Env<'_>, plan: &Plan, set: Set) -> Result<Emptied> {
         true => apart(env, set).await?,
         false => with_referrers(env, set).await?,
     };
-    let quoted = |oid: &u32| name::quoted(&set[oid]);
-    let only = partitioned(env, &set).await?;
-    let one = |oid: &u32| match only.contains(oid) {
-        true => quoted(oid),
-        false => format!("ONLY {}", quoted(oid)),
-    };
-    let truncated: Vec<String> =
-        set.keys().filter(|oid| !together.contains(oid)).map(one).collect();
+    let truncated: Vec<u32> = set.keys().copied().filter(|oid| !together.contains(oid)).collect();
     if !truncated.is_empty() {
-        control.batch(&format!("TRUNCATE {}", truncated.join(", "))).await?;
+        let targets = emptying::targets(control, &truncated).await?;
+        control.batch(&format!("TRUNCATE {}", targets.join(", "))).await?;
     }
-    if !together.is_empty() {
-        // In one statement: foreign keys between them are looked at when all are empty.
-        let each = together.iter().enumerate();
-        let each = each.map(|(n, oid)| format!("e{n} AS (DELETE FROM {})", one(oid)));
-        let sql = format!("WITH {} SELECT 1", each.collect::<Vec<_>>().join(", "));
-        control.batch(&sql).await?;
-    }
+    emptying::delete(control, &together).await?;
     let names: Vec<&String> = set.values().collect();
     let sql = "UPDATE crossfade.backfill SET complete = false WHERE table_name = ANY ($1)";
     control.client().execute(sql, &[&names]).await.map_err(|e| control.error(&e))?;
@@ -120,14 +108,6 @@ fn own_foreign_keys(env: &Env<'_>, plan: &Plan, set: &Set) -> Vec<String> {
         }
     }
     list
-}
-
-/// Those that are partitioned: they hold no rows of their own.
-async fn partitioned(env: &Env<'_>, set: &Set) -> Result<BTreeSet<u32>> {
-    let oids: Vec<u32> = set.keys().copied().collect();
-    let sql = "SELECT oid FROM pg_class WHERE oid = ANY ($1::oid[]) AND relkind = 'p'";
-    let rows = env.control.client().query(sql, &[&oids]).await;
-    Ok(rows.map_err(|e| env.control.error(&e))?.iter().map(|row| row.get(0)).collect())
 }
 
 /// Foreign keys that lead to these tables from others.
@@ -219,8 +199,8 @@ async fn unseen(env: &Env<'_>, referrer: &Referrer) -> Result<Option<String>> {
     let (seen, locked): (bool, bool) = (row.get(0), row.get(1));
     Ok((!seen || !(locked || env.replica)).then(|| {
         format!(
-            "table {} on PostgreSQL refers to it, and the control role may not see which of its \
-             rows do; give it the right, then copy again",
+            "table {} on PostgreSQL refers to it, and the control role may not see or not lock its \
+             rows; grant it SELECT and UPDATE there, then copy again",
             referrer.shown
         )
     }))
@@ -234,10 +214,8 @@ async fn in_use(env: &Env<'_>, referrer: &Referrer) -> Result<Option<String>> {
     }
     let control = env.control;
     control.batch(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", referrer.shown)).await?;
-    let known = orphans::all_known("r", &referrer.columns[0]);
-    let sql = format!("SELECT EXISTS (SELECT FROM {} r WHERE {known})", referrer.shown);
-    let rows = control.rows(&sql).await?;
-    Ok(rows.first().is_some_and(|row| row.get(0)).then(|| {
+    let used = existing::in_use(control.client(), referrer).await;
+    Ok((used.map_err(|e| control.error(&e))? != Some(false)).then(|| {
         format!(
             "rows of table {} on PostgreSQL, which Crossfade did not write, refer to it, so it \
              cannot be emptied; empty that table, or let the control role set \
@@ -280,12 +258,8 @@ pub(super) struct Before(Vec<i64>);
 pub(super) async fn within(env: &Env<'_>, relation: &Relation) -> Result<Before> {
     let Some(referrers) = env.within.get(&relation.name) else { return Ok(Before(Vec::new())) };
     let before = orphaned(env, relation, referrers).await?;
-    let sql = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass($1)";
-    let table = table_name(relation);
-    let row = env.control.client().query_opt(sql, &[&table]).await;
-    let row = row.map_err(|e| env.control.error(&e))?;
-    let only = if row.is_some_and(|row| row.get(0)) { "" } else { "ONLY " };
-    env.control.batch(&format!("DELETE FROM {only}{table}")).await?;
+    let table = ours(env, &relation.name);
+    emptying::delete(env.control, table.as_slice()).await?;
     Ok(Before(before))
 }
 

@@ -8,6 +8,7 @@ use super::{Env, cut::Snapshot, told};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::Copied;
+use crate::backend::postgres::sequences::counterpart;
 use crate::backend::sqlite::adopt::object_name;
 use crate::backend::sqlite::blocking;
 use crate::error::{Error, Result};
@@ -392,19 +393,15 @@ pub(super) async fn sequences(env: &Env<'_>, values: &[Value]) -> Result<Vec<Fin
             Some((table, column)) => (name::quoted(table), column.clone()),
             None => (String::new(), String::new()),
         };
-        let set = control
-            .client()
-            .query(
-                // The application's own table may call its sequence otherwise.
-                "SELECT setval(s, $3, $4) FROM (SELECT coalesce(to_regclass($1), \
-                 CASE WHEN to_regclass($2) IS NOT NULL \
-                 THEN pg_get_serial_sequence($2, $5)::regclass END) AS s) AS found \
-                 WHERE s IS NOT NULL",
-                &[&name, &table, &value.value, &value.called, &column],
-            )
-            .await;
+        let owner = (!table.is_empty()).then_some((table.as_str(), column.as_str()));
+        // The application's own table may call its sequence otherwise.
+        let Some(found) = counterpart(control, &name, owner).await? else {
+            add("PostgreSQL has no such sequence".to_owned());
+            continue;
+        };
+        let sql = "SELECT setval($1::text::regclass, $2, $3)";
+        let set = control.client().query(sql, &[&found, &value.value, &value.called]).await;
         match set {
-            Ok(rows) if rows.is_empty() => add("PostgreSQL has no such sequence".to_owned()),
             Ok(_) if value.exhausted => add("the sequence has come to its end".to_owned()),
             Ok(_) => {}
             Err(error) => {

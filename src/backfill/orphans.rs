@@ -50,14 +50,10 @@ pub(super) async fn look(env: &Env<'_>, table: &str) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-/// The condition that every one of these columns has a value.
-pub(super) fn all_known(alias: &str, columns: &[String]) -> String {
-    let each = columns.iter().map(|c| format!("{alias}.{} IS NOT NULL", quoted(c)));
-    each.collect::<Vec<_>>().join(" AND ")
-}
-
 /// Counts the rows without a parent, up to a bound.
 pub(super) fn counting(table: &str, key: &Foreign) -> String {
+    let known: Vec<String> =
+        key.columns.iter().map(|c| format!("c.{} IS NOT NULL", quoted(c))).collect();
     let joined: Vec<String> = key
         .columns
         .iter()
@@ -67,7 +63,7 @@ pub(super) fn counting(table: &str, key: &Foreign) -> String {
     format!(
         "SELECT count(*) FROM (SELECT 1 FROM {table} c WHERE {} AND NOT EXISTS \
          (SELECT 1 FROM {} p WHERE {}) LIMIT {ROWS_MAX}) o",
-        all_known("c", &key.columns),
+        known.join(" AND "),
         name::quoted(&key.table),
         joined.join(" AND ")
     )

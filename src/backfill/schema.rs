@@ -279,7 +279,7 @@ fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut P
         if column.identity.is_some() || column.generated.is_some() {
             if column.identity == Some(Identity::Always) {
                 let object = format!("column {:?}", column.name);
-                findings.add(&object, "GENERATED ALWAYS is BY DEFAULT while rows are mirrored");
+                findings.add(&object, "GENERATED ALWAYS is BY DEFAULT until crossfade complete");
             }
             continue;
         }

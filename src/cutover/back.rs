@@ -12,6 +12,7 @@ use super::promote::{THROTTLE_MAX, said, steps};
 use super::recovery::{self, Step, WayBack as Proven};
 use super::state::{SqliteRole, SqliteState};
 use super::switch::{Ended, Report, Switch, failed, histories};
+use crate::backend::postgres::always;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::postgres::rights;
@@ -442,6 +443,10 @@ impl Switch {
         let control = observe::connect(&self.connector).await?;
         WayBack::drop_slot(&control).await?;
         report("take down slot and publication", String::new());
+        if let Err(error) = always::restore(&control).await {
+            let said = format!("columns that were GENERATED ALWAYS stay BY DEFAULT: {error}");
+            report("give back what the application's schema was", said);
+        }
         self.followed();
         self.watch.alone();
         self.set_phase(Phase::Complete).await?;

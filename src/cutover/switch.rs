@@ -148,6 +148,8 @@ pub struct Switch {
     /// Of all proxies of this PostgreSQL one serves.
     pub(super) claim: Claim,
     looked: Mutex<Option<Instant>>,
+    /// Columns that PostgreSQL numbers in a way that cannot be carried, and when that was looked at.
+    pub(super) unmapped: Mutex<(Vec<String>, Option<Instant>)>,
 }
 
 /// What a switch is made of.
@@ -203,6 +205,7 @@ impl Switch {
             epoch: watch::Sender::new(1),
             trouble: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            unmapped: Mutex::default(),
             way_back: super::back::WayBackSlot::default(),
             clients: parts.clients,
             watch: parts.watch,

@@ -35,6 +35,9 @@ impl Group {
         let Some(object) = self.missing() else { return false };
         let name = object.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"'));
         let Some((name, _)) = name else { return false };
+        if object.starts_with("default of ") && !line.contains(" DEFAULT ") {
+            return false;
+        }
         [name.to_owned(), format!("\"{name}\"")].iter().any(|name| {
             line.starts_with(&format!("constraint {name} "))
                 || line.starts_with(&format!("column {name} "))
@@ -103,6 +106,11 @@ mod tests {
         assert_eq!(group.missing(), Some("check \"c\""));
         assert!(group.is_answered_by("constraint c CHECK ((a > 0))"));
         assert!(!group.is_answered_by("constraint cc CHECK ((a > 0))"));
+        // A column that only has another type now still has no default.
+        store.note_missing(&[one("t", "default of column \"v\"")], 4, |_| false);
+        let default = store.group("d4").unwrap();
+        assert!(default.is_answered_by("column v text DEFAULT 'x'::text"));
+        assert!(!default.is_answered_by("column v character varying(200)"));
         assert!(!store.group("d2").unwrap().is_answered_by("constraint a UNIQUE (a)"));
     }
 }

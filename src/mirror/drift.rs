@@ -98,20 +98,20 @@ pub(super) async fn look(shared: &Shared, control: &Control) -> Result<()> {
     let is = |g: &Group, d: &Drifted| {
         g.table.as_ref() == Some(&d.table) && g.columns.first() == Some(&d.line)
     };
+    // Somebody has written by hand what the copy could not make.
+    let answered = |d: &Drifted| {
+        known.iter().find(|g| {
+            g.table.as_ref() == Some(&d.table) && d.written().is_some_and(|l| g.is_answered_by(l))
+        })
+    };
     for drifted in &found {
-        if known.iter().any(|g| g.state != GroupState::Fixed && is(g, drifted)) {
-            continue;
-        }
-        // Somebody has written by hand what the copy could not make.
-        let answers = |g: &&Group| {
-            drifted.added
-                && g.table.as_ref() == Some(&drifted.table)
-                && g.is_answered_by(&drifted.line)
-        };
-        if let Some(group) = known.iter().find(answers) {
+        if let Some(group) = answered(drifted) {
             if group.state == GroupState::Open {
                 shared.store.fixed(&group.id);
             }
+            continue;
+        }
+        if known.iter().any(|g| g.state != GroupState::Fixed && is(g, drifted)) {
             continue;
         }
         let what = if drifted.added { "new on PostgreSQL" } else { "gone from PostgreSQL" };
@@ -127,7 +127,7 @@ pub(super) async fn look(shared: &Shared, control: &Control) -> Result<()> {
     }
     let ours = known.iter().filter(|g| !Counters::reports(g) && g.missing().is_none());
     for group in ours.filter(|g| g.state == GroupState::Open) {
-        if !found.iter().any(|d| is(group, d)) {
+        if !found.iter().any(|d| is(group, d) && answered(d).is_none()) {
             shared.store.fixed(&group.id);
         }
     }

@@ -28,6 +28,7 @@ mod shadow;
 mod slow;
 mod stops;
 mod together;
+mod truncate;
 pub mod way_back;
 
 use std::collections::HashSet;

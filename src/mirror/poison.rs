@@ -9,6 +9,7 @@
 use super::batch::Batch;
 use crate::backend::postgres::apply::table_name;
 use crate::backend::postgres::copied::{self, Copied};
+use crate::backend::postgres::existing;
 use crate::backend::postgres::quarantine::{self, Entry, ROW};
 use crate::divergence::{SCHEMA_CHANGE, Sample};
 use crate::error::{Error, Result};
@@ -88,7 +89,7 @@ impl Batch {
     }
 
     /// From here on PostgreSQL holds none of its rows.
-    async fn stop_table(&mut self, relation: &Relation, reason: &str) -> Result<()> {
+    pub(super) async fn stop_table(&mut self, relation: &Relation, reason: &str) -> Result<()> {
         let control = self.control();
         let before = copied::load(&control).await?.remove(&relation.name).unwrap_or_default();
         let mark = Copied {
@@ -111,13 +112,11 @@ impl Batch {
         quarantine::store(&control, position, &[entry]).await?;
         self.shadow.refuse(&relation.name);
         // What is left there would be of no moment. It may not be there at all, or under
-        // another name.
-        let there = control
-            .client()
-            .query("SELECT to_regclass($1) IS NOT NULL", &[&table_name(relation)])
-            .await
-            .map_err(|e| control.error(&e))?;
-        if before.made && there.first().is_some_and(|row| row.get(0)) {
+        // another name; and rows of others that refer to it would go with it.
+        let there = copied::oid(&control, relation).await?;
+        let referrers = existing::referrers(control.client(), there.as_slice()).await;
+        let alone = referrers.map_err(|e| control.error(&e))?.is_empty();
+        if before.made && before.is_ours() && there.is_some() && alone {
             let sql = format!("DELETE FROM {}", table_name(relation));
             control.batch("SAVEPOINT crossfade_stop").await?;
             let end = match control.batch(&sql).await {

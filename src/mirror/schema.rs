@@ -1,10 +1,10 @@
-//! What a record holds beside rows: schema changes, TRUNCATE, sequences.
+//! What a record holds beside rows: schema changes and sequences; TRUNCATE is `truncate`'s.
 //!
 //! A schema change finds the shadow's triggers as a client would, and leaves those switched off
 //! that would act on images. The picture of the schema follows it, and nothing else. Start at
 //! [`Batch::other`].
 
-use super::batch::{Batch, relation_of};
+use super::batch::Batch;
 use super::{drift, poison};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::triggers::{self, Quiet};
@@ -66,22 +66,7 @@ impl Batch {
             Event::Ddl(ddl) => {
                 self.schema(&ddl.postgres, (catalog, after.unwrap_or(catalog))).await
             }
-            Event::Truncate(truncate) => {
-                let mut tables = Vec::with_capacity(truncate.tables.len());
-                for table in &truncate.tables {
-                    let name = &relation_of(catalog, table)?.name;
-                    if !self.shadow.is_refused(name) {
-                        self.shadow.emptied(&control, name).await?;
-                        tables.push(name::quoted(name));
-                    }
-                }
-                if tables.is_empty() {
-                    return Ok(());
-                }
-                let restart = if truncate.restart_identity { " RESTART IDENTITY" } else { "" };
-                self.counters.forget();
-                control.batch(&format!("TRUNCATE {}{restart}", tables.join(", "))).await
-            }
+            Event::Truncate(event) => self.truncate(event, catalog).await,
             Event::Sequence(sequence) => {
                 self.counters.set(sequence);
                 let name = name::quoted(&sequence.name);

@@ -358,6 +358,10 @@ impl Pair {
             let reason = "a rehearsal is a whole promote and rollback: nothing of it is dry";
             return Outcome::Refused(reason.to_owned(), None);
         }
+        if let Err(error) = self.switch.look_at_sequences(true).await {
+            let said = format!("PostgreSQL cannot be looked at: {}", error.message());
+            return Outcome::Refused(said, error.fields().hint.clone());
+        }
         let (gates, failing) = self.promote_gates(options);
         let failing: Vec<Gate> =
             failing.into_iter().filter(|g| options.dry_run || refuses_now(g)).collect();

@@ -194,7 +194,8 @@ async fn settle(switch: Arc<Switch>, stop: CancellationToken) {
     }
 }
 
-/// Finds out whether the way back works when nobody knows, so that its gate tells the truth.
+/// Finds out whether the way back works when nobody knows, and what PostgreSQL numbers rows by, so
+/// that their gates tell the truth.
 async fn probe(switch: Arc<Switch>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
@@ -202,6 +203,9 @@ async fn probe(switch: Arc<Switch>, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
         switch.probe_if_unknown().await;
+        if let Err(error) = switch.look_at_sequences(false).await {
+            tracing::debug!(%error, "sequences of PostgreSQL cannot be looked at");
+        }
     }
 }
 

@@ -196,6 +196,13 @@ pub(super) const REFERRED: Rule = Rule {
     does: "Never empties nor truncates it while rows of the other refer to rows that SQLite has not any more: a later copy of it is refused then. What is deleted on SQLite is deleted there, too.",
 };
 
+pub(super) const UNRECEIVED: Rule = Rule {
+    id: "CF0733",
+    title: "a column of a type that nothing can be sent to",
+    severity: Severity::Blocking,
+    does: "Leaves the table out, in quarantine, and copies the others; promote waits. Another type there (text) takes the rows.",
+};
+
 /// The rules.
 pub(super) fn whole(facts: &Facts, server: &Server, found: &mut Vec<Finding>) {
     for (relation, differences) in &facts.differences {
@@ -241,6 +248,7 @@ fn rule(kind: Kind) -> &'static Rule {
         Kind::MoreColumn => &MORE_COLUMN,
         Kind::Generated => &GENERATED,
         Kind::UnknownType => &UNKNOWN_TYPE,
+        Kind::Unreceived => &UNRECEIVED,
         Kind::NotNull => &NOT_NULL,
         Kind::NoKey => &NO_KEY,
         Kind::NoUnique => &NO_UNIQUE,

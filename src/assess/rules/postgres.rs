@@ -38,6 +38,7 @@ pub(super) const RULES: &[Rule] = &[
     existing::ROW_SECURITY,
     existing::CHILDREN,
     existing::REFERRED,
+    existing::UNRECEIVED,
 ];
 
 const LACKS: Rule = Rule {

@@ -27,6 +27,8 @@ pub struct There {
     pub always: bool,
     /// Has a default or is an identity.
     pub filled: bool,
+    /// Values can be sent to it at all: its type has a binary form.
+    pub received: bool,
     /// Its default or identity takes the next value of a sequence.
     pub counted: bool,
 }
@@ -56,7 +58,8 @@ SELECT a.attname::text, t.oid, b.typmod, a.attnotnull,
   x.typtype = 'c',
   EXISTS (SELECT FROM pg_collation n WHERE NOT n.collisdeterministic
     AND (n.oid = a.attcollation OR n.oid IN (SELECT unnest(i.indcollation::oid[]) FROM pg_index i
-      WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey::int2[]))))
+      WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey::int2[])))),
+  t.typreceive <> 0
 FROM pg_attribute a
 JOIN base b ON b.attnum = a.attnum
 JOIN pg_type t ON t.oid = b.type_oid AND t.typtype <> 'd'
@@ -126,5 +129,6 @@ fn there(row: &tokio_postgres::Row) -> There {
         always: row.get(5),
         filled: row.get(6),
         counted: row.get(9),
+        received: row.get(18),
     }
 }

@@ -5,6 +5,7 @@
 
 use tokio_postgres::{Client, Error as PgError};
 
+use super::apply::quoted;
 use super::columns::{There, columns_of};
 use super::schemas;
 
@@ -163,6 +164,21 @@ pub async fn referrers(client: &Client, tables: &[u32]) -> Asked<Vec<Referrer>> 
         columns: [row.get(5), row.get(6)],
     };
     Ok(rows.iter().map(referrer).collect())
+}
+
+/// Whether rows refer to the table that it leads to; None where the control role may not see them.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn in_use(client: &Client, referrer: &Referrer) -> Asked<Option<bool>> {
+    let sql = "SELECT has_table_privilege($1::oid, 'SELECT') AND NOT row_security_active($1::oid)";
+    if !client.query_one(sql, &[&referrer.oid]).await?.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let each = referrer.columns[0].iter().map(|c| format!("r.{} IS NOT NULL", quoted(c)));
+    let refers = each.collect::<Vec<_>>().join(" AND ");
+    let sql = format!("SELECT EXISTS (SELECT FROM {} r WHERE {refers})", referrer.shown);
+    client.query_one(&sql, &[]).await.map(|row| row.get(0))
 }
 
 /// A table by its name, quoted where it has to be; None when there is none.

@@ -4,6 +4,7 @@
 //! tokio-postgres ones for everything that runs statements of its own. It must never
 //! decide which side is primary. Start at [`connect::Connector`].
 
+pub mod always;
 pub mod apply;
 pub mod binary;
 pub mod columns;
@@ -12,6 +13,7 @@ pub mod control;
 pub mod copied;
 pub mod copy;
 pub mod decode;
+pub mod emptying;
 pub mod exchange;
 pub mod existing;
 pub mod handover;
@@ -25,6 +27,7 @@ pub mod replication;
 pub mod rewrite;
 pub mod rights;
 pub mod schemas;
+pub mod sequences;
 pub mod server;
 pub mod tally;
 pub mod tls;

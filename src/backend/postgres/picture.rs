@@ -88,6 +88,20 @@ pub struct Drifted {
     pub line: String,
     /// It is new; else it is gone, or another one now.
     pub added: bool,
+    /// What it is now, where it is another one.
+    pub instead: Option<String>,
+}
+
+impl Drifted {
+    /// The line that is there now and was not: a new one, or that of a column to which a default was
+    /// given and nothing else.
+    pub fn written(&self) -> Option<&str> {
+        if self.added {
+            return Some(&self.line);
+        }
+        let now = self.instead.as_deref()?;
+        now.strip_prefix(self.line.as_str())?.starts_with(" DEFAULT ").then_some(now)
+    }
 }
 
 /// Takes the picture, when there is none yet.
@@ -183,8 +197,12 @@ pub async fn differences(control: &Control) -> Result<Vec<Drifted>> {
 fn between(before: &Lines, now: &Lines) -> Vec<Drifted> {
     let mut found = Vec::new();
     for (table, before) in before {
-        let drifted =
-            |line: &str, added| Drifted { table: table.clone(), line: line.into(), added };
+        let drifted = |line: &str, added| Drifted {
+            table: table.clone(),
+            line: line.into(),
+            added,
+            instead: None,
+        };
         let Some(now) = now.get(table) else {
             let is_table = before.iter().any(|line| line.starts_with("column "));
             let line = before.first().filter(|_| !is_table);
@@ -192,12 +210,16 @@ fn between(before: &Lines, now: &Lines) -> Vec<Drifted> {
             continue;
         };
         let gone: Vec<&String> = before.difference(now).collect();
-        found.extend(gone.iter().map(|line| drifted(line, false)));
+        let new: Vec<&String> = now.difference(before).collect();
+        found.extend(gone.iter().map(|line| Drifted {
+            instead: new.iter().find(|new| thing(new) == thing(line)).map(|new| (*new).clone()),
+            ..drifted(line, false)
+        }));
         // Another type of a column is one thing that is not as it was, not two.
-        let counts = |line: &&String| {
+        let counts = |line: &&&String| {
             !line.starts_with("index CREATE INDEX") && !gone.iter().any(|g| thing(line) == thing(g))
         };
-        found.extend(now.difference(before).filter(counts).map(|line| drifted(line, true)));
+        found.extend(new.iter().filter(counts).map(|line| drifted(line, true)));
     }
     found
 }

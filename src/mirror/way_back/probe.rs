@@ -42,7 +42,8 @@ pub(super) async fn probe(
         replication.start(&slot, PUBLICATION, Lsn::default()).await?;
         let token = format!("{:016x}", clock.random_u64());
         setup::mark(control, &token).await?;
-        let end = until_marked(&mut replication, sqlite, &token).await?;
+        let known = setup::known(control).await?;
+        let end = until_marked(&mut replication, sqlite, &known, &token).await?;
         note(sqlite, token).await?;
         // What was looked at need not be kept for the way back.
         replication.confirm(end, clock.postgres_micros(), false).await?;
@@ -67,15 +68,20 @@ async fn note(sqlite: &Sqlite, token: String) -> Result<()> {
 }
 
 /// Reads the stream until the transaction with the token has ended; its end.
-async fn until_marked(replication: &mut Replication, sqlite: &Sqlite, token: &str) -> Result<Lsn> {
+async fn until_marked(
+    replication: &mut Replication,
+    sqlite: &Sqlite,
+    known: &HashMap<String, String>,
+    token: &str,
+) -> Result<Lsn> {
     let (mut targets, mut marked) = (HashMap::new(), false);
-    let (known, left_out) = (HashMap::new(), LeftOut::default());
+    let left_out = LeftOut::default();
     loop {
         let Packet::Data { body, .. } = replication.next().await? else { continue };
         match Message::decode(body)? {
             Message::Relation(table) => {
                 let target =
-                    Target::find(&table, &sqlite.catalog(), &known, &left_out).map_err(refused)?;
+                    Target::find(&table, &sqlite.catalog(), known, &left_out).map_err(refused)?;
                 targets.insert(table.oid, target);
             }
             Message::Insert { table, new } | Message::Update { table, new, .. } => {

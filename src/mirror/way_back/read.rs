@@ -25,6 +25,7 @@ use crate::backend::postgres::replication::Lsn;
 use crate::backend::sqlite::{Connection, Writer, blocking};
 use crate::error::{Error, Result};
 use crate::failpoint;
+use crate::name;
 use crate::schema::Catalog;
 
 /// How soon the journal is looked at again: while rows come, and at the longest.
@@ -242,7 +243,9 @@ impl Follower {
         let rows = reading.reader.client().query(sql, &[&absent]).await;
         for row in rows.map_err(|e| reading.reader.error(&e))? {
             let table = table(&row)?;
-            let target = Target::find(&table, &reading.catalog, &HashMap::new(), &reading.left_out)
+            // It is what it was when the journal was made.
+            let known = HashMap::from([(name::key(&table.schema, &table.name), table.signature())]);
+            let target = Target::find(&table, &reading.catalog, &known, &reading.left_out)
                 .map_err(|trouble| ended(trouble, &table.name))?;
             reading.targets.insert(row.get(0), target);
         }

@@ -4,7 +4,7 @@
 //! `crossfade.way_back_marker` and `crossfade.way_back_tables`. A table whose updates would
 //! fail for the application once it is published (no replica identity) is never published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ ALTER TABLE crossfade.way_back_tables ADD COLUMN IF NOT EXISTS rest text NOT NUL
 /// which no stream and no trigger tells.
 const SHAPES: &str = "\
 SELECT $key, c.relreplident::text, \
-  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), \
+  EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND i.indimmediate), \
   (SELECT coalesce(string_agg(a.attname || ':' || a.atttypid || ':' || a.atttypmod, ',' \
      ORDER BY a.attnum), '') FROM pg_attribute a \
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), \
@@ -56,7 +56,10 @@ SELECT $key, c.relreplident::text, \
        FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped \
      UNION ALL SELECT concat_ws(' ', 'o', c.oid, c.relpersistence) \
      UNION ALL SELECT 'r' || pg_get_ruledef(oid) FROM pg_rewrite WHERE ev_class = c.oid \
-     UNION ALL SELECT 's' || c.relrowsecurity) r) \
+     UNION ALL SELECT 's' || c.relrowsecurity) r), \
+  ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid \
+    AND a.attnum = ANY (i.indkey::int2[]) WHERE i.indrelid = c.oid \
+    AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) \
 FROM pg_class c WHERE c.relnamespace IN $ours AND c.relkind IN ('r', 'p') \
   AND c.relpersistence <> 't' AND NOT c.relispartition \
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')";
@@ -127,9 +130,22 @@ struct Shape {
     signature: String,
     was: Option<String>,
     rest: String,
+    /// Columns of the index that tells rows apart in the log.
+    key: Vec<String>,
 }
 
 impl Shape {
+    /// Whether SQLite can find a row by what the log says of a changed one: PostgreSQL's key may be
+    /// over columns of its own.
+    fn tells(&self, relation: &Relation) -> bool {
+        let ours = |name: &String| {
+            relation.column(name).filter(|c| relation.columns[*c].generated.is_none())
+        };
+        let known: Vec<usize> = self.key.iter().filter_map(ours).collect();
+        known.len() == self.key.len()
+            || relation.key().is_some_and(|key| key.iter().all(|c| known.contains(c)))
+    }
+
     /// A statement that notes it.
     fn noted(&self, name: &str) -> String {
         format!(
@@ -150,6 +166,7 @@ async fn shapes(control: &Control) -> Result<BTreeMap<String, Shape>> {
         signature: row.get(3),
         was: row.get(4),
         rest: row.get(5),
+        key: row.get(6),
     };
     Ok(rows.iter().map(|row| (row.get(0), shape(row))).collect())
 }
@@ -208,6 +225,12 @@ pub(super) async fn unfollowed(
         }
         _ => Ok(None),
     }
+}
+
+/// The tables' columns when the way back was prepared, by name.
+pub(super) async fn known(control: &Control) -> Result<HashMap<String, String>> {
+    let rows = control.rows("SELECT name, signature FROM crossfade.way_back_tables").await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Whether the way back could be prepared, as far as it shows without making anything.
@@ -309,12 +332,14 @@ async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<Stri
         let shape = shapes.get(&relation.name).ok_or_else(|| absent(relation))?;
         let table = table_name(relation);
         let usable = match shape.identity.as_str() {
-            "d" => shape.has_key,
+            "d" => shape.has_key && shape.tells(relation),
+            "i" => shape.tells(relation),
             "n" => false,
             _ => true,
         };
         if !usable {
-            let way = if shape.has_key { "DEFAULT" } else { "FULL" };
+            let by_key = shape.identity == "n" && shape.has_key && shape.tells(relation);
+            let way = if by_key { "DEFAULT" } else { "FULL" };
             sql.push_str(&format!("ALTER TABLE {table} REPLICA IDENTITY {way};"));
         }
         if !shape.has_key {

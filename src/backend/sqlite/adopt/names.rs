@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{FindingKind, Findings};
-use crate::name::{bare, beside};
+use crate::name::{bare, beside, unreserved};
 use crate::schema::{Catalog, Relation};
 use crate::sql::stored;
 
@@ -20,7 +20,8 @@ pub(crate) fn pg_name(name: &str, sql: &str) -> String {
         .iter()
         .any(|(open, close)| sql.contains(&format!("{open}{name}{close}")));
     let name = if mixed && !quoted { name.to_ascii_lowercase() } else { name.to_owned() };
-    shortened(&name)
+    // The file may be anybody's: its name must never lead to another schema.
+    shortened(&unreserved(&name))
 }
 
 /// A name within PostgreSQL's limit; a longer one is cut and gets a hash of the whole.

@@ -1,0 +1,144 @@
+//! The switch to a PostgreSQL schema of the application's own: numbers go on past the highest, and
+//! rows find their way back whatever PostgreSQL's key is.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::common::Journey;
+use crate::own_schema::Own;
+
+/// What the file has, once everything was followed.
+fn back(own: &Own, journey: &Journey, sql: &str) -> String {
+    journey.rollback();
+    own.stored(sql)
+}
+
+/// A default that names a sequence which belongs to nobody; one sequence for two tables.
+#[test]
+fn sequences_that_no_column_owns_go_on() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (9, 'c');
+         CREATE TABLE a(id INTEGER PRIMARY KEY); INSERT INTO a VALUES (50);
+         CREATE TABLE b(id INTEGER PRIMARY KEY); INSERT INTO b VALUES (7);",
+        "CREATE SEQUENCE my_ids; CREATE TABLE t(id bigint PRIMARY KEY DEFAULT nextval('my_ids'), v text);
+         CREATE SEQUENCE shared;
+         CREATE TABLE a(id bigint PRIMARY KEY DEFAULT nextval('shared'));
+         CREATE TABLE b(id bigint PRIMARY KEY DEFAULT nextval('shared'));",
+    );
+    let journey = own.start();
+    journey.mirror();
+    journey.promote();
+    assert_eq!(journey.proxy.sql("INSERT INTO t(v) VALUES ('new') RETURNING id"), "10");
+    assert_eq!(journey.proxy.sql("INSERT INTO b DEFAULT VALUES RETURNING id"), "51");
+    assert_eq!(journey.proxy.sql("INSERT INTO a DEFAULT VALUES RETURNING id"), "52");
+    assert_eq!(back(&own, &journey, "SELECT group_concat(id, ' ') FROM t"), "1 9 10");
+}
+
+/// A default that calls a function: nobody can set that past the highest number.
+#[test]
+fn numbers_of_a_function_hold_the_gate() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b');",
+        "CREATE SEQUENCE hidden; CREATE FUNCTION next_id() RETURNS bigint LANGUAGE sql AS
+           $$ SELECT nextval('hidden') $$;
+         CREATE TABLE t(id bigint PRIMARY KEY DEFAULT next_id(), v text);",
+    );
+    let journey = own.start();
+    journey.mirror();
+    let (code, task, stderr) = journey.promote_once();
+    let said = format!("{stderr}{task}");
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("sequences") && said.contains("t.id"), "{said}");
+    own.shadow("ALTER TABLE t ALTER id SET DEFAULT nextval('hidden')");
+    journey.done(&["verify"]);
+    for one in journey.get("/api/v1/divergences")["divergences"].as_array().unwrap() {
+        let id = one["id"].as_str().unwrap();
+        journey.proxy.cli(&["divergences", "accept", id, "--reason", "by hand"]);
+    }
+    journey.await_gate("sequences");
+    journey.promote();
+    assert_eq!(journey.proxy.sql("INSERT INTO t(v) VALUES ('new') RETURNING id"), "3");
+}
+
+const OTHER_KEY: [&str; 2] = [
+    "CREATE TABLE t(code TEXT PRIMARY KEY, v TEXT); INSERT INTO t VALUES ('x', '1'), ('y', '2');",
+    "CREATE TABLE t(id bigserial PRIMARY KEY, code varchar(20) NOT NULL UNIQUE, v text, extra text DEFAULT 'e');",
+];
+
+fn other_key(config: &str) {
+    let own = Own::new(OTHER_KEY[0], OTHER_KEY[1]);
+    let journey = own.start_with(config);
+    journey.mirror();
+    journey.await_gate("way_back");
+    journey.promote();
+    journey.proxy.sql("UPDATE t SET v = 'after' WHERE code = 'x'; DELETE FROM t WHERE code = 'y'");
+    journey.proxy.sql("INSERT INTO t(code, v) VALUES ('z', 'new'); UPDATE t SET extra = 'f'");
+    let all = "SELECT group_concat(code || v, ' ') FROM (SELECT * FROM t ORDER BY code)";
+    assert_eq!(back(&own, &journey, all), "xafter znew");
+    journey.done(&["verify"]);
+    // Nothing of it stays.
+    let identity = "SELECT relreplident FROM pg_class WHERE oid = 't'::regclass";
+    crate::common::eventually("no probe runs", || own.shadow(identity) == "d");
+}
+
+/// PostgreSQL tells rows apart by a column that SQLite has not.
+#[test]
+fn rows_come_back_by_sqlites_key() {
+    other_key("");
+}
+
+#[test]
+fn rows_come_back_by_sqlites_key_through_triggers() {
+    other_key("[postgres]\nway_back = \"triggers\"\n");
+}
+
+/// Rows that are decoded while the way back is probed have PostgreSQL's own columns, too.
+#[test]
+fn the_probe_reads_rows_with_columns_of_postgresqls_own() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a');",
+        "CREATE TABLE t(id bigserial PRIMARY KEY, v text, extra text DEFAULT 'e');",
+    );
+    let journey = own.start();
+    journey.mirror();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = crate::common::Raw::proxy(&journey.proxy);
+            for n in 0.. {
+                if ended.load(Ordering::Relaxed) {
+                    break;
+                }
+                client.run(&format!("Q update t set v = 'w{n}' where id = 1"));
+            }
+        });
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let (code, task, stderr) = journey.try_promote();
+        ended.store(true, Ordering::Relaxed);
+        assert_eq!(code, 0, "{stderr}{task}");
+        assert!(format!("{task}").contains("by logical decoding"), "{task}");
+        assert!(!format!("{task}").contains("that SQLite has not"), "{task}");
+    });
+    journey.proxy.sql("UPDATE t SET v = 'b' WHERE id = 1");
+    assert_eq!(back(&own, &journey, "SELECT v FROM t"), "b");
+}
+
+/// What had to be relaxed for rows with their numbers is as it was when all is over.
+#[test]
+fn generated_always_comes_back() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, n TEXT); INSERT INTO t VALUES (1, 'a');",
+        "CREATE TABLE t(id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n text)",
+    );
+    let identity =
+        "SELECT attidentity FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum = 1";
+    let journey = own.start();
+    journey.mirror();
+    journey.proxy.sql("UPDATE t SET id = 5 WHERE id = 1");
+    journey.level();
+    journey.done(&["verify"]);
+    journey.promote();
+    assert_eq!(own.shadow(identity), "d");
+    journey.done(&["complete", "--yes"]);
+    assert_eq!(own.shadow(identity), "a");
+    assert_eq!(journey.proxy.sql("INSERT INTO t(n) VALUES ('b') RETURNING id"), "6");
+}
