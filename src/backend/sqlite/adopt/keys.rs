@@ -94,7 +94,7 @@ pub(super) fn names(source: &Source<'_>, column: &str) -> bool {
     };
     key_defs(source.table).iter().any(|def| of(&def.keys))
         || source.indexes.iter().any(unique)
-        || super::foreign::child_columns(source.table).any(|name| own(&name))
+        || super::foreign::child_columns(source.table).any(own)
 }
 
 /// Position of a column by its name in the file.

@@ -97,12 +97,13 @@ impl Editor<'_> {
                     let null = || format!("NULL::{}", types::sql_name(ty));
                     function.defaults.push(kept.unwrap_or_else(null));
                 }
-                None if pure_out(&parameter) && create.procedure => {
-                    if !function.defaults.is_empty() {
-                        let message = "procedure OUT parameters cannot appear after one with a \
-                                       default value";
-                        return Err(wrong(message));
-                    }
+                None if pure_out(&parameter)
+                    && create.procedure
+                    && !function.defaults.is_empty() =>
+                {
+                    let message = "procedure OUT parameters cannot appear after one with a \
+                                   default value";
+                    return Err(wrong(message));
                 }
                 None if !pure_out(&parameter) && !function.defaults.is_empty() => {
                     let message = "input parameters after one with a default value must also have \
