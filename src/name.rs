@@ -112,6 +112,33 @@ fn replaced(text: &str, marks: [String; 2], by: impl Fn(&str) -> String) -> Cow<
     Cow::Owned(out)
 }
 
+/// The names of a search_path, unquoted and folded.
+pub fn search_path(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut chars = text.chars().peekable();
+    while chars.peek().is_some() {
+        let mut name = String::new();
+        while chars.next_if(|c| c.is_whitespace() || *c == ',').is_some() {}
+        if chars.next_if_eq(&'"').is_some() {
+            while let Some(c) = chars.next() {
+                if c == '"' && chars.next_if_eq(&'"').is_none() {
+                    break;
+                }
+                name.push(c);
+            }
+        } else {
+            while let Some(c) = chars.next_if(|c| *c != ',') {
+                name.extend(c.to_lowercase());
+            }
+            name.truncate(name.trim_end().len());
+        }
+        if !name.is_empty() {
+            names.push(name);
+        }
+    }
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

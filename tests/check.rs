@@ -97,6 +97,7 @@ fn check_tells_missing_rights() {
     assert_eq!(state(&body, "postgres", "create_table"), "problem");
     assert_eq!(state(&body, "postgres", "replication"), "warning");
     assert_eq!(state(&body, "postgres", "constraints"), "warning");
+    assert_eq!(state(&body, "postgres", "schema_back"), "warning");
 }
 
 /// Which way the way back will go, and that it does where the log cannot be read.
@@ -109,6 +110,9 @@ fn check_tells_how_the_way_back_goes() {
         let mut all = vec!["--sqlite", file.to_str().unwrap(), "--postgres", &url];
         all.extend(more);
         let (_, body) = check(&all);
+        if !more.contains(&"postgres.way_back=decoding") {
+            assert_eq!(state(&body, "postgres", "schema_back"), "ok", "{body}");
+        }
         let all = body["checks"].as_array().unwrap().clone();
         let one = all.into_iter().find(|f| f["check"] == "way_back").unwrap();
         (one["state"].to_string(), one["detail"].to_string())

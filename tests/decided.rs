@@ -79,10 +79,17 @@ fn partitioned_by_time(way_back: &str) {
     journey.proxy.sql("UPDATE flight SET seen = '2024-06-01 00:00:00' WHERE id = 5");
     journey.proxy.sql("DELETE FROM flight WHERE id = 3");
     journey.proxy.sql("UPDATE raw SET line = 'y' WHERE at = 16");
+    // A new partition is nothing to SQLite; its rows are those of the table.
+    journey.proxy.sql(
+        "CREATE TABLE flight_next PARTITION OF flight FOR VALUES FROM ('2040-01-01') TO ('2041-01-01');
+         INSERT INTO flight VALUES (6, '2040-02-01 00:00:00', 60), (7, '2040-03-01 00:00:00', 70);
+         UPDATE flight SET alt = 61 WHERE id = 6; DELETE FROM flight WHERE id = 7",
+    );
     journey.rollback();
     assert_eq!(
         journey.proxy.sql("SELECT id, seen FROM flight ORDER BY id"),
-        "1|2024-03-02 00:00:00\n2|2031-01-01 00:00:00\n4|2024-03-01 00:00:00\n5|2024-06-01 00:00:00"
+        "1|2024-03-02 00:00:00\n2|2031-01-01 00:00:00\n4|2024-03-01 00:00:00\n\
+         5|2024-06-01 00:00:00\n6|2040-02-01 00:00:00"
     );
     assert_eq!(journey.proxy.sql("SELECT line FROM raw WHERE at = 16"), "y");
     journey.done(&["verify"]);

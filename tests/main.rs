@@ -72,4 +72,5 @@ mod trust;
 mod typing;
 mod verify;
 mod way_back;
+mod way_back_schema;
 mod wire;

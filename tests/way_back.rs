@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{Journey, Pg, eventually};
+use crate::common::{Journey, Pg, Proxy, eventually};
 
 pub struct Followed {
     pub journey: Journey,
@@ -17,11 +17,31 @@ impl Followed {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("app.db");
         let journey = Journey::start(&file, pg, &[]);
+        Self::promoted(journey, (file, folder), tables)
+    }
+
+    /// The same, with a role that may make no event triggers: schema changes are not noted.
+    pub fn start_plain(pg: &Pg, tables: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("app.db");
+        let database = pg.database("unnoted");
+        let role = format!("role_{database}");
+        let sql = format!(
+            "CREATE ROLE {role} LOGIN REPLICATION IN ROLE pg_signal_backend; \
+             GRANT CREATE ON DATABASE {database} TO {role}; ALTER SCHEMA public OWNER TO {role}"
+        );
+        pg.cluster.psql(&database, &sql).unwrap();
+        let url = pg.cluster.url(&database).replace("postgres@", &format!("{role}@"));
+        let proxy = Proxy::on_file_with(&file, &["--postgres", &url], &[]);
+        Self::promoted(Journey { proxy, url, database }, (file, folder), tables)
+    }
+
+    fn promoted(journey: Journey, at: (PathBuf, tempfile::TempDir), tables: &str) -> Self {
         journey.proxy.sql(tables);
         journey.mirror();
         journey.promote();
         journey.await_way_back();
-        Self { journey, file, _folder: folder }
+        Self { journey, file: at.0, _folder: at.1 }
     }
 
     pub fn sql(&self, sql: &str) -> String {
@@ -31,7 +51,12 @@ impl Followed {
     /// Both sides answer a query alike, soon.
     pub fn alike(&self, sql: &str) -> String {
         let expected = self.sql(sql);
-        eventually(sql, || in_file(&self.file, sql) == expected);
+        // What it asks for may not be there yet.
+        eventually(sql, || {
+            let way_back = self.journey.status("way_back");
+            assert!(!way_back.starts_with("closed"), "{sql}: {way_back}");
+            try_in_file(&self.file, sql).is_ok_and(|found| found == expected)
+        });
         expected
     }
 
@@ -58,10 +83,14 @@ impl Followed {
 
 /// Rows of the file as psql shows them.
 pub fn in_file(file: &Path, sql: &str) -> String {
+    try_in_file(file, sql).unwrap()
+}
+
+fn try_in_file(file: &Path, sql: &str) -> rusqlite::Result<String> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let conn = rusqlite::Connection::open_with_flags(file, flags).unwrap();
-    conn.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
-    let mut statement = conn.prepare(sql).unwrap();
+    let conn = rusqlite::Connection::open_with_flags(file, flags)?;
+    conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    let mut statement = conn.prepare(sql)?;
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| {
         let cell = |i| {
@@ -75,9 +104,9 @@ pub fn in_file(file: &Path, sql: &str) -> String {
             })
         };
         (0..columns).map(cell).collect::<Result<Vec<_>, _>>()
-    });
-    let rows: Vec<String> = rows.unwrap().map(|row| row.unwrap().join("|")).collect();
-    rows.join("\n")
+    })?;
+    let rows: Vec<String> = rows.map(|row| Ok(row?.join("|"))).collect::<rusqlite::Result<_>>()?;
+    Ok(rows.join("\n"))
 }
 
 fn every_change_of_rows_arrives(pg: &Pg) {
@@ -183,6 +212,7 @@ fn sequences_go_on_where_postgresql_ended(pg: &Pg) {
     assert!(next >= 102, "{next}");
 }
 
+/// Where changes of the schema are not noted, each closes the way back.
 fn what_cannot_be_followed_closes_the_way_back(pg: &Pg) {
     let tables = "CREATE TABLE t (id integer PRIMARY KEY, body text); INSERT INTO t VALUES (1, 'a'); \
                   CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE SEQUENCE free; \
@@ -200,12 +230,12 @@ fn what_cannot_be_followed_closes_the_way_back(pg: &Pg) {
         ("ALTER SEQUENCE free INCREMENT BY 5", &["sequences"]),
         ("ALTER DOMAIN small ADD CHECK (VALUE > 0)", &["types"]),
     ] {
-        let followed = Followed::start(pg, tables);
+        let followed = Followed::start_plain(pg, tables);
         followed.sql(ddl);
         followed.closed(words);
     }
     // A change of rows in between is not taken for something else.
-    let followed = Followed::start(pg, tables);
+    let followed = Followed::start_plain(pg, tables);
     followed.sql("ALTER TABLE t ADD COLUMN more text; INSERT INTO t VALUES (2, 'b', 'c')");
     followed.closed(&["table t", "DDL"]);
     assert_eq!(in_file(&followed.file, "SELECT count(*) FROM t"), "1");
@@ -240,8 +270,8 @@ fn a_key_that_is_one_on_sqlite_closes_the_way_back(pg: &Pg) {
 
 /// DDL just before a rollback is seen behind the fence, before anything is decided.
 fn a_rollback_right_after_ddl_is_undone(pg: &Pg) {
-    let followed =
-        Followed::start(pg, "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let tables = "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)";
+    let followed = Followed::start_plain(pg, tables);
     followed.sql("CREATE TABLE made (id integer)");
     let (code, task, stderr) = followed.journey.order(&["rollback", "--yes"]);
     assert!(code == 5 || code == 4, "{task} {stderr}");

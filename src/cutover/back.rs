@@ -47,6 +47,13 @@ pub(super) struct WayBackSlot {
     next_probe: Mutex<Option<Instant>>,
 }
 
+impl WayBackSlot {
+    /// The last probe passed.
+    fn is_proven(&self) -> bool {
+        matches!(&*self.told.lock(), Some((true, ..)))
+    }
+}
+
 impl Switch {
     /// Whether the way back is open (or would be): holds, what was found, why not.
     pub fn way_back_status(&self) -> (bool, String, String) {
@@ -57,8 +64,13 @@ impl Switch {
                 State::Following => {
                     let view = handle.view();
                     let (reached, how, kept) = (view.reached, view.how.as_str(), view.kept);
+                    let schema = match view.carries {
+                        true => "schema changes are carried",
+                        false => "a schema change closes it",
+                    };
                     let found = format!(
-                        "following, at {reached} by {how}, PostgreSQL keeps {kept} bytes for it"
+                        "following, at {reached} by {how}, PostgreSQL keeps {kept} bytes for it, \
+                         {schema}"
                     );
                     (true, found, String::new())
                 }
@@ -81,6 +93,10 @@ impl Switch {
     /// What does not work.
     pub async fn probe_way_back(&self) -> Result<Duration> {
         let _turn = self.turn.lock().await;
+        self.probe_in_turn().await
+    }
+
+    async fn probe_in_turn(&self) -> Result<Duration> {
         if !matches!(self.gate.route(), Some(Route::Sqlite(_))) {
             return Err(failed("SQLite is not primary"));
         }
@@ -100,7 +116,7 @@ impl Switch {
     }
 
     async fn probe_and_keep(&self) -> Result<Duration> {
-        let (mut how, mut instead) = (How::Decoding, String::new());
+        let (mut how, mut instead, mut unnoted) = (How::Decoding, String::new(), None);
         let probed = async {
             let control = observe::connect(&self.connector).await?;
             if let Some(role) = &self.app_role {
@@ -117,18 +133,21 @@ impl Switch {
                     Err(error) if wanted == config::WayBack::Auto && !error.fields().retry => {
                         instead = format!(" ({})", error.message());
                     }
-                    walked => return walked,
+                    walked => return walked.map(|walked| noted(walked, &mut unnoted)),
                 }
             }
             how = How::Triggers;
-            self.walk(&control, how).await
+            self.walk(&control, how).await.map(|walked| noted(walked, &mut unnoted))
         }
         .await;
         let weak = if self.app_role.is_none() { ", weak fence (one role)" } else { "" };
         let told = match &probed {
             Ok(took) => {
                 let (ms, how) = (took.as_millis(), how.as_str());
-                let text = format!("probe passed in {ms} ms by {how}{instead}{weak}");
+                let schema = unnoted.map_or_else(String::new, |why| {
+                    format!(", a schema change after promote closes it ({why})")
+                });
+                let text = format!("probe passed in {ms} ms by {how}{instead}{weak}{schema}");
                 (true, text, String::new())
             }
             Err(error) => (false, "probe failed".to_owned(), why(error)),
@@ -154,14 +173,20 @@ impl Switch {
         }
         let due = {
             let mut next = self.way_back.next_probe.lock();
-            let known = matches!(&*self.way_back.told.lock(), Some((true, ..)));
-            let due = !known && next.is_none_or(|at| Instant::now() >= at);
+            let due = !self.way_back.is_proven() && next.is_none_or(|at| Instant::now() >= at);
             if due {
                 *next = Some(Instant::now() + PROBE_AGAIN);
             }
             due
         };
-        if due && let Err(error) = self.probe_way_back().await {
+        if !due {
+            return;
+        }
+        let _turn = self.turn.lock().await;
+        // Somebody else may have probed meanwhile.
+        if !self.way_back.is_proven()
+            && let Err(error) = self.probe_in_turn().await
+        {
             tracing::warn!(%error, "the way back does not work");
         }
     }
@@ -173,18 +198,21 @@ impl Switch {
         Ok(format!("{open}; {actual}{}", if ok { String::new() } else { format!(" ({reason})") }))
     }
 
-    /// Makes what one kind of following needs, and sends a marker row along.
-    async fn walk(&self, control: &Control, how: How) -> Result<Duration> {
+    /// Makes what one kind of following needs, and sends a marker row along. How long that took, and
+    /// why a schema change would not be carried.
+    async fn walk(&self, control: &Control, how: How) -> Result<(Duration, Option<String>)> {
         let catalog = self.sqlite.catalog();
         let tables: Vec<_> =
             catalog.relations.values().filter(|r| r.kind == RelationKind::Table).cloned().collect();
-        match how {
+        let unnoted = match how {
             How::Decoding => {
-                WayBack::prepare(control, &self.connector, &tables, SLOT_MAX).await?;
+                WayBack::prepare(control, &self.connector, &tables, SLOT_MAX).await?.unnoted
             }
             How::Triggers => WayBack::prepare_triggers(control, &tables, &self.clock).await?,
-        }
-        WayBack::probe(control, &self.connector, &self.sqlite, &self.clock, PROBE_MAX).await
+        };
+        let probe =
+            WayBack::probe(control, &self.connector, &self.sqlite, &self.clock, PROBE_MAX).await?;
+        Ok((probe, unnoted))
     }
 
     async fn take_down_way_back(&self) -> Result<()> {
@@ -255,7 +283,7 @@ impl Switch {
                 None => WayBack::place(&observe::connect(&self.connector).await?).await?,
             };
             self.store.following(true)?;
-            let with = (&self.clock, &self.store);
+            let with = (&self.clock, &self.store, &self.visible);
             let from = (from, self.limits().kept_bytes);
             WayBack::start(&self.sqlite, &self.journal, &self.connector, with, from).await
         };
@@ -411,6 +439,9 @@ impl Switch {
         }
         drop(slot);
         self.followed();
+        if let Some(reason) = WayBack::settle_schema(&control, &self.sqlite).await? {
+            return Err(failed(format!("a schema change came back as another: {reason}")));
+        }
         report("SQLite has caught up", format!("{} in {} ms", place, began.elapsed().as_millis()));
         let sequences = super::sequences::read(&self.sqlite, &control).await?;
         let (attempted, served) = self.store.witness();
@@ -483,6 +514,12 @@ async fn nothing_prepared(control: &Control) -> Result<()> {
     Err(failed("prepared transactions are open on PostgreSQL")
         .detail(prepared.join(", "))
         .hint("COMMIT PREPARED or ROLLBACK PREPARED them first."))
+}
+
+/// How long a probe took; why it would not carry a schema change is kept.
+fn noted((took, why): (Duration, Option<String>), unnoted: &mut Option<String>) -> Duration {
+    *unnoted = why;
+    took
 }
 
 /// Why a probe failed, and what helps where it is known.

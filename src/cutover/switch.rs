@@ -23,8 +23,8 @@ use super::state::{Epoch, PostgresView, Record, SqliteRole, SqliteState, System,
 use super::{facts, observe};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::replication::Lsn;
-use crate::backend::sqlite::Sqlite;
 use crate::backend::sqlite::sequences::Sequences;
+use crate::backend::sqlite::{Sqlite, Visible};
 use crate::backfill::Workers;
 use crate::clock::Clock;
 use crate::config::{self, Table};
@@ -127,6 +127,7 @@ pub struct Switch {
     pub(super) mirror: Mirror,
     pub(super) gate: Arc<Gate>,
     pub(super) store: Arc<Store>,
+    pub(super) visible: Arc<Visible>,
     pub(super) connector: Connector,
     /// The application's role, when control has one of its own.
     pub(super) app_role: Option<String>,
@@ -168,6 +169,8 @@ pub struct Parts {
     pub gate: Arc<Gate>,
     /// The state file.
     pub store: Arc<Store>,
+    /// How a catalog becomes everybody's.
+    pub visible: Arc<Visible>,
     /// PostgreSQL for control.
     pub connector: Connector,
     /// The application's role, when control has one of its own.
@@ -196,6 +199,7 @@ impl Switch {
             mirror: parts.mirror,
             gate: parts.gate,
             store: parts.store,
+            visible: parts.visible,
             connector: parts.connector,
             app_role: parts.app_role,
             limits: RwLock::new(parts.limits),

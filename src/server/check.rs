@@ -27,6 +27,8 @@ use crate::wire::auth::Users;
 
 /// The oldest PostgreSQL served.
 const VERSION_MIN: i32 = 130_000;
+/// From here on schemas are published with the tables that are made in them later.
+const PUBLISHED_AS_A_WHOLE: i32 = 150_000;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -379,6 +381,9 @@ async fn server(config: &Config, endpoint: &Endpoint, findings: &mut Findings) -
     let decodes = way_back(&row, wanted, findings);
     let decodes = pooled(&connector, endpoint, decodes, findings).await;
     how_back(wanted, decodes, findings);
+    if decodes || wanted != WayBack::Decoding {
+        schema_back(&row, decodes, findings);
+    }
     Ok(client)
 }
 
@@ -479,6 +484,26 @@ fn how_back(wanted: WayBack, decodes: bool, findings: &mut Findings) {
     let text = "by row triggers: from promote until complete or rollback each row that is written on \
                 PostgreSQL is written there once more, with its old state, in the same transaction";
     findings.add("postgres", "way_back", State::Ok, text.to_owned());
+}
+
+/// Whether schema changes that are made after promote come back, too.
+fn schema_back(row: &Row, decodes: bool, findings: &mut Findings) {
+    let superuser = row.try_get::<_, bool>(5).unwrap_or_default();
+    let version = row.try_get::<_, i32>(1).unwrap_or_default();
+    let lacking = match (superuser, decodes && version < PUBLISHED_AS_A_WHOLE) {
+        (true, false) => {
+            let text = "schema changes that the application makes after promote are carried back";
+            return findings.add("postgres", "schema_back", State::Ok, text.to_owned());
+        }
+        (false, _) => "event triggers need a superuser",
+        (true, true) => "PostgreSQL is older than 15",
+    };
+    let text = format!("a schema change after promote closes the way back: {lacking}");
+    findings.add("postgres", "schema_back", State::Warning, text);
+    findings.hint(
+        "Give postgres.control_url a superuser of PostgreSQL 15 or newer, or change the schema \
+         before promote.",
+    );
 }
 
 /// What reading PostgreSQL's log needs; whether it is there, as far as this shows.

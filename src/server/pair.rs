@@ -104,6 +104,7 @@ pub(super) async fn build(
         mirror,
         gate: Arc::clone(&shared.gate),
         store: Arc::clone(&store),
+        visible: Arc::clone(&shared.visible),
         connector,
         app_role,
         limits: limits(config),

@@ -10,7 +10,7 @@ use super::{Session, Step, frozen, query};
 use crate::backend::sqlite::ddl::{self, Environment};
 use crate::backend::sqlite::functions::session::Scope;
 use crate::backend::sqlite::system::{self, Identity, SHOW_SQL, Snapshot};
-use crate::backend::sqlite::{Connection, Reader};
+use crate::backend::sqlite::{Connection, Reader, moment};
 use crate::error::{Error, Result, state};
 use crate::schema::OnCommit;
 use crate::sql::ast::Ddl;
@@ -64,7 +64,7 @@ impl Session {
         let mut next = applied.catalog;
         if next.version != catalog.version {
             // Versions are never used twice: a change that is rolled back leaves plans behind.
-            Arc::make_mut(&mut next).version = self.shared.new_version();
+            Arc::make_mut(&mut next).version = self.shared.visible.new_version();
             self.transaction.catalog = Some(Arc::clone(&next));
         }
         self.transaction.schema_steps.extend(std::iter::repeat_n(next, noted));
@@ -84,11 +84,9 @@ impl Session {
         let style = &self.settings.derived().style;
         let clock = &self.shared.clock;
         match &value.source {
-            FrozenSource::TransactionTime => {
-                frozen::time(self.transaction.started, value.ty, style)
-            }
-            FrozenSource::StatementTime => frozen::time(self.message_at, value.ty, style),
-            FrozenSource::ClockTime => frozen::time(clock.postgres_micros(), value.ty, style),
+            FrozenSource::TransactionTime => moment(self.transaction.started, value.ty, style),
+            FrozenSource::StatementTime => moment(self.message_at, value.ty, style),
+            FrozenSource::ClockTime => moment(clock.postgres_micros(), value.ty, style),
             FrozenSource::Random => Ok(Cell::Real(clock.random_unit())),
             FrozenSource::Uuid => Ok(Cell::Text(self.uuid())),
             FrozenSource::NextValue(name) => {

@@ -12,11 +12,11 @@ use super::{Session, Shared, Step};
 use crate::backend::sqlite::draws::Draws;
 use crate::backend::sqlite::events::{Event, SequenceEvent};
 use crate::backend::sqlite::sequences::Moved;
-use crate::backend::sqlite::{Connection as SqliteConnection, Writer};
+use crate::backend::sqlite::{Connection as SqliteConnection, Writer, moment};
 use crate::error::{Error, Result, state};
-use crate::schema::{Catalog, Codec, Sequence};
+use crate::schema::{Catalog, Sequence};
 use crate::sql::plan::{Frozen, FrozenArgument, FrozenSource};
-use crate::value::{Cell, Datum, Style, Type, coerce, datetime, oid, storage};
+use crate::value::{Cell, Type};
 
 impl Session {
     /// Computes the frozen values of a plan, in order.
@@ -63,9 +63,11 @@ impl Session {
     async fn freeze_one(&mut self, frozen: &Frozen, params: &[Cell], types: &[Type]) -> Step<Cell> {
         let style = &self.settings.derived().style;
         Ok(match &frozen.source {
-            FrozenSource::TransactionTime => time(self.transaction.started, frozen.ty, style)?,
-            FrozenSource::StatementTime => time(self.message_at, frozen.ty, style)?,
-            FrozenSource::ClockTime => time(self.shared.clock.postgres_micros(), frozen.ty, style)?,
+            FrozenSource::TransactionTime => moment(self.transaction.started, frozen.ty, style)?,
+            FrozenSource::StatementTime => moment(self.message_at, frozen.ty, style)?,
+            FrozenSource::ClockTime => {
+                moment(self.shared.clock.postgres_micros(), frozen.ty, style)?
+            }
             FrozenSource::Random => Cell::Real(self.shared.clock.random_unit()),
             FrozenSource::Uuid => Cell::Text(self.uuid()),
             FrozenSource::NextValue(name) => Cell::Integer(self.next_value(name).await?),
@@ -171,19 +173,4 @@ pub(super) fn draw(shared: &Shared, writer: &Writer, sequence: &Sequence) -> Res
 pub(super) fn note(writer: &Writer, moved: Moved) {
     let Moved { name, value, called } = moved;
     writer.note(&Event::Sequence(SequenceEvent { name, value, called }));
-}
-
-/// A moment as a cell of the wanted type, in the session's zone.
-pub(super) fn time(micros: i64, ty: Type, style: &Style) -> Result<Cell> {
-    const DAY: i64 = 86_400_000_000;
-    let local = || datetime::utc_to_local(&style.timezone, micros);
-    let datum = match ty.oid {
-        oid::DATE => Datum::Date(i32::try_from(local()?.div_euclid(DAY)).unwrap_or(i32::MAX)),
-        oid::TIME => Datum::Time(local()?.rem_euclid(DAY)),
-        oid::TIMESTAMP => Datum::Timestamp(local()?),
-        _ => Datum::Timestamptz(micros),
-    };
-    // CURRENT_TIMESTAMP(p) rounds.
-    let datum = if ty.typmod >= 0 { coerce(datum, ty, true)? } else { datum };
-    storage::encode(Codec::Identity, ty, &datum)
 }

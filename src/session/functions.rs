@@ -10,8 +10,9 @@ use tokio::task::block_in_place;
 use super::advisory::Key;
 use super::cancel::Cancel;
 use super::settings::Settings;
-use super::{Session, Shared, Step, commands, frozen};
+use super::{Session, Shared, Step, commands};
 use crate::backend::sqlite::functions::session::{Alarm, Scope, Signals};
+use crate::backend::sqlite::moment;
 use crate::error::{Error, Result, state};
 use crate::sql::plan::{Computed, FrozenArgument, QueryKind};
 use crate::value::{Cell, Type, oid};
@@ -281,7 +282,7 @@ impl Session {
             "pg_backend_pid" => Cell::Integer(i64::from(self.pid)),
             "pg_is_in_recovery" | "pg_is_wal_replay_paused" => bool_cell(false),
             "pg_my_temp_schema" => Cell::Integer(0),
-            "pg_postmaster_start_time" | "pg_conf_load_time" => frozen::time(
+            "pg_postmaster_start_time" | "pg_conf_load_time" => moment(
                 self.shared.started,
                 Type::new(oid::TIMESTAMPTZ),
                 &self.settings.derived().style,
@@ -289,7 +290,7 @@ impl Session {
             "timeofday" => {
                 let now = self.shared.clock.postgres_micros();
                 let style = &self.settings.derived().style;
-                frozen::time(now, Type::new(oid::TIMESTAMPTZ), style)?
+                moment(now, Type::new(oid::TIMESTAMPTZ), style)?
             }
             "txid_current" | "pg_current_xact_id" => Cell::Integer(self.transaction_id()),
             "txid_current_if_assigned" | "pg_current_xact_id_if_assigned" => {

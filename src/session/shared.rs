@@ -15,14 +15,12 @@ use super::observer::{Observer, Quiet};
 use super::plans::Plans;
 use super::relay::Upstreams;
 use super::traffic::{Totals, Traffic};
-use crate::backend::Position;
 use crate::backend::sqlite::catalog::Side;
-use crate::backend::sqlite::{Sqlite, ddl, system};
+use crate::backend::sqlite::{Sqlite, Visible, system};
 use crate::clock::Clock;
 use crate::compare::Statements as Shapes;
 use crate::cutover::gate::{Gate, GateState, Route};
 use crate::journal::Room;
-use crate::schema::Catalog;
 use crate::value::text::cut;
 use crate::wire::cancel::Registry;
 
@@ -158,8 +156,8 @@ pub struct Shared {
     pub(super) plans: Plans,
     /// Texts that both dialects accept with another meaning.
     pub ambiguous: Ambiguous,
-    /// The highest version of a catalog so far.
-    versions: AtomicU64,
+    /// How a catalog becomes everybody's.
+    pub visible: Arc<Visible>,
     xids: AtomicU64,
     /// All sessions.
     pub sessions: DashMap<i32, Arc<Card>>,
@@ -196,14 +194,6 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Makes a catalog what everyone sees from a commit on, with those behind each change on the
-    /// way; called inside that commit.
-    pub fn publish(&self, mut catalog: Arc<Catalog>, steps: Vec<Arc<Catalog>>, from: Position) {
-        ddl::enums::settle(&mut catalog);
-        self.system.set_catalog(Arc::clone(&catalog));
-        self.sqlite.set_catalog_after(catalog, steps, from);
-    }
-
     /// A session has ended.
     pub(super) fn ended(&self, pid: i32) {
         // Whoever adds up holds the same lock: the session is counted once.
@@ -235,19 +225,14 @@ impl Shared {
         self.xids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A number no catalog has had.
-    pub fn new_version(&self) -> u64 {
-        self.versions.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     /// Handles for phase direct, to be refined by the server.
     pub fn new(sqlite: Sqlite, system: Arc<system::State>, side: Arc<Side>, clock: Clock) -> Self {
-        let sqlite_version = sqlite.catalog().version;
+        let visible = Visible::new(sqlite.clone(), Arc::clone(&system), Arc::clone(&side));
         Self {
             sqlite,
             system,
             side,
-            versions: AtomicU64::new(sqlite_version),
+            visible: Arc::new(visible),
             xids: AtomicU64::new((clock.postgres_micros() / 1000).max(1).unsigned_abs()),
             sessions: DashMap::new(),
             past: Mutex::default(),

@@ -284,7 +284,7 @@ impl Session {
         }
         let mut own = Catalog::clone(&shared);
         own.enums = Arc::new(shared.enums.joined(&self.types));
-        own.version = self.shared.new_version();
+        own.version = self.shared.visible.new_version();
         let own = Arc::new(own);
         *overlaid = Some((shared, Arc::clone(&own)));
         own
@@ -659,7 +659,7 @@ impl Session {
                 writer.commit_with(|committed| {
                     // Nobody may write before the new catalog is what everyone sees.
                     if let Some(catalog) = catalog {
-                        shared.publish(catalog, steps, committed.position);
+                        shared.visible.publish(catalog, steps, committed.position);
                     }
                 })
             });

@@ -68,5 +68,5 @@ pub use composite::is_composite;
 pub use datum::{Datum, Interval};
 pub use enums::is_enum;
 pub use range::is_range;
-pub use style::{DateOutput, DateStyle, Format, IntervalStyle, Style};
+pub use style::{DateOutput, DateStyle, Format, IntervalStyle, Style, numeric_offset, zone};
 pub use types::{Type, array_of, element_of, oid, type_name};

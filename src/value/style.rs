@@ -205,3 +205,46 @@ impl Default for Style {
         }
     }
 }
+
+/// `+3`, `-5`, `3.5`, `+02:00`: hours east of UTC, in seconds.
+pub fn numeric_offset(text: &str) -> Option<i32> {
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if !rest.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = match rest.split_once(':') {
+        Some((hours, tail)) => {
+            let (minutes, secs) = tail.split_once(':').unwrap_or((tail, "0"));
+            hours.parse::<i32>().ok()? * 3600
+                + minutes.parse::<i32>().ok()? * 60
+                + secs.parse::<i32>().ok()?
+        }
+        None => (rest.parse::<f64>().ok()? * 3600.0).round() as i32,
+    };
+    (seconds < 24 * 3600).then_some(sign * seconds)
+}
+
+/// The zone that a canonical name stands for.
+///
+/// # Errors
+/// 22023 when there is none of that name.
+pub fn zone(name: &str) -> Result<TimeZone> {
+    // Our own form of a fixed offset; POSIX counts west of UTC.
+    let west = match name.strip_prefix('<').and_then(|n| n.split_once('>')) {
+        Some((_, west)) => Some(west),
+        None => Some(name).filter(|n| n.contains(':')),
+    };
+    let fixed = west.and_then(|west| {
+        let seconds = numeric_offset(west)?;
+        jiff::tz::Offset::from_seconds(-seconds).ok().map(TimeZone::fixed)
+    });
+    fixed.or_else(|| TimeZone::get(name).ok()).or_else(|| TimeZone::posix(name).ok()).ok_or_else(
+        || {
+            let message = format!("invalid value for parameter \"TimeZone\": \"{name}\"");
+            Error::client(state::INVALID_PARAMETER_VALUE, message)
+        },
+    )
+}

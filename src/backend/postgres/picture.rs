@@ -182,6 +182,24 @@ pub async fn now(control: &Control) -> Result<Lines> {
     control.rows(&every_line()).await.map(lines)
 }
 
+/// Keeps how the tables look now in a table of this name.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn keep(control: &Control, table: &str) -> Result<()> {
+    control.batch(&format!("CREATE TABLE {table} AS {}", every_line())).await
+}
+
+/// Takes into the picture what has changed since [`keep`], and nothing else.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn follow_kept(control: &Control, table: &str) -> Result<()> {
+    let sql = format!("SELECT table_name, line FROM {table}");
+    let before = lines(control.rows(&sql).await?);
+    follow(control, &before).await
+}
+
 /// What differs from the picture now.
 ///
 /// # Errors

@@ -45,6 +45,7 @@ mod stream;
 pub mod system;
 mod triggers;
 pub mod violation;
+mod visible;
 mod writer;
 
 pub use connection::{Connection, Interrupter, Ticker, owned};
@@ -53,6 +54,7 @@ pub use own::{is_internal, is_like_ours, is_ours, taken};
 pub use pool::Reader;
 pub use raw::{Failure, Statement};
 pub use recorder::{PART, Recorder, Recording};
+pub use visible::{Visible, moment};
 pub use writer::{Committed, Mark, Writer};
 
 use connection::Purpose;

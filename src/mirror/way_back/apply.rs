@@ -5,12 +5,13 @@
 //! sent. It must never change a row that the change does not name, and never pass over a row
 //! that should be there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::left_out::LeftOut;
+use super::schema::Known;
 use super::stored::Parent;
-use crate::backend::postgres::decode::{Old, Table, Tuple, Value};
+use crate::backend::postgres::decode::{Old, Table, TableColumn, Tuple, Value};
 use crate::backend::postgres::project::back;
 use crate::backend::sqlite::Connection;
 use crate::divergence::changed::{Key, Part};
@@ -36,12 +37,17 @@ impl From<Error> for Trouble {
 
 pub(super) type Step<T> = Result<T, Trouble>;
 
+/// PostgreSQL numbers from here what was not there from the beginning.
+const FIRST_MADE: u32 = 16384;
+
 /// What the stream's table is here.
 pub(super) enum Target {
     /// A table of the application.
     Table(Box<Shape>),
     /// Our own marker.
     Marker,
+    /// Notes of schema changes.
+    Notes,
     /// Something of ours that is not followed.
     Ignored,
     /// A table that SQLite has not, by name. The stream tells of partitions, too, whose rows it
@@ -68,45 +74,58 @@ pub(super) struct Shape {
 }
 
 impl Target {
-    /// Finds the stream's table in the catalog. `known` is its shape when the way back was
-    /// prepared, `left_out` the rows that PostgreSQL does not have.
+    /// Finds the stream's table in the catalog. `known` has its shape when the way back was
+    /// prepared, and after changes that were carried, `left_out` the rows that PostgreSQL does not
+    /// have.
     pub(super) fn find(
         table: &Table,
         catalog: &Catalog,
-        known: &HashMap<String, String>,
+        known: &Known,
         left_out: &LeftOut,
     ) -> Step<Self> {
         if table.schema == "crossfade" {
-            return Ok(if table.name == "way_back_marker" { Self::Marker } else { Self::Ignored });
+            return Ok(match table.name.as_str() {
+                "way_back_marker" => Self::Marker,
+                "way_back_ddl" => Self::Notes,
+                _ => Self::Ignored,
+            });
         }
         let resync = |why: &str| Trouble::Resync(format!("table {} {why}", table.name));
         let key = name::key(&table.schema, &table.name);
         let relation = catalog.relation(&key).filter(|r| r.kind == RelationKind::Table);
         let Some(relation) = relation else { return Ok(Self::Absent(key)) };
-        if known.get(&key).is_some_and(|known| *known != table.signature()) {
+        if known.is_another(&key, table) {
             return Err(resync("was changed on PostgreSQL (DDL)"));
         }
-        let mut shape = Shape::new(table, relation, catalog, known.contains_key(&key))?;
+        let mut shape = Shape::new(table, relation, catalog, known)?;
         shape.left_out = left_out.of_table(relation);
         Ok(Self::Table(Box::new(shape)))
     }
 }
 
 impl Shape {
-    /// `known` says that the stream's table is as it was when the way back was prepared.
-    fn new(table: &Table, relation: &Arc<Relation>, catalog: &Catalog, known: bool) -> Step<Self> {
+    fn new(
+        table: &Table,
+        relation: &Arc<Relation>,
+        catalog: &Catalog,
+        known: &Known,
+    ) -> Step<Self> {
         let resync = |why: &str| Trouble::Resync(format!("table {} {why}", table.name));
         let mut columns = Vec::with_capacity(table.columns.len());
         for column in &table.columns {
             let Some(index) = relation.column(&column.name) else {
                 // A column of PostgreSQL's own from before the switch is nobody's business here.
-                if known {
+                if known.is_own(&relation.name, column) {
                     columns.push(None);
                     continue;
                 }
                 return Err(resync("has a column on PostgreSQL that SQLite has not"));
             };
             let ours = &relation.columns[index];
+            // What a change has made is the same on both sides, or was another change.
+            if known.is_new(&relation.name, column) && !is_of_type(column, ours) {
+                return Err(resync("has another type on PostgreSQL than in SQLite"));
+            }
             columns.push(ours.generated.is_none().then_some(index));
         }
         let plain = relation.columns.iter().filter(|c| c.generated.is_none()).count();
@@ -343,6 +362,14 @@ impl Shape {
     pub(super) fn quoted(&self, at: usize) -> String {
         self.column(at).map_or_else(String::new, |c| quoted(&c.sqlite_name))
     }
+}
+
+/// Whether a column of PostgreSQL's is of our column's type. Those of made types have numbers of
+/// their own on either side.
+fn is_of_type(theirs: &TableColumn, ours: &Column) -> bool {
+    let declared = ours.declared();
+    theirs.type_oid >= FIRST_MADE
+        || (theirs.type_oid == declared.oid && theirs.typmod == declared.typmod)
 }
 
 pub(super) fn quoted(name: &str) -> String {

@@ -16,17 +16,19 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Shape, Target, Trouble};
+use super::change::Note;
 use super::left_out::{self, LeftOut};
 use super::place::{self, Place};
+use super::schema::{Changing, Known};
 use super::{
-    How, KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, PUBLICATION, State, View, setup, store_lsn,
+    How, KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, PUBLICATION, State, View, notes, setup, store_lsn,
     store_place, stored_place, triggers,
 };
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
-use crate::backend::postgres::decode::{Message, Packet, Tuple};
+use crate::backend::postgres::decode::{Message, Packet, Table, Tuple, Value};
 use crate::backend::postgres::replication::{Identity, Lsn, Replication};
-use crate::backend::sqlite::{Connection, Sqlite, Writer, blocking};
+use crate::backend::sqlite::{Connection, Sqlite, Visible, Writer, blocking};
 use crate::clock::Clock;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
@@ -42,6 +44,8 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::fro
 pub(super) const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 /// How often PostgreSQL's tables are looked at for what the stream does not tell.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Bytes of rows that may wait for the note of their table.
+const EARLY_MAX: usize = 8 << 20;
 /// How long taking down what a closed way back needed may take.
 const TAKE_DOWN_MAX: Duration = Duration::from_secs(30);
 /// How long it may take to stop.
@@ -56,6 +60,7 @@ pub(super) struct Follower {
     pub(super) connector: Connector,
     pub(super) clock: Clock,
     pub(super) store: Arc<Store>,
+    pub(super) visible: Arc<Visible>,
     pub(super) view: watch::Sender<View>,
     pub(super) stop: CancellationToken,
     pub(super) ask: Arc<Notify>,
@@ -92,10 +97,12 @@ impl From<Error> for Ended {
 /// What is known while the stream runs.
 struct Stream {
     replication: Replication,
-    /// Shapes of the tables when the way back was prepared, by name.
-    known: HashMap<String, String>,
+    known: Known,
     /// Rows that PostgreSQL does not have.
     left_out: LeftOut,
+    /// Tables as the stream told of them last.
+    tables: HashMap<u32, Table>,
+    /// What those are here that had a change.
     targets: HashMap<u32, Target>,
     catalog: Arc<Catalog>,
     /// Everything up to here is in SQLite.
@@ -113,6 +120,10 @@ struct Open {
     /// SQLite has it already.
     skip: bool,
     writer: Option<Writer>,
+    changing: Changing,
+    /// Rows of tables that SQLite has not yet: those of CREATE TABLE AS come before the note of
+    /// the change. With their size.
+    early: (Vec<(u32, Tuple)>, usize),
 }
 
 impl Follower {
@@ -120,7 +131,7 @@ impl Follower {
         sqlite: Sqlite,
         journal: Journal,
         connector: Connector,
-        (clock, store): (Clock, Arc<Store>),
+        (clock, store, visible): (Clock, Arc<Store>, Arc<Visible>),
         view: watch::Sender<View>,
         (stop, ask, kept_max): (CancellationToken, Arc<Notify>, u64),
     ) -> Result<Self> {
@@ -131,7 +142,19 @@ impl Follower {
             c.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)
         })
         .map_err(|e| Error::internal(format!("a connection could not be set up: {e}")))?;
-        Ok(Self { sqlite, journal, connector, clock, store, view, stop, ask, conn, kept_max })
+        Ok(Self {
+            sqlite,
+            journal,
+            connector,
+            clock,
+            store,
+            visible,
+            view,
+            stop,
+            ask,
+            conn,
+            kept_max,
+        })
     }
 
     pub(super) async fn run(self) {
@@ -176,11 +199,18 @@ impl Follower {
         }
     }
 
-    /// Whether the journal there is the one that SQLite has read: a standby that was promoted, or a
-    /// server that was restored, brings the triggers along, and nobody reads what they write.
+    /// Whether the journal there is the one that SQLite has read, or notes are that of its server: a
+    /// standby that was promoted, or a server that was restored, brings the triggers along, and nobody
+    /// reads what they write.
     async fn is_copied(&self) -> Result<bool> {
-        let Some(place) = stored_place(&self.conn)? else { return Ok(false) };
         let control = Control::connect(&self.connector).await?;
+        let system = setup::identity(&control).await?.system.to_string();
+        let followed = super::text(&self.conn, KEY_SYSTEM)?;
+        let same = followed.is_some_and(|it| it.split('/').next() == Some(&system));
+        if same && notes::are_there(&control).await? {
+            return Ok(true);
+        }
+        let Some(place) = stored_place(&self.conn)? else { return Ok(false) };
         Ok(triggers::is_there(&control).await?
             && place::progress(&control).await?.token == place.token)
     }
@@ -276,6 +306,8 @@ impl Follower {
             let detail = format!("The log ends at {end}, SQLite has followed it to {reached}.");
             return Err(from_the_past().detail(detail).into());
         }
+        let carries = notes::are_there(&control).await?;
+        self.view.send_modify(|view| view.carries = carries);
         if triggers::is_there(&control).await? {
             self.view.send_modify(|view| view.how = How::Triggers);
             return self.read(control, reached).await;
@@ -292,7 +324,7 @@ impl Follower {
             );
             return Err(Ended::closed(reason));
         }
-        let known = replication
+        let before = replication
             .rows("SELECT name, signature FROM crossfade.way_back_tables")
             .await?
             .into_iter()
@@ -308,7 +340,8 @@ impl Follower {
         self.tell(State::Following);
         let mut stream = Stream {
             replication,
-            known,
+            known: Known::new(&self.conn, before, true)?,
+            tables: HashMap::new(),
             left_out,
             targets: HashMap::new(),
             catalog,
@@ -471,36 +504,36 @@ impl Follower {
                 // The stored place is the end of a commit record; a later record starts there
                 // or after it.
                 let skip = commit < stream.reached;
-                stream.open = Some(Open { commit, skip, writer: None });
+                let (changing, early) = Default::default();
+                stream.open = Some(Open { commit, skip, writer: None, changing, early });
                 Ok(())
             }
             Message::Commit { commit_lsn, end_lsn, committed_at } => {
                 let open = stream.open.take().filter(|open| open.commit == Lsn(commit_lsn));
                 let open = open.ok_or_else(|| Error::internal("a commit without its begin"))?;
+                if let Some((table, _)) = open.early.0.first() {
+                    followed(stream.targets.get(table))?;
+                }
                 if let Some(writer) = open.writer {
-                    self.commit(writer, Lsn(end_lsn), None, committed_at)?;
+                    self.commit(writer, Lsn(end_lsn), None, (committed_at, open.changing))?;
+                    stream.take_catalog(self.sqlite.catalog());
                     stream.stored = Lsn(end_lsn);
                 }
                 self.reach(stream, Lsn(end_lsn));
                 Ok(())
             }
             Message::Relation(table) => {
-                let catalog = self.sqlite.catalog();
-                if !Arc::ptr_eq(&stream.catalog, &catalog) {
-                    stream.catalog = catalog;
-                    stream.targets.clear();
-                }
-                match Target::find(&table, &stream.catalog, &stream.known, &stream.left_out) {
-                    Ok(target) => {
-                        stream.targets.insert(table.oid, target);
-                        Ok(())
-                    }
-                    // What SQLite has already needs no shape.
-                    Err(_) if stream.open.as_ref().is_some_and(|open| open.skip) => Ok(()),
-                    Err(trouble) => Err(ended(trouble, &table.name)),
-                }
+                stream.take_catalog(self.sqlite.catalog());
+                stream.targets.remove(&table.oid);
+                stream.tables.insert(table.oid, table);
+                Ok(())
             }
             Message::Insert { table, new } => {
+                match stream.target(table)? {
+                    Some(Target::Notes) => return self.noted(stream, table, &new).await,
+                    Some(Target::Absent(_)) => return stream.keep(table, new),
+                    _ => {}
+                }
                 self.change(stream, table, |shape, conn| {
                     self.note(shape, [Some(&new)]);
                     shape.insert(conn, &new)
@@ -541,14 +574,40 @@ impl Follower {
         table: u32,
         change: impl FnOnce(&Shape, &Connection) -> Result<(), Trouble>,
     ) -> Result<(), Ended> {
-        let open =
-            stream.open.as_mut().ok_or_else(|| Error::internal("a change without its begin"))?;
-        if open.skip {
+        if stream.target(table)?.is_none() {
             return Ok(());
         }
         let Some(shape) = followed(stream.targets.get(&table))? else { return Ok(()) };
+        let open =
+            stream.open.as_mut().ok_or_else(|| Error::internal("a change without its begin"))?;
         let writer = self.writer(&mut open.writer).await?;
         blocking(|| change(shape, writer)).map_err(|trouble| ended(trouble, shape.name()))
+    }
+
+    /// A note of a schema change: carried here and now, before what comes after it.
+    async fn noted(&self, stream: &mut Stream, table: u32, row: &Tuple) -> Result<(), Ended> {
+        let columns = stream.tables.get(&table).map(|table| table.columns.as_slice());
+        let at = columns.and_then(|all| all.iter().position(|c| c.name == "note"));
+        let note = match at.and_then(|at| row.0.get(at)) {
+            Some(Value::Text(text)) => std::str::from_utf8(text).ok(),
+            _ => None,
+        };
+        let note = Note::read(note.ok_or_else(|| Error::internal("a note without its text"))?)?;
+        let open =
+            stream.open.as_mut().ok_or_else(|| Error::internal("a change without its begin"))?;
+        let with = (&mut stream.known, &mut open.changing);
+        self.change_schema(&note, with, &mut open.writer).await?;
+        stream.targets.clear();
+        let (early, _) = std::mem::take(&mut open.early);
+        for (table, row) in early {
+            match stream.target(table)? {
+                Some(Target::Absent(_)) => stream.keep(table, row)?,
+                _ => {
+                    self.change(stream, table, |shape, conn| shape.insert(conn, &row)).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is followed was not compared: a switch looks at it again.
@@ -582,8 +641,9 @@ impl Follower {
         writer: Writer,
         end: Lsn,
         place: Option<&Place>,
-        committed_at: i64,
+        (committed_at, mut changing): (i64, Changing),
     ) -> Result<(), Ended> {
+        changing.check()?;
         blocking(|| {
             store_lsn(&writer, end)?;
             if let Some(place) = place {
@@ -591,7 +651,12 @@ impl Follower {
             }
             self.journal.set_origin(&writer, Origin::Postgres(end.0));
             failpoint!("way_back.before_commit");
-            writer.commit()?;
+            writer.commit_with(|committed| {
+                // Nobody may write before the new catalog is what everyone sees.
+                if let Some(catalog) = changing.catalog {
+                    self.visible.publish(catalog, changing.steps, committed.position);
+                }
+            })?;
             failpoint!("way_back.after_commit");
             self.view.send_modify(|view| {
                 view.commits += 1;
@@ -599,6 +664,53 @@ impl Follower {
             });
             Ok::<_, Error>(())
         })?;
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// The catalog from here on.
+    fn take_catalog(&mut self, catalog: Arc<Catalog>) {
+        if !Arc::ptr_eq(&self.catalog, &catalog) {
+            self.catalog = catalog;
+            self.targets.clear();
+        }
+    }
+
+    /// What a table of the open transaction is here; None when SQLite has that transaction already.
+    fn target(&mut self, table: u32) -> Result<Option<&Target>, Ended> {
+        let open =
+            self.open.as_ref().ok_or_else(|| Error::internal("a change without its begin"))?;
+        if open.skip {
+            return Ok(None);
+        }
+        if !self.targets.contains_key(&table) {
+            let shape = self.tables.get(&table);
+            let shape = shape.ok_or_else(|| Error::internal("a change of an unknown table"))?;
+            let catalog = open.changing.catalog.as_ref().unwrap_or(&self.catalog);
+            let target = Target::find(shape, catalog, &self.known, &self.left_out);
+            let target = target.map_err(|trouble| ended(trouble, &shape.name))?;
+            self.targets.insert(table, target);
+        }
+        Ok(self.targets.get(&table))
+    }
+
+    /// Keeps a row until its table is there.
+    fn keep(&mut self, table: u32, row: Tuple) -> Result<(), Ended> {
+        let Some(open) = self.open.as_mut() else { return Ok(()) };
+        let size = |value: &Value| match value {
+            Value::Text(bytes) | Value::Binary(bytes) => bytes.len() + size_of::<Value>(),
+            _ => size_of::<Value>(),
+        };
+        open.early.1 += row.0.iter().map(size).sum::<usize>();
+        if open.early.1 > EARLY_MAX {
+            let name = self.tables.get(&table).map_or("", |table| table.name.as_str());
+            return Err(Ended::Closed {
+                reason: format!("table {name} was made on PostgreSQL with too many rows at once"),
+                table: Some(name.to_owned()),
+            });
+        }
+        open.early.0.push((table, row));
         Ok(())
     }
 }
@@ -628,7 +740,7 @@ pub(super) fn from_the_past() -> Error {
 pub(super) fn followed(target: Option<&Target>) -> Result<Option<&Shape>, Ended> {
     match target {
         Some(Target::Table(shape)) => Ok(Some(shape)),
-        Some(Target::Marker | Target::Ignored) => Ok(None),
+        Some(Target::Marker | Target::Notes | Target::Ignored) => Ok(None),
         Some(Target::Absent(name)) => {
             let reason = format!("table {name} is not in the SQLite file");
             Err(Ended::Closed { reason, table: Some(name.clone()) })

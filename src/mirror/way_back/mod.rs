@@ -11,17 +11,22 @@
 //! |---|---|
 //! | setup | slot, publication, replica identities; taking them down again |
 //! | triggers | the trigger journal's tables, functions and triggers |
+//! | notes | the event triggers that note schema changes, their functions and tables |
 //! | follow | the task: stream, transactions, confirming |
+//! | change, schema | which statement a note is about; carrying it to SQLite |
 //! | place, read | where SQLite stands in the trigger journal; reading it |
 //! | apply | one table's changes as SQLite's statements |
 //! | probe | the proof that the path works |
 
 mod apply;
+mod change;
 mod follow;
 mod left_out;
+mod notes;
 mod place;
 mod probe;
 mod read;
+mod schema;
 mod setup;
 mod stored;
 mod triggers;
@@ -36,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::replication::Lsn;
-use crate::backend::sqlite::{Connection, Sqlite};
+use crate::backend::sqlite::{Connection, Sqlite, Visible};
 use crate::clock::Clock;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
@@ -57,6 +62,8 @@ const KEY_PLACE: &str = "way_back_place";
 const KEY_SYSTEM: &str = "way_back_system";
 /// Why the way back is closed; NULL while it is open.
 const KEY_CLOSED: &str = "way_back_closed";
+/// Shapes of tables that were made or changed since the switch.
+const KEY_TABLES: &str = "way_back_tables";
 /// Tables that must be copied anew, one per line.
 const KEY_RESYNC: &str = "way_back_resync";
 
@@ -105,6 +112,8 @@ pub struct View {
     pub commits: u64,
     /// How it is followed.
     pub how: How,
+    /// Schema changes are carried, too; else one closes it.
+    pub carries: bool,
     /// Bytes that PostgreSQL keeps for it, when last asked.
     pub kept: u64,
     /// When the last followed commit was made, PostgreSQL microseconds; None before it.
@@ -144,7 +153,8 @@ impl WayBack {
         setup::prepare(control, connector, tables, limit).await
     }
 
-    /// The same, for row triggers. No trigger is on a table of the application yet.
+    /// The same, for row triggers. No trigger is on a table of the application yet. Why a schema
+    /// change closes the way back; None when it is carried.
     ///
     /// # Errors
     /// 42501 when a right is missing.
@@ -152,7 +162,7 @@ impl WayBack {
         control: &Control,
         tables: &[Arc<Relation>],
         clock: &Clock,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         setup::prepare_triggers(control, tables, clock).await
     }
 
@@ -173,7 +183,31 @@ impl WayBack {
     /// # Errors
     /// What PostgreSQL said.
     pub async fn opening(control: &Control) -> Result<String> {
-        Ok(if triggers::is_there(control).await? { triggers::opening() } else { String::new() })
+        let mut sql = String::new();
+        if triggers::is_there(control).await? {
+            sql += &triggers::opening();
+        }
+        if notes::are_there(control).await? {
+            sql += &notes::opening();
+        }
+        Ok(sql)
+    }
+
+    /// Proves that the schema changes which were carried made both sides equal, and takes them into
+    /// the picture that the mirror compares with. To be called behind the fence of a rollback, when
+    /// SQLite has caught up. Why they are not equal; None when they are.
+    ///
+    /// # Errors
+    /// What either side said.
+    pub async fn settle_schema(control: &Control, sqlite: &Sqlite) -> Result<Option<String>> {
+        if !notes::any(control).await? {
+            return Ok(None);
+        }
+        let differs = schema::disagreement(control, sqlite).await?;
+        if differs.is_none() {
+            notes::follow_picture(control).await?;
+        }
+        Ok(differs)
     }
 
     /// Proves that a row written on PostgreSQL comes through: a marker row, decoded, then
@@ -208,7 +242,7 @@ impl WayBack {
     /// SQLite's.
     pub fn begin(conn: &Connection, from: Lsn) -> Result<()> {
         store_lsn(conn, from)?;
-        for key in [KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, KEY_PLACE] {
+        for key in [KEY_CLOSED, KEY_RESYNC, KEY_SYSTEM, KEY_PLACE, KEY_TABLES] {
             journal::set_state(conn, key, Cell::Null)?;
         }
         Ok(())
@@ -223,7 +257,7 @@ impl WayBack {
         sqlite: &Sqlite,
         journal: &Journal,
         connector: &Connector,
-        (clock, store): (&Clock, &Arc<Store>),
+        (clock, store, visible): (&Clock, &Arc<Store>, &Arc<Visible>),
         (from, kept_max): (Lsn, u64),
     ) -> Result<Handle> {
         let reached = match WayBack::stored(sqlite).await? {
@@ -246,6 +280,7 @@ impl WayBack {
             end: None,
             commits: 0,
             how: How::Decoding,
+            carries: false,
             kept: 0,
             committed_at: None,
             resync: resync.iter().flat_map(|t| t.lines()).map(str::to_owned).collect(),
@@ -257,7 +292,7 @@ impl WayBack {
             sqlite.clone(),
             journal.clone(),
             connector.clone(),
-            (clock.clone(), Arc::clone(store)),
+            (clock.clone(), Arc::clone(store), Arc::clone(visible)),
             send,
             (stop.clone(), Arc::clone(&ask), kept_max),
         )?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::apply::{Target, Trouble};
 use super::left_out::LeftOut;
+use super::schema::Known;
 use super::{PUBLICATION, setup, triggers};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
@@ -42,7 +43,7 @@ pub(super) async fn probe(
         replication.start(&slot, PUBLICATION, Lsn::default()).await?;
         let token = format!("{:016x}", clock.random_u64());
         setup::mark(control, &token).await?;
-        let known = setup::known(control).await?;
+        let known = Known::before(setup::known(control).await?);
         let end = until_marked(&mut replication, sqlite, &known, &token).await?;
         note(sqlite, token).await?;
         // What was looked at need not be kept for the way back.
@@ -71,7 +72,7 @@ async fn note(sqlite: &Sqlite, token: String) -> Result<()> {
 async fn until_marked(
     replication: &mut Replication,
     sqlite: &Sqlite,
-    known: &HashMap<String, String>,
+    known: &Known,
     token: &str,
 ) -> Result<Lsn> {
     let (mut targets, mut marked) = (HashMap::new(), false);

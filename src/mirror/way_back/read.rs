@@ -15,10 +15,12 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::apply::{Shape, Target, Trouble};
+use super::change::Note;
 use super::follow::{CONFIRM_EVERY, Ended, Follower, LOOK_EVERY, ended, followed, from_the_past};
 use super::left_out::{self, LeftOut};
 use super::place::{self, Place};
-use super::{State, setup, store_lsn, store_place, stored_place};
+use super::schema::{Changing, Known};
+use super::{State, notes, setup, store_lsn, store_place, stored_place};
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::decode::{Old, Table, TableColumn, Tuple, Value};
 use crate::backend::postgres::replication::Lsn;
@@ -37,9 +39,15 @@ struct Reading {
     control: Control,
     /// Reads.
     reader: Control,
+    /// Tables by the numbers of their rows' shapes.
+    tables: HashMap<i32, Table>,
+    /// What those are here that had a change.
     targets: HashMap<i32, Target>,
     /// Rows that PostgreSQL does not have.
     left_out: LeftOut,
+    known: Known,
+    /// Schema changes are noted among the rows.
+    noted: bool,
     catalog: Arc<Catalog>,
     /// Where SQLite stands.
     place: Place,
@@ -60,6 +68,7 @@ struct Open {
     written: HashSet<(i32, u32)>,
     /// Tables that it has emptied.
     emptied: HashSet<i32>,
+    changing: Changing,
 }
 
 impl Follower {
@@ -95,11 +104,19 @@ impl Follower {
         let left_out = control.rows(&left_out::query(&catalog)).await?;
         let text = |row: &Row| (0..row.len()).map(|i| row.get(i)).collect();
         let left_out = LeftOut::of(left_out.iter().map(text).collect(), &catalog)?;
+        let mut tables = tables(&reader).await?;
+        let before = tables.values().map(|t| (name::key(&t.schema, &t.name), t.signature()));
+        let known = Known::new(&self.conn, before.collect(), false)?;
+        tables.extend(known.numbered());
+        let noted = notes::are_there(&control).await?;
         let mut reading = Reading {
             control,
             reader,
+            tables,
             targets: HashMap::new(),
             left_out,
+            known,
+            noted,
             catalog,
             stored: place.clone(),
             place,
@@ -168,11 +185,13 @@ impl Follower {
         if shapes.is_empty() {
             return Ok(false);
         }
-        if let Some(table) = place::changed(&reading.reader, &shapes).await? {
+        if !reading.noted
+            && let Some(table) = place::changed(&reading.reader, &shapes).await?
+        {
             let reason = format!("table {table} was changed on PostgreSQL (DDL)");
             return Err(Ended::Closed { reason, table: Some(table) });
         }
-        self.find(reading, &shapes).await?;
+        reading.take_catalog(self.sqlite.catalog());
         reading.place.batch = progress.batch + 1;
         place::begin(&reading.control, reading.place.batch).await?;
         failpoint!("way_back.marked");
@@ -204,6 +223,7 @@ impl Follower {
                 writer: None,
                 written: HashSet::new(),
                 emptied: HashSet::new(),
+                changing: Changing::default(),
             });
             self.row(reading, open, &row).await?;
         }
@@ -220,44 +240,41 @@ impl Follower {
             *done = open.last;
         }
         if let Some(writer) = open.writer {
-            self.commit(writer, reading.floor, Some(&reading.place), self.now())?;
+            let how = (self.now(), open.changing);
+            self.commit(writer, reading.floor, Some(&reading.place), how)?;
             reading.stored = reading.place.clone();
+            reading.take_catalog(self.sqlite.catalog());
         }
         Ok(())
     }
 
-    /// Looks for the tables of these shapes here.
-    async fn find(&self, reading: &mut Reading, shapes: &[i32]) -> Result<(), Ended> {
-        let catalog = self.sqlite.catalog();
-        if !Arc::ptr_eq(&reading.catalog, &catalog) {
-            reading.catalog = catalog;
-            reading.targets.clear();
+    async fn row(&self, reading: &mut Reading, open: &mut Open, row: &Row) -> Result<(), Ended> {
+        let shape = row.get(2);
+        if shape == super::triggers::NOTE {
+            return self.note_of(reading, open, row).await;
         }
-        let absent: Vec<i32> =
-            shapes.iter().copied().filter(|id| !reading.targets.contains_key(id)).collect();
-        if absent.is_empty() {
+        let Some(shape) = followed(reading.target(shape, &open.changing)?)? else {
             return Ok(());
-        }
-        let sql = "SELECT id, relid, schema::text, name::text, columns \
-                   FROM crossfade.way_back_shapes WHERE id = ANY ($1)";
-        let rows = reading.reader.client().query(sql, &[&absent]).await;
-        for row in rows.map_err(|e| reading.reader.error(&e))? {
-            let table = table(&row)?;
-            // It is what it was when the journal was made.
-            let known = HashMap::from([(name::key(&table.schema, &table.name), table.signature())]);
-            let target = Target::find(&table, &reading.catalog, &known, &reading.left_out)
-                .map_err(|trouble| ended(trouble, &table.name))?;
-            reading.targets.insert(row.get(0), target);
-        }
-        Ok(())
-    }
-
-    async fn row(&self, reading: &Reading, open: &mut Open, row: &Row) -> Result<(), Ended> {
-        let target = reading.targets.get(&row.get::<_, i32>(2));
-        let Some(shape) = followed(target)? else { return Ok(()) };
+        };
         passes(open, row).map_err(|trouble| ended(trouble, shape.name()))?;
         let writer = self.writer(&mut open.writer).await?;
         blocking(|| self.apply(shape, writer, row)).map_err(|trouble| ended(trouble, shape.name()))
+    }
+
+    /// A note of a schema change: carried here and now, before what comes after it.
+    async fn note_of(
+        &self,
+        reading: &mut Reading,
+        open: &mut Open,
+        row: &Row,
+    ) -> Result<(), Ended> {
+        let text: Option<&str> = row.get(4);
+        let note = Note::read(text.ok_or_else(|| Error::internal("a note without its text"))?)?;
+        let with = (&mut reading.known, &mut open.changing);
+        self.change_schema(&note, with, &mut open.writer).await?;
+        reading.tables.extend(reading.known.numbered());
+        reading.targets.clear();
+        Ok(())
     }
 
     fn apply(&self, shape: &Shape, conn: &Connection, row: &Row) -> Result<(), Trouble> {
@@ -318,6 +335,35 @@ impl Follower {
         }
         self.trim().await
     }
+}
+
+impl Reading {
+    /// The catalog from here on.
+    fn take_catalog(&mut self, catalog: Arc<Catalog>) {
+        if !Arc::ptr_eq(&self.catalog, &catalog) {
+            self.catalog = catalog;
+            self.targets.clear();
+        }
+    }
+
+    /// What the table of a row's shape is here.
+    fn target(&mut self, shape: i32, changing: &Changing) -> Result<Option<&Target>, Ended> {
+        if !self.targets.contains_key(&shape) {
+            let Some(table) = self.tables.get(&shape) else { return Ok(None) };
+            let catalog = changing.catalog.as_ref().unwrap_or(&self.catalog);
+            let target = Target::find(table, catalog, &self.known, &self.left_out);
+            let target = target.map_err(|trouble| ended(trouble, &table.name))?;
+            self.targets.insert(shape, target);
+        }
+        Ok(self.targets.get(&shape))
+    }
+}
+
+/// The tables whose rows triggers write, by the numbers of their shapes.
+async fn tables(control: &Control) -> Result<HashMap<i32, Table>> {
+    let sql = "SELECT id, relid, schema::text, name::text, columns FROM crossfade.way_back_shapes";
+    let rows = control.rows(sql).await?;
+    rows.iter().map(|row| Ok((row.get(0), table(row)?))).collect()
 }
 
 /// Notes what a change does to its table, and stops where the order of the changes is not certain:

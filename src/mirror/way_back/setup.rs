@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{PUBLICATION, triggers};
-use crate::backend::postgres::apply::table_name;
+use super::{PUBLICATION, notes, triggers};
+use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
 use crate::backend::postgres::handover::literal;
@@ -97,6 +97,9 @@ fn filled(sql: &str) -> String {
 
 /// The row of `crossfade.way_back_tables` that holds it: no table has this name.
 const NO_TABLE: &str = "";
+/// How often it is looked again for the note of a change, and how soon.
+const UNTOLD_TRIES: u32 = 5;
+const UNTOLD_AGAIN: Duration = Duration::from_millis(100);
 
 /// What [`super::WayBack::prepare`] made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +108,8 @@ pub struct Prepared {
     pub from: Lsn,
     /// Tables without a primary key: their whole old rows are written to the log.
     pub keyless: Vec<String>,
+    /// Why a schema change closes the way back; None when it is carried.
+    pub unnoted: Option<String>,
 }
 
 /// The slot's name: slots are shared by all databases of a server.
@@ -176,8 +181,8 @@ async fn others(control: &Control) -> Result<String> {
     Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
 }
 
-/// What was changed on PostgreSQL since [`prepare`] that the stream does not tell: tables made,
-/// dropped or altered, constraints, triggers, views. The table, when it is one, and why.
+/// What was changed on PostgreSQL since [`prepare`] that neither the stream nor a note tells: tables
+/// made, dropped or altered, constraints, triggers, views. The table, when it is one, and why.
 pub(super) async fn unfollowed(
     control: &Control,
     primary: bool,
@@ -186,7 +191,79 @@ pub(super) async fn unfollowed(
     if !there.first().is_some_and(|row| row.get::<_, bool>(0)) {
         return Ok(Some((None, "what was prepared on PostgreSQL is gone".to_owned())));
     }
-    let rows = control.rows("SELECT name, signature, rest FROM crossfade.way_back_tables").await?;
+    let noted = notes::are_there(control).await?;
+    if primary && noted && !notes::were_on(control).await? {
+        let reason = "the event triggers that note schema changes were switched off";
+        return Ok(Some((None, reason.to_owned())));
+    }
+    let changed = match primary && noted {
+        true => untold(control).await?,
+        false => differs(control, "crossfade.way_back_tables").await?,
+    };
+    if changed.is_none()
+        && primary
+        && triggers::is_there(control).await?
+        && let Some(name) = triggers::switched_off(control).await?
+    {
+        let reason = format!(
+            "table {name} had its triggers switched off on PostgreSQL: what was written meanwhile \
+             is not known"
+        );
+        return Ok(Some((Some(name), reason)));
+    }
+    Ok(changed)
+}
+
+/// What is another one than was known last, without a note that has come since. What notes may
+/// have changed is known from here on.
+async fn untold(control: &Control) -> Result<Option<(Option<String>, String)>> {
+    for left in (0..UNTOLD_TRIES).rev() {
+        control.batch("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+        let looked = async {
+            let found = differs(control, "crossfade.way_back_now").await?;
+            let told = match &found {
+                Some(_) => {
+                    let sql = "WITH t AS (UPDATE crossfade.way_back_ddl SET told = true \
+                               WHERE NOT told RETURNING 1) SELECT count(*) FROM t";
+                    control.rows(sql).await?.first().is_some_and(|row| row.get::<_, i64>(0) > 0)
+                }
+                None => true,
+            };
+            if found.is_some() && told {
+                let (shapes, others) = (shapes(control).await?, others(control).await?);
+                let row = |name: &str, signature: &str, rest: &str| {
+                    format!("({}, {}, {})", literal(name), literal(signature), literal(rest))
+                };
+                let mut rows = vec![row(NO_TABLE, "", &others)];
+                rows.extend(shapes.iter().map(|(name, s)| row(name, &s.signature, &s.rest)));
+                let rows = rows.join(", ");
+                let sql = "DELETE FROM crossfade.way_back_now; INSERT INTO crossfade.way_back_now";
+                control.batch(&format!("{sql} VALUES {rows}")).await?;
+            }
+            control.batch("COMMIT").await?;
+            Ok::<_, Error>(found.filter(|_| !told))
+        };
+        match looked.await {
+            // Definitions are read as they are now, notes as of the snapshot: a change that is
+            // committed just then shows with its note in the next.
+            Ok(Some(_)) if left > 0 => {}
+            Ok(found) => return Ok(found),
+            Err(error) => {
+                // Two look at the same time.
+                control.batch("ROLLBACK").await?;
+                if error.sqlstate() != state::SERIALIZATION_FAILURE || left == 0 {
+                    return Err(error);
+                }
+            }
+        }
+        tokio::time::sleep(UNTOLD_AGAIN).await;
+    }
+    Ok(None)
+}
+
+/// What differs from what a table of ours holds.
+async fn differs(control: &Control, from: &str) -> Result<Option<(Option<String>, String)>> {
+    let rows = control.rows(&format!("SELECT name, signature, rest FROM {from}")).await?;
     let mut known: BTreeMap<String, (String, String)> =
         rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
     let of_others = known.remove(NO_TABLE);
@@ -208,15 +285,6 @@ pub(super) async fn unfollowed(
     }
     if let Some(name) = known.keys().next() {
         return table(name, "was dropped");
-    }
-    if primary
-        && triggers::is_there(control).await?
-        && let Some(name) = triggers::switched_off(control).await?
-    {
-        return table(
-            &name,
-            "had its triggers switched off: what was written meanwhile is not known",
-        );
     }
     match of_others {
         Some((_, before)) if before != others(control).await? => {
@@ -265,7 +333,7 @@ pub(super) async fn prepare(
     take_down(control).await?;
     control.batch(schemas::TABLE).await?;
     control.batch(TABLES).await?;
-    let keyless = publish(control, tables).await?;
+    let (keyless, unnoted) = publish(control, tables).await?;
     let slot = slot(control).await?;
     let mut replication = Replication::connect(connector, "crossfade way back").await?;
     let canceller = replication.canceller();
@@ -285,15 +353,16 @@ pub(super) async fn prepare(
         }
     };
     replication.close().await;
-    Ok(Prepared { from, keyless })
+    Ok(Prepared { from, keyless, unnoted })
 }
 
-/// What the trigger journal needs, but for the triggers on the application's tables.
+/// What the trigger journal needs, but for the triggers on the application's tables. Why a schema
+/// change closes the way back; None when it is carried.
 pub(super) async fn prepare_triggers(
     control: &Control,
     tables: &[Arc<Relation>],
     clock: &Clock,
-) -> Result<()> {
+) -> Result<Option<String>> {
     take_down(control).await?;
     control.batch(schemas::TABLE).await?;
     control.batch(TABLES).await?;
@@ -308,7 +377,8 @@ pub(super) async fn prepare_triggers(
         sql.push_str(&shape.noted(&relation.name));
     }
     control.batch(&(sql + "COMMIT;")).await?;
-    triggers::make(control, tables, &format!("{:016x}", clock.random_u64())).await
+    triggers::make(control, tables, &format!("{:016x}", clock.random_u64())).await?;
+    notes::make(control, true).await
 }
 
 fn absent(relation: &Relation) -> Error {
@@ -316,8 +386,12 @@ fn absent(relation: &Relation) -> Error {
     Error::shadow(state::UNDEFINED_TABLE, message)
 }
 
-/// Sets replica identities, notes shapes, makes the publication: one transaction.
-async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<String>> {
+/// Sets replica identities, notes shapes, makes the publication. Tables without a key, and why a
+/// schema change closes the way back.
+async fn publish(
+    control: &Control,
+    tables: &[Arc<Relation>],
+) -> Result<(Vec<String>, Option<String>)> {
     let (shapes, others) = (shapes(control).await?, others(control).await?);
     let mut keyless = Vec::new();
     let mut sql = format!(
@@ -348,16 +422,32 @@ async fn publish(control: &Control, tables: &[Arc<Relation>]) -> Result<Vec<Stri
         sql.push_str(&shape.noted(&relation.name));
         published.push(table);
     }
-    sql.push_str(&format!(
-        "CREATE PUBLICATION {PUBLICATION} FOR TABLE {} \
-         WITH (publish_via_partition_root = true); COMMIT;",
-        published.join(", ")
-    ));
-    if let Err(error) = control.batch(&sql).await {
-        control.batch("ROLLBACK").await?;
-        return Err(error);
+    sql.push_str("COMMIT;");
+    as_a_whole(control, &sql).await?;
+    let unnoted = notes::make(control, false).await?;
+    if unnoted.is_none() {
+        // New tables are published as soon as they are there.
+        let schemas = schemas::OURS;
+        let sql = format!("SELECT nspname::text FROM pg_namespace WHERE oid IN {schemas}");
+        let rows = control.rows(&sql).await?;
+        let names: Vec<String> = rows.iter().map(|row| quoted(row.get(0))).collect();
+        published.truncate(1);
+        published.push("crossfade.way_back_ddl".to_owned());
+        published.push(format!("TABLES IN SCHEMA {}", names.join(", ")));
     }
-    Ok(keyless)
+    let sql = format!(
+        "CREATE PUBLICATION {PUBLICATION} FOR TABLE {} WITH (publish_via_partition_root = true)",
+        published.join(", ")
+    );
+    control.batch(&sql).await?;
+    Ok((keyless, unnoted))
+}
+
+/// Statements of one transaction.
+async fn as_a_whole(control: &Control, sql: &str) -> Result<()> {
+    let Err(error) = control.batch(sql).await else { return Ok(()) };
+    control.batch("ROLLBACK").await?;
+    Err(error)
 }
 
 /// Drops the slot, ending whoever reads it.
@@ -418,6 +508,7 @@ pub(super) async fn identity(control: &Control) -> Result<Identity> {
 }
 
 pub(super) async fn take_down(control: &Control) -> Result<()> {
+    notes::silence(control).await?;
     triggers::take_down(control).await?;
     take_down_slot(control).await?;
     control.batch(&format!("DROP PUBLICATION IF EXISTS {PUBLICATION}")).await?;
@@ -426,27 +517,27 @@ pub(super) async fn take_down(control: &Control) -> Result<()> {
         return Ok(());
     }
     control.batch(schemas::TABLE).await?;
-    let changed = control
-        .rows(&filled(
-            "SELECT t.name, t.identity_was::text FROM crossfade.way_back_tables t \
+    let mut changed = "SELECT t.name, t.identity_was::text FROM crossfade.way_back_tables t \
              JOIN pg_class c ON $key = t.name AND c.relnamespace IN $ours \
-             WHERE c.relreplident <> t.identity_was AND t.identity_was IN ('d', 'n')",
-        ))
-        .await?;
+             WHERE c.relreplident <> t.identity_was AND t.identity_was IN ('d', 'n')"
+        .to_owned();
+    if notes::are_there(control).await? {
+        changed += " UNION SELECT $key, i.was::text FROM crossfade.way_back_identity i \
+             JOIN pg_class c ON c.oid = i.relid AND c.relnamespace IN $ours \
+             WHERE c.relreplident <> i.was AND i.was IN ('d', 'n')";
+    }
+    let changed = control.rows(&filled(&changed)).await?;
     let mut sql = String::from("BEGIN; SET LOCAL lock_timeout = '2s';");
     for row in &changed {
         let way = if row.get::<_, &str>(1) == "n" { "NOTHING" } else { "DEFAULT" };
         let table = name::quoted(row.get(0));
         sql.push_str(&format!("ALTER TABLE {table} REPLICA IDENTITY {way};"));
     }
+    sql.push_str(notes::TAKE_DOWN);
     sql.push_str(
         "DROP TABLE IF EXISTS crossfade.way_back_marker, crossfade.way_back_tables; COMMIT;",
     );
-    if let Err(error) = control.batch(&sql).await {
-        control.batch("ROLLBACK").await?;
-        return Err(error);
-    }
-    Ok(())
+    as_a_whole(control, &sql).await
 }
 
 /// A marker row in a synchronous commit: everything committed before is flushed with it,

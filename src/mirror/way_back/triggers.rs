@@ -22,10 +22,12 @@ use crate::schema::Relation;
 
 /// The number of our own marker's shape.
 pub(super) const MARKER: i32 = 0;
+/// The same of a note of a schema change.
+pub(super) const NOTE: i32 = -1;
 /// The triggers' names on every table, quoted. Triggers fire by name: ours before the application's
 /// own, whose changes come after the one that fired them.
-const ROW: &str = "\"!crossfade_way_back\"";
-const EMPTIED: &str = "\"!crossfade_way_back_emptied\"";
+pub(super) const ROW: &str = "\"!crossfade_way_back\"";
+pub(super) const EMPTIED: &str = "\"!crossfade_way_back_emptied\"";
 
 /// `rel` and the places tell which version of a row a change made and which it ended: the order
 /// within a transaction. A filenode, since a rewritten table numbers its rows anew. `n` is where

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use crate::backend::postgres::control::SETTINGS;
 use crate::error::{Error, Result, state};
+use crate::name;
 use crate::sql::Mode;
 use crate::value::search::Language;
-use crate::value::{DateOutput, DateStyle, IntervalStyle, Style};
-use table::{Definition, find, invalid};
+use crate::value::{DateOutput, DateStyle, IntervalStyle, Style, numeric_offset, zone};
+use table::{Definition, find};
 
 /// Settings that PostgreSQL 15 reports to the client as ParameterStatus.
 pub const REPORTED: [&str; 13] = [
@@ -490,34 +491,7 @@ fn quoted(name: &str) -> String {
 
 /// A search_path given as one string: kept as written, items separated by `, `.
 fn normal_path(text: &str) -> String {
-    split_path(text).iter().map(|n| quoted(n)).collect::<Vec<_>>().join(", ")
-}
-
-/// The names of a search_path list, unquoted and folded.
-fn split_path(text: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut chars = text.chars().peekable();
-    while chars.peek().is_some() {
-        let mut name = String::new();
-        while chars.next_if(|c| c.is_whitespace() || *c == ',').is_some() {}
-        if chars.next_if_eq(&'"').is_some() {
-            while let Some(c) = chars.next() {
-                if c == '"' && chars.next_if_eq(&'"').is_none() {
-                    break;
-                }
-                name.push(c);
-            }
-        } else {
-            while let Some(c) = chars.next_if(|c| *c != ',') {
-                name.extend(c.to_lowercase());
-            }
-            name.truncate(name.trim_end().len());
-        }
-        if !name.is_empty() {
-            names.push(name);
-        }
-    }
-    names
+    name::search_path(text).iter().map(|n| quoted(n)).collect::<Vec<_>>().join(", ")
 }
 
 fn duration(values: &Values, start: &BTreeMap<String, String>, name: &str) -> Option<Duration> {
@@ -539,7 +513,7 @@ fn effective<'a>(values: &'a Values, start: &'a BTreeMap<String, String>, name: 
 fn derive(values: &Values, start: &BTreeMap<String, String>, user: &str) -> Result<Derived> {
     let get = |name: &str| effective(values, start, name);
     let level = get("client_min_messages");
-    let search_path = split_path(get("search_path"))
+    let search_path = name::search_path(get("search_path"))
         .into_iter()
         .map(|n| if n == "$user" { user.to_owned() } else { n })
         .filter(|n| n != "pg_temp")
@@ -609,27 +583,6 @@ fn zone_name(text: &str) -> Result<String> {
     zone(text).map(|_| text.to_owned())
 }
 
-/// `+3`, `-5`, `3.5`, `+02:00`: hours east of UTC, in seconds.
-fn numeric_offset(text: &str) -> Option<i32> {
-    let (sign, rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if !rest.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let seconds = match rest.split_once(':') {
-        Some((hours, tail)) => {
-            let (minutes, secs) = tail.split_once(':').unwrap_or((tail, "0"));
-            hours.parse::<i32>().ok()? * 3600
-                + minutes.parse::<i32>().ok()? * 60
-                + secs.parse::<i32>().ok()?
-        }
-        None => (rest.parse::<f64>().ok()? * 3600.0).round() as i32,
-    };
-    (seconds < 24 * 3600).then_some(sign * seconds)
-}
-
 fn offset_name(seconds: i32) -> String {
     let (h, m, s) = (seconds.abs() / 3600, seconds.abs() / 60 % 60, seconds.abs() % 60);
     let mut digits = format!("{h:02}");
@@ -645,23 +598,6 @@ fn offset_name(seconds: i32) -> String {
 
 fn canonical_zone(text: &str) -> Option<String> {
     jiff::tz::db().available().map(|n| n.as_str().to_owned()).find(|n| n.eq_ignore_ascii_case(text))
-}
-
-/// The zone a canonical name stands for.
-fn zone(name: &str) -> Result<jiff::tz::TimeZone> {
-    // Our own form of a fixed offset; POSIX counts west of UTC.
-    let west = match name.strip_prefix('<').and_then(|n| n.split_once('>')) {
-        Some((_, west)) => Some(west),
-        None => Some(name).filter(|n| n.contains(':')),
-    };
-    let fixed = west.and_then(|west| {
-        let seconds = numeric_offset(west)?;
-        jiff::tz::Offset::from_seconds(-seconds).ok().map(jiff::tz::TimeZone::fixed)
-    });
-    fixed
-        .or_else(|| jiff::tz::TimeZone::get(name).ok())
-        .or_else(|| jiff::tz::TimeZone::posix(name).ok())
-        .ok_or_else(|| invalid("TimeZone", name))
 }
 
 #[cfg(test)]

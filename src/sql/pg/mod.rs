@@ -23,6 +23,7 @@ mod routine;
 mod select;
 mod statement;
 mod table;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -31,6 +32,7 @@ mod utility;
 pub use qualify::{Named, qualify};
 pub use relations::relations;
 use std::ffi::CString;
+pub use tag::commands;
 
 use pg_query::protobuf;
 

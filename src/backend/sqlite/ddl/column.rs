@@ -59,7 +59,7 @@ pub(super) fn ordered_key() -> Error {
 }
 
 /// Serial types by their names.
-fn serial(name: &TypeName) -> Option<u32> {
+pub(super) fn serial(name: &TypeName) -> Option<u32> {
     if name.schema.is_some() || name.array {
         return None;
     }

@@ -49,7 +49,7 @@ use crate::error::{Error, Result, SqlState, state};
 use crate::name::{bare, is_key, is_reserved, key, schema, shown};
 use crate::schema::{Catalog, Relation, RelationKind};
 use crate::sql::Context;
-use crate::sql::ast::{Ddl, Name};
+use crate::sql::ast::{Ddl, Name, TypeName};
 use crate::sql::plan::Frozen;
 use crate::value::Cell;
 
@@ -119,6 +119,11 @@ pub fn apply(writer: &Writer, ddl: &Ddl, environment: &Environment<'_>) -> Resul
             Err(error)
         }
     }
+}
+
+/// Whether a column of this type has a sequence of its own.
+pub fn is_serial(ty: &TypeName) -> bool {
+    column::serial(ty).is_some()
 }
 
 /// One change being made.
