@@ -1,5 +1,5 @@
 -- One statement a line. A line that begins with "-" is a comment; "!" marks one that the proxy
--- refuses, "@" one that is refused after promote only.
+-- refuses, "@" one that is refused after promote only, "~" one that may be as long as the file follows.
 -- Strings, numbers, NULL
 SELECT ifnull(NULL, 5)
 SELECT ifnull(age, -1) FROM users ORDER BY id

@@ -57,18 +57,18 @@ ROLLBACK
 SELECT count(*) FROM pairs WHERE ifnull(1, 0)
 CREATE TABLE IF NOT EXISTS log(id INTEGER PRIMARY KEY AUTOINCREMENT, at DATETIME DEFAULT (datetime('now')), what VARCHAR(10) NOT NULL, n INT DEFAULT 5, ok BOOLEAN DEFAULT 1, CHECK (n > 0))
 INSERT INTO log(what) VALUES ('a'), ('b')
-@INSERT OR IGNORE INTO log(id, what, n) VALUES (1, 'dup', 2)
-@SELECT id, what, n, ok, ifnull(at, '') > '2020' FROM log ORDER BY id
+~INSERT OR IGNORE INTO log(id, what, n) VALUES (1, 'dup', 2)
+~SELECT id, what, n, ok, ifnull(at, '') > '2020' FROM log ORDER BY id
 CREATE INDEX IF NOT EXISTS [log what] ON log(what COLLATE BINARY DESC)
 CREATE TABLE [strict one](a INTEGER PRIMARY KEY, b TEXT) STRICT
-@INSERT INTO [strict one] VALUES (1, 'x'), (2, 'y')
-@SELECT b FROM [strict one] ORDER BY a DESC
+~INSERT INTO [strict one] VALUES (1, 'x'), (2, 'y')
+~SELECT b FROM [strict one] ORDER BY a DESC
 CREATE TABLE wr(k TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID
-@REPLACE INTO wr VALUES ('a', x'01'), ('b', x'02')
-@REPLACE INTO wr VALUES ('a', x'03')
-@SELECT k, hex(v) FROM wr ORDER BY k
+~REPLACE INTO wr VALUES ('a', x'01'), ('b', x'02')
+~REPLACE INTO wr VALUES ('a', x'03')
+~SELECT k, hex(v) FROM wr ORDER BY k
 ALTER TABLE log ADD COLUMN extra DATETIME
 ALTER TABLE `log` RENAME COLUMN `n` TO `m`
-@SELECT id, m, extra FROM log WHERE ifnull(1, 0) ORDER BY id
+~SELECT id, m, extra FROM log WHERE ifnull(1, 0) ORDER BY id
 DROP TABLE [strict one]
 DROP TABLE IF EXISTS [nothing there]
