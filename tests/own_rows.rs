@@ -434,7 +434,7 @@ fn a_default_written_by_hand_answers() {
         let all = journey.get("/api/v1/divergences");
         let all = all["divergences"].as_array().unwrap().clone();
         let open = all.iter().filter(|d| d["state"] == "open");
-        open.map(|d| d.to_string()).collect::<Vec<_>>()
+        open.map(ToString::to_string).collect::<Vec<_>>()
     };
     crate::common::eventually("the default is seen", || {
         let open = open();
