@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 /// Lag from which it counts as catching up: below, there is little to leave.
-pub(super) const FAR: u64 = 2000;
+const FAR: u64 = 2000;
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Time between two looks at the lag.

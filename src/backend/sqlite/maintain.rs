@@ -76,11 +76,10 @@ fn run(core: &Weak<Core>) {
 
 fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
     let bytes = core.durable.wal_bytes();
-    if bytes >= WAL_PASSIVE {
-        core.copy_wal_back()?;
-    }
     if bytes >= WAL_CUT {
         core.copy_wal_nearly()?;
+    } else if bytes >= WAL_PASSIVE {
+        core.copy_wal_back()?;
     }
     let due = core.wal_due.load(Ordering::Relaxed);
     // After a snapshot stood in the way: at the next step, or looked for without waiting.
@@ -148,7 +147,7 @@ impl Core {
         Ok(Some(InWal { all: frames.saturating_mul(frame).saturating_add(WAL_HEADER), left }))
     }
 
-    /// Copies again what was written meanwhile: what is left is copied in a writer's turn.
+    /// Copies it, and again what was written meanwhile: what is left is copied in a writer's turn.
     fn copy_wal_nearly(&self) -> Result<()> {
         let mut before = u64::MAX;
         for _ in 0..COPIES {

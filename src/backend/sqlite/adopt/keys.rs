@@ -1,5 +1,7 @@
 //! Keys, indexes and checks of a table of the file.
 
+use std::collections::HashSet;
+
 use super::names::Namer;
 use super::{FindingKind, Findings, Source};
 use crate::backend::sqlite::Connection;
@@ -84,17 +86,17 @@ pub(super) fn rowid_alias(table: &stored::Table) -> Option<&str> {
     (integer && !def.descending_column && !table.without_rowid).then_some(&column.name)
 }
 
-/// Whether a column is part of a key: a primary or foreign key, a unique constraint or index.
-pub(super) fn names(source: &Source<'_>, column: &str) -> bool {
-    let own = |name: &String| name.eq_ignore_ascii_case(column);
-    let of = |keys: &[Key]| keys.iter().filter_map(|k| k.column.as_ref()).any(own);
+/// The columns, in lower case, of primary and foreign keys and of unique constraints and indexes.
+pub(super) fn columns(source: &Source<'_>) -> HashSet<String> {
     let unique = |text: &String| match stored::read(text) {
-        Ok(Object::Index(definition)) => definition.unique && of(&definition.keys),
-        _ => false,
+        Ok(Object::Index(definition)) if definition.unique => definition.keys,
+        _ => Vec::new(),
     };
-    key_defs(source.table).iter().any(|def| of(&def.keys))
-        || source.indexes.iter().any(unique)
-        || super::foreign::child_columns(source.table).any(own)
+    let keys = key_defs(source.table).into_iter().flat_map(|def| def.keys);
+    let keys = keys.chain(source.indexes.iter().flat_map(unique));
+    let children = super::foreign::child_columns(source.table).cloned();
+    let names = keys.filter_map(|key| key.column).chain(children);
+    names.map(|name| name.to_ascii_lowercase()).collect()
 }
 
 /// Position of a column by its name in the file.

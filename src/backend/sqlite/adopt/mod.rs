@@ -262,6 +262,7 @@ fn columns(
     let stored = source.table;
     let mut wanted = Vec::new();
     let mut given = Vec::new();
+    let in_keys = keys::columns(source);
     for column in &stored.columns {
         let known = source.former.and_then(|f| former_column(f, &column.name));
         let over = overridden(source, column, known, findings);
@@ -269,7 +270,7 @@ fn columns(
         wanted.push(match (over, known) {
             (Some(over), _) => over,
             (None, Some(known)) => types::Choice::only(known.ty, known.codec),
-            (None, None) if keys::names(source, &column.name) => {
+            (None, None) if in_keys.contains(&column.name.to_ascii_lowercase()) => {
                 types::choice(column, source.habit).of_a_key()
             }
             (None, None) => types::choice(column, source.habit),
