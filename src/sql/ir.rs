@@ -87,6 +87,23 @@ pub struct Query {
     pub columns: Vec<Output>,
 }
 
+impl Query {
+    /// One SELECT and nothing around it.
+    pub fn of(select: Select, columns: Vec<Output>) -> Self {
+        Self {
+            recursive: false,
+            ctes: Vec::new(),
+            body: Body::Select(Box::new(select)),
+            order_by: Vec::new(),
+            limit: None,
+            offset: None,
+            locks: false,
+            with_ties: false,
+            columns,
+        }
+    }
+}
+
 /// One output column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result, state};
 use crate::schema::Function;
 use crate::sql::Context as Sight;
 use crate::sql::ast;
-use crate::sql::ir::{Body, Expr, ExprKind, From, Output, Query, Select};
+use crate::sql::ir::{Expr, ExprKind, From, Output, Query, Select};
 use crate::sql::plan::{FrozenArgument, FrozenSource};
 use crate::sql::types::coerce::Context;
 use crate::sql::types::resolve::{Found, among};
@@ -443,17 +443,7 @@ fn run_arguments(args: &[Expr]) -> Option<Vec<FrozenArgument>> {
 
 /// A query of one row without FROM.
 pub(super) fn query_of(targets: Vec<Expr>, columns: Vec<Output>) -> Query {
-    Query {
-        recursive: false,
-        ctes: Vec::new(),
-        body: Body::Select(Box::new(Select { targets, ..Select::default() })),
-        order_by: Vec::new(),
-        limit: None,
-        offset: None,
-        locks: false,
-        with_ties: false,
-        columns,
-    }
+    Query::of(Select { targets, ..Select::default() }, columns)
 }
 
 /// A query around another: its columns under the same names, and what may be made of them.
@@ -480,10 +470,7 @@ pub(super) fn query_over(
         columns,
         lateral: true,
     };
-    let mut whole = query_of(Vec::new(), outputs);
-    let select = Select { targets, from: vec![from], filter, ..Select::default() };
-    whole.body = Body::Select(Box::new(select));
-    Ok(whole)
+    Ok(Query::of(Select { targets, from: vec![from], filter, ..Select::default() }, outputs))
 }
 
 fn written(name: &ast::Name) -> String {

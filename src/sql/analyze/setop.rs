@@ -217,17 +217,7 @@ impl Analyzer<'_> {
             lateral: false,
         };
         let select = Select { targets, from: vec![inner], ..Select::default() };
-        Ok(Query {
-            recursive: false,
-            ctes: Vec::new(),
-            body: Body::Select(Box::new(select)),
-            order_by: Vec::new(),
-            limit: None,
-            offset: None,
-            locks: false,
-            with_ties: false,
-            columns,
-        })
+        Ok(Query::of(select, columns))
     }
 }
 

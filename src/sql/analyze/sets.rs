@@ -9,7 +9,7 @@ use super::walk::visit;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ir::{
-    ArrayPart, Body, Call, CallKind, Expr, ExprKind, From, Output, Query, Select, Sort,
+    ArrayPart, Call, CallKind, Expr, ExprKind, From, Output, Query, Select, Sort,
 };
 use crate::sql::types::{array_of, tables};
 use crate::value::{Type, oid};
@@ -95,17 +95,7 @@ impl Analyzer<'_> {
             lateral: true,
         };
         let select = Select { targets: vec![target], from: vec![from], ..Select::default() };
-        let query = Query {
-            recursive: false,
-            ctes: Vec::new(),
-            body: Body::Select(Box::new(select)),
-            order_by: Vec::new(),
-            limit: None,
-            offset: None,
-            locks: false,
-            with_ties: false,
-            columns: vec![column],
-        };
+        let query = Query::of(select, vec![column]);
         let kind = ExprKind::ArraySubquery(Box::new(query));
         Ok(Expr { kind, ty: Type::new(array), pos: 0 })
     }

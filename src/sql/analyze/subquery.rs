@@ -7,7 +7,7 @@ use super::operator::comparison_of;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast;
-use crate::sql::ir::{Body, Expr, ExprKind, From, Output, Query, Select};
+use crate::sql::ir::{Expr, ExprKind, From, Output, Query, Select};
 use crate::sql::types;
 use crate::value::{Type, oid};
 
@@ -93,17 +93,7 @@ impl Analyzer<'_> {
         };
         let select = Select { targets: vec![compared], from: vec![from], ..Select::default() };
         let output = Output { name: "compared".to_owned(), ty: BOOL, origin: (0, 0) };
-        let whole = Query {
-            recursive: false,
-            ctes: Vec::new(),
-            body: Body::Select(Box::new(select)),
-            order_by: Vec::new(),
-            limit: None,
-            offset: None,
-            locks: false,
-            with_ties: false,
-            columns: vec![output],
-        };
+        let whole = Query::of(select, vec![output]);
         Ok(Expr { kind: ExprKind::Subquery(Box::new(whole)), ty: BOOL, pos })
     }
 

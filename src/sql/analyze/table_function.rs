@@ -8,7 +8,7 @@ use super::scope::Place;
 use super::{Analyzer, errors};
 use crate::error::{Error, Result, state};
 use crate::sql::ast::{self, TypeName};
-use crate::sql::ir::{Body, Call, CallKind, Expr, From, Output, Query, Select};
+use crate::sql::ir::{Call, CallKind, Expr, From, Output, Query, Select};
 use crate::sql::types;
 use crate::value::{Type, oid};
 
@@ -240,17 +240,7 @@ impl Analyzer<'_> {
             columns.push(Output { name: "ordinality".to_owned(), ty, origin: (0, 0) });
         }
         let scalar = columns.len() == 1;
-        let query = Query {
-            recursive: false,
-            ctes: Vec::new(),
-            body: Body::Select(Box::new(Select { targets, ..Select::default() })),
-            order_by: Vec::new(),
-            limit: None,
-            offset: None,
-            locks: false,
-            with_ties: false,
-            columns,
-        };
+        let query = Query::of(Select { targets, ..Select::default() }, columns);
         let rel = self.new_rel();
         let plain = ast::Alias { name, columns: Vec::new() };
         let mut made = self.subquery_item(rel, query, alias.unwrap_or(&plain), true, pos)?;

@@ -321,17 +321,7 @@ fn hoisted(query: &mut Query, cte: u32) -> Step {
         .collect();
     let from = From::Cte { rel: cte, cte, alias: "before".to_owned(), columns: columns.clone() };
     let select = Select { targets, from: vec![from], ..Select::default() };
-    let rows = Query {
-        recursive: false,
-        ctes: Vec::new(),
-        body: Body::Select(Box::new(select)),
-        order_by: Vec::new(),
-        limit: None,
-        offset: None,
-        locks: false,
-        with_ties: false,
-        columns,
-    };
+    let rows = Query::of(select, columns);
     let first = std::mem::replace(query, rows);
     Step { cte, statement: Statement::Select(Box::new(first)), unique: 0, single: false }
 }
