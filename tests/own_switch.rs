@@ -122,6 +122,55 @@ fn the_probe_reads_rows_with_columns_of_postgresqls_own() {
     assert_eq!(back(&own, &journey, "SELECT v FROM t"), "b");
 }
 
+/// Tables that only PostgreSQL has (of the migrations, of an audit) are in nobody's way: the
+/// switch goes over, the application can write and change them, and the way back stays open.
+fn beside_others(config: &str) {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b');",
+        "CREATE TABLE t(id bigint PRIMARY KEY, v text);
+         CREATE TABLE alembic_version(version_num varchar(32) PRIMARY KEY);
+         INSERT INTO alembic_version VALUES ('1a2b');
+         CREATE TABLE audit(t bigint REFERENCES t, w text); INSERT INTO audit VALUES (NULL, 'old');",
+    );
+    let journey = own.start_with(config);
+    journey.mirror();
+    let (code, task, stderr) = journey.promote_with(&["--rehearse"]);
+    assert_eq!(code, 0, "{stderr}{task}");
+    journey.promote();
+    journey.await_way_back();
+    journey
+        .proxy
+        .sql("INSERT INTO audit VALUES (1, 'new'); UPDATE audit SET w = 'older' WHERE t IS NULL");
+    journey
+        .proxy
+        .sql("UPDATE alembic_version SET version_num = '3c4d'; UPDATE t SET v = 'c' WHERE id = 1");
+    // Nor do changes of their own schema concern SQLite.
+    journey.proxy.sql("ALTER TABLE audit ADD COLUMN at timestamptz DEFAULT now()");
+    journey.proxy.sql("CREATE INDEX audit_w ON audit (w); INSERT INTO audit VALUES (2, 'newer')");
+    journey
+        .proxy
+        .sql("DROP INDEX audit_w; DROP TABLE alembic_version; DELETE FROM audit WHERE t = 2");
+    journey.proxy.sql("INSERT INTO t VALUES (3, 'd')");
+    let all = "SELECT group_concat(id || v, ' ') FROM (SELECT * FROM t ORDER BY id)";
+    assert_eq!(back(&own, &journey, all), "1c 2b 3d");
+    assert_eq!(own.shadow("SELECT string_agg(w, ' ' ORDER BY w) FROM audit"), "new older");
+    journey.done(&["verify"]);
+    journey.promote();
+    journey.done(&["complete", "--yes"]);
+    let identity = "SELECT relreplident FROM pg_class WHERE oid = 'audit'::regclass";
+    crate::common::eventually("it is as it was", || own.shadow(identity) == "d");
+}
+
+#[test]
+fn tables_of_postgresqls_own_are_in_nobodys_way() {
+    beside_others("");
+}
+
+#[test]
+fn tables_of_postgresqls_own_are_in_no_triggers_way() {
+    beside_others("[postgres]\nway_back = \"triggers\"\n");
+}
+
 /// What had to be relaxed for rows with their numbers is as it was when all is over.
 #[test]
 fn generated_always_comes_back() {

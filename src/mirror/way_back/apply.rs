@@ -90,6 +90,9 @@ impl Target {
                 _ => Self::Ignored,
             });
         }
+        if known.is_own_table(table.oid) {
+            return Ok(Self::Ignored);
+        }
         let resync = |why: &str| Trouble::Resync(format!("table {} {why}", table.name));
         let key = name::key(&table.schema, &table.name);
         let relation = catalog.relation(&key).filter(|r| r.kind == RelationKind::Table);

@@ -325,12 +325,12 @@ impl Follower {
             return Err(Ended::closed(reason));
         }
         let before = replication
-            .rows("SELECT name, signature FROM crossfade.way_back_tables")
+            .rows(setup::BEFORE)
             .await?
             .into_iter()
             .filter_map(|row| {
                 let mut row = row.into_iter();
-                Some((row.next()??, row.next()??))
+                Some((row.next()??, row.next()??, row.next()?))
             })
             .collect();
         let catalog = self.sqlite.catalog();

@@ -168,7 +168,8 @@ const NEW_TRIGGERS: &str = "\
 FOR one IN SELECT c.oid, s.nspname, c.relname, (1073741824 + c.oid::bigint % 1073741824)::integer AS id
     FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace
     WHERE c.oid = ANY (changed) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-    AND NOT EXISTS (SELECT FROM crossfade.way_back_shapes f WHERE f.relid = c.oid) ORDER BY c.oid
+    AND NOT EXISTS (SELECT FROM crossfade.way_back_shapes f WHERE f.relid = c.oid)
+    AND NOT EXISTS (SELECT FROM crossfade.way_back_tables b WHERE b.own = c.oid) ORDER BY c.oid
   LOOP
     INSERT INTO crossfade.way_back_shapes VALUES (one.id, one.oid, one.nspname, one.relname,
       CASE one.nspname WHEN 'public' THEN one.relname::text

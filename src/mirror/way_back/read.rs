@@ -105,8 +105,9 @@ impl Follower {
         let text = |row: &Row| (0..row.len()).map(|i| row.get(i)).collect();
         let left_out = LeftOut::of(left_out.iter().map(text).collect(), &catalog)?;
         let mut tables = tables(&reader).await?;
-        let before = tables.values().map(|t| (name::key(&t.schema, &t.name), t.signature()));
-        let known = Known::new(&self.conn, before.collect(), false)?;
+        let shapes = tables.values().map(|t| (name::key(&t.schema, &t.name), t.signature()));
+        let before = setup::known(&control).await?.with_shapes(shapes.collect());
+        let known = Known::new(&self.conn, before, false)?;
         tables.extend(known.numbered());
         let noted = notes::are_there(&control).await?;
         let mut reading = Reading {

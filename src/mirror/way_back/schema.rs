@@ -23,17 +23,46 @@ use crate::backend::sqlite::functions::session::{Scope, Session};
 use crate::backend::sqlite::{Connection, Sqlite, Writer, blocking, moment};
 use crate::error::{Error, Result, state};
 use crate::journal;
-use crate::name::shown;
+use crate::name::{self, shown};
 use crate::schema::Catalog;
 use crate::sql::ast::{AlterAction, ConstraintKind, Ddl, ObjectKind, Parsed, Statement};
 use crate::sql::plan::{Frozen, FrozenSource};
 use crate::value::{Cell, Style, zone};
 
+/// The tables when the way back was prepared.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// What is followed: shapes by key, as [`Table::signature`] has them.
+    shapes: HashMap<String, String>,
+    /// Tables that only PostgreSQL has: keys by OID. Their rows are nobody's business here.
+    own: HashMap<u32, String>,
+}
+
+impl FromIterator<(String, String, Option<String>)> for Before {
+    /// From rows of [`super::setup::BEFORE`].
+    fn from_iter<I: IntoIterator<Item = (String, String, Option<String>)>>(rows: I) -> Self {
+        let mut before = Self::default();
+        for (key, shape, own) in rows {
+            match own.and_then(|oid| oid.parse().ok()) {
+                Some(oid) => drop(before.own.insert(oid, key)),
+                None => drop(before.shapes.insert(key, shape)),
+            }
+        }
+        before
+    }
+}
+
+impl Before {
+    /// With these shapes in place of those that were noted.
+    pub(super) fn with_shapes(self, shapes: HashMap<String, String>) -> Self {
+        Self { shapes, ..self }
+    }
+}
+
 /// What is known of the shapes of PostgreSQL's tables, as of SQLite's place.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// When the way back was prepared, by key, as [`Table::signature`] has them.
-    before: HashMap<String, String>,
+    before: Before,
     /// The stream tells its tables' shapes itself: they must be the ones that are known.
     compares: bool,
     /// Tables that were made or changed since, by key.
@@ -45,11 +74,7 @@ impl Known {
     ///
     /// # Errors
     /// When that is damaged.
-    pub(super) fn new(
-        conn: &Connection,
-        before: HashMap<String, String>,
-        compares: bool,
-    ) -> Result<Self> {
+    pub(super) fn new(conn: &Connection, before: Before, compares: bool) -> Result<Self> {
         let changed = match text(conn, KEY_TABLES)? {
             None => BTreeMap::new(),
             Some(stored) => serde_json::from_str::<Vec<Noted>>(&stored)
@@ -62,7 +87,7 @@ impl Known {
     }
 
     /// The shapes of before, of which nothing has changed since.
-    pub(super) fn before(before: HashMap<String, String>) -> Self {
+    pub(super) fn before(before: Before) -> Self {
         Self { before, compares: true, changed: BTreeMap::new() }
     }
 
@@ -73,19 +98,49 @@ impl Known {
         }
         match self.changed.get(key) {
             Some(changed) => changed.streamed().signature() != table.signature(),
-            None => self.before.get(key).is_some_and(|known| *known != table.signature()),
+            None => self.before.shapes.get(key).is_some_and(|known| *known != table.signature()),
         }
     }
 
     /// Whether a table had a column, as it is now, when the way back was prepared.
     pub(super) fn had(&self, key: &str, column: &TableColumn) -> bool {
         let column = format!(",{}:{}:{},", column.name, column.type_oid, column.typmod);
-        self.before.get(key).is_some_and(|before| format!(",{before},").contains(&column))
+        self.before.shapes.get(key).is_some_and(|before| format!(",{before},").contains(&column))
     }
 
     /// Whether a column that SQLite has not may be there: it was PostgreSQL's own before the switch.
     pub(super) fn is_own(&self, key: &str, column: &TableColumn) -> bool {
         self.had(key, column)
+    }
+
+    /// Whether a table is PostgreSQL's own: SQLite had none of it at the switch.
+    pub(super) fn is_own_table(&self, oid: u32) -> bool {
+        self.before.own.contains_key(&oid)
+    }
+
+    /// Whether a change is about tables of PostgreSQL's own alone.
+    fn is_about_own(&self, note: &Note, statement: Option<&Statement>) -> bool {
+        if !note.tables.is_empty() {
+            return note.tables.iter().all(|table| self.is_own_table(table.relid));
+        }
+        let Some(Statement::Ddl(ddl)) = statement else { return false };
+        let table = match &**ddl {
+            Ddl::CreateIndex(made) => &made.table,
+            Ddl::CreateTrigger(made) => &made.table,
+            _ => return false,
+        };
+        let path = note.search_path();
+        let schemas = table.schema.as_ref().map_or(&path[..], std::slice::from_ref);
+        let is = |schema: &String| {
+            let key = name::key(schema, &table.name);
+            self.before.own.values().any(|own| *own == key)
+        };
+        // The first that there is: a table that is followed may come before one of that name.
+        let there = |schema: &&String| {
+            let key = name::key(schema, &table.name);
+            is(schema) || self.keys().any(|known| *known == key)
+        };
+        schemas.iter().find(there).is_some_and(is)
     }
 
     /// Whether a column was made by a change that was carried.
@@ -95,7 +150,7 @@ impl Known {
 
     /// Tables that were there before, or were made or changed since.
     fn keys(&self) -> impl Iterator<Item = &String> {
-        self.before.keys().chain(self.changed.keys())
+        self.before.shapes.keys().chain(self.changed.keys())
     }
 
     /// Tables of the trigger journal that were made or changed, by their numbers.
@@ -196,9 +251,12 @@ impl Follower {
         let lesser = of_extension || note.is_lesser();
         let parsed = match note.statement(&mut changing.counts) {
             Ok(parsed) => parsed,
-            Err(_) if lesser => return Ok(()),
+            Err(_) if lesser || known.is_about_own(note, None) => return Ok(()),
             Err(why) => return Err(closed(&why)),
         };
+        if known.is_about_own(note, Some(&parsed.statement)) {
+            return Ok(());
+        }
         // Its rows come as those of the table it is a part of.
         let part = !note.tables.is_empty() && note.tables.iter().all(|table| table.partition);
         if part && note.tag == "CREATE TABLE" {
@@ -315,8 +373,7 @@ FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace WHERE c.relnamespa
 /// # Errors
 /// What either side said.
 pub(super) async fn disagreement(control: &Control, sqlite: &Sqlite) -> Result<Option<String>> {
-    let rows = control.rows("SELECT name, signature FROM crossfade.way_back_tables").await?;
-    let before = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let before = super::setup::known(control).await?;
     let known = Known::new(&*sqlite.reader(None).await?, before, true)?;
     let catalog = sqlite.catalog();
     let mut there = BTreeSet::new();
@@ -345,8 +402,13 @@ fn carried(statement: &Statement) -> Result<Ddl, Trouble> {
     match statement {
         Statement::Ddl(ddl) => {
             let mut ddl = Ddl::clone(ddl);
-            if let Ddl::CreateTableAs { with_data, .. } = &mut ddl {
-                *with_data = false;
+            match &mut ddl {
+                Ddl::CreateTableAs { with_data, .. } => *with_data = false,
+                // What is not here was PostgreSQL's own.
+                Ddl::Drop { kind: ObjectKind::Table | ObjectKind::Index, if_exists, .. } => {
+                    *if_exists = true;
+                }
+                _ => {}
             }
             Ok(ddl)
         }

@@ -4,10 +4,11 @@
 //! `crossfade.way_back_marker` and `crossfade.way_back_tables`. A table whose updates would
 //! fail for the application once it is published (no replica identity) is never published.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::schema::Before;
 use super::{PUBLICATION, notes, triggers};
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::postgres::connect::Connector;
@@ -29,7 +30,12 @@ CREATE TABLE IF NOT EXISTS crossfade.way_back_marker (
 CREATE TABLE IF NOT EXISTS crossfade.way_back_tables (
   name text PRIMARY KEY, signature text NOT NULL, identity_was \"char\" NOT NULL
 );
-ALTER TABLE crossfade.way_back_tables ADD COLUMN IF NOT EXISTS rest text NOT NULL DEFAULT '';";
+ALTER TABLE crossfade.way_back_tables ADD COLUMN IF NOT EXISTS rest text NOT NULL DEFAULT '';
+ALTER TABLE crossfade.way_back_tables ADD COLUMN IF NOT EXISTS own oid;";
+
+/// Name, columns, and the OID of a table that only PostgreSQL has. An older build noted none.
+pub(super) const BEFORE: &str =
+    "SELECT name, signature, to_jsonb(t)->>'own' FROM crossfade.way_back_tables t";
 
 /// Replica identity, key, and shape of the tables. A table that was dropped and made anew is another
 /// one; so is a column that was given its own type once more: USING may have changed every value,
@@ -59,7 +65,7 @@ SELECT $key, c.relreplident::text, \
      UNION ALL SELECT 's' || c.relrowsecurity) r), \
   ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid \
     AND a.attnum = ANY (i.indkey::int2[]) WHERE i.indrelid = c.oid \
-    AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END) \
+    AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END), c.oid \
 FROM pg_class c WHERE c.relnamespace IN $ours AND c.relkind IN ('r', 'p') \
   AND c.relpersistence <> 't' AND NOT c.relispartition \
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')";
@@ -137,6 +143,7 @@ struct Shape {
     rest: String,
     /// Columns of the index that tells rows apart in the log.
     key: Vec<String>,
+    oid: u32,
 }
 
 impl Shape {
@@ -151,15 +158,26 @@ impl Shape {
             || relation.key().is_some_and(|key| key.iter().all(|c| known.contains(c)))
     }
 
-    /// A statement that notes it.
-    fn noted(&self, name: &str) -> String {
+    /// A statement that notes it; SQLite may not have the table.
+    fn noted(&self, name: &str, followed: bool) -> String {
         format!(
-            "INSERT INTO crossfade.way_back_tables VALUES ({}, {}, {}, {});",
+            "INSERT INTO crossfade.way_back_tables VALUES ({}, {}, {}, {}, {});",
             literal(name),
             literal(&self.signature),
             literal(self.was.as_ref().unwrap_or(&self.identity)),
-            literal(&self.rest)
+            literal(&self.rest),
+            if followed { "NULL".to_owned() } else { self.oid.to_string() }
         )
+    }
+
+    /// Whether its rows can be updated once they are published.
+    fn is_updatable(&self) -> bool {
+        match self.identity.as_str() {
+            "d" => self.has_key,
+            "i" => !self.key.is_empty(),
+            "n" => false,
+            _ => true,
+        }
     }
 }
 
@@ -172,8 +190,19 @@ async fn shapes(control: &Control) -> Result<BTreeMap<String, Shape>> {
         was: row.get(4),
         rest: row.get(5),
         key: row.get(6),
+        oid: row.get(7),
     };
     Ok(rows.iter().map(|row| (row.get(0), shape(row))).collect())
+}
+
+/// The tables that only PostgreSQL has: nobody's business here, but to be known, and to be left
+/// updatable.
+fn apart<'a>(
+    shapes: &'a BTreeMap<String, Shape>,
+    tables: &[Arc<Relation>],
+) -> Vec<(&'a String, &'a Shape)> {
+    let followed: HashSet<&str> = tables.iter().map(|relation| relation.name.as_str()).collect();
+    shapes.iter().filter(|(name, _)| !followed.contains(name.as_str())).collect()
 }
 
 async fn others(control: &Control) -> Result<String> {
@@ -295,10 +324,10 @@ async fn differs(control: &Control, from: &str) -> Result<Option<(Option<String>
     }
 }
 
-/// The tables' columns when the way back was prepared, by name.
-pub(super) async fn known(control: &Control) -> Result<HashMap<String, String>> {
-    let rows = control.rows("SELECT name, signature FROM crossfade.way_back_tables").await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+/// The tables when the way back was prepared.
+pub(super) async fn known(control: &Control) -> Result<Before> {
+    let rows = control.rows(BEFORE).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
 }
 
 /// Whether the way back could be prepared, as far as it shows without making anything.
@@ -374,8 +403,9 @@ pub(super) async fn prepare_triggers(
     );
     for relation in tables {
         let shape = shapes.get(&relation.name).ok_or_else(|| absent(relation))?;
-        sql.push_str(&shape.noted(&relation.name));
+        sql.push_str(&shape.noted(&relation.name, true));
     }
+    apart(&shapes, tables).iter().for_each(|(name, shape)| sql.push_str(&shape.noted(name, false)));
     control.batch(&(sql + "COMMIT;")).await?;
     triggers::make(control, tables, &format!("{:016x}", clock.random_u64())).await?;
     notes::make(control, true).await
@@ -419,13 +449,21 @@ async fn publish(
         if !shape.has_key {
             keyless.push(relation.name.clone());
         }
-        sql.push_str(&shape.noted(&relation.name));
+        sql.push_str(&shape.noted(&relation.name, true));
         published.push(table);
     }
+    let apart = apart(&shapes, tables);
+    apart.iter().for_each(|(name, shape)| sql.push_str(&shape.noted(name, false)));
     sql.push_str("COMMIT;");
     as_a_whole(control, &sql).await?;
     let unnoted = notes::make(control, false).await?;
     if unnoted.is_none() {
+        let mut sql = String::from("BEGIN; SET LOCAL lock_timeout = '2s';");
+        for (name, _) in apart.iter().filter(|(_, shape)| !shape.is_updatable()) {
+            let table = name::quoted(name);
+            sql.push_str(&format!("ALTER TABLE {table} REPLICA IDENTITY FULL;"));
+        }
+        as_a_whole(control, &(sql + "COMMIT;")).await?;
         // New tables are published as soon as they are there.
         let schemas = schemas::OURS;
         let sql = format!("SELECT nspname::text FROM pg_namespace WHERE oid IN {schemas}");
