@@ -90,3 +90,41 @@ fn a_write_while_the_proxy_was_stopped_is_noticed() {
     assert!(!holds(&journey));
     assert_refused(&journey);
 }
+
+/// A foreign program alters the schema: what is served is not what is there any more, and no verify
+/// may say that it is equal.
+#[test]
+fn a_foreign_change_of_the_schema_is_not_covered_by_a_verify() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let mut journey = mirrored(&file);
+    // Ours is none.
+    journey.proxy.sql("CREATE TABLE other (id integer PRIMARY KEY, body text)");
+    journey.proxy.sql("CREATE INDEX by_body ON note (body)");
+    foreign(&file, "UPDATE note SET body = body; VACUUM; ANALYZE");
+    eventually("it is noticed", || !holds(&journey));
+    journey.level();
+    journey.done(&["verify"]);
+    eventually("it is covered", || holds(&journey));
+    foreign(
+        &file,
+        "ALTER TABLE note ADD COLUMN more text DEFAULT 'q'; UPDATE note SET more = 'precious';
+         CREATE TABLE new (id integer PRIMARY KEY, v text); INSERT INTO new VALUES (1, 'n');",
+    );
+    eventually("it is noticed", || !holds(&journey));
+    let (code, task, stderr) = journey.order(&["verify"]);
+    assert_eq!(code, 4, "{task}{stderr}");
+    assert!(format!("{task}{stderr}").contains("changed the schema"), "{task}{stderr}");
+    assert_refused(&journey);
+    journey.restart_with(&[]);
+    journey.level();
+    assert_refused(&journey);
+    // Now it is seen, and not clean before it was copied.
+    let (code, task, _) = journey.order(&["verify"]);
+    assert_eq!(code, 1, "{task}");
+    assert_refused(&journey);
+    journey.mirror();
+    journey.promote();
+    assert_eq!(journey.proxy.sql("SELECT more FROM note WHERE id = 2"), "precious");
+    assert_eq!(journey.proxy.sql("SELECT v FROM new"), "n");
+}

@@ -235,10 +235,19 @@ fn way_back(switch: &Switch) -> GateStatus {
 
 fn foreign_writer(switch: &Switch) -> GateStatus {
     let since = switch.note_foreign_writes();
+    let altered = switch.sqlite.foreign_schema();
     let actual = format!("{} since the last verify", counted(since, "foreign commit"));
-    let reason = "somebody else writes the SQLite file, or may have while the proxy was stopped; \
-                  run crossfade verify";
-    gate("foreign_writer", Kind::Required, since == 0, actual, "0", reason)
+    let reason = match altered {
+        true => {
+            "another program has changed the schema of the SQLite file; start the proxy again, \
+             which reads it, then run crossfade backfill"
+        }
+        false => {
+            "somebody else writes the SQLite file, or may have while the proxy was stopped; \
+             run crossfade verify"
+        }
+    };
+    gate("foreign_writer", Kind::Required, since == 0 && !altered, actual, "0", reason)
 }
 
 fn rehearsal(switch: &Switch, limits: &GateLimits) -> GateStatus {

@@ -253,6 +253,12 @@ impl Pair {
             Ok(_) => self.store.foreign_total(),
             Err(error) => return Outcome::Failed(error),
         };
+        if self.shared.sqlite.foreign_schema() {
+            let reason = "another program has changed the schema of the SQLite file: what is \
+                          compared is not what is there";
+            let hint = "Start the proxy again, which reads it, then run crossfade backfill.";
+            return Outcome::Refused(reason.to_owned(), Some(hint.to_owned()));
+        }
         let tell = teller(progress);
         let mirror = self.switch.mirror();
         let verified = verify::run(mirror, &self.store, &options.tables, &tell).await;

@@ -1,4 +1,4 @@
-//! Upkeep of the SQLite file: checkpoints and the look-out for foreign writers.
+//! Upkeep of the SQLite file: checkpoints, and regular looks for foreign writers.
 //!
 //! Owns the maintenance thread and the WAL's size. Copying the WAL back goes on beside writers
 //! and readers; starting it anew needs the writer's turn, and that every reader has left it: a

@@ -8,7 +8,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ pub mod draws;
 mod durable;
 pub mod errors;
 pub mod events;
+mod foreign;
 mod found;
 pub mod functions;
 mod hooks;
@@ -162,13 +163,9 @@ pub(super) struct Core {
     /// Kept open for ever, as the last close deletes the WAL; used for checkpoints.
     keeper: Mutex<Connection>,
     durable: Arc<Durable>,
-    /// The shared writer's last `data_version`: changes of others show in it.
-    data_version: AtomicI64,
+    foreign: foreign::Foreign,
     /// Readers and turns of the writer asked for.
     asked: AtomicU64,
-    foreign: AtomicU64,
-    /// When a foreign write was noticed last.
-    foreign_at: Mutex<Option<Instant>>,
     /// WAL size from which a writer cuts it before it begins.
     wal_due: AtomicU64,
     /// Bytes of the WAL that were left to be copied back, and when.
@@ -203,7 +200,7 @@ impl Sqlite {
         let writer = connect(&path, &options, Purpose::Writer, &install, &map, &lock)?;
         own::free(&writer)?;
         // Size the WAL is cut back to when it starts anew.
-        let data_version = data_version(&writer)?;
+        let foreign = foreign::Foreign::new(&writer)?;
         let pool = {
             let (path, options, install) = (path.clone(), options.clone(), install.clone());
             let (map, lock) = (map.clone(), lock.clone());
@@ -231,10 +228,8 @@ impl Sqlite {
             writer: Mutex::new(Some(writer)),
             keeper: Mutex::new(keeper),
             durable,
-            data_version: AtomicI64::new(data_version),
+            foreign,
             asked: AtomicU64::new(0),
-            foreign: AtomicU64::new(0),
-            foreign_at: Mutex::default(),
             wal_due: AtomicU64::new(maintain::WAL_FULL),
             wal_left: Mutex::new(None),
             wal_shrinks: AtomicBool::new(false),
@@ -406,6 +401,7 @@ impl Sqlite {
         }
         history.push_back(Reign { from, steps, catalog: Arc::clone(&catalog) });
         *self.0.catalog.write() = catalog;
+        blocking(|| self.0.own_schema());
     }
 
     /// The catalog as it was after a position committed; None when that is too long ago, or
@@ -458,24 +454,6 @@ impl Sqlite {
     /// Sets the position at start, from the journal; before anything writes.
     pub fn set_position(&self, position: Position) {
         self.0.durable.reset(position);
-    }
-
-    /// How often a write by a foreign program was noticed.
-    pub fn foreign_writes(&self) -> u64 {
-        self.0.foreign.load(Ordering::Relaxed)
-    }
-
-    /// How long ago a write by a foreign program was noticed; None when none was.
-    pub fn foreign_age(&self) -> Option<Duration> {
-        self.0.foreign_at.lock().map(|at| at.elapsed())
-    }
-
-    /// Looks for a foreign writer now; the count so far.
-    pub async fn check_foreign(&self) -> Result<u64> {
-        let turn = self.turn(None).await?;
-        let looked = self.0.look_for_foreign_writer();
-        drop(turn);
-        looked.map(|()| self.foreign_writes())
     }
 
     /// Figures for the surfaces.
@@ -570,32 +548,8 @@ impl Core {
             &self.lock,
         )?;
         self.forget_virtual_tables();
-        self.data_version.store(data_version(&conn)?, Ordering::Relaxed);
+        self.foreign.begin_anew(&conn)?;
         Ok(conn)
-    }
-
-    /// A commit of ours on another connection: not a foreign one. In the writer's turn.
-    fn own_commit(&self) {
-        if let Some(conn) = &*self.writer.lock()
-            && let Ok(version) = data_version(conn)
-        {
-            self.data_version.store(version, Ordering::Relaxed);
-        }
-    }
-
-    /// Compares the shared writer's data_version with the last one known. In the writer's
-    /// turn: all our own commits are accounted for then.
-    fn look_for_foreign_writer(&self) -> Result<()> {
-        let slot = self.writer.lock();
-        let Some(conn) = &*slot else { return Ok(()) };
-        let version = data_version(conn)?;
-        if self.data_version.swap(version, Ordering::Relaxed) != version {
-            self.foreign.fetch_add(1, Ordering::Relaxed);
-            *self.foreign_at.lock() = Some(Instant::now());
-            self.forget_virtual_tables();
-            tracing::warn!("a foreign program has written to the SQLite file");
-        }
-        Ok(())
     }
 }
 
@@ -629,11 +583,6 @@ fn connect(
         map(failure)
     });
     Connection::open(path, options, purpose, install.as_ref(), mapped, Some(lock.clone()))
-}
-
-fn data_version(conn: &Connection) -> Result<i64> {
-    conn.query_integer("PRAGMA data_version", &[])?
-        .ok_or_else(|| Error::internal("PRAGMA data_version gave nothing"))
 }
 
 /// The path without symbolic links, so that the lock is the same under every name.
