@@ -347,3 +347,31 @@ fn keys_that_a_file_keeps_in_its_own_way() {
     assert_eq!(other, "1");
     journey.done(&["verify"]);
 }
+
+/// A client that names types for its parameters, or none (0), writes a table whose keys are
+/// expressions: they have no part in those.
+#[test]
+fn keys_that_are_expressions_beside_a_clients_types() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE nc(k TEXT COLLATE NOCASE PRIMARY KEY, v INTEGER);
+             CREATE TABLE e(id INTEGER PRIMARY KEY, n INTEGER, s TEXT);
+             CREATE UNIQUE INDEX e_n ON e(n || 'x'); CREATE UNIQUE INDEX e_s ON e(s COLLATE NOCASE);",
+        )
+        .unwrap();
+    let proxy = crate::common::Proxy::on_file(&file, &[]);
+    let mut client = crate::common::Raw::proxy(&proxy);
+    for (sql, types) in [
+        ("INSERT INTO nc VALUES ($1, $2)", "0,21"),
+        ("INSERT INTO nc VALUES ($1::text, $2) ON CONFLICT DO NOTHING", "0,21"),
+        ("UPDATE nc SET v = $2 WHERE k = $1", "0,21"),
+        ("INSERT INTO e VALUES ($2, $2, $1)", "0,21"),
+    ] {
+        let answer = client.run(&format!("P |{sql}|{types}\nB ||a,1|0,0\nE\nS"));
+        assert!(answer.contains("\nC "), "{sql}: {answer}");
+    }
+    assert_eq!(proxy.sql("SELECT k, v FROM nc"), "a|1");
+}

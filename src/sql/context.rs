@@ -32,7 +32,8 @@ impl<'a> Context<'a> {
     /// The same for what the catalog keeps: its texts name objects outside `public` with their
     /// schemas, and nothing of a session.
     pub fn stored(self) -> Context<'a> {
-        Context { search_path: &STORED, temporary: &NOTHING, ..self }
+        // Nor has it parameters: what the client says of its own is about other expressions.
+        Context { search_path: &STORED, temporary: &NOTHING, param_types: &[], ..self }
     }
 
     /// The extensions whose types, functions and operators are there.
