@@ -187,6 +187,9 @@ async fn carry(
         }
         let began = Instant::now();
         let mut records = read(shared, at.next(), until).await?;
+        if let Some(reason) = history::given_back(&records, at) {
+            return Err(Ended::Foreign(reason));
+        }
         end_at_new_label(&mut records);
         let Some(last) = records.last() else { continue };
         let (position, new_hash, committed) = (last.position, last.hash.0, last.committed_at_us);

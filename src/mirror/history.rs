@@ -4,7 +4,7 @@ use crate::backend::Position;
 use crate::backend::postgres::control::Stored;
 use crate::backend::sqlite::{Connection, blocking};
 use crate::error::Result;
-use crate::journal::{self, Event, EventStream, Events, Journal, Limits};
+use crate::journal::{self, Event, EventStream, Events, Journal, Limits, Origin, Record};
 
 /// What PostgreSQL's last applied record says about its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,17 @@ pub(crate) async fn standing(journal: &Journal, stored: Option<&Stored>) -> Resu
             stored.position
         ))),
     }
+}
+
+/// Why PostgreSQL, which stands at a position, is not asked to apply what comes next: it has given
+/// one of these commits to SQLite itself, while it was primary, and knows nothing of it any more.
+pub(crate) fn given_back(next: &[Record], at: Position) -> Option<String> {
+    let given = next.iter().find(|record| matches!(record.origin, Origin::Postgres(_)))?;
+    Some(format!(
+        "PostgreSQL stands at commit {at}, and commit {} came from it: PostgreSQL was restored \
+         from a backup",
+        given.position
+    ))
 }
 
 /// Whether a schema change lies between two positions: after a restart the catalog of the time
