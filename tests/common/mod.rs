@@ -18,7 +18,7 @@ pub use journey::Journey;
 pub use load::{Load, TABLES};
 pub use pair::{Pair, sample};
 pub use pg::Pg;
-pub use proxy::{Proxy, crossfade};
+pub use proxy::{Proxy, binary, crossfade};
 pub use raw::{Raw, same, same_in_full};
 pub use relay::Relay;
 

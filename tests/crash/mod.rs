@@ -10,6 +10,7 @@ use crate::common::{Dice, Pg, Relay, eventually};
 
 mod soak;
 mod stopped;
+mod switching;
 mod trial;
 
 use soak::Outcomes;
@@ -293,6 +294,6 @@ fn killed_and_stopped_at_random() {
     let mut dice = Dice::new();
     match soak::wanted() {
         None => println!("{}", at_random(10, &mut dice)),
-        Some(rounds) => soak::run(rounds, &mut dice),
+        Some(rounds) => soak::run("rounds", rounds, &mut dice, at_random),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `CROSSFADE_SOAK_ROUNDS` says how many rounds, `CROSSFADE_SOAK_PAIRS` how many pairs run at once.
 //! Rounds go in stretches, each with a pair of its own that is proven equal at its end; each finished
-//! stretch is a line in `target/soak-rounds`. Started again it goes on behind them; the last one
+//! stretch is a line in `target/soak-NAME`. Started again it goes on behind them; the last one
 //! removes the file. Start at [`run`].
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::common::Dice;
 /// Rounds with one pair.
 const STRETCH: u64 = 25;
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|n| n.parse().ok())
 }
 
@@ -61,8 +61,8 @@ impl fmt::Display for Outcomes {
     }
 }
 
-/// What is done.
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/soak-rounds");
+/// What is done, with the name of the soak behind it.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/soak-");
 
 struct Shared {
     dice: Dice,
@@ -70,9 +70,14 @@ struct Shared {
     all: Outcomes,
 }
 
-/// Rounds, as many as are still to be done.
-pub fn run(rounds: u64, dice: &mut Dice) {
-    let path = PathBuf::from(FILE);
+/// Rounds, as many as are still to be done, in stretches.
+pub fn run(
+    name: &str,
+    rounds: u64,
+    dice: &mut Dice,
+    run_stretch: impl Fn(u64, &mut Dice) -> Outcomes + Sync,
+) {
+    let path = PathBuf::from(format!("{FILE}{name}"));
     let mut all = Outcomes::default();
     for line in std::fs::read_to_string(&path).unwrap_or_default().lines() {
         all.merge(&Outcomes::read(line));
@@ -85,7 +90,7 @@ pub fn run(rounds: u64, dice: &mut Dice) {
     std::thread::scope(|scope| {
         let pair = || {
             while let Some((stretch, mut dice)) = next(&shared) {
-                let outcomes = super::at_random(stretch, &mut dice);
+                let outcomes = run_stretch(stretch, &mut dice);
                 let mut shared = shared.lock().unwrap();
                 shared.all.merge(&outcomes);
                 let mut file =
