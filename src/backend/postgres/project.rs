@@ -178,7 +178,7 @@ impl Projection {
         let partitioned = actual.iter().any(|a| a.partitions);
         let (relation, named_by) = (Arc::clone(relation), key.clone());
         let mut made = Self { relation, columns, key, named_by, arbiter, partitioned };
-        if made.arbiter.is_none() && !made.key_is_exact() {
+        if made.arbiter.is_none() && !made.key_is_certain() {
             // PostgreSQL may hold several rows of one key: all their values tell them apart.
             made.key = None;
         }

@@ -113,6 +113,10 @@ fn identity(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
         (oid::DATE | oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ, CellRef::Text(_)) => {
             loose::datetime(ty, cell)
         }
+        // A file that another program wrote may hold any of their spellings.
+        (oid::INET | oid::CIDR | oid::MACADDR, CellRef::Text(t)) => {
+            text::parse(ty, utf8(t)?, &Style::default()).ok()
+        }
         (oid::INTERVAL, CellRef::Text(t)) => {
             datetime::parse_interval(utf8(t)?, &Style::default()).ok().map(Datum::Interval)
         }
@@ -162,6 +166,9 @@ pub(super) fn is_text(type_oid: u32) -> bool {
             | oid::INTERVAL
             | oid::UUID
             | oid::JSONB
+            | oid::INET
+            | oid::CIDR
+            | oid::MACADDR
     ) && element_of(type_oid).is_none()
         && !super::is_composite(type_oid)
         && !super::is_range(type_oid)

@@ -29,6 +29,13 @@ impl Projection {
         self.key.iter().flatten().all(|i| self.columns[*i].is_exact())
     }
 
+    /// Whether no two stored keys can be one on PostgreSQL, whatever the file holds: by this alone
+    /// rows are told apart where PostgreSQL has no unique index over the key, as where it refused one
+    /// because two spellings are one value to it.
+    pub(super) fn key_is_certain(&self) -> bool {
+        self.key_is_exact() && self.key.iter().flatten().all(|i| self.columns[*i].has_one_form())
+    }
+
     /// Whether a row's key is stored in another form than the usual one of its values: another row
     /// may have the same ones.
     pub fn is_spelled<'a>(
@@ -83,6 +90,13 @@ impl Target {
         self.codec.preserves_equality(self.stored)
             && is_one_to_one(self.stored.oid, self.ty.oid)
             && self.fold() == Fold::No
+    }
+
+    /// Whether no value of the column can be stored in two forms.
+    fn has_one_form(&self) -> bool {
+        // Of a scale that is declared, digits beyond it are not looked at.
+        let number = self.codec == Codec::NumericNative && self.stored.precision_scale().is_none();
+        number || self.codec.has_one_form(self.stored)
     }
 
     /// Whether a cell is another one than what its value would be stored as.
@@ -182,6 +196,27 @@ mod tests {
     }
 
     #[test]
+    fn without_a_unique_index_only_what_has_one_form_names_a_row() {
+        for (ty, wanted) in [
+            (oid::INT8, true),
+            (oid::BOOL, true),
+            (oid::TEXT, true),
+            (oid::FLOAT8, true),
+            (oid::BYTEA, true),
+            (oid::FLOAT4, false),
+            (oid::BPCHAR, false),
+            (oid::UUID, false),
+            (oid::DATE, false),
+            (oid::TIMESTAMP, false),
+            (oid::INET, false),
+            (oid::MACADDR, false),
+        ] {
+            assert!(projection(ty, ty, true, false).key.is_some(), "{ty}");
+            assert_eq!(projection(ty, ty, false, false).key.is_some(), wanted, "{ty}");
+        }
+    }
+
+    #[test]
     fn the_usual_spelling_is_the_one_that_values_come_back_in() {
         let spelled = |ours, theirs, cell: CellRef<'static>| {
             let made = projection(ours, theirs, true, false);
@@ -194,6 +229,9 @@ mod tests {
         assert!(!spelled(oid::FLOAT8, oid::NUMERIC, CellRef::Integer(2)));
         assert!(spelled(oid::TIMESTAMP, oid::TIMESTAMP, CellRef::Text(b"2024-01-02T03:04:05")));
         assert!(!spelled(oid::TIMESTAMP, oid::TIMESTAMP, CellRef::Text(b"2024-01-02 03:04:05")));
+        assert!(spelled(oid::INET, oid::INET, CellRef::Text(b"10.0.0.1/32")));
+        assert!(!spelled(oid::INET, oid::INET, CellRef::Text(b"10.0.0.1")));
+        assert!(spelled(oid::MACADDR, oid::MACADDR, CellRef::Text(b"08002b010203")));
         assert!(spelled(oid::BYTEA, oid::UUID, CellRef::Blob(b"550e8400e29b41d4a716446655440000")));
     }
 }
