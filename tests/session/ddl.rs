@@ -1,6 +1,6 @@
 //! Schema changes as migrations send them, compared with PostgreSQL.
 
-use crate::common::same;
+use crate::common::{same, same_in_full};
 
 #[test]
 fn what_a_dump_says_of_owners_and_what_generated_columns_need() {
@@ -156,6 +156,28 @@ fn types_change_by_expressions() {
         Q alter table t alter column b type int using b::int
         Q select * from t order by id
         "#,
+    );
+}
+
+#[test]
+fn types_that_what_is_declared_over_a_column_does_not_fit_are_refused() {
+    same_in_full(
+        r"
+        Q create table t(id int primary key, n int check (n > 0), s text check (length(s) < 5), l text check (l like 'x%'), d text default 'q', e text check (e in ('a','b')), f int)
+        Q insert into t values (1, 1, 'a', 'xa', 'q', 'a', 2)
+        Q alter table t alter column n type text
+        Q alter table t alter column s type int using 1
+        Q alter table t alter column l type bytea using 'x'
+        Q alter table t alter column d type int using 1
+        Q alter table t alter column d drop default, alter column d type int using 1
+        Q alter table t alter column d type text, alter column d set default 'z'
+        Q alter table t alter column e type varchar(9)
+        Q alter table t alter column n type bigint
+        Q create table p(id int primary key)
+        Q create table c(id int primary key, p int references p(id))
+        Q alter table p alter column id type text
+        Q alter table p alter column id type bigint
+        ",
     );
 }
 

@@ -36,7 +36,9 @@ impl Editor<'_> {
         // PostgreSQL drops first, then changes types, adds columns, and adds constraints last.
         let mut ordered: Vec<&AlterAction> = actions.iter().collect();
         ordered.sort_by_key(|a| match a {
-            AlterAction::DropColumn(..) | AlterAction::DropConstraint(..) => 0,
+            AlterAction::DropColumn(..)
+            | AlterAction::DropConstraint(..)
+            | AlterAction::SetDefault(_, None) => 0,
             AlterAction::AlterType(..) => 1,
             AlterAction::AddColumn(..) => 2,
             AlterAction::AddConstraint(_) => 4,

@@ -391,7 +391,7 @@ fn parent_key(parent: &Relation, referenced: &[String], count: usize) -> Result<
 }
 
 /// Checks that SQLite compares child and parent as PostgreSQL does.
-fn comparable(
+pub(super) fn comparable(
     relation: &Relation,
     child: usize,
     parent: &Relation,

@@ -26,6 +26,7 @@ mod physical;
 pub(crate) mod plain;
 pub mod postgres;
 mod rebuild;
+mod refit;
 mod rename;
 mod retype;
 pub mod routine;

@@ -48,12 +48,14 @@ impl Editor<'_> {
         if locale.is_some() && keyed {
             return Err(ordered_key());
         }
+        let before = relation.clone();
         let codec = Codec::for_new(ty);
         let collation = codec.collation().map(str::to_owned);
         let mut changed = Column { ty, codec, locale, collation, domain: None, ..current.clone() };
         if using.is_none() && widens(&current, ty) {
             changed.codec = current.codec;
             relation.columns[position] = changed;
+            self.refit(&before, &relation, position)?;
             return self.retyped(relation, position, using.map(|(_, text)| text.as_str()));
         }
         if relation.foreign_keys.iter().any(|k| k.columns.contains(&position)) {
@@ -85,6 +87,7 @@ impl Editor<'_> {
         }
         *stored = definition;
         self.convert(&relation, &current, &changed, using.map(|(expr, _)| expr))?;
+        self.refit(&before, &relation, position)?;
         let sources = vec![(current.sqlite_name.clone(), quoted(CONVERTED))];
         self.rebuild(&relation, &table, &Rebuild { sources, dropped: Vec::new() })?;
         self.retyped(relation, position, using.map(|(_, text)| text.as_str()))
