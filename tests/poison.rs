@@ -109,3 +109,37 @@ fn a_schema_change_that_may_yet_succeed_is_waited_for() {
     journey.level();
     assert_eq!(shadow("SELECT count(*) FROM pg_indexes WHERE indexname = 'later'"), "1");
 }
+
+/// Views over views that the file brought, and what a table's change does to those: PostgreSQL follows,
+/// and what it cannot keep is told.
+#[test]
+fn views_of_the_file_follow_the_tables_they_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT, b TEXT); INSERT INTO t VALUES (1, 'x', 'y');
+             CREATE VIEW v AS SELECT id, a FROM t; CREATE VIEW w AS SELECT * FROM v;",
+        )
+        .unwrap();
+    let envs = [("CROSSFADE_COMPARE_READS", "all")];
+    let journey = Journey::start(&path, Pg::shared(), &envs);
+    journey.mirror();
+    let alike = |sql: &str| {
+        let here = journey.proxy.sql(sql);
+        journey.level();
+        assert_eq!(Pg::shared().cluster.psql(&journey.database, sql).unwrap(), here, "{sql}");
+        here
+    };
+    journey.proxy.sql("CREATE VIEW over AS SELECT a FROM v; CREATE VIEW over_w AS SELECT * FROM w");
+    assert_eq!(alike("SELECT * FROM over"), "x");
+    assert_eq!(alike("SELECT * FROM over_w"), "1|x");
+    journey.proxy.sql("DROP VIEW over_w; DROP VIEW over; ALTER TABLE t RENAME COLUMN b TO c");
+    journey.proxy.sql("ALTER TABLE t RENAME TO u; INSERT INTO u VALUES (2, 'z', 'c')");
+    assert_eq!(alike("SELECT * FROM v ORDER BY id"), "1|x\n2|z");
+    journey.proxy.sql("ALTER TABLE u ADD COLUMN e integer DEFAULT 5; CREATE INDEX u_a ON u (a)");
+    assert_eq!(alike("SELECT * FROM w ORDER BY id"), "1|x\n2|z");
+    assert_eq!(refusals(&journey, "open"), []);
+    journey.done(&["verify"]);
+}

@@ -23,9 +23,28 @@ pub(super) const TRIES: u32 = 5;
 pub(super) fn is_final(error: &Error) -> bool {
     let code = error.sqlstate();
     match code.as_str() {
-        "42501" | "55006" => false,
-        "55000" | "2BP01" => true,
-        _ => matches!(code.class(), "0A" | "21" | "22" | "23" | "42" | "54" | "P0"),
+        "42501" => false,
+        // In use by this very transaction: rows of it that are still to be checked.
+        "55000" | "55006" | "2BP01" => true,
+        // What no transaction may do; that it may only read will pass.
+        "25001" => true,
+        _ => matches!(
+            code.class(),
+            "09" | "0A"
+                | "0L"
+                | "0P"
+                | "21"
+                | "22"
+                | "23"
+                | "2F"
+                | "38"
+                | "39"
+                | "3F"
+                | "42"
+                | "44"
+                | "54"
+                | "P0"
+        ),
     }
 }
 
@@ -86,6 +105,29 @@ impl Batch {
             ..Sample::default()
         });
         Ok(())
+    }
+
+    /// A view of the file's that PostgreSQL has not any more, because it cannot be over what a schema
+    /// change left.
+    pub(super) fn view_lost(&self, view: &str, sql: &str, error: &Error) {
+        tracing::error!(%error, view, "a view is not on PostgreSQL any more");
+        let position = self.shared.applied.borrow().next();
+        self.shared.store.record(Sample {
+            class: "untranslatable".to_owned(),
+            fingerprint: format!("view {view}: {sql}"),
+            table: Some(view.to_owned()),
+            columns: vec![SCHEMA_CHANGE.to_owned()],
+            postgres_sql: Some(sql.to_owned()),
+            shadow_sqlstate: Some(error.sqlstate().to_string()),
+            position_primary: position.0,
+            position_shadow: position.0,
+            message: format!(
+                "PostgreSQL has view {view} no more: after a schema change it refuses it ({}); put \
+                 right what stands in its way, then crossfade backfill",
+                error.message()
+            ),
+            ..Sample::default()
+        });
     }
 
     /// From here on PostgreSQL holds none of its rows.

@@ -31,6 +31,22 @@ pub(super) async fn silence(
     Ok((Quiet::load(control).await?, !acting.is_empty()))
 }
 
+/// Has deferred constraints checked, from here on at once: a table of which checks are still to come
+/// can be neither altered nor truncated. False where they do not hold yet.
+///
+/// # Errors
+/// What PostgreSQL said of the transaction itself.
+pub(super) async fn check_now(control: &Control) -> Result<bool> {
+    control.batch("SAVEPOINT crossfade_checks").await?;
+    let checked = control.batch("SET CONSTRAINTS ALL IMMEDIATE").await;
+    let end = match &checked {
+        Ok(()) => "RELEASE crossfade_checks",
+        Err(_) if control.is_closed() => return checked.map(|()| false),
+        Err(_) => "ROLLBACK TO crossfade_checks; RELEASE crossfade_checks",
+    };
+    control.batch(end).await.map(|()| checked.is_ok())
+}
+
 impl Batch {
     /// Switches off what would act on images, when the applier begins.
     pub(super) async fn begin_quiet(&mut self, catalog: &Catalog) -> Result<()> {
@@ -101,17 +117,13 @@ impl Batch {
         if self.replica {
             control.batch("SET LOCAL session_replication_role = origin").await?;
         }
-        if !self.quiet.is_empty() {
-            // No table with deferred checks to come can be altered.
-            let end = self.quiet.end();
-            let sql = format!("SET CONSTRAINTS ALL IMMEDIATE; {end}SET CONSTRAINTS ALL DEFERRED");
-            control.batch(&sql).await?;
-        }
-        let views = outward::Lifted::lift(&control).await?;
+        // Where they do not hold yet the change is refused, if it concerns them.
+        check_now(&control).await?;
+        let end = self.quiet.end();
+        control.batch(&format!("{end}SET CONSTRAINTS ALL DEFERRED")).await?;
         for sql in statements {
             self.change_schema(sql, (catalog, after)).await?;
         }
-        views.back(&control, |view| after.relation(view).is_some()).await?;
         if catalog.schemas != after.schemas {
             schemas::keep(&control, after).await?;
         }
@@ -139,11 +151,15 @@ impl Batch {
         let quiet = sql.strip_prefix("DROP VIEW ").map(|v| format!("DROP VIEW IF EXISTS {v}"));
         let sql = quiet.as_deref().unwrap_or(sql);
         let of_refused = self.shadow.names_refused(sql);
-        if !of_refused && !self.gives_up {
-            return control.batch(sql).await.map_err(said);
-        }
         control.batch("SAVEPOINT crossfade_schema").await?;
-        match control.batch(sql).await {
+        let mut tried = control.batch(sql).await;
+        if let Err(error) = &tried
+            && outward::is_in_the_way(error)
+        {
+            control.batch("ROLLBACK TO crossfade_schema").await?;
+            tried = self.without_views(sql, catalogs.1).await;
+        }
+        match tried {
             Ok(()) => control.batch("RELEASE crossfade_schema").await,
             Err(error) if of_refused && error.sqlstate().class() == "42" => {
                 tracing::warn!(%error, sql, "left out: the table is not on PostgreSQL");
@@ -155,5 +171,17 @@ impl Batch {
             }
             Err(error) => Err(said(error)),
         }
+    }
+
+    /// Runs it while the views that were translated from the file's are away.
+    async fn without_views(&mut self, sql: &str, after: &Catalog) -> Result<()> {
+        let control = self.control();
+        let views = outward::Lifted::lift(&control).await?;
+        control.batch(sql).await?;
+        let lost = views.back(&control, |view| after.relation(view).is_some()).await?;
+        for (view, error) in &lost {
+            self.view_lost(view, sql, error);
+        }
+        Ok(())
     }
 }

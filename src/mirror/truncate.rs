@@ -1,7 +1,7 @@
 //! TRUNCATE on the shadow.
 //!
 //! PostgreSQL truncates no table that one outside of the list refers to, which may be PostgreSQL's
-//! own: then the rows are deleted, as those of a DELETE are. Where foreign keys act on that, rows of
+//! own, nor one with checks to come that do not hold yet: then the rows are deleted, as those of a DELETE are. Where foreign keys act on that, rows of
 //! others would go with them or stand in the way: the table is not mirrored any more instead. Start
 //! at [`Batch::truncate`].
 
@@ -43,7 +43,9 @@ impl Batch {
         let leading = referrers(control.client(), &oids).await.map_err(|e| control.error(&e))?;
         let leading: Vec<Referrer> =
             leading.into_iter().filter(|r| !oids.contains(&r.oid)).collect();
-        if leading.is_empty() {
+        let checked = super::schema::check_now(&control).await?;
+        control.batch("SET CONSTRAINTS ALL DEFERRED").await?;
+        if leading.is_empty() && checked {
             let restart = if event.restart_identity { " RESTART IDENTITY" } else { "" };
             let targets = emptying::targets(&control, &oids).await?;
             return control.batch(&format!("TRUNCATE {}{restart}", targets.join(", "))).await;

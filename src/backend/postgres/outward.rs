@@ -5,7 +5,7 @@
 
 use super::apply::quoted;
 use super::control::Control;
-use crate::error::Result;
+use crate::error::{Error, Result, state};
 
 /// The comment of a view or function that is one of ours.
 pub const MARK: &str = crate::sql::outward::MARK;
@@ -62,6 +62,11 @@ async fn marked(control: &Control) -> Result<Vec<(String, String)>> {
     Ok(rows.iter().map(view).collect())
 }
 
+/// Whether PostgreSQL refuses a change because a view reads what is changed.
+pub fn is_in_the_way(error: &Error) -> bool {
+    [state::FEATURE_NOT_SUPPORTED, state::DEPENDENT_OBJECTS_STILL_EXIST].contains(&error.sqlstate())
+}
+
 /// Views that were taken away, in the order in which they were made.
 #[derive(Debug, Default)]
 pub struct Lifted(Vec<(String, String)>);
@@ -89,11 +94,21 @@ impl Lifted {
         }
     }
 
-    /// Brings those back that are there still; one that cannot be any more is told in the log.
+    /// Whether none was there, or none could go.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Brings those back that are there still; those that cannot be any more, and why.
     ///
     /// # Errors
     /// What PostgreSQL said of the transaction itself.
-    pub async fn back(self, control: &Control, there: impl Fn(&str) -> bool) -> Result<()> {
+    pub async fn back(
+        self,
+        control: &Control,
+        there: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, Error)>> {
+        let mut lost = Vec::new();
         for (view, query) in self.0.into_iter().filter(|(view, _)| there(view)) {
             let name = qualified(&view);
             control.batch("SAVEPOINT crossfade_views").await?;
@@ -105,12 +120,12 @@ impl Lifted {
                 Ok(()) => control.batch("RELEASE crossfade_views").await?,
                 Err(error) if control.is_closed() => return Err(error),
                 Err(error) => {
-                    tracing::warn!(view = name, %error, "not on PostgreSQL any more");
                     let back = "ROLLBACK TO crossfade_views; RELEASE crossfade_views";
                     control.batch(back).await?;
+                    lost.push((view, error));
                 }
             }
         }
-        Ok(())
+        Ok(lost)
     }
 }
