@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::common::{Journey, Pg, crossfade};
+use crate::common::{Journey, Pg, crossfade, eventually};
 
 /// A file and a database with a schema of its own.
 pub(crate) struct Own {
@@ -461,6 +461,65 @@ fn repair_works_without_the_key() {
         own.shadow("SELECT string_agg(id || v || at, ' ' ORDER BY id) FROM p"),
         "1a2021-01-01 2b2021-02-01 3c2021-03-01"
     );
+    journey.done(&["verify"]);
+}
+
+/// No write changes what PostgreSQL computes: it is not said to be repaired.
+#[test]
+fn what_postgresql_computes_otherwise_is_not_said_to_be_repaired() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b INTEGER AS (a + 1) STORED);
+         INSERT INTO t(id, a) VALUES (1, 1), (2, 2), (3, 3);",
+        "SELECT 1",
+    );
+    let journey = own.start();
+    journey.mirror();
+    own.shadow(
+        "ALTER TABLE t DROP COLUMN b; ALTER TABLE t ADD COLUMN b bigint GENERATED ALWAYS AS (a + 2) \
+         STORED; UPDATE t SET a = 7 WHERE id = 3",
+    );
+    let (code, task, stderr) = journey.order(&["repair"]);
+    let said = format!("{task}{stderr}");
+    assert_eq!(code, 1, "{said}");
+    let wanted = "0 missing, 1 changed, 0 extra rows; still, 3 of 3 rows differ in t (PostgreSQL \
+                  computes t.b otherwise: its definition there is another one)";
+    assert!(said.contains(wanted), "{said}");
+    assert_eq!(own.shadow("SELECT string_agg(a::text, ' ' ORDER BY id) FROM t"), "1 2 3");
+    let (_, task, stderr) = journey.order(&["repair", "--dry-run"]);
+    assert!(format!("{task}{stderr}").contains("would write 0 missing, 0 changed"), "{task}");
+    own.shadow(
+        "ALTER TABLE t DROP COLUMN b; \
+         ALTER TABLE t ADD COLUMN b bigint GENERATED ALWAYS AS (a + 1) STORED",
+    );
+    journey.done(&["repair"]);
+    journey.done(&["verify"]);
+}
+
+/// While the way back is probed a table can lose its key, and be updated all the same.
+#[test]
+fn a_probe_of_the_way_back_keeps_nobody_from_updating() {
+    let own = Own::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a')",
+        "SELECT 1",
+    );
+    let journey = own.start();
+    journey.mirror();
+    std::thread::scope(|scope| {
+        // The probe's slot waits for it.
+        scope.spawn(|| {
+            own.shadow("BEGIN; SELECT pg_current_xact_id(); SELECT pg_sleep(8); COMMIT");
+        });
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                    AND query LIKE '%pg_sleep(8)%' AND pid <> pg_backend_pid() \
+                    AND backend_xid IS NOT NULL";
+        eventually("a transaction is open", || own.shadow(open) != "0");
+        scope.spawn(|| journey.done(&["verify"]));
+        let published = "SELECT count(*) FROM pg_publication";
+        eventually("the probe has published", || own.shadow(published) == "1");
+        own.shadow("ALTER TABLE t DROP CONSTRAINT t_pkey; UPDATE t SET v = 'b'");
+    });
+    journey.done(&["repair"]);
+    assert_eq!(own.shadow("SELECT v FROM t"), "a");
     journey.done(&["verify"]);
 }
 

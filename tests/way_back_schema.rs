@@ -193,6 +193,23 @@ fn a_change_that_is_not_noted_closes_the_way_back(pg: &Pg) {
     }
 }
 
+/// A change that was noted as one thing and is another: the comparison behind the fence undoes the
+/// rollback, and from then on nobody is told that the way back is open.
+fn a_rollback_undone_by_the_schema_closes_the_way_back(pg: &Pg) {
+    let followed = Followed::start(pg, "CREATE TABLE t (id integer PRIMARY KEY)");
+    // What no statement does: the table is not what its note says.
+    let sql = "BEGIN; CREATE TABLE made (id integer PRIMARY KEY); \
+               UPDATE pg_class SET relname = 'hidden' WHERE relname = 'made'; COMMIT";
+    pg.cluster.psql(&followed.journey.database, sql).unwrap();
+    eventually("the note has arrived", || rusqlite_has(&followed.file, "made"));
+    followed.journey.await_way_back();
+    let (code, out, stderr) = followed.journey.order(&["rollback", "--yes"]);
+    assert_eq!(code, 5, "{out}{stderr}");
+    let way_back = followed.journey.status("way_back");
+    assert!(way_back.starts_with("closed") && way_back.contains("hidden"), "{way_back}");
+    followed.closed(&["came back as another", "hidden"]);
+}
+
 /// What a client has set does not reach what is noted, and is known where it counts.
 fn settings_of_a_client(pg: &Pg) {
     let followed = Followed::start(
@@ -414,6 +431,7 @@ both_ways! {
     what_does_not_last_is_not_carried
     what_cannot_be_carried_closes_the_way_back
     a_change_that_is_not_noted_closes_the_way_back
+    a_rollback_undone_by_the_schema_closes_the_way_back
     settings_of_a_client
     clients_migrate_while_rows_flow
     killed_in_the_middle_of_a_change

@@ -100,7 +100,7 @@ impl Switch {
         if !matches!(self.gate.route(), Some(Route::Sqlite(_))) {
             return Err(failed("SQLite is not primary"));
         }
-        let probed = self.probe_and_keep().await;
+        let probed = self.probe_as(false).await;
         if let Err(error) = self.take_down_way_back().await {
             tracing::warn!(%error, "what the probe made on PostgreSQL is still there");
         }
@@ -111,11 +111,12 @@ impl Switch {
     pub(super) async fn prove_way_back(&self) -> Result<()> {
         match self.way_back_status() {
             (true, ..) => Ok(()),
-            _ => self.probe_and_keep().await.map(drop),
+            _ => self.probe_as(true).await.map(drop),
         }
     }
 
-    async fn probe_and_keep(&self) -> Result<Duration> {
+    /// Makes what following needs and sends a marker row along; what `lasts` is what a switch takes.
+    async fn probe_as(&self, lasts: bool) -> Result<Duration> {
         let (mut how, mut instead, mut unnoted) = (How::Decoding, String::new(), None);
         let probed = async {
             let control = observe::connect(&self.connector).await?;
@@ -128,7 +129,7 @@ impl Switch {
             }
             let wanted = self.limits().way_back;
             if wanted != config::WayBack::Triggers {
-                match self.walk(&control, how).await {
+                match self.walk(&control, how, lasts).await {
                     // Another way helps against what stays as it is.
                     Err(error) if wanted == config::WayBack::Auto && !error.fields().retry => {
                         instead = format!(" ({})", error.message());
@@ -137,7 +138,7 @@ impl Switch {
                 }
             }
             how = How::Triggers;
-            self.walk(&control, how).await.map(|walked| noted(walked, &mut unnoted))
+            self.walk(&control, how, lasts).await.map(|walked| noted(walked, &mut unnoted))
         }
         .await;
         let weak = if self.app_role.is_none() { ", weak fence (one role)" } else { "" };
@@ -200,13 +201,19 @@ impl Switch {
 
     /// Makes what one kind of following needs, and sends a marker row along. How long that took, and
     /// why a schema change would not be carried.
-    async fn walk(&self, control: &Control, how: How) -> Result<(Duration, Option<String>)> {
+    async fn walk(
+        &self,
+        control: &Control,
+        how: How,
+        lasts: bool,
+    ) -> Result<(Duration, Option<String>)> {
         let catalog = self.sqlite.catalog();
         let tables: Vec<_> =
             catalog.relations.values().filter(|r| r.kind == RelationKind::Table).cloned().collect();
         let unnoted = match how {
             How::Decoding => {
-                WayBack::prepare(control, &self.connector, &tables, SLOT_MAX).await?.unnoted
+                let with = (SLOT_MAX, lasts);
+                WayBack::prepare(control, &self.connector, &tables, with).await?.unnoted
             }
             How::Triggers => WayBack::prepare_triggers(control, &tables, &self.clock).await?,
         };
@@ -245,7 +252,7 @@ impl Switch {
     /// goes on only because its gate was overridden by name.
     pub(super) async fn prepare_way_back(&self, report: Report<'_>) -> Result<()> {
         let ready = async {
-            let took = self.probe_and_keep().await?;
+            let took = self.probe_as(true).await?;
             let attached =
                 async { WayBack::attach(&observe::connect(&self.connector).await?).await };
             if let Err(error) = attached.await {
@@ -440,7 +447,10 @@ impl Switch {
         drop(slot);
         self.followed();
         if let Some(reason) = WayBack::settle_schema(&control, &self.sqlite).await? {
-            return Err(failed(format!("a schema change came back as another: {reason}")));
+            // No later rollback would find it otherwise: nothing must say that it is open.
+            let reason = format!("a schema change came back as another: {reason}");
+            WayBack::close(&self.sqlite, &reason).await?;
+            return Err(failed(reason));
         }
         report("SQLite has caught up", format!("{} in {} ms", place, began.elapsed().as_millis()));
         let sequences = super::sequences::read(&self.sqlite, &control).await?;

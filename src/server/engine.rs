@@ -331,9 +331,13 @@ impl Pair {
                     0 => String::new(),
                     n => format!(", {} that PostgreSQL refuses in quarantine", counted(n, "row")),
                 };
-                Outcome::Done(format!(
+                let done = format!(
                     "{would}{inserted} missing, {updated} changed, {deleted} extra rows{held}"
-                ))
+                );
+                match still_differing(&repaired) {
+                    Some(left) if !options.dry_run => Outcome::No(format!("{done}; {left}")),
+                    _ => Outcome::Done(done),
+                }
             }
             Err(error) => Outcome::Failed(error),
         }
@@ -660,4 +664,25 @@ fn unclean(reports: &[verify::Report]) -> String {
         parts.push(format!("not compared: {}", names(&failed)));
     }
     parts.join("; ")
+}
+
+/// What a repair could not mend, and why where that is known.
+fn still_differing(repaired: &[verify::Repaired]) -> Option<String> {
+    let left: Vec<_> = repaired.iter().filter(|r| r.after.differing > 0).collect();
+    if left.is_empty() {
+        return None;
+    }
+    let reports: Vec<_> = left.iter().map(|r| r.after.clone()).collect();
+    let computed: Vec<String> = left
+        .iter()
+        .flat_map(|r| r.computed.iter().map(|column| format!("{}.{column}", r.table)))
+        .collect();
+    let why = match computed.is_empty() {
+        true => String::new(),
+        false => format!(
+            " (PostgreSQL computes {} otherwise: its definition there is another one)",
+            computed.join(", ")
+        ),
+    };
+    Some(format!("still, {}{why}", unclean(&reports)))
 }

@@ -3,7 +3,7 @@
 //! Owns the writing: one transaction, at the position the rows were read at, while the
 //! applier is held there. It must never write at another position. Start at [`repair`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use metrics::counter;
 use tokio_postgres::types::{ToSql, Type as PgType};
@@ -52,6 +52,8 @@ pub struct Repaired {
     pub deleted: u64,
     /// Rows that PostgreSQL refused: they are in quarantine now.
     pub held: u64,
+    /// Generated columns that PostgreSQL computes otherwise: no write changes them.
+    pub computed: BTreeSet<String>,
     /// The rows, as far as they are shown; with `dry_run` what would be written.
     pub differences: Vec<Difference>,
     /// What verify found afterwards (with `dry_run`: now).
@@ -59,10 +61,8 @@ pub struct Repaired {
 }
 
 impl Repaired {
-    fn count(&mut self, differences: &[Difference], held: &HashSet<usize>) {
-        self.held += held.len() as u64;
-        let written = differences.iter().enumerate().filter(|(n, _)| !held.contains(n));
-        for (_, difference) in written {
+    fn count(&mut self, differences: &[Difference]) {
+        for difference in differences {
             match difference.kind {
                 Kind::Missing => self.inserted += 1,
                 Kind::Value => self.updated += 1,
@@ -70,6 +70,44 @@ impl Repaired {
             }
         }
     }
+
+    /// Counts what was written last: but for what is found again as it was, which was of no use.
+    fn settle(&mut self, last: Option<Written>, again: &[Difference]) {
+        let Some(Written { differences, held }) = last else { return };
+        let again: HashSet<_> = again.iter().map(identity).collect();
+        let settled = |(n, d): (usize, Difference)| {
+            (!held.contains(&n) && !again.contains(&identity(&d))).then_some(d)
+        };
+        let settled: Vec<_> = differences.into_iter().enumerate().filter_map(settled).collect();
+        self.held += held.len() as u64;
+        self.count(&settled);
+        counter!(names::REPAIRS).increment(settled.len() as u64);
+        self.differences.extend(settled);
+    }
+
+    /// Leaves aside the rows in which nothing but what PostgreSQL computes differs: no write
+    /// changes it.
+    fn writable(&mut self, at: &AtCut, differences: Vec<Difference>) -> Vec<Difference> {
+        let Some(relation) = at.catalog.relation(&self.table) else { return differences };
+        let generated = |name: &String| {
+            relation.column(name).is_some_and(|c| relation.columns[c].generated.is_some())
+        };
+        let is_computed = |d: &Difference| d.kind == Kind::Value && d.columns.iter().all(generated);
+        let (computed, writable): (Vec<_>, Vec<_>) = differences.into_iter().partition(is_computed);
+        self.computed.extend(computed.into_iter().flat_map(|d| d.columns));
+        writable
+    }
+}
+
+/// What was written last, and the rows of it that went to the quarantine.
+struct Written {
+    differences: Vec<Difference>,
+    held: HashSet<usize>,
+}
+
+/// What tells one difference from another.
+fn identity(difference: &Difference) -> (&'static str, Vec<(String, Option<String>)>) {
+    (difference.kind.class(), difference.key.clone())
 }
 
 /// Repairs tables and verifies them again.
@@ -122,40 +160,46 @@ pub async fn repair(
 
 async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result<Repaired> {
     let mut repaired = Repaired { table: name.to_owned(), ..Repaired::default() };
-    let mut before = Vec::new();
+    let mut last: Option<Written> = None;
     for _ in 0..ROUNDS_MAX {
         // A look without holding anybody up first: most tables are equal.
-        let seen = {
-            let at = cuts.cut(false).await?;
-            one(&at, name, tell).await?
-        };
-        if dry_run || seen.differences.is_empty() || seen.error.is_some() {
+        let at = cuts.cut(false).await?;
+        let seen = one(&at, name, tell).await?;
+        repaired.computed.clear();
+        let found = repaired.writable(&at, seen.differences.clone());
+        drop(at);
+        if dry_run || found.is_empty() || seen.error.is_some() {
+            repaired.settle(last, &found);
             if dry_run {
-                repaired.count(&seen.differences, &HashSet::new());
-                repaired.differences.clone_from(&seen.differences);
+                repaired.count(&found);
+                repaired.differences.clone_from(&found);
             }
             repaired.after = seen;
             return Ok(repaired);
         }
         let at = cuts.cut(true).await?;
         let seen = one(&at, name, tell).await?;
-        if seen.differences.is_empty() {
+        let found = repaired.writable(&at, seen.differences.clone());
+        if found.is_empty() {
             continue;
         }
         // The same rows again: what was written did not help, as where PostgreSQL's key is another one.
-        let found: Vec<_> = seen.differences.iter().map(|d| (d.kind, d.key.clone())).collect();
-        if found == before {
+        let same = last.as_ref().is_some_and(|last| {
+            last.differences.iter().map(identity).eq(found.iter().map(identity))
+        });
+        // Rows without a key may be found again because there are more of them.
+        let again: &[_] = if seen.keyless && !same { &[] } else { &found };
+        repaired.settle(last.take(), again);
+        if same {
             repaired.after = seen;
             return Ok(repaired);
         }
-        before = found;
-        let held = write(&at, name, &seen.differences).await?;
-        repaired.count(&seen.differences, &held);
-        counter!(names::REPAIRS).increment((seen.differences.len() - held.len()) as u64);
-        repaired.differences.extend(seen.differences);
+        let held = write(&at, name, &found).await?;
+        last = Some(Written { differences: found, held });
     }
     let at = cuts.cut(false).await?;
     repaired.after = one(&at, name, tell).await?;
+    repaired.settle(last, &repaired.after.differences.clone());
     Ok(repaired)
 }
 

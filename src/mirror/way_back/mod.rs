@@ -138,7 +138,8 @@ pub struct Handle {
 impl WayBack {
     /// Makes on PostgreSQL what following needs: publication, replica identities, slot; or the
     /// trigger journal. What an earlier attempt left, of either kind, is taken down before. To be
-    /// called while SQLite is primary.
+    /// called while SQLite is primary. Without `lasts` it is for a probe alone: no update or
+    /// deletion is published.
     ///
     /// # Errors
     /// 55000 when PostgreSQL does not write logical information, 42501 when a right is
@@ -148,9 +149,9 @@ impl WayBack {
         control: &Control,
         connector: &Connector,
         tables: &[Arc<Relation>],
-        limit: Duration,
+        (limit, lasts): (Duration, bool),
     ) -> Result<Prepared> {
-        setup::prepare(control, connector, tables, limit).await
+        setup::prepare(control, connector, tables, (limit, lasts)).await
     }
 
     /// The same, for row triggers. No trigger is on a table of the application yet. Why a schema
@@ -246,6 +247,17 @@ impl WayBack {
             journal::set_state(conn, key, Cell::Null)?;
         }
         Ok(())
+    }
+
+    /// Closes it for good, and says why: following again from what is stored finds it closed.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub async fn close(sqlite: &Sqlite, reason: &str) -> Result<()> {
+        let writer = sqlite.writer(None).await?;
+        journal::set_state(&writer, KEY_CLOSED, Cell::Text(reason.to_owned()))?;
+        let committed = writer.commit()?;
+        sqlite.wait_committed(committed).await
     }
 
     /// Starts following. SQLite's stored place decides where; `from` is used when none is

@@ -351,7 +351,7 @@ pub(super) async fn prepare(
     control: &Control,
     connector: &Connector,
     tables: &[Arc<Relation>],
-    limit: Duration,
+    (limit, lasts): (Duration, bool),
 ) -> Result<Prepared> {
     let level = control.rows("SHOW wal_level").await?;
     if level.first().is_none_or(|row| row.get::<_, &str>(0) != "logical") {
@@ -362,7 +362,7 @@ pub(super) async fn prepare(
     take_down(control).await?;
     control.batch(schemas::TABLE).await?;
     control.batch(TABLES).await?;
-    let (keyless, unnoted) = publish(control, tables).await?;
+    let (keyless, unnoted) = publish(control, tables, lasts).await?;
     let slot = slot(control).await?;
     let mut replication = Replication::connect(connector, "crossfade way back").await?;
     let canceller = replication.canceller();
@@ -418,9 +418,14 @@ fn absent(relation: &Relation) -> Error {
 
 /// Sets replica identities, notes shapes, makes the publication. Tables without a key, and why a
 /// schema change closes the way back.
+///
+/// What does not last, as it is taken down when a marker row has come through, publishes only new rows:
+/// a table that loses its key meanwhile could not be updated by anybody, as nothing gives it another
+/// replica identity before the event triggers are on.
 async fn publish(
     control: &Control,
     tables: &[Arc<Relation>],
+    lasts: bool,
 ) -> Result<(Vec<String>, Option<String>)> {
     let (shapes, others) = (shapes(control).await?, others(control).await?);
     let mut keyless = Vec::new();
@@ -473,8 +478,9 @@ async fn publish(
         published.push("crossfade.way_back_ddl".to_owned());
         published.push(format!("TABLES IN SCHEMA {}", names.join(", ")));
     }
+    let all = if lasts { "" } else { ", publish = 'insert'" };
     let sql = format!(
-        "CREATE PUBLICATION {PUBLICATION} FOR TABLE {} WITH (publish_via_partition_root = true)",
+        "CREATE PUBLICATION {PUBLICATION} FOR TABLE {} WITH (publish_via_partition_root = true{all})",
         published.join(", ")
     );
     control.batch(&sql).await?;
