@@ -9,8 +9,9 @@
 //! long report's): much of the WAL is then left to be copied, nobody waits for it, and writers go on
 //! and look again every [`WAL_STEP`]. When the snapshot has gone the thread copies first, so that no
 //! writer does. A WAL that has grown large meanwhile is begun anew in its file, which is given back
-//! step by step: to free gigabytes takes seconds. It must never hold the writer's turn for long. Start
-//! at [`run`] and [`Core::keep_wal_small`].
+//! step by step: to free gigabytes takes seconds. When nobody has written for [`IDLE_FROM`] the WAL is
+//! given back whatever its size, and looked at once a second. It must never hold the writer's turn for
+//! long. Start at [`run`] and [`Core::keep_wal_small`].
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -25,6 +26,10 @@ use crate::value::CellRef;
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(200);
+/// How long nobody has written when the WAL is given back whatever its size, and the time between
+/// two looks from then on.
+const IDLE_FROM: Duration = Duration::from_secs(2);
+const IDLE_TICK: Duration = Duration::from_secs(1);
 /// Ticks between two looks for a foreign writer while the queue is busy.
 const FOREIGN_TICKS: u32 = 10;
 /// WAL size from which it is copied back into the database.
@@ -60,21 +65,44 @@ pub(super) fn start(core: &Arc<Core>) -> Result<JoinHandle<()>> {
 }
 
 fn run(core: &Weak<Core>) {
-    let mut ticks = 0u32;
+    let (mut ticks, mut pause) = (0u32, TICK);
+    let mut idle = Idle::default();
     loop {
-        std::thread::park_timeout(TICK);
+        std::thread::park_timeout(pause);
         let Some(core) = core.upgrade() else { return };
         if core.stopping() {
             return;
         }
         ticks = ticks.wrapping_add(1);
-        if let Err(error) = tick(&core, ticks.is_multiple_of(FOREIGN_TICKS)) {
+        let is_idle = idle.look(&core);
+        if let Err(error) = tick(&core, ticks.is_multiple_of(FOREIGN_TICKS), is_idle) {
             tracing::warn!(%error, "upkeep of the SQLite file failed; it is tried again");
         }
+        let shrinks = core.wal_shrinks.load(Ordering::Relaxed);
+        pause = if is_idle && !shrinks { IDLE_TICK } else { TICK };
     }
 }
 
-fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
+/// Since when nobody has written.
+#[derive(Default)]
+struct Idle {
+    /// Commits, and the WAL's bytes.
+    seen: (u64, u64),
+    since: Option<Instant>,
+}
+
+impl Idle {
+    /// Whether nobody has written for some time.
+    fn look(&mut self, core: &Core) -> bool {
+        let now = (core.durable.committed().commit, core.durable.wal_bytes());
+        if now != self.seen || self.since.is_none() {
+            *self = Self { seen: now, since: Some(Instant::now()) };
+        }
+        self.since.is_some_and(|since| since.elapsed() >= IDLE_FROM)
+    }
+}
+
+fn tick(core: &Arc<Core>, insist: bool, idle: bool) -> Result<()> {
     let bytes = core.durable.wal_bytes();
     if bytes >= WAL_CUT {
         core.copy_wal_nearly()?;
@@ -85,7 +113,7 @@ fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
     // After a snapshot stood in the way: at the next step, or looked for without waiting.
     let ready = core.wal_can_be_cut();
     let cut = ready && bytes >= if due == WAL_FULL { WAL_CUT } else { due };
-    let look = ready && insist && bytes >= WAL_CUT;
+    let look = ready && ((insist && bytes >= WAL_CUT) || (idle && bytes >= WAL_PASSIVE));
     let turn = match core.queue.try_acquire() {
         Some(turn) => turn,
         None if insist || cut => block_on(core.queue.acquire())?,
@@ -93,7 +121,7 @@ fn tick(core: &Arc<Core>, insist: bool) -> Result<()> {
     };
     core.look_for_foreign_writer()?;
     if core.wal_shrinks.load(Ordering::Relaxed) {
-        core.shrink_wal(bytes)?;
+        core.shrink_wal(bytes, idle)?;
     } else if cut || look {
         core.cut_wal(if cut { PATIENCE } else { Duration::ZERO })?;
     }
@@ -120,7 +148,7 @@ impl Core {
             self.wal_due.store(bytes + WAL_STEP, Ordering::Relaxed);
             return Ok(());
         }
-        blocking(|| self.cut_wal(PATIENCE))
+        blocking(|| self.cut_wal(PATIENCE)).map(drop)
     }
 
     /// Copies the WAL back as far as readers allow, and notes how much is left. None while another
@@ -161,10 +189,14 @@ impl Core {
     }
 
     /// Gives back some of the file of a WAL that was begun anew. In the writer's turn.
-    fn shrink_wal(&self, file: u64) -> Result<()> {
+    fn shrink_wal(&self, file: u64, idle: bool) -> Result<()> {
         let much = self.copy_wal_back()?.is_some_and(|wal| wal.all >= WAL_CUT);
         if much && self.wal_can_be_cut() {
-            return self.cut_wal(Duration::ZERO);
+            // The next write begins it anew: where none comes it is ours.
+            return match self.cut_wal(Duration::ZERO)? && idle {
+                true => self.begin_wal_anew(),
+                false => Ok(()),
+            };
         }
         let slot = self.writer.lock();
         let Some(conn) = &*slot else { return Ok(()) };
@@ -175,6 +207,17 @@ impl Core {
         let shorter = self.shorten_wal(file);
         conn.execute("ROLLBACK", &[])?;
         shorter
+    }
+
+    /// A commit that changes nothing. On the writer's own connection, in its turn: by another it would
+    /// look like a foreign write.
+    fn begin_wal_anew(&self) -> Result<()> {
+        let slot = self.writer.lock();
+        let Some(conn) = &*slot else { return Ok(()) };
+        let id = conn.query_integer("PRAGMA application_id", &[])?.unwrap_or_default();
+        // While another program writes, it begins the WAL itself.
+        let _ = conn.execute(&format!("PRAGMA application_id = {id}"), &[]);
+        Ok(())
     }
 
     /// Cuts a step off the end of the WAL's file, if the WAL does not reach there. While nobody can
@@ -203,12 +246,14 @@ impl Core {
 
     /// Completes the copy of the WAL and cuts it, so that the next write starts it anew. In the
     /// writer's turn, on the writer's own connection: the same by another connection would look
-    /// like a foreign write. The file of a large one stays, and is made shorter from then on.
-    fn cut_wal(&self, patience: Duration) -> Result<()> {
+    /// like a foreign write. The file of a large one stays, and is made shorter from then on. False
+    /// where a reader was in the way.
+    fn cut_wal(&self, patience: Duration) -> Result<bool> {
         let bytes = self.durable.wal_bytes();
         let large = bytes >= WAL_LARGE || self.wal_shrinks.load(Ordering::Relaxed);
         let how = if large { "RESTART" } else { "TRUNCATE" };
-        if self.checkpoint(how, patience)? {
+        let done = self.checkpoint(how, patience)?;
+        if done {
             self.wal_shrinks.store(large, Ordering::Relaxed);
             let due = if large { bytes + WAL_STEP } else { WAL_FULL };
             self.wal_due.store(due, Ordering::Relaxed);
@@ -216,7 +261,7 @@ impl Core {
             self.wal_due.store(bytes.max(WAL_FULL) + WAL_STEP, Ordering::Relaxed);
             tracing::warn!(bytes, "a snapshot that stays open keeps the WAL from being cut");
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Cuts the WAL to nothing, whatever its size. In the writer's turn.

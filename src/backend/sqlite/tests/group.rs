@@ -151,6 +151,37 @@ async fn a_large_wal_is_begun_anew_and_its_file_made_shorter() {
     assert_eq!(whole, "ok");
 }
 
+/// What a burst of writes, or a snapshot that stayed, left of the WAL goes when nobody writes any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_wal_of_an_idle_file_is_given_back() {
+    for (commits, snapshot) in [(30, false), (300, true)] {
+        let db = fixture(Durability::Normal, 4);
+        setup(&db, "CREATE TABLE t (id INTEGER PRIMARY KEY, a)").await;
+        let reader = db.reader(None).await.unwrap();
+        if snapshot {
+            reader.execute("BEGIN", &[]).unwrap();
+            reader.query_integer("SELECT count(*) FROM t", &[]).unwrap();
+        }
+        let largest = write_much(&db, commits).await;
+        assert!(largest > if snapshot { 100 << 20 } else { 8 << 20 }, "{largest}");
+        if snapshot {
+            reader.execute("COMMIT", &[]).unwrap();
+        }
+        drop(reader);
+        let until = Instant::now() + Duration::from_secs(60);
+        while db.figures().wal_bytes > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(db.figures().wal_bytes, 0);
+        assert_eq!(db.check_foreign().await.unwrap(), 0);
+        write_much(&db, 1).await;
+        let other = rusqlite::Connection::open(db.db.path()).unwrap();
+        let sound: String =
+            other.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(sound, "ok");
+    }
+}
+
 #[tokio::test]
 async fn readers_see_the_latest_commit_and_snapshots_stand_still() {
     let db = fixture(Durability::Group, 2);
