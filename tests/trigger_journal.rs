@@ -313,6 +313,34 @@ fn what_was_made_is_trimmed_and_taken_down() {
     followed.sql("INSERT INTO t VALUES (1001, 'on PostgreSQL')");
 }
 
+/// What has come together while nobody followed is read in portions, in its order: and again from
+/// where it stood when the reader is killed in between.
+#[test]
+fn a_backlog_is_read_in_portions() {
+    let mut followed = start(
+        "CREATE TABLE t (id integer PRIMARY KEY, n integer); INSERT INTO t VALUES (1, 0);
+         CREATE TABLE log (line integer)",
+    );
+    followed.journey.proxy.kill();
+    // Each changes what the one before has left: any other order would end in another row.
+    direct(
+        &followed,
+        "DO $$ BEGIN FOR i IN 1..6000 LOOP
+           UPDATE t SET n = n * 3 % 1000003 + i WHERE id = 1;
+           INSERT INTO log VALUES (i); COMMIT; END LOOP; END $$",
+    );
+    let wanted = direct(&followed, "SELECT n, (SELECT count(*) FROM log) FROM t");
+    let here = |followed: &Followed| {
+        in_file(&followed.file, "SELECT n, (SELECT count(*) FROM log) FROM t")
+    };
+    followed.journey.proxy.restart();
+    eventually("it has begun", || here(&followed) != "0|0");
+    assert_ne!(here(&followed), wanted, "nothing was left to be read");
+    followed.journey.proxy.restart();
+    eventually("all of it has come", || here(&followed) == wanted);
+    followed.back();
+}
+
 /// More than may be kept: the way back is closed rather than PostgreSQL's disk filled.
 #[test]
 fn too_much_closes_the_way_back() {

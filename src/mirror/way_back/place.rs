@@ -6,10 +6,18 @@
 //! snapshots have seen is on PostgreSQL's disk: after a crash there the same numbers would mean
 //! other transactions.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use crate::backend::postgres::control::Control;
 use crate::error::{Error, Result, state};
+
+/// Transactions whose numbers are held at once.
+pub(super) const LISTED_MAX: usize = 200_000;
+/// What is read at once, but for a transaction that is larger: it is one in SQLite, too.
+const PORTION_TRANSACTIONS: usize = 5_000;
+const PORTION_ROWS: u64 = 50_000;
+const PORTION_BYTES: u64 = 32 << 20;
 
 /// A snapshot that has seen nothing.
 const NOTHING: &str = "3:3:";
@@ -126,15 +134,71 @@ fn either(select: &str) -> String {
     format!("{select} WHERE {new} UNION ALL {select} WHERE {late}")
 }
 
-/// The shapes of the rows between two snapshots; empty when there are none.
-pub(super) async fn shapes(control: &Control, from: &str, to: &str) -> Result<Vec<i32>> {
-    let rows = either("SELECT shape FROM crossfade.way_back_journal");
-    let sql = format!("SELECT DISTINCT shape FROM ({rows}) r ORDER BY 1");
-    let rows = control.client().query(&sql, &[&from, &to]).await;
+/// A transaction of the journal: the number of its last row and its own, and how much it wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) last: (i64, u64),
+    rows: u64,
+    bytes: u64,
+}
+
+/// The next transactions between two snapshots, in the order in which they are read, after one of
+/// them; at most [`LISTED_MAX`].
+pub(super) async fn transactions(
+    control: &Control,
+    (from, to): (&str, &str),
+    after: (i64, u64),
+) -> Result<VecDeque<Written>> {
+    let all = either(
+        "SELECT xid, n, coalesce(pg_column_size(old), 0) + coalesce(pg_column_size(new), 0) AS size \
+         FROM crossfade.way_back_journal",
+    );
+    let sql = format!(
+        "SELECT max(r.n), r.xid::text, count(*), coalesce(sum(r.size), 0)::bigint FROM ({all}) r \
+         GROUP BY r.xid HAVING (max(r.n), r.xid) > ($3::bigint, $4::text::xid8) \
+         ORDER BY max(r.n), r.xid LIMIT {LISTED_MAX}"
+    );
+    let (last, xid) = (after.0, after.1.to_string());
+    let rows = control.client().query(&sql, &[&from, &to, &last, &xid]).await;
+    let number = |row: &tokio_postgres::Row, i: usize| u64::try_from(row.get::<_, i64>(i)).ok();
+    let written = |row: &tokio_postgres::Row| -> Result<Written> {
+        let xid: &str = row.get(1);
+        let xid = xid.parse().map_err(|_| Error::internal("a transaction without a number"))?;
+        Ok(Written {
+            last: (row.get(0), xid),
+            rows: number(row, 2).unwrap_or_default(),
+            bytes: number(row, 3).unwrap_or_default(),
+        })
+    };
+    rows.map_err(|e| control.error(&e))?.iter().map(written).collect()
+}
+
+/// Takes what is read at once: as many transactions as the bounds let, and always one.
+pub(super) fn portion(ahead: &mut VecDeque<Written>) -> Vec<String> {
+    let (mut taken, mut rows, mut bytes) = (Vec::new(), 0, 0);
+    while let Some(next) = ahead.front() {
+        rows += next.rows;
+        bytes += next.bytes;
+        let fits =
+            taken.len() < PORTION_TRANSACTIONS && rows <= PORTION_ROWS && bytes <= PORTION_BYTES;
+        if !fits && !taken.is_empty() {
+            break;
+        }
+        taken.push(next.last.1.to_string());
+        ahead.pop_front();
+    }
+    taken
+}
+
+/// The shapes of these transactions' rows.
+pub(super) async fn shapes(control: &Control, xids: &[String]) -> Result<Vec<i32>> {
+    let sql = "SELECT DISTINCT shape FROM crossfade.way_back_journal \
+               WHERE xid = ANY ($1::text[]::xid8[]) ORDER BY 1";
+    let rows = control.client().query(sql, &[&xids]).await;
     Ok(rows.map_err(|e| control.error(&e))?.iter().map(|row| row.get(0)).collect())
 }
 
-/// The rows between two snapshots, after `$3` and `$4`: transaction by transaction. Who changed a row that
+/// The rows of the transactions `$1`, one transaction after the other. Who changed a row that
 /// another transaction had changed did so after that one's end, so its last number is the higher
 /// one: the order of last numbers is one in which everything could have been committed. Two that have
 /// the same know nothing of each other. Whom a deferred key lets in before the row in its way is gone,
@@ -145,10 +209,8 @@ pub(super) async fn shapes(control: &Control, from: &str, to: &str) -> Result<Ve
 /// triggers of the statement itself do: such a change can have a lower number than the one that
 /// made the row's version it began with. It is put behind that one.
 pub(super) fn rows_sql() -> String {
-    let all = either(
-        "SELECT xid, n, op, shape, rel, old_at, new_at, old, new \
-                      FROM crossfade.way_back_journal",
-    );
+    let all = "SELECT xid, n, op, shape, rel, old_at, new_at, old, new \
+               FROM crossfade.way_back_journal WHERE xid = ANY ($1::text[]::xid8[])";
     format!(
         "WITH RECURSIVE b AS MATERIALIZED ({all}), late AS (\
          SELECT c.xid, c.n, p.n AS key, 1 AS steps FROM b c JOIN b p ON p.xid = c.xid \
@@ -165,7 +227,6 @@ pub(super) fn rows_sql() -> String {
              b.new, b.xid, b.rel, b.n, coalesce(l.key, b.n) AS key, coalesce(l.steps, 0) AS steps \
            FROM b LEFT JOIN (SELECT DISTINCT ON (xid, n) xid, n, key, steps FROM late \
              ORDER BY xid, n, key DESC, steps DESC) l USING (xid, n)) r \
-         WHERE (r.last, r.xid) > ($3::bigint, $4::text::xid8) \
          ORDER BY r.last, r.xid, r.key, r.steps, r.n"
     )
 }
@@ -254,6 +315,30 @@ mod tests {
         {
             assert_eq!(Place::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_portion_is_bounded_and_never_empty() {
+        let written = |xid, rows, bytes| Written { last: (0, xid), rows, bytes };
+        let mut ahead: VecDeque<_> = [
+            written(1, 40_000, 0),
+            written(2, 10_000, 0),
+            written(3, 1, 0),
+            written(4, 1, PORTION_BYTES),
+            written(5, 1, 1),
+            written(6, 1_000_000, PORTION_BYTES * 9),
+            written(7, 1, 1),
+        ]
+        .into();
+        ahead.extend((8..6_000).map(|xid| written(xid, 1, 1)));
+        let mut portions = Vec::new();
+        while !ahead.is_empty() {
+            let taken = portion(&mut ahead);
+            portions.push((taken.first().cloned().unwrap_or_default(), taken.len()));
+        }
+        let wanted = [("1", 2), ("3", 2), ("5", 1), ("6", 1), ("7", 5_000), ("5007", 993)];
+        assert_eq!(portions, wanted.map(|(first, n)| (first.to_owned(), n)));
+        assert!(portion(&mut ahead).is_empty());
     }
 
     #[test]

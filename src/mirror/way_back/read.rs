@@ -1,11 +1,14 @@
 //! Reading the trigger journal: batch after batch, each between two snapshots of PostgreSQL.
 //!
+//! A batch is read in portions of bounded size, in the order of its transactions; one that is larger
+//! than a portion is read alone, row by row. Where it ended is known by the place that SQLite has.
+//!
 //! Owns the order of things: a batch is noted on PostgreSQL's disk before anything of it is in
 //! SQLite; each of its transactions is one SQLite transaction that also stores the place; rows are
 //! removed there only after SQLite has synced them. It must never go on over a table that is not
 //! what it was, nor in a journal that was read by somebody else. Start at [`Follower::read`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +21,7 @@ use super::apply::{Shape, Target, Trouble};
 use super::change::Note;
 use super::follow::{CONFIRM_EVERY, Ended, Follower, LOOK_EVERY, ended, followed, from_the_past};
 use super::left_out::{self, LeftOut};
-use super::place::{self, Place};
+use super::place::{self, Place, Written};
 use super::schema::{Changing, Known};
 use super::{State, notes, setup, store_lsn, store_place, stored_place};
 use crate::backend::postgres::control::Control;
@@ -32,6 +35,17 @@ use crate::schema::Catalog;
 
 /// How soon the journal is looked at again: while rows come, and at the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+
+/// How far a look at the journal came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    /// There was nothing.
+    Nothing,
+    /// A part of the batch; the rest is there.
+    Portion,
+    /// To the end of the batch.
+    Batch,
+}
 
 /// What is known while the journal is read.
 struct Reading {
@@ -51,6 +65,12 @@ struct Reading {
     catalog: Arc<Catalog>,
     /// Where SQLite stands.
     place: Place,
+    /// The transactions of the batch that come next, and whether these are all.
+    ahead: VecDeque<Written>,
+    all_listed: bool,
+    /// SQLite has everything up to here in PostgreSQL's log when the batch has ended; not known of
+    /// one that was begun over another connection.
+    reaches: Option<Lsn>,
     /// The place as SQLite has it.
     stored: Place,
     /// Everything that SQLite has is before this place in PostgreSQL's log.
@@ -121,6 +141,9 @@ impl Follower {
             catalog,
             stored: place.clone(),
             place,
+            ahead: VecDeque::new(),
+            all_listed: true,
+            reaches: None,
             floor: reached,
             trimmed: (beginning.from, 0),
         };
@@ -141,9 +164,12 @@ impl Follower {
                 look_at = Instant::now() + LOOK_EVERY;
             }
             let began = Instant::now();
-            let found = self.batch(reading).await?;
-            // What takes long is not done more often than it must.
-            pause = if found { AGAIN.0 } else { (pause * 2).min(AGAIN.1) }.max(began.elapsed());
+            pause = match self.batch(reading).await? {
+                Read::Portion => Duration::ZERO,
+                // What takes long is not done more often than it must.
+                Read::Batch => AGAIN.0.max(began.elapsed()),
+                Read::Nothing => (pause.max(AGAIN.0) * 2).min(AGAIN.1).max(began.elapsed()),
+            };
             if Instant::now() >= settle_at {
                 self.settle(reading).await?;
                 settle_at = Instant::now() + CONFIRM_EVERY;
@@ -156,54 +182,74 @@ impl Follower {
         }
     }
 
-    /// Reads what was committed since the last batch; whether there was anything.
-    async fn batch(&self, reading: &mut Reading) -> Result<bool, Ended> {
+    /// Reads what was committed since the last batch, or the next portion of it.
+    async fn batch(&self, reading: &mut Reading) -> Result<Read, Ended> {
         // Before the snapshot: what is on disk then was committed, and is seen.
-        let reached = Lsn(reading.control.flushed_lsn().await?);
+        let flushed = Lsn(reading.control.flushed_lsn().await?);
         reading.reader.batch("BEGIN READ ONLY").await?;
-        let outcome = self.batch_inner(reading).await;
-        if outcome.is_ok() {
-            reading.reader.batch("COMMIT").await?;
+        let read = self.portion(reading, flushed).await?;
+        reading.reader.batch("COMMIT").await?;
+        if read != Read::Portion
+            && let Some(reached) = reading.reaches.take()
+        {
             self.view.send_modify(|view| {
                 view.reached = view.reached.max(reached);
                 view.end = view.end.map(|end| end.max(reached));
             });
         }
-        outcome
+        Ok(read)
     }
 
-    async fn batch_inner(&self, reading: &mut Reading) -> Result<bool, Ended> {
+    async fn portion(&self, reading: &mut Reading, flushed: Lsn) -> Result<Read, Ended> {
         let progress = place::progress(&reading.reader).await?;
         if progress.token != reading.place.token || progress.batch < reading.place.batch {
             return Err(from_the_past().into());
         }
-        let (to, done) = match &reading.place.to {
+        let begun = reading.place.to.clone();
+        let (to, done) = match &begun {
             Some((to, done)) => (to.clone(), *done),
-            None => (progress.snapshot, (0, 0)),
+            None => {
+                reading.reaches = Some(flushed);
+                (progress.snapshot, (0, 0))
+            }
         };
-        let from = reading.place.from.clone();
-        let shapes = place::shapes(&reading.reader, &from, &to).await?;
-        if shapes.is_empty() {
-            return Ok(false);
+        if reading.ahead.is_empty() {
+            let between = (reading.place.from.as_str(), to.as_str());
+            reading.ahead = place::transactions(&reading.reader, between, done).await?;
+            reading.all_listed = reading.ahead.len() < place::LISTED_MAX;
         }
-        if !reading.noted
-            && let Some(table) = place::changed(&reading.reader, &shapes).await?
-        {
-            let reason = format!("table {table} was changed on PostgreSQL (DDL)");
-            return Err(Ended::Closed { reason, table: Some(table) });
+        let xids = place::portion(&mut reading.ahead);
+        if xids.is_empty() {
+            // The rest of a batch that was begun may be nothing.
+            reading.place = reading.place.clone().ended();
+            return Ok(if begun.is_some() { Read::Batch } else { Read::Nothing });
+        }
+        if !reading.noted {
+            let shapes = place::shapes(&reading.reader, &xids).await?;
+            if let Some(table) = place::changed(&reading.reader, &shapes).await? {
+                let reason = format!("table {table} was changed on PostgreSQL (DDL)");
+                return Err(Ended::Closed { reason, table: Some(table) });
+            }
         }
         reading.take_catalog(self.sqlite.catalog());
         reading.place.batch = progress.batch + 1;
         place::begin(&reading.control, reading.place.batch).await?;
         failpoint!("way_back.marked");
         reading.floor = Lsn(reading.control.flushed_lsn().await?);
-        reading.place.to = Some((to.clone(), done));
+        reading.place.to = Some((to, done));
+        self.rows(reading, &xids).await?;
+        if !reading.ahead.is_empty() || !reading.all_listed {
+            return Ok(Read::Portion);
+        }
+        reading.place = reading.place.clone().ended();
+        Ok(Read::Batch)
+    }
+
+    /// Reads these transactions' rows, and applies them.
+    async fn rows(&self, reading: &mut Reading, xids: &[String]) -> Result<(), Ended> {
         let rows = {
-            let client = reading.reader.client();
-            let (last, xid) = (done.0, done.1.to_string());
-            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-                [&from, &to, &last, &xid];
-            let rows = client.query_raw(&place::rows_sql(), parameters).await;
+            let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&xids];
+            let rows = reading.reader.client().query_raw(&place::rows_sql(), parameters).await;
             rows.map_err(|e| reading.reader.error(&e))?
         };
         pin_mut!(rows);
@@ -231,8 +277,7 @@ impl Follower {
         if let Some(ended) = open {
             self.end(reading, ended)?;
         }
-        reading.place = reading.place.clone().ended();
-        Ok(true)
+        Ok(())
     }
 
     /// The transaction is there as a whole.
