@@ -24,4 +24,5 @@ mod statements;
 mod text_search;
 mod transactions;
 mod triggers;
+mod values;
 mod wire_session;

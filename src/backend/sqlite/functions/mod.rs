@@ -50,6 +50,7 @@ mod string;
 mod tests;
 mod timetz;
 mod to_char;
+mod to_number;
 mod trigonometry;
 mod unicode;
 

@@ -1,7 +1,7 @@
-//! to_char and to_number for the common patterns, others are 0A000; to_date and to_timestamp
-//! (which `from_char` reads).
+//! to_char for the common patterns, others are 0A000; to_date and to_timestamp (which `from_char`
+//! reads), and to_number.
 
-use super::args::{Args, logical, number, text};
+use super::args::{logical, number, text};
 use super::cast::{to_local, to_utc};
 use super::datetime::{DAY, time_of};
 use super::from_char::read;
@@ -31,7 +31,9 @@ pub(super) const FUNCTIONS: &[Def] = &[
         let t = to_utc(read(a.text(0)?, a.text(1)?)?, &session::current().style)?;
         logical(&Datum::Timestamptz(t), oid::TIMESTAMPTZ)
     }),
-    strict("pg_to_number", 2, to_number),
+    strict("pg_to_number", 2, |a| {
+        super::to_number::read(a.text(0)?, a.text(1)?)?.map_or(Ok(Cell::Null), |n| number(&n))
+    }),
 ];
 
 const MONTHS: [&str; 12] = [
@@ -346,27 +348,4 @@ fn trim_fraction(shown: &str, keep: usize) -> String {
         ""
     };
     format!("{whole}{zero}.{fraction}")
-}
-
-fn to_number(a: &Args<'_>) -> Result<Cell> {
-    let (value, template) = (a.text(0)?, a.text(1)?.to_ascii_uppercase());
-    if !template.chars().all(|c| matches!(c, '9' | '0' | ',' | '.' | 'D' | 'G' | 'S' | 'F' | 'M')) {
-        return Err(Error::unsupported("this number template"));
-    }
-    let (whole, fraction) = template.split_once(['.', 'D']).unwrap_or((&template, ""));
-    let scale = fraction.len();
-    let plain: String = value.chars().filter(|c| !matches!(c, ',' | ' ')).collect();
-    // PostgreSQL reads along the template and leaves what it has no place for.
-    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
-    let places = whole.chars().filter(|c| matches!(c, '9' | '0')).count();
-    let grouped = value.contains(',') && !template.contains([',', 'G']);
-    let parsed = Numeric::parse(&plain);
-    if grouped
-        || digits(plain.split('.').next().unwrap_or_default()) > places
-        || (parsed.is_err() && digits(&plain) > 0)
-    {
-        return Err(Error::unsupported("this text for to_number()"));
-    }
-    let parsed = parsed?;
-    number(&parsed.trunc(scale as i32))
 }
