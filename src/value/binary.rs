@@ -117,7 +117,7 @@ fn scalar(ty: Type, reader: &mut Reader<'_>) -> Result<Datum> {
             Datum::Jsonb(json::canonical(utf8(reader.rest())?)?)
         }
         oid::CHAR => Datum::Text(char_text(reader.array::<1>()?[0])),
-        oid::BPCHAR => Datum::Text(utf8(reader.rest())?.trim_end_matches(' ').to_owned()),
+        oid::BPCHAR => Datum::Text(ty.without_fill(utf8(reader.rest())?).to_owned()),
         oid::TSVECTOR => Datum::Text(vector(reader)?.to_string()),
         oid::TIMETZ => {
             let (micros, west) = (reader.i64()?, reader.i32()?);

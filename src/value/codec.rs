@@ -71,6 +71,7 @@ impl Codec {
     /// use what is stored. (NumericNative: 5 and 5.0 compare equal in SQLite.)
     pub fn preserves_equality(self, ty: Type) -> bool {
         match self {
+            _ if ty.is_unfilled() => false,
             // Of a numeric bound the text shows the scale too.
             Self::Identity => {
                 !matches!(ty.oid, oid::NUMERIC | oid::INTERVAL | oid::CITEXT)
@@ -112,6 +113,7 @@ impl Codec {
     /// Stored cells sort as the logical values do.
     pub fn preserves_order(self, ty: Type) -> bool {
         match self {
+            _ if ty.is_unfilled() => false,
             Self::Identity => {
                 !matches!(
                     ty.oid,

@@ -76,9 +76,7 @@ fn string(mut text: String, ty: Type, explicit: bool) -> Result<String> {
         }
         text.truncate(end);
     }
-    if ty.oid == oid::BPCHAR {
-        text.truncate(text.trim_end_matches(' ').len());
-    }
+    text.truncate(ty.without_fill(&text).len());
     Ok(text)
 }
 

@@ -120,6 +120,18 @@ impl Type {
             .and_then(|t| usize::try_from(t - 4).ok())
     }
 
+    /// `character` without a length: blanks at its end are part of the value, though none of what
+    /// it is compared by.
+    pub fn is_unfilled(self) -> bool {
+        self.oid == oid::BPCHAR && self.length().is_none()
+    }
+
+    /// Text as a value of this type holds it: that of a `char(n)` without the blanks that fill it.
+    pub fn without_fill(self, text: &str) -> &str {
+        let filled = self.oid == oid::BPCHAR && self.length().is_some();
+        if filled { text.trim_end_matches(' ') } else { text }
+    }
+
     /// `numeric(p, s)`: precision and scale, when given.
     pub fn precision_scale(self) -> Option<(u32, i32)> {
         if self.oid != oid::NUMERIC || self.typmod < 4 {

@@ -125,3 +125,46 @@ fn to_number_reads_along_its_template() {
     }
     same(&script);
 }
+
+#[test]
+fn characters_without_a_length_keep_their_blanks() {
+    same(
+        "Q CREATE TABLE bp(id int PRIMARY KEY, c char(5), d char(3), u bpchar, v varchar(8))
+        Q INSERT INTO bp VALUES (1,'ab','ab','ab','ab'), (2,'ab  ','x','ab  ','ab  '), (3,'  ',' ',' ',' '), (4,null,null,null,null), (5,'abcde','abc','abcdefgh','abc   ')
+        Q SELECT id, c||'|', d||'|', u||'|', v||'|' FROM bp ORDER BY 1
+        Q SELECT id, u, array[u], row(u), length(u), octet_length(u) FROM bp ORDER BY 1
+        Q SELECT id, c, array[c], row(c), length(c), octet_length(c), char_length(u), character_length(c) FROM bp ORDER BY 1
+        Q SELECT min(c), max(c), max(u), min(d) FROM bp
+        Q SELECT coalesce(c,d), coalesce(d,'x'), coalesce(c,u), nullif(c,'zz'), nullif(u,'ab') FROM bp ORDER BY id
+        Q SELECT CASE WHEN id=1 THEN c ELSE d END, CASE id WHEN 1 THEN u ELSE c END FROM bp ORDER BY id
+        Q SELECT id FROM bp WHERE c IN ('ab','x') ORDER BY id
+        Q SELECT id FROM bp WHERE c=d ORDER BY id
+        Q SELECT id FROM bp WHERE c=u ORDER BY id
+        Q SELECT id FROM bp WHERE v=u ORDER BY id
+        Q SELECT id FROM bp WHERE v=c OR c=v ORDER BY id
+        Q SELECT id FROM bp WHERE u='ab' ORDER BY id
+        Q SELECT id FROM bp WHERE u='ab   ' ORDER BY id
+        Q SELECT id FROM bp WHERE u IN ('ab   ', 'x') ORDER BY id
+        Q SELECT id FROM bp WHERE u=v::text ORDER BY id
+        Q SELECT count(DISTINCT u), count(DISTINCT c) FROM bp
+        Q SELECT length(u), count(*) FROM bp GROUP BY u ORDER BY u
+        Q SELECT array_agg(u ORDER BY id), array_agg(c ORDER BY id), string_agg(u,',' ORDER BY id), json_agg(u ORDER BY id), json_agg(c ORDER BY id) FROM bp
+        Q SELECT row_to_json(bp), to_json(c), concat(c,'|'), concat(u,'|'), format('%s|',c), c::text||'|', u::text||'|' FROM bp ORDER BY id
+        Q SELECT c LIKE 'ab', c LIKE 'ab   ', u LIKE 'ab', u LIKE 'ab  ', c LIKE 'ab%', c ~ '^ab$', u ~ '^ab  $' FROM bp ORDER BY id
+        Q SELECT upper(c)||'|', c::varchar||'|', c::char(7), c::char(2), u::char(3), c::bpchar, u::char(7) FROM bp ORDER BY id
+        Q SELECT greatest(c,d), least(c,u), c BETWEEN 'a' AND 'b', c < d, c > v, lag(c) OVER (ORDER BY id), first_value(u) OVER (ORDER BY id DESC) FROM bp ORDER BY id
+        Q SELECT reverse(c), left(c,4)||'|', substr(u,1,4)||'|', trim(u)||'|', replace(u,' ','_'), lpad(u,7,'*'), md5(u), position('b' in u) FROM bp ORDER BY id
+        Q COPY (SELECT c, u FROM bp ORDER BY id) TO STDOUT
+        P p|SELECT id FROM bp WHERE v = $1 OR u = $1 ORDER BY 1|1042
+        P q|SELECT $1, $1 || '|', length($1)|1042
+        B |p|ab   |\nE |0\nB |q|ab   |\nE |0\nS
+        Q SELECT 'ab   '::char(8) = 'ab'::varchar, cast('ab   ' AS char), cast('ab   ' AS varchar(4))||'|', 'ab   '::varchar::bpchar, 'ab  '::varchar::bpchar || '|'
+        Q UPDATE bp SET v=c, u=c WHERE id=2
+        Q SELECT v||'|', u, u||'|' FROM bp WHERE id=2
+        Q INSERT INTO bp(id,u,v,c) VALUES (9,'q   '::varchar,'q   '::bpchar,'q  '::text)
+        Q SELECT v||'|', u, u||'|', c FROM bp WHERE id=9
+        Q WITH x AS (SELECT u FROM bp) SELECT u FROM x WHERE u='ab' ORDER BY length(u)
+        Q WITH x AS (SELECT 'ab  '::bpchar u) SELECT u, u='ab', length(u), octet_length(u) FROM x
+        Q SELECT 'a '::bpchar IN ('a'), 'a '::bpchar = ANY (array['a']), array['a '::bpchar] = array['a'::bpchar], row('a '::bpchar) = row('a'::bpchar), 'a ' IS DISTINCT FROM 'a'::bpchar",
+    );
+}

@@ -451,7 +451,7 @@ fn text_fits(text: &str, ty: Type) -> std::result::Result<(), Cow<'static, str>>
     if text.as_bytes().contains(&0) {
         return Err(Cow::Borrowed("text with a NUL character"));
     }
-    if ty.oid == oid::BPCHAR && text.ends_with(' ') {
+    if ty.without_fill(text) != text {
         return Err(Cow::Borrowed("blanks at the end would be lost"));
     }
     if let Some(length) = ty.length()

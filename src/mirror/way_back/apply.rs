@@ -203,7 +203,8 @@ impl Shape {
     pub(super) fn shown<'a>(&self, at: usize, bytes: &'a [u8]) -> Result<&'a str> {
         let shown = std::str::from_utf8(bytes)
             .map_err(|_| Error::internal("a value is not valid UTF-8"))?;
-        let filled = self.types.get(at) == Some(&oid::BPCHAR);
+        let unfilled = self.column(at).is_some_and(|c| c.ty.is_unfilled());
+        let filled = self.types.get(at) == Some(&oid::BPCHAR) && !unfilled;
         Ok(if filled { shown.trim_end_matches(' ') } else { shown })
     }
 

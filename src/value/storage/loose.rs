@@ -192,7 +192,7 @@ pub(super) fn text(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
         },
         CellRef::Null => return Ok(Some(Datum::Null)),
     };
-    let text = if ty.oid == oid::BPCHAR { text.trim_end_matches(' ').to_owned() } else { text };
+    let text = ty.without_fill(&text).to_owned();
     Ok(Some(if ty.oid == oid::JSON { Datum::Json(text) } else { Datum::Text(text) }))
 }
 

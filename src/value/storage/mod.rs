@@ -122,9 +122,7 @@ fn identity(ty: Type, cell: CellRef<'_>) -> Result<Option<Datum>> {
         }
         (oid::JSON, CellRef::Text(t)) => Some(Datum::Json(utf8(t)?.to_owned())),
         (oid::JSONB, CellRef::Text(t)) => json::canonical(utf8(t)?).ok().map(Datum::Jsonb),
-        (oid::BPCHAR, CellRef::Text(t)) => {
-            Some(Datum::Text(utf8(t)?.trim_end_matches(' ').to_owned()))
-        }
+        (oid::BPCHAR, CellRef::Text(t)) => Some(Datum::Text(ty.without_fill(utf8(t)?).to_owned())),
         (range, CellRef::Text(t)) if super::is_range(range) => {
             super::range::parse(range, utf8(t)?, &Style::default()).ok()
         }

@@ -56,7 +56,7 @@ pub fn parse(ty: Type, text: &str, style: &Style) -> Result<Datum> {
         oid::TSQUERY => {
             Datum::Text(search::Query::parse(text)?.map_or_else(String::new, |q| q.to_string()))
         }
-        oid::BPCHAR => Datum::Text(text.trim_end_matches(' ').to_owned()),
+        oid::BPCHAR => Datum::Text(ty.without_fill(text).to_owned()),
         oid::NAME => Datum::Text(cut(text, NAME_BYTES).to_owned()),
         oid::CHAR => Datum::Text(char_text(char_byte(text))),
         oid::INT2VECTOR | oid::OIDVECTOR => parse_vector(ty.oid, text)?,

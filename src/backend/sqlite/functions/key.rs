@@ -58,6 +58,12 @@ pub(super) fn comparable(cell: CellRef<'_>, type_oid: u32) -> Result<Cell> {
             }
             _ => Ok(Cell::Null),
         },
+        oid::BPCHAR => Ok(match cell {
+            CellRef::Text(text) => {
+                Cell::Text(String::from_utf8_lossy(text).trim_end_matches(' ').to_owned())
+            }
+            other => owned(other),
+        }),
         oid::HSTORE => match cell {
             CellRef::Text(text) => {
                 Ok(Cell::Blob(Hstore::parse(&String::from_utf8_lossy(text))?.sort_key()))

@@ -173,7 +173,7 @@ fn mark(tail: &str, args: &[Value], result: Type, told: bool) -> Result<(String,
         (b'$', b't') => as_text(arg)?,
         (b'$', b'u') => as_output(arg)?,
         // A function that is told the type sees the value as it looks.
-        (b'$', _) if told => json_ready(arg)?,
+        (b'$', _) if told || result.oid == oid::BPCHAR_ARRAY => json_ready(arg)?,
         (b'$', _) => logical(arg),
         (b'@', b'e') => element_of(arg.ty.oid).unwrap_or(arg.ty.oid).to_string(),
         (b'@', _) => arg.ty.oid.to_string(),

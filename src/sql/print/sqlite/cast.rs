@@ -15,7 +15,13 @@ pub(super) fn convert(sql: &str, from: Type, to: Type, explicit: bool) -> Result
         let width = if from.oid == oid::INT4 { 32 } else { 64 };
         return Ok(format!("pg_bits_from_int({sql}, {width}, {})", to.typmod));
     }
-    let mut out = if from.oid == to.oid { sql.to_owned() } else { base(sql, from.oid, to.oid)? };
+    let unfilled = from.is_unfilled() && to.oid != oid::BPCHAR;
+    let sql = if unfilled { &format!("rtrim({sql}, ' ')") } else { sql };
+    let mut out = match from.oid == to.oid {
+        true if to.is_unfilled() => format!("pg_bpchar_pad({sql}, {})", from.typmod),
+        true => sql.to_owned(),
+        false => base(sql, from.oid, to.oid)?,
+    };
     // A cast between types has lost the modifier; between equal modifiers nothing changes.
     let cut = !fault::on("cast_length");
     if cut && to.typmod != -1 && (from.oid != to.oid || from.typmod != to.typmod) {

@@ -150,6 +150,7 @@ pub(super) fn key(logical: &str, ty: Type) -> String {
         oid::JSONB => format!("pg_jsonb_key({logical})"),
         oid::INET | oid::CIDR | oid::TIMETZ => format!("pg_text_key({logical}, {})", ty.oid),
         oid::CITEXT => format!("pg_citext_key({logical})"),
+        oid::BPCHAR if ty.is_unfilled() => format!("rtrim({logical}, ' ')"),
         oid::HSTORE => format!("pg_hstore_key({logical})"),
         label if is_enum(label) => format!("pg_enum_key({logical}, {label})"),
         range if is_range(range) => format!("pg_range_key({logical}, {range})"),

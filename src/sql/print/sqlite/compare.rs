@@ -141,7 +141,7 @@ pub(super) fn align(a: Value, b: Value, class: Class, round: Rounding) -> Result
     }
     let (la, lb) = (decoded(&a), decoded(&b));
     if needs_key(la.ty) || needs_key(lb.ty) {
-        return Ok((key(&la.sql, la.ty), key(&lb.sql, lb.ty)));
+        return Ok((keyed(&la), keyed(&lb)));
     }
     Ok((bare(&la), bare(&lb)))
 }
@@ -172,7 +172,8 @@ fn needs_key(ty: Type) -> bool {
             | oid::TIMETZ
             | oid::CITEXT
             | oid::HSTORE
-    ) || crate::value::element_of(ty.oid).is_some()
+    ) || ty.is_unfilled()
+        || crate::value::element_of(ty.oid).is_some()
         || is_enum(ty.oid)
         || is_range(ty.oid)
 }
@@ -246,9 +247,9 @@ impl Printer {
     }
 
     /// NULLIF
-    pub(super) fn null_if(&mut self, a: &Expr, b: &Expr) -> Result<String> {
+    pub(super) fn null_if(&mut self, a: &Expr, b: &Expr, ty: Type) -> Result<String> {
         let equal = self.compare(Comparison::Eq, a, b)?;
-        let value = self.logical(a)?;
+        let value = self.as_one(a, ty)?;
         Ok(format!("(CASE WHEN {equal} THEN NULL ELSE {value} END)"))
     }
 

@@ -47,9 +47,6 @@ impl Printer {
 
     /// Kinds whose value is always logical.
     fn plain(&mut self, expr: &Expr) -> Result<String> {
-        if expr.ty.oid == oid::BPCHAR && expr.ty.typmod == -1 && loses_length(expr) {
-            return Err(Error::unsupported("char(n) values of different lengths in one place"));
-        }
         Ok(match &expr.kind {
             ExprKind::Const(cell) => literal(cell),
             ExprKind::Param(n) => format!("?{n}"),
@@ -74,20 +71,22 @@ impl Printer {
             ExprKind::IsDistinct(a, b, not) => self.is_distinct(a, b, *not)?,
             ExprKind::InList { expr, list, not } => self.in_list(expr, list, *not)?,
             ExprKind::AnyAll { expr, op, array, all } => self.any_all(expr, *op, array, *all)?,
-            ExprKind::Case { branches, otherwise } => self.case(branches, otherwise.as_deref())?,
+            ExprKind::Case { branches, otherwise } => {
+                self.case(branches, otherwise.as_deref(), expr.ty)?
+            }
             ExprKind::Coalesce(items) => {
-                let items = self.all_logical(items)?;
+                let items = self.all_as(items, expr.ty)?;
                 match items.as_slice() {
                     [one] => one.clone(),
                     _ => format!("coalesce({})", items.join(", ")),
                 }
             }
             ExprKind::MinMax(greatest, items) => {
-                let items = self.all_logical(items)?;
+                let items = self.all_as(items, expr.ty)?;
                 let name = if *greatest { "pg_greatest" } else { "pg_least" };
                 format!("{name}({}, {})", expr.ty.oid, items.join(", "))
             }
-            ExprKind::NullIf(a, b) => self.null_if(a, b)?,
+            ExprKind::NullIf(a, b) => self.null_if(a, b, expr.ty)?,
             ExprKind::Subquery(query) => self.scalar_subquery(query)?,
             ExprKind::Exists(query) => {
                 let skips = query.offset.is_some();
@@ -106,7 +105,9 @@ impl Printer {
             ExprKind::Array(items) => {
                 let inner = items.first().and_then(|i| crate::value::element_of(i.ty.oid));
                 let name = if inner.is_some() { "pg_array_nest" } else { "pg_array" };
-                let items = self.all_logical(items)?;
+                let element = inner.map_or_else(|| crate::value::element_of(expr.ty.oid), |_| None);
+                let item = Type::with_typmod(element.unwrap_or(expr.ty.oid), expr.ty.typmod);
+                let items = self.all_as(items, item)?;
                 format!("{name}({})", items.join(", "))
             }
             ExprKind::RowCompare(left, op, right) => self.row_compare(left, *op, right)?,
@@ -207,15 +208,35 @@ impl Printer {
         items.iter().map(|i| self.logical(i)).collect()
     }
 
-    fn case(&mut self, branches: &[(Expr, Expr)], otherwise: Option<&Expr>) -> Result<String> {
+    /// Expressions as values of a type that may have another length than they have.
+    fn all_as(&mut self, items: &[Expr], ty: Type) -> Result<Vec<String>> {
+        items.iter().map(|item| self.as_one(item, ty)).collect()
+    }
+
+    /// An expression's logical cell as one of a type's: a `char(n)` keeps its blanks where the type
+    /// does not know its length.
+    pub(super) fn as_one(&mut self, expr: &Expr, ty: Type) -> Result<String> {
+        let value = self.value(expr)?;
+        match ty.is_unfilled() && value.ty.oid == oid::BPCHAR {
+            true => super::call::as_text(&value),
+            false => Ok(logical(&value)),
+        }
+    }
+
+    fn case(
+        &mut self,
+        branches: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+        ty: Type,
+    ) -> Result<String> {
         let mut sql = "(CASE".to_owned();
         for (when, then) in branches {
-            sql.push_str(&format!(" WHEN {} THEN {}", self.logical(when)?, self.logical(then)?));
+            sql.push_str(&format!(" WHEN {} THEN {}", self.logical(when)?, self.as_one(then, ty)?));
         }
         if let Some(otherwise) = otherwise
             && !fault::on("case_else")
         {
-            sql.push_str(&format!(" ELSE {}", self.logical(otherwise)?));
+            sql.push_str(&format!(" ELSE {}", self.as_one(otherwise, ty)?));
         }
         sql.push_str(" END)");
         Ok(sql)
@@ -229,9 +250,8 @@ impl Printer {
         }
         if kind == CastKind::Relabel || (value.ty.oid == ty.oid && ty.typmod == -1) {
             // The stored form goes on; what is logical takes the new type's name.
-            let ty = if value.codec == Codec::Identity { ty } else { value.ty };
-            let same = value.ty.oid == ty.oid || value.codec == Codec::Identity;
-            if same && !changes_form(value.ty.oid, ty.oid) {
+            if !changes_form(value.ty, ty) {
+                let ty = if value.codec == Codec::Identity { ty } else { value.ty };
                 return Ok(Value { ty, ..value });
             }
         }
@@ -253,29 +273,7 @@ fn self_contained(type_oid: u32) -> bool {
     )
 }
 
-/// Whether operands are padded to a length that the whole does not know.
-fn loses_length(expr: &Expr) -> bool {
-    let choice = matches!(
-        expr.kind,
-        ExprKind::Case { .. } | ExprKind::Coalesce(_) | ExprKind::MinMax(..) | ExprKind::NullIf(..)
-    );
-    let mut found = false;
-    if choice {
-        expr.children(&mut |e| found |= e.ty.oid == oid::BPCHAR && padded(e));
-    }
-    found
-}
-
-fn padded(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Cast(inner, _) if inner.ty.oid == oid::BPCHAR => {
-            expr.ty.typmod != -1 || padded(inner)
-        }
-        _ => expr.ty.typmod != -1,
-    }
-}
-
 /// Whether a relabelling between two types needs another cell after all.
-fn changes_form(from: u32, to: u32) -> bool {
-    (to == oid::BPCHAR && from != oid::BPCHAR) || (to == oid::INET && from == oid::CIDR)
+fn changes_form(from: Type, to: Type) -> bool {
+    (to.is_unfilled() && from != to) || (to.oid == oid::INET && from.oid == oid::CIDR)
 }
