@@ -168,3 +168,54 @@ fn characters_without_a_length_keep_their_blanks() {
         Q SELECT 'a '::bpchar IN ('a'), 'a '::bpchar = ANY (array['a']), array['a '::bpchar] = array['a'::bpchar], row('a '::bpchar) = row('a'::bpchar), 'a ' IS DISTINCT FROM 'a'::bpchar",
     );
 }
+
+#[test]
+fn json_that_cannot_be_read_is_refused_where_postgresql_reads_it() {
+    let mut script = String::new();
+    for document in [
+        r#"{"a":"\u0000"}"#,
+        r#"{"b":"\u0000","a":1}"#,
+        r#"{"\u0000":1}"#,
+        r#"["\u0000"]"#,
+        r#""\u0000""#,
+        r#"{"a":{"b":"\u0000"}}"#,
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":"\udc00x"}"#,
+        r#"["\ud83d\ude00"]"#,
+        r#"{"a":"\\u0000"}"#,
+        r#"{"a":"\u00"}"#,
+    ] {
+        for asked in [
+            "$::json",
+            "$::jsonb",
+            "$::json->'a'",
+            "$::json->>'a'",
+            "$::json->0",
+            "$::json->>0",
+            "$::json#>'{a,b}'",
+            "$::json#>>'{a,b}'",
+            "$::json#>>'{}'",
+            "json_typeof($)",
+            "json_array_length($)",
+            "json_strip_nulls($)",
+            "$::json::text",
+            "$::json::jsonb",
+            "json_extract_path($,'a')",
+            "json_extract_path_text($,'a')",
+            "json_build_object('x', $::json)",
+        ] {
+            script += &format!("Q SELECT {}\n", asked.replace('$', &format!("'{document}'")));
+        }
+        for rows in [
+            "json_array_elements",
+            "json_array_elements_text",
+            "json_each",
+            "json_each_text",
+            "json_object_keys",
+        ] {
+            script += &format!("Q SELECT * FROM {rows}('{document}')\n");
+        }
+        script += &format!("Q SELECT * FROM json_to_record('{document}') AS r(a text)\n");
+    }
+    same(&script);
+}

@@ -42,6 +42,12 @@ pub fn parse(text: &str) -> Result<Json> {
     Parser { lexer: Lexer::new(text, true), depth: 0, once: false }.document()
 }
 
+/// Checks that the strings of a json document can be read; 22P05 for `\u0000`, 22P02 for half of a
+/// surrogate pair. Type json takes both.
+pub fn readable(text: &str) -> Result<()> {
+    if text.contains("\\u") { parse(text).map(drop) } else { Ok(()) }
+}
+
 /// Checks that jsonb keeps every member of this text; 22P02 for an object with a key twice.
 pub fn keeps_all(text: &str) -> Result<()> {
     Parser { lexer: Lexer::new(text, true), depth: 0, once: true }.document().map(drop)

@@ -9,13 +9,13 @@ use serde_json::value::RawValue;
 use super::args::{Args, boolean, count, text};
 use super::{Def, strict};
 use crate::error::{Error, Result, state};
-use crate::value::{Cell, array, oid};
+use crate::value::{Cell, array, json, oid};
 
 pub(super) const FUNCTIONS: &[Def] = &[
-    strict("pg_json_get", 2, |a| Ok(owned(field(a.text(0)?, a.text(1)?)?))),
-    strict("pg_json_get_text", 2, |a| as_text(field(a.text(0)?, a.text(1)?)?)),
-    strict("pg_json_item", 2, |a| Ok(owned(item(a.text(0)?, a.int(1)?)?))),
-    strict("pg_json_item_text", 2, |a| as_text(item(a.text(0)?, a.int(1)?)?)),
+    strict("pg_json_get", 2, |a| Ok(owned(field(read(a)?, a.text(1)?)?))),
+    strict("pg_json_get_text", 2, |a| as_text(field(read(a)?, a.text(1)?)?)),
+    strict("pg_json_item", 2, |a| Ok(owned(item(read(a)?, a.int(1)?)?))),
+    strict("pg_json_item_text", 2, |a| as_text(item(read(a)?, a.int(1)?)?)),
     strict("pg_jsonb_item", 2, |a| Ok(owned(jsonb_item(a.text(0)?, a.int(1)?)?))),
     strict("pg_jsonb_item_text", 2, |a| as_text(jsonb_item(a.text(0)?, a.int(1)?)?)),
     strict("pg_json_path", 2, |a| Ok(path(a)?.map_or(Cell::Null, Cell::Text))),
@@ -35,19 +35,21 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_jsonb_contains", 2, |a| {
         boolean(contains(&value(a.text(0)?)?, &value(a.text(1)?)?, true))
     }),
-    strict("pg_json_array_length", 1, |a| match value(a.text(0)?)? {
-        Value::Array(items) => count(items.len()),
-        Value::Object(_) => Err(not("cannot get array length of a non-array")),
-        _ => Err(not("cannot get array length of a scalar")),
+    strict("pg_json_array_length", 1, |a| match items(a.text(0)?)? {
+        Some(items) => count(items.len()),
+        None if a.text(0)?.trim_start().starts_with('{') => {
+            Err(not("cannot get array length of a non-array"))
+        }
+        None => Err(not("cannot get array length of a scalar")),
     }),
     strict("pg_json_typeof", 1, |a| {
-        text(match value(a.text(0)?)? {
-            Value::Null => "null",
-            Value::Bool(_) => "boolean",
-            Value::Number(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
+        text(match a.text(0)?.trim_start().as_bytes().first() {
+            Some(b'n') => "null",
+            Some(b't' | b'f') => "boolean",
+            Some(b'"') => "string",
+            Some(b'[') => "array",
+            Some(b'{') => "object",
+            _ => "number",
         })
     }),
     // The rows of json_array_elements() and kin, as a JSON array of texts.
@@ -57,6 +59,13 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_json_each", 1, |a| each(a, false)),
     strict("pg_json_each_text", 1, |a| each(a, true)),
 ];
+
+/// A document whose strings are read, as most functions do, also of those that are not asked for.
+fn read<'a>(a: &'a Args<'_>) -> Result<&'a str> {
+    let document = a.text(0)?;
+    json::readable(document)?;
+    Ok(document)
+}
 
 pub(super) fn broken(error: &serde_json::Error) -> Error {
     Error::client(state::DATA_CORRUPTED, format!("stored json cannot be read: {error}"))
@@ -127,9 +136,9 @@ fn jsonb_item(json: &str, index: i64) -> Result<Option<&str>> {
 fn path(a: &Args<'_>) -> Result<Option<String>> {
     let steps = a.array(1, oid::TEXT)?;
     if steps.is_empty() {
-        return Ok(Some(whole(a.text(0)?).to_owned()));
+        return Ok(Some(whole(read(a)?).to_owned()));
     }
-    let mut here = a.text(0)?.to_owned();
+    let mut here = read(a)?.to_owned();
     for step in steps {
         let Cell::Text(step) = step else { return Ok(None) };
         let next = if here.trim_start().starts_with('[') {
@@ -230,7 +239,8 @@ fn contains(a: &Value, b: &Value, top: bool) -> bool {
 }
 
 fn elements(a: &Args<'_>, bare: bool) -> Result<Cell> {
-    let Some(items) = items(a.text(0)?)? else {
+    let document = if bare { read(a)? } else { a.text(0)? };
+    let Some(items) = items(document)? else {
         return Err(not(if a.text(0)?.trim_start().starts_with('{') {
             "cannot extract elements from an object"
         } else {
@@ -245,7 +255,7 @@ fn elements(a: &Args<'_>, bare: bool) -> Result<Cell> {
 }
 
 fn rows(a: &Args<'_>, f: impl Fn(&str, &str) -> Result<Cell>) -> Result<Cell> {
-    let Some(fields) = fields(a.text(0)?)? else {
+    let Some(fields) = fields(read(a)?)? else {
         return Err(not(if a.text(0)?.trim_start().starts_with('[') {
             "cannot call json_object_keys on an array"
         } else {

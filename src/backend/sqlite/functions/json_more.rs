@@ -14,7 +14,10 @@ pub(super) const FUNCTIONS: &[Def] = &[
     strict("pg_json_object", 2, |a| text(object_of_lists(a)?)),
     strict("pg_jsonb_object", 1, |a| jsonb(&object_of_pairs(a)?)),
     strict("pg_jsonb_object", 2, |a| jsonb(&object_of_lists(a)?)),
-    strict("pg_json_strip_nulls", 1, |a| text(stripped(a.text(0)?)?)),
+    strict("pg_json_strip_nulls", 1, |a| {
+        crate::value::json::readable(a.text(0)?)?;
+        text(stripped(a.text(0)?)?)
+    }),
     strict("pg_jsonb_insert", 4, |a| {
         let mut json = value(a.text(0)?)?;
         let path = Path::read(a)?;
@@ -222,6 +225,7 @@ fn field_as(a: &Args<'_>) -> Result<Cell> {
     }
     let ty = a.ty(2)?;
     let json = a.text(0)?;
+    crate::value::json::readable(json)?;
     let Some(fields) = fields(json)? else {
         let what = if json.trim_start().starts_with('[') { "an array" } else { "a scalar" };
         return Err(refused(format!("cannot call json_to_record on {what}")));
