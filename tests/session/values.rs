@@ -219,3 +219,60 @@ fn json_that_cannot_be_read_is_refused_where_postgresql_reads_it() {
     }
     same(&script);
 }
+
+#[test]
+fn floats_that_leave_their_range_are_an_error() {
+    let mut script = String::new();
+    for values in [
+        "(1e308::float8,1::float8),(1e308,2)",
+        "(1e200::float8,1e200::float8),(-1e200,1)",
+        "(1e160::float8,3::float8),(1e155,3)",
+        "('inf'::float8,1::float8),(1e308,2),(1e308,3)",
+        "(1e308,1::float8),(1e308,2),('inf'::float8,3)",
+        "('inf'::float8,1::float8),('-inf',2)",
+        "('nan'::float8,1::float8),(1,2)",
+        "(1::float8,2::float8)",
+        "(1::float8,'inf'::float8)",
+        "(0.1::float8,2::float8),(0.2,3),(0.3,5)",
+        "(NULL::float8,2::float8)",
+        "(-0.0::float8,1::float8)",
+    ] {
+        for aggregate in [
+            "sum(x)",
+            "avg(x)",
+            "variance(x)",
+            "var_pop(x)",
+            "stddev(x)",
+            "stddev_pop(x)",
+            "corr(x,y)",
+            "covar_pop(x,y)",
+            "covar_samp(x,y)",
+            "regr_avgx(x,y)",
+            "regr_avgy(x,y)",
+            "regr_sxx(x,y)",
+            "regr_syy(x,y)",
+            "regr_sxy(x,y)",
+            "regr_slope(x,y)",
+            "regr_r2(x,y)",
+            "regr_intercept(x,y)",
+        ] {
+            script += &format!("Q SELECT {aggregate} FROM (VALUES {values}) v(x, y)\n");
+        }
+        for window in ["sum(x)", "avg(x)", "stddev(x)"] {
+            script += &format!(
+                "Q SELECT y, {window} OVER (ORDER BY y), {window} OVER (ORDER BY y ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM (VALUES {values}) v(x, y)\n"
+            );
+        }
+    }
+    for values in [
+        "(3e38::float4),(3e38)",
+        "(3e38::float4),(3e38),('inf')",
+        "('inf'::float4),(3e38),(3e38)",
+        "(0.1::float4),(0.2)",
+    ] {
+        script += &format!(
+            "Q SELECT sum(x) FROM (VALUES {values}) v(x)\nQ SELECT avg(x), stddev(x) FROM (VALUES {values}) v(x)\n"
+        );
+    }
+    same(&script);
+}

@@ -91,9 +91,8 @@ const AGGREGATES: &[AggregateDef] = &[
     aggregate("pg_avg_numeric", 1, || Box::new(NumericSum { average: true, ..Default::default() })),
     aggregate("pg_sum_int8", 1, || Box::new(IntSum { average: false, ..Default::default() })),
     aggregate("pg_avg_int", 1, || Box::new(IntSum { average: true, ..Default::default() })),
-    aggregate("pg_sum_float", 1, || Box::new(FloatSum { average: false, ..Default::default() })),
+    aggregate("pg_sum_float", 1, || Box::new(FloatSum::default())),
     aggregate("pg_sum_float4", 1, || Box::new(Float4Sum::default())),
-    aggregate("pg_avg_float", 1, || Box::new(FloatSum { average: true, ..Default::default() })),
     aggregate("pg_sum_interval", 1, || {
         Box::new(IntervalSum { average: false, ..Default::default() })
     }),
@@ -238,27 +237,27 @@ impl Accumulate for IntSum {
 /// sum and avg of float8 in the order of the rows, without compensation, as PostgreSQL adds.
 #[derive(Default)]
 struct FloatSum {
-    average: bool,
     items: VecDeque<f64>,
     total: f64,
-    rows: u64,
-    windowed: bool,
+    overflow: bool,
+}
+
+impl FloatSum {
+    fn add(&mut self, first: bool, x: f64) {
+        // The first is the sum so far: zero has a sign.
+        let total = if first { x } else { self.total + x };
+        self.overflow |= total.is_infinite() && !x.is_infinite() && !self.total.is_infinite();
+        self.total = total;
+    }
 }
 
 impl Accumulate for FloatSum {
     fn step(&mut self, args: &Args<'_>) -> Result<()> {
-        if args.is_null(0) {
-            return Ok(());
+        if !args.is_null(0) {
+            let x = args.real(0)?;
+            self.add(self.items.is_empty(), x);
+            self.items.push_back(x);
         }
-        let x = args.real(0)?;
-        // The first is the sum so far: zero has a sign.
-        let total = if self.rows == 0 { x } else { self.total + x };
-        if total.is_infinite() && !x.is_infinite() && !self.total.is_infinite() {
-            return Err(super::float::overflow());
-        }
-        self.total = total;
-        self.rows += 1;
-        self.items.push_back(x);
         Ok(())
     }
 
@@ -266,18 +265,20 @@ impl Accumulate for FloatSum {
         if !args.is_null(0) {
             // Taking a float back is not exact: add the rest up again.
             self.items.pop_front();
-            self.rows -= 1;
-            self.total = self.items.iter().sum();
-            self.windowed = true;
+            let items = std::mem::take(&mut self.items);
+            *self = Self::default();
+            items.iter().enumerate().for_each(|(at, x)| self.add(at == 0, *x));
+            self.items = items;
         }
         Ok(())
     }
 
     fn value(&self) -> Result<Cell> {
-        if self.rows == 0 {
-            return Ok(Cell::Null);
+        match self.items.is_empty() {
+            true => Ok(Cell::Null),
+            false if self.overflow => Err(super::float::overflow()),
+            false => real(self.total),
         }
-        real(if self.average { self.total / self.rows as f64 } else { self.total })
     }
 }
 
@@ -303,12 +304,14 @@ impl Accumulate for Float4Sum {
     }
 
     fn value(&self) -> Result<Cell> {
-        if self.items.is_empty() {
-            return Ok(Cell::Null);
-        }
-        let total: f32 = self.items.iter().copied().reduce(|t, x| t + x).unwrap_or_default();
-        if total.is_infinite() && self.items.iter().all(|x| x.is_finite()) {
-            return Err(super::float::overflow());
+        let mut items = self.items.iter().copied();
+        let Some(mut total) = items.next() else { return Ok(Cell::Null) };
+        for x in items {
+            let finite = !total.is_infinite() && !x.is_infinite();
+            total += x;
+            if finite && total.is_infinite() {
+                return Err(super::float::overflow());
+            }
         }
         real(f64::from(total))
     }

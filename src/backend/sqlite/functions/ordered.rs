@@ -196,6 +196,8 @@ struct Sums {
     sy: f64,
     syy: f64,
     sxy: f64,
+    /// Finite values have led to an infinity.
+    overflow: bool,
 }
 
 impl Sums {
@@ -204,15 +206,33 @@ impl Sums {
     }
 
     fn add(&mut self, y: f64, x: f64) {
+        let before = *self;
         self.n += 1.0;
         self.sx += x;
         self.sy += y;
-        if self.n > 1.0 {
-            let (dx, dy) = (x * self.n - self.sx, y * self.n - self.sy);
-            let scale = 1.0 / (self.n * (self.n - 1.0));
-            self.sxx += dx * dx * scale;
-            self.syy += dy * dy * scale;
-            self.sxy += dx * dy * scale;
+        if before.n == 0.0 {
+            if !x.is_finite() {
+                (self.sxx, self.sxy) = (f64::NAN, f64::NAN);
+            }
+            if !y.is_finite() {
+                (self.syy, self.sxy) = (f64::NAN, f64::NAN);
+            }
+            return;
+        }
+        let (dx, dy) = (x * self.n - self.sx, y * self.n - self.sy);
+        let scale = 1.0 / (self.n * before.n);
+        self.sxx += dx * dx * scale;
+        self.syy += dy * dy * scale;
+        self.sxy += dx * dy * scale;
+        let finite_x = !before.sx.is_infinite() && !x.is_infinite();
+        let finite_y = !before.sy.is_infinite() && !y.is_infinite();
+        self.overflow |= (self.sx.is_infinite() || self.sxx.is_infinite()) && finite_x;
+        self.overflow |= (self.sy.is_infinite() || self.syy.is_infinite()) && finite_y;
+        self.overflow |= self.sxy.is_infinite() && finite_x && finite_y;
+        for sum in [&mut self.sxx, &mut self.syy, &mut self.sxy] {
+            if sum.is_infinite() {
+                *sum = f64::NAN;
+            }
         }
     }
 }
@@ -264,6 +284,9 @@ impl Accumulate for Regression {
     fn value(&self) -> Result<Cell> {
         let mut sums = Sums::default();
         self.pairs.iter().for_each(|(y, x)| sums.add(*y, *x));
+        if sums.overflow {
+            return Err(super::float::overflow());
+        }
         (self.result)(sums).map_or(Ok(Cell::Null), real)
     }
 }
