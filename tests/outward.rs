@@ -57,6 +57,13 @@ const FILE: &str = "
     INSERT INTO orders VALUES (1, 1, 3, 9.50, '2024-01-05 10:00:00'), (2, 2, 1, NULL, NULL);
     UPDATE customer SET name = 'Bob' WHERE id = 2;";
 
+/// A column whose values come in two spellings.
+const SPELLED: &str = "
+    CREATE TABLE visit(id INTEGER PRIMARY KEY, at DATETIME, day DATE);
+    INSERT INTO visit VALUES (1, '2024-01-05T10:00:00', '2024-01-05'), (2, '2024-01-05 10:00:00', '2024-01-05');
+    CREATE VIEW visits AS SELECT at, count(*) AS n FROM visit GROUP BY at;
+    CREATE VIEW days AS SELECT date(at) AS day, count(*) AS n FROM visit GROUP BY date(at);";
+
 /// What a client does; `base` keeps the keys of two runs apart.
 fn work(base: u32) -> Vec<String> {
     let (a, b) = (base + 1, base + 2);
@@ -207,7 +214,8 @@ fn a_change_of_the_schema_passes_views_that_read_the_table() {
 fn assess_says_which_are_carried() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("app.db");
-    rusqlite::Connection::open(&file).unwrap().execute_batch(FILE).unwrap();
+    let both = format!("{FILE} {SPELLED}");
+    rusqlite::Connection::open(&file).unwrap().execute_batch(&both).unwrap();
     let (code, out, err) = crossfade(&["assess", text(&file), "--json"]);
     assert!(code < 2, "{out}{err}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -219,6 +227,10 @@ fn assess_says_which_are_carried() {
     };
     assert_eq!(ids("top", None), ["CF0518"]);
     assert_eq!(ids("strange", None), ["CF0502"]);
+    // What SQLite holds apart is one moment to PostgreSQL.
+    assert_eq!(ids("visits", None), ["CF0502"]);
+    assert!(out.contains("column \\\"at\\\", which holds values in several spellings"), "{out}");
+    assert_eq!(ids("days", None), ["CF0518"]);
     assert_eq!(ids("customer", Some("customer_stamped")), ["CF0519"]);
     assert_eq!(ids("total", Some("total_counts")), ["CF0503"]);
 }

@@ -9,6 +9,7 @@ mod circle;
 mod expression;
 mod generated;
 mod raise;
+mod spelled;
 mod trigger;
 mod view;
 

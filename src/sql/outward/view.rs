@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::schema::{Catalog, Relation};
 use crate::sql::analyze::analyze_as;
 use crate::sql::print::{postgres, quoted};
-use crate::sql::{lite, stored, trigger};
+use crate::sql::{ir, lite, stored, trigger};
 use crate::value::{Type, oid};
 
 /// CREATE VIEW for a view of the file.
@@ -20,6 +20,14 @@ pub fn view(sql: &str, relation: &Relation, catalog: &Catalog) -> Result<Outward
     let analysis = analyze_as(&parsed.statement, &trigger::context(catalog), true)?;
     if analysis.system {
         return Err(Error::unsupported("a view that asks SQLite itself"));
+    }
+    if let ir::Statement::Select(query) = &analysis.statement
+        && let Some(column) = super::spelled::decides(query)
+    {
+        return Err(Error::unsupported(format_args!(
+            "a view that compares, groups or computes by column {column:?}, which holds values in \
+             several spellings"
+        )));
     }
     let outputs = analysis.columns();
     if outputs.len() != relation.columns.len() {
