@@ -37,6 +37,7 @@ mod harness;
 mod hooks;
 mod hostile;
 mod journal_full;
+mod kept;
 mod made_by_clients;
 mod odd_files;
 mod orm_files;

@@ -170,7 +170,7 @@ pub(super) fn of_table(
                 let chosen = relation
                     .columns
                     .get(number * COLUMNS + i)
-                    .map_or(declared, |c| (c.ty, c.codec));
+                    .map_or(declared, |c| (c.ty, c.codec.plain()));
                 (ColumnEvidence::new(declared), Topic::of(declared.0), chosen)
             })
             .collect();

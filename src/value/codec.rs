@@ -52,6 +52,66 @@ pub enum Codec {
     /// citext: TEXT that the file compares by NOCASE. Letters beyond ASCII are small, so that
     /// this is what citext compares by.
     Caseless,
+    /// Another form, in a column whose affinity makes numbers of texts that look like one.
+    Among(Among),
+}
+
+/// A form within a column of INTEGER, NUMERIC or REAL affinity: see `value::storage::among`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Among {
+    /// The form that the column would have without its affinity.
+    pub form: Form,
+    /// REAL affinity: whole numbers become REAL. Otherwise REALs that are whole become INTEGER.
+    pub real: bool,
+    /// Text that SQLite would change may be stored as BLOB. Not where the file itself computes
+    /// with the column: it expects none.
+    pub blobs: bool,
+}
+
+/// The codecs whose cells an affinity of numbers may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Form {
+    Plain,
+    Number,
+    Decimal,
+    DecimalText,
+    Text,
+    Json,
+    Coerced,
+    CoercedEmpty,
+}
+
+const FORMS: [(Form, Codec); 8] = [
+    (Form::Plain, Codec::Identity),
+    (Form::Number, Codec::NumericNative),
+    (Form::Decimal, Codec::NumericAny),
+    (Form::DecimalText, Codec::NumericText),
+    (Form::Text, Codec::TextLoose),
+    (Form::Json, Codec::JsonLoose),
+    (Form::Coerced, Codec::Coerced),
+    (Form::CoercedEmpty, Codec::CoercedEmpty),
+];
+
+impl Among {
+    /// The codec of the form alone.
+    pub fn plain(self) -> Codec {
+        FORMS.iter().find(|(form, _)| *form == self.form).map_or(Codec::Identity, |(_, c)| *c)
+    }
+
+    /// As one number, for the function that encodes inside SQL.
+    pub fn number(self) -> i64 {
+        let form = FORMS.iter().position(|(form, _)| *form == self.form).unwrap_or_default();
+        let form = i64::try_from(form).unwrap_or_default();
+        form * 4 + i64::from(self.real) * 2 + i64::from(self.blobs)
+    }
+
+    /// What [`Among::number`] gave.
+    pub fn of_number(number: i64) -> Option<Self> {
+        let form = usize::try_from(number / 4).ok()?;
+        let (form, _) = *FORMS.get(form)?;
+        Some(Self { form, real: number & 2 != 0, blobs: number & 1 != 0 })
+    }
 }
 
 impl Codec {
@@ -67,10 +127,43 @@ impl Codec {
         }
     }
 
+    /// The same without the column's affinity.
+    pub fn plain(self) -> Self {
+        match self {
+            Self::Among(among) => among.plain(),
+            codec => codec,
+        }
+    }
+
+    /// This form in a column of an affinity of numbers; the same where none of its cells can be
+    /// changed by it.
+    #[must_use]
+    pub fn among(self, ty: Type, real: bool, blobs: bool) -> Self {
+        let text = matches!(
+            ty.oid,
+            oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::JSON | oid::NAME | oid::BIT | oid::VARBIT
+        );
+        let whole = matches!(ty.oid, oid::INT8 | oid::OID);
+        let form = match self.plain() {
+            Self::TextLoose => Form::Text,
+            Self::Identity if text => Form::Text,
+            Self::Identity if ty.oid == oid::JSONB => Form::Json,
+            Self::JsonLoose => Form::Json,
+            Self::Identity if whole && real => Form::Plain,
+            Self::NumericNative if real => Form::Number,
+            Self::NumericAny => Form::Decimal,
+            Self::NumericText => Form::DecimalText,
+            Self::Coerced => Form::Coerced,
+            Self::CoercedEmpty => Form::CoercedEmpty,
+            _ => return self,
+        };
+        Self::Among(Among { form, real, blobs })
+    }
+
     /// Equal logical values have equal cells: `=`, DISTINCT, GROUP BY, joins and UNIQUE may
     /// use what is stored. (NumericNative: 5 and 5.0 compare equal in SQLite.)
     pub fn preserves_equality(self, ty: Type) -> bool {
-        match self {
+        match self.plain() {
             _ if ty.is_unfilled() => false,
             // Of a numeric bound the text shows the scale too.
             Self::Identity => {
@@ -112,7 +205,7 @@ impl Codec {
 
     /// Stored cells sort as the logical values do.
     pub fn preserves_order(self, ty: Type) -> bool {
-        match self {
+        match self.plain() {
             _ if ty.is_unfilled() => false,
             Self::Identity => {
                 !matches!(
@@ -146,6 +239,7 @@ impl Codec {
     /// change a value.
     pub fn sqlite_declaration(self, ty: Type) -> &'static str {
         match self {
+            Self::Among(among) => among.plain().sqlite_declaration(ty),
             Self::NumericNative => "NUMERIC",
             Self::Coerced | Self::CoercedEmpty => Self::for_new(ty).sqlite_declaration(ty),
             Self::NumericScaled | Self::IntervalMicros | Self::UnixMillis => "INTEGER",
@@ -185,12 +279,12 @@ impl Codec {
 
     /// Whether values that do not fit the type as they are stored are changed to it.
     pub fn coerces(self) -> bool {
-        matches!(self, Self::Coerced | Self::CoercedEmpty)
+        matches!(self.plain(), Self::Coerced | Self::CoercedEmpty)
     }
 
     /// Its name in configuration and reports.
     pub fn word(self) -> &'static str {
-        WORDS.iter().find(|(codec, _)| *codec == self).map_or("plain", |(_, word)| word)
+        WORDS.iter().find(|(codec, _)| *codec == self.plain()).map_or("plain", |(_, word)| word)
     }
 
     /// The codec of a name in the configuration.

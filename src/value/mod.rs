@@ -62,7 +62,7 @@ pub mod unaccent;
 pub mod wire;
 
 pub use cell::{Cell, CellRef};
-pub use codec::Codec;
+pub use codec::{Among, Codec};
 pub use coerce::coerce;
 pub use composite::is_composite;
 pub use datum::{Datum, Interval};

@@ -20,6 +20,15 @@ use crate::common::client::{Client, Row};
 struct Form {
     ty: Type,
     codec: Codec,
+    /// Declared by a name that means numbers to SQLite.
+    numbers: bool,
+}
+
+impl Form {
+    /// How its values are stored.
+    fn stored(&self) -> Codec {
+        if self.numbers { self.codec.among(self.ty, false, true) } else { self.codec }
+    }
 }
 
 /// Writes a schema's tables, with the rows that PostgreSQL holds, into a new file; the configuration
@@ -65,7 +74,7 @@ fn form<'a>(
 ) -> Form {
     let ty = Override::parse(&column.declaration).unwrap().ty;
     let holds = |codec: &Codec| {
-        let form = Form { ty, codec: *codec };
+        let form = Form { ty, codec: *codec, numbers: false };
         // The file's index tells spellings of one value apart.
         if column.unique && !codec.preserves_equality(ty) {
             return false;
@@ -79,14 +88,15 @@ fn form<'a>(
         _ if forms.is_empty() => plain,
         _ => forms[rng.random_range(0..forms.len())],
     };
-    Form { ty, codec }
+    let numbers = codec == Codec::TextLoose && rng.random_bool(0.5);
+    Form { ty, codec, numbers }
 }
 
 /// PostgreSQL's text of a value in its form; None where that holds no such value.
 fn cell(form: &Form, value: &[u8]) -> Option<Cell> {
     let value = std::str::from_utf8(value).unwrap();
     let datum = text::parse(form.ty, value, &Style::default()).unwrap();
-    let cell = storage::encode(form.codec, form.ty, &datum).ok()?;
+    let cell = storage::encode(form.stored(), form.ty, &datum).ok()?;
     let read = storage::decode(form.codec, form.ty, cell.as_ref()).ok()?;
     // To the last digit: 2.50 is not 2.5 when it is shown.
     let shown = |datum: &Datum| {
@@ -99,6 +109,9 @@ fn cell(form: &Form, value: &[u8]) -> Option<Cell> {
 
 /// The same value as another program may have written it.
 fn spelt(rng: &mut StdRng, form: &Form, cell: Cell) -> Cell {
+    if form.numbers {
+        return cell;
+    }
     let other = match (form.codec, &cell) {
         (Codec::BoolLoose, Cell::Integer(i)) => Cell::Text(
             [["f", "false", "FALSE"], ["t", "true", "TRUE"]][usize::from(*i != 0)]
@@ -151,7 +164,11 @@ fn declared(table: &Table, forms: &[Form]) -> String {
             if name == "id" {
                 return "\"id\" INTEGER PRIMARY KEY".to_owned();
             }
-            let mut text = format!("\"{name}\" {}", form.codec.sqlite_declaration(form.ty));
+            let declared = match form.numbers {
+                true => "STRING",
+                false => form.codec.sqlite_declaration(form.ty),
+            };
+            let mut text = format!("\"{name}\" {declared}");
             if column.not_null {
                 text += " NOT NULL";
             }

@@ -57,7 +57,7 @@ const ACCIDENT: Rule = Rule {
     id: "CF0104",
     title: "a declared type that means numbers to SQLite",
     severity: Severity::Decision,
-    does: "Copies what is stored. What SQLite changed when it was written cannot be brought back.",
+    does: "Copies what is stored; what SQLite changed before cannot be brought back. Texts that clients write come back as written: one that SQLite would change is kept as a BLOB, or is 0A000 where the file has triggers on the table or generated columns in it.",
 };
 const TINY: Rule = Rule {
     id: "CF0105",
@@ -207,7 +207,7 @@ impl One<'_> {
             found.push(self.found(rule, message));
             return;
         }
-        let mixed = matches!(self.column.codec, Codec::BytesLoose | Codec::TextLoose);
+        let mixed = matches!(self.column.codec.plain(), Codec::BytesLoose | Codec::TextLoose);
         if chosen == wanted && seen.unread.rows == 0 && !mixed {
             // Another spelling of the same: a codec reads it.
             return;
@@ -308,7 +308,7 @@ impl One<'_> {
         };
         let stored = self.column.codec.word();
         let library = self.table.habit.map_or("", |h| h.name());
-        let how = if self.column.codec == Codec::Identity {
+        let how = if self.column.codec.plain() == Codec::Identity {
             String::new()
         } else {
             format!(" stored as {stored}")

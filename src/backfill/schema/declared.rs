@@ -31,7 +31,7 @@ fn not_null(relation: &Relation, table: &Table, findings: &mut Findings<'_>) {
             continue;
         };
         // Whoever has empty text read as NULL has decided.
-        if !column.not_null && column.codec != Codec::CoercedEmpty {
+        if !column.not_null && column.codec.plain() != Codec::CoercedEmpty {
             let object = format!("NOT NULL of column {:?}", column.name);
             findings.weaker(&object, "it is left off: rows have NULL");
         }

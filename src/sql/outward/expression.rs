@@ -167,12 +167,13 @@ fn of_one_class(expr: &Expr, relation: &Relation) -> Result<()> {
         _ => None,
     };
     if let ExprKind::IsNull(inner, _) = &expr.kind
-        && column(inner).is_some_and(|c| c.codec != Codec::CoercedEmpty)
+        && column(inner).is_some_and(|c| c.codec.plain() != Codec::CoercedEmpty)
     {
         return Ok(());
     }
     if let Some(column) = column(expr)
-        && (matches!(column.codec, Codec::BytesLoose | Codec::TextLoose) || column.codec.coerces())
+        && (matches!(column.codec.plain(), Codec::BytesLoose | Codec::TextLoose)
+            || column.codec.coerces())
     {
         return Err(Error::unsupported(format_args!(
             "an expression over column {:?}, which holds values of several classes",

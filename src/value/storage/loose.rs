@@ -149,10 +149,10 @@ pub(super) fn from_interval_epoch(value: &Interval) -> Result<Cell> {
     super::logical(&Datum::Timestamp(moment))
 }
 
-/// JSON text, or a number that SQLite made of it, as jsonb.
+/// JSON text, its bytes, or a number that SQLite made of it, as jsonb.
 pub(super) fn jsonb(cell: CellRef<'_>) -> Result<Option<Datum>> {
     let document = match cell {
-        CellRef::Text(t) => json::canonical(utf8(t)?),
+        CellRef::Text(t) | CellRef::Blob(t) => json::canonical(utf8(t)?),
         CellRef::Integer(i) => json::canonical(&i.to_string()),
         CellRef::Real(r) if r.is_finite() => json::canonical(&sqlite_real(r)?),
         _ => return Ok(None),

@@ -5,6 +5,7 @@
 //! repeats the value; nothing is guessed from a value's look. Start at [`decode`] and
 //! [`encode`].
 
+mod among;
 mod coerced;
 mod far;
 mod loose;
@@ -35,6 +36,7 @@ pub fn decode(codec: Codec, ty: Type, cell: CellRef<'_>) -> Result<Datum> {
         return Ok(Datum::Null);
     }
     let datum = match codec {
+        Codec::Among(among) => return decode(among.plain(), ty, cell),
         Codec::Identity | Codec::Caseless => identity(ty, cell)?,
         Codec::NumericNative | Codec::NumericText | Codec::NumericAny => numeric(ty, cell),
         Codec::NumericScaled => match cell {
@@ -213,6 +215,7 @@ fn data(element: u32, items: &[array::Item]) -> Option<Vec<Datum>> {
 pub fn encode(codec: Codec, ty: Type, datum: &Datum) -> Result<Cell> {
     match (codec, datum) {
         (_, Datum::Null) => Ok(Cell::Null),
+        (Codec::Among(form), _) => among::encode(form, ty, datum),
         (Codec::Identity, _) => logical(datum),
         (Codec::Caseless, Datum::Text(text)) if text::folds_beyond_ascii(text) => {
             Err(Error::unsupported("a capital letter beyond ASCII in a column of type citext"))

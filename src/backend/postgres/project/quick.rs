@@ -255,11 +255,13 @@ fn form(target: &Target) -> Form {
         }
         oid::BOOL if plain => Form::Bool,
         oid::FLOAT8 if plain => Form::Float8,
-        oid::TEXT | oid::VARCHAR if plain || target.codec == Codec::TextLoose => match ty.oid {
-            // Bytes are never fewer than characters.
-            oid::TEXT | oid::VARCHAR => Form::Text(ty.length().unwrap_or(usize::MAX)),
-            _ => Form::Other,
-        },
+        oid::TEXT | oid::VARCHAR if plain || target.codec.plain() == Codec::TextLoose => {
+            match ty.oid {
+                // Bytes are never fewer than characters.
+                oid::TEXT | oid::VARCHAR => Form::Text(ty.length().unwrap_or(usize::MAX)),
+                _ => Form::Other,
+            }
+        }
         oid::DATE if loose => Form::Date,
         oid::TIMESTAMP | oid::TIMESTAMPTZ if loose && ty.typmod < 0 && stored.typmod < 0 => {
             Form::Moment(stored.oid == oid::TIMESTAMPTZ)

@@ -21,13 +21,14 @@ pub(super) fn defaults(
         if *default == stored::Default::Null || column.default.is_some() {
             continue;
         }
+        let affinity = declared_affinity(stored, table.strict);
         let value = match default {
             stored::Default::Expression(text) => constant(connection, text, &own),
             _ => None,
         };
         let made = match value {
-            Some(cell) => of_cell(cell, stored, column),
-            None => converted(default, stored, column),
+            Some(cell) => of_cell(cell, affinity, column),
+            None => converted(default, affinity, column),
         };
         match made {
             Some(text) => column.default = Some(text),
@@ -41,11 +42,7 @@ pub(super) fn defaults(
 }
 
 /// PostgreSQL's text for a default; None when it would not give the same value.
-fn converted(
-    default: &stored::Default,
-    stored: &stored::Column,
-    column: &Column,
-) -> Option<String> {
+fn converted(default: &stored::Default, affinity: Affinity, column: &Column) -> Option<String> {
     use stored::Default as D;
     let cell = match default {
         D::Null => return None,
@@ -64,7 +61,7 @@ fn converted(
             };
         }
     };
-    of_cell(cell, stored, column)
+    of_cell(cell, affinity, column)
 }
 
 /// What an expression gives that gives the same each time: SQLite itself is asked. None for any
@@ -92,8 +89,8 @@ fn visit(expr: &Expr, each: &mut dyn FnMut(&Expr)) {
 }
 
 /// A stored value as a default.
-fn of_cell(cell: Cell, stored: &stored::Column, column: &Column) -> Option<String> {
-    let cell = with_affinity(cell, declared_affinity(stored));
+fn of_cell(cell: Cell, affinity: Affinity, column: &Column) -> Option<String> {
+    let cell = with_affinity(cell, affinity);
     if !super::scan::fits(column.ty, column.codec, cell.as_ref()) {
         return None;
     }

@@ -10,7 +10,7 @@ use crate::backend::sqlite::Connection;
 use crate::backend::sqlite::catalog::{Side, quoted};
 use crate::count::counted;
 use crate::error::Result;
-use crate::schema::{Catalog, ForeignKey, IndexKey, Relation};
+use crate::schema::{Catalog, Codec, Column, ForeignKey, IndexKey, Relation};
 use crate::sql::stored::{self, ConstraintKind};
 use crate::value::{Cell, oid};
 
@@ -135,9 +135,14 @@ fn same_types(
         oid::TEXT | oid::VARCHAR => 2,
         other => other,
     };
+    // SQLite compares by the parent's affinity: texts are the same only under one of one kind.
+    let numbers =
+        |column: &Column| family(column.ty.oid) == 2 && matches!(column.codec, Codec::Among(_));
     columns.iter().zip(referenced).all(|(child, parent_column)| {
-        let parent_type = parent.column(parent_column).map(|c| parent.columns[c].ty.oid);
-        parent_type.is_some_and(|p| family(p) == family(relation.columns[*child].ty.oid))
+        let child = &relation.columns[*child];
+        parent.column(parent_column).map(|c| &parent.columns[c]).is_some_and(|parent| {
+            family(parent.ty.oid) == family(child.ty.oid) && numbers(parent) == numbers(child)
+        })
     })
 }
 

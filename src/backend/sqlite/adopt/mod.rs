@@ -24,8 +24,8 @@ pub(crate) use keys::{collated_key, declared_keys, definition as index_definitio
 pub(crate) use names::{Namer, object_name, pg_name};
 pub use planning::{Bounds, Copies, Planning};
 pub(crate) use scan::fits;
-pub(crate) use types::declared_affinity;
 pub use types::{Affinity, affinity};
+pub(crate) use types::{declared_affinity, settle};
 pub(crate) use views::{View, view};
 pub use walk::Looked;
 pub(crate) use walk::{Walk, rowid_name};
@@ -233,6 +233,7 @@ pub(crate) fn table(
         findings.add(None, FindingKind::Trigger, "its triggers run in SQLite only");
     }
     relation.columns = columns(connection, source, &mut findings)?;
+    settle(&mut relation, stored);
     keys::keys(connection, side, source, &mut relation, &mut namer, &mut findings)?;
     generated(&mut relation, &mut findings);
     defaults::defaults(connection, stored, &mut relation, &mut findings);
@@ -269,7 +270,7 @@ fn columns(
         given.push(over.is_some());
         wanted.push(match (over, known) {
             (Some(over), _) => over,
-            (None, Some(known)) => types::Choice::only(known.ty, known.codec),
+            (None, Some(known)) => types::Choice::only(known.ty, known.codec.plain()),
             (None, None) if in_keys.contains(&column.name.to_ascii_lowercase()) => {
                 types::choice(column, source.habit).of_a_key()
             }
@@ -369,7 +370,7 @@ fn overridden(
     let coerced = source.planning.coerced(tables, columns);
     let codec = coerced.or(found.and_then(|f| f.codec));
     let other = known.is_some_and(|k| {
-        found.is_some_and(|f| k.ty != f.ty) || codec.is_some_and(|codec| codec != k.codec)
+        found.is_some_and(|f| k.ty != f.ty) || codec.is_some_and(|codec| codec != k.codec.plain())
     });
     let numbers_rows =
         keys::rowid_alias(source.table).is_some_and(|n| n.eq_ignore_ascii_case(&column.name));
@@ -491,7 +492,7 @@ pub(crate) fn guessed(
     column: &Column,
 ) -> Option<(bool, Type)> {
     let choice = types::choice(stored, habit);
-    let chosen = (column.ty, column.codec);
+    let chosen = (column.ty, column.codec.plain());
     let at = choice.candidates.iter().take(choice.guesses).position(|c| *c == chosen)?;
     Some((at < choice.certain, choice.declared().0))
 }

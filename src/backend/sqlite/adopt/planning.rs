@@ -112,7 +112,7 @@ impl Planning {
             let found = self.column(tables, columns);
             let wanted = self.coerced(tables, columns).or(found.and_then(|o| o.codec));
             found.is_some_and(|o| o.ty != column.ty)
-                || wanted.is_some_and(|codec| codec != column.codec)
+                || wanted.is_some_and(|codec| codec != column.codec.plain())
         })
     }
 }

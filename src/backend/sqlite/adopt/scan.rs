@@ -200,7 +200,7 @@ impl<'a> Progress<'a> {
 
 /// Whether a value can be read as a type that is known to be meant.
 fn reads(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
-    match (codec, cell) {
+    match (codec.plain(), cell) {
         (_, CellRef::Null) => true,
         (Codec::UuidHex, CellRef::Text(t)) => hex_digits(t),
         (Codec::UuidBlob, _) => fits(ty, codec, cell),
@@ -215,7 +215,7 @@ fn reads(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
 
 /// Whether a type with its codec gives back exactly what is stored.
 pub(crate) fn fits(ty: Type, codec: Codec, cell: CellRef<'_>) -> bool {
-    match (codec, ty.oid, cell) {
+    match (codec.plain(), ty.oid, cell) {
         (_, _, CellRef::Null) => true,
         (Codec::Identity, oid::INT8, CellRef::Integer(_)) => true,
         (Codec::Identity, oid::INT4, CellRef::Integer(i)) => i32::try_from(i).is_ok(),

@@ -20,8 +20,11 @@ async fn adopted(sql: &str) -> (Bench, tempfile::TempDir) {
 fn types(bench: &Bench, table: &str) -> Vec<String> {
     let relation = &bench.catalog.relations[table];
     let named = relation.columns.iter().map(|c| {
-        let codec =
-            if c.codec == Codec::Identity { String::new() } else { format!(" {:?}", c.codec) };
+        let codec = if c.codec.plain() == Codec::Identity {
+            String::new()
+        } else {
+            format!(" {:?}", c.codec.plain())
+        };
         format!("{} {}{codec}", c.name, format_type(c.ty.oid, c.ty.typmod))
     });
     named.collect()

@@ -7,7 +7,7 @@ use super::habits::{self, Habit};
 use super::scan::Scanned;
 use super::{FindingKind, Findings};
 use crate::config::Override;
-use crate::schema::Codec;
+use crate::schema::{Codec, Relation};
 use crate::sql::stored;
 use crate::value::{Type, oid};
 
@@ -39,9 +39,26 @@ pub fn affinity(declared: &str) -> Affinity {
     }
 }
 
-/// The affinity of a stored column.
-pub(crate) fn declared_affinity(column: &stored::Column) -> Affinity {
-    affinity(column.declared.as_deref().unwrap_or_default())
+/// The affinity of a stored column; in a STRICT table ANY takes every value as it is.
+pub(crate) fn declared_affinity(column: &stored::Column, strict: bool) -> Affinity {
+    match column.declared.as_deref().unwrap_or_default() {
+        any if strict && any.eq_ignore_ascii_case("ANY") => Affinity::Blob,
+        declared => affinity(declared),
+    }
+}
+
+/// Says of each column what its affinity adds to how values are stored in it.
+pub(crate) fn settle(relation: &mut Relation, table: &stored::Table) {
+    // The file's own triggers and generated columns would meet a BLOB where they expect text.
+    let blobs = !relation.has_triggers && table.columns.iter().all(|c| c.generated.is_none());
+    for column in &mut relation.columns {
+        let own = |c: &&stored::Column| c.name.eq_ignore_ascii_case(&column.sqlite_name);
+        let Some(stored) = table.columns.iter().find(own) else { continue };
+        column.codec = match declared_affinity(stored, table.strict) {
+            Affinity::Text | Affinity::Blob => column.codec.plain(),
+            affinity => column.codec.among(column.ty, affinity == Affinity::Real, blobs),
+        };
+    }
 }
 
 /// The candidates of one column.
@@ -121,7 +138,7 @@ const PRECISION_MAX: u32 = 1000;
 
 /// The candidates for a column's declaration, under the habits of its library.
 pub(crate) fn choice(column: &stored::Column, habit: Option<Habit>) -> Choice {
-    let affinity = declared_affinity(column);
+    let affinity = declared_affinity(column, false);
     let args: Vec<i64> = column.type_args.iter().filter_map(|a| a.trim().parse().ok()).collect();
     let guess = habits::guess(habit, column, affinity);
     let guesses = guess.candidates.len();
@@ -149,7 +166,7 @@ pub(crate) fn choice(column: &stored::Column, habit: Option<Habit>) -> Choice {
 
 /// Whether the declared type's name is one that is known, with or without arguments.
 pub(super) fn is_known(column: &stored::Column) -> bool {
-    !named(&column.type_name, &[], declared_affinity(column)).is_empty()
+    !named(&column.type_name, &[], declared_affinity(column, false)).is_empty()
 }
 
 /// Types that serve ever more values.

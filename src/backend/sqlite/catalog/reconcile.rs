@@ -134,6 +134,14 @@ fn first_free_oid(
     Ok(next.unwrap_or(FIRST_OID).max(highest))
 }
 
+/// A recorded relation with what its columns' affinities add, which is not recorded.
+fn settled(mut relation: Relation, object: &SchemaObject) -> Relation {
+    if let Some(Ok(Object::Table(table))) = object.sql.as_deref().map(stored::read) {
+        adopt::settle(&mut relation, &table);
+    }
+    relation
+}
+
 /// A table or view to take over: its object and what was recorded about it.
 struct Pending {
     object: SchemaObject,
@@ -186,7 +194,7 @@ impl<'r> Run<'r> {
                         && known.stored == stored
                         && !self.planning.contradicts(&known.relation) =>
                 {
-                    self.insert(known.relation);
+                    self.insert(settled(known.relation, object));
                 }
                 known => pending
                     .push(Pending { object: object.clone(), former: known.map(|k| k.relation) }),

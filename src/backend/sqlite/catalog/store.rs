@@ -116,9 +116,9 @@ pub(crate) fn forget_type(connection: &Connection, oid: u32) -> Result<()> {
     connection.execute(sql, &[Cell::Integer(i64::from(oid))]).map(|_| ())
 }
 
-/// The name of a codec in the side catalog.
+/// The name of a codec in the side catalog; what the column's affinity adds is found anew.
 pub(super) fn codec_name(codec: Codec) -> String {
-    format!("{codec:?}")
+    format!("{:?}", codec.plain())
 }
 
 fn maybe(text: Option<&str>) -> Cell {

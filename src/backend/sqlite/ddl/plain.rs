@@ -282,7 +282,7 @@ fn stored_column(expr: &Expr, relation: &Relation, any_type: bool) -> Option<Str
 /// Any column, for IS NULL: but for one, every codec keeps NULL.
 fn any_column(expr: &Expr, relation: &Relation) -> Option<String> {
     column_of(peel(expr), relation)
-        .filter(|c| c.codec != Codec::CoercedEmpty)
+        .filter(|c| c.codec.plain() != Codec::CoercedEmpty)
         .map(|c| quoted(&c.sqlite_name))
 }
 

@@ -283,6 +283,10 @@ impl Editor<'_> {
 
 /// Whether every value of a column stays as it is under another type.
 fn widens(current: &Column, to: Type) -> bool {
+    // Under a declaration that makes numbers of texts: the column gets one that does not.
+    if matches!(current.codec, Codec::Among(_)) {
+        return false;
+    }
     let from = current.ty;
     let rank = |o: u32| match o {
         oid::INT2 => 1,

@@ -6,7 +6,7 @@ use super::{Def, strict};
 use crate::error::{Error, Result, state};
 use crate::schema::Codec;
 use crate::value::numeric::Numeric;
-use crate::value::{Cell, Datum, Interval, Type, oid, storage};
+use crate::value::{Among, Cell, Datum, Interval, Type, oid, storage};
 
 macro_rules! codecs {
     ($($suffix:literal $codec:ident),* $(,)?) => {
@@ -14,7 +14,7 @@ macro_rules! codecs {
             strict(concat!("pg_dec_", $suffix), 3, |a| decode(a, Codec::$codec)),
             strict(concat!("pg_enc_", $suffix), 3, |a| encode(a, Codec::$codec)),
             strict(concat!("pg_cmp_", $suffix), 4, |a| compare(a, Codec::$codec)),
-        )* ];
+        )* strict("pg_enc_among", 4, among) ];
     };
 }
 
@@ -36,6 +36,12 @@ fn decode(a: &Args<'_>, codec: Codec) -> Result<Cell> {
 fn encode(a: &Args<'_>, codec: Codec) -> Result<Cell> {
     let ty = a.ty(1)?;
     storage::encode(codec, ty, &a.datum(0, ty.oid)?)
+}
+
+fn among(a: &Args<'_>) -> Result<Cell> {
+    let among = Among::of_number(a.int(3)?)
+        .ok_or_else(|| Error::internal("an unknown form of a column of numbers"))?;
+    encode(a, Codec::Among(among))
 }
 
 /// How a value that no cell holds exactly is rounded: see `Rounding` in the printer.

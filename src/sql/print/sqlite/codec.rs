@@ -51,6 +51,7 @@ pub(super) fn codec_name(codec: Codec) -> &'static str {
         Codec::Coerced => "coerced",
         Codec::CoercedEmpty => "coerced_empty",
         Codec::Caseless => "caseless",
+        Codec::Among(among) => codec_name(among.plain()),
     }
 }
 
@@ -120,10 +121,12 @@ pub(super) fn listed(item: &str, ty: Type) -> String {
 
 /// A logical cell turned into what a column of this codec and type stores.
 pub(super) fn encode(logical: &str, codec: Codec, ty: Type) -> String {
-    if codec == Codec::Identity {
-        logical.to_owned()
-    } else {
-        format!("pg_enc_{}({logical}, {}, {})", codec_name(codec), ty.oid, ty.typmod)
+    match codec {
+        Codec::Identity => logical.to_owned(),
+        Codec::Among(among) => {
+            format!("pg_enc_among({logical}, {}, {}, {})", ty.oid, ty.typmod, among.number())
+        }
+        _ => format!("pg_enc_{}({logical}, {}, {})", codec_name(codec), ty.oid, ty.typmod),
     }
 }
 
