@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::common::{Pair, Pg, Proxy, eventually, sample};
+use crate::common::{Journey, Pair, Pg, Proxy, eventually, sample};
 use crossfade::backfill::Summary;
 use crossfade::verify;
 
@@ -311,9 +311,14 @@ async fn several_workers_copy_the_same() {
         "5000|t"
     );
     assert_clean(&pair).await;
-    // Unchanged since, all of it is kept.
+    // Unchanged since, all of it is kept by a run that goes on, and nothing by another.
     let again = pair.backfill().await;
     assert!(again.tables.iter().all(|t| t.kept), "{again:#?}");
+    pair.resume = false;
+    let anew = pair.backfill().await;
+    assert_whole(&anew);
+    assert!(anew.tables.iter().all(|t| !t.kept), "{anew:#?}");
+    assert_clean(&pair).await;
 }
 
 /// A row that PostgreSQL refuses in one stretch takes neither its own nor the others along.
@@ -407,4 +412,87 @@ fn killed_at_every_step() {
             .psql(&database, "SELECT (SELECT count(*) FROM log), (SELECT count(*) FROM artist)");
         assert_eq!(there.unwrap(), "4|3", "{failpoint}");
     }
+}
+
+/// Tables that a backfill has kept.
+fn kept(task: &serde_json::Value) -> Vec<String> {
+    let tables = task["tables"].as_array().unwrap().iter();
+    let kept = tables.filter(|t| t["kept"] == true);
+    kept.map(|t| t["table"].as_str().unwrap().to_owned()).collect()
+}
+
+const TWO: &str = "
+    CREATE TABLE a(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO a VALUES (1, 'a'), (2, 'b');
+    CREATE TABLE b(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO b VALUES (1, 'c'), (2, 'd');";
+
+fn two(envs: &[(&str, &str)]) -> (tempfile::TempDir, Journey) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    rusqlite::Connection::open(&file).unwrap().execute_batch(TWO).unwrap();
+    let journey = Journey::start(&file, Pg::shared(), envs);
+    (folder, journey)
+}
+
+/// A copy that is finished is made anew; `--resume` keeps what nothing speaks against.
+#[test]
+fn ordered_again_it_copies_anew_what_may_be_wrong() {
+    let (folder, journey) = two(&[("CROSSFADE_MIRROR_QUIET_MS", "100")]);
+    let there = |sql: &str| Pg::shared().cluster.psql(&journey.database, sql).unwrap();
+    let whole = || there("SELECT string_agg(v, '' ORDER BY id) FROM (TABLE a UNION ALL TABLE b) t");
+    journey.mirror();
+    // Behind the mirror's back, and nobody has looked yet.
+    there("DELETE FROM a WHERE id = 1; TRUNCATE b");
+    assert_eq!(kept(&journey.done(&["backfill"])), Vec::<String>::new());
+    assert_eq!(whole().len(), 4);
+    journey.await_status("phase", "mirroring");
+    journey.done(&["verify"]);
+    assert_eq!(kept(&journey.done(&["backfill", "--resume"])), ["a", "b"]);
+    journey.await_status("phase", "mirroring");
+    // An open divergence is a reason, for its table.
+    there("UPDATE b SET v = 'evil' WHERE id = 1");
+    assert_eq!(journey.order(&["verify"]).0, 1);
+    let task = journey.done(&["backfill", "--resume"]);
+    assert_eq!(kept(&task), ["a"]);
+    assert!(format!("{task}").contains("is open"), "{task}");
+    journey.await_status("phase", "mirroring");
+    journey.done(&["verify"]);
+    // What another program wrote is in no journal.
+    let foreign = rusqlite::Connection::open(folder.path().join("app.db")).unwrap();
+    foreign.execute("UPDATE a SET v = 'x' WHERE id = 2", []).unwrap();
+    let task = journey.done(&["backfill", "--resume"]);
+    assert_eq!(kept(&task), Vec::<String>::new());
+    assert!(format!("{task}").contains("another program"), "{task}");
+    assert_eq!(there("SELECT v FROM a WHERE id = 2"), "x");
+    journey.await_status("phase", "mirroring");
+    // The copy has it now.
+    assert_eq!(kept(&journey.done(&["backfill", "--resume"])), ["a", "b"]);
+    journey.await_status("phase", "mirroring");
+    // Only the one that is named.
+    there("TRUNCATE b; DELETE FROM a");
+    assert_eq!(kept(&journey.done(&["backfill", "--tables", "b"])), Vec::<String>::new());
+    assert_eq!(there("SELECT count(*) FROM a") + &there("SELECT count(*) FROM b"), "02");
+}
+
+/// A copy anew that ends in the middle is gone on with, and keeps nothing from before it.
+#[test]
+fn a_copy_anew_that_is_killed_goes_on() {
+    let (_folder, mut journey) = two(&[]);
+    journey.mirror();
+    let database = journey.database.clone();
+    let there = |sql: &str| Pg::shared().cluster.psql(&database, sql).unwrap();
+    there("DELETE FROM a; DELETE FROM b");
+    journey.proxy.terminate();
+    journey.proxy.restart_with(&[
+        ("CROSSFADE_FAILPOINT", "backfill.table_copied"),
+        ("CROSSFADE_MIRROR_COPY_WORKERS", "1"),
+    ]);
+    journey.await_status("phase", "mirroring");
+    assert_ne!(journey.order(&["backfill"]).0, 0);
+    eventually("the proxy was killed", || !journey.proxy.is_running());
+    journey.proxy.restart();
+    let task = journey.done(&["backfill"]);
+    assert_eq!(kept(&task), ["a"], "{task}");
+    assert_eq!(there("SELECT count(*) FROM a") + &there("SELECT count(*) FROM b"), "22");
+    journey.await_status("phase", "mirroring");
+    journey.done(&["verify"]);
 }

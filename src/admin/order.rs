@@ -130,6 +130,10 @@ fn options(text: &str, verb: &str, mut rest: &[Word<'_>]) -> Result<Options> {
                 options.rehearse = true;
                 rest = &rest[1..];
             }
+            [word, ..] if word.is("resume") && verb == "backfill" => {
+                options.resume = true;
+                rest = &rest[1..];
+            }
             [word, ..] if word.is("override") && verb == "promote" => {
                 options.overrides.extend(list(text, &mut rest, 1)?);
             }
@@ -219,6 +223,11 @@ mod tests {
             panic!("a verify")
         };
         assert_eq!(o.tables, ["orders", "Big Table"]);
+        let Order::Run(Command::Backfill(o)) = order("BACKFILL RESUME orders, \"resume\"") else {
+            panic!("a backfill")
+        };
+        assert!(o.resume);
+        assert_eq!(o.tables, ["orders", "resume"]);
         assert!(matches!(order("ROLLBACK TO SQLITE DRY RUN"), Order::Run(Command::Rollback(_))));
         for other in ["ROLLBACK", "ROLLBACK TO s1", "SELECT 1", "", "\"pause\""] {
             assert!(parse(other).is_none(), "{other}");

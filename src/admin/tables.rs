@@ -190,7 +190,7 @@ const OWN: &[Table] = &[
 pub(super) const ORDERS: &[(&str, &str)] = &[
     ("PAUSE", "hold new statements"),
     ("RESUME", "let them go on"),
-    ("BACKFILL [table, …]", "copy tables into PostgreSQL while traffic runs, then mirror"),
+    ("BACKFILL [RESUME] [table, …]", "copy tables into PostgreSQL while traffic runs, then mirror"),
     ("VERIFY [table, …]", "prove that both sides hold the same rows"),
     ("REPAIR [id | table, …] [DRY RUN]", "write the primary's rows where the shadow differs"),
     ("PROMOTE [DRY RUN] [OVERRIDE gate, …]", "make PostgreSQL primary"),

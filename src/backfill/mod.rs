@@ -6,11 +6,12 @@
 //!
 //! A restart after any crash goes on: a table's rows, its quarantine and its mark in
 //! `crossfade.backfill` are one transaction, and `crossfade.state` names a position only when
-//! every table stands at it.
+//! every table stands at it. What is copied anew loses its mark before anything else.
 
 mod copy;
 mod cut;
 pub mod differs;
+mod doubt;
 mod empty;
 mod finish;
 mod gentle;
@@ -73,6 +74,9 @@ pub struct Context {
     pub limit: Limit,
     /// How much is copied at once.
     pub workers: Workers,
+    /// An earlier copy is gone on with: what it has copied is kept, unless something says that
+    /// PostgreSQL's rows are others.
+    pub resume: bool,
 }
 
 /// How one table went.
@@ -200,8 +204,8 @@ impl Env<'_> {
 }
 
 /// Copies every table, or the given ones ahead of the others, and gives the applier the
-/// position to go on from. Run again after a crash it goes on; run again after success it
-/// copies everything anew.
+/// position to go on from. With [`Context::resume`] it goes on where an earlier run ended,
+/// otherwise it copies anew.
 ///
 /// # Errors
 /// 42P01 for a table that is not there, 55000 when PostgreSQL holds rows or tables that are
@@ -219,6 +223,8 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     }
     let count = context.workers.count;
     let more = if count > 1 { count } else { 0 };
+    // One that comes between this and the cut counts as later: its table is only copied twice.
+    let foreign = context.divergences.as_ref().map_or(0, |store| store.foreign_total());
     let (cut, snapshots) = Snapshot::take(&context.journal, more).await?;
     let key = |shown: &String| {
         cut.catalog.key_of_shown(shown).map(str::to_owned).ok_or_else(|| {
@@ -237,15 +243,26 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     let wanted: Vec<&TablePlan> = plan.tables.iter().filter(is_wanted).collect();
     let standing = tables::look(control, &cut.catalog, &wanted, &copied).await?;
     refuse_rows(&cut, &standing)?;
+    let held = kept(&cut, &copied);
+    let doubts = doubt::tables(context, &cut, &wanted, &copied, foreign).await?;
+    doubt::tell(&doubts, progress);
     // From here on something is written.
-    forget(context).await?;
+    forget(context, &doubts).await?;
+    copied
+        .iter_mut()
+        .filter(|(n, _)| doubts.contains_key(*n))
+        .for_each(|(_, c)| c.complete = false);
+    if let Some(store) = context.divergences.as_ref().filter(|_| tables.is_empty()) {
+        store.copies_foreign(foreign);
+    }
     // They come back when the rows are in.
     outward::drop_all(control).await?;
     let mut findings = plan.findings.clone();
     let mut reports = Vec::new();
     prepare(control, &cut, &plan, &standing, &mut copied, &mut findings, &mut reports).await?;
-    // A table that was made anew holds nothing.
-    let mut kept = kept(&cut, &copied);
+    // A table that was made anew, or is doubted, holds nothing.
+    let complete = |name: &&String| copied.get(*name).is_some_and(|c| c.complete);
+    let mut kept: Vec<String> = held.iter().filter(complete).cloned().collect();
     let replica = may_be_replica(control).await?;
     let (decided, limit) = (&context.decided, &context.limit);
     let sqlite = context.journal.sqlite();
@@ -274,6 +291,14 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     wanted = in_order.filter(stays).filter(|n| !emptied.refused.contains_key(*n)).collect();
     env.within = emptied.within;
     for (table, why) in emptied.refused {
+        if held.contains(&table) && doubts.get(&table).is_some_and(Option::is_none) {
+            // Nothing speaks against the copy that is there.
+            copied::keep(control, &table).await?;
+            let rows = env.copied.get(&table).map_or(0, |c| c.rows);
+            step(progress, format!("kept {table}"), why);
+            reports.push(Report { kept: true, written: rows, ..Report::new(&table) });
+            continue;
+        }
         let report = Report { error: Some(why), ..Report::new(&table) };
         step(progress, format!("copied {table}"), report.line());
         reports.push(report);
@@ -402,15 +427,15 @@ async fn arrive(control: &Control, cut: &Snapshot) -> Result<()> {
         .map_err(|e| control.error(&e))
 }
 
-/// While tables stand at different positions PostgreSQL has none.
-async fn forget(context: &Context) -> Result<()> {
-    context
-        .control
-        .batch(
-            "UPDATE crossfade.state SET lineage = NULL, position = 0, hash = NULL \
-             WHERE lineage IS NOT NULL",
-        )
-        .await?;
+/// While tables stand at different positions PostgreSQL has none; and what is not gone on with is
+/// not complete any more, whatever ends this run.
+async fn forget(context: &Context, doubts: &doubt::Doubts) -> Result<()> {
+    let names: Vec<&String> = doubts.keys().collect();
+    let sql = "WITH state AS (UPDATE crossfade.state SET lineage = NULL, position = 0, \
+               hash = NULL WHERE lineage IS NOT NULL) \
+               UPDATE crossfade.backfill SET complete = false WHERE table_name = ANY ($1)";
+    let done = context.control.client().execute(sql, &[&names]).await;
+    done.map_err(|e| context.control.error(&e))?;
     picture::forget(&context.control).await?;
     if let Some(store) = &context.divergences {
         store.verify_reset()?;

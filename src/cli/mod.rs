@@ -185,7 +185,7 @@ pub struct OrderArgs {
     /// Only these tables
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub tables: Vec<String>,
-    /// Go on after an interruption (backfill; tables that are complete are not copied again)
+    /// Keep what a finished copy has (backfill; one that was not finished is gone on with anyway)
     #[arg(long)]
     pub resume: bool,
     /// Promote and roll back at once, on live traffic, and say how long clients waited (promote)

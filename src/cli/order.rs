@@ -61,6 +61,7 @@ pub(super) fn order(verb: &str, args: &OrderArgs) -> Result<u8> {
         tables: args.tables.clone(),
         divergence: args.divergence.clone(),
         rehearse: args.rehearse,
+        resume: args.resume,
     };
     let accepted: Accepted = client.post(&format!("/api/v1/{verb}"), &options)?;
     let task = follow(&client, verb, args, &accepted.task)?;

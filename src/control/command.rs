@@ -42,6 +42,8 @@ pub struct Options {
     pub divergence: Option<String>,
     /// Promote and roll back at once (promote).
     pub rehearse: bool,
+    /// Go on with a copy that is finished, too (backfill).
+    pub resume: bool,
 }
 
 impl Command {
@@ -99,6 +101,9 @@ impl fmt::Display for Command {
         }
         if options.rehearse {
             f.write_str(" (rehearsal)")?;
+        }
+        if options.resume {
+            f.write_str(" (resume)")?;
         }
         if !options.tables.is_empty() {
             write!(f, " tables {}", options.tables.join(","))?;

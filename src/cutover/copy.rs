@@ -26,14 +26,15 @@ const LOCK_MAX: Duration = Duration::from_secs(3);
 const SMALL_LAG: u64 = 50;
 
 impl Switch {
-    /// Copies every table (or some) and goes on to mirroring.
+    /// Copies every table (or some) and goes on to mirroring. A copy that was not finished is
+    /// gone on with; one that was only where `resume` says so, otherwise it is made anew.
     ///
     /// # Errors
     /// When the phase does not allow it, or a back end fails; the phase is `copying` then, and
     /// running it again goes on.
-    pub async fn copy(&self, tables: &[String], tell: &Tell) -> Result<Summary> {
+    pub async fn copy(&self, tables: &[String], resume: bool, tell: &Tell) -> Result<Summary> {
         let _turn = self.turn.lock().await;
-        let copied = self.copy_in_turn(tables, tell).await;
+        let copied = self.copy_in_turn(tables, resume, tell).await;
         if copied.is_err() {
             match self.facts().await?.1 {
                 // Nothing has begun: the pair may be another one's.
@@ -45,7 +46,7 @@ impl Switch {
         copied
     }
 
-    async fn copy_in_turn(&self, tables: &[String], tell: &Tell) -> Result<Summary> {
+    async fn copy_in_turn(&self, tables: &[String], resume: bool, tell: &Tell) -> Result<Summary> {
         let (_, phase) = self.facts().await?;
         if !matches!(phase, Phase::Direct | Phase::Copying | Phase::CatchingUp | Phase::Mirroring) {
             return Err(failed("PostgreSQL is primary: there is nothing to copy to it"));
@@ -75,7 +76,10 @@ impl Switch {
             foreign_keys_off: self.foreign_keys_off,
             limit: self.mirror.limit(),
             workers: self.limits().workers,
+            resume: resume || matches!(phase, Phase::Direct | Phase::Copying),
         };
+        // What somebody else wrote is in no journal: where, nobody knows.
+        self.look_for_foreign_writer().await?;
         observe::close_old_reigns(&control, &self.journal, epoch).await?;
         self.set_phase(Phase::Copying).await?;
         let summary = match backfill::run(&context, tables, tell).await {

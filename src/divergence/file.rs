@@ -118,6 +118,9 @@ pub enum Line {
         v: u32,
         /// How many.
         open: u64,
+        /// How many of them came after the cut of a copy that is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uncopied: Option<u64>,
     },
     /// A proxy has left the SQLite file, or serves it.
     Left {

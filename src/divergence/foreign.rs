@@ -74,6 +74,8 @@ pub(super) struct Foreign {
     total: u64,
     /// Those that a verify has covered.
     covered: u64,
+    /// Those before the cut of every table that PostgreSQL has a copy of.
+    copied: u64,
 }
 
 impl Foreign {
@@ -81,12 +83,15 @@ impl Foreign {
         self.total - self.covered
     }
 
-    pub(super) fn replay(&mut self, open: u64) {
-        *self = Self { total: open, ..Self::default() };
+    /// What an older version noted says nothing of a copy: none of them is in it.
+    pub(super) fn replay(&mut self, open: u64, uncopied: Option<u64>) {
+        let copied = open.saturating_sub(uncopied.unwrap_or(open));
+        *self = Self { total: open, copied, ..Self::default() };
     }
 
     pub(super) fn line(&self) -> Line {
-        Line::Foreign { v: Line::VERSION, open: self.open() }
+        let uncopied = Some(self.total - self.copied.max(self.covered));
+        Line::Foreign { v: Line::VERSION, open: self.open(), uncopied }
     }
 }
 
@@ -134,6 +139,23 @@ impl Store {
     /// A verify of every table begins: what is to be covered when it ends well.
     pub fn foreign_total(&self) -> u64 {
         self.inner.lock().foreign.total
+    }
+
+    /// Whether some of the first `total` may be missing on PostgreSQL: they came after a copy, and
+    /// no journal has what they wrote.
+    pub fn is_uncopied(&self, total: u64) -> bool {
+        let inner = self.inner.lock();
+        total > inner.foreign.copied.max(inner.foreign.covered)
+    }
+
+    /// No copy of a table from before the first `total` of them is kept any more.
+    pub fn copies_foreign(&self, total: u64) {
+        let mut inner = self.inner.lock();
+        if total > inner.foreign.copied {
+            inner.foreign.copied = total;
+            let line = inner.foreign.line();
+            inner.append(&line, true);
+        }
     }
 
     /// A verify of every table that began at this total has ended well.
@@ -186,6 +208,25 @@ mod tests {
         store.cover_foreign(store.foreign_total());
         drop(store);
         assert_eq!(open().note_foreign(0), 0);
+    }
+
+    #[test]
+    fn a_copy_after_them_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::open(&folder.path().join("app.db"), 9, KeepValues::Full).unwrap();
+        let store = open();
+        store.note_foreign(2);
+        assert!(store.is_uncopied(2));
+        store.copies_foreign(2);
+        assert!(!store.is_uncopied(2));
+        store.note_foreign(3);
+        drop(store);
+        // Still open for the gate, and one of them not copied.
+        let store = open();
+        assert_eq!((store.foreign_total(), store.is_uncopied(2)), (3, false));
+        assert!(store.is_uncopied(3));
+        store.cover_foreign(3);
+        assert!(!store.is_uncopied(3));
     }
 
     #[test]

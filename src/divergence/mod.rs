@@ -8,6 +8,7 @@
 
 mod causes;
 pub mod changed;
+mod doubt;
 mod file;
 mod foreign;
 mod group;

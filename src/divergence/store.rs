@@ -527,7 +527,7 @@ impl Inner {
                 self.parts.clear();
                 self.changed.clear();
             }
-            Line::Foreign { open, .. } => self.foreign.replay(open),
+            Line::Foreign { open, uncopied, .. } => self.foreign.replay(open, uncopied),
             Line::Left { ended, mark, .. } => self.left = Left::replay(ended, mark),
             Line::Witness { attempted, served, .. } => self.witness = (attempted, served),
             Line::Switch { kind, pause_ms, at, .. } => self.switches.push((kind, pause_ms, at)),

@@ -194,7 +194,7 @@ impl Pair {
             return Outcome::Done("backfill would copy every table and start mirroring".to_owned());
         }
         let tell = teller(progress);
-        match self.switch.copy(&options.tables, &tell).await {
+        match self.switch.copy(&options.tables, options.resume, &tell).await {
             Ok(summary) => {
                 for finding in &summary.findings {
                     progress.step(

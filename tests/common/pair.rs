@@ -31,6 +31,8 @@ pub struct Pair {
     pub stretch: i64,
     /// How much is copied at once.
     pub workers: backfill::Workers,
+    /// An earlier copy is gone on with.
+    pub resume: bool,
     /// `[tables.NAME]`.
     pub decided: BTreeMap<String, Table>,
     _folder: Option<tempfile::TempDir>,
@@ -105,6 +107,7 @@ impl Pair {
             path: path.to_owned(),
             stretch: crossfade::verify::STRETCH,
             workers: backfill::Workers { count: 1, stretch: 1_000_000 },
+            resume: true,
             decided: BTreeMap::new(),
             _folder: None,
         }
@@ -129,6 +132,7 @@ impl Pair {
             foreign_keys_off: false,
             limit: crossfade::mirror::Limit::default(),
             workers: self.workers,
+            resume: self.resume,
         };
         backfill::run(&context, tables, &|_| {}).await
     }

@@ -133,6 +133,15 @@ pub async fn ours(client: &Client) -> std::result::Result<Vec<u32>, PgError> {
     Ok(client.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
+/// The copy of a table stands after all.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn keep(control: &Control, table: &str) -> Result<()> {
+    let sql = "UPDATE crossfade.backfill SET complete = true WHERE table_name = $1";
+    control.client().execute(sql, &[&table]).await.map(drop).map_err(|e| control.error(&e))
+}
+
 /// Writes what is known of a table, in the connection's transaction.
 ///
 /// # Errors
