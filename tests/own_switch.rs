@@ -191,3 +191,48 @@ fn generated_always_comes_back() {
     assert_eq!(own.shadow(identity), "a");
     assert_eq!(journey.proxy.sql("INSERT INTO t(n) VALUES ('b') RETURNING id"), "6");
 }
+
+/// PostgreSQL's columns are of other types than those that the file has: what PostgreSQL accepts goes
+/// to it as it is, whatever the file's types would make of it; what it refuses still has SQLite's
+/// meaning.
+#[test]
+fn what_postgresql_accepts_goes_as_it_is() {
+    let own = Own::new(
+        "CREATE TABLE nn(k TEXT PRIMARY KEY, v TEXT); INSERT INTO nn VALUES ('1', 'a'), ('2', NULL), ('3', 'c');
+         CREATE TABLE b(id INTEGER PRIMARY KEY, f INTEGER, d TEXT); INSERT INTO b VALUES (1, 1, '2020-01-01');",
+        "CREATE TABLE nn(k int PRIMARY KEY, v text);
+         CREATE TABLE b(id bigint PRIMARY KEY, f boolean, d date);",
+    );
+    let journey = own.start();
+    journey.mirror();
+    journey.promote();
+    for sql in [
+        "SELECT * FROM nn WHERE k = 1",
+        "SELECT k + 1 FROM nn ORDER BY 1",
+        "SELECT * FROM nn WHERE k IN (1, 3) ORDER BY k",
+        "SELECT * FROM b WHERE f = true",
+        "SELECT * FROM b WHERE f",
+        "SELECT d + 1 FROM b",
+        "SELECT extract(year FROM d) FROM b",
+        "WITH one AS (SELECT k FROM nn WHERE k = 1) SELECT * FROM one",
+        "EXPLAIN (COSTS OFF) SELECT d + 1 FROM b",
+        "COPY (SELECT d + 1 FROM b) TO STDOUT",
+        "SELECT 1; SELECT v FROM nn WHERE k = 1",
+    ] {
+        assert_eq!(journey.proxy.sql(sql), own.shadow(sql), "{sql}");
+    }
+    let mut client = crate::common::Raw::proxy(&journey.proxy);
+    for types in ["", "|23"] {
+        let select = client.run(&format!("P |SELECT v FROM nn WHERE k = $1{types}\nB ||1\nE\nS"));
+        assert!(select.contains("D a") && !select.contains("\nE"), "{select}");
+    }
+    journey.proxy.sql("UPDATE nn SET v = 'x' WHERE k = 1; DELETE FROM nn WHERE k = 3");
+    journey.proxy.sql("CREATE TABLE made AS SELECT k + 1 AS k FROM nn WHERE k = 1");
+    assert_eq!(own.shadow("SELECT * FROM made"), "2");
+    // What is left over of SQLite's dialect is read as that.
+    assert_eq!(journey.proxy.sql("SELECT ifnull(v, '-') FROM nn WHERE v IS NULL"), "-");
+    assert_eq!(journey.proxy.sql("SELECT strftime('%Y', '2020-05-06')"), "2020");
+    // What neither takes is refused in PostgreSQL's own words.
+    let (_, _, said) = journey.proxy.psql("SELECT nosuch(k) FROM nn WHERE k = 1");
+    assert!(said.contains("function nosuch(integer) does not exist"), "{said}");
+}

@@ -29,6 +29,7 @@
 
 mod advisory;
 mod ambiguous;
+mod asked;
 mod bounded;
 mod cancel;
 mod commands;

@@ -141,6 +141,8 @@ pub struct Plans {
     named: Cache<(Mode, Box<str>), Arc<Text>, Weight>,
     /// Shapes of texts that go to PostgreSQL as they are, for a catalog version.
     passing: Cache<(Mode, u64, u64), ()>,
+    /// Shapes of statements that PostgreSQL was asked about and refuses as they are.
+    refused: Cache<(Mode, u64, u64), ()>,
     /// Texts that do not, with what goes instead.
     rewritten: Cache<(Mode, u64, Box<str>), Arc<str>, Weight>,
 }
@@ -155,6 +157,7 @@ impl Plans {
             shapes: Shapes::new(bytes),
             named: Cache::with_weighter(items / 4, bytes / 4, Weight),
             passing: Cache::new(PASSING_MAX),
+            refused: Cache::new(PASSING_MAX),
             rewritten: Cache::with_weighter(items / 4, bytes / 4, Weight),
         }
     }
@@ -167,6 +170,16 @@ impl Plans {
     /// Notes that they do.
     pub(crate) fn keep_passing(&self, key: (Mode, u64, u64)) {
         self.passing.insert(key, ());
+    }
+
+    /// Whether PostgreSQL is known to refuse statements of this shape.
+    pub(crate) fn is_refused(&self, key: (Mode, u64, u64)) -> bool {
+        self.refused.get(&key).is_some()
+    }
+
+    /// Notes that it does.
+    pub(crate) fn keep_refused(&self, key: (Mode, u64, u64)) {
+        self.refused.insert(key, ());
     }
 
     /// What goes to PostgreSQL instead of a text.

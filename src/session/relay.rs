@@ -174,8 +174,9 @@ impl Session {
         let Some(pass) = self.moving.take() else {
             return Err(Error::internal("moving without a pass").into());
         };
-        let rewritten = self.rewriter().rewritten(rest, &[]);
-        let mut upstream = self.enter_postgres(pass.route()).await?;
+        let route = pass.route();
+        let rewritten = self.rewriter(route).rewritten(rest, &[]);
+        let mut upstream = self.enter_postgres(route).await?;
         let out = upstream.server.out();
         let mark = write::begin(out, b'Q');
         let rest = rewritten.as_deref().unwrap_or(rest);
@@ -214,7 +215,7 @@ impl Session {
             .fatal()
             .into());
         };
-        let set_up = self.set_up();
+        let set_up = self.set_up(route);
         let (channels, like) = (set_up.channels.clone(), Arc::new(Likeness::of(&set_up)));
         let (opener, wanted) = (Arc::clone(&all), Arc::clone(&like));
         let opened = self.wait_for(async move {
@@ -272,12 +273,12 @@ impl Session {
         }
     }
 
-    fn set_up(&self) -> SetUp {
+    fn set_up(&self, route: Route) -> SetUp {
         let (at, transaction) = self.replay();
         SetUp {
             parameters: self.settings.at_start(),
             settings: self.settings.changed(&at),
-            statements: self.known_statements(),
+            statements: self.known_statements(route),
             channels: self.inbox.listening().map(str::to_owned).collect(),
             transaction,
         }
@@ -447,10 +448,10 @@ impl Session {
     }
 
     fn transfer(&mut self, upstream: &mut Upstream, max: usize, hold: bool) -> Result<()> {
-        let Upstream { server, relay, .. } = upstream;
+        let Upstream { server, relay, route, .. } = upstream;
         // Most messages carry no text: nothing of what everybody shares is touched for them.
         let carries = relay.carries_text(self.io.raw().input);
-        let rewriter = carries.then(|| self.rewriter());
+        let rewriter = carries.then(|| self.rewriter(*route));
         let mut named: Option<String> = None;
         let (client, server) = (self.io.raw(), server.raw());
         relay.from_server(server.input, client.output)?;
@@ -678,13 +679,15 @@ impl Session {
     }
 
     /// Prepared statements as PostgreSQL must know them.
-    fn known_statements(&self) -> Vec<Statement> {
+    fn known_statements(&self, route: Route) -> Vec<Statement> {
         let known = self.statements.all().map(|(name, prepared)| {
             let columns = self.result_columns(prepared).ok().flatten();
             let types = prepared.told_types();
             Statement {
                 name: name.to_owned(),
-                text: prepared.parsed().map_or_else(String::new, |p| self.postgres_text(p, &types)),
+                text: prepared
+                    .parsed()
+                    .map_or_else(String::new, |p| self.postgres_text(p, &types, route)),
                 types,
                 columns: columns.map(|c| c.into_iter().map(|c| (c.name, c.ty.oid)).collect()),
             }

@@ -2,15 +2,18 @@
 //!
 //! Owns the decision for a text that passes: nearly all go as they are, which is remembered by
 //! their shape, so that texts that differ only in constants are decided once. A text that
-//! neither dialect accepts here goes as it is: PostgreSQL knows better. Start at
+//! neither dialect accepts here goes as it is: PostgreSQL knows better. It must never change a text
+//! that PostgreSQL accepts, whatever it is taken for here: PostgreSQL is asked first. Start at
 //! [`Rewriter::rewritten`].
 
 use std::collections::BTreeMap;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, LazyLock};
 
+use super::asked::Question;
 use super::settings::Derived;
 use super::{Session, Shared};
+use crate::cutover::gate::Route;
 use crate::schema::{Catalog, Relation};
 use crate::sql::ast::{Dialect, Parsed};
 use crate::sql::lexer::{self, Kind};
@@ -23,6 +26,7 @@ pub(super) struct Rewriter {
     shared: Arc<Shared>,
     catalog: Arc<Catalog>,
     derived: Arc<Derived>,
+    route: Route,
 }
 
 /// A decision: the text as it is, or another one.
@@ -44,59 +48,91 @@ impl Rewriter {
             return Some(known);
         }
         match self.decide(text, types, mode) {
-            Some(other) => {
+            Some(Some(other)) => {
                 let other: Arc<str> = other.into();
                 self.shared.plans.keep_rewritten(key.0, key.1, text, Arc::clone(&other));
                 Some(other)
             }
-            None => {
+            Some(None) => {
                 self.shared.plans.keep_passing(key);
                 None
             }
+            None => None,
         }
     }
 
-    fn decide(&self, text: &str, types: &[u32], mode: Mode) -> Option<String> {
+    /// What goes instead, if anything does; None when that could not be decided: the text goes as
+    /// it is, this time.
+    fn decide(&self, text: &str, types: &[u32], mode: Mode) -> Option<Option<String>> {
         let context = Context {
             catalog: &self.catalog,
             temporary: &NOTHING,
             search_path: &self.derived.search_path,
             param_types: types,
         };
-        let parsed = sql::parse_in(text, mode).ok()?;
+        let Ok(parsed) = sql::parse_in(text, mode) else { return Some(None) };
         let mut changed = false;
         let mut parts: Vec<String> = Vec::with_capacity(parsed.len());
         for statement in &parsed {
             match sql::live(statement, &context, mode) {
-                Ok(Some(other)) => {
+                Ok(Some(other)) if self.is_refused(statement, &other, types, mode)? => {
                     changed = true;
                     parts.push(other);
                 }
-                Ok(None) => parts.push(statement.text.clone()),
+                Ok(_) => parts.push(statement.text.clone()),
                 // Part of it may concern what only PostgreSQL knows.
                 Err(_) if statement.dialect == Dialect::Postgres => {
                     parts.push(statement.text.clone());
                 }
-                Err(_) => return None,
+                Err(_) => return Some(None),
             }
         }
-        changed.then(|| parts.join("; "))
+        Some(changed.then(|| parts.join("; ")))
+    }
+
+    /// Whether PostgreSQL refuses a statement that it would not get; None when it cannot be asked.
+    fn is_refused(
+        &self,
+        statement: &Parsed,
+        instead: &str,
+        types: &[u32],
+        mode: Mode,
+    ) -> Option<bool> {
+        if statement.dialect != Dialect::Postgres || mode == Mode::Sqlite {
+            // Its grammar does not take the text, or the client has said whose it is.
+            return Some(true);
+        }
+        let path = &self.derived.search_path;
+        let key = (mode, self.catalog.version, shape(&statement.text, types, path));
+        if self.shared.plans.is_refused(key) {
+            return Some(true);
+        }
+        let question =
+            Question { text: &statement.text, instead, types, search_path: path.as_slice() };
+        let refused = self.shared.upstreams.as_ref()?.refuses(&question, self.route);
+        match refused {
+            Some(true) => self.shared.plans.keep_refused(key),
+            Some(false) => {}
+            None => tracing::info!("PostgreSQL could not be asked about a text: it goes as it is"),
+        }
+        refused
     }
 }
 
 impl Session {
     /// What texts of this session are read against, on PostgreSQL.
-    pub(super) fn rewriter(&self) -> Rewriter {
+    pub(super) fn rewriter(&self, route: Route) -> Rewriter {
         Rewriter {
             shared: Arc::clone(&self.shared),
             catalog: self.catalog(),
             derived: Arc::clone(self.settings.derived()),
+            route,
         }
     }
 
     /// A statement's text as PostgreSQL is to know it.
-    pub(super) fn postgres_text(&self, parsed: &Parsed, types: &[u32]) -> String {
-        match self.rewriter().rewritten(&parsed.text, types) {
+    pub(super) fn postgres_text(&self, parsed: &Parsed, types: &[u32], route: Route) -> String {
+        match self.rewriter(route).rewritten(&parsed.text, types) {
             Some(other) => other.as_ref().to_owned(),
             None => parsed.text.clone(),
         }

@@ -183,7 +183,7 @@ impl Session {
     async fn server(&self, kept: &mut Kept) -> Option<Server> {
         let pool = kept.all.pool.as_ref()?;
         let unnamed = kept.relay.unnamed().filter(|_| !self.io.replaces_unnamed());
-        let rewriter = self.rewriter();
+        let rewriter = self.rewriter(kept.route);
         let rewritten = |body: &[u8]| {
             let mut statement = handover::parse_body(body)?;
             let other = rewriter.rewritten(&statement.text, &statement.types)?;
