@@ -544,6 +544,12 @@ fn overrides_are_checked_against_the_data() {
         ("v INTEGER", "v = \"smallint\"", "(1, 5), (2, 100000)", "CF0115"),
         ("v TEXT", "v = \"date\"", "(1, '2020-01-01'), (2, '2020-01-01 10:00:00')", "CF0120"),
         ("v TEXT", "v = \"date\"", "(1, '2020-01-01'), (2, 'soon')", "CF0115"),
+        (
+            "v TEXT",
+            "v = \"jsonb\"",
+            "(1, '{\"b\": 1,\"a\":2}'), (2, '{\"a\":1,\"a\":2}')",
+            "CF0118",
+        ),
         ("v TEXT", "v = \"char(3)\"", "(1, 'abc'), (2, 'abcd')", "CF0118"),
     ] {
         let report = report(columns, overrides, rows);

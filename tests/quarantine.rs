@@ -208,3 +208,45 @@ fn a_refused_table_does_not_stop_the_others() {
     verify(&proxy);
     assert_eq!(status(&proxy)["diverged_open"], 0, "{}", divergences(&proxy));
 }
+
+/// jsonb keeps one of the members that have the same key: such a value is named before the copy and
+/// by it, and stays in quarantine while its row changes.
+#[test]
+fn json_with_a_key_twice_is_not_changed_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let (proxy, database) = mirrored(
+        folder.path(),
+        r#"CREATE TABLE "django_migrations" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+             "app" varchar(255) NOT NULL, "name" varchar(255) NOT NULL, "applied" datetime NOT NULL);
+           CREATE TABLE "doc" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+             "data" text NULL CHECK ((JSON_VALID("data") OR "data" IS NULL)), "k" text NOT NULL);"#,
+        r#"INSERT INTO django_migrations VALUES (1, 'app', '0001', '2020-01-01 00:00:00');
+           INSERT INTO doc VALUES (1, '{"a":1,"a":2}', 'x'), (2, '{"b" : 1,"a":2}', 'x');"#,
+        "",
+    );
+    let there = "SELECT id, data, k FROM doc ORDER BY id";
+    assert_eq!(shadow(&database, there), "1||x\n2|{\"a\": 2, \"b\": 1}|x");
+    let held = shadow(&database, ENTRIES);
+    assert_eq!(held, "{\"id\":\"1\"}|data|7b2261223a312c2261223a327d");
+    settled(&proxy);
+    verify(&proxy);
+    proxy.sql("UPDATE doc SET k = 'y'; INSERT INTO doc VALUES (3, '{\"c\":1,\"c\":2}', 'z')");
+    settled(&proxy);
+    assert_eq!(
+        shadow(&database, there),
+        "1||y\n2|{\"a\": 2, \"b\": 1}|y\n3|{\"c\": 2}|z",
+        "PostgreSQL itself drops a member of what a client sends as jsonb"
+    );
+    assert_eq!(shadow(&database, ENTRIES), held);
+    verify(&proxy);
+    drop(proxy);
+    let file = folder.path().join("app.db");
+    let (_, out, err) = crate::common::crossfade(&["assess", file.to_str().unwrap(), "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{err}"));
+    let found = report["findings"].as_array().unwrap().iter().find(|f| f["id"] == "CF0118");
+    let found = found.unwrap_or_else(|| panic!("{report}"));
+    assert_eq!(
+        (&found["table"], &found["column"], &found["rows"]),
+        (&"doc".into(), &"data".into(), &1.into())
+    );
+}

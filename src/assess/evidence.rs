@@ -246,7 +246,8 @@ impl ColumnEvidence {
         self.values += 1;
         let fits = adopt::fits(self.declared.0, self.declared.1, cell);
         self.shapes.entry((shape, fits)).or_default().add(&key);
-        let trusted = (ty, codec) == self.declared && fits;
+        // A reader of jsonb never sees what it drops.
+        let trusted = (ty, codec) == self.declared && fits && ty.oid != oid::JSONB;
         if !trusted {
             self.look_by_type(ty, codec, cell, &key);
         }
@@ -368,7 +369,9 @@ fn held(ty: Type, codec: Codec, cell: CellRef<'_>) -> std::result::Result<(), Co
         _ if ty.oid == oid::NUMERIC => Type::new(oid::NUMERIC),
         _ => ty,
     };
-    storage::decode(codec, bare, cell).map_or(Ok(()), |datum| project::fits(&datum, ty))
+    let Ok(datum) = storage::decode(codec, bare, cell) else { return Ok(()) };
+    project::keeps_all(codec, ty, cell)?;
+    project::fits(&datum, ty)
 }
 
 /// Whether a date is read from a moment that has a time of day.

@@ -286,6 +286,7 @@ impl Target {
     fn value(&self, cell: CellRef<'_>) -> std::result::Result<Datum, Cow<'static, str>> {
         let said = |e: crate::error::Error| Cow::Owned(e.message().to_owned());
         let datum = storage::decode(self.codec, self.stored, cell).map_err(said)?;
+        keeps_all(self.codec, self.stored, cell)?;
         if datum.is_null() {
             return match self.not_null && !self.generated {
                 true => Err(Cow::Borrowed("NULL in a column that is NOT NULL")),
@@ -401,6 +402,25 @@ fn family(type_oid: u32) -> u32 {
     }
 }
 
+/// Whether what is stored, and can be read as its type, loses nothing by that: jsonb keeps one of
+/// the members that have the same key, and nobody would know that there were more.
+///
+/// # Errors
+/// The reason, without the value.
+pub fn keeps_all(
+    codec: Codec,
+    ty: Type,
+    cell: CellRef<'_>,
+) -> std::result::Result<(), Cow<'static, str>> {
+    match cell {
+        CellRef::Text(document) if ty.oid == oid::JSONB && !codec.coerces() => {
+            let document = String::from_utf8_lossy(document);
+            json::keeps_all(&document).map_err(|e| Cow::Owned(e.message().to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether PostgreSQL's column gives back exactly this value.
 ///
 /// # Errors
@@ -504,6 +524,22 @@ mod tests {
         }
         assert!(row([CellRef::Integer(1 << 40), CellRef::Null]).left_out);
         assert!(row([CellRef::Null, CellRef::Null]).left_out);
+    }
+
+    #[test]
+    fn json_whose_member_jsonb_drops_does_not_fit() {
+        let json = Column { codec: Codec::JsonLoose, ..Column::new(1, "j", Type::new(oid::JSONB)) };
+        let projection = Projection::new(&table(vec![json], None));
+        let fits = |text: &'static str| {
+            projection.columns[0].takes(CellRef::Text(text.as_bytes())).is_ok()
+        };
+        for same in ["{\"b\" : 1, \"a\":[1.10]}", "[{\"a\":1},{\"a\":2}]", "{\"a\":{\"a\":1}}"] {
+            assert!(fits(same), "{same}");
+        }
+        for lost in ["{\"a\":1,\"a\":2}", "[{\"x\":{\"b\":1,\"b\":1}}]", "{\"\\u0061\":1,\"a\":2}"]
+        {
+            assert!(!fits(lost), "{lost}");
+        }
     }
 
     #[test]
