@@ -15,6 +15,7 @@ mod doubt;
 mod empty;
 mod finish;
 mod gentle;
+mod order;
 mod orphans;
 pub(crate) mod pace;
 mod parallel;
@@ -289,6 +290,7 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     let in_order = plan.tables.iter().map(|t| &*t.name);
     let stays = |name: &&str| wanted.contains(name) || emptied.more.iter().any(|m| m == name);
     wanted = in_order.filter(stays).filter(|n| !emptied.refused.contains_key(*n)).collect();
+    wanted = order::by_parents(&env, wanted).await?;
     env.within = emptied.within;
     for (table, why) in emptied.refused {
         if held.contains(&table) && doubts.get(&table).is_some_and(Option::is_none) {
