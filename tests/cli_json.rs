@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crossfade::control::{
     Coerced, Gate, GateKind, Now, Status, Step, TableDone, Task, TaskState, VerifiedInfo,
 };
-use crossfade::divergence::{Accept, Group, GroupState, Sample, Severity};
+use crossfade::divergence::{Accept, Group, GroupState, Sample, Severity, Shortened};
 use serde_json::{Value, json};
 
 use crate::common::{Journey, Pg, Proxy, Raw};
@@ -184,6 +184,13 @@ fn sample() -> Sample {
         message: "m".to_owned(),
         caused_by: text(),
         at: "2026-11-20T09:30:00Z".to_owned(),
+        shortened: vec![Shortened {
+            field: "primary".to_owned(),
+            index: 0,
+            bytes: 9,
+            sha256: "00".to_owned(),
+            differs_at: Some(1),
+        }],
     }
 }
 

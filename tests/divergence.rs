@@ -126,6 +126,44 @@ fn a_row_changed_behind_its_back_is_found_and_repaired() {
     assert_eq!(journey.status("diverged_open"), "0");
 }
 
+/// A value of megabytes is compared whole and kept by its beginning: everything that shows
+/// divergences goes on, and the state file stays small.
+#[test]
+fn a_divergence_of_a_large_value_is_shown_like_any_other() {
+    let (journey, folder) = start();
+    let pg = Pg::shared();
+    journey.proxy.sql(
+        "CREATE TABLE big (id integer PRIMARY KEY, data bytea);
+         INSERT INTO big SELECT 1, decode(repeat('00ff', 2000000), 'hex')",
+    );
+    journey.await_status("lag_commits", "0");
+    let changed = "UPDATE big SET data = set_byte(data, 3000000, 7)";
+    pg.cluster.psql(&journey.database, changed).unwrap();
+    let (code, task, stderr) = journey.order(&["verify"]);
+    assert_eq!(code, 1, "{stderr}{task}");
+    let found = groups(&journey, "verify_value");
+    let (group, sample) = (&found[0], &found[0]["samples"][0]);
+    let (ours, theirs) = values(sample, "data").unwrap();
+    let (ours, theirs) = (ours.as_str().unwrap(), theirs.as_str().unwrap());
+    assert!(ours.starts_with("\\x00ff00ff") && ours.contains("(8000002 bytes, sha256 "), "{ours}");
+    assert!(ours != theirs && ours.len() < 64 << 10, "{}", ours.len());
+    // Two digits for a byte, behind two characters that say so.
+    assert_eq!(sample["shortened"][0]["differs_at"], 6_000_003, "{}", sample["shortened"]);
+    let id = group["id"].as_str().unwrap();
+    for (arguments, wanted) in [
+        (vec!["divergences", "--json"], 1),
+        (vec!["divergences", "show", id, "--json"], 0),
+        (vec!["divergences", "replay", id, "--json"], 0),
+        (vec!["divergences", "export"], 0),
+    ] {
+        let (code, out, err) = journey.proxy.cli(&arguments);
+        assert!(code == wanted && out.contains(id) && out.len() < 200 << 10, "{code} {err}");
+    }
+    let state = folder.path().join("app.db-crossfade.jsonl");
+    let bytes = std::fs::metadata(state).unwrap().len();
+    assert!(bytes < 1 << 20, "{bytes}");
+}
+
 #[test]
 fn a_statement_with_another_effect_is_found_where_it_ran() {
     let (journey, _folder) = start();

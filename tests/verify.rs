@@ -1,11 +1,12 @@
 //! Verify and repair: planted differences are found, shown and repaired.
 
 use crate::common::Pair;
-use crossfade::backfill;
 use crossfade::divergence::changed::Part;
 use crossfade::divergence::{GroupState, KeepValues, Store};
 use crossfade::value::Cell;
-use crossfade::verify::{self, Cut, Kind, What};
+use crossfade::verify::{self, AtCut, BoxFuture, Cut, Kind, Still, What};
+use crossfade::{backfill, divergence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const FILE: &str = "
     CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT UNIQUE, price NUMERIC(10,2), data JSON,
@@ -220,7 +221,8 @@ async fn a_verify_that_is_cut_off_goes_on_inside_its_table() {
     let seen = steps.lock().clone();
     assert!(seen.iter().any(|t| t == "comparing big"), "{seen:?}");
     // As after a kill: only what is in the state file is known.
-    let upto = pair.store.part("big").expect("a part is noted").upto;
+    let part = pair.store.part("big").expect("a part is noted");
+    let upto = part.upto;
     assert!(upto >= 1000, "{upto}");
     let path = pair.path.clone();
     pair.store = std::sync::Arc::new(Store::open(&path, 1000, KeepValues::Full).unwrap());
@@ -242,8 +244,164 @@ async fn a_verify_that_is_cut_off_goes_on_inside_its_table() {
         reports[0].differences.iter().map(|d| d.key[0].1.as_deref().unwrap()).collect();
     keys.sort_unstable();
     assert_eq!((reports[0].rows, reports[0].differing, keys), (5000, 2, vec!["4999", "5"]));
+    // What is called verified is as old as its oldest part.
+    assert!(reports[0].gone_on);
+    assert_eq!((&reports[0].at, &pair.store.verified()["big"].at), (&part.at, &part.at));
     pair.psql("UPDATE big SET t = 'row ' || id WHERE id IN (5, 4999)");
     let reports = verify(&pair).await;
     assert!(reports[0].is_clean() && reports[0].rows == 5000);
     assert_eq!(pair.store.part("big"), None);
+}
+
+/// What was read long ago, or by a version that noted no time, proves nothing of what somebody has
+/// done to PostgreSQL since.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_part_of_a_table_is_compared_anew() {
+    let mut pair = Pair::of_sql(
+        "CREATE TABLE big(id INTEGER PRIMARY KEY, t TEXT); WITH RECURSIVE c(i) AS (SELECT 1 \
+         UNION ALL SELECT i + 1 FROM c WHERE i < 3000) INSERT INTO big SELECT i, 'row' FROM c;",
+    )
+    .await;
+    pair.stretch = 1000;
+    assert!(pair.backfill().await.complete);
+    pair.psql("UPDATE big SET t = 'other' WHERE id = 5; DELETE FROM big WHERE id = 7");
+    let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+    for at in [long_ago.to_string(), String::new()] {
+        let part = divergence::Part { upto: 1000, rows: 1000, accepted: 0, coerced: 0, at };
+        pair.store.verify_part("big", part);
+        let before = jiff::Timestamp::now();
+        let reports = verify(&pair).await;
+        assert_eq!((reports[0].rows, reports[0].differing), (3000, 2), "{:?}", reports[0]);
+        let at: jiff::Timestamp = pair.store.verified()["big"].at.parse().unwrap();
+        assert!(!reports[0].gone_on && at >= before);
+    }
+}
+
+/// Cuts around which somebody does something to PostgreSQL: by how many there were before, and
+/// whether this one is there already.
+struct Meddled<F> {
+    cuts: Still,
+    meddle: F,
+    taken: AtomicUsize,
+}
+
+impl<F: Fn(usize, bool) + Send + Sync> Meddled<F> {
+    fn new(pair: &Pair, meddle: F) -> Self {
+        Self { cuts: pair.cuts(), meddle, taken: AtomicUsize::new(0) }
+    }
+
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+}
+
+impl<F: Fn(usize, bool) + Send + Sync> Cut for Meddled<F> {
+    fn cut(&self, hold: bool) -> BoxFuture<'_, crossfade::error::Result<AtCut>> {
+        Box::pin(async move {
+            let number = self.taken.fetch_add(1, Ordering::SeqCst);
+            (self.meddle)(number, false);
+            let cut = self.cuts.cut(hold).await?;
+            (self.meddle)(number, true);
+            Ok(cut)
+        })
+    }
+}
+
+/// Empties the table and fills it again: to an older snapshot it stays empty.
+const EMPTIED: &str = "BEGIN; CREATE TEMP TABLE held ON COMMIT DROP AS SELECT * FROM log; TRUNCATE log; \
+                       INSERT INTO log SELECT * FROM held; COMMIT";
+
+/// TRUNCATE, and whatever writes a table anew, empties it for snapshots that are older: that is no
+/// divergence, and no proof either. The same for columns that have other names by now.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_snapshot_does_not_show_is_compared_at_a_new_one() {
+    let pair = copied().await;
+    let written_anew = "ALTER TABLE log ALTER COLUMN n TYPE float8 USING n + 0";
+    let in_place_of = "BEGIN; CREATE TABLE new AS SELECT * FROM log; DROP TABLE log; \
+                       ALTER TABLE new RENAME TO log; COMMIT";
+    for meddled in [EMPTIED, written_anew, in_place_of] {
+        // The second cut is the one at which tables are compared.
+        let cuts = Meddled::new(&pair, |number, there| {
+            if (number, there) == (1, true) {
+                pair.psql(meddled);
+            }
+        });
+        let reports = verify::run(&cuts, &pair.store, &[], &|_| {}).await.unwrap();
+        assert!(reports.iter().all(verify::Report::is_clean), "{meddled}: {reports:#?}");
+        assert_eq!((of(&reports, "log").rows, cuts.taken()), (4, 3), "{meddled}");
+    }
+    // Rows that are too much, where all that is there is unseen.
+    pair.psql("INSERT INTO log VALUES ('z', 0)");
+    let cuts = Meddled::new(&pair, |number, there| {
+        if (number, there) == (1, true) {
+            pair.psql(EMPTIED);
+        }
+    });
+    let reports = verify::run(&cuts, &pair.store, &[], &|_| {}).await.unwrap();
+    assert_eq!(of(&reports, "log").differing, 1);
+    pair.psql("DELETE FROM log WHERE line = 'z'");
+    let cuts = Meddled::new(&pair, |number, there| match (number, there) {
+        (1, true) => drop(pair.psql("ALTER TABLE word RENAME COLUMN n TO m")),
+        (2, false) => drop(pair.psql("ALTER TABLE word RENAME COLUMN m TO n")),
+        _ => {}
+    });
+    let reports = verify::run(&cuts, &pair.store, &[], &|_| {}).await.unwrap();
+    assert!(reports.iter().all(verify::Report::is_clean), "{reports:#?}");
+}
+
+/// Partitions are tables of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_is_emptied_is_compared_at_a_new_cut() {
+    let pair = copied().await;
+    pair.psql(
+        "ALTER TABLE log RENAME TO old; CREATE TABLE log(line text, n float8) PARTITION BY LIST (line); \
+         CREATE TABLE x PARTITION OF log FOR VALUES IN ('x'); \
+         CREATE TABLE rest PARTITION OF log DEFAULT; INSERT INTO log SELECT * FROM old; DROP TABLE old",
+    );
+    let emptied = EMPTIED.replace("log", "x");
+    let detached = "ALTER TABLE log DETACH PARTITION x; \
+                    ALTER TABLE log ATTACH PARTITION x FOR VALUES IN ('x')";
+    let split = "BEGIN; ALTER TABLE log DETACH PARTITION x; CREATE TABLE y PARTITION OF log \
+                 FOR VALUES IN ('x'); INSERT INTO log SELECT * FROM x; DROP TABLE x; COMMIT";
+    for (meddled, taken) in [(emptied.as_str(), 3), (detached, 2), (split, 3)] {
+        let cuts = Meddled::new(&pair, |number, there| {
+            if (number, there) == (1, true) {
+                pair.psql(meddled);
+            }
+        });
+        let reports = verify::run(&cuts, &pair.store, &[], &|_| {}).await.unwrap();
+        assert!(reports.iter().all(verify::Report::is_clean), "{meddled}: {reports:#?}");
+        assert_eq!(cuts.taken(), taken, "{meddled}");
+    }
+}
+
+/// A table that no snapshot shows is not compared, and says why: verify, repair and the last look
+/// take it for nothing else, and write nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_emptied_all_the_time_is_not_compared() {
+    let pair = copied().await;
+    assert!(verify(&pair).await.iter().all(verify::Report::is_clean));
+    let cuts = Meddled::new(&pair, |_, there| {
+        if there {
+            pair.psql(EMPTIED);
+        }
+    });
+    let tables = ["log".to_owned()];
+    let why = "emptied or written anew";
+    let reports = verify::run(&cuts, &pair.store, &tables, &|_| {}).await.unwrap();
+    assert!(of(&reports, "log").error.as_ref().is_some_and(|e| e.contains(why)), "{reports:#?}");
+    let what = What { tables: tables.to_vec(), ..What::default() };
+    let repaired = verify::repair(&cuts, &pair.store, &what, &|_| {}).await.unwrap();
+    assert_eq!((repaired[0].inserted, repaired[0].deleted), (0, 0));
+    assert!(repaired[0].after.error.as_ref().is_some_and(|e| e.contains(why)), "{repaired:#?}");
+    pair.store.note_changed([("log".to_owned(), None)]);
+    let pass = verify::since(&cuts, &pair.store, &|_| true, false).await.unwrap();
+    assert!(
+        pass.differing == 1 && pass.first.as_ref().is_some_and(|e| e.contains(why)),
+        "{pass:?}"
+    );
+    assert!(pair.store.groups().is_empty(), "{:?}", pair.store.groups());
+    // As soon as it is left alone, all of them are content; what was changed is still to be seen.
+    let pass = verify::since(&pair.cuts(), &pair.store, &|_| true, false).await.unwrap();
+    assert_eq!((pass.differing, pass.whole.len()), (0, 1), "{pass:?}");
 }

@@ -212,7 +212,9 @@ impl Client {
     ) -> Result<T> {
         let mut answer = answer.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
-        let body: Value = answer.body_mut().read_json().map_err(|error| Failure {
+        // What the proxy sends is bounded where it is kept.
+        let reader = answer.body_mut().with_config().limit(u64::MAX);
+        let body: Value = reader.read_json().map_err(|error| Failure {
             code: exit::BUG,
             message: format!("the answer of {} is not JSON: {error}", self.base),
             hint: None,
@@ -233,5 +235,36 @@ impl Client {
             hint: None,
             body: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_of_any_size_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let body = serde_json::json!({ "text": "x".repeat(12 << 20) }).to_string();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            // A client that gives up is seen by what it says.
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.write_all(body.as_bytes());
+        });
+        let client = Client { base, token: None, agent: ureq::Agent::new_with_defaults() };
+        let value: Value = client.get("/").unwrap();
+        assert_eq!(value["text"].as_str().map(str::len), Some(12 << 20));
+        server.join().unwrap();
     }
 }

@@ -209,6 +209,16 @@ pub(super) fn divergence(group: &Group, colours: bool) -> String {
                 value(&sample.shadow)
             ));
         }
+        for one in sample.shortened.iter().filter(|one| one.bytes > 0) {
+            let apart = one.differs_at.map(|at| format!("; the sides differ from byte {at} on"));
+            out.push_str(&format!(
+                "  {} {} is longer than is kept: {} bytes{}\n",
+                one.field,
+                one.index + 1,
+                one.bytes,
+                apart.unwrap_or_default()
+            ));
+        }
         for (side, code) in
             [("primary", &sample.primary_sqlstate), ("shadow", &sample.shadow_sqlstate)]
         {

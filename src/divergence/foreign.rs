@@ -181,7 +181,7 @@ impl Drop for Store {
 
 #[cfg(test)]
 mod tests {
-    use super::super::store::KeepValues;
+    use super::super::redact::KeepValues;
     use super::*;
 
     fn found(modified_ns: i64, wal_bytes: Option<u64>) -> Found {

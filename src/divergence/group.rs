@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::shortened::Shortened;
+
 /// How much a divergence matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -101,6 +103,9 @@ pub struct Sample {
     /// When, RFC 3339 in UTC. Set by the store.
     #[serde(default)]
     pub at: String,
+    /// What of it is longer than is kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shortened: Vec<Shortened>,
 }
 
 /// State of a group.

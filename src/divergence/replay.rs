@@ -14,14 +14,21 @@ pub(super) fn script(group: &Group) -> String {
     let Some(sample) = group.samples.first() else { return out };
     let _ = writeln!(out, "# position {}; {}", sample.position_primary, sample.message);
     let parameters: Vec<String> = sample.parameters.iter().map(literal).collect();
-    if let Some(sql) = &sample.sqlite_sql {
+    let whole = |field: &str| sample.has_whole(field) && sample.has_whole("parameters");
+    for (field, sql) in [("sqlite_sql", &sample.sqlite_sql), ("postgres_sql", &sample.postgres_sql)]
+    {
+        if let Some(sql) = sql.as_ref().filter(|_| !whole(field)) {
+            too_long(&mut out, field, sql);
+        }
+    }
+    if let Some(sql) = sample.sqlite_sql.as_ref().filter(|_| whole("sqlite_sql")) {
         let _ = writeln!(out, "{SQLITE} <<'SQL'");
         for (number, value) in parameters.iter().enumerate() {
             let _ = writeln!(out, ".parameter set ?{} \"{}\"", number + 1, escaped(value));
         }
         let _ = writeln!(out, "{sql};\nSQL");
     }
-    if let Some(sql) = &sample.postgres_sql {
+    if let Some(sql) = sample.postgres_sql.as_ref().filter(|_| whole("postgres_sql")) {
         let _ = writeln!(out, "psql \"$POSTGRES_URL\" <<'SQL'");
         if parameters.is_empty() {
             let _ = writeln!(out, "{sql};\nSQL");
@@ -34,11 +41,17 @@ pub(super) fn script(group: &Group) -> String {
         let condition: Vec<String> = sample
             .key
             .iter()
-            .map(|(name, value)| match value {
+            .enumerate()
+            .filter(|(n, _)| sample.has_whole_key(*n))
+            .map(|(_, (name, value))| match value {
                 Some(_) => format!("\"{}\" = {}", name.replace('"', "\"\""), literal(value)),
                 None => format!("\"{}\" IS NULL", name.replace('"', "\"\"")),
             })
             .collect();
+        if condition.is_empty() {
+            let _ = writeln!(out, "# The key is too long to be kept.");
+            return out;
+        }
         let select = format!(
             "SELECT * FROM \"{}\" WHERE {}",
             table(group).replace('"', "\"\""),
@@ -48,6 +61,14 @@ pub(super) fn script(group: &Group) -> String {
         let _ = writeln!(out, "psql \"$POSTGRES_URL\" <<'SQL'\n{select};\nSQL");
     }
     out
+}
+
+/// A statement that is not kept whole, or not with all of its parameters, cannot be run.
+fn too_long(out: &mut String, field: &str, sql: &str) {
+    let _ = writeln!(out, "# {field} is too long to be kept with its parameters; it begins:");
+    for line in sql.lines() {
+        let _ = writeln!(out, "# {line}");
+    }
 }
 
 fn table(group: &Group) -> &str {

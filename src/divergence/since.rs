@@ -5,7 +5,8 @@
 
 use super::changed::{Key, Taken};
 use super::file::Line;
-use super::store::{KeepValues, Store};
+use super::redact::KeepValues;
+use super::store::Store;
 use crate::error::Result;
 
 impl Store {

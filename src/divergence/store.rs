@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::changed::{Changed, Scope, Taken};
 use super::file::{Line, StateFile, io_error};
 use super::foreign::{Foreign, Left};
 use super::group::{Accept, Group, GroupState, Sample, Severity, class_severity};
 use super::parts::Part;
+use super::redact::KeepValues;
 use super::rules::{self, Rule};
+use super::shortened::bound;
 use crate::error::Result;
 use crate::telemetry::names;
 
@@ -23,24 +24,12 @@ const SAMPLES_MAX: usize = 10;
 /// Lines appended since the last compaction before the next one.
 const LINES_BEFORE_COMPACTION: usize = 20_000;
 
-/// What may be kept of row values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum KeepValues {
-    /// As they are.
-    #[default]
-    Full,
-    /// A hash keyed by this installation: equal values are equal, nothing else shows.
-    Hashed,
-    /// Nothing.
-    None,
-}
-
 /// What verify has proven of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableVerified {
     /// Position of the cut.
     pub position: u64,
-    /// When, RFC 3339.
+    /// As of when, RFC 3339: of what was read at several cuts, the oldest. Empty: now.
     pub at: String,
     /// Rows compared.
     pub rows: u64,
@@ -170,6 +159,7 @@ impl Store {
         let mut inner = self.inner.lock();
         let rule = self.rules.read().iter().find_map(|rule| rule.accepts(&sample)).cloned();
         self.redact(&inner.salt, &mut sample);
+        bound(&mut sample);
         if sample.caused_by.is_none() {
             sample.caused_by = inner.cause(&sample);
         }
@@ -333,7 +323,9 @@ impl Store {
     /// Notes what verify has proven of a table. Durable. `taken` is what had changed in it
     /// before the cut: when the table is clean that needs no other look.
     pub fn verify_done(&self, table: &str, mut result: TableVerified, taken: &Taken) {
-        result.at = now();
+        if result.at.is_empty() {
+            result.at = now();
+        }
         let mut inner = self.inner.lock();
         let left = (result.differing == 0).then(|| inner.changed.done(taken)).flatten();
         let all = inner.changed.scope(table);
@@ -433,29 +425,6 @@ impl Store {
         }
     }
 
-    fn redact(&self, salt: &[u8], sample: &mut Sample) {
-        let apply = |value: &mut Option<String>| match self.keep_values {
-            KeepValues::Full => {}
-            KeepValues::None => *value = value.take().map(|_| "…".to_owned()),
-            KeepValues::Hashed => {
-                *value = value.take().map(|v| {
-                    let hash = Sha256::new().chain_update(salt).chain_update(v).finalize();
-                    hash[..8].iter().map(|b| format!("{b:02x}")).collect()
-                });
-            }
-        };
-        sample.primary.iter_mut().chain(&mut sample.shadow).for_each(apply);
-        sample.parameters.iter_mut().for_each(apply);
-        sample.key.iter_mut().map(|(_, v)| v).for_each(apply);
-        if self.keep_values != KeepValues::Full {
-            // Literals in the texts are values too.
-            sample.sqlite_sql = None;
-            sample.postgres_sql = None;
-            sample.primary_plan.clear();
-            sample.shadow_plan.clear();
-        }
-    }
-
     pub(super) fn publish(&self) {
         let counts = self.inner.lock();
         for severity in
@@ -485,7 +454,8 @@ impl Inner {
 
     fn replay(&mut self, line: Line) {
         match line {
-            Line::Divergence { id, sample, .. } => {
+            Line::Divergence { id, mut sample, .. } => {
+                bound(&mut sample);
                 let severity = sample.severity.unwrap_or_else(|| class_severity(&sample.class));
                 let Some(number) = id.strip_prefix('d').and_then(|n| n.parse().ok()) else {
                     return;
@@ -498,7 +468,8 @@ impl Inner {
                     group.add(&sample);
                 }
             }
-            Line::Group { group, .. } => {
+            Line::Group { mut group, .. } => {
+                group.samples.iter_mut().for_each(bound);
                 let Some(number) = group.id.strip_prefix('d').and_then(|n| n.parse().ok()) else {
                     return;
                 };
@@ -724,17 +695,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn hashed_values_do_not_show() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("a"), 9, KeepValues::Hashed).unwrap();
-        store.record(sample("t"));
-        let group = store.group("d1").unwrap();
-        assert_ne!(group.samples[0].primary, [Some("1".to_owned())]);
-        let text = std::fs::read_to_string(store.path()).unwrap();
-        assert!(!text.contains(r#"["1"]"#) && !text.contains(r#"["id","7"]"#));
-    }
-
-    #[test]
     fn an_accepted_group_opens_again_when_it_expires() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("a"), 9, KeepValues::Full).unwrap();
@@ -778,18 +738,5 @@ pub(super) mod tests {
         let group = store.group("d1").unwrap();
         assert_eq!((group.state, group.count), (GroupState::Accepted, 2));
         assert_eq!(group.accept.unwrap().owner, "ops");
-    }
-
-    #[test]
-    fn hashes_of_values_are_the_same_after_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let open = || Store::open(&folder.path().join("a"), 9, KeepValues::Hashed).unwrap();
-        let store = open();
-        store.record(sample("t"));
-        drop(store);
-        let store = open();
-        store.record(sample("t"));
-        let group = store.group("d1").unwrap();
-        assert_eq!(group.samples[0].primary, group.samples[1].primary);
     }
 }

@@ -302,6 +302,10 @@ impl Pair {
                     if coerced > 0 {
                         text.push_str(&format!(", {} as coerced", counted(coerced, "value")));
                     }
+                    for report in reports.iter().filter(|r| r.gone_on) {
+                        let part = format!(", {} in part as of {}", report.table, report.at);
+                        text.push_str(&part);
+                    }
                     Outcome::Done(text)
                 } else {
                     Outcome::No(unclean(&reports))
@@ -650,7 +654,11 @@ fn refuses_now(gate: &Gate) -> bool {
 /// What a verify that is not clean found: rows that differ, and tables that it could not compare.
 fn unclean(reports: &[verify::Report]) -> String {
     let names = |list: &[&verify::Report]| {
-        list.iter().map(|r| r.table.as_str()).collect::<Vec<_>>().join(", ")
+        let name = |r: &&verify::Report| match &r.error {
+            Some(reason) => format!("{} ({reason})", r.table),
+            None => r.table.clone(),
+        };
+        list.iter().map(name).collect::<Vec<_>>().join(", ")
     };
     let (failed, compared): (Vec<_>, Vec<_>) = reports.iter().partition(|r| r.error.is_some());
     let bad: Vec<_> = compared.iter().copied().filter(|r| r.differing > 0).collect();

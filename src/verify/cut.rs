@@ -8,6 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::backend::Position;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
@@ -36,6 +38,8 @@ pub trait Cut: Send + Sync {
 pub struct AtCut {
     /// The position.
     pub position: Position,
+    /// When both snapshots were still to be taken: what they show is no older.
+    pub at: Timestamp,
     /// The catalog at that position.
     pub catalog: Arc<Catalog>,
     /// A read transaction whose snapshot is that of the position.
@@ -51,6 +55,15 @@ pub struct AtCut {
     pub stretch: i64,
     /// Whatever keeps journal and applier where they are.
     pub guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl AtCut {
+    /// Gives PostgreSQL's snapshot and locks back, before another cut is taken: the applier may wait
+    /// for a lock, and the cut for the applier.
+    pub(super) async fn release(&self) {
+        // What cannot be reached holds nothing.
+        drop(self.postgres.batch("ROLLBACK").await);
+    }
 }
 
 /// Opens PostgreSQL's side of a cut: the snapshot and the position it holds.
@@ -114,6 +127,7 @@ impl Cut for Still {
         Box::pin(async move {
             // While the writer is ours no commit can fall between the two snapshots.
             let writer = self.sqlite.writer(None).await?;
+            let at = Timestamp::now();
             let catalog = self.sqlite.catalog();
             let (sqlite, position) = sqlite_snapshot(&self.sqlite)?;
             let (postgres, applied) = postgres_snapshot(&self.connector).await?;
@@ -133,7 +147,9 @@ impl Cut for Still {
             let connector = self.connector.clone();
             let limit = Limit::default();
             let stretch = self.stretch;
-            Ok(AtCut { position, catalog, sqlite, postgres, connector, limit, stretch, guard })
+            let cut =
+                AtCut { position, at, catalog, sqlite, postgres, connector, limit, stretch, guard };
+            Ok(cut)
         })
     }
 }

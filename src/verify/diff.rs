@@ -12,6 +12,7 @@ use crate::backend::postgres::project::Projected;
 use crate::backend::postgres::quarantine::Entry;
 use crate::backfill::source::Source;
 use crate::compare::{Row, columns_that_differ, text};
+use crate::divergence::shortened::{self, Shortened};
 use crate::error::Result;
 use crate::value::Type;
 
@@ -61,6 +62,8 @@ pub struct Difference {
     pub primary: Vec<Option<String>>,
     /// The shadow's values of `columns`.
     pub shadow: Vec<Option<String>>,
+    /// What of key and values is longer than is kept.
+    pub shortened: Vec<Shortened>,
     /// The row as PostgreSQL should hold it; None for an extra one, unless the primary has a row of
     /// its key.
     pub(super) wanted: Option<Projected>,
@@ -373,11 +376,11 @@ fn made(
         None => (0..pair.types.len()).collect(),
     };
     let either = our_values.or(theirs.as_ref());
-    let key = names(&key_columns)
+    let mut key: Vec<_> = names(&key_columns)
         .into_iter()
         .zip(key_columns.iter().map(|c| either.and_then(|v| text_at(v, *c, &pair.types))))
         .collect();
-    let primary = columns
+    let mut primary: Vec<_> = columns
         .iter()
         .map(|c| {
             let ours = ours.as_ref()?;
@@ -388,8 +391,10 @@ fn made(
             )
         })
         .collect();
-    let shadow =
+    let mut shadow: Vec<_> =
         columns.iter().map(|c| theirs.as_ref().and_then(|t| text_at(t, *c, &pair.types))).collect();
+    let mut shortened = shortened::key(&mut key);
+    shortened.extend(shortened::values(&mut primary, &mut shadow, &mut []));
     let name = ours.as_ref().map_or_else(String::new, |o| o.name.clone());
     let (wanted, entries, refused) = match ours {
         Some(ours) if kind != Kind::Extra => (Some(ours.projected), ours.entries, ours.refused),
@@ -397,7 +402,19 @@ fn made(
     };
     let there = theirs.filter(|_| kind != Kind::Missing);
     let columns = names(&columns);
-    Difference { kind, key, columns, primary, shadow, wanted, entries, refused, name, there }
+    Difference {
+        kind,
+        key,
+        columns,
+        primary,
+        shadow,
+        shortened,
+        wanted,
+        entries,
+        refused,
+        name,
+        there,
+    }
 }
 
 fn text_at(row: &Row, column: usize, types: &[Type]) -> Option<String> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::cut::{AtCut, BoxFuture, Cut, postgres_snapshot, sqlite_snapshot};
 use crate::error::{Error, Result, state};
 use crate::mirror::Mirror;
@@ -31,6 +33,7 @@ impl Cut for Mirror {
 }
 
 async fn attempt(mirror: &Mirror, hold: bool) -> Result<Option<AtCut>> {
+    let began = Timestamp::now();
     let (sqlite, position) = sqlite_snapshot(mirror.sqlite())?;
     mirror.sqlite().wait_synced(position).await?;
     let kept = mirror.journal().hold(position);
@@ -46,5 +49,15 @@ async fn attempt(mirror: &Mirror, hold: bool) -> Result<Option<AtCut>> {
     let connector = mirror.connector().clone();
     let limit = mirror.limit();
     let stretch = super::cut::STRETCH;
-    Ok(Some(AtCut { position, catalog, sqlite, postgres, connector, limit, stretch, guard }))
+    Ok(Some(AtCut {
+        position,
+        at: began,
+        catalog,
+        sqlite,
+        postgres,
+        connector,
+        limit,
+        stretch,
+        guard,
+    }))
 }

@@ -10,6 +10,7 @@ mod keys;
 mod mirrored;
 mod repair;
 mod scan;
+mod settled;
 mod since;
 mod stretches;
 
@@ -31,7 +32,7 @@ use crate::backfill::told::step;
 use crate::backfill::{Tell, count};
 use crate::count::counted;
 use crate::divergence::changed::Taken;
-use crate::divergence::{GroupState, Sample, Store, TableVerified};
+use crate::divergence::{GroupState, Sample, Shortened, Store, TableVerified};
 use crate::error::{Error, Result, state};
 use crate::schema::{Relation, RelationKind};
 use diff::Found;
@@ -49,6 +50,10 @@ pub struct Report {
     pub table: String,
     /// Position of the cut.
     pub position: u64,
+    /// As of when the oldest of it was read, RFC 3339.
+    pub at: String,
+    /// An earlier pass had read the beginning.
+    pub gone_on: bool,
     /// Rows of the primary.
     pub rows: u64,
     /// Rows that differ.
@@ -70,6 +75,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Of nothing yet.
+    fn of(at: &AtCut, table: &str) -> Self {
+        let (table, position) = (table.to_owned(), at.position.0);
+        Self { table, position, at: at.at.to_string(), ..Self::default() }
+    }
+
     /// Whether both sides are proven equal.
     pub fn is_clean(&self) -> bool {
         self.differing == 0 && self.error.is_none()
@@ -108,7 +119,12 @@ pub async fn run(
         };
         let detail = format!("{}, {} differ", counted(report.rows, "row"), report.differing);
         step(progress, format!("verified {name}"), detail);
-        if let Some(taken) = course.taken.remove(&name) {
+        let taken = course.taken.remove(&name);
+        if tables.is_empty() && course.at.catalog.relation(&name).is_none() {
+            // Dropped meanwhile.
+            continue;
+        }
+        if let Some(taken) = taken {
             record(store, &report, &taken);
         }
         reports.push(report);
@@ -172,8 +188,7 @@ fn named(at: &AtCut, tables: &[String]) -> Result<Vec<String>> {
 /// # Errors
 /// When a connection is lost; what concerns the table alone is in the report.
 pub async fn one(at: &AtCut, name: &str, tell: &Tell) -> Result<Report> {
-    let mut report =
-        Report { table: name.to_owned(), position: at.position.0, ..Report::default() };
+    let mut report = Report::of(at, name);
     match compare(at, name, tell, &mut report).await {
         Ok(()) => {}
         Err(error) if at.postgres.is_closed() => return Err(error),
@@ -219,6 +234,7 @@ async fn pair<'a>(at: &'a AtCut, name: &str) -> Result<std::result::Result<Pair<
     if let Some(reason) = copied.get(name).and_then(|c| c.refused.clone()) {
         return Ok(Err(reason));
     }
+    settled::settled(&at.postgres, relation).await?;
     let actual = actual_columns(&at.postgres, relation).await?;
     // What PostgreSQL cannot compute it has not; whoever drops a column is found by its picture.
     let lost = |c: &&crate::schema::Column| {
@@ -249,7 +265,7 @@ fn record(store: &Store, report: &Report, taken: &Taken) {
         &report.table,
         TableVerified {
             position: report.position,
-            at: String::new(),
+            at: report.at.clone(),
             rows: report.rows,
             differing: report.differing,
             keyless: report.keyless,
@@ -275,6 +291,8 @@ fn sample(report: &Report, difference: &Difference) -> Sample {
         Kind::Value => "a row has other values",
     };
     let select = select_text(&report.table, difference);
+    let kept = |one: &&Shortened| difference.kind == Kind::Value || one.field == "key";
+    let shortened = difference.shortened.iter().filter(kept).cloned().collect();
     // A missing or extra row is one shape, whichever columns the table has.
     let columns = match difference.kind {
         Kind::Value => difference.columns.clone(),
@@ -291,8 +309,9 @@ fn sample(report: &Report, difference: &Difference) -> Sample {
         key: difference.key.clone(),
         primary: values(&difference.primary),
         shadow: values(&difference.shadow),
-        sqlite_sql: Some(select.clone()),
-        postgres_sql: Some(select),
+        sqlite_sql: select.clone(),
+        postgres_sql: select,
+        shortened,
         position_primary: report.position,
         position_shadow: report.position,
         message: message.to_owned(),
@@ -300,16 +319,22 @@ fn sample(report: &Report, difference: &Difference) -> Sample {
     }
 }
 
-/// A query that shows the row on either side.
-fn select_text(table: &str, difference: &Difference) -> String {
+/// A query that shows the row on either side, perhaps with others: by as much of its key as is kept.
+fn select_text(table: &str, difference: &Difference) -> Option<String> {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let terms: Vec<String> = difference
         .key
         .iter()
-        .map(|(name, value)| match value {
+        .enumerate()
+        .filter(|(n, _)| {
+            let is = |one: &Shortened| one.field == "key" && one.index == *n as u64;
+            !difference.shortened.iter().any(is)
+        })
+        .map(|(_, (name, value))| match value {
             Some(value) => format!("{} = '{}'", quoted(name), value.replace('\'', "''")),
             None => format!("{} IS NULL", quoted(name)),
         })
         .collect();
-    format!("SELECT * FROM {} WHERE {}", quoted(table), terms.join(" AND "))
+    let found = || format!("SELECT * FROM {} WHERE {}", quoted(table), terms.join(" AND "));
+    (!terms.is_empty()).then(found)
 }

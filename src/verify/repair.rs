@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type as PgType};
 
 use super::cut::{AtCut, Cut};
 use super::diff::{Difference, Kind};
+use super::settled::{TRIES, is_unsettled};
 use super::{Report, named, one, record};
 use crate::backend::postgres::apply::{holds, pg_type, quoted, table_name};
 use crate::backend::postgres::binary::Binary;
@@ -163,8 +164,7 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result
     let mut last: Option<Written> = None;
     for _ in 0..ROUNDS_MAX {
         // A look without holding anybody up first: most tables are equal.
-        let at = cuts.cut(false).await?;
-        let seen = one(&at, name, tell).await?;
+        let (at, seen) = look(cuts, false, name, tell).await?;
         repaired.computed.clear();
         let found = repaired.writable(&at, seen.differences.clone());
         drop(at);
@@ -177,8 +177,7 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result
             repaired.after = seen;
             return Ok(repaired);
         }
-        let at = cuts.cut(true).await?;
-        let seen = one(&at, name, tell).await?;
+        let (at, seen) = look(cuts, true, name, tell).await?;
         let found = repaired.writable(&at, seen.differences.clone());
         if found.is_empty() {
             continue;
@@ -197,10 +196,25 @@ async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result
         let held = write(&at, name, &found).await?;
         last = Some(Written { differences: found, held });
     }
-    let at = cuts.cut(false).await?;
-    repaired.after = one(&at, name, tell).await?;
+    (_, repaired.after) = look(cuts, false, name, tell).await?;
     repaired.settle(last, &repaired.after.differences.clone());
     Ok(repaired)
+}
+
+/// Compares the table at a cut, which is returned with what was found.
+async fn look(cuts: &dyn Cut, hold: bool, name: &str, tell: &Tell) -> Result<(AtCut, Report)> {
+    let mut tries = 0;
+    loop {
+        let at = cuts.cut(hold).await?;
+        match one(&at, name, tell).await {
+            Err(error) if is_unsettled(&error) && tries < TRIES => tries += 1,
+            Err(error) if is_unsettled(&error) => {
+                let report = Report::of(&at, name);
+                return Ok((at, Report { error: Some(error.message().to_owned()), ..report }));
+            }
+            found => return found.map(|report| (at, report)),
+        }
+    }
 }
 
 /// How rows are written.

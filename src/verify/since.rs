@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::cut::{AtCut, Cut};
 use super::diff::Difference;
 use super::keys::{Seen, chunks, keys};
+use super::settled::{TRIES, is_unsettled};
 use super::{Kind, Report, one, sample, take};
 use crate::count::counted;
 use crate::divergence::Store;
@@ -68,12 +69,30 @@ pub async fn since(
     if taken.is_empty() {
         return Ok(pass);
     }
-    let at = cuts.cut(false).await?;
-    pass.position = at.position.0;
+    let mut at = cuts.cut(false).await?;
     for taken in taken.values() {
-        table(&at, store, taken, whole, dry, &mut pass).await?;
+        let mut tries = 0;
+        while let Err(error) = table(&at, store, taken, whole, dry, &mut pass).await {
+            if !is_unsettled(&error) {
+                return Err(error);
+            }
+            at.release().await;
+            at = cuts.cut(false).await?;
+            if tries == TRIES {
+                cannot(&mut pass, &taken.table, error.message());
+                break;
+            }
+            tries += 1;
+        }
     }
+    pass.position = at.position.0;
     Ok(pass)
+}
+
+/// Notes a table that could not be compared.
+fn cannot(pass: &mut Pass, table: &str, why: &str) {
+    pass.first.get_or_insert(format!("table {table:?} cannot be compared: {why}"));
+    pass.differing += 1;
 }
 
 async fn table(
@@ -89,8 +108,7 @@ async fn table(
         return Ok(());
     };
     let began = Instant::now();
-    let mut report =
-        Report { table: taken.table.clone(), position: at.position.0, ..Report::default() };
+    let mut report = Report::of(at, &taken.table);
     match &taken.scope {
         Scope::Keys(list) if relation.key().is_some() => {
             let list: Vec<_> = list.iter().map(|k| k.iter().map(Part::cell).collect()).collect();
@@ -110,9 +128,7 @@ async fn table(
             }
             report = one(at, &taken.table, &|_| {}).await?;
             if let Some(error) = &report.error {
-                let seen = format!("table {:?} cannot be compared: {error}", taken.table);
-                pass.first.get_or_insert(seen);
-                pass.differing += 1;
+                cannot(pass, &taken.table, error);
                 return Ok(());
             }
             pass.whole.insert(taken.table.clone(), began.elapsed());

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::cut::{AtCut, Cut};
 use super::diff::{self, Found};
 use super::keys::Seen;
+use super::settled::{TRIES, is_unsettled};
 use super::{CUT_AGE, Report, one, pair, take};
 use crate::backend::postgres::apply::quoted;
 use crate::backend::sqlite::blocking;
@@ -43,15 +44,29 @@ impl Course<'_> {
         }
         // Before the cut: what changes from now on is for the next pass.
         self.taken = take(self.store, &names);
+        self.at.release().await;
         self.at = self.cuts.cut(false).await?;
         self.since = Instant::now();
         Ok(())
     }
 
-    /// Compares one table.
+    /// Compares one table; at a new cut where PostgreSQL shows it otherwise than at this one.
     pub(super) async fn table(&mut self, name: &str) -> Result<Report> {
+        let mut tries = 0;
+        loop {
+            match self.once(name).await {
+                Err(error) if is_unsettled(&error) && tries < TRIES => {
+                    tries += 1;
+                    self.renew(name).await?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn once(&mut self, name: &str) -> Result<Report> {
         match self.stretches(name).await? {
-            Some(list) => self.stretched(name, list).await,
+            Some((part, list)) => self.stretched(name, part, list).await,
             None => one(&self.at, name, self.tell).await,
         }
     }
@@ -62,9 +77,9 @@ impl Course<'_> {
         self.store.part(name).filter(|_| taken.scope != Scope::Whole)
     }
 
-    /// The ranges that are left of a large table whose key is its row number; None when it is
-    /// compared at once.
-    async fn stretches(&self, name: &str) -> Result<Option<Vec<(i64, i64)>>> {
+    /// The ranges that are left of a large table whose key is its row number, and what is done of
+    /// it; None when it is compared at once.
+    async fn stretches(&self, name: &str) -> Result<Option<(Option<Part>, Vec<(i64, i64)>)>> {
         let Ok(pair) = pair(&self.at, name).await? else { return Ok(None) };
         let projection = &pair.projection;
         let relation = &projection.relation;
@@ -83,7 +98,8 @@ impl Course<'_> {
             blocking(|| self.at.sqlite.query_integer(&sql, &[]))
         };
         let (Some(first), Some(last)) = (end("min")?, end("max")?) else { return Ok(None) };
-        let from = self.part(name).map(|part| part.upto);
+        let part = self.part(name);
+        let from = part.as_ref().map(|part| part.upto);
         let Some(mut list) = split(first, last, self.at.stretch) else { return Ok(None) };
         if let Some(upto) = from {
             list.retain(|(_, end)| *end > upto);
@@ -94,16 +110,22 @@ impl Course<'_> {
         if let Some(begin) = list.first_mut() {
             begin.0 = from.map_or(i64::MIN, |upto| upto.saturating_add(1));
         }
-        Ok(Some(list))
+        Ok(Some((part, list)))
     }
 
-    async fn stretched(&mut self, name: &str, list: Vec<(i64, i64)>) -> Result<Report> {
-        let part = self.part(name);
+    async fn stretched(
+        &mut self,
+        name: &str,
+        part: Option<Part>,
+        list: Vec<(i64, i64)>,
+    ) -> Result<Report> {
         let mut moved = part.is_some();
-        let mut report = Report { table: name.to_owned(), ..Report::default() };
+        let mut report = Report { gone_on: moved, ..Report::of(&self.at, name) };
         if let Some(part) = part {
             (report.rows, report.accepted, report.coerced) =
                 (part.rows, part.accepted, part.coerced);
+            // It is no younger than its oldest part.
+            report.at = part.at;
         }
         for range in list {
             if self.since.elapsed() > CUT_AGE {
@@ -128,7 +150,8 @@ impl Course<'_> {
             report.differences.truncate(diff::ROWS_MAX);
             if report.differing == 0 && range.1 != i64::MAX {
                 let Report { rows, accepted, coerced, .. } = report;
-                let part = Part { upto: range.1, rows, accepted, coerced };
+                let at = report.at.clone();
+                let part = Part { upto: range.1, rows, accepted, coerced, at };
                 self.store.verify_part(name, part);
             }
         }

@@ -88,10 +88,11 @@ function evidence(s, kind) {
   const cells = rows.length ? h("div", { class: "scroll", role: "region", "aria-label": "The row on both sides", tabindex: "0" }, h("table", { class: "sides" },
     h("thead", null, h("tr", null, ["Column", "Primary", "Shadow"].map(t => h("th", { scope: "col" }, t)))), h("tbody", null, rows))) : null;
   const failed = s.primary_sqlstate || s.shadow_sqlstate ? h("p", null, `primary: ${s.primary_sqlstate ?? "no error"} · shadow: ${s.shadow_sqlstate ?? "no error"}`) : null;
+  const long = s.shortened?.filter(one => one.bytes > 0).map(one => `${one.field} ${one.index + 1}: ${number(one.bytes)} bytes${one.differs_at == null ? "" : `, the sides differ from byte ${number(one.differs_at)} on`}`);
   const pair = (title, left, right) => (left || right ? h("div", { class: "pair" }, [["SQLite", left, "sqlite"], ["PostgreSQL", right, "postgres"]].map(([name, text, mark]) =>
     h("div", null, h("h3", null, h("span", { class: `side ${mark}` }, name), ` ${title}`), text ? code(text) : h("p", { class: "dim" }, "none")))) : null);
   return card("Evidence", h("p", null, s.message, " ", h("span", { class: "dim" }, `At commit ${number(s.position_primary)}`, s.position_shadow !== s.position_primary ? ` and ${number(s.position_shadow)}` : "", ".")),
-    cells, failed, s.parameters.length ? h("p", null, "Parameters: ", s.parameters.map((p, i) => h("code", { class: "parameter" }, `$${i + 1} = ${p === null ? "NULL" : p}`))) : null,
+    cells, long?.length ? h("p", null, `Longer than is kept: ${long.join("; ")}`) : null, failed, s.parameters.length ? h("p", null, "Parameters: ", s.parameters.map((p, i) => h("code", { class: "parameter" }, `$${i + 1} = ${p === null ? "NULL" : p}`))) : null,
     pair("statement", s.sqlite_sql, s.postgres_sql), pair("plan", s.primary_plan?.join("\n"), s.shadow_plan?.join("\n")));
 }
 
