@@ -433,6 +433,32 @@ fn end_victim(journey: &Journey) {
     std::thread::sleep(Duration::from_millis(200));
 }
 
+/// The server's last answer and its end come at once: the client hears the answer, and waits for
+/// nothing.
+#[test]
+fn an_answer_that_comes_with_the_end_of_its_server_session_arrives() {
+    use nix::sys::signal::{Signal, kill};
+    let folder = tempfile::tempdir().unwrap();
+    let journey = promoted(&folder, "CREATE TABLE t (id int PRIMARY KEY)");
+    let victim = [("application_name", "victim")];
+    let mut client = Raw::connect(journey.proxy.port, "app", "app", &victim);
+    client.query("BEGIN");
+    let proxy = nix::unistd::Pid::from_raw(journey.proxy.pid().try_into().unwrap());
+    let answer = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| client.query("SELECT pg_sleep(1)"));
+        std::thread::sleep(Duration::from_millis(500));
+        kill(proxy, Signal::SIGSTOP).unwrap();
+        std::thread::sleep(Duration::from_millis(1000));
+        end_victim(&journey);
+        kill(proxy, Signal::SIGCONT).unwrap();
+        asked.join().unwrap()
+    });
+    assert!(answer.contains(&"C SELECT 1".to_owned()), "{answer:?}");
+    // Its transaction is lost, and says so.
+    assert!(client.query("COMMIT").join(" ").contains("57P01"));
+    assert!(client.query("SELECT 1").contains(&"C SELECT 1".to_owned()));
+}
+
 /// A COMMIT prepared before its transaction was lost, and one behind a driver's ping.
 #[test]
 fn a_lost_transactions_commit_fails_however_it_is_sent() {

@@ -63,7 +63,8 @@ pub(super) fn bound(sample: &mut Sample) {
     }
     let mut notes = key(&mut sample.key);
     let dropped = sample.parameters.len().saturating_sub(PARAMETERS_MAX);
-    if dropped > 0 {
+    // One more says how many there were.
+    if dropped > 1 {
         sample.parameters.truncate(PARAMETERS_MAX);
         notes.push(left_out("parameters", PARAMETERS_MAX));
         sample.parameters.push(Some(format!("… ({dropped} more)")));

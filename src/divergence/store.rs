@@ -158,8 +158,8 @@ impl Store {
         sample.at = now();
         let mut inner = self.inner.lock();
         let rule = self.rules.read().iter().find_map(|rule| rule.accepts(&sample)).cloned();
-        self.redact(&inner.salt, &mut sample);
         bound(&mut sample);
+        self.redact(&inner.salt, &mut sample);
         if sample.caused_by.is_none() {
             sample.caused_by = inner.cause(&sample);
         }

@@ -594,7 +594,8 @@ impl Session {
         if debt.ready == 0 && !debt.in_batch {
             tracing::info!(pid = self.pid, %error, "an idle server session has ended");
             self.lost = debt.in_transaction.then_some(error);
-            return Ok(());
+            // The server's last answers may have come with its end.
+            return self.flush().await;
         }
         let error = error.detail("Whether the statement took effect is not known.");
         for _ in 0..debt.ready {
