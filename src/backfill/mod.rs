@@ -227,13 +227,7 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     // One that comes between this and the cut counts as later: its table is only copied twice.
     let foreign = context.divergences.as_ref().map_or(0, |store| store.foreign_total());
     let (cut, snapshots) = Snapshot::take(&context.journal, more).await?;
-    let key = |shown: &String| {
-        cut.catalog.key_of_shown(shown).map(str::to_owned).ok_or_else(|| {
-            let message = format!("relation \"{shown}\" does not exist");
-            Error::client(state::UNDEFINED_TABLE, message)
-        })
-    };
-    let tables = &tables.iter().map(key).collect::<Result<Vec<String>>>()?;
+    let tables = &keys(&cut, tables)?;
     let mut options = options(control, &context.decided).await?;
     options.foreign_keys_off = context.foreign_keys_off;
     options.stored = blocking(|| stored(&cut))?;
@@ -317,6 +311,17 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         gentle::builds(control).await?;
     }
     finish(context, env, &plan, reports, findings, began).await
+}
+
+/// The keys of tables that a person has named.
+fn keys(cut: &Snapshot, tables: &[String]) -> Result<Vec<String>> {
+    let key = |shown: &String| {
+        cut.catalog.key_of_shown(shown).map(str::to_owned).ok_or_else(|| {
+            let message = format!("relation \"{shown}\" does not exist");
+            Error::client(state::UNDEFINED_TABLE, message)
+        })
+    };
+    tables.iter().map(key).collect()
 }
 
 /// Copies one table; an error about the table itself is in the report.

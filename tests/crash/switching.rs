@@ -50,6 +50,20 @@ const FAULTS: &[Fault] = &[
     Fault::PostgresRestored,
 ];
 
+/// Gates that need days of traffic. The way back is none of them: without it nobody rolls back.
+const BY_NAME: [&str; 4] = ["quiet", "coverage", "translatable", "keys"];
+
+/// The order's words.
+fn words(by: By) -> Vec<&'static str> {
+    match by {
+        By::Promote => {
+            let named = BY_NAME.into_iter().flat_map(|gate| ["--override", gate]);
+            ["promote", "--yes"].into_iter().chain(named).collect()
+        }
+        _ => vec!["rollback", "--yes"],
+    }
+}
+
 /// Longest time from the order to what goes wrong, in ms: a switch takes less.
 const MOMENT: u64 = 600;
 
@@ -115,10 +129,7 @@ fn ordered(trial: &Trial, by: By) -> String {
     let journey = &trial.journey;
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     loop {
-        let (code, task, stderr) = match by {
-            By::Promote => journey.promote_once(),
-            _ => journey.order(&["rollback", "--yes"]),
-        };
+        let (code, task, stderr) = journey.order(&words(by));
         match code {
             0 => return "done".to_owned(),
             4 if std::time::Instant::now() < deadline => {
@@ -289,9 +300,9 @@ impl Switches<'_> {
             assert!(std::time::Instant::now() < until, "{status}\n{}", journey.proxy.log());
             std::thread::sleep(Duration::from_millis(50));
         }
-        let (code, ..) = journey.promote_once();
+        let (code, ..) = journey.order(&words(By::Promote));
         assert_ne!(code, 0, "promoted onto an old copy: {}", journey.proxy.log());
-        let (code, ..) = journey.order(&["rollback", "--yes"]);
+        let (code, ..) = journey.order(&words(By::Rollback));
         assert_ne!(code, 0, "rolled back onto an old copy: {}", journey.proxy.log());
         self.outcomes.add("old copy noticed", 1);
     }
@@ -330,15 +341,8 @@ impl Switches<'_> {
 
 /// The order is given, and its command ends before it hears anything.
 fn lost(trial: &Trial, by: By) -> String {
-    let verb = if matches!(by, By::Promote) { "promote" } else { "rollback" };
-    let overrides = ["quiet", "coverage", "translatable", "keys", "way_back"];
     let mut command = Command::new(crate::common::binary());
-    command.args([verb, "--yes"]).env("CROSSFADE_ADMIN_URL", trial.journey.proxy.http());
-    if matches!(by, By::Promote) {
-        for gate in overrides {
-            command.args(["--override", gate]);
-        }
-    }
+    command.args(words(by)).env("CROSSFADE_ADMIN_URL", trial.journey.proxy.http());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(150));
     child.kill().unwrap();
@@ -411,10 +415,7 @@ fn a_transaction_open_on_postgresql_for_long() {
         let mut ends = Vec::new();
         while std::time::Instant::now() < until {
             if next(&trial) == by {
-                let (code, task, stderr) = match by {
-                    By::Promote => trial.journey.promote_once(),
-                    _ => trial.journey.order(&["rollback", "--yes"]),
-                };
+                let (code, task, stderr) = trial.journey.order(&words(by));
                 ends.push(format!("{code} {stderr} {}", task["error"]));
             }
             trial.load.more(20, "while somebody's transaction is open");

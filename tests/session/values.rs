@@ -3,14 +3,18 @@
 use crate::common::raw::{Raw, assert_same};
 use crate::common::{Pg, Proxy};
 
-/// Runs a script on both sides: the values and errors must be equal. Columns are left out: whether
-/// they are told before an error is seen hangs on the plan.
+/// Runs a script on both sides: the values, and the SQLSTATEs of errors, must be equal. Columns are
+/// left out, as it hangs on the plan whether they are told before an error is seen; so is the line of
+/// a JSON text in which it was found.
 fn same(script: &str) {
     let proxy = Proxy::direct();
     let database = Pg::shared().database("values");
     let told = |mut raw: Raw| -> String {
         let lines = raw.run(script);
-        lines.lines().filter(|l| !l.starts_with("T ")).map(|l| format!("{l}\n")).collect()
+        let code = |l: &str| l.splitn(4, ' ').take(3).collect::<Vec<_>>().join(" ");
+        let short = |l: &str| if l.starts_with("E ") { code(l) } else { l.to_owned() };
+        let lines = lines.lines().filter(|l| !l.starts_with("T "));
+        lines.map(|l| short(l) + "\n").collect()
     };
     let (expected, found) = (told(Raw::postgres(&database)), told(Raw::proxy(&proxy)));
     assert_same(&expected, &found, &proxy);
@@ -274,7 +278,7 @@ fn floats_that_leave_their_range_are_an_error() {
         }
         for window in ["sum(x)", "avg(x)", "stddev(x)"] {
             script += &format!(
-                "Q SELECT y, {window} OVER (ORDER BY y), {window} OVER (ORDER BY y ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM (VALUES {values}) v(x, y)\n"
+                "Q SELECT array_agg(a), array_agg(b) FROM (SELECT {window} OVER (ORDER BY y) AS a, {window} OVER (ORDER BY y ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS b FROM (VALUES {values}) v(x, y)) w\n"
             );
         }
     }

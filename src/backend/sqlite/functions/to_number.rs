@@ -244,11 +244,13 @@ impl Reader<'_> {
             self.at += 1;
         }
         let Some(first) = self.byte() else { return };
-        if self.sign == b' ' && word != Word::Point && self.before + self.behind == 0 {
-            if matches!(first, b'-' | b'+') || (self.shape.bracket && first == b'<') {
-                self.sign = if first == b'+' { b'+' } else { b'-' };
-                self.at += 1;
-            }
+        if self.sign == b' '
+            && word != Word::Point
+            && self.before + self.behind == 0
+            && (matches!(first, b'-' | b'+') || (self.shape.bracket && first == b'<'))
+        {
+            self.sign = if first == b'+' { b'+' } else { b'-' };
+            self.at += 1;
         }
         let Some(byte) = self.byte() else { return };
         let mut taken = false;
@@ -279,10 +281,11 @@ impl Reader<'_> {
                 self.at += 1;
                 self.sign = next.unwrap_or(b' ');
             }
-        } else if !taken && (shape.plus || shape.minus) {
-            if let Some(sign @ (b'-' | b'+')) = self.byte() {
-                self.sign = sign;
-            }
+        } else if !taken
+            && (shape.plus || shape.minus)
+            && let Some(sign @ (b'-' | b'+')) = self.byte()
+        {
+            self.sign = sign;
         }
     }
 
