@@ -33,8 +33,8 @@ fuzz-faults:
 	cargo test --features failpoints --test it -- --ignored --nocapture --exact fuzz::every_seeded_fault_is_found
 compat:      ## corpora of real SQL (CORPORA=folder or files), replayed and compared with PostgreSQL
 	./scripts/compat $(CORPORA)
-soak:        ## long crash and switch runs (CROSSFADE_SOAK_ROUNDS of each, default 500; CROSSFADE_SOAK_PAIRS at once; goes on where it ended), a transaction open for 10 minutes, precision and recall runs, then TPC-B at scale 10
-	CROSSFADE_SOAK_ROUNDS=$${CROSSFADE_SOAK_ROUNDS:-500} CROSSFADE_SOAK_OPEN=$${CROSSFADE_SOAK_OPEN:-600} cargo test --release --features failpoints --test it -- crash --nocapture
+soak:        ## long crash and switch runs (CROSSFADE_SOAK_ROUNDS of each, default 500; CROSSFADE_SOAK_PAIRS at once; goes on where it ended), precision and recall runs, then TPC-B at scale 10
+	CROSSFADE_SOAK_ROUNDS=$${CROSSFADE_SOAK_ROUNDS:-500} cargo test --release --features failpoints --test it -- crash --nocapture
 	CROSSFADE_PRECISION_SECONDS=$${CROSSFADE_PRECISION_SECONDS:-3600} cargo test --release --features failpoints --test it -- precision --nocapture
 	CROSSFADE_RECALL_EACH=$${CROSSFADE_RECALL_EACH:-5} cargo test --release --features failpoints --test it -- recall --nocapture
 	for mode in simple extended prepared; do ./scripts/switch-load --mode $$mode || exit 1; done

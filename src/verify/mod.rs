@@ -28,7 +28,7 @@ use crate::backend::postgres::columns::actual_columns;
 use crate::backend::postgres::copied;
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine::Known;
-use crate::backfill::told::step;
+use crate::backfill::told::{Tally, step};
 use crate::backfill::{Tell, count};
 use crate::count::counted;
 use crate::divergence::changed::Taken;
@@ -204,6 +204,11 @@ pub async fn one(at: &AtCut, name: &str, tell: &Tell) -> Result<Report> {
 }
 
 async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Result<()> {
+    if let Some(relation) = at.catalog.relation(name) {
+        // Somebody may hold the table: it is said before it is waited for.
+        let of = count(&at.sqlite, &relation.sqlite_name)?;
+        drop(Tally::new(Some(tell), scan::READING, name, of));
+    }
     let mut pair = match pair(at, name).await? {
         Ok(pair) => pair,
         Err(reason) => {

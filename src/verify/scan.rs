@@ -22,6 +22,9 @@ use crate::error::Result;
 use crate::value::canonical::{self, Feed};
 use crate::value::{Cell, Type};
 
+/// What is told while a table is compared.
+pub(super) const READING: &str = "reading both sides' rows of";
+
 /// Rows read from SQLite before the thread is given back.
 const STEP_ROWS: usize = 1000;
 
@@ -286,8 +289,7 @@ impl Pair<'_> {
 
     async fn rows(&self, mut each: impl FnMut(&tokio_postgres::Row) -> Result<()>) -> Result<u64> {
         // Both sides are read at once; this one is the slower.
-        let doing = "reading both sides' rows of";
-        let mut tally = Tally::new(self.tell, doing, &self.projection.relation.name, self.of);
+        let mut tally = Tally::new(self.tell, READING, &self.projection.relation.name, self.of);
         let control = &self.at.postgres;
         let mut sql = self.select();
         if let Some((first, last)) = self.range {

@@ -16,7 +16,7 @@ use crate::common::Dice;
 /// Rounds with one pair.
 const STRETCH: u64 = 25;
 
-pub fn number(name: &str) -> Option<u64> {
+fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|n| n.parse().ok())
 }
 
