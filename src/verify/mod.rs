@@ -204,11 +204,7 @@ pub async fn one(at: &AtCut, name: &str, tell: &Tell) -> Result<Report> {
 }
 
 async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Result<()> {
-    if let Some(relation) = at.catalog.relation(name) {
-        // Somebody may hold the table: it is said before it is waited for.
-        let of = count(&at.sqlite, &relation.sqlite_name)?;
-        drop(Tally::new(Some(tell), scan::READING, name, of));
-    }
+    announce(at, name, tell)?;
     let mut pair = match pair(at, name).await? {
         Ok(pair) => pair,
         Err(reason) => {
@@ -227,6 +223,15 @@ async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Re
     report.differing = differing;
     report.at_least = at_least;
     report.differences = differences;
+    Ok(())
+}
+
+/// Says that a table is compared before it is waited for: somebody may hold it.
+fn announce(at: &AtCut, name: &str, tell: &Tell) -> Result<()> {
+    if let Some(relation) = at.catalog.relation(name) {
+        let of = count(&at.sqlite, &relation.sqlite_name)?;
+        drop(Tally::new(Some(tell), scan::READING, name, of));
+    }
     Ok(())
 }
 

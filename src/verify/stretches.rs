@@ -80,6 +80,7 @@ impl Course<'_> {
     /// The ranges that are left of a large table whose key is its row number, and what is done of
     /// it; None when it is compared at once.
     async fn stretches(&self, name: &str) -> Result<Option<(Option<Part>, Vec<(i64, i64)>)>> {
+        super::announce(&self.at, name, self.tell)?;
         let Ok(pair) = pair(&self.at, name).await? else { return Ok(None) };
         let projection = &pair.projection;
         let relation = &projection.relation;
