@@ -241,3 +241,46 @@ fn parents_come_first_whatever_the_file_says() {
     }
     equal(&journey);
 }
+
+/// A row that waits for its parent comes out of the quarantine with it, whichever table is first.
+#[test]
+fn a_row_comes_out_with_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let pg = Pg::shared();
+    let database = pg.database("plain_back");
+    let role = format!("role_{database}");
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN IN ROLE pg_signal_backend; \
+         GRANT CREATE ON DATABASE {database} TO {role}; ALTER SCHEMA public OWNER TO {role}; \
+         SET ROLE {role}; \
+         CREATE TABLE z_top (id bigint PRIMARY KEY CONSTRAINT small CHECK (id < 10)); \
+         CREATE TABLE a_low (id bigint PRIMARY KEY, t bigint REFERENCES z_top \
+           DEFERRABLE INITIALLY DEFERRED);"
+    );
+    pg.cluster.psql(&database, &sql).unwrap();
+    let url = pg.cluster.url(&database).replace("postgres@", &format!("{role}@"));
+    let file = folder.path().join("app.db");
+    rusqlite::Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE a_low(id INTEGER PRIMARY KEY, t INTEGER);
+             CREATE TABLE z_top(id INTEGER PRIMARY KEY);
+             INSERT INTO z_top VALUES (1), (20); INSERT INTO a_low VALUES (1, 1), (2, 20);",
+        )
+        .unwrap();
+    let proxy = Proxy::on_file(&file, &["--postgres", &url]);
+    let journey = Journey { proxy, url: url.clone(), database };
+    journey.copy();
+    journey.await_status("phase", "mirroring");
+    let held = "SELECT count(*) FROM crossfade.quarantine WHERE column_name = ''";
+    assert_eq!(there(&journey, held), "2");
+    let repair = || journey.done(&["repair", "--yes"])["result"].to_string();
+    assert!(!repair().contains("out of quarantine"));
+    there(&journey, "ALTER TABLE z_top DROP CONSTRAINT small");
+    let said = repair();
+    assert!(said.contains("2 rows out of quarantine"), "{said}");
+    assert_eq!(there(&journey, "SELECT count(*) FROM crossfade.quarantine"), "0");
+    assert_eq!(there(&journey, "SELECT t FROM a_low ORDER BY id"), "1\n20");
+    journey.level();
+    journey.done(&["verify"]);
+}

@@ -250,3 +250,73 @@ fn json_with_a_key_twice_is_not_changed_in_silence() {
         (&"doc".into(), &"data".into(), &1.into())
     );
 }
+
+/// A row that PostgreSQL refused waits for its place: once that is free verify says so, and repair
+/// puts it there. The applier knows of it.
+#[test]
+fn a_row_whose_place_is_free_again_comes_out_by_repair() {
+    let folder = tempfile::tempdir().unwrap();
+    let (proxy, database) = mirrored(
+        folder.path(),
+        "CREATE TABLE n(id INTEGER PRIMARY KEY, t TEXT);
+         CREATE TABLE spelled(k TEXT PRIMARY KEY, v TEXT);
+         CREATE TABLE keyless(a TEXT, n INTEGER);",
+        "INSERT INTO n VALUES (5, 'dup'), (6, 'dup'), (7, 'dup'), (8, 'long' || char(0)), (9, 'x');
+         INSERT INTO spelled VALUES ('1', 'a'), ('1.0', 'b'), ('1.00', 'c');
+         INSERT INTO keyless VALUES ('a', 1), ('b', 70), ('b', 70);",
+        "CREATE TABLE n(id bigint PRIMARY KEY, t varchar(5) UNIQUE);
+         CREATE TABLE spelled(k numeric PRIMARY KEY, v text);
+         CREATE TABLE keyless(a text, n bigint CONSTRAINT small CHECK (n < 50))",
+    );
+    let held = "SELECT table_name, row_key FROM crossfade.quarantine \
+                WHERE column_name = '' ORDER BY 1, 2";
+    let before = shadow(&database, held);
+    assert_eq!(before.lines().count(), 6, "{before}");
+    // Nothing has changed: nothing is tried in vain for ever, and nothing is promised.
+    let (code, out, err) = proxy.cli(&["repair", "--yes"]);
+    assert_eq!((code, out.contains("out of quarantine")), (0, false), "{out}{err}");
+    let (code, out, err) = proxy.cli(&["verify"]);
+    assert_eq!(
+        (code, out.contains("would take") || err.contains("would take")),
+        (0, false),
+        "{out}{err}"
+    );
+    proxy.sql("DELETE FROM n WHERE id = 5; DELETE FROM spelled WHERE k = '1'");
+    settled(&proxy);
+    shadow(&database, "ALTER TABLE keyless DROP CONSTRAINT small");
+    let (code, out, err) = proxy.cli(&["verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let promised = "but for 7 in quarantine (PostgreSQL would take 4 rows now: crossfade repair)";
+    assert!(out.contains(promised), "{out}{err}");
+    let (code, out, err) = proxy.cli(&["repair", "--dry-run"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("would write 0 missing") && out.contains("4 rows out of"), "{out}{err}");
+    assert_eq!(shadow(&database, held), before, "a trial has left something");
+    let (code, out, err) = proxy.cli(&["repair", "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("0 changed, 0 extra rows, 4 rows out of quarantine"), "{out}{err}");
+    let there = "SELECT string_agg(id || coalesce(t, ''), ' ' ORDER BY id) FROM n";
+    assert_eq!(shadow(&database, there), "6dup 8 9x");
+    assert_eq!(shadow(&database, "SELECT k, v FROM spelled"), "1.0|b");
+    assert_eq!(shadow(&database, "SELECT count(*) FROM keyless"), "3");
+    let waits = shadow(&database, held);
+    assert_eq!(waits.lines().count(), 2, "{waits}");
+    // The applier knows that they are there now, though entries that came later stay.
+    proxy.sql("DELETE FROM n WHERE id = 6; DELETE FROM keyless WHERE n = 70");
+    proxy.sql("UPDATE spelled SET v = 'd' WHERE k = '1.0'");
+    settled(&proxy);
+    assert_eq!(shadow(&database, there), "8 9x");
+    assert_eq!(shadow(&database, "SELECT k, v FROM spelled"), "1.0|d");
+    let (code, out, err) = proxy.cli(&["verify"]);
+    assert_eq!((code, out.contains("would take 1 row now")), (0, true), "{out}{err}");
+    let (code, out, err) = proxy.cli(&["repair", "--yes", "--tables", "n"]);
+    assert_eq!((code, out.contains("1 row out of quarantine")), (0, true), "{out}{err}");
+    assert_eq!(shadow(&database, there), "7dup 8 9x");
+    proxy.sql("DELETE FROM spelled WHERE k = '1.00'; UPDATE n SET t = 'fits' WHERE id = 8");
+    settled(&proxy);
+    shadow(&database, "ALTER TABLE keyless ADD CONSTRAINT small CHECK (n < 50)");
+    assert_eq!(shadow(&database, "SELECT count(*) FROM crossfade.quarantine"), "0");
+    verify(&proxy);
+    assert_eq!(status(&proxy)["diverged_open"], 0, "{}", divergences(&proxy));
+    assert!(!divergences(&proxy).contains("foreign_write"), "{}", divergences(&proxy));
+}

@@ -48,6 +48,24 @@ impl Source {
         Self::prepare(connection, projection, true, &filter)
     }
 
+    /// Rows by their place: bind it with [`Source::seek`].
+    pub(crate) fn by_place(connection: &Connection, projection: &Projection) -> Result<Self> {
+        let relation = &projection.relation;
+        let terms: Vec<String> = match relation.rowid_name() {
+            Some(name) => vec![format!("{name} = ?1")],
+            None => {
+                let key = projection.named_by.iter().flatten().enumerate();
+                key.map(|(n, i)| {
+                    let column = &relation.columns[projection.columns[*i].index];
+                    format!("{} IS ?{} COLLATE BINARY", quoted(&column.sqlite_name), n + 1)
+                })
+                .collect()
+            }
+        };
+        let filter = format!(" WHERE {}", terms.join(" AND "));
+        Self::prepare(connection, projection, true, &filter)
+    }
+
     /// Rows whose key, one column of integers, lies in a range: bind it with [`Source::seek`].
     pub(crate) fn between(
         connection: &Connection,
@@ -119,6 +137,16 @@ impl Source {
     /// The row as PostgreSQL should hold it.
     pub(crate) fn project(&self) -> Projected {
         self.projection.project(|i| self.cell(i))
+    }
+
+    /// What finds the row in the file again: its number, or its key as it is stored. None where it
+    /// has neither.
+    pub(crate) fn place(&self) -> Option<Vec<Cell>> {
+        if let Some(rowid) = self.rowid() {
+            return Some(vec![Cell::Integer(rowid)]);
+        }
+        let key = self.projection.named_by.as_deref()?;
+        Some(key.iter().map(|i| self.cell(*i).to_cell()).collect())
     }
 
     fn rowid(&self) -> Option<i64> {

@@ -50,6 +50,17 @@ impl Cell {
 }
 
 impl CellRef<'_> {
+    /// The value, owned; what is no UTF-8 becomes another text.
+    pub fn to_cell(self) -> Cell {
+        match self {
+            Self::Null => Cell::Null,
+            Self::Integer(i) => Cell::Integer(i),
+            Self::Real(r) => Cell::Real(r),
+            Self::Text(t) => Cell::Text(String::from_utf8_lossy(t).into_owned()),
+            Self::Blob(b) => Cell::Blob(b.to_vec()),
+        }
+    }
+
     /// SQLite's name of the storage class, as `typeof()` gives it.
     pub fn class(&self) -> &'static str {
         match self {

@@ -82,6 +82,8 @@ pub struct Difference {
 pub(super) struct Found {
     pub(super) rows: u64,
     pub(super) accepted: u64,
+    /// Rows of those that may fit now.
+    pub(super) refused: u64,
     pub(super) coerced: u64,
     /// Rows that differ.
     pub(super) differing: u64,
@@ -115,13 +117,14 @@ pub(super) async fn table(pair: &Pair<'_>) -> Result<Found> {
     let mut found = Found::default();
     let (mut ours, mut theirs) =
         (vec![Bucket::default(); BUCKETS], vec![Bucket::default(); BUCKETS]);
-    let (mut accepted, mut coerced) = (0, 0);
+    let (mut accepted, mut refused, mut coerced) = (0, 0, 0);
     found.rows = pair
         .both(
             |mark, standing, values| {
                 coerced += values;
+                refused += u64::from(standing == Standing::Refused);
                 match standing {
-                    Standing::LeftOut => accepted += 1,
+                    Standing::LeftOut | Standing::Refused => accepted += 1,
                     Standing::Compared(values) => {
                         accepted += values;
                         ours[bucket(mark)].add(mark);
@@ -132,7 +135,7 @@ pub(super) async fn table(pair: &Pair<'_>) -> Result<Found> {
             |mark| theirs[bucket(mark)].add(mark),
         )
         .await?;
-    (found.accepted, found.coerced) = (accepted, coerced);
+    (found.accepted, found.refused, found.coerced) = (accepted, refused, coerced);
     let suspect: Vec<usize> = (0..BUCKETS).filter(|b| ours[*b] != theirs[*b]).collect();
     if suspect.is_empty() {
         return Ok(found);
@@ -179,7 +182,7 @@ async fn keys(
 ) -> Result<()> {
     let mut open: HashMap<u64, (u128, i64)> = HashMap::new();
     pair.sqlite(|_, _, mark, standing| {
-        if group[bucket(mark)] && standing != Standing::LeftOut {
+        if group[bucket(mark)] && !standing.is_out() {
             let entry = open.entry(mark.key).or_default();
             *entry = (entry.0.wrapping_add(mark.row), entry.1 + 1);
         }
@@ -230,10 +233,15 @@ impl Ours {
 
     /// PostgreSQL does not have the row, and that is known.
     pub(super) fn is_out(&self) -> bool {
-        self.standing == Standing::LeftOut
+        self.standing.is_out()
     }
 
-    fn size(&self) -> usize {
+    /// Its name in the quarantine, and what is there of it once PostgreSQL has taken it.
+    pub(super) fn held(self) -> (String, Vec<Entry>) {
+        (self.name, self.entries)
+    }
+
+    pub(super) fn size(&self) -> usize {
         let held = self.entries.iter().chain(&self.refused).filter_map(|e| e.bytes.as_ref());
         size(&self.projected.values) + held.map(Vec::len).sum::<usize>()
     }

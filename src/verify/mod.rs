@@ -4,6 +4,7 @@
 //! not. Values in quarantine count as accepted; a value that should be there and is not,
 //! differs. It must never compare two positions. Start at [`run`].
 
+mod again;
 mod cut;
 mod diff;
 mod keys;
@@ -35,6 +36,7 @@ use crate::divergence::changed::Taken;
 use crate::divergence::{GroupState, Sample, Shortened, Store, TableVerified};
 use crate::error::{Error, Result, state};
 use crate::schema::{Relation, RelationKind};
+use crate::value::Cell;
 use diff::Found;
 use scan::Pair;
 use stretches::Course;
@@ -62,6 +64,10 @@ pub struct Report {
     pub at_least: bool,
     /// Rows and values in quarantine: known, and not on PostgreSQL.
     pub accepted: u64,
+    /// Rows of those whose values all fit: PostgreSQL refused them, and may take them now.
+    pub refused: u64,
+    /// Of those, so many that it does take: the first ones are tried.
+    pub would_fit: u64,
     /// Values stored in another form, compared as the configuration changes them.
     pub coerced: u64,
     /// Compared as a multiset.
@@ -102,6 +108,7 @@ pub async fn run(
     let at = cuts.cut(false).await?;
     let mut course = Course { cuts, store, tell: progress, taken, at, since: Instant::now() };
     let mut reports = Vec::new();
+    let mut refused = Vec::new();
     for name in named(&course.at, tables)? {
         if course.since.elapsed() > CUT_AGE || !course.taken.contains_key(&name) {
             course.renew(&name).await?;
@@ -127,12 +134,36 @@ pub async fn run(
         if let Some(taken) = taken {
             record(store, &report, &taken);
         }
+        if report.refused > 0 {
+            let places = again::places(&course.at, &name, again::PORTION).await?;
+            refused.push((reports.len(), places));
+        }
         reports.push(report);
     }
     if tables.is_empty() {
         unserved(&course.at, store, &mut reports).await?;
     }
+    // The applier may wait for a lock that the cut holds, and rows are tried where it stands.
+    course.at.release().await;
+    for (n, places) in refused {
+        try_again(cuts, &mut reports[n], &places, progress).await;
+    }
     Ok(reports)
+}
+
+/// Looks whether PostgreSQL would take rows by now that it has refused; nothing of that stays there.
+async fn try_again(cuts: &dyn Cut, report: &mut Report, places: &[Vec<Cell>], progress: &Tell) {
+    let text = || format!("tried rows of {} that are in quarantine", report.table);
+    match again::again(cuts, &report.table, places, false).await {
+        Ok(0) => {}
+        Ok(taken) => {
+            let detail = format!("PostgreSQL would take {} now", counted(taken, "row"));
+            step(progress, text(), detail);
+            report.would_fit = taken;
+        }
+        // What was compared is true without it.
+        Err(error) => step(progress, text(), error.message().to_owned()),
+    }
 }
 
 /// Names the tables of the file that are not served, hence neither copied nor compared.
@@ -216,9 +247,10 @@ async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Re
     pair.of = count(&at.sqlite, &pair.projection.relation.sqlite_name)?;
     pair.tell = Some(tell);
     let found = diff::table(&pair).await?;
-    let Found { rows, accepted, coerced, differing, at_least, differences } = found;
+    let Found { rows, accepted, refused, coerced, differing, at_least, differences } = found;
     report.rows = rows;
     report.accepted = accepted;
+    report.refused = refused;
     report.coerced = coerced;
     report.differing = differing;
     report.at_least = at_least;

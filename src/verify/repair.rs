@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use metrics::counter;
 use tokio_postgres::types::{ToSql, Type as PgType};
 
+use super::again;
 use super::cut::{AtCut, Cut};
 use super::diff::{Difference, Kind};
 use super::settled::{TRIES, is_unsettled};
@@ -53,6 +54,8 @@ pub struct Repaired {
     pub deleted: u64,
     /// Rows that PostgreSQL refused: they are in quarantine now.
     pub held: u64,
+    /// Rows that were in quarantine, and that PostgreSQL takes now.
+    pub returned: u64,
     /// Generated columns that PostgreSQL computes otherwise: no write changes them.
     pub computed: BTreeSet<String>,
     /// The rows, as far as they are shown; with `dry_run` what would be written.
@@ -141,8 +144,9 @@ pub async fn repair(
         step(progress, format!("{begun} {name}"), "");
         // Before its last cut, which covers it.
         let taken = store.take_changed(&name);
-        let repaired = table(cuts, &name, what.dry_run, progress).await?;
-        let written = repaired.inserted + repaired.updated + repaired.deleted;
+        let mut repaired = table(cuts, &name, what.dry_run, progress).await?;
+        back(cuts, &mut repaired, what.dry_run, progress).await?;
+        let written = repaired.inserted + repaired.updated + repaired.deleted + repaired.returned;
         let done_or_not = if what.dry_run { "would repair" } else { "repaired" };
         step(progress, format!("{done_or_not} {name}"), counted(written, "row"));
         if !what.dry_run {
@@ -154,9 +158,41 @@ pub async fn repair(
         done.push(repaired);
     }
     if !what.dry_run {
+        // What has come out may be what rows of other tables refer to.
+        let mut more = done.iter().any(|r| r.returned > 0);
+        while std::mem::take(&mut more) {
+            for repaired in &mut done {
+                let before = repaired.returned;
+                back(cuts, repaired, false, progress).await?;
+                more |= repaired.returned > before;
+            }
+        }
         drop(super::look_at_quarantine(cuts, store).await?);
     }
     Ok(done)
+}
+
+/// Has PostgreSQL take rows out of the quarantine that it refused once, as many as it does now.
+async fn back(cuts: &dyn Cut, repaired: &mut Repaired, dry_run: bool, tell: &Tell) -> Result<()> {
+    let name = repaired.table.clone();
+    let max = if dry_run { again::PORTION } else { usize::MAX };
+    for _ in 0..ROUNDS_MAX {
+        if repaired.after.error.is_some() || repaired.after.refused == 0 {
+            break;
+        }
+        let places = {
+            let at = cuts.cut(false).await?;
+            again::places(&at, &name, max).await?
+        };
+        let taken = again::again(cuts, &name, &places, !dry_run).await?;
+        repaired.returned += taken;
+        if dry_run || taken == 0 {
+            break;
+        }
+        counter!(names::REPAIRS).increment(taken);
+        (_, repaired.after) = look(cuts, false, &name, tell).await?;
+    }
+    Ok(())
 }
 
 async fn table(cuts: &dyn Cut, name: &str, dry_run: bool, tell: &Tell) -> Result<Repaired> {
@@ -260,14 +296,14 @@ async fn write(at: &AtCut, name: &str, differences: &[Difference]) -> Result<Has
 }
 
 /// Whether PostgreSQL refuses a row, and not everything that is sent.
-fn refuses_a_row(error: &Error) -> bool {
+pub(super) fn refuses_a_row(error: &Error) -> bool {
     matches!(error.sqlstate().class(), "22" | "23" | "54")
 }
 
 /// Opens the transaction, proves the position and that SQLite still is primary, and keeps both
 /// (a decision updates the same row); whether triggers and foreign
 /// keys are off.
-async fn begin(at: &AtCut, control: &Control) -> Result<bool> {
+pub(super) async fn begin(at: &AtCut, control: &Control) -> Result<bool> {
     control.batch("BEGIN; SET LOCAL lock_timeout = '10s'").await?;
     let rows = control.rows("SELECT position FROM crossfade.state FOR UPDATE").await?;
     let position = rows.first().map(|row| row.get::<_, i64>(0));
@@ -335,15 +371,15 @@ async fn rows(
     }
     let named = differences.iter().filter(|d| !d.name.is_empty());
     let keys: Vec<String> = named.map(|d| d.name.clone()).collect();
-    quarantine::clear_rows(control, &projection.relation.name, &keys).await?;
     let entries = differences.iter().enumerate();
-    let entries = entries.flat_map(|(n, d)| entries_of(d, held.get(&n)));
-    quarantine::store(control, at.position, &entries.collect::<Vec<_>>()).await?;
+    let entries: Vec<_> = entries.flat_map(|(n, d)| entries_of(d, held.get(&n))).collect();
+    let table = &projection.relation.name;
+    quarantine::renew_rows(control, at.position, table, &keys, &entries).await?;
     Ok(held.into_keys().collect())
 }
 
 /// Writes one row; with `stays` in the place of the one that is there under its key.
-async fn put(
+pub(super) async fn put(
     control: &Control,
     texts: &Texts,
     projection: &Projection,
@@ -395,19 +431,31 @@ async fn run(
 }
 
 /// The statements of one table.
-struct Texts {
+pub(super) struct Texts {
     insert: String,
     /// Only with a key: the row's values, then its key.
     update: String,
     /// Only with a key: all rows of a key but one; the key twice.
     thin: String,
     delete: String,
+    /// Only with a key: the rows of it.
+    there: String,
     /// Columns that find a row.
     identity: Vec<usize>,
 }
 
 impl Texts {
-    fn new(projection: &Projection) -> Self {
+    /// Whether PostgreSQL has a row under this one's key.
+    pub(super) async fn is_there(
+        &self,
+        control: &Control,
+        projection: &Projection,
+        row: &[Datum],
+    ) -> Result<bool> {
+        Ok(run(control, &self.there, &[&self.identity], projection, row).await? > 0)
+    }
+
+    pub(super) fn new(projection: &Projection) -> Self {
         let table = table_name(&projection.relation);
         let written = projection.written();
         let name = |i: &usize| quoted(&projection.columns[*i].name);
@@ -444,6 +492,7 @@ impl Texts {
             // Of equal rows exactly one.
             None => format!("DELETE FROM {table} WHERE {}", projection.one_of(&table, &from(1))),
         };
-        Self { insert, update, thin, delete, identity }
+        let there = format!("SELECT FROM {table} WHERE {} LIMIT 1", from(1));
+        Self { insert, update, thin, delete, there, identity }
     }
 }

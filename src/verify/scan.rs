@@ -56,10 +56,19 @@ pub(super) struct Mark {
 pub(super) enum Standing {
     /// Compared; so many of its values are in quarantine.
     Compared(u64),
-    /// In quarantine as a whole: not expected on PostgreSQL.
+    /// In quarantine as a whole, by a value that does not fit: not expected on PostgreSQL.
     LeftOut,
+    /// In quarantine as a whole, though every value fits: PostgreSQL refused it then.
+    Refused,
     /// A value does not fit, and is not in quarantine either.
     Unnamed,
+}
+
+impl Standing {
+    /// PostgreSQL does not have the row, and that is known.
+    pub(super) fn is_out(self) -> bool {
+        matches!(self, Self::LeftOut | Self::Refused)
+    }
 }
 
 /// Rows as bytes to hash.
@@ -323,7 +332,10 @@ impl Pair<'_> {
         }
         let key = source.key(projected);
         if self.known.has(&key, ROW) {
-            return Standing::LeftOut;
+            return match projected.left_out {
+                true => Standing::LeftOut,
+                false => Standing::Refused,
+            };
         }
         let named = |column: usize| {
             // A generated value that does not fit is computed on the other side.

@@ -144,6 +144,7 @@ impl Course<'_> {
             };
             report.rows += found.rows;
             report.accepted += found.accepted;
+            report.refused += found.refused;
             report.coerced += found.coerced;
             report.differing += found.differing;
             report.at_least |= found.at_least;

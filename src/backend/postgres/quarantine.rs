@@ -205,6 +205,25 @@ pub async fn clear_rows(control: &Control, table: &str, keys: &[String]) -> Resu
     control.client().execute(sql, &[&table, &keys]).await.map(drop).map_err(|e| control.error(&e))
 }
 
+/// As [`clear_rows`] and [`store`], for whoever is not the applier: it sees by the newest entry that
+/// it does not know the quarantine any more.
+///
+/// # Errors
+/// What PostgreSQL said.
+pub async fn renew_rows(
+    control: &Control,
+    position: Position,
+    table: &str,
+    keys: &[String],
+    entries: &[Entry],
+) -> Result<()> {
+    clear_rows(control, table, keys).await?;
+    let newest = "UPDATE crossfade.quarantine SET id = DEFAULT \
+                  WHERE id = (SELECT max(id) FROM crossfade.quarantine)";
+    control.batch(newest).await?;
+    store(control, position, entries).await
+}
+
 /// What is in quarantine of one table.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
