@@ -474,6 +474,39 @@ fn a_schema_changed_behind_the_mirrors_back_is_drift() {
     eventually("what is right again is closed", || lines("open").is_empty());
 }
 
+/// What somebody else changes between two schema changes of the journal is none of either.
+#[test]
+fn drift_between_two_schema_changes_is_no_part_of_them() {
+    let (journey, _folder) = start();
+    let pg = Pg::shared();
+    let behind = |sql: &str| pg.cluster.psql(&journey.database, sql).unwrap();
+    journey.proxy.sql("CREATE INDEX n_k ON n (k)");
+    let setting = format!("ALTER DATABASE {} SET work_mem = '5MB'", journey.database);
+    let changes = [
+        ("DROP INDEX n_k", "n_k"),
+        ("ALTER TABLE one DROP CONSTRAINT one_name_key", "one_name_key"),
+        ("ALTER TABLE one ALTER COLUMN small SET DEFAULT 5", "column small"),
+        ("ALTER TABLE child DISABLE TRIGGER ALL", "switched off: constraint child"),
+        ("ALTER TABLE one ENABLE ROW LEVEL SECURITY", "row security"),
+        (setting.as_str(), "setting"),
+    ];
+    for (n, (sql, _)) in changes.iter().enumerate() {
+        journey.proxy.sql(&format!("CREATE TABLE before_{n} (id integer); TRUNCATE before_{n}"));
+        journey.level();
+        behind(sql);
+        journey.proxy.sql(&format!("CREATE TABLE after_{n} (id integer)"));
+        journey.level();
+    }
+    journey.order(&["verify"]);
+    let found = groups(&journey);
+    let drift = found.iter().filter(|g| g["class"] == "schema_drift" && g["state"] == "open");
+    let lines: Vec<String> = drift.map(|g| g["columns"][0].to_string()).collect();
+    for (sql, line) in changes {
+        assert!(lines.iter().any(|l| l.contains(line)), "{sql}: {lines:?}");
+    }
+    assert_eq!(lines.len(), changes.len(), "{lines:?}");
+}
+
 /// A statement that PostgreSQL takes much longer for is `slow`, with both plans, blocks nothing,
 /// and is closed by itself when it is fast again. A slow network is none of its business.
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ use super::{slow, together};
 use crate::backend::Position;
 use crate::backend::postgres::apply::{Apply, Prepared};
 use crate::backend::postgres::control::Control;
+use crate::backend::postgres::picture::Follower;
 use crate::backend::postgres::triggers::Quiet;
 use crate::divergence::Sample;
 use crate::error::{Error, Result, state};
@@ -61,6 +62,8 @@ pub(super) struct Batch {
     pub(super) counters: Counters,
     /// There is a picture of the schema to compare with.
     pub(super) pictured: bool,
+    /// What is known of it.
+    pub(super) follower: Follower,
     /// Clients' statements run under time limits, which images must not have.
     limited: bool,
     /// Up to here it is told what statements did: when a batch is tried again they are not tested
@@ -100,6 +103,7 @@ impl Batch {
             together: together::MAX,
             counters,
             pictured: false,
+            follower: Follower::default(),
             limited: false,
             told: Position(0),
             large: Position(0),
@@ -176,6 +180,7 @@ impl Batch {
     async fn rollback(&mut self) -> Result<()> {
         self.release = None;
         self.limited = false;
+        self.follower.forget();
         self.shadow.rolled_back();
         let control = self.control();
         control.batch("ROLLBACK").await?;

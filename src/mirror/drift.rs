@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::Shared;
 use super::counters::Counters;
 use crate::backend::postgres::control::Control;
-use crate::backend::postgres::picture::{self, Drifted};
+use crate::backend::postgres::picture::{self, Drifted, Lines};
 use crate::divergence::{Group, GroupState, Sample};
 use crate::error::Result;
 
@@ -75,7 +75,7 @@ impl Drift {
         self.last = Some(Instant::now());
         let looked = async {
             counters.look(shared, control).await?;
-            if pictured { look(shared, control).await } else { Ok(()) }
+            if pictured { look(shared, control).await.map(drop) } else { Ok(()) }
         };
         match looked.await {
             Err(error) if control.is_closed() => return Err(error),
@@ -87,12 +87,12 @@ impl Drift {
     }
 }
 
-/// Looks now.
+/// Looks now; how the tables look.
 ///
 /// # Errors
 /// What PostgreSQL said.
-pub(super) async fn look(shared: &Shared, control: &Control) -> Result<()> {
-    let found = picture::differences(control).await?;
+pub(super) async fn look(shared: &Shared, control: &Control) -> Result<Lines> {
+    let (found, now) = picture::differences(control).await?;
     let position = shared.applied.borrow().0;
     let known = shared.store.of_class(CLASS);
     let is = |g: &Group, d: &Drifted| {
@@ -131,5 +131,5 @@ pub(super) async fn look(shared: &Shared, control: &Control) -> Result<()> {
             shared.store.fixed(&group.id);
         }
     }
-    Ok(())
+    Ok(now)
 }

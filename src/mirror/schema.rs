@@ -7,6 +7,7 @@
 use super::batch::Batch;
 use super::{drift, poison};
 use crate::backend::postgres::control::Control;
+use crate::backend::postgres::picture::Lines;
 use crate::backend::postgres::triggers::{self, Quiet};
 use crate::backend::postgres::{copied, outward, picture, schemas};
 use crate::error::{Error, Result};
@@ -106,12 +107,8 @@ impl Batch {
         (catalog, after): (&Catalog, &Catalog),
     ) -> Result<()> {
         let control = self.control();
-        // What somebody else has done must not pass for this change.
         let before = match self.pictured {
-            true => {
-                drift::look(&self.shared, &control).await?;
-                Some(picture::now(&control).await?)
-            }
+            true => Some(self.picture(&control).await?),
             false => None,
         };
         if self.replica {
@@ -137,8 +134,16 @@ impl Batch {
         self.shadow.schema_changed(&control, catalog, after).await?;
         copied::follow(&control, catalog, after).await?;
         match &before {
-            Some(before) => picture::follow(&control, before).await,
+            Some(before) => self.follower.follow(&control, before).await,
             None => Ok(()),
+        }
+    }
+
+    /// How the tables look before a schema change. What somebody else has done must not pass for it.
+    async fn picture(&mut self, control: &Control) -> Result<Lines> {
+        match self.follower.unchanged(control).await? {
+            Some(lines) => Ok(lines),
+            None => drift::look(&self.shared, control).await,
         }
     }
 

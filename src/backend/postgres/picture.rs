@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio_postgres::Statement;
+
 use super::control::Control;
 use super::schemas;
 use super::triggers::OWN_FUNCTIONS;
@@ -127,7 +129,10 @@ pub async fn ensure(control: &Control) -> Result<()> {
 /// # Errors
 /// What PostgreSQL said.
 pub async fn follow(control: &Control, before: &Lines) -> Result<()> {
-    let now = lines(control.rows(&every_line()).await?);
+    take_in(control, before, &now(control).await?).await
+}
+
+async fn take_in(control: &Control, before: &Lines, now: &Lines) -> Result<()> {
     let client = control.client();
     for (table, was) in before {
         let is = now.get(table);
@@ -143,7 +148,7 @@ pub async fn follow(control: &Control, before: &Lines) -> Result<()> {
             client.execute(sql, &[table, &gone]).await.map_err(|e| control.error(&e))?;
         }
     }
-    for (table, is) in &now {
+    for (table, is) in now {
         let was = before.get(table);
         let new = is.iter().filter(|l| !was.is_some_and(|was| was.contains(*l)));
         let new: Vec<&String> = new.collect();
@@ -200,15 +205,104 @@ pub async fn follow_kept(control: &Control, table: &str) -> Result<()> {
     follow(control, &before).await
 }
 
-/// What differs from the picture now.
+/// What differs from the picture now, and how the tables look now.
 ///
 /// # Errors
 /// What PostgreSQL said.
-pub async fn differences(control: &Control) -> Result<Vec<Drifted>> {
+pub async fn differences(control: &Control) -> Result<(Vec<Drifted>, Lines)> {
     let kept = "SELECT table_name, line FROM crossfade.picture WHERE table_name <> ''";
     let before = lines(control.rows(kept).await?);
-    let now = lines(control.rows(&every_line()).await?);
-    Ok(between(&before, &now))
+    let now = now(control).await?;
+    Ok((between(&before, &now), now))
+}
+
+/// One word for the catalogs from which the lines are made, as far as others can change them: another
+/// one when any of their rows is. Of pg_class what TRUNCATE changes does not count.
+const MARK: &str = "\
+SELECT concat_ws(' ', (SELECT sum(hashtextextended(concat_ws('/', oid, relname, relnamespace, relkind,
+    relrowsecurity, relispartition), 0)) FROM pg_class WHERE oid >= 16384),
+  (SELECT sum(hashint8extended(attrelid::bigint << 32 | xmin::text::bigint, attnum))
+    FROM pg_attribute WHERE attrelid >= 16384),
+  $(oid, pg_attrdef), $(oid, pg_constraint), $(indexrelid, pg_index), $(oid, pg_trigger),
+  $(oid, pg_rewrite), $(oid, pg_proc), $(oid, pg_type), $(oid, pg_namespace), $(oid, pg_collation),
+  $(oid, pg_extension), $(seqrelid, pg_sequence), $(inhrelid, pg_inherits),
+  (SELECT sum(hashint8extended(setrole::bigint << 32 | xmin::text::bigint, setdatabase::bigint))
+    FROM pg_db_role_setting),
+  (SELECT sum(hashtextextended(rolname, oid::bigint)) FROM pg_roles
+    WHERE oid IN (SELECT setrole FROM pg_db_role_setting)),
+  (SELECT sum(hashtextextended(name::text, 0)) FROM crossfade.schemas))";
+
+fn mark() -> String {
+    let mut parts = MARK.split("$(");
+    let mut sql = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (what, rest) = part.split_once(')').unwrap_or((part, ""));
+        let (oid, catalog) = what.split_once(", ").unwrap_or((what, ""));
+        sql.push_str(&format!(
+            "(SELECT sum(hashint8extended({oid}::bigint << 32 | xmin::text::bigint, 0)) \
+             FROM {catalog} WHERE {oid} >= 16384){rest}"
+        ));
+    }
+    sql
+}
+
+/// The picture as one connection follows it through the schema changes that it makes.
+///
+/// It keeps what it saw last with the mark of the catalogs then: while nobody has changed them that
+/// is how the tables look before the next change, too, and nothing of it has to be read again.
+#[derive(Default)]
+pub struct Follower {
+    lines: Option<Statement>,
+    mark: Option<Statement>,
+    seen: Option<(String, Lines)>,
+}
+
+impl Follower {
+    /// How the tables look, where nobody has changed that since the last [`Follower::follow`].
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn unchanged(&mut self, control: &Control) -> Result<Option<Lines>> {
+        let Some((seen, lines)) = self.seen.take() else { return Ok(None) };
+        let statement = prepared(&mut self.mark, control, mark).await?;
+        let row = control.client().query_one(&statement, &[]).await;
+        let is: String = row.map_err(|e| control.error(&e))?.get(0);
+        Ok((is == seen).then_some(lines))
+    }
+
+    /// As [`follow`].
+    ///
+    /// # Errors
+    /// What PostgreSQL said.
+    pub async fn follow(&mut self, control: &Control, before: &Lines) -> Result<()> {
+        let sql = || {
+            format!("SELECT '' AS table_name, ({}) AS line UNION ALL ({})", mark(), every_line())
+        };
+        let statement = prepared(&mut self.lines, control, sql).await?;
+        let rows = control.client().query(&statement, &[]).await;
+        let mut now = lines(rows.map_err(|e| control.error(&e))?);
+        let mark = now.remove("").and_then(|mark| mark.into_iter().next());
+        take_in(control, before, &now).await?;
+        self.seen = mark.map(|mark| (mark, now));
+        Ok(())
+    }
+
+    /// The transaction is undone.
+    pub fn forget(&mut self) {
+        self.seen = None;
+    }
+}
+
+async fn prepared(
+    kept: &mut Option<Statement>,
+    control: &Control,
+    sql: impl Fn() -> String,
+) -> Result<Statement> {
+    if let Some(statement) = kept {
+        return Ok(statement.clone());
+    }
+    let made = control.client().prepare(&sql()).await.map_err(|e| control.error(&e))?;
+    Ok(kept.insert(made).clone())
 }
 
 /// Tables that were not there before are not ours.
