@@ -496,3 +496,20 @@ fn a_copy_anew_that_is_killed_goes_on() {
     journey.await_status("phase", "mirroring");
     journey.done(&["verify"]);
 }
+
+/// A table that somebody has renamed on PostgreSQL is found by its number, and named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_was_renamed_there_is_named() {
+    let pair = Pair::of_sql(
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO a VALUES (1, 'x')",
+    )
+    .await;
+    assert_whole(&pair.backfill().await);
+    pair.psql("ALTER TABLE a RENAME TO a_old");
+    let summary = pair.backfill().await;
+    let error = summary.tables[0].error.as_deref().unwrap();
+    assert!(error.contains("made there is a_old now: give it its name back"), "{error}");
+    pair.psql("ALTER TABLE a_old RENAME TO a");
+    assert_whole(&pair.backfill().await);
+    assert_clean(&pair).await;
+}

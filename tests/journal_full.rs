@@ -74,6 +74,8 @@ async fn backpressure_holds_writers_until_postgresql_takes_the_journal() {
     assert!((MAX..MAX + 2 * ROW as u64).contains(&bytes), "{bytes}");
     assert_eq!(journey.status("health"), "degraded");
     assert!(journey.status("reason").contains("journal is full"), "{}", journey.status("reason"));
+    let now = journey.get("/api/v1/status");
+    assert_eq!(now["next"][0], "crossfade status --watch", "{now}");
     // Reads go on, and every limit of the client's own works.
     let read = client.query_one("SELECT count(*) FROM t", &[]).await.unwrap();
     assert_eq!(read.get::<_, i64>(0), i64::from(rows));
@@ -213,6 +215,46 @@ async fn the_bound_holds_while_postgresql_answers_but_does_not_take_it() {
     }
     journey.await_status("phase", "copying");
     lock.rollback().await.unwrap();
+    ends_and_is_copied_anew(&mut pg, &journey, &client, 40).await;
+}
+
+/// A copy that the journal did not last for ends there, not after its indexes, and status says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_outlasts_the_journal_ends_and_says_so() {
+    let mut pg = Pg::start();
+    let folder = tempfile::tempdir().unwrap();
+    let envs = [
+        ("CROSSFADE_MIRROR_JOURNAL_BYTES_MAX", "1MB"),
+        ("CROSSFADE_MIRROR_ROWS_PER_SECOND", "2000"),
+    ];
+    let journey = Journey::start(&folder.path().join("app.db"), &pg, &envs);
+    journey.proxy.sql(
+        "CREATE TABLE t (id integer PRIMARY KEY, body text);
+         CREATE TABLE a_first (id integer PRIMARY KEY, n integer);
+         CREATE TABLE slow (id integer PRIMARY KEY, n integer);
+         CREATE INDEX slow_n ON slow (n);
+         INSERT INTO a_first SELECT g, g FROM generate_series(1, 100) g;
+         INSERT INTO slow SELECT g, g FROM generate_series(1, 30000) g",
+    );
+    let client = connect(&journey).await;
+    let journey = Arc::new(journey);
+    let copy = tokio::task::spawn_blocking({
+        let journey = Arc::clone(&journey);
+        move || journey.order(&["backfill"])
+    });
+    eventually("rows are copied", || {
+        let tasks = journey.get("/api/v1/tasks").to_string();
+        tasks.contains("copied a_first") && tasks.contains("copying slow")
+    });
+    for id in 0..40 {
+        insert(&client, id).await.unwrap();
+    }
+    let (code, task, err) = copy.await.unwrap();
+    assert_eq!(code, 1, "{err}{task}");
+    assert!(task["error"]["message"].to_string().contains("journal became too large"), "{task}");
+    assert!(!task["steps"].to_string().contains("building"), "{task}");
+    journey.await_status("health", "degraded");
+    let journey = Arc::into_inner(journey).unwrap();
     ends_and_is_copied_anew(&mut pg, &journey, &client, 40).await;
 }
 

@@ -72,6 +72,7 @@ mod trigger_journal;
 mod trust;
 mod typing;
 mod verify;
+mod waits;
 mod way_back;
 mod way_back_schema;
 mod wire;

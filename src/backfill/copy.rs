@@ -268,9 +268,10 @@ impl Run<'_, '_> {
             let mut pending = Pending::default();
             let mut copy = CopyIn::begin(self.env.control, &sql).await?;
             let done = loop {
-                let way = Way::new(self.env.sqlite.asked(), self.report.read);
+                let way = Way::new(self.env.journal.sqlite().asked(), self.report.read);
                 let filled = blocking(|| self.fill(source, &mut copy, &mut pending))?;
                 copy.send().await?;
+                self.env.goes_on()?;
                 self.tell(copy.sent());
                 self.rest(&way).await;
                 if filled || pending.is_full() {
@@ -363,7 +364,7 @@ impl Run<'_, '_> {
     /// Lets clients first, where there are any, and keeps to the limit, in naps: the order may be
     /// given up meanwhile. Both are served by the same pause.
     async fn rest(&mut self, way: &Way) {
-        let pause = way.give(self.env.sqlite.asked(), self.report.read);
+        let pause = way.give(self.env.journal.sqlite().asked(), self.report.read);
         let began = Instant::now();
         while let Some(ahead) = self.pace.ahead(self.report.read) {
             tokio::time::sleep(ahead).await;
@@ -377,7 +378,7 @@ impl Run<'_, '_> {
     /// Batches behind savepoints; what PostgreSQL refuses is left out row by row.
     async fn careful(&mut self, source: &mut Source) -> Result<()> {
         loop {
-            let way = Way::new(self.env.sqlite.asked(), self.report.read);
+            let way = Way::new(self.env.journal.sqlite().asked(), self.report.read);
             let mut pending = Pending::default();
             let (batch, done) = blocking(|| self.collect(source, &mut pending))?;
             self.batch(source, batch, &mut pending).await?;

@@ -30,6 +30,7 @@ pub(super) async fn steps(
     let mut findings = Vec::new();
     let ours = |step: &&Step| tables.contains(&step.table);
     for step in plan.keys.iter().filter(ours) {
+        env.goes_on()?;
         // The application's own table must have the key as well: the applier needs it.
         if env.made(&step.table) {
             tell(env, step);
@@ -45,6 +46,7 @@ pub(super) async fn steps(
     let rest = plan.indexes.iter().chain(&plan.checks).filter(ours);
     let rest = rest.chain(plan.foreign_keys.iter().filter(keeps));
     for step in rest.filter(|s| env.made(&s.table)) {
+        env.goes_on()?;
         tell(env, step);
         one(env.control, step, &mut findings).await?;
     }

@@ -36,7 +36,7 @@ use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::project::{Projected, Projection};
 use crate::backend::postgres::quarantine;
 use crate::backend::postgres::{outward, picture, schemas, triggers};
-use crate::backend::sqlite::{Connection, Sqlite, blocking, is_internal};
+use crate::backend::sqlite::{Connection, blocking, is_internal};
 use crate::config;
 use crate::count::counted;
 use crate::divergence::Store;
@@ -165,13 +165,25 @@ struct Env<'a> {
     replica: bool,
     decided: &'a BTreeMap<String, config::Table>,
     limit: &'a Limit,
-    /// Whose clients are let first.
-    sqlite: &'a Sqlite,
+    /// Of the file whose clients are let first.
+    journal: &'a Journal,
     /// Tables that their own copy empties.
     within: empty::Within,
 }
 
 impl Env<'_> {
+    /// Gives up where the journal has ended meanwhile: the applier could never go on from the cut.
+    fn goes_on(&self) -> Result<()> {
+        if self.journal.lineage() == Some(self.cut.lineage) {
+            return Ok(());
+        }
+        Err(Error::primary(
+            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "the journal became too large while PostgreSQL was being copied",
+        )
+        .hint("Raise [mirror] journal_bytes_max, or set when_full = \"backpressure\"; then copy again."))
+    }
+
     fn made(&self, table: &str) -> bool {
         self.copied.get(table).is_some_and(|c| c.made)
     }
@@ -260,10 +272,10 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
     let mut kept: Vec<String> = held.iter().filter(complete).cloned().collect();
     let replica = may_be_replica(control).await?;
     let (decided, limit) = (&context.decided, &context.limit);
-    let sqlite = context.journal.sqlite();
+    let journal = &context.journal;
     let within = empty::Within::new();
     let mut env =
-        Env { control, cut: &cut, copied, progress, replica, decided, limit, sqlite, within };
+        Env { control, cut: &cut, copied, progress, replica, decided, limit, journal, within };
     // Where foreign keys act while rows come, parents come first and a table's rows together.
     let snapshots = match replica || !parallel::has_foreign_keys(&env).await? {
         true => snapshots,
@@ -300,14 +312,14 @@ pub async fn run(context: &Context, tables: &[String], progress: &Tell) -> Resul
         reports.push(report);
     }
     let anew = anew(&kept, &wanted);
-    let asked = sqlite.asked();
+    let asked = journal.sqlite().asked();
     for name in wanted.iter().filter(|n| snapshots.is_empty() || !anew.iter().any(|a| a == *n)) {
         reports.push(one(&env, name, !anew.iter().any(|a| a == name)).await?);
     }
     if !snapshots.is_empty() {
         reports.extend(parallel::tables(&env, &anew, context.workers, snapshots).await?);
     }
-    if sqlite.asked() != asked {
+    if journal.sqlite().asked() != asked {
         gentle::builds(control).await?;
     }
     finish(context, env, &plan, reports, findings, began).await
@@ -333,6 +345,7 @@ async fn one(env: &Env<'_>, name: &str, kept: bool) -> Result<Report> {
         report.written = env.copied.get(name).map_or(0, |c| c.rows);
         return Ok(report);
     }
+    env.goes_on()?;
     step(env.progress, format!("copying {name}"), "");
     let actual = actual_columns(env.control, relation).await?;
     let projection = Projection::over(relation, &actual);
@@ -372,13 +385,7 @@ async fn finish(
     let complete = plan.tables.iter().all(|t| {
         kept.contains(&t.name) || env.copied.get(&t.name).is_some_and(|c| c.refused.is_some())
     });
-    if complete && context.journal.lineage() != Some(env.cut.lineage) {
-        return Err(Error::primary(
-            state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "the journal became too large while PostgreSQL was being copied",
-        )
-        .hint("Raise [mirror] journal_bytes_max, or set when_full = \"backpressure\"; then copy again."));
-    }
+    env.goes_on()?;
     if complete {
         // PostgreSQL must never hold what the primary could still lose.
         context.journal.sqlite().wait_synced(head.position).await?;
@@ -578,14 +585,19 @@ async fn prepare(
     for table in &plan.tables {
         let found = cut.catalog.relation(&table.name).zip(standing.get(&table.name));
         let Some((relation, standing)) = found else { continue };
+        let relid = tables.copied.get(&table.name).and_then(|c| c.relid);
         if let Err(error) = tables.ready(relation, table, standing).await {
             if control.is_closed() {
                 return Err(error);
             }
-            let message = format!(
-                "PostgreSQL refuses the table: {}; made there by hand it would be used",
-                error.message()
-            );
+            let advice = match renamed(control, relid).await? {
+                Some(now) => format!(
+                    "the table that Crossfade made there is {now} now: give it its name back, or \
+                     drop it"
+                ),
+                None => "made there by hand it would be used".to_owned(),
+            };
+            let message = format!("PostgreSQL refuses the table: {}; {advice}", error.message());
             let (table, object) = (table.name.clone(), String::new());
             let missing = Missing::default();
             tables.findings.push(Finding { table, object, message, blocking: true, missing });
@@ -597,6 +609,13 @@ async fn prepare(
         reports.push(refuse(control, cut, finding, copied).await?);
     }
     Ok(())
+}
+
+/// What a table that we made is called now.
+async fn renamed(control: &Control, relid: Option<u32>) -> Result<Option<String>> {
+    let sql = "SELECT oid::regclass::text FROM pg_class WHERE oid = $1";
+    let row = control.client().query_opt(sql, &[&relid]).await;
+    Ok(row.map_err(|e| control.error(&e))?.map(|row| row.get(0)))
 }
 
 /// Ends the run, before anything is written, where tables hold rows that are not ours.
@@ -649,8 +668,8 @@ async fn refuse(
         },
     };
     quarantine::store(control, cut.head.position, &[entry]).await?;
-    // Whose table it is does not change by that.
-    let before = copied.get(&finding.table).filter(|c| c.is_ours()).cloned().unwrap_or_default();
+    // Whose table it is does not change by that; one that has another name now may get it back.
+    let before = copied.get(&finding.table).cloned().unwrap_or_default();
     let mark = Copied {
         refused: Some(finding.message.clone()),
         made: before.made,

@@ -21,9 +21,10 @@ use crate::backend::postgres::control::Control;
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::project::Projection;
 use crate::backend::postgres::quarantine;
-use crate::backend::sqlite::{Sqlite, blocking};
+use crate::backend::sqlite::blocking;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::journal::Journal;
 use crate::mirror::Limit;
 use crate::name;
 use crate::schema::{Codec, Relation};
@@ -69,7 +70,7 @@ struct Common {
     decided: Arc<BTreeMap<String, config::Table>>,
     replica: bool,
     limit: Limit,
-    sqlite: Sqlite,
+    journal: Journal,
     jobs: Mutex<VecDeque<Job>>,
     within: empty::Within,
 }
@@ -113,7 +114,7 @@ pub(super) async fn tables(
         decided: Arc::new(env.decided.clone()),
         replica: env.replica,
         limit: env.limit.clone(),
-        sqlite: env.sqlite.clone(),
+        journal: env.journal.clone(),
         jobs: Mutex::new(jobs),
         within: env.within.clone(),
     });
@@ -169,7 +170,7 @@ async fn worker(
         replica: common.replica,
         decided: &common.decided,
         limit: &common.limit,
-        sqlite: &common.sqlite,
+        journal: &common.journal,
         within: common.within.clone(),
     };
     loop {
@@ -186,6 +187,7 @@ async fn worker(
 async fn one(env: &Env<'_>, job: &Job) -> Result<Report> {
     let mut report = Report::new(&job.table);
     let Some(relation) = env.cut.catalog.relation(&job.table) else { return Ok(report) };
+    env.goes_on()?;
     let text = match job.stretch {
         None => format!("copying {}", job.table),
         Some((first, last)) => format!("copying {} from {first} to {last}", job.table),

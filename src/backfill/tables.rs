@@ -220,12 +220,16 @@ impl Tables<'_> {
     }
 
     async fn attempt_table(&mut self, relation: &Relation, plan: &TablePlan) -> Result<()> {
+        let before = self.copied.get(&relation.name).cloned();
         self.control.batch("BEGIN").await?;
         let made = self.make_in_transaction(relation, plan).await;
         match made {
             Ok(()) => self.control.batch("COMMIT").await,
             Err(error) => {
                 self.copied.remove(&relation.name);
+                // One that has another name now is ours as soon as it has this one again.
+                let before = before.map(|mark| Copied { stands: false, ..mark });
+                self.copied.extend(before.map(|mark| (relation.name.clone(), mark)));
                 self.control.batch("ROLLBACK").await?;
                 Err(error.context(format!("CREATE TABLE {}", quoted(&relation.name))))
             }

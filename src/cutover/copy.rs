@@ -12,7 +12,7 @@ use crate::backend::postgres::control::Lock;
 use crate::backfill::told::step;
 use crate::backfill::{self, Context, Summary, Tell};
 use crate::count::counted;
-use crate::error::Result;
+use crate::error::{Error, Result, state};
 
 /// How long catching up is waited for before the task ends and leaves the rest to the mirror.
 const CATCH_UP_MAX: Duration = Duration::from_secs(600);
@@ -60,7 +60,8 @@ impl Switch {
             PostgresView::Reachable(_) => {}
             PostgresView::Locked => return Err(failed(SECOND)),
             PostgresView::Absent | PostgresView::Unreachable => {
-                return Err(failed("PostgreSQL does not answer"));
+                let message = "PostgreSQL does not answer";
+                return Err(Error::shadow(state::CONNECTION_FAILURE, message).retryable());
             }
         }
         if !control.lock(Lock::Shadow, LOCK_MAX).await? {
@@ -158,10 +159,7 @@ impl Switch {
                 return Ok(());
             }
             if let crate::mirror::State::CopyAnew(why) = self.mirror.state() {
-                return Err(crate::error::Error::shadow(
-                    crate::error::state::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    why,
-                ));
+                return Err(failed(why));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -36,8 +36,8 @@ use crate::mirror::Mirror;
 use crate::mirror::way_back::WayBack;
 use crate::telemetry::names;
 
-/// What is to be done where PostgreSQL stands on another history.
-const COPY_ANEW: &str = "run backfill to copy it anew";
+/// What is to be done where PostgreSQL does not follow any more.
+pub const COPY_ANEW: &str = "run backfill to copy it anew";
 
 pub(super) const SECOND: &str = "another proxy serves this pair of back ends";
 /// Recovery steps in one go; each is idempotent, more than this is a fault.
@@ -563,7 +563,9 @@ impl Switch {
             return Ok(());
         }
         let _turn = self.turn.lock().await;
-        match ended().filter(|_| matches!(self.phase(), Phase::CatchingUp | Phase::Mirroring)) {
+        let records =
+            |phase: Phase| matches!(phase, Phase::Copying | Phase::CatchingUp | Phase::Mirroring);
+        match ended().filter(|_| records(self.phase())) {
             Some(why) => self.copy_anew(&why).await,
             None => Ok(()),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::Reload;
+use super::waits::Waits;
 use crate::backfill::schema::{Finding, Missing};
 use crate::backfill::{Report, Rows, Told};
 use crate::control::{
@@ -17,7 +18,7 @@ use crate::count::counted;
 use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
 use crate::cutover::phase::Phase;
-use crate::cutover::switch::{Ended, Switch};
+use crate::cutover::switch::{COPY_ANEW, Ended, Switch};
 use crate::divergence::{Accept, Group, GroupState, Store, VerifyState};
 use crate::mirror::State;
 use crate::schema::RelationKind;
@@ -38,6 +39,7 @@ pub(super) struct Pair {
     pub(super) switch: Arc<Switch>,
     pub(super) store: Arc<Store>,
     pub(super) live: Arc<Live>,
+    pub(super) waits: Arc<Waits>,
     pub(super) stop: CancellationToken,
     /// Rows copied by the last backfill of this run, by table.
     pub(super) copied: parking_lot::Mutex<std::collections::BTreeMap<String, u64>>,
@@ -82,7 +84,13 @@ impl Pair {
                 ("degraded", Some("another proxy serves this pair of back ends".to_owned()))
             }
             State::CopyAnew(why) if follows => ("degraded", Some(why)),
-            _ => ("ok", None),
+            State::CopyAnew(why) if phase == Phase::Copying => {
+                ("degraded", Some(format!("{why}; {COPY_ANEW}")))
+            }
+            _ => match self.waits.now(self.switch.mirror()) {
+                Some(wait) => ("degraded", Some(wait)),
+                None => ("ok", None),
+            },
         }
     }
 
@@ -90,6 +98,8 @@ impl Pair {
         let failing = |name: &str| gates.iter().any(|g| g.name == name && !g.ok);
         let words: &[&str] = match phase {
             Phase::Direct | Phase::Copying => &["crossfade backfill"],
+            // Nothing goes on before PostgreSQL answers.
+            Phase::Mirroring if !self.switch.mirror().is_running() => &["crossfade status --watch"],
             Phase::Mirroring if failing("divergences") => &["crossfade divergences"],
             Phase::Mirroring if failing("verified") => &["crossfade verify"],
             Phase::Mirroring => &["crossfade promote --dry-run"],
@@ -164,9 +174,15 @@ impl Pair {
 
     async fn execute(&self, command: &Command, progress: &Progress) -> Outcome {
         match command {
-            Command::Backfill(options) => self.backfill(options, progress).await,
-            Command::Verify(options) => self.verify(options, progress).await,
-            Command::Repair(options) => self.repair(options, progress).await,
+            Command::Backfill(options) => {
+                self.waits.telling(progress, self.backfill(options, progress)).await
+            }
+            Command::Verify(options) => {
+                self.waits.telling(progress, self.verify(options, progress)).await
+            }
+            Command::Repair(options) => {
+                self.waits.telling(progress, self.repair(options, progress)).await
+            }
             Command::Promote(options) => self.promote(options, progress).await,
             Command::Rollback(options) => self.rollback(options, progress).await,
             Command::Complete(options) => self.complete(options, progress).await,
@@ -298,6 +314,12 @@ impl Pair {
                     if held > 0 {
                         text.push_str(&format!(", but for {held} in quarantine"));
                     }
+                    let would: u64 = reports.iter().map(|r| r.would_fit).sum();
+                    if would > 0 {
+                        let rows = counted(would, "row");
+                        let now = format!(" (PostgreSQL would take {rows} now: crossfade repair)");
+                        text.push_str(&now);
+                    }
                     let coerced: u64 = reports.iter().map(|r| r.coerced).sum();
                     if coerced > 0 {
                         text.push_str(&format!(", {} as coerced", counted(coerced, "value")));
@@ -335,8 +357,13 @@ impl Pair {
                     0 => String::new(),
                     n => format!(", {} that PostgreSQL refuses in quarantine", counted(n, "row")),
                 };
+                let returned = match sum(|r| r.returned) {
+                    0 => String::new(),
+                    n => format!(", {} out of quarantine", counted(n, "row")),
+                };
                 let done = format!(
-                    "{would}{inserted} missing, {updated} changed, {deleted} extra rows{held}"
+                    "{would}{inserted} missing, {updated} changed, {deleted} extra rows{held}\
+                     {returned}"
                 );
                 match still_differing(&repaired) {
                     Some(left) if !options.dry_run => Outcome::No(format!("{done}; {left}")),

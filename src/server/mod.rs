@@ -22,6 +22,7 @@ mod sessions;
 mod start;
 mod texts;
 mod translate;
+mod waits;
 mod watcher;
 
 pub use assess::assess;

@@ -10,6 +10,7 @@ use super::clients::Sessions;
 use super::direct::Direct;
 use super::engine::Pair;
 use super::reload::{Change, Reload};
+use super::waits::{self, Waits};
 use super::watcher::Watcher;
 use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::control::Control;
@@ -118,6 +119,8 @@ pub(super) async fn build(
     switch.recover().await?;
     tokio::spawn(settle(Arc::clone(&switch), stop.clone()));
     tokio::spawn(probe(Arc::clone(&switch), stop.clone()));
+    let waits = Arc::<Waits>::default();
+    tokio::spawn(waits::watch(Arc::clone(&waits), switch.mirror().clone(), stop.clone()));
     reload.on(takes(&switch, &store));
     let pair = Pair {
         reload: Arc::clone(reload),
@@ -125,6 +128,7 @@ pub(super) async fn build(
         switch,
         store: Arc::clone(&store),
         live,
+        waits,
         stop: stop.clone(),
         copied: parking_lot::Mutex::default(),
     };

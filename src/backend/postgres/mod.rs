@@ -32,4 +32,5 @@ pub mod server;
 pub mod tally;
 pub mod tls;
 pub mod triggers;
+pub mod waits;
 mod words;
