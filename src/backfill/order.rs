@@ -1,7 +1,7 @@
-//! The order in which tables are copied where foreign keys act on the rows that come.
+//! The order of tables: each after those that it refers to.
 //!
-//! Owns one rule: a table comes after those that it refers to on PostgreSQL itself, whatever the
-//! file says of it. Cycles stay in the order they had. Start at [`by_parents`].
+//! Owns that rule, for the schema by the file's foreign keys and for the rows that come, where foreign
+//! keys act on them, by PostgreSQL's own. Cycles stay in the order they had. Start at [`by_parents`].
 
 use super::Env;
 use crate::backend::postgres::apply::table_name;
@@ -32,7 +32,7 @@ pub(super) async fn by_parents<'a>(env: &Env<'_>, tables: Vec<&'a str>) -> Resul
 }
 
 /// The numbers below `count`, those that others refer to before them.
-fn sorted(count: usize, keys: &[(usize, usize)]) -> Vec<usize> {
+pub(super) fn sorted(count: usize, keys: &[(usize, usize)]) -> Vec<usize> {
     let mut done = Vec::with_capacity(count);
     let mut left: Vec<usize> = (0..count).collect();
     while !left.is_empty() {

@@ -12,6 +12,7 @@ mod translated;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::order::sorted;
 use crate::backend::postgres::apply::{quoted, table_name};
 use crate::backend::sqlite::ddl::{composite, domain};
 use crate::backend::sqlite::system::{deferral_text, format_type};
@@ -218,22 +219,13 @@ pub fn by_dependency(catalog: &Catalog) -> Vec<&Relation> {
         .map(AsRef::as_ref)
         .filter(|r: &&Relation| r.kind == RelationKind::Table)
         .collect();
-    let mut done: Vec<&Relation> = Vec::with_capacity(tables.len());
-    let mut left = tables;
-    while !left.is_empty() {
-        let is_left = |name: &str, own: &str| name != own && left.iter().any(|r| r.name == name);
-        let (ready, blocked): (Vec<_>, Vec<_>) = left
-            .iter()
-            .copied()
-            .partition(|r| !r.foreign_keys.iter().any(|k| is_left(&k.table, &r.name)));
-        if ready.is_empty() {
-            done.extend(blocked);
-            break;
-        }
-        done.extend(ready);
-        left = blocked;
-    }
-    done
+    let place = |name: &str| tables.iter().position(|r| r.name == name);
+    let keys = tables.iter().enumerate().flat_map(|(child, relation)| {
+        let parents = relation.foreign_keys.iter().filter_map(|key| place(&key.table));
+        parents.filter(move |parent| *parent != child).map(move |parent| (child, parent))
+    });
+    let keys: Vec<(usize, usize)> = keys.collect();
+    sorted(tables.len(), &keys).into_iter().map(|i| tables[i]).collect()
 }
 
 fn table(catalog: &Catalog, relation: &Relation, options: &Options, plan: &mut Plan) {

@@ -7,6 +7,7 @@
 //! [`Batch::left_out`].
 
 use super::batch::Batch;
+use crate::backend::Position;
 use crate::backend::postgres::apply::table_name;
 use crate::backend::postgres::copied::{self, Copied};
 use crate::backend::postgres::existing;
@@ -61,6 +62,19 @@ fn reshaped<'a>(catalog: &Catalog, after: &'a Catalog) -> Vec<&'a Relation> {
     tables.map(|r| &**r).filter(|r| !same(r)).collect()
 }
 
+/// What is told of a statement of a schema change that PostgreSQL refuses.
+fn refused(sql: &str, error: &Error, position: Position) -> Sample {
+    Sample {
+        class: "untranslatable".to_owned(),
+        columns: vec![SCHEMA_CHANGE.to_owned()],
+        postgres_sql: Some(sql.to_owned()),
+        shadow_sqlstate: Some(error.sqlstate().to_string()),
+        position_primary: position.0,
+        position_shadow: position.0,
+        ..Sample::default()
+    }
+}
+
 impl Batch {
     /// Leaves out a schema change that PostgreSQL refuses; the transaction stands before it.
     ///
@@ -87,22 +101,16 @@ impl Batch {
             tables => format!("{} not mirrored until it is copied anew", tables.join(", ")),
         };
         self.shared.store.record(Sample {
-            class: "untranslatable".to_owned(),
             // What waits for a decision in the quarantine has none.
             fingerprint: sql.to_owned(),
             table: stopped.first().cloned(),
             tables: stopped.iter().skip(1).cloned().collect(),
-            columns: vec![SCHEMA_CHANGE.to_owned()],
-            postgres_sql: Some(sql.to_owned()),
-            shadow_sqlstate: Some(error.sqlstate().to_string()),
-            position_primary: position.0,
-            position_shadow: position.0,
             message: format!(
                 "PostgreSQL refuses a schema change ({}): {what}; put right what stands in its \
                  way, then crossfade backfill",
                 error.message()
             ),
-            ..Sample::default()
+            ..refused(sql, error, position)
         });
         Ok(())
     }
@@ -113,20 +121,14 @@ impl Batch {
         tracing::error!(%error, view, "a view is not on PostgreSQL any more");
         let position = self.shared.applied.borrow().next();
         self.shared.store.record(Sample {
-            class: "untranslatable".to_owned(),
             fingerprint: format!("view {view}: {sql}"),
             table: Some(view.to_owned()),
-            columns: vec![SCHEMA_CHANGE.to_owned()],
-            postgres_sql: Some(sql.to_owned()),
-            shadow_sqlstate: Some(error.sqlstate().to_string()),
-            position_primary: position.0,
-            position_shadow: position.0,
             message: format!(
                 "PostgreSQL has view {view} no more: after a schema change it refuses it ({}); put \
                  right what stands in its way, then crossfade backfill",
                 error.message()
             ),
-            ..Sample::default()
+            ..refused(sql, error, position)
         });
     }
 

@@ -235,7 +235,7 @@ pub async fn one(at: &AtCut, name: &str, tell: &Tell) -> Result<Report> {
 }
 
 async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Result<()> {
-    announce(at, name, tell)?;
+    let of = announce(at, name, tell)?;
     let mut pair = match pair(at, name).await? {
         Ok(pair) => pair,
         Err(reason) => {
@@ -244,7 +244,7 @@ async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Re
         }
     };
     report.keyless = pair.projection.key.is_none();
-    pair.of = count(&at.sqlite, &pair.projection.relation.sqlite_name)?;
+    pair.of = of;
     pair.tell = Some(tell);
     let found = diff::table(&pair).await?;
     let Found { rows, accepted, refused, coerced, differing, at_least, differences } = found;
@@ -258,13 +258,12 @@ async fn compare(at: &AtCut, name: &str, tell: &Tell, report: &mut Report) -> Re
     Ok(())
 }
 
-/// Says that a table is compared before it is waited for: somebody may hold it.
-fn announce(at: &AtCut, name: &str, tell: &Tell) -> Result<()> {
-    if let Some(relation) = at.catalog.relation(name) {
-        let of = count(&at.sqlite, &relation.sqlite_name)?;
-        drop(Tally::new(Some(tell), scan::READING, name, of));
-    }
-    Ok(())
+/// Says that a table is compared before it is waited for: somebody may hold it. Its rows on SQLite.
+fn announce(at: &AtCut, name: &str, tell: &Tell) -> Result<u64> {
+    let Some(relation) = at.catalog.relation(name) else { return Ok(0) };
+    let of = count(&at.sqlite, &relation.sqlite_name)?;
+    drop(Tally::new(Some(tell), scan::READING, name, of));
+    Ok(of)
 }
 
 /// Both sides of a table; the reason when PostgreSQL has it not.

@@ -21,7 +21,7 @@ pub(super) struct Foreign {
     seen: AtomicU64,
     /// When one was noticed last.
     at: Mutex<Option<Instant>>,
-    /// The file's objects when the catalog was published last.
+    /// The file's objects when the catalog was published last; None before any was.
     schema: Mutex<Option<u128>>,
     schema_changed: AtomicBool,
 }
@@ -80,7 +80,7 @@ impl Core {
     pub(super) fn own_schema(&self) {
         match schema(&self.keeper.lock()) {
             Ok(found) => *self.foreign.schema.lock() = Some(found),
-            // Without it the next foreign write counts as a change of the schema: that is safe.
+            // What was known stays: the next look finds another schema, which is safe.
             Err(error) => tracing::warn!(%error, "the schema of the SQLite file was not read"),
         }
     }
@@ -98,10 +98,18 @@ impl Core {
         *self.foreign.at.lock() = Some(Instant::now());
         self.forget_virtual_tables();
         tracing::warn!("a foreign program has written to the SQLite file");
-        if Some(schema(conn)?) != *self.foreign.schema.lock()
-            && !self.foreign.schema_changed.swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!("it has changed the schema, which is read when the proxy is started");
+        self.look_for_foreign_schema(conn)
+    }
+
+    /// Compares the file's objects with those that are served. In the writer's turn, before a change
+    /// of ours.
+    pub(super) fn look_for_foreign_schema(&self, conn: &Connection) -> Result<()> {
+        let Some(known) = *self.foreign.schema.lock() else { return Ok(()) };
+        if schema(conn)? != known && !self.foreign.schema_changed.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a foreign program has changed the schema of the SQLite file, which is read when \
+                 the proxy is started"
+            );
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -36,6 +36,8 @@ pub struct Writer {
     recording: Mutex<Option<Box<dyn Recording>>>,
     capture: Option<Arc<Mutex<Capture>>>,
     schema_changes: AtomicUsize,
+    /// The file's objects may be other ones than before this transaction.
+    altered: AtomicBool,
     /// None once the transaction has ended.
     turn: Option<Turn>,
 }
@@ -80,6 +82,7 @@ impl Writer {
             recording: Mutex::new(None),
             capture: None,
             schema_changes: AtomicUsize::new(0),
+            altered: AtomicBool::new(false),
             turn: Some(turn),
             core,
             conn,
@@ -240,6 +243,14 @@ impl Writer {
             self.check();
             let total = self.conn.total_changes();
             capture.lock().mute(muted, total);
+        }
+    }
+
+    /// Before a schema change: what a foreign program has changed just now must not pass for ours.
+    pub fn look_at_schema(&self) -> Result<()> {
+        match self.altered.swap(true, Ordering::Relaxed) {
+            true => Ok(()),
+            false => self.core.look_for_foreign_schema(&self.conn),
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Result};
 use crate::schema::Relation;
-use crate::sql::ir::{Body, Cte, Expr, ExprKind, From, Op, Output, Query, Select, Statement, Step};
+use crate::sql::ir::{Cte, Expr, ExprKind, From, Op, Output, Query, Select, Statement, Step};
 use crate::sql::rewrite::{self, Part};
 use crate::value::{Type, oid};
 
@@ -111,17 +111,7 @@ pub(super) fn joined(statement: &mut Statement, number: u32) -> Result<Option<St
 }
 
 fn read(select: Select, columns: Vec<Output>, ctes: Vec<Cte>, recursive: bool) -> Query {
-    Query {
-        recursive,
-        ctes,
-        body: Body::Select(Box::new(select)),
-        order_by: Vec::new(),
-        limit: None,
-        offset: None,
-        locks: false,
-        with_ties: false,
-        columns,
-    }
+    Query { recursive, ctes, ..Query::of(select, columns) }
 }
 
 /// The written table's key, as columns of the statement's target.

@@ -272,17 +272,7 @@ fn print_arguments(mut frozen: Vec<Frozen>, params: usize) -> Result<Vec<Frozen>
             let ty = expr.ty;
             let columns = vec![Output { name: "value".to_owned(), ty, origin: (0, 0) }];
             let select = ir::Select { targets: vec![expr], ..ir::Select::default() };
-            let query = ir::Query {
-                recursive: false,
-                ctes: Vec::new(),
-                body: ir::Body::Select(Box::new(select)),
-                order_by: Vec::new(),
-                limit: None,
-                offset: None,
-                locks: false,
-                with_ties: false,
-                columns,
-            };
+            let query = ir::Query::of(select, columns);
             let statement = ir::Statement::Select(Box::new(query));
             let printed = print::sqlite::print(&statement, &inputs, Vec::new())?;
             let codec = printed.codecs.first().copied().unwrap_or(Codec::Identity);

@@ -98,6 +98,7 @@ const SAVEPOINT: &str = "_crossfade_ddl";
 /// # Errors
 /// PostgreSQL's own codes; 0A000 for what SQLite cannot keep faithfully.
 pub fn apply(writer: &Writer, ddl: &Ddl, environment: &Environment<'_>) -> Result<Applied> {
+    writer.look_at_schema()?;
     let mark = writer.savepoint(SAVEPOINT)?;
     let mut editor = Editor::new(writer, environment);
     // What the change itself does to rows fires nothing; the catalog after it says what will.
