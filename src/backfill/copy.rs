@@ -33,6 +33,8 @@ const PENDING_BYTES: usize = 1 << 20;
 const BATCH_ROWS: usize = 500;
 /// Bytes of a batch on the careful way.
 const BATCH_BYTES: usize = 256 << 10;
+/// Bytes sent at once beside clients: what they wait for is a fraction of a millisecond, not several.
+const GENTLE: usize = 8 << 10;
 /// Time between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
@@ -161,7 +163,9 @@ async fn attempt(
         let doing = if range.is_some() { "copying a stretch of" } else { "copying" };
         let tally = Tally::new(Some(env.progress), doing, &report.table, about.unwrap_or(0));
         let quick = Quick::of(projection);
-        let mut run = Run { env, report, last: Instant::now(), refuse, pace, tally, quick, about };
+        let way = Way::new(env.journal.sqlite().asked());
+        let (last, piece) = (Instant::now(), GENTLE);
+        let mut run = Run { env, report, last, refuse, pace, tally, quick, way, piece, about };
         if careful {
             run.careful(&mut source).await?;
         } else {
@@ -211,6 +215,9 @@ struct Run<'a, 'e> {
     pace: Pace,
     tally: Tally<'a>,
     quick: Quick,
+    way: Way,
+    /// Bytes sent at once.
+    piece: usize,
     /// Rows of the table, if they can be told without counting them.
     about: Option<u64>,
 }
@@ -268,12 +275,12 @@ impl Run<'_, '_> {
             let mut pending = Pending::default();
             let mut copy = CopyIn::begin(self.env.control, &sql).await?;
             let done = loop {
-                let way = Way::new(self.env.journal.sqlite().asked(), self.report.read);
+                self.way.begin(self.report.read);
                 let filled = blocking(|| self.fill(source, &mut copy, &mut pending))?;
                 copy.send().await?;
                 self.env.goes_on()?;
                 self.tell(copy.sent());
-                self.rest(&way).await;
+                self.rest().await;
                 if filled || pending.is_full() {
                     break filled;
                 }
@@ -294,7 +301,7 @@ impl Run<'_, '_> {
         copy: &mut CopyIn,
         pending: &mut Pending,
     ) -> Result<bool> {
-        while !copy.is_full() && !pending.is_full() {
+        while copy.collected() < self.piece && !pending.is_full() {
             if !source.step()? {
                 return Ok(true);
             }
@@ -363,8 +370,9 @@ impl Run<'_, '_> {
 
     /// Lets clients first, where there are any, and keeps to the limit, in naps: the order may be
     /// given up meanwhile. Both are served by the same pause.
-    async fn rest(&mut self, way: &Way) {
-        let pause = way.give(self.env.journal.sqlite().asked(), self.report.read);
+    async fn rest(&mut self) {
+        let pause = self.way.give(self.env.journal.sqlite().asked(), self.report.read);
+        self.piece = if pause.is_some() { GENTLE } else { copy::BUFFER };
         let began = Instant::now();
         while let Some(ahead) = self.pace.ahead(self.report.read) {
             tokio::time::sleep(ahead).await;
@@ -378,14 +386,14 @@ impl Run<'_, '_> {
     /// Batches behind savepoints; what PostgreSQL refuses is left out row by row.
     async fn careful(&mut self, source: &mut Source) -> Result<()> {
         loop {
-            let way = Way::new(self.env.journal.sqlite().asked(), self.report.read);
+            self.way.begin(self.report.read);
             let mut pending = Pending::default();
             let (batch, done) = blocking(|| self.collect(source, &mut pending))?;
             self.batch(source, batch, &mut pending).await?;
             quarantine::store(self.env.control, self.env.cut.head.position, &pending.entries)
                 .await?;
             self.tell(0);
-            self.rest(&way).await;
+            self.rest().await;
             if done {
                 return Ok(());
             }
@@ -477,7 +485,7 @@ impl Run<'_, '_> {
                 refused = Some((error, Some(i)));
                 break;
             }
-            if copy.is_full() {
+            if copy.collected() >= copy::BUFFER {
                 copy.send().await?;
             }
         }

@@ -17,24 +17,38 @@ const WAY: u32 = 9;
 /// What PostgreSQL does with a row behind our back, where it shares its machine with clients' work.
 const ROW: Duration = Duration::from_micros(10);
 
+/// How long after they have asked for something clients count as there.
+const THERE: Duration = Duration::from_millis(100);
+
 /// Letting clients first: as long as they ask for anything, most of the time is theirs.
 pub(crate) struct Way {
     asked: u64,
+    /// When somebody was last seen to have asked.
+    seen: Option<Instant>,
     since: Instant,
     rows: u64,
 }
 
 impl Way {
-    /// Begins now, after so many rows.
-    pub(crate) fn new(asked: u64, rows: u64) -> Self {
-        Self { asked, since: Instant::now(), rows }
+    /// Nobody has been seen yet.
+    pub(crate) fn new(asked: u64) -> Self {
+        Self { asked, seen: None, since: Instant::now(), rows: 0 }
     }
 
-    /// How long to pause after some work; None when nobody has asked for anything meanwhile.
-    pub(crate) fn give(&self, asked: u64, rows: u64) -> Option<Duration> {
+    /// Work begins, after so many rows.
+    pub(crate) fn begin(&mut self, rows: u64) {
+        (self.since, self.rows) = (Instant::now(), rows);
+    }
+
+    /// How long to pause after the work; None when nobody has asked for anything lately.
+    pub(crate) fn give(&mut self, asked: u64, rows: u64) -> Option<Duration> {
+        if std::mem::replace(&mut self.asked, asked) != asked {
+            self.seen = Some(Instant::now());
+        }
+        self.seen.filter(|seen| seen.elapsed() < THERE)?;
         let done = u32::try_from(rows.saturating_sub(self.rows)).unwrap_or(u32::MAX);
         let pause = (self.since.elapsed() * WAY).saturating_add(ROW.saturating_mul(done));
-        (asked != self.asked).then(|| pause.min(WAY_MAX))
+        Some(pause.min(WAY_MAX))
     }
 }
 
@@ -87,12 +101,17 @@ mod tests {
 
     #[test]
     fn clients_are_let_first_when_there_are_any() {
-        let since = Instant::now().checked_sub(WAY_MAX * 3).unwrap();
-        let way = Way { asked: 7, since, rows: 0 };
+        let mut way = Way::new(7);
         assert_eq!(way.give(7, 500), None);
+        way.begin(500);
+        way.since = Instant::now().checked_sub(WAY_MAX * 3).unwrap();
         assert_eq!(way.give(8, 500), Some(WAY_MAX));
-        let way = Way::new(7, 100);
-        assert!(way.give(8, 200).unwrap() >= ROW * 100);
+        way.begin(500);
+        assert!(way.give(9, 600).unwrap() >= ROW * 100);
+        // Between two short pieces nobody may have asked: they are still there, and then not.
+        assert!(way.give(9, 600).is_some());
+        way.seen = Instant::now().checked_sub(THERE);
+        assert_eq!(way.give(9, 600), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::value::{Datum, Type, binary};
 
 /// Bytes collected before they are sent.
-const BUFFER: usize = 64 << 10;
+pub const BUFFER: usize = 64 << 10;
 /// Signature, flags, and the length of no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// A field count of -1 ends the stream.
@@ -81,9 +81,9 @@ impl CopyIn {
         self.bytes
     }
 
-    /// Whether [`CopyIn::send`] is due.
-    pub fn is_full(&self) -> bool {
-        self.buffer.len() >= BUFFER
+    /// Bytes collected and not sent: at [`BUFFER`] of them [`CopyIn::send`] is due.
+    pub fn collected(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Sends what was collected; waits while PostgreSQL takes no more.
