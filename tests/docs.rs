@@ -298,6 +298,18 @@ fn links_between_documents_lead_somewhere() {
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }
 
+/// Files move; the map moves with them.
+#[test]
+fn files_that_the_map_names_are_there() {
+    let map = read("ARCHITECTURE.md");
+    let named =
+        map.split('`').filter(|word| word.starts_with("src/") || word.starts_with("tests/"));
+    let named: Vec<&str> = named.collect();
+    assert!(named.len() > 30, "the map names files");
+    let missing: Vec<_> = named.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names {missing:?}");
+}
+
 /// A heading's anchor, as the usual renderers make it.
 fn anchor_of(heading: &str) -> String {
     heading
