@@ -258,6 +258,27 @@ async fn a_copy_that_outlasts_the_journal_ends_and_says_so() {
     ends_and_is_copied_anew(&mut pg, &journey, &client, 40).await;
 }
 
+/// Also when it ended before anybody had asked PostgreSQL where it stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_mirroring_ended_at_a_start_is_said() {
+    let mut pg = Pg::start();
+    let (mut journey, _folder) = start(&pg, &[("CROSSFADE_MIRROR_JOURNAL_BYTES_MAX", "100MB")]);
+    let client = connect(&journey).await;
+    pg.cluster.stop(true).unwrap();
+    for id in 0..40 {
+        insert(&client, id).await.unwrap();
+    }
+    journey.restart_with(&[("CROSSFADE_MIRROR_JOURNAL_BYTES_MAX", "1MB")]);
+    eventually("mirroring has ended", || journal_bytes(&journey) <= MAX);
+    pg.cluster.resume().unwrap();
+    journey.await_status("phase", "copying");
+    let reason = || journey.status("reason");
+    eventually("it says why", || reason().contains("journal reached"));
+    journey.done(&["backfill"]);
+    journey.await_status("phase", "mirroring");
+    equal(&pg, &journey, 40);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_with_a_full_journal_holds_the_bound_too() {
     let mut pg = Pg::start();

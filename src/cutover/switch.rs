@@ -512,13 +512,13 @@ impl Switch {
         }
         if attach == Attach::CopyAnew && phase == Phase::Copying {
             // A restart does not forget it.
-            let why = observe::foreign_history(&self.connector, &self.journal).await;
+            let why = self.why_anew().await;
             *self.trouble.lock() = why.map(|why| format!("{why}; {COPY_ANEW}"));
         }
         self.serve(sqlite, phase, Route::Sqlite(sqlite.epoch)).await?;
         if matches!(phase, Phase::Mirroring | Phase::CatchingUp) {
             if attach == Attach::CopyAnew {
-                let why = observe::foreign_history(&self.connector, &self.journal).await;
+                let why = self.why_anew().await;
                 let why = why.as_deref().unwrap_or(
                     "PostgreSQL still believes in a switch that SQLite has undone since: \
                      PostgreSQL was restored from a backup",
@@ -529,6 +529,15 @@ impl Switch {
             }
         }
         Ok(attach != Attach::Later || phase == Phase::Direct)
+    }
+
+    /// Why PostgreSQL has to be copied anew: as the mirror said when it ended, or as both histories
+    /// show.
+    async fn why_anew(&self) -> Option<String> {
+        match self.mirror.state() {
+            crate::mirror::State::CopyAnew(why) => Some(why),
+            _ => observe::foreign_history(&self.connector, &self.journal).await,
+        }
     }
 
     /// Notes what foreign programs have written so far: a restart must not forget it. How many of
