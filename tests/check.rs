@@ -291,3 +291,29 @@ fn check_notices_a_pooler() {
     child.wait().unwrap();
     assert_eq!((code, state(&body, "postgres", "pooler").as_str()), (0, "ok"), "{body}");
 }
+
+/// What PostgreSQL would give the application's sessions, and how many of them it takes.
+#[test]
+fn check_tells_of_settings_and_sessions() {
+    let pg = Pg::shared();
+    let database = pg.database("check");
+    let url = pg.cluster.url(&database);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let look = || check(&["--sqlite", file.to_str().unwrap(), "--postgres", &url]);
+    let (code, body) = look();
+    assert_eq!((code, state(&body, "postgres", "settings").as_str()), (0, "ok"), "{body}");
+    assert_eq!(state(&body, "postgres", "sessions"), "ok", "{body}");
+    assert!(body.to_string().contains("max_connections 100"), "{body}");
+    let sql = format!(
+        "ALTER DATABASE {database} SET search_path = other; \
+         ALTER DATABASE {database} SET statement_timeout = '30s'"
+    );
+    pg.cluster.psql(&database, &sql).unwrap();
+    let (code, body) = look();
+    assert_eq!((code, state(&body, "postgres", "settings").as_str()), (0, "warning"), "{body}");
+    assert_eq!(state(&body, "postgres", "limits"), "warning", "{body}");
+    for words in ["search_path = other", "statement_timeout = 30000"] {
+        assert!(body.to_string().contains(words), "{words}: {body}");
+    }
+}

@@ -442,3 +442,88 @@ fn after_complete_a_restart_asks_for_nothing() {
     let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'crossfade'";
     assert_eq!(pg.cluster.psql(&journey.database, schemas).unwrap(), "0", "it was made anew");
 }
+
+/// Removes a file with all that lies beside it.
+fn lose(file: &Path) {
+    for end in ["", "-wal", "-shm", "-crossfade.jsonl"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(end);
+        let _ = std::fs::remove_file(PathBuf::from(name));
+    }
+}
+
+/// The volume is gone, or the path another one: a new file knows of no switch, and must not serve
+/// beside the PostgreSQL that is primary. The same of a file from before Crossfade, and after the end.
+#[test]
+fn a_file_that_knows_of_no_switch_does_not_serve_beside_postgresql() {
+    let pg = Pg::shared();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    rusqlite::Connection::open(&file).unwrap().execute_batch(TABLE).unwrap();
+    let before = Backup::of(&file);
+    let mut journey = Journey::start(&file, pg, &[]);
+    write(&journey, 1, 5);
+    journey.mirror();
+    // Another file cannot serve beside a pair that is served, either.
+    let other = folder.path().join("other.db");
+    let second = crate::common::Proxy::on_file(&other, &["--postgres", &journey.url]);
+    let refused = || second.psql("CREATE TABLE mine (id integer)");
+    assert!(refused().2.contains("another proxy serves this pair"), "{:?}", refused());
+    drop(second);
+    journey.promote();
+    write(&journey, 6, 8);
+    journey.proxy.terminate();
+    lose(&file);
+    journey.restart_with(&[]);
+    let words = &["SQLite file is older than the last switch", "is another one"];
+    assert_paused(&journey, words);
+    assert_eq!(journey.status("next"), "[\"crossfade status --watch\"]");
+    journey.proxy.terminate();
+    lose(&file);
+    before.restore(&file);
+    journey.restart_with(&[]);
+    assert_paused(&journey, words);
+    assert_eq!(pg.cluster.psql(&journey.database, COUNT).unwrap(), "8");
+    // A PostgreSQL of which nobody knows more than that it was made primary is not asked to be empty.
+    pg.cluster.psql(&journey.database, "DROP SCHEMA crossfade CASCADE").unwrap();
+    eventually("a person has decided", || {
+        journey.status("phase") == "direct" && journey.status("health") == "ok"
+    });
+}
+
+/// PostgreSQL does not answer while a new file is served, and says then that it is primary.
+#[test]
+fn a_file_that_knows_of_no_switch_is_closed_as_soon_as_postgresql_answers() {
+    let mut pg = Pg::start();
+    let (mut journey, _folder, file) = start(&pg);
+    journey.promote();
+    journey.proxy.terminate();
+    lose(&file);
+    pg.cluster.stop(true).unwrap();
+    journey.restart_with(&[]);
+    assert_eq!(journey.status("phase"), "direct");
+    pg.cluster.resume().unwrap();
+    assert_paused(&journey, &["SQLite file is older than the last switch"]);
+}
+
+/// Without its PostgreSQL nobody can tell who is primary: the file says that it is not.
+#[test]
+fn a_file_that_has_handed_over_does_not_serve_alone() {
+    let pg = Pg::shared();
+    let (mut journey, _folder, file) = start(pg);
+    journey.promote();
+    journey.proxy.terminate();
+    let alone = || {
+        let file = file.to_str().unwrap();
+        let all = ["run", "--auth", "trust", "--sqlite", file, "--listen", "127.0.0.1:0"];
+        crate::common::crossfade(&all)
+    };
+    let (code, _, stderr) = alone();
+    assert!(code != 0 && stderr.contains("has handed over to PostgreSQL"), "{code} {stderr}");
+    assert!(stderr.contains("--postgres"), "{stderr}");
+    journey.restart_with(&[]);
+    journey.rollback();
+    journey.proxy.terminate();
+    let proxy = crate::common::Proxy::on_file(&file, &[]);
+    assert_eq!(proxy.sql(COUNT), "5", "it is primary again");
+}

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::clients::Waited;
 use super::facts;
 use super::gate::{GateState, Route};
 use super::observe;
 use super::phase::Phase;
-use super::promote::{THROTTLE_MAX, said, steps};
+use super::promote::{THROTTLE_MAX, listed, said, sits, steps};
 use super::recovery::{self, Step, WayBack as Proven};
 use super::state::{SqliteRole, SqliteState};
 use super::switch::{Ended, Report, Switch, failed, histories};
@@ -105,14 +106,6 @@ impl Switch {
             tracing::warn!(%error, "what the probe made on PostgreSQL is still there");
         }
         probed
-    }
-
-    /// Proves the way back when that was not done, or did not succeed.
-    pub(super) async fn prove_way_back(&self) -> Result<()> {
-        match self.way_back_status() {
-            (true, ..) => Ok(()),
-            _ => self.probe_as(true).await.map(drop),
-        }
     }
 
     /// Makes what following needs and sends a marker row along; what `lasts` is what a switch takes.
@@ -248,9 +241,9 @@ impl Switch {
         *self.way_back.next_probe.lock() = None;
     }
 
-    /// Part of precheck: the slot is made before anything waits. Without a way back the switch
-    /// goes on only because its gate was overridden by name.
-    pub(super) async fn prepare_way_back(&self, report: Report<'_>) -> Result<()> {
+    /// Part of precheck: the slot is made before anything waits. `one_way`: the switch goes on
+    /// without a way back, as its gate was overridden by name.
+    pub(super) async fn prepare_way_back(&self, one_way: bool, report: Report<'_>) -> Result<()> {
         let ready = async {
             let took = self.probe_as(true).await?;
             let attached =
@@ -265,10 +258,15 @@ impl Switch {
             Ok(took) => {
                 let (_, found, _) = self.way_back_status();
                 report(steps::PROBE, format!("{} ms; {found}", took.as_millis()));
+                Ok(())
             }
-            Err(error) => report(steps::PROBE, format!("the way back is closed: {error}")),
+            Err(error) => {
+                report(steps::PROBE, format!("the way back is closed: {error}"));
+                let closed = format!("the way back does not work now: {}", said(&error));
+                let hint = "Promote again, or with --override way_back: then there is no rollback.";
+                if one_way { Ok(()) } else { Err(failed(closed).hint(hint)) }
+            }
         }
-        Ok(())
     }
 
     /// Starts following from the decision on.
@@ -387,6 +385,38 @@ impl Switch {
         }
     }
 
+    /// Waits, before anybody is held, for those who do nothing in a transaction or run one long
+    /// statement: none of them would end because others are made to wait. With `drain_cancel`
+    /// nobody is waited for: they are ended.
+    ///
+    /// # Errors
+    /// When they have not gone on after the limit for draining.
+    pub(super) async fn outlast(&self, report: Report<'_>) -> Result<()> {
+        let limits = self.limits();
+        let began = Instant::now();
+        let mut sit = self.clients.sitting();
+        while !sit.is_empty() && !limits.drain_cancel {
+            let now = self.clients.sitting();
+            let still = |w: &Waited| now.iter().any(|n| (n.pid, n.mark) == (w.pid, w.mark));
+            sit.retain(still);
+            if began.elapsed() >= limits.drain {
+                let open: Vec<String> = sit.iter().map(Waited::shown).collect();
+                return if open.is_empty() { Ok(()) } else { Err(sits(&open)) };
+            }
+            tokio::time::sleep(LOOK_STEP).await;
+        }
+        let waited = began.elapsed();
+        if waited > LOOK_STEP * 5 {
+            report("wait for long transactions", format!("{} ms", waited.as_millis()));
+        }
+        Ok(())
+    }
+
+    /// Whom a rollback would wait for now, in words.
+    pub fn rollback_waits(&self) -> String {
+        listed(self.clients.sitting().iter())
+    }
+
     /// Nobody is on PostgreSQL any more: transactions end, what cannot move ends after the limit,
     /// and every session takes along what its server session has become.
     async fn drain_postgres(&self, epoch: u64, report: Report<'_>) -> Result<()> {
@@ -408,6 +438,22 @@ impl Switch {
         Ok(())
     }
 
+    /// A server session that has been left ends a moment later.
+    async fn connect_after_clients(&self) -> Result<Control> {
+        let until = Instant::now() + self.limits().route;
+        loop {
+            match observe::connect(&self.connector).await {
+                Err(error)
+                    if error.sqlstate() == state::TOO_MANY_CONNECTIONS
+                        && Instant::now() < until =>
+                {
+                    tokio::time::sleep(LOOK_STEP).await;
+                }
+                control => return control,
+            }
+        }
+    }
+
     async fn rollback_in_turn(&self, sqlite: &SqliteState, report: Report<'_>) -> Result<()> {
         let epoch = sqlite.epoch + 1;
         // It may have been replaced since somebody looked last.
@@ -419,10 +465,23 @@ impl Switch {
                 "PostgreSQL is not what it was when it was promoted: {found} ({step:?})"
             )));
         }
-        let control = observe::connect(&self.connector).await?;
-        nothing_prepared(&control).await?;
-        self.slow_postgres(&control, report).await?;
-        self.drain_postgres(sqlite.epoch, report).await?;
+        self.outlast(report).await?;
+        let control = match observe::connect(&self.connector).await {
+            // Clients have taken the last one: they leave before anything else is done.
+            Err(error) if error.sqlstate() == state::TOO_MANY_CONNECTIONS => {
+                self.drain_postgres(sqlite.epoch, report).await?;
+                let control = self.connect_after_clients().await?;
+                nothing_prepared(&control).await?;
+                control
+            }
+            control => {
+                let control = control?;
+                nothing_prepared(&control).await?;
+                self.slow_postgres(&control, report).await?;
+                self.drain_postgres(sqlite.epoch, report).await?;
+                control
+            }
+        };
         let rounds =
             observe::fence(&control, self.app_role.as_deref(), self.limits().fence).await?;
         failpoint!("cutover.postgres_fenced");
@@ -478,11 +537,14 @@ impl Switch {
         if phase != Phase::Promoted || !matches!(sqlite.role, SqliteRole::Shadow { .. }) {
             return Err(failed("PostgreSQL is not the primary any more"));
         }
+        // Asked first: an order that fails leaves the way back as it is.
+        let control = observe::connect(&self.connector).await?;
         if let Some(handle) = self.way_back.handle.lock().await.take() {
             handle.stop().await;
         }
-        let control = observe::connect(&self.connector).await?;
-        WayBack::drop_slot(&control).await?;
+        // Should the rest fail, it is opened again.
+        self.unsettle();
+        observe::within(WayBack::drop_slot(&control)).await?;
         report("take down slot and publication", String::new());
         if let Err(error) = always::restore(&control).await {
             let said = format!("columns that were GENERATED ALWAYS stay BY DEFAULT: {error}");
@@ -491,6 +553,7 @@ impl Switch {
         self.followed();
         self.watch.alone();
         self.set_phase(Phase::Complete).await?;
+        self.settle();
         self.claim.leave().await;
         report("take down what the way back needed", take_down(&control).await);
         report("complete", "PostgreSQL alone".to_owned());

@@ -14,8 +14,12 @@ pub struct Waited {
     pub what: &'static str,
     /// The session itself holds it: no end of a transaction lets go.
     pub for_ever: bool,
+    /// It may go on with it after the primary has changed.
+    pub stays: bool,
     /// A statement of it runs now.
     pub active: bool,
+    /// A number that stays the same as long as the session does nothing else.
+    pub mark: u64,
 }
 
 impl Waited {
@@ -38,6 +42,9 @@ pub enum End {
 pub trait Clients: Send + Sync {
     /// Those that hold what cannot move.
     fn waited(&self) -> Vec<Waited>;
+    /// Those that are in a transaction, as far as the primary could not be changed back from
+    /// PostgreSQL before it ends.
+    fn sitting(&self) -> Vec<Waited>;
     /// How many there are.
     fn count(&self) -> usize;
     /// Makes one let go.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::phase::Phase;
 use super::state::{Point, SqliteRole, SqliteState, System};
 use crate::backend::sqlite::{Connection, Writer, blocking};
-use crate::error::{Error, Result, state};
+use crate::error::{Culprit, Error, Result, state};
 use crate::journal::{Head, Journal, get_state, set_state};
 use crate::value::Cell;
 
@@ -45,6 +45,23 @@ pub fn load(conn: &Connection) -> Result<(SqliteState, Phase)> {
         Some(_) => return Err(damaged(ROLE)),
     };
     Ok((SqliteState { epoch, role }, phase))
+}
+
+/// Whether a file may be served without its PostgreSQL.
+///
+/// # Errors
+/// 55000 when it has handed over, or may have; XX001 when a stored value has no meaning.
+pub fn serves_alone(conn: &Connection) -> Result<()> {
+    let (state, _) = load(conn)?;
+    let has = match state.role {
+        SqliteRole::Primary => return Ok(()),
+        SqliteRole::Shadow { .. } => "has handed over to PostgreSQL",
+        SqliteRole::Fenced { .. } => "was about to hand over to PostgreSQL",
+        SqliteRole::Returned(_) => "was about to be primary again",
+    };
+    let message = format!("the SQLite file {has} with epoch {}: it is not primary", state.epoch);
+    Err(Error::new(Culprit::Proxy, state::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .hint("Start with --postgres URL: only both sides together say who is."))
 }
 
 /// Writes SQLite's part in the writer's transaction, commits, and syncs in every mode.

@@ -124,14 +124,39 @@ impl Tally {
 #[derive(Debug, Default)]
 struct Held {
     drains: u64,
-    counts: BTreeMap<u64, usize>,
+    counts: BTreeMap<(u64, Hold), usize>,
+}
+
+impl Held {
+    fn add(&mut self, of: (u64, Hold)) {
+        *self.counts.entry(of).or_insert(0) += 1;
+    }
+
+    fn take(&mut self, of: (u64, Hold)) {
+        if let Some(count) = self.counts.get_mut(&of) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&of);
+            }
+        }
+    }
+}
+
+/// What becomes of what a session holds when the primary changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// It may be written, or would be lost: it has to end first.
+    Ends,
+    /// It is of the past, and the session may go on with it: a snapshot can still be read, a failed
+    /// transaction can still be rolled back.
+    Stays,
 }
 
 /// A session holds what cannot move, until this is dropped.
 #[derive(Debug)]
 pub struct Firm {
     gate: Arc<Gate>,
-    drain: u64,
+    of: (u64, Hold),
 }
 
 /// A session has a server session on PostgreSQL, until this is dropped.
@@ -262,11 +287,11 @@ impl Gate {
     }
 
     /// Notes that a session holds what cannot move.
-    pub fn hold_fast(self: &Arc<Self>) -> Firm {
+    pub fn hold_fast(self: &Arc<Self>, hold: Hold) -> Firm {
         let mut held = self.firm.lock();
-        let drain = held.drains;
-        *held.counts.entry(drain).or_insert(0) += 1;
-        Firm { gate: Arc::clone(self), drain }
+        let of = (held.drains, hold);
+        held.add(of);
+        Firm { gate: Arc::clone(self), of }
     }
 
     /// Lets nothing new begin that writes.
@@ -275,15 +300,17 @@ impl Gate {
         self.set(GateState::Draining(route));
     }
 
-    /// Waits until nobody is left who held what cannot move before the drain began; false when
-    /// `limit` passes first. Who begins to hold something later can only read.
-    pub async fn loosened(&self, limit: Duration) -> bool {
+    /// Waits until nobody is left who held what cannot move before the drain began, or nobody but
+    /// those who may go on with it; false when `limit` passes first. Who begins to hold something
+    /// later can only read.
+    pub async fn loosened(&self, but_for: Option<Hold>, limit: Duration) -> bool {
+        let left = || self.firm(Hold::Ends) + self.firm(Hold::Stays);
         let wait = async {
             loop {
                 let loosened = self.loosened.notified();
                 tokio::pin!(loosened);
                 loosened.as_mut().enable();
-                if self.firm() == 0 {
+                if left() - but_for.map_or(0, |hold| self.firm(hold)) == 0 {
                     return;
                 }
                 loosened.await;
@@ -292,10 +319,11 @@ impl Gate {
         tokio::time::timeout(limit, wait).await.is_ok()
     }
 
-    /// Sessions that have held what cannot move since before the last drain began.
-    pub fn firm(&self) -> usize {
+    /// Sessions that have held such a thing since before the last drain began.
+    pub fn firm(&self, hold: Hold) -> usize {
         let held = self.firm.lock();
-        held.counts.range(..held.drains).map(|(_, n)| n).sum()
+        let before = held.counts.range(..(held.drains, Hold::Ends));
+        before.filter(|((_, of), _)| *of == hold).map(|(_, n)| n).sum()
     }
 
     /// Notes that a session has a server session on PostgreSQL.
@@ -385,16 +413,24 @@ impl Drop for Pass {
     }
 }
 
+impl Firm {
+    /// The session holds something else now, and has held fast all the time.
+    pub fn turn(&mut self, hold: Hold) {
+        if self.of.1 == hold {
+            return;
+        }
+        let mut held = self.gate.firm.lock();
+        held.take(self.of);
+        self.of.1 = hold;
+        held.add(self.of);
+        drop(held);
+        self.gate.loosened.notify_waiters();
+    }
+}
+
 impl Drop for Firm {
     fn drop(&mut self) {
-        let mut held = self.gate.firm.lock();
-        if let Some(count) = held.counts.get_mut(&self.drain) {
-            *count -= 1;
-            if *count == 0 {
-                held.counts.remove(&self.drain);
-            }
-        }
-        drop(held);
+        self.gate.firm.lock().take(self.of);
         self.gate.loosened.notify_waiters();
     }
 }
@@ -440,15 +476,21 @@ mod tests {
     async fn a_fence_stops_who_was_inside_from_writing() {
         let route = Route::Sqlite(1);
         let gate = Gate::new(GateState::Open(route));
-        let before = gate.hold_fast();
+        let mut before = gate.hold_fast(Hold::Ends);
         assert!(gate.may_write(route));
         gate.drain(route);
         // Who was inside before the drain ends what it began.
-        assert!(gate.may_write(route) && gate.firm() == 1);
-        let later = gate.hold_fast();
-        assert!(!gate.loosened(Duration::from_millis(10)).await);
+        assert!(gate.may_write(route) && gate.firm(Hold::Ends) == 1);
+        let later = gate.hold_fast(Hold::Ends);
+        let short = Duration::from_millis(10);
+        assert!(!gate.loosened(Some(Hold::Stays), short).await);
+        before.turn(Hold::Stays);
+        assert!(gate.loosened(Some(Hold::Stays), LIMIT).await, "it may stay");
+        assert!(!gate.loosened(None, short).await);
+        before.turn(Hold::Ends);
+        assert!(!gate.loosened(Some(Hold::Stays), short).await, "it holds since before the drain");
         drop(before);
-        assert!(gate.loosened(LIMIT).await, "who came later is not waited for");
+        assert!(gate.loosened(None, LIMIT).await, "who came later is not waited for");
         gate.set(GateState::Fenced(route));
         assert!(!gate.may_write(route) && gate.serves(route));
         assert_eq!(gate.pass(Wish::Read, LIMIT).await.unwrap().route(), route);

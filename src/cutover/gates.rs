@@ -111,7 +111,10 @@ fn tables(catalog: &Catalog) -> Vec<String> {
 fn backfilled(switch: &Switch) -> GateStatus {
     let phase = switch.phase();
     let ok = matches!(phase, Phase::Mirroring | Phase::Switching);
-    let reason = "run crossfade backfill";
+    let reason = match phase {
+        Phase::Promoted | Phase::Complete => "PostgreSQL is primary already",
+        _ => "run crossfade backfill",
+    };
     gate("backfilled", Kind::Required, ok, phase.as_str(), "mirroring", reason)
 }
 

@@ -62,6 +62,26 @@ pub(super) async fn view(claim: &Claim, journal: &Journal, phase: Phase) -> Resu
     seen(&stored, journal, followed).await
 }
 
+/// What PostgreSQL knows of a switch, for a file that has met none: nothing is claimed or made there.
+/// Without a switch there is nothing that the file could have missed.
+///
+/// # Errors
+/// Only the journal's own: an unreachable PostgreSQL is a view.
+pub(super) async fn glance(connector: &Connector, journal: &Journal) -> Result<PostgresView> {
+    let stored = async { within(connect(connector).await?.stored()).await };
+    match stored.await {
+        Ok(Some(stored)) if matches!(stored.holder, Holder::Another(_)) => Ok(PostgresView::Locked),
+        Ok(Some(stored)) if stored.epochs.iter().any(|(_, record)| record == "decided") => {
+            Ok(PostgresView::Reachable(state_of(&stored, journal, None).await?))
+        }
+        Ok(_) => Ok(PostgresView::Absent),
+        Err(error) => {
+            tracing::debug!(%error, "PostgreSQL does not say whether it was primary");
+            Ok(PostgresView::Unreachable)
+        }
+    }
+}
+
 /// What PostgreSQL said, as recovery takes it.
 ///
 /// # Errors

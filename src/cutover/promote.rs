@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::clients::{End, Waited};
-use super::gate::{GateState, Route};
+use super::gate::{GateState, Hold, Route};
 use super::phase::Phase;
 use super::state::{Point, SqliteRole, SqliteState, System};
-use super::switch::{Allowed, Ended, Report, SECOND, Switch, failed};
+use super::switch::{Ended, Order, Report, SECOND, Switch, failed};
 use super::{facts, observe};
 use crate::backend::postgres::control::{Control, Holder};
 use crate::backend::postgres::replication::Lsn;
+use crate::backend::postgres::room;
 use crate::backend::postgres::triggers::Quiet;
 use crate::backend::sqlite::Writer;
 use crate::count::counted;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::mirror::way_back::WayBack;
 use crate::schema::RelationKind;
@@ -29,12 +30,21 @@ pub(super) const THROTTLE_MAX: Duration = Duration::from_millis(100);
 const SMALL_LAG: u64 = 20;
 /// How long those that were told to end may take.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long those are waited for that may go on with what they hold: most end by themselves, and
+/// their client meets no change of the primary.
+const PAST: Duration = Duration::from_millis(500);
 /// What looking at one key is believed to cost before it was measured.
 const KEY_COST: Duration = Duration::from_micros(200);
+
+/// Connections that the switch and the way back need beside the clients'.
+const CONTROL: i64 = 2;
+/// Why a switch was undone whose drain did not come to an end.
+const OPEN: &str = "transactions did not end in time";
 
 /// Names of the steps, as reports have them.
 pub(super) mod steps {
     pub(in crate::cutover) const PROBE: &str = "probe the way back";
+    pub(in crate::cutover) const ROOM: &str = "look whether PostgreSQL takes the clients";
     pub(in crate::cutover) const SINCE: &str = "verify what has changed since the last verify";
     pub(in crate::cutover) const SLOW: &str = "slow writers until the lag is small";
     pub(in crate::cutover) const DRAIN: &str = "drain writing transactions";
@@ -72,20 +82,20 @@ impl Switch {
     ///
     /// # Errors
     /// SQLite's own; a trouble of PostgreSQL undoes the switch.
-    pub async fn promote(&self, allowed: Allowed<'_>, report: Report<'_>) -> Result<Ended> {
+    pub async fn promote(&self, order: &Order<'_>, report: Report<'_>) -> Result<Ended> {
         let _turn = self.turn.lock().await;
-        let ended = self.promote_once(allowed, report).await?;
+        let ended = self.promote_once(order, report).await?;
         self.conclude("promote", &ended);
         Ok(ended)
     }
 
-    /// In the turn. `allowed` is asked again: what waited for its turn may find another world.
+    /// In the turn. The gates are asked again: what waited for its turn may find another world.
     pub(super) async fn promote_once(
         &self,
-        allowed: Allowed<'_>,
+        order: &Order<'_>,
         report: Report<'_>,
     ) -> Result<Ended> {
-        if let Err(reason) = allowed() {
+        if let Err(reason) = (order.allowed)() {
             return Ok(Ended::Undone(reason));
         }
         let (sqlite, phase) = self.facts().await?;
@@ -99,7 +109,7 @@ impl Switch {
         self.gate.take_longest_wait();
         self.unsettle();
         self.phase.send_replace(Phase::Switching);
-        let outcome = self.promote_in_turn(&sqlite, report).await;
+        let outcome = self.promote_in_turn(&sqlite, order.one_way, report).await;
         self.gate.throttle(Duration::ZERO);
         self.mirror.hurry(false);
         // Whatever was reached: recovery looks at both sides and knows.
@@ -116,7 +126,12 @@ impl Switch {
         }))
     }
 
-    async fn promote_in_turn(&self, sqlite: &SqliteState, report: Report<'_>) -> Result<()> {
+    async fn promote_in_turn(
+        &self,
+        sqlite: &SqliteState,
+        one_way: bool,
+        report: Report<'_>,
+    ) -> Result<()> {
         let epoch = sqlite.epoch + 1;
         let control = observe::connect(&self.connector).await?;
         let stored = self.claim.look(false).await?;
@@ -127,7 +142,8 @@ impl Switch {
         let system = System { identifier: stored.system, timeline: stored.timeline };
         let precheck = async {
             self.admit(&control).await?;
-            self.prepare_way_back(report).await?;
+            self.prepare_way_back(one_way, report).await?;
+            report(steps::ROOM, self.room_for_clients(&control).await?);
             self.verify_since(report).await
         };
         let costs = tokio::time::timeout(self.limits().precheck, precheck).await;
@@ -174,6 +190,33 @@ impl Switch {
             .unwrap_or_else(|_| Err(failed("the sequences were not set in time")))?;
         report(steps::SEQUENCES, counted(count, "sequence"));
         Ok(())
+    }
+
+    /// Whether PostgreSQL takes a session for each client that is here, and control's own beside
+    /// them.
+    ///
+    /// # Errors
+    /// 53300 when it does not.
+    async fn room_for_clients(&self, control: &Control) -> Result<String> {
+        let user = self.connector.endpoint().user.clone();
+        let role = self.app_role.clone().unwrap_or(user);
+        let room = room::room(control.client(), &role).await.map_err(|e| control.error(&e))?;
+        let clients = self.clients.count();
+        let needed = self.limits().shared_by.map_or(clients, |shared| clients.min(shared));
+        let found = format!(
+            "{} more by {}, {} here",
+            counted(u64::try_from(room.free).unwrap_or_default(), "session"),
+            room.limit,
+            counted(clients, "client")
+        );
+        if i64::try_from(needed).unwrap_or(i64::MAX) + CONTROL <= room.free {
+            return Ok(found);
+        }
+        let message = format!("PostgreSQL does not take all clients: {found}");
+        Err(Error::shadow(state::TOO_MANY_CONNECTIONS, message).hint(
+            "Raise that limit, or let clients share server sessions: postgres.pool_mode = \
+             \"transaction\".",
+        ))
     }
 
     /// The application's role gets what it needs as primary; nothing with one role only.
@@ -292,13 +335,22 @@ impl Switch {
     /// writes after this.
     async fn drain(&self, route: Route, report: Report<'_>) -> Result<Writer> {
         self.gate.drain(route);
-        let deadline = Instant::now() + self.limits().drain;
+        let limit = self.limits().drain;
+        let deadline = Instant::now() + limit;
         let mut told = String::new();
-        if !self.gate.loosened(self.limits().drain).await {
+        let (gate, past) = (&self.gate, PAST.min(limit));
+        let stay = Some(Hold::Stays);
+        if !gate.loosened(None, past).await && !gate.loosened(stay, limit - past).await {
             told = self.end_waited(self.limits().drain_cancel)?;
-            if !self.gate.loosened(GRACE).await {
-                return Err(failed("transactions that write did not end in time").detail(told));
+            if !gate.loosened(stay, GRACE).await {
+                return Err(failed(OPEN).detail(told));
             }
+        }
+        let stay = gate.firm(Hold::Stays);
+        if stay > 0 {
+            let more = if told.is_empty() { "" } else { "; " };
+            told.push_str(more);
+            told.push_str(&format!("{} left with what is past", counted(stay, "session")));
         }
         let deadline = deadline.max(Instant::now() + GRACE);
         let writer = self.sqlite.writer(Some(deadline)).await;
@@ -313,13 +365,11 @@ impl Switch {
     /// # Errors
     /// When a transaction is open that must not be ended: nobody is ended then.
     pub(super) fn end_waited(&self, cancel: bool) -> Result<String> {
-        let waited = self.clients.waited();
+        let waited: Vec<Waited> = self.clients.waited().into_iter().filter(|w| !w.stays).collect();
         let open: Vec<String> =
             waited.iter().filter(|w| !w.for_ever && !cancel).map(Waited::shown).collect();
         if !open.is_empty() {
-            return Err(failed("transactions that write did not end in time")
-                .detail(open.join("; "))
-                .hint("Set cutover.drain_cancel to cancel them."));
+            return Err(sits(&open));
         }
         for session in &waited {
             let statement = !session.for_ever && session.active;
@@ -404,6 +454,7 @@ impl Switch {
         }
         let control = observe::connect(&self.connector).await?;
         would(steps::PROBE, self.look_at_way_back(&control).await?);
+        would(steps::ROOM, self.room_for_clients(&control).await?);
         let (keys, tables) = self.changed_now();
         let pass = verify::since(&self.mirror, &self.store, &|_| true, true);
         let pass = tokio::time::timeout(self.limits().precheck, pass).await;
@@ -416,10 +467,8 @@ impl Switch {
             return Err(differs(first, pass.differing));
         }
         would(steps::SLOW, format!("{} behind", counted(self.lag(), "commit")));
-        let waited: Vec<String> = self.clients.waited().iter().map(Waited::shown).collect();
-        let waited =
-            if waited.is_empty() { "nobody to wait for".to_owned() } else { waited.join("; ") };
-        would(steps::DRAIN, waited);
+        let waited = self.clients.waited();
+        would(steps::DRAIN, listed(waited.iter().filter(|waited| !waited.stays)));
         let at = facts::point_of(self.journal.head());
         would(steps::FENCE, format!("position {} now", at.position));
         would(steps::CATCH_UP, format!("position {} is applied", self.mirror.applied()));
@@ -461,10 +510,26 @@ fn differs(first: &str, rows: u64) -> Error {
         .hint("See crossfade divergences; crossfade repair writes SQLite's rows.")
 }
 
-/// Why a switch was undone, with its details.
+/// Transactions are open that must not be ended.
+pub(super) fn sits(open: &[String]) -> Error {
+    failed(OPEN).detail(open.join("; ")).hint("Set cutover.drain_cancel to cancel them.")
+}
+
+/// Sessions in words.
+pub(super) fn listed<'a>(waited: impl Iterator<Item = &'a Waited>) -> String {
+    let all: Vec<String> = waited.map(Waited::shown).collect();
+    if all.is_empty() { "nobody to wait for".to_owned() } else { all.join("; ") }
+}
+
+/// Why a switch was undone, with its details and what helps.
 pub(super) fn said(error: &Error) -> String {
-    match &error.fields().detail {
-        Some(detail) if !detail.is_empty() => format!("{}: {detail}", error.message()),
-        _ => error.message().to_owned(),
+    let (detail, hint) = (&error.fields().detail, &error.fields().hint);
+    let mut text = error.message().to_owned();
+    if let Some(detail) = detail.as_ref().filter(|detail| !detail.is_empty()) {
+        text.push_str(&format!(": {detail}"));
     }
+    if let Some(hint) = hint {
+        text.push_str(&format!(". {}", hint.trim_end_matches('.')));
+    }
+    text
 }

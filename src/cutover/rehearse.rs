@@ -1,11 +1,12 @@
 //! The rehearsal: a whole promote and the rollback of it, on live traffic.
 //!
-//! Owns nothing of its own: both directions are the real ones. It must never begin without a
-//! way back that was just proven. Start at [`Switch::rehearse`].
+//! Owns nothing of its own: both directions are the real ones. It must never promote without a
+//! way back that was just proven, nor beside transactions that it could not bring back. Start at
+//! [`Switch::rehearse`].
 
 use std::time::{Duration, Instant};
 
-use super::switch::{Allowed, Ended, Report, Switch};
+use super::switch::{Allowed, Ended, Order, Report, Switch};
 use crate::error::Result;
 
 /// How long SQLite may take to follow before it is called back.
@@ -18,10 +19,12 @@ impl Switch {
     /// SQLite's own.
     pub async fn rehearse(&self, allowed: Allowed<'_>, report: Report<'_>) -> Result<Ended> {
         let _turn = self.turn.lock().await;
-        if let Err(error) = self.prove_way_back().await {
-            return Ok(Ended::Undone(format!("a rehearsal needs the way back: {error}")));
+        if let Err(error) = self.outlast(report).await {
+            let said = super::promote::said(&error);
+            return Ok(Ended::Undone(format!("a rehearsal could not come back: {said}")));
         }
-        let there = match self.promote_once(allowed, report).await? {
+        let order = Order { allowed, one_way: false };
+        let there = match self.promote_once(&order, report).await? {
             Ended::Done(wait) => wait,
             undone @ Ended::Undone(_) => {
                 self.conclude("promote", &undone);

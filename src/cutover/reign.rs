@@ -26,7 +26,7 @@ impl Watch {
     /// What a server session opened for this epoch must find; None when nothing is to be proven
     /// any more: the way back has ended for good.
     pub fn expected(&self, epoch: Epoch) -> Option<Reign> {
-        if self.alone.load(Ordering::Acquire) {
+        if self.is_alone() {
             return None;
         }
         let (system, floor) = *self.known.lock();
@@ -36,6 +36,11 @@ impl Watch {
             floor,
             timeline: system.map(|s| s.timeline),
         })
+    }
+
+    /// Whether the migration has ended: PostgreSQL is the application's own.
+    pub fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Acquire)
     }
 
     /// PostgreSQL is alone: there is nothing else it could be mistaken for.

@@ -79,6 +79,8 @@ pub struct Limits {
     pub way_back: config::WayBack,
     /// What PostgreSQL may keep for the way back, at most.
     pub kept_bytes: u64,
+    /// How many server sessions clients share on PostgreSQL; None: each has its own.
+    pub shared_by: Option<usize>,
 }
 
 impl Default for Limits {
@@ -99,6 +101,7 @@ impl Default for Limits {
             workers: Workers::of_machine(),
             way_back: config::WayBack::Auto,
             kept_bytes: 16 << 30,
+            shared_by: None,
         }
     }
 }
@@ -108,6 +111,15 @@ pub type Report<'a> = &'a (dyn Fn(&str, String) + Send + Sync);
 
 /// What has the last word before a switch begins: the reason why it must not.
 pub type Allowed<'a> = &'a (dyn Fn() -> std::result::Result<(), String> + Send + Sync);
+
+/// How a promote was ordered.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// The gates.
+    pub allowed: Allowed<'a>,
+    /// The gate of the way back is passed by name: without one it goes on all the same.
+    pub one_way: bool,
+}
 
 /// How a switch ended.
 #[derive(Clone, Debug)]
@@ -368,6 +380,11 @@ impl Switch {
         Ok(())
     }
 
+    /// Nothing is left to be looked at.
+    pub(super) fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
+    }
+
     /// From here on, whatever happens, somebody has to look at both sides again.
     pub(super) fn unsettle(&self) {
         self.settled.store(false, Ordering::Release);
@@ -377,7 +394,7 @@ impl Switch {
         for _ in 0..STEPS_MAX {
             let (sqlite, phase) = self.facts().await?;
             let view = match phase {
-                Phase::Direct => PostgresView::Absent,
+                Phase::Direct => observe::glance(&self.connector, &self.journal).await?,
                 _ => self.view(phase).await?,
             };
             let step = recovery::next_step(&sqlite, &view, self.witness());
@@ -387,7 +404,9 @@ impl Switch {
             };
             tracing::debug!(?step, "recovery");
             match self.take(step, &sqlite, &view, phase).await {
-                Ok(Some(settled)) => return Ok(settled),
+                // A file that has met no switch is served, and closed as soon as PostgreSQL says
+                // that there was one.
+                Ok(Some(settled)) => return Ok(settled && view != PostgresView::Unreachable),
                 Ok(None) => {}
                 Err(error) if error.fields().culprit == crate::error::Culprit::Shadow => {
                     self.pause(Pause::PostgresUnreachable, &sqlite, &view, phase);
@@ -640,7 +659,8 @@ impl Switch {
             Pause::SecondProxy => SECOND,
             Pause::OtherSystem => "the PostgreSQL that answers is not the one of the switch",
             Pause::SqliteRestored => {
-                "the SQLite file is older than the last switch: it was restored from a backup"
+                "the SQLite file is older than the last switch: it was restored from a backup, or is \
+                 another one"
             }
             Pause::PostgresRestored => {
                 "PostgreSQL lacks the last switch: it was restored from a backup"

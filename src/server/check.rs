@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::{Client, Row};
 
+use super::admission;
 use super::pair;
 use super::pooler::{self, Pooler};
 use crate::backend::postgres::connect::Connector;
@@ -33,7 +34,7 @@ const PUBLISHED_AS_A_WHOLE: i32 = 150_000;
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum State {
+pub(super) enum State {
     Ok,
     /// It will run; something will not be as good.
     Warning,
@@ -56,14 +57,20 @@ struct Finding {
 
 /// Everything looked at.
 #[derive(Default)]
-struct Findings(Vec<Finding>);
+pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn add(&mut self, area: &'static str, check: &'static str, state: State, detail: String) {
+    pub(super) fn add(
+        &mut self,
+        area: &'static str,
+        check: &'static str,
+        state: State,
+        detail: String,
+    ) {
         self.0.push(Finding { area, check, state, detail, hint: None });
     }
 
-    fn hint(&mut self, hint: impl Into<String>) {
+    pub(super) fn hint(&mut self, hint: impl Into<String>) {
         if let Some(last) = self.0.last_mut() {
             last.hint = Some(hint.into());
         }
@@ -274,15 +281,26 @@ fn postgres(config: &Config, findings: &mut Findings) {
             Err(error) => return findings.error("postgres", "connect", &error),
         };
         fence(config, control, &client, findings).await;
-        let Some(app) = config.endpoint.as_ref().filter(|app| *app != control) else { return };
+        let Some(app) = config.endpoint.as_ref().filter(|app| *app != control) else {
+            return admitted(config, control, &client, findings).await;
+        };
         match connect(config, app).await {
-            Ok((connector, _)) => {
+            Ok((connector, client)) => {
                 findings.add("postgres", "application", State::Ok, app.user.clone());
                 in_between(&connector, app, findings).await;
+                admitted(config, app, &client, findings).await;
             }
             Err(error) => findings.error("postgres", "application", &error),
         }
     });
+}
+
+/// How the application's sessions will fare.
+async fn admitted(config: &Config, app: &Endpoint, client: &Client, findings: &mut Findings) {
+    if let Err(error) = admission::look(config, &app.user, client, findings).await {
+        let text = format!("settings and connections cannot be looked at: {error}");
+        findings.add("postgres", "sessions", State::Warning, text);
+    }
 }
 
 pub(super) async fn connect(config: &Config, endpoint: &Endpoint) -> Result<(Connector, Client)> {

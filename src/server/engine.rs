@@ -18,7 +18,7 @@ use crate::count::counted;
 use crate::cutover::gate::GateState;
 use crate::cutover::gates::{self, GateLimits, GateStatus, Kind};
 use crate::cutover::phase::Phase;
-use crate::cutover::switch::{COPY_ANEW, Ended, Switch};
+use crate::cutover::switch::{COPY_ANEW, Ended, Order, Switch};
 use crate::divergence::{Accept, Group, GroupState, Store, VerifyState};
 use crate::mirror::State;
 use crate::schema::RelationKind;
@@ -97,6 +97,8 @@ impl Pair {
     fn next(&self, phase: Phase, gates: &[GateStatus]) -> Vec<String> {
         let failing = |name: &str| gates.iter().any(|g| g.name == name && !g.ok);
         let words: &[&str] = match phase {
+            // A person has to look at both histories first.
+            _ if self.switch.is_paused() => &["crossfade status --watch"],
             Phase::Direct | Phase::Copying => &["crossfade backfill"],
             // Nothing goes on before PostgreSQL answers.
             Phase::Mirroring if !self.switch.mirror().is_running() => &["crossfade status --watch"],
@@ -378,11 +380,13 @@ impl Pair {
     fn not_following(&self) -> Option<Outcome> {
         let phase = self.switch.phase();
         let follows = matches!(phase, Phase::CatchingUp | Phase::Mirroring);
+        let hint = match phase {
+            Phase::Direct | Phase::Copying => Some("Run crossfade backfill first.".to_owned()),
+            _ => None,
+        };
         (!follows).then(|| {
-            Outcome::Refused(
-                format!("the phase is {}: there is no shadow that follows", phase.as_str()),
-                Some("Run crossfade backfill first.".to_owned()),
-            )
+            let phase = phase.as_str();
+            Outcome::Refused(format!("the phase is {phase}: no PostgreSQL follows SQLite"), hint)
         })
     }
 
@@ -448,8 +452,10 @@ impl Pair {
             let outcome = self.switch.rehearse(&allowed, &Self::report(progress)).await;
             return rehearsed(outcome, self.limits().pause_budget_ms);
         }
+        let one_way = options.overrides.iter().any(|name| name == "way_back");
+        let order = Order { allowed: &allowed, one_way };
         ended(
-            self.switch.promote(&allowed, &Self::report(progress)).await,
+            self.switch.promote(&order, &Self::report(progress)).await,
             "promoted: postgres is primary, sqlite is shadow",
         )
     }
@@ -458,6 +464,7 @@ impl Pair {
         if options.dry_run {
             let (ok, actual, reason) = self.switch.rollback_possible();
             progress.step("would check the way back", actual);
+            progress.step("would drain transactions on PostgreSQL", self.switch.rollback_waits());
             return if ok {
                 Outcome::Done("rollback would go ahead".to_owned())
             } else {

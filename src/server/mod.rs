@@ -4,6 +4,7 @@
 //! interface; then the addresses are printed. Stop: no new clients, sessions end after
 //! their transaction, then the rest is told to go. Start at [`run`].
 
+mod admission;
 mod assess;
 mod check;
 mod clients;

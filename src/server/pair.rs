@@ -22,6 +22,7 @@ use crate::config::{
     WhenFull as Full,
 };
 use crate::control::Engine;
+use crate::cutover::facts;
 use crate::cutover::gate::{Gate, GateState};
 use crate::cutover::gates::GateLimits;
 use crate::cutover::reign::Watch;
@@ -51,6 +52,9 @@ pub(super) async fn build(
 ) -> Result<(Arc<Shared>, Arc<dyn Engine>, Option<Arc<Store>>)> {
     let config = &reload.latest();
     let Some(endpoint) = config.control_endpoint.as_ref().or(config.endpoint.as_ref()) else {
+        let reader = shared.sqlite.reader(None).await?;
+        facts::serves_alone(&reader)?;
+        drop(reader);
         let shared = Arc::new(shared);
         let engine = Direct::new(Arc::clone(reload), Arc::clone(&shared), stop.clone());
         return Ok((shared, Arc::new(engine), None));
@@ -145,11 +149,15 @@ pub(super) fn upstreams(
     watch: &Arc<Watch>,
 ) -> Result<Arc<Upstreams>> {
     let sessions = connector(config, application, Culprit::Primary)?;
-    let shared_by = match *config.postgres.pool_mode {
+    Ok(Arc::new(Upstreams::new(&sessions, Arc::clone(watch), shared_by(config))))
+}
+
+/// How many server sessions clients share; None: each has its own.
+pub(super) fn shared_by(config: &Config) -> Option<usize> {
+    match *config.postgres.pool_mode {
         PoolMode::Session => None,
         PoolMode::Transaction => usize::try_from(config.postgres.pool_size.get()).ok(),
-    };
-    Ok(Arc::new(Upstreams::new(&sessions, Arc::clone(watch), shared_by)))
+    }
 }
 
 /// Reports PostgreSQL's own version from the start, so that a client sees no other one after the
@@ -330,6 +338,7 @@ fn limits(config: &Config) -> Limits {
         route: Duration::from_millis(u64::from(c.route_ms.get())),
         way_back: *config.postgres.way_back,
         kept_bytes: config.postgres.way_back_bytes_max.get(),
+        shared_by: shared_by(config),
     }
 }
 

@@ -199,6 +199,9 @@ impl Session {
         }
         // The writer is told when it is taken: nothing can be broken before the first write.
         self.transaction.deferred = deferred;
+        let given = &mut self.transaction.constraints;
+        given.retain(|(earlier, _)| !names.is_empty() && earlier != names);
+        given.push((names.to_vec(), deferred));
         let Some(writer) = self.transaction.writer() else { return Ok(()) };
         if deferred {
             block_in_place(|| writer.batch("PRAGMA defer_foreign_keys = ON"))?;

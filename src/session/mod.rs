@@ -91,7 +91,7 @@ use crate::value::enums::Enums;
 use crate::wire::cancel::Signal;
 use crate::wire::{Connection, Frontend, Startup, Status, write};
 
-pub use moving::holds_for_ever;
+pub use moving::{holds_for_ever, stays};
 pub use relay::Upstreams;
 pub use shared::{Card, Doing, Shared};
 pub use traffic::Totals;

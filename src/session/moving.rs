@@ -10,7 +10,7 @@ use super::settings::{Settings, Snapshot};
 use super::transaction::{Block, Transaction};
 use super::{Session, Step, Stop};
 use crate::backend::postgres::handover;
-use crate::cutover::gate::{GateState, Route, Wish};
+use crate::cutover::gate::{GateState, Hold, Route, Wish};
 use crate::error::{Error, state};
 
 /// How long the switch may hold a statement up.
@@ -19,6 +19,15 @@ pub(super) const GATE_WAIT: std::time::Duration = std::time::Duration::from_secs
 /// What a session, not only its transaction, may hold that cannot move.
 const TEMPORARY: &str = handover::TEMPORARY;
 const ADVISORY: &str = handover::ADVISORY;
+
+/// What a transaction may hold while the primary changes.
+const SNAPSHOT: &str = "a snapshot";
+const FAILED: &str = "a failed transaction";
+
+/// Whether a session may go on with what it holds after the primary has changed: it is of the past.
+pub fn stays(what: &str) -> bool {
+    matches!(what, SNAPSHOT | FAILED)
+}
 
 /// Whether what keeps a session from moving outlives its transaction.
 pub fn holds_for_ever(what: &str) -> bool {
@@ -85,7 +94,7 @@ impl Session {
     pub(super) fn holds_fast(&self) -> Option<&'static str> {
         let t = &self.transaction;
         if t.snapshot.is_some() {
-            Some("a snapshot")
+            Some(SNAPSHOT)
         } else if self.portals.has_rows_left() {
             Some("an open cursor")
         } else if !self.temporary().is_empty() || self.own.is_some() || self.types.any_temporary() {
@@ -104,10 +113,11 @@ impl Session {
             self.immovable = why;
             self.card.set_immovable(why);
         }
-        match why {
-            None => self.firm = None,
-            Some(_) if self.firm.is_none() => self.firm = Some(self.shared.gate.hold_fast()),
-            Some(_) => {}
+        let hold = why.map(|what| if stays(what) { Hold::Stays } else { Hold::Ends });
+        match (hold, &mut self.firm) {
+            (None, firm) => *firm = None,
+            (Some(hold), Some(firm)) => firm.turn(hold),
+            (Some(hold), firm) => *firm = Some(self.shared.gate.hold_fast(hold)),
         }
     }
 
@@ -148,6 +158,11 @@ impl Session {
             at = &savepoint.settings;
         }
         settle(at, &now, &mut all);
+        all.extend(t.constraints.iter().map(|(names, deferred)| {
+            let names: Vec<String> = names.iter().map(|name| handover::quoted(name)).collect();
+            let names = if names.is_empty() { "ALL".to_owned() } else { names.join(", ") };
+            format!("SET CONSTRAINTS {names} {}", if *deferred { "DEFERRED" } else { "IMMEDIATE" })
+        }));
         (begin.clone(), all)
     }
 
@@ -157,7 +172,7 @@ impl Session {
         let t = &self.transaction;
         let why = match self.holds_fast() {
             None if t.held.is_some() => Some("a transaction that has written"),
-            None if t.block == Block::Failed => Some("a failed transaction"),
+            None if t.block == Block::Failed => Some(FAILED),
             None if !self.portals.are_done() => Some("an open portal"),
             why => why,
         };

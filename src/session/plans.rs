@@ -187,9 +187,11 @@ impl Plans {
         self.rewritten.get(&(mode, version, Box::from(text)))
     }
 
-    /// Notes it.
+    /// Notes it, unless it is long.
     pub(crate) fn keep_rewritten(&self, mode: Mode, version: u64, text: &str, other: Arc<str>) {
-        self.rewritten.insert((mode, version, text.into()), other);
+        if text.len() <= TEXT_BYTES_MAX {
+            self.rewritten.insert((mode, version, text.into()), other);
+        }
     }
 
     /// Parses a query string, or finds it parsed.

@@ -273,10 +273,14 @@ impl Session {
         }
     }
 
+    fn upstreams_are_alone(&self) -> bool {
+        self.shared.upstreams.as_ref().is_some_and(|all| all.watch.is_alone())
+    }
+
     fn set_up(&self, route: Route) -> SetUp {
         let (at, transaction) = self.replay();
         SetUp {
-            parameters: self.settings.at_start(),
+            parameters: self.settings.at_start(self.upstreams_are_alone()),
             settings: self.settings.changed(&at),
             statements: self.known_statements(route),
             channels: self.inbox.listening().map(str::to_owned).collect(),

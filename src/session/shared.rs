@@ -128,7 +128,12 @@ impl Card {
     /// While the session waits for its client inside a transaction: a number that stays the
     /// same as long as it does.
     pub(super) fn silence(&self) -> Option<u64> {
-        (self.doing() == Doing::InTransaction).then(|| self.state.load(Ordering::Relaxed))
+        (self.doing() == Doing::InTransaction).then(|| self.mark())
+    }
+
+    /// A number that stays the same as long as the session does nothing else than now.
+    pub fn mark(&self) -> u64 {
+        self.state.load(Ordering::Relaxed)
     }
 
     /// What the session is doing.

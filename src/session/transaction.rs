@@ -120,6 +120,8 @@ pub(super) struct Transaction {
     pub(super) pass: Option<Pass>,
     /// SET CONSTRAINTS … DEFERRED: foreign keys are checked at COMMIT.
     pub(super) deferred: bool,
+    /// SET CONSTRAINTS as they were given: names, none for ALL, and whether DEFERRED.
+    pub(super) constraints: Vec<(Vec<String>, bool)>,
     /// SQLite has rolled everything back (an interrupted write): no savepoint is left.
     lost: bool,
 }
@@ -209,6 +211,7 @@ impl Session {
         t.deferrable = false;
         t.queried = false;
         t.deferred = false;
+        t.constraints.clear();
         t.lost = false;
         t.xid = AtomicU64::new(0);
         t.begin = Some(self.settings.snapshot());

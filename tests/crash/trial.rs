@@ -4,9 +4,9 @@
 //! client is in a transaction. Start at [`Trial::start`].
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::common::{Journey, Load, Pg, Relay, TABLES, eventually};
+use crate::common::{Journey, Load, Pg, Relay, TABLES};
 
 /// The pair under load.
 pub struct Trial {
@@ -81,7 +81,13 @@ impl Trial {
 
     /// The same, where somebody else says what PostgreSQL holds.
     pub fn check_held(&self, there: &dyn Fn() -> Held) {
-        eventually("both sides hold the same", || there() == in_file(&self.file()));
+        let until = Instant::now() + Duration::from_secs(60);
+        while there() != in_file(&self.file()) {
+            let status = self.journey.get("/api/v1/status");
+            let log = self.journey.proxy.log();
+            assert!(Instant::now() < until, "both sides never hold the same: {status}\n{log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let (rows, trail, counted) = there();
         self.load.check("PostgreSQL", &rows, &trail, counted);
         self.check_sqlite();

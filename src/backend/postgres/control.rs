@@ -49,6 +49,26 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("default_text_search_config", "pg_catalog.english"),
 ];
 
+/// What its connections have beside them, whatever PostgreSQL's role or database would give: no
+/// statement reads another value by these.
+const STEADY: &[(&str, &str)] = &[
+    ("search_path", "public"),
+    ("client_min_messages", "warning"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+    ("default_transaction_deferrable", "off"),
+    ("standard_conforming_strings", "on"),
+    ("backslash_quote", "safe_encoding"),
+    ("array_nulls", "on"),
+    ("transform_null_equals", "off"),
+    ("quote_all_identifiers", "off"),
+    ("xmlbinary", "base64"),
+    ("xmloption", "content"),
+];
+
 /// [`SETTINGS`], and a client's own over them, for the rest of a transaction.
 pub fn set_local(settings: &[(String, String)]) -> String {
     let own = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -182,14 +202,7 @@ impl Control {
             }
         });
         let control = Self { client: Arc::new(client), connector: connector.clone() };
-        control
-            .batch(&format!(
-                "SET client_min_messages = warning; SET search_path = public; \
-                 SET statement_timeout = 0; SET lock_timeout = 0; \
-                 SET idle_in_transaction_session_timeout = 0; {}",
-                set("SET", SETTINGS.iter().copied())
-            ))
-            .await?;
+        control.batch(&set("SET", STEADY.iter().chain(SETTINGS).copied())).await?;
         Ok(control)
     }
 

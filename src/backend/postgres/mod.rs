@@ -26,6 +26,7 @@ pub mod relay;
 pub mod replication;
 pub mod rewrite;
 pub mod rights;
+pub mod room;
 pub mod schemas;
 pub mod sequences;
 pub mod server;

@@ -18,7 +18,7 @@ use super::words::Traits;
 use crate::error::{Culprit, Error, Result};
 use crate::wire::{frame, frontend};
 
-/// Larger query texts are not looked into.
+/// In larger query texts nobody looks for what they make of their session: they may make anything.
 const LOOK_MAX: usize = 64 << 10;
 /// Bytes of prepared statements remembered for one session.
 const STATEMENTS_MAX: usize = 16 << 20;
@@ -177,7 +177,8 @@ impl Relay {
                 return Ok(None);
             }
             let body = rest.get(5..total);
-            let wanted = matches!(kind, b'P' | b'C') || (kind == b'Q' && total <= LOOK_MAX);
+            // A text in SQLite's dialect is one whatever its length.
+            let wanted = matches!(kind, b'P' | b'C' | b'Q');
             if wanted && body.is_none() {
                 self.partial = true;
                 return Ok(None);
@@ -203,7 +204,6 @@ impl Relay {
                 _ => {}
             }
             if matches!(kind, b'P' | b'Q')
-                && total <= LOOK_MAX
                 && let Some(frame) = replacement(kind, body.unwrap_or_default(), &mut *rewrite)
             {
                 return Ok(Some(Replaced { length: total, frame }));

@@ -183,6 +183,7 @@ impl Follower {
                     self.tell(State::Closed(reason));
                     break self.clear().await;
                 }
+                Ended::Failed(_) if self.stop.is_cancelled() => break self.tell(State::Stopped),
                 Ended::Failed(error) => {
                     tracing::warn!(%error, "SQLite does not follow for the moment; trying again");
                     self.tell(State::Connecting(error.to_string()));

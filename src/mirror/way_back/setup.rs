@@ -229,18 +229,35 @@ pub(super) async fn unfollowed(
         true => untold(control).await?,
         false => differs(control, "crossfade.way_back_tables").await?,
     };
-    if changed.is_none()
-        && primary
-        && triggers::is_there(control).await?
-        && let Some(name) = triggers::switched_off(control).await?
-    {
+    if changed.is_some() || !primary {
+        return Ok(changed);
+    }
+    if !triggers::is_there(control).await? {
+        return Ok(unpublished(control).await?.map(|reason| (None, reason)));
+    }
+    if let Some(name) = triggers::switched_off(control).await? {
         let reason = format!(
             "table {name} had its triggers switched off on PostgreSQL: what was written meanwhile \
              is not known"
         );
         return Ok(Some((Some(name), reason)));
     }
-    Ok(changed)
+    Ok(None)
+}
+
+/// Why the stream leaves out kinds of changes, if it does.
+async fn unpublished(control: &Control) -> Result<Option<String>> {
+    let sql = format!(
+        "SELECT count(*) FROM pg_publication WHERE pubname = '{PUBLICATION}' \
+         AND pubinsert AND pubupdate AND pubdelete AND pubtruncate"
+    );
+    let whole = control.rows(&sql).await?.first().is_some_and(|row| row.get::<_, i64>(0) == 1);
+    Ok((!whole).then(|| {
+        format!(
+            "publication {PUBLICATION} was changed on PostgreSQL: what was written meanwhile is \
+             not known"
+        )
+    }))
 }
 
 /// What is another one than was known last, without a note that has come since. What notes may

@@ -36,6 +36,29 @@ pub const REPORTED: [&str; 13] = [
     "server_encoding",
 ];
 
+/// What a session on the other back end starts with, whatever PostgreSQL's role or database would
+/// give it: what the client was told.
+const TOLD: [&str; 4] = ["timezone", "datestyle", "intervalstyle", "application_name"];
+
+/// The same as long as both back ends are there: what decides what a statement means, and how its
+/// values are written. Limits of PostgreSQL's own, like statement_timeout, are not among them.
+pub const KEPT: [&str; 14] = [
+    "search_path",
+    "extra_float_digits",
+    "bytea_output",
+    "xmlbinary",
+    "xmloption",
+    "array_nulls",
+    "backslash_quote",
+    "standard_conforming_strings",
+    "transform_null_equals",
+    "quote_all_identifiers",
+    "default_text_search_config",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "default_transaction_deferrable",
+];
+
 /// Explicit values, canonical, by folded name. Cheap to snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Values {
@@ -282,12 +305,13 @@ impl Settings {
             .map(|d| (d, self.show(d.name).unwrap_or_default()))
     }
 
-    /// What a session on the other back end starts with: the reported settings the client
-    /// was told, and what its start-up packet named. RESET returns to these.
-    pub fn at_start(&self) -> Vec<(String, String)> {
-        let told = ["timezone", "datestyle", "intervalstyle", "application_name"];
+    /// What a session on the other back end starts with: what the client was told, what its
+    /// start-up packet named, and, unless PostgreSQL is `alone`, what [`KEPT`] names. RESET returns
+    /// to these.
+    pub fn at_start(&self, alone: bool) -> Vec<(String, String)> {
+        let kept: &[&str] = if alone { &[] } else { &KEPT };
         let mut all = self.start.clone();
-        for name in told {
+        for name in TOLD.iter().chain(kept).copied() {
             let default = || find(name).map_or_else(String::new, |d| d.default.to_owned());
             all.entry(name.to_owned()).or_insert_with(default);
         }
