@@ -91,6 +91,28 @@ fn a_write_while_the_proxy_was_stopped_is_noticed() {
     assert_refused(&journey);
 }
 
+/// While PostgreSQL is primary nobody may write the file: what is written there comes back with a
+/// rollback, and is said before.
+#[test]
+fn a_foreign_write_while_postgresql_is_primary_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("app.db");
+    let journey = mirrored(&file);
+    journey.promote();
+    journey.proxy.sql("INSERT INTO note VALUES (3, 'c')");
+    journey.await_way_back();
+    assert_eq!(journey.status("health"), "ok", "{}", journey.status("reason"));
+    foreign(&file, "UPDATE note SET body = 'foreign' WHERE id = 1");
+    eventually("it is said", || journey.status("reason").contains("a rollback would bring them"));
+    assert_eq!(journey.status("health"), "degraded");
+    let (code, task, stderr) = journey.order(&["rollback", "--dry-run"]);
+    assert!(code == 0 && task.to_string().contains("foreign commit"), "{stderr}{task}");
+    journey.rollback();
+    assert!(!holds(&journey), "no verify has covered it");
+    let (code, task, _) = journey.order(&["verify"]);
+    assert_eq!(code, 1, "the difference is found: {task}");
+}
+
 /// A foreign program alters the schema: what is served is not what is there any more, and no verify
 /// may say that it is equal.
 #[test]

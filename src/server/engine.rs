@@ -71,6 +71,9 @@ impl Pair {
         if let Some(trouble) = self.switch.trouble() {
             return ("degraded", Some(trouble));
         }
+        if let Some(why) = self.written_as_shadow(phase) {
+            return ("degraded", Some(why));
+        }
         let room = self.switch.mirror().journal().room();
         if room.is_full() {
             let (bytes, max) = (room.bytes(), room.max());
@@ -92,6 +95,21 @@ impl Pair {
                 None => ("ok", None),
             },
         }
+    }
+
+    /// What another program has written to the file while PostgreSQL is primary: a rollback would
+    /// serve it, and nobody has compared it.
+    fn written_as_shadow(&self, phase: Phase) -> Option<String> {
+        let commits = match phase {
+            Phase::Promoted => self.switch.note_foreign_writes(),
+            _ => 0,
+        };
+        (commits > 0).then(|| {
+            format!(
+                "{} to the SQLite file while PostgreSQL is primary: a rollback would bring them along",
+                counted(commits, "foreign commit")
+            )
+        })
     }
 
     fn next(&self, phase: Phase, gates: &[GateStatus]) -> Vec<String> {
@@ -465,6 +483,9 @@ impl Pair {
             let (ok, actual, reason) = self.switch.rollback_possible();
             progress.step("would check the way back", actual);
             progress.step("would drain transactions on PostgreSQL", self.switch.rollback_waits());
+            if let Some(written) = self.written_as_shadow(self.switch.phase()) {
+                progress.step("would look at SQLite", written);
+            }
             return if ok {
                 Outcome::Done("rollback would go ahead".to_owned())
             } else {

@@ -56,8 +56,12 @@ static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
 });
 
-/// Functions and views that alter a session from within any statement.
-const KNOWN: [&str; 2] = ["set_config", "pg_settings"];
+/// Functions and views that alter a session from within any statement, names whose letters are
+/// written as numbers, and texts that a block puts together.
+const KNOWN: [&str; 4] = ["set_config", "pg_settings", SPELLED, "execute"];
+
+/// Begins a name whose letters may be written as numbers.
+const SPELLED: &str = "u&\"";
 
 /// Words in a query text after which the session may hold something that cannot move.
 const SUSPECT: [&str; 5] = ["temp", "temporary", "pg_temp", "hold", "advisory_lock"];
@@ -107,8 +111,9 @@ fn is_altering(lower: &str) -> bool {
     };
     let anywhere =
         |word: &&str| lower.match_indices(*word).any(|(at, found)| begins(at) && lasts(at, found));
-    let in_a_block = lower.trim_start().starts_with("do") && lower.contains("set");
-    let known = lower.contains("pg_settings")
+    let in_a_block = lower.trim_start().starts_with("do")
+        && ["set", "execute"].iter().any(|word| lower.contains(word));
+    let known = ["pg_settings", SPELLED].iter().any(|word| lower.contains(word))
         || lower.match_indices("set_config").any(|(at, word)| !is_local(lower, at + word.len()));
     known || in_a_block || ALTERING.iter().any(anywhere)
 }
@@ -153,7 +158,7 @@ fn is_hiding(lower: &str) -> bool {
     };
     lower.match_indices("set_config").any(set_config)
         || lower.match_indices("set").any(set)
-        || ["load", "execute "].iter().any(|word| lower.contains(word))
+        || ["load", "execute ", SPELLED].iter().any(|word| lower.contains(word))
 }
 
 #[cfg(test)]
@@ -189,6 +194,8 @@ mod tests {
             ("DO $$ begin set work_mem = 100; end $$", true),
             ("DO $$ begin if true then set work_mem = 100; end if; end $$", true),
             ("UPDATE pg_settings SET setting = '7MB' WHERE name = 'work_mem'", true),
+            (r#"SELECT U&"s\0065t_config"('work_mem', '13MB', false)"#, true),
+            ("DO $$ begin execute 's' || 'et work_mem = 100'; end $$", true),
             ("LISTEN news", true),
             ("RESET ALL\0", true),
             ("DISCARD ALL", true),
