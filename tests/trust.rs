@@ -583,3 +583,38 @@ async fn a_statement_much_slower_on_postgresql_is_told_until_it_is_not() {
     let states: Vec<Value> = slow().iter().map(|g| g["state"].clone()).collect();
     assert_eq!(states, ["fixed", "fixed"]);
 }
+
+/// PostgreSQL describes an object as it is at that moment: one that somebody drops meanwhile is
+/// described by nothing, and the mirror goes on.
+#[test]
+fn what_is_dropped_while_it_is_described_stops_nothing() {
+    let pg = Pg::start();
+    let folder = tempfile::tempdir().unwrap();
+    let journey = Journey::start(&folder.path().join("app.db"), &pg, &[]);
+    journey.proxy.sql("CREATE TABLE t (id integer PRIMARY KEY, n integer)");
+    journey.mirror();
+    let there = |sql: &str| pg.cluster.psql(&journey.database, sql);
+    there("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+        .unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let one = "CREATE TRIGGER g AFTER UPDATE ON crossfade_other FOR EACH ROW EXECUTE FUNCTION f()";
+            there("CREATE TABLE crossfade_other (id integer)").unwrap();
+            let churn = format!(
+                "DO $$ BEGIN FOR i IN 1..40 LOOP {one}; COMMIT; DROP TRIGGER g ON crossfade_other; \
+                 COMMIT; END LOOP; END $$"
+            );
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                there(&churn).unwrap();
+            }
+        });
+        for i in 0..25 {
+            journey.proxy.sql(&format!("CREATE TABLE made_{i} (id integer PRIMARY KEY)"));
+            journey.level();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let log = journey.proxy.log();
+    assert!(!log.contains("panicked"), "{log}");
+}

@@ -1,9 +1,11 @@
 //! The applier's task: connect, prove where PostgreSQL stands, carry batch after batch.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
@@ -47,10 +49,12 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut stuck = Stuck::default();
     while !stop.is_cancelled() {
         let started = Instant::now();
+        // A fault of ours must not leave a mirror behind that seems to run.
+        let carried = AssertUnwindSafe(carry(&shared, &stop, stuck.tries >= poison::TRIES));
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            outcome = carry(&shared, &stop, stuck.tries >= poison::TRIES) => outcome,
+            outcome = carried.catch_unwind() => outcome.unwrap_or_else(|_| Err(fault().into())),
         };
         shared.live.applied_known.store(false, Ordering::Release);
         if !matches!(outcome, Err(Ended::Failed(_))) {
@@ -234,6 +238,13 @@ fn end_at_new_label(records: &mut Vec<Record>) {
     if let Some(at) = found {
         records.truncate(at + 1);
     }
+}
+
+/// What the log says more of.
+pub(super) fn fault() -> Error {
+    Error::internal(
+        "a fault of the mirror's own, which goes on from what PostgreSQL has; see the log",
+    )
 }
 
 pub(super) fn lost() -> Error {

@@ -174,7 +174,10 @@ pub type Lines = BTreeMap<String, BTreeSet<String>>;
 fn lines(rows: Vec<tokio_postgres::Row>) -> Lines {
     let mut lines = Lines::new();
     for row in rows {
-        lines.entry(row.get(0)).or_default().insert(row.get(1));
+        // PostgreSQL describes an object as it is now: one that was dropped meanwhile is NULL.
+        if let (Some(table), Some(line)) = (row.get(0), row.get(1)) {
+            lines.entry(table).or_default().insert(line);
+        }
     }
     lines
 }
@@ -192,7 +195,9 @@ pub async fn now(control: &Control) -> Result<Lines> {
 /// # Errors
 /// What PostgreSQL said.
 pub async fn keep(control: &Control, table: &str) -> Result<()> {
-    control.batch(&format!("CREATE TABLE {table} AS {}", every_line())).await
+    let lines = every_line();
+    let sql = format!("CREATE TABLE {table} AS SELECT * FROM ({lines}) l WHERE line IS NOT NULL");
+    control.batch(&sql).await
 }
 
 /// Takes into the picture what has changed since [`keep`], and nothing else.

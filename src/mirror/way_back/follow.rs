@@ -7,9 +7,11 @@
 //! commit that the stored place covers. Start at [`Follower::run`].
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rusqlite::config::DbConfig;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -34,6 +36,7 @@ use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
 use crate::journal::{self, Journal, Origin};
+use crate::mirror::applier::fault;
 use crate::schema::Catalog;
 use crate::telemetry::names;
 use crate::value::Cell;
@@ -165,7 +168,10 @@ impl Follower {
             // Following ends by itself when told to; what hangs elsewhere is left behind.
             let ended = tokio::select! {
                 biased;
-                ended = self.follow() => ended,
+                // A fault of ours must not leave a way back behind that seems to be followed.
+                ended = AssertUnwindSafe(self.follow()).catch_unwind() => {
+                    ended.unwrap_or_else(|_| Ended::Failed(fault()))
+                }
                 () = async {
                     stop.cancelled().await;
                     tokio::time::sleep(LEAVE).await;
