@@ -371,7 +371,10 @@ impl Run<'_, '_> {
     /// Lets clients first, where there are any, and keeps to the limit, in naps: the order may be
     /// given up meanwhile. Both are served by the same pause.
     async fn rest(&mut self) {
-        let pause = self.way.give(self.env.journal.sqlite().asked(), self.report.read);
+        let journal = self.env.journal;
+        let pause = self.way.give(journal.sqlite().asked(), self.report.read);
+        // A copy that the journal does not last for serves nobody.
+        let pause = pause.filter(|_| !journal.room().is_pressed());
         self.piece = if pause.is_some() { GENTLE } else { copy::BUFFER };
         let began = Instant::now();
         while let Some(ahead) = self.pace.ahead(self.report.read) {
