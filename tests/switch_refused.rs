@@ -89,7 +89,7 @@ fn nobody_waits_for_a_rollback_that_an_idle_transaction_undoes() {
     journey.await_way_back();
     let (code, task, stderr) = journey.order(&["rollback", "--dry-run"]);
     assert!(code == 0 && task.to_string().contains("sits"), "{stderr}{task}");
-    let (stop, held, done) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
+    let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut other = Raw::proxy(&journey.proxy);
@@ -99,13 +99,6 @@ fn nobody_waits_for_a_rollback_that_an_idle_transaction_undoes() {
             }
         });
         eventually("somebody writes", || done.load(Ordering::Relaxed) > 0);
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                let tasks = journey.get("/api/v1/tasks").to_string();
-                held.fetch_or(tasks.contains("slow writers until"), Ordering::Relaxed);
-                std::thread::sleep(std::time::Duration::from_millis(10));
-            }
-        });
         let (code, task, stderr) = journey.order(&["rollback", "--yes"]);
         stop.store(true, Ordering::Relaxed);
         let said = format!("{task}{stderr}");
@@ -114,7 +107,6 @@ fn nobody_waits_for_a_rollback_that_an_idle_transaction_undoes() {
             assert!(said.contains(word), "{word}: {said}");
         }
     });
-    // The promote's own steps say so, too: the rollback's come behind them.
     let tasks = journey.get("/api/v1/tasks");
     let rollback = tasks["tasks"].as_array().unwrap().iter().find(|t| t["kind"] == "rollback");
     let steps = rollback.unwrap()["steps"].to_string();

@@ -597,7 +597,15 @@ fn what_is_dropped_while_it_is_described_stops_nothing() {
     there("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
         .unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
+    // Also when the mirror stands still: a failure must not wait for the thread below.
+    struct Stop<'a>(&'a std::sync::atomic::AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
     std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
         scope.spawn(|| {
             let one = "CREATE TRIGGER g AFTER UPDATE ON crossfade_other FOR EACH ROW EXECUTE FUNCTION f()";
             there("CREATE TABLE crossfade_other (id integer)").unwrap();
@@ -613,7 +621,6 @@ fn what_is_dropped_while_it_is_described_stops_nothing() {
             journey.proxy.sql(&format!("CREATE TABLE made_{i} (id integer PRIMARY KEY)"));
             journey.level();
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
     let log = journey.proxy.log();
     assert!(!log.contains("panicked"), "{log}");

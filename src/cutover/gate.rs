@@ -304,13 +304,12 @@ impl Gate {
     /// those who may go on with it; false when `limit` passes first. Who begins to hold something
     /// later can only read.
     pub async fn loosened(&self, but_for: Option<Hold>, limit: Duration) -> bool {
-        let left = || self.firm(Hold::Ends) + self.firm(Hold::Stays);
         let wait = async {
             loop {
                 let loosened = self.loosened.notified();
                 tokio::pin!(loosened);
                 loosened.as_mut().enable();
-                if left() - but_for.map_or(0, |hold| self.firm(hold)) == 0 {
+                if self.firm_but_for(but_for) == 0 {
                     return;
                 }
                 loosened.await;
@@ -321,9 +320,18 @@ impl Gate {
 
     /// Sessions that have held such a thing since before the last drain began.
     pub fn firm(&self, hold: Hold) -> usize {
+        self.firm_where(|of| of == hold)
+    }
+
+    fn firm_but_for(&self, but_for: Option<Hold>) -> usize {
+        self.firm_where(|of| Some(of) != but_for)
+    }
+
+    /// Counted at one moment: a session may turn from one kind to the other meanwhile.
+    fn firm_where(&self, counts: impl Fn(Hold) -> bool) -> usize {
         let held = self.firm.lock();
         let before = held.counts.range(..(held.drains, Hold::Ends));
-        before.filter(|((_, of), _)| *of == hold).map(|(_, n)| n).sum()
+        before.filter(|((_, of), _)| counts(*of)).map(|(_, n)| n).sum()
     }
 
     /// Notes that a session has a server session on PostgreSQL.
