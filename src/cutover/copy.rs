@@ -108,7 +108,7 @@ impl Switch {
         control.unlock().await?;
         drop(context);
         drop(control);
-        *self.trouble.lock() = None;
+        self.copied();
         self.set_phase(Phase::CatchingUp).await?;
         // Nothing is compared until the shadow follows: that would only take longer.
         self.mirror.carry_only(true);

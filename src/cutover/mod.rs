@@ -5,6 +5,7 @@
 //! It must never guess: what cannot be proven is a pause with a reason. Start at
 //! [`recovery::next_step`].
 
+mod anew;
 mod back;
 mod claim;
 pub mod clients;
@@ -13,6 +14,7 @@ pub mod facts;
 pub mod front;
 pub mod gate;
 pub mod gates;
+pub mod limits;
 mod observe;
 pub mod phase;
 mod promote;

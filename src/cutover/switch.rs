@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::claim::Claim;
 use super::clients::{Clients, Waited};
 use super::gate::{Gate, GateState, Route};
+use super::limits::Limits;
 use super::phase::Phase;
 use super::recovery::{self, Attach, Pause, Step};
 use super::reign::Watch;
@@ -25,9 +26,8 @@ use crate::backend::postgres::connect::Connector;
 use crate::backend::postgres::replication::Lsn;
 use crate::backend::sqlite::sequences::Sequences;
 use crate::backend::sqlite::{Sqlite, Visible};
-use crate::backfill::Workers;
 use crate::clock::Clock;
-use crate::config::{self, Table};
+use crate::config::Table;
 use crate::divergence::Store;
 use crate::error::{Error, Result, state};
 use crate::failpoint;
@@ -48,64 +48,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const PREDECESSOR_MAX: Duration = Duration::from_secs(3);
 /// How soon it is asked for again.
 const PREDECESSOR_LOOK: Duration = Duration::from_millis(50);
-/// Limits of the steps, from `[cutover]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Until everything is ready for a switch.
-    pub precheck: Duration,
-    /// Until the lag is small.
-    pub slow: Duration,
-    /// Until open transactions have ended.
-    pub drain: Duration,
-    /// Whether those still open then are cancelled.
-    pub drain_cancel: bool,
-    /// Until the journal is applied.
-    pub catch_up: Duration,
-    /// For looking at the keys changed last.
-    pub final_check: Duration,
-    /// For the decision's answer.
-    pub decide: Duration,
-    /// Until the application's back ends on PostgreSQL have ended.
-    pub fence: Duration,
-    /// Until sessions have left PostgreSQL.
-    pub route: Duration,
-    /// Longest wait of a client that a rehearsal may show.
-    pub pause_budget: Duration,
-    /// How long no other program may have written the file when copying starts.
-    pub quiet: Duration,
-    /// How much of a copy is done at once.
-    pub workers: Workers,
-    /// How the way back learns what PostgreSQL commits.
-    pub way_back: config::WayBack,
-    /// What PostgreSQL may keep for the way back, at most.
-    pub kept_bytes: u64,
-    /// How many server sessions clients share on PostgreSQL; None: each has its own.
-    pub shared_by: Option<usize>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self {
-            precheck: seconds(30),
-            slow: seconds(5),
-            drain: seconds(5),
-            drain_cancel: false,
-            catch_up: seconds(5),
-            final_check: seconds(3),
-            decide: seconds(1),
-            fence: seconds(3),
-            route: seconds(3),
-            pause_budget: seconds(2),
-            quiet: Duration::ZERO,
-            workers: Workers::of_machine(),
-            way_back: config::WayBack::Auto,
-            kept_bytes: 16 << 30,
-            shared_by: None,
-        }
-    }
-}
-
 /// Where a switch tells its steps: what, and facts.
 pub type Report<'a> = &'a (dyn Fn(&str, String) + Send + Sync);
 
@@ -151,6 +93,8 @@ pub struct Switch {
     pub(super) epoch: watch::Sender<u64>,
     /// Why nobody is served, or mirroring cannot go on.
     pub(super) trouble: Mutex<Option<String>>,
+    /// Why PostgreSQL has to be copied anew, until it is.
+    pub(super) anew: Mutex<Option<String>>,
     /// One switch, recovery or copy at a time.
     pub(super) turn: tokio::sync::Mutex<()>,
     pub(super) way_back: super::back::WayBackSlot,
@@ -220,6 +164,7 @@ impl Switch {
             phase: watch::Sender::new(Phase::Direct),
             epoch: watch::Sender::new(1),
             trouble: Mutex::default(),
+            anew: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             unmapped: Mutex::default(),
             way_back: super::back::WayBackSlot::default(),
@@ -550,15 +495,6 @@ impl Switch {
         Ok(attach != Attach::Later || phase == Phase::Direct)
     }
 
-    /// Why PostgreSQL has to be copied anew: as the mirror said when it ended, or as both histories
-    /// show.
-    async fn why_anew(&self) -> Option<String> {
-        match self.mirror.state() {
-            crate::mirror::State::CopyAnew(why) => Some(why),
-            _ => observe::foreign_history(&self.connector, &self.journal).await,
-        }
-    }
-
     /// Notes what foreign programs have written so far: a restart must not forget it. How many of
     /// their commits no verify has covered.
     pub fn note_foreign_writes(&self) -> u64 {
@@ -572,48 +508,6 @@ impl Switch {
     pub async fn look_for_foreign_writer(&self) -> Result<u64> {
         let seen = self.sqlite.check_foreign().await?;
         Ok(self.store.note_foreign(seen))
-    }
-
-    /// Mirroring has ended by itself (a full journal, another history): the phase says so. When
-    /// another proxy has taken the lock, both sides are looked at again: it may serve, too.
-    ///
-    /// # Errors
-    /// SQLite's own.
-    pub async fn follow_mirror(&self) -> Result<()> {
-        if self.mirror.state() == crate::mirror::State::Locked {
-            self.unsettle();
-        }
-        let ended = || match self.mirror.state() {
-            crate::mirror::State::CopyAnew(why) => Some(why),
-            _ => None,
-        };
-        if ended().is_none() {
-            return Ok(());
-        }
-        let _turn = self.turn.lock().await;
-        let records =
-            |phase: Phase| matches!(phase, Phase::Copying | Phase::CatchingUp | Phase::Mirroring);
-        match ended().filter(|_| records(self.phase())) {
-            Some(why) => self.copy_anew(&why).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Stops mirroring: PostgreSQL must be copied anew.
-    ///
-    /// # Errors
-    /// SQLite's own.
-    pub(super) async fn copy_anew(&self, why: &str) -> Result<()> {
-        self.mirror.stop().await;
-        *self.trouble.lock() = Some(format!("{why}; {COPY_ANEW}"));
-        self.store.verify_reset()?;
-        facts::store_phase(&self.journal, Phase::Copying).await?;
-        let (sqlite, phase) = self.facts().await?;
-        if sqlite.role == SqliteRole::Primary {
-            self.disown_postgres(&sqlite).await;
-        }
-        self.show(&sqlite, phase);
-        Ok(())
     }
 
     /// Witnessed first, served second.
@@ -639,15 +533,6 @@ impl Switch {
     async fn tell_served(&self, epoch: Epoch) {
         if let Err(error) = self.claim.serves(epoch).await {
             tracing::warn!(%error, "PostgreSQL does not store that it is served");
-        }
-    }
-
-    /// Whoever sees only PostgreSQL must not take it for primary: SQLite is, or it is older than
-    /// what was served. Best effort: where it does not answer, this is tried at the next look.
-    async fn disown_postgres(&self, sqlite: &SqliteState) {
-        let disowned = observe::disown(&self.connector, &self.journal, sqlite).await;
-        if let Err(error) = disowned {
-            tracing::warn!(%error, "PostgreSQL could not be told that it is not primary");
         }
     }
 
