@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use crossfade::cli::{self, Cli, Verb};
+use crossfade::cli::{self, Cli, CompleteArgs, Verb};
 use crossfade::{demo, server};
 
 /// Statements run on many threads, and allocate small things that die young.
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Verb::Demo(args) => ExitCode::from(demo::run(args)),
         Verb::Check(args) => server::check(args),
         Verb::Assess(args) => server::assess(args),
+        Verb::Complete(CompleteArgs { order, clean: Some(file) }) => server::clean(order, file),
         Verb::Translate(args) => server::translate(args),
         verb => cli::execute(verb),
     }

@@ -527,3 +527,62 @@ fn a_file_that_has_handed_over_does_not_serve_alone() {
     let proxy = crate::common::Proxy::on_file(&file, &[]);
     assert_eq!(proxy.sql(COUNT), "5", "it is primary again");
 }
+
+/// Nor when it was put back beside a state file that knows of the switch: the volume of the file came
+/// from a backup, and the proxy was started the old way.
+#[test]
+fn a_file_older_than_a_switch_does_not_serve_alone() {
+    let pg = Pg::shared();
+    let (mut journey, _folder, file) = start(pg);
+    let before = Backup::of(&file);
+    journey.promote();
+    journey.proxy.terminate();
+    before.restore(&file);
+    let path = file.to_str().unwrap();
+    let alone = ["run", "--auth", "trust", "--sqlite", path, "--listen", "127.0.0.1:0"];
+    let (code, _, stderr) = crate::common::crossfade(&alone);
+    assert!(code != 0 && stderr.contains("is older than the last switch"), "{code} {stderr}");
+}
+
+/// `complete` offers it: with the proxy gone the file is one like any other, and the state file beside
+/// it still keeps it from being served as it is.
+#[test]
+fn the_file_of_a_move_that_is_over_becomes_a_plain_one() {
+    let pg = Pg::shared();
+    let (mut journey, _folder, file) = start(pg);
+    let path = file.to_str().unwrap().to_owned();
+    let clean = || crate::common::crossfade(&["complete", "--yes", "--clean", &path]);
+    journey.promote();
+    journey.await_way_back();
+    let (code, _, stderr) = clean();
+    assert!(code == 3 && stderr.contains("another crossfade proxy serves"), "{code} {stderr}");
+    journey.proxy.terminate();
+    let (code, _, stderr) = clean();
+    assert!(code == 4 && stderr.contains("is promoted, not complete"), "{code} {stderr}");
+    journey.restart_with(&[]);
+    journey.await_way_back();
+    let told = journey.done(&["complete", "--yes"]).to_string();
+    assert!(told.contains("crossfade complete --clean"), "{told}");
+    journey.proxy.terminate();
+    let reader = rusqlite::Connection::open(&file).unwrap();
+    // Somebody reads it: nothing is changed.
+    reader.execute_batch("BEGIN; SELECT * FROM note").unwrap();
+    let (code, _, stderr) = clean();
+    assert!(code == 3 && stderr.contains("another program has the SQLite file open"), "{stderr}");
+    reader.execute_batch("COMMIT").unwrap();
+    drop(reader);
+    let (code, stdout, stderr) = clean();
+    assert!(code == 0 && stdout.contains("plain SQLite file"), "{code} {stdout} {stderr}");
+    let reader = rusqlite::Connection::open(&file).unwrap();
+    let text = |sql: &str| reader.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    let tables = "SELECT group_concat(name) FROM sqlite_schema WHERE type = 'table'";
+    assert_eq!(text(tables), "note");
+    assert_eq!(text("PRAGMA journal_mode"), "delete");
+    assert_eq!(text("PRAGMA integrity_check"), "ok");
+    assert_eq!(text("SELECT count(*) || '' FROM note"), "5");
+    drop(reader);
+    let (code, _, stderr) = clean();
+    assert!(code == 4 && stderr.contains("has no tables of Crossfade's"), "{code} {stderr}");
+    journey.restart_with(&[]);
+    assert_paused(&journey, &["SQLite file is older than the last switch"]);
+}

@@ -27,6 +27,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use assess::{AssessArgs, html as assess_html, text as assess_text};
 pub use load::load;
+pub use order::confirmed;
 pub use render::table;
 
 /// Exit codes of the contract.
@@ -92,7 +93,7 @@ pub enum Verb {
     /// Let them go on
     Resume(OrderArgs),
     /// End the way back: PostgreSQL alone
-    Complete(OrderArgs),
+    Complete(CompleteArgs),
     /// Show what a statement becomes on the other back end
     Translate(TranslateArgs),
     /// Open psql on the running proxy, its console or PostgreSQL, or sqlite3 on the file
@@ -154,6 +155,17 @@ pub struct RunArgs {
     /// Print data as JSON (check)
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `complete`.
+#[derive(Clone, Debug, Args)]
+pub struct CompleteArgs {
+    /// The order.
+    #[command(flatten)]
+    pub order: OrderArgs,
+    /// With the proxy stopped after it: make this SQLite file a plain one again
+    #[arg(long, value_name = "FILE")]
+    pub clean: Option<PathBuf>,
 }
 
 /// Where the running proxy is.

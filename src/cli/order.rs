@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::{Client, Failure, Result};
-use super::verbs::client;
+use super::verbs::{client, report};
 use super::{OrderArgs, exit, interrupt, out, render};
 use crate::control::{Options, Status, Task, TaskState};
 use crate::count::counted;
@@ -45,6 +45,14 @@ fn confirm(verb: &str, args: &OrderArgs) -> Result<()> {
         return Ok(());
     }
     Err(usage(format!("{verb} not confirmed"), hint))
+}
+
+/// Asks before what works on a file; the exit code when it was not confirmed.
+///
+/// # Errors
+/// That code; why is told.
+pub fn confirmed(verb: &str, args: &OrderArgs) -> std::result::Result<(), u8> {
+    confirm(verb, args).map_err(|failure| report(&failure, args.admin.json))
 }
 
 /// Runs the verb.

@@ -34,7 +34,7 @@ pub(super) fn execute(verb: &Verb) -> u8 {
         Verb::Rollback(args) => order("rollback", args),
         Verb::Pause(args) => order("pause", args),
         Verb::Resume(args) => order("resume", args),
-        Verb::Complete(args) => order("complete", args),
+        Verb::Complete(args) => order("complete", &args.order),
         Verb::Shell(args) => shell::shell(args),
         Verb::Env(args) => shell::env(args),
         Verb::Completions { shell } => {
@@ -75,14 +75,14 @@ fn wants_json(verb: &Verb) -> bool {
         | Verb::Promote(args)
         | Verb::Rollback(args)
         | Verb::Pause(args)
-        | Verb::Resume(args)
-        | Verb::Complete(args) => args.admin.json,
+        | Verb::Resume(args) => args.admin.json,
+        Verb::Complete(args) => args.order.admin.json,
         Verb::Env(args) => args.admin.json,
         _ => false,
     }
 }
 
-fn report(failure: &Failure, json: bool) -> u8 {
+pub(super) fn report(failure: &Failure, json: bool) -> u8 {
     let gates = failure.body.as_ref().and_then(|b| b.get("gates"));
     if json {
         let told = failure.body.as_ref().and_then(|b| b["error"]["code"].as_str());

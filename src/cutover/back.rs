@@ -557,6 +557,11 @@ impl Switch {
         self.claim.leave().await;
         report("take down what the way back needed", take_down(&control).await);
         report("complete", "PostgreSQL alone".to_owned());
+        let file = self.sqlite.path().display();
+        let offer = format!(
+            "and WAL mode, until the proxy has ended for good: then crossfade complete --clean {file}"
+        );
+        report("the SQLite file keeps the tables of Crossfade", offer);
         Ok(())
     }
 }

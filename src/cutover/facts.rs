@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::phase::Phase;
-use super::state::{Point, SqliteRole, SqliteState, System};
+use super::state::{Point, SqliteRole, SqliteState, System, Witness};
 use crate::backend::sqlite::{Connection, Writer, blocking};
 use crate::error::{Culprit, Error, Result, state};
 use crate::journal::{Head, Journal, get_state, set_state};
@@ -47,13 +47,18 @@ pub fn load(conn: &Connection) -> Result<(SqliteState, Phase)> {
     Ok((SqliteState { epoch, role }, phase))
 }
 
-/// Whether a file may be served without its PostgreSQL.
+/// Whether a file may be served without its PostgreSQL. `witness`: what the state file beside it
+/// has seen.
 ///
 /// # Errors
-/// 55000 when it has handed over, or may have; XX001 when a stored value has no meaning.
-pub fn serves_alone(conn: &Connection) -> Result<()> {
+/// 55000 when it has handed over, or may have, or is older than a switch; XX001 when a stored value
+/// has no meaning.
+pub fn serves_alone(conn: &Connection, witness: Witness) -> Result<()> {
     let (state, _) = load(conn)?;
     let has = match state.role {
+        SqliteRole::Primary if state.epoch < witness.attempted.max(witness.served) => {
+            "is older than the last switch"
+        }
         SqliteRole::Primary => return Ok(()),
         SqliteRole::Shadow { .. } => "has handed over to PostgreSQL",
         SqliteRole::Fenced { .. } => "was about to hand over to PostgreSQL",

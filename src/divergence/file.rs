@@ -197,15 +197,19 @@ impl StateFile {
     /// # Errors
     /// XX001 for a line that nobody wrote so: what it said may be what keeps data safe.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Line>)> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(io_error(error)),
-        };
+        let text = read(path)?;
         let lines = lines(path, &text)?;
         let file = ours().create(true).open(path).map_err(io_error)?;
         let torn = text.last().is_some_and(|byte| *byte != b'\n');
         Ok((Self { path: path.to_owned(), file, len: text.len() as u64, torn }, lines))
+    }
+
+    /// The same for somebody who only reads.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn read(path: &Path) -> Result<Vec<Line>> {
+        lines(path, &read(path)?)
     }
 
     /// Appends a line; `durable` waits for the disk. A line that was not written whole is taken
@@ -251,6 +255,13 @@ impl StateFile {
         // Without it a power cut may bring the old file back.
         let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(io_error),
     }
 }
 

@@ -88,15 +88,20 @@ pub struct Store {
     rules: parking_lot::RwLock<Vec<Rule>>,
 }
 
+/// The state file of a SQLite file.
+fn beside(sqlite_file: &Path) -> PathBuf {
+    let mut name = sqlite_file.as_os_str().to_owned();
+    name.push("-crossfade.jsonl");
+    PathBuf::from(name)
+}
+
 impl Store {
     /// Opens or creates the state file beside the SQLite file.
     ///
     /// `keep`: groups kept; beyond that the oldest fixed ones go, and where none is fixed new
     /// ones are only counted, and count as open.
     pub fn open(sqlite_file: &Path, keep: usize, keep_values: KeepValues) -> Result<Self> {
-        let mut name = sqlite_file.as_os_str().to_owned();
-        name.push("-crossfade.jsonl");
-        let path = PathBuf::from(name);
+        let path = beside(sqlite_file);
         let (file, lines) = StateFile::open(&path)?;
         let mut inner = Inner {
             file,
@@ -129,6 +134,20 @@ impl Store {
         store.inner.lock().compact()?;
         store.publish();
         Ok(store)
+    }
+
+    /// What the state file beside a file has witnessed, as [`Self::witness`]; nothing where there is
+    /// none. It is not made.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn witness_beside(sqlite_file: &Path) -> Result<(u64, u64)> {
+        let seen =
+            StateFile::read(&beside(sqlite_file))?.into_iter().filter_map(|line| match line {
+                Line::Witness { attempted, served, .. } => Some((attempted, served)),
+                _ => None,
+            });
+        Ok(seen.last().unwrap_or_default())
     }
 
     /// The same with rules that accept divergences as they are found.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::Batch;
 use super::catching_up::CatchingUp;
 use super::drift::Drift;
+use super::gather::Gather;
 use super::history::{self, Standing};
 use super::noted::Noter;
 use super::readers::LAG_HELD_MAX;
@@ -162,6 +163,7 @@ async fn carry(
     let mut trim = Trim::default();
     let mut drift = Drift::default();
     let mut catching_up = CatchingUp::default();
+    let mut gather = Gather::default();
     let mut durable = shared.sqlite.durable_changes();
     loop {
         if stop.is_cancelled() {
@@ -190,6 +192,14 @@ async fn carry(
             continue;
         }
         let began = Instant::now();
+        let waited_for = floor.is_some()
+            || shared.hurry.load(Ordering::Relaxed)
+            || shared.journal.room().is_pressed();
+        if let Some(pause) = gather.pause(began).filter(|_| !waited_for) {
+            tokio::time::sleep(pause).await;
+            continue;
+        }
+        gather.begin(began);
         let mut records = read(shared, at.next(), until).await?;
         if let Some(reason) = history::given_back(&records, at) {
             return Err(Ended::Foreign(reason));

@@ -13,6 +13,7 @@ mod counters;
 mod drift;
 mod effect;
 mod failures;
+mod gather;
 mod guard;
 mod history;
 mod lane_b;
@@ -30,6 +31,7 @@ mod stops;
 mod together;
 mod truncate;
 pub mod way_back;
+mod worker;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -54,6 +56,7 @@ pub(crate) use history::{Standing, standing};
 pub use limit::Limit;
 pub use pins::{Pin, Pins};
 pub use reads::{ReadSample, Reads};
+use worker::Worker;
 
 /// How the mirror stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,6 +214,7 @@ pub struct Mirror {
     shared: Arc<Shared>,
     task: Arc<Task>,
     reads: Reads,
+    worker: Arc<Worker>,
 }
 
 impl Mirror {
@@ -245,13 +249,14 @@ impl Mirror {
         let (send, receive) = mpsc::channel(reads::QUEUE_MAX);
         let stops = Arc::clone(&shared.stops);
         let reads = Reads::new(send, stops, shared.settings.read_ratio);
-        readers::spawn(&shared, receive);
+        let worker = Arc::new(Worker::start());
+        readers::spawn(&worker, &shared, receive);
         let task = Arc::<Task>::default();
         let room = shared.journal.room();
         room.limit(shared.settings.journal_bytes_max);
         let full = room.changes();
         tokio::spawn(guard::run(Arc::downgrade(&shared), Arc::downgrade(&task), full));
-        Self { shared, task, reads }
+        Self { shared, task, reads, worker }
     }
 
     /// Starts the applier unless it runs.
@@ -262,7 +267,7 @@ impl Mirror {
         }
         let stop = CancellationToken::new();
         let run = applier::run(Arc::clone(&self.shared), stop.clone());
-        *task = Some((stop, tokio::spawn(run)));
+        *task = Some((stop, self.worker.spawn(run)));
     }
 
     /// Stops the applier and waits until nothing of it is under way.

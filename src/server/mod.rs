@@ -7,6 +7,7 @@
 mod admission;
 mod assess;
 mod check;
+mod clean;
 mod clients;
 mod direct;
 mod engine;
@@ -28,6 +29,7 @@ mod watcher;
 
 pub use assess::assess;
 pub use check::check;
+pub use clean::clean;
 pub use reload::Reread;
 pub use translate::translate;
 

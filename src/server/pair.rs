@@ -27,6 +27,7 @@ use crate::cutover::gate::{Gate, GateState};
 use crate::cutover::gates::GateLimits;
 use crate::cutover::limits::Limits;
 use crate::cutover::reign::Watch;
+use crate::cutover::state::Witness;
 use crate::cutover::switch::{Parts, Switch};
 use crate::divergence::{Accept, KeepValues, Rule, Store};
 use crate::error::{Culprit, Error, Result, state};
@@ -54,7 +55,8 @@ pub(super) async fn build(
     let config = &reload.latest();
     let Some(endpoint) = config.control_endpoint.as_ref().or(config.endpoint.as_ref()) else {
         let reader = shared.sqlite.reader(None).await?;
-        facts::serves_alone(&reader)?;
+        let (attempted, served) = Store::witness_beside(shared.sqlite.path())?;
+        facts::serves_alone(&reader, Witness { attempted, served })?;
         drop(reader);
         let shared = Arc::new(shared);
         let engine = Direct::new(Arc::clone(reload), Arc::clone(&shared), stop.clone());

@@ -116,8 +116,12 @@ pub async fn open(connector: &Connector, set_up: &SetUp, reign: Option<&Reign>) 
     let mut late = Vec::new();
     let mut server = match connector.raw(&set_up.parameters).await {
         Ok(server) => server,
-        // A start-up value that PostgreSQL does not take: without any, then one by one.
-        Err(error) if matches!(error.sqlstate().class(), "22" | "42" | "55") => {
+        // A start-up value that PostgreSQL does not take, or a parameter that a pooler in front of it
+        // does not know: without any, then one by one.
+        Err(error)
+            if matches!(error.sqlstate().class(), "22" | "42" | "55")
+                || error.sqlstate() == state::PROTOCOL_VIOLATION =>
+        {
             late.extend(set_up.parameters.iter());
             connector.raw(&[]).await?
         }

@@ -37,6 +37,7 @@ pub mod large;
 mod lock;
 mod maintain;
 mod own;
+pub mod plain;
 mod pool;
 mod queue;
 mod raw;
