@@ -142,12 +142,12 @@ impl Store {
     /// # Errors
     /// As [`Self::open`].
     pub fn witness_beside(sqlite_file: &Path) -> Result<(u64, u64)> {
-        let seen =
+        let mut seen =
             StateFile::read(&beside(sqlite_file))?.into_iter().filter_map(|line| match line {
                 Line::Witness { attempted, served, .. } => Some((attempted, served)),
                 _ => None,
             });
-        Ok(seen.last().unwrap_or_default())
+        Ok(seen.next_back().unwrap_or_default())
     }
 
     /// The same with rules that accept divergences as they are found.

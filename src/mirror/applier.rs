@@ -192,10 +192,8 @@ async fn carry(
             continue;
         }
         let began = Instant::now();
-        let waited_for = floor.is_some()
-            || shared.hurry.load(Ordering::Relaxed)
-            || shared.journal.room().is_pressed();
-        if let Some(pause) = gather.pause(began).filter(|_| !waited_for) {
+        let waits = gather.pause(began).filter(|_| floor.is_none() && !shared.hurries());
+        if let Some(pause) = waits {
             tokio::time::sleep(pause).await;
             continue;
         }
@@ -223,10 +221,9 @@ async fn carry(
         } else {
             trim.step(shared, &control, at).await?;
         }
-        let hurries = pressed || shared.hurry.load(Ordering::Relaxed);
         let lag = shared.sqlite.durable().0.saturating_sub(at.0);
         let pause = catching_up.pause(began.elapsed(), lag, shared.sqlite.asked());
-        if let Some(pause) = pause.filter(|_| !hurries) {
+        if let Some(pause) = pause.filter(|_| !shared.hurries()) {
             tokio::time::sleep(pause).await;
         }
     }

@@ -199,6 +199,11 @@ impl Shared {
         self.shapes.skipped(fingerprint, reason);
     }
 
+    /// Whether somebody waits for the lag to be small: no time is left to clients.
+    fn hurries(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed) || self.journal.room().is_pressed()
+    }
+
     /// How long a statement has run on the shadow.
     fn took(&self, fingerprint: u64, took: Duration) {
         self.shapes.shadow_took(fingerprint, took, Some(&self.settings.pace));
