@@ -571,6 +571,8 @@ fn the_file_of_a_move_that_is_over_becomes_a_plain_one() {
     assert!(code == 3 && stderr.contains("another program has the SQLite file open"), "{stderr}");
     reader.execute_batch("COMMIT").unwrap();
     drop(reader);
+    let dry = crate::common::crossfade(&["complete", "--dry-run", "--json", "--clean", &path]);
+    assert!(dry.0 == 0 && dry.1.contains("\"tables_dropped\": null"), "{dry:?}");
     let (code, stdout, stderr) = clean();
     assert!(code == 0 && stdout.contains("plain SQLite file"), "{code} {stdout} {stderr}");
     let reader = rusqlite::Connection::open(&file).unwrap();
@@ -583,6 +585,8 @@ fn the_file_of_a_move_that_is_over_becomes_a_plain_one() {
     drop(reader);
     let (code, _, stderr) = clean();
     assert!(code == 4 && stderr.contains("has no tables of Crossfade's"), "{code} {stderr}");
+    let none = crate::common::crossfade(&["complete", "--yes", "--clean", "no/such.db"]);
+    assert!(none.0 == 2 && none.2.contains("no/such.db"), "{none:?}");
     journey.restart_with(&[]);
     assert_paused(&journey, &["SQLite file is older than the last switch"]);
 }

@@ -164,7 +164,11 @@ pub struct CompleteArgs {
     #[command(flatten)]
     pub order: OrderArgs,
     /// With the proxy stopped after it: make this SQLite file a plain one again
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["overrides", "tables", "resume", "rehearse", "divergence"]
+    )]
     pub clean: Option<PathBuf>,
 }
 

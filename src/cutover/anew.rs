@@ -1,8 +1,8 @@
 //! PostgreSQL has to be copied anew: how that is found, said, and remembered until it is done.
 //!
-//! Owns the reason. It must never say another one later than was found first: a look at both
-//! histories after the end of the journal finds nothing but that it has ended. Start at
-//! [`Switch::copy_anew`].
+//! Owns the reason, as long as the process lives. It must never say another one later than was found
+//! first: a look at both histories after the end of the journal finds nothing but that it has ended.
+//! Start at [`Switch::copy_anew`].
 
 use super::phase::Phase;
 use super::state::{SqliteRole, SqliteState};
@@ -21,9 +21,11 @@ impl Switch {
         if self.mirror.state() == State::Locked {
             self.unsettle();
         }
+        let follows = || matches!(self.phase(), Phase::CatchingUp | Phase::Mirroring);
         let ended = || match self.mirror.state() {
             State::CopyAnew(why) => Some(why),
-            _ => None,
+            // It could not be noted the last time.
+            _ => self.anew.lock().clone().filter(|_| follows()),
         };
         if ended().is_none() {
             return Ok(());

@@ -469,7 +469,8 @@ impl Switch {
         };
         // Why PostgreSQL has to be copied anew stays said until it is.
         if phase != Phase::Copying || self.is_paused() {
-            *self.trouble.lock() = None;
+            let anew = self.anew.lock().clone().filter(|_| phase == Phase::Copying);
+            *self.trouble.lock() = anew.map(|why| format!("{why}; {COPY_ANEW}"));
         }
         if attach == Attach::CopyAnew {
             self.disown_postgres(sqlite).await;

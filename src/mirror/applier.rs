@@ -192,12 +192,15 @@ async fn carry(
             continue;
         }
         let began = Instant::now();
-        let waits = gather.pause(began).filter(|_| floor.is_none() && !shared.hurries());
-        if let Some(pause) = waits {
+        // Nobody waits for where it stands.
+        let free = until == durable_to && floor.is_none() && !shared.hurries();
+        let pause = gather.pause(began, lag, shared.settings.batch_commits_max);
+        if let Some(pause) = pause.filter(|_| free) {
             tokio::time::sleep(pause).await;
             continue;
         }
         gather.begin(began);
+        batch.rests = catching_up.share(lag, shared.sqlite.asked());
         let mut records = read(shared, at.next(), until).await?;
         if let Some(reason) = history::given_back(&records, at) {
             return Err(Ended::Foreign(reason));
@@ -208,6 +211,7 @@ async fn carry(
         // Half full: what is applied must not wait for PostgreSQL's own flush to be trimmed.
         let pressed = shared.journal.room().is_pressed();
         batch.apply(&records, (at, hash), pressed).await?;
+        batch.rest().await;
         batch.gives_up = false;
         counter!(names::MIRROR_APPLIED).increment(records.len() as u64);
         for record in &records {
@@ -220,11 +224,6 @@ async fn carry(
             trim.flushed(shared, at).await?;
         } else {
             trim.step(shared, &control, at).await?;
-        }
-        let lag = shared.sqlite.durable().0.saturating_sub(at.0);
-        let pause = catching_up.pause(began.elapsed(), lag, shared.sqlite.asked());
-        if let Some(pause) = pause.filter(|_| !shared.hurries()) {
-            tokio::time::sleep(pause).await;
         }
     }
 }

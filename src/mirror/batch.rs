@@ -30,6 +30,13 @@ use crate::schema::{Action, Catalog, Relation};
 
 /// Statements in flight at once.
 const PIPELINE: usize = 200;
+/// The same where clients are left time between them: a millisecond's work.
+const PIECE: usize = 32;
+/// The shortest and the longest rest.
+const REST_MIN: Duration = Duration::from_millis(1);
+const REST_MAX: Duration = Duration::from_millis(20);
+/// The way to a PostgreSQL that is near.
+const NEAR: Duration = Duration::from_millis(1);
 /// How long it is believed that a table has no trigger, rule or row security.
 const GUARDED_FOR: Duration = Duration::from_secs(1);
 
@@ -77,6 +84,10 @@ pub(super) struct Batch {
     pub(super) slow: Vec<slow::News>,
     /// How long the way to PostgreSQL and back takes.
     pub(super) round_trip: Duration,
+    /// Rest for each unit of work, while clients are left time: see `catching_up`.
+    pub(super) rests: Option<f64>,
+    /// What is owed of it.
+    owed: Duration,
 }
 
 impl Batch {
@@ -110,6 +121,8 @@ impl Batch {
             gives_up: false,
             slow: Vec::new(),
             round_trip: Duration::ZERO,
+            rests: None,
+            owed: Duration::ZERO,
         })
     }
 
@@ -348,12 +361,13 @@ impl Batch {
     async fn stretch(&mut self, records: &[Record], catalog: &Catalog) -> Result<()> {
         self.settle().await?;
         let mut images = Vec::new();
+        let most = self.in_flight();
         for record in records {
             let Events::Loaded(events) = &record.events else { continue };
             for event in events {
                 let Event::Row(image) = event else { continue };
                 images.push(image);
-                if images.len() >= PIPELINE {
+                if images.len() >= most {
                     self.rows(&images, catalog, record.position, false).await?;
                     images.clear();
                 }
@@ -361,6 +375,24 @@ impl Batch {
         }
         let position = records.last().map_or(Position(0), |r| r.position);
         self.rows(&images, catalog, position, false).await
+    }
+
+    /// Leaves clients their time, once enough of it is owed.
+    pub(super) async fn rest(&mut self) {
+        if self.owed < REST_MIN {
+            return;
+        }
+        let owed = std::mem::take(&mut self.owed).min(REST_MAX);
+        if !self.shared.hurries() {
+            tokio::time::sleep(owed).await;
+        }
+    }
+
+    /// Statements in flight at once: few where clients are left time and PostgreSQL is near, as one
+    /// that shares their machine is.
+    fn in_flight(&self) -> usize {
+        let near = self.rests.is_some() && self.round_trip < NEAR;
+        if near { PIECE } else { PIPELINE }
     }
 
     /// Lane A: the images and the other events, in order.
@@ -432,6 +464,22 @@ impl Batch {
     }
 
     async fn rows(
+        &mut self,
+        images: &[&Image],
+        catalog: &Catalog,
+        position: Position,
+        careful: bool,
+    ) -> Result<()> {
+        let began = Instant::now();
+        self.rows_at_once(images, catalog, position, careful).await?;
+        if let Some(share) = self.rests {
+            self.owed += began.elapsed().mul_f64(share);
+            self.rest().await;
+        }
+        Ok(())
+    }
+
+    async fn rows_at_once(
         &mut self,
         images: &[&Image],
         catalog: &Catalog,

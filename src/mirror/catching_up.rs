@@ -1,14 +1,12 @@
 //! Catching up beside clients: far behind, the applier leaves them time as long as the lag falls.
 //!
 //! Owns the share of its time that it leaves. It must never sleep itself, and never leave so much
-//! that the lag no longer falls. Start at [`CatchingUp::pause`].
+//! that the lag no longer falls. Start at [`CatchingUp::share`].
 
 use std::time::{Duration, Instant};
 
 /// Lag from which it counts as catching up: below, there is little to leave.
 const FAR: u64 = 2000;
-/// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Time between two looks at the lag.
 const LOOK: Duration = Duration::from_secs(1);
 /// What the lag must lose from look to look for the share to stay: two percent, so that a minute is
@@ -18,7 +16,7 @@ const FALLS: f64 = 0.98;
 const FALLS_FAST: f64 = 0.95;
 /// How often the applier itself asks for a reader in one batch: what is more comes from clients.
 const OWN: u64 = 4;
-/// Pause for each unit of work, at most and at least.
+/// Rest for each unit of work, at least and at most.
 const SHARE: (f64, f64) = (0.1, 1.0);
 
 /// How much is left to clients.
@@ -35,14 +33,14 @@ impl Default for CatchingUp {
 }
 
 impl CatchingUp {
-    /// How long to pause after work that took so long, `lag` commits behind, when clients have asked
-    /// so often; None when there is nothing to leave, or nobody to leave it to.
-    pub(super) fn pause(&mut self, work: Duration, lag: u64, asked: u64) -> Option<Duration> {
-        self.pause_at(Instant::now(), work, lag, asked)
+    /// How long to rest for each unit of work in the next batch, `lag` commits behind, when clients
+    /// have asked so often; None when there is nothing to leave, or nobody to leave it to.
+    pub(super) fn share(&mut self, lag: u64, asked: u64) -> Option<f64> {
+        self.share_at(Instant::now(), lag, asked)
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn pause_at(&mut self, now: Instant, work: Duration, lag: u64, asked: u64) -> Option<Duration> {
+    fn share_at(&mut self, now: Instant, lag: u64, asked: u64) -> Option<f64> {
         let before = std::mem::replace(&mut self.asked, asked);
         let quiet = asked.saturating_sub(before) <= OWN;
         if lag <= FAR {
@@ -67,7 +65,7 @@ impl CatchingUp {
             Some(_) => {}
         }
         let leaves = !quiet && self.share >= SHARE.0;
-        leaves.then(|| work.mul_f64(self.share).min(PAUSE_MAX))
+        leaves.then_some(self.share)
     }
 }
 
@@ -85,7 +83,8 @@ mod tests {
         while now < end {
             asked += if busy { 100 } else { OWN };
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let pause = catching_up.pause_at(now, WORK, lag as u64, asked).unwrap_or_default();
+            let share = catching_up.share_at(now, lag as u64, asked).unwrap_or_default();
+            let pause = WORK.mul_f64(share);
             let step = WORK + pause;
             lag = (lag + clients * step.as_secs_f64() - applier * WORK.as_secs_f64()).max(0.0);
             left += pause.as_secs_f64();
@@ -110,8 +109,8 @@ mod tests {
     #[test]
     fn close_behind_nothing_is_left() {
         let mut catching_up = CatchingUp::default();
-        assert_eq!(catching_up.pause(WORK, FAR, 100), None);
-        assert_eq!(catching_up.pause(WORK, FAR + 1, 200), Some(WORK));
-        assert_eq!(catching_up.pause(WORK, FAR + 1, 200 + OWN), None);
+        assert_eq!(catching_up.share(FAR, 100), None);
+        assert_eq!(catching_up.share(FAR + 1, 200), Some(SHARE.1));
+        assert_eq!(catching_up.share(FAR + 1, 200 + OWN), None);
     }
 }

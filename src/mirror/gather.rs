@@ -2,13 +2,17 @@
 //!
 //! Owns the time between the beginnings of two batches. A batch costs PostgreSQL and the proxy much
 //! the same with one commit in it as with ten: where they share a machine with clients, what is
-//! saved is theirs. It must never hold back what somebody waits for, and never sleep itself. Start at
-//! [`Gather::pause`].
+//! saved is theirs. It must never hold back what somebody waits for, nor let the lag grow, and never
+//! sleep itself. Start at [`Gather::pause`].
 
 use std::time::{Duration, Instant};
 
-/// From one beginning to the next at least: the lag is never longer for it.
+/// From one beginning to the next at least, while there are few.
 const EVERY: Duration = Duration::from_millis(25);
+/// So many are enough: more would be applied no cheaper, and count as a lag.
+const ENOUGH: u64 = 32;
+/// How soon is looked again: enough may have come, or somebody waits.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// When the last batch began.
 #[derive(Default)]
@@ -20,10 +24,14 @@ impl Gather {
         self.0 = Some(now);
     }
 
-    /// How long to wait before the next one; None when it is time.
-    pub(super) fn pause(&self, now: Instant) -> Option<Duration> {
+    /// How long to wait before it is looked again, with so many commits to apply of at most `most` in
+    /// one batch; None when it is time.
+    pub(super) fn pause(&self, now: Instant, commits: u64, most: usize) -> Option<Duration> {
+        if commits >= ENOUGH.min(most as u64) {
+            return None;
+        }
         let since = now.saturating_duration_since(self.0?);
-        EVERY.checked_sub(since).filter(|pause| !pause.is_zero())
+        EVERY.checked_sub(since).filter(|pause| !pause.is_zero()).map(|pause| pause.min(LOOK))
     }
 }
 
@@ -34,11 +42,20 @@ mod tests {
     #[test]
     fn a_commit_alone_does_not_wait() {
         let (mut gather, now) = (Gather::default(), Instant::now());
-        assert_eq!(gather.pause(now), None);
+        assert_eq!(gather.pause(now, 1, 256), None);
         gather.begin(now);
-        assert_eq!(gather.pause(now), Some(EVERY));
-        assert_eq!(gather.pause(now + EVERY / 5), Some(EVERY / 5 * 4));
-        assert_eq!(gather.pause(now + EVERY), None);
-        assert_eq!(gather.pause(now + EVERY * 9), None);
+        assert_eq!(gather.pause(now, 1, 256), Some(LOOK));
+        assert_eq!(gather.pause(now + EVERY - LOOK / 5, 1, 256), Some(LOOK / 5));
+        assert_eq!(gather.pause(now + EVERY, 1, 256), None);
+        assert_eq!(gather.pause(now + EVERY * 9, 1, 256), None);
+    }
+
+    #[test]
+    fn many_do_not_wait() {
+        let (mut gather, now) = (Gather::default(), Instant::now());
+        gather.begin(now);
+        assert!(gather.pause(now, ENOUGH - 1, 256).is_some());
+        assert_eq!(gather.pause(now, ENOUGH, 256), None);
+        assert_eq!(gather.pause(now, 1, 1), None, "a batch holds no more");
     }
 }

@@ -1,6 +1,7 @@
 //! A worker of the mirror's own: what it computes keeps no client waiting.
 //!
-//! Owns a runtime of one thread for the applier, its connections and the reads that are compared.
+//! Owns a runtime of two threads for the applier, its connections and the reads that are compared: what
+//! one prepares, PostgreSQL is sent meanwhile.
 //! Applying comes in bursts of milliseconds; on the sessions' workers a client whose message arrived
 //! meanwhile was not even looked at, while the operating system shares the cores fairly between
 //! threads. It must never run what a client waits for. Start at [`Worker::spawn`].
@@ -17,7 +18,7 @@ impl Worker {
     /// Starts it. Without it (no more threads are to be had) the work is done among the sessions'.
     pub(super) fn start() -> Self {
         let built = Builder::new_multi_thread()
-            .worker_threads(1)
+            .worker_threads(2)
             .thread_name("mirror")
             .enable_all()
             .build();

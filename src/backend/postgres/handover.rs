@@ -98,6 +98,9 @@ UNION ALL SELECT 'temporary', '', '', '', '' WHERE EXISTS \
 UNION ALL SELECT 'lock', '', '', '', '' WHERE EXISTS (SELECT FROM pg_catalog.pg_locks \
   WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid())";
 
+/// What a pooler says of a start-up parameter that it does not know.
+const UNSUPPORTED: &str = "unsupported startup parameter";
+
 /// What [`open`] found.
 #[derive(Debug)]
 pub enum Opened {
@@ -120,7 +123,7 @@ pub async fn open(connector: &Connector, set_up: &SetUp, reign: Option<&Reign>) 
         // does not know: without any, then one by one.
         Err(error)
             if matches!(error.sqlstate().class(), "22" | "42" | "55")
-                || error.sqlstate() == state::PROTOCOL_VIOLATION =>
+                || error.message().starts_with(UNSUPPORTED) =>
         {
             late.extend(set_up.parameters.iter());
             connector.raw(&[]).await?
