@@ -273,7 +273,13 @@ async fn why_mirroring_ended_at_a_start_is_said() {
     pg.cluster.resume().unwrap();
     journey.await_status("phase", "copying");
     let reason = || journey.status("reason");
-    eventually("it says why", || reason().contains("journal reached"));
+    let says = || reason().contains("journal reached");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !says() {
+        let now = std::time::Instant::now();
+        assert!(now < until, "{}: {}\n{}", journey.status("health"), reason(), journey.proxy.log());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     journey.done(&["backfill"]);
     journey.await_status("phase", "mirroring");
     equal(&pg, &journey, 40);

@@ -61,12 +61,23 @@ async fn end(shared: &Shared, task: &Task) -> bool {
     if !shared.journal.room().is_full() {
         return true;
     }
-    let running = task.lock().take();
+    let running = {
+        let mut task = task.lock();
+        // Whoever looks at both sides meanwhile would start another, which would say otherwise.
+        shared.ending.store(true, Ordering::Relaxed);
+        task.take()
+    };
     if let Some((stop, handle)) = running {
         stop.cancel();
         // A panic of the task is logged by the runtime; stopped is stopped.
         let _ = handle.await;
     }
+    let ended = detach(shared).await;
+    shared.ending.store(false, Ordering::Relaxed);
+    ended
+}
+
+async fn detach(shared: &Shared) -> bool {
     let room = shared.journal.room();
     let reason = format!(
         "the journal reached {} bytes of {} and PostgreSQL did not take it in time",

@@ -177,6 +177,8 @@ pub(crate) struct Shared {
     hurry: AtomicBool,
     /// Nothing is compared: what was copied is caught up with.
     carries_only: AtomicBool,
+    /// The guard ends the lineage: no applier starts, and the last word on why is the guard's.
+    ending: AtomicBool,
     /// Held by whoever needs the lineage to go on (a switch), or ends it (the guard).
     pub(crate) history: Arc<tokio::sync::Mutex<()>>,
 }
@@ -249,6 +251,7 @@ impl Mirror {
             looks: drift::Looks::default(),
             hurry: AtomicBool::new(false),
             carries_only: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             history: Arc::default(),
         });
         let (send, receive) = mpsc::channel(reads::QUEUE_MAX);
@@ -264,9 +267,12 @@ impl Mirror {
         Self { shared, task, reads, worker }
     }
 
-    /// Starts the applier unless it runs.
+    /// Starts the applier unless it runs, or its journal is being ended.
     pub fn start(&self) {
         let mut task = self.task.lock();
+        if self.shared.ending.load(Ordering::Relaxed) {
+            return;
+        }
         if task.as_ref().is_some_and(|(_, handle)| !handle.is_finished()) {
             return;
         }
