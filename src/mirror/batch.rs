@@ -93,7 +93,10 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) async fn new(shared: Arc<Shared>, control: Control) -> Result<Self> {
         control.batch("SET synchronous_commit = off").await?;
+        let began = Instant::now();
         let replica = control.batch("SET session_replication_role = replica").await.is_ok();
+        // Far behind no savepoint is set, which measures it later.
+        let round_trip = began.elapsed();
         if !replica {
             tracing::warn!("no right to set session_replication_role: constraint order applies");
         }
@@ -120,7 +123,7 @@ impl Batch {
             large: Position(0),
             gives_up: false,
             slow: Vec::new(),
-            round_trip: Duration::ZERO,
+            round_trip,
             rests: None,
             owed: Duration::ZERO,
         })

@@ -1,10 +1,9 @@
 //! A worker of the mirror's own: what it computes keeps no client waiting.
 //!
 //! Owns a runtime of two threads for the applier, its connections and the reads that are compared: what
-//! one prepares, PostgreSQL is sent meanwhile.
-//! Applying comes in bursts of milliseconds; on the sessions' workers a client whose message arrived
-//! meanwhile was not even looked at, while the operating system shares the cores fairly between
-//! threads. It must never run what a client waits for. Start at [`Worker::spawn`].
+//! one prepares, PostgreSQL is sent meanwhile. Applying comes in bursts of milliseconds, and between
+//! threads the operating system shares the cores. It must never run what a client waits for. Start at
+//! [`Worker::spawn`].
 
 use std::future::Future;
 
