@@ -338,7 +338,7 @@ fn json_is_what_the_document_says() {
     let folder = tempfile::tempdir().unwrap();
     alone(&mut contract, &Proxy::direct(), &folder);
     let app = file(&folder, "app.db", FILE);
-    let journey = Journey::start(&app, Pg::shared(), &[]);
+    let mut journey = Journey::start(&app, Pg::shared(), &[]);
     let proxy = &journey.proxy;
     let (code, refused) = contract.run(proxy, "error", &["promote", "--yes"]);
     assert_eq!((code, &refused["error"]["code"]), (4, &json!("refused")));
@@ -378,6 +378,15 @@ fn json_is_what_the_document_says() {
     contract.run(proxy, "task", &["rollback", "--dry-run"]);
     assert_eq!(contract.run(proxy, "task", &["complete", "--yes"]).0, 0);
     contract.run(proxy, "crossfade status", &["status"]);
+    journey.proxy.terminate();
+    let clean = ["complete", "--clean", app.to_str().unwrap()];
+    let shape = "crossfade complete --clean";
+    for how in ["--dry-run", "--yes"] {
+        let all = [&clean[..], &[how]].concat();
+        assert_eq!(contract.run(&journey.proxy, shape, &all).0, 0);
+    }
+    let again = [&clean[..], &["--yes"]].concat();
+    assert_eq!(contract.run(&journey.proxy, "error", &again).0, 4);
     for (shape, value) in everything() {
         let problems = contract.check(shape, &value);
         assert!(problems.is_empty(), "{shape}: {problems:#?}");
