@@ -258,7 +258,7 @@ impl Mirror {
         let stops = Arc::clone(&shared.stops);
         let reads = Reads::new(send, stops, shared.settings.read_ratio);
         let worker = Arc::new(Worker::start());
-        readers::spawn(&worker, &shared, receive);
+        readers::spawn(&shared, receive);
         let task = Arc::<Task>::default();
         let room = shared.journal.room();
         room.limit(shared.settings.journal_bytes_max);

@@ -16,7 +16,6 @@ use super::lane_b::tables_of;
 use super::pins::Pin;
 use super::reads::{self, Queued, ReadSample};
 use super::stops::Stop;
-use super::worker::Worker;
 use super::{Pins, Shared, State, answer, slow};
 use crate::backend::Position;
 use crate::backend::sqlite::blocking;
@@ -42,10 +41,10 @@ const LAG_LOOKED_AT_MAX: u64 = 200;
 const UNCHANGED_MAX: u64 = 2000;
 
 /// Starts the readers; they end with the queue.
-pub(super) fn spawn(worker: &Worker, shared: &Arc<Shared>, queue: mpsc::Receiver<Queued>) {
+pub(super) fn spawn(shared: &Arc<Shared>, queue: mpsc::Receiver<Queued>) {
     let queue = Arc::new(AsyncMutex::new(queue));
     for _ in 0..READERS {
-        worker.spawn(read_on(Arc::clone(shared), Arc::clone(&queue)));
+        tokio::spawn(read_on(Arc::clone(shared), Arc::clone(&queue)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! A worker of the mirror's own: what it computes keeps no client waiting.
 //!
-//! Owns a runtime of two threads for the applier, its connections and the reads that are compared: what
-//! one prepares, PostgreSQL is sent meanwhile. Applying comes in bursts of milliseconds, and between
+//! Owns a runtime of two threads for the applier and its connection: what one prepares, PostgreSQL is
+//! sent meanwhile. Reads are compared among the sessions, which costs clients less. Applying comes in bursts of milliseconds, and between
 //! threads the operating system shares the cores. It must never run what a client waits for. Start at
 //! [`Worker::spawn`].
 
